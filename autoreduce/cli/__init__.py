@@ -1,0 +1,90 @@
+"""Command line: parse, call the library, print.  Nothing is decided here."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, cast
+
+import click
+
+from autoreduce import __version__
+from autoreduce.errors import AutoreduceError
+
+_NOT_COMMANDS = {"options", "console", "night_options"}
+"""Modules of this folder that hold no command."""
+_DEFAULT = "reduce"
+
+
+def _verbatim(command: click.Command) -> click.Command:
+    r"""Let the paragraphs behind ``\b`` keep their lines.
+
+    In a raw docstring, as docstrings with a backslash are, click does not know it.
+    """
+    command.help = (command.help or "").replace(r"\b", "\b")
+    return command
+
+
+class _ObserverGroup(click.Group):
+    """Commands by the name of their module, read when they are needed.
+
+    The first word that is no command is the night: ``autoreduce ./night/`` reduces it.
+    Errors meant for the observer are shown as one message; bugs show a traceback.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        names = (module.name for module in iter_modules(__path__))
+        return sorted(name for name in names if name not in _NOT_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"autoreduce.cli.{cmd_name}")
+        return _verbatim(cast("click.Command", module.command))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.list_commands(ctx):
+            args = [_DEFAULT, *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's own type
+        try:
+            return super().invoke(ctx)
+        except AutoreduceError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(
+    cls=_ObserverGroup, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="autoreduce")
+def cli() -> None:
+    r"""Reduce a night of CCD frames, and say what was done and why.
+
+    `autoreduce NIGHT` reduces a folder in one go; it is short for `autoreduce reduce
+    NIGHT`, whose --help lists all options.
+
+    Example:
+
+    \b
+        autoreduce ./night/
+        autoreduce ./night/ --dry-run
+        autoreduce ./night/ --exclude 0051 --set '0016-0020: filter=R'
+    """
+
+
+_verbatim(cli)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; the console script's entry point."""
+    sys.exit(cli.main(arguments, prog_name="autoreduce"))

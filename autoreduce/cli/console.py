@@ -1,0 +1,314 @@
+"""What the terminal shows: the plan, the progress of long work, how it ended.
+
+Wide or narrow, in colour or without, in UTF-8 or ASCII, on a terminal or in a pipe:
+the words are the same.
+"""
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from autoreduce.planning.plan import Action, Task
+from autoreduce.report.words import count, level_word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from autoreduce.planning.explain import GroupRow, PlanSummary
+    from autoreduce.report.content import NightReport
+    from autoreduce.report.summary import Remark
+
+Callback = Callable[[str, Task, int, int], None]
+"""Told of progress: event (``start`` or ``end``), task, tasks ended, tasks in all."""
+
+ITEMS_SHOWN = 3
+"""Frames or products of one remark that are named; the others are counted."""
+PIPE_WIDTH = 200
+"""Columns of a table that is not shown on a terminal."""
+_ASCII = str.maketrans(
+    {"\N{EN DASH}": "-", "\N{MULTIPLICATION SIGN}": "x", "\N{PLUS-MINUS SIGN}": "+/-"}
+)
+_MAKING = {
+    Action.BIAS: "master bias",
+    Action.DARK: "master dark",
+    Action.DARK_FIT: "dark fit",
+    Action.FLAT: "master flat",
+    Action.CALIBRATE: "light",
+    Action.STACK: "stack",
+}
+
+
+def make_console(stream: TextIO) -> "Console":
+    """Set up rich for a stream: colours only for a terminal that wants them.
+
+    Parameters
+    ----------
+    stream : file
+        Where to write.
+
+    Returns
+    -------
+    Console
+        Of the terminal's width, else `PIPE_WIDTH` columns wide.  NO_COLOR is obeyed.
+    """
+    from rich.console import Console
+
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, emoji=False)
+
+
+def plain(text: str, encoding: str) -> str:
+    """Write text so that a stream's encoding can hold it.
+
+    What ASCII has a likeness of is replaced by that, anything else by an escape.
+    """
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        likeness = text.translate(_ASCII)
+        return likeness.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+@contextmanager
+def progress(
+    quiet: bool = False, *, stream: TextIO | None = None
+) -> Iterator[Callback]:
+    """Show what is being made, as long as the context lasts.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    stream : file, optional
+        Where to; standard error if absent.  Nothing is shown on what is no terminal.
+
+    Yields
+    ------
+    callable
+        To be called with each event; see `Callback`.
+    """
+    stream = stream or sys.stderr
+    if quiet or not stream.isatty():
+        yield _show_nothing
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    console = make_console(stream)
+    ascii_only = console.options.ascii_only
+    display = Progress(
+        SpinnerColumn("line" if ascii_only else "dots"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
+    )
+    with display:
+        yield _Tally(display.add_task("", total=None), display.update).tell
+
+
+def _show_nothing(_event: str, _task: Task, _done: int, _total: int) -> None:
+    """Take note of nothing."""
+
+
+class _Tally:
+    """The tasks that are under way, in the order in which they began."""
+
+    def __init__(self, row: int, update: Callable[..., None]) -> None:
+        self._row, self._update = row, update
+        self._running: dict[str, str] = {}
+
+    def tell(self, event: str, task: Task, done: int, total: int) -> None:
+        """Bring the display up to date."""
+        if event == "start":
+            self._running[task.output] = _making(task)
+        else:
+            self._running.pop(task.output, None)
+        words = ", ".join(self._running.values())
+        self._update(self._row, completed=done, total=total, description=words)
+
+
+def _making(task: Task) -> str:
+    name = Path(task.output).stem
+    n = len(task.frames) or len(task.products)
+    return f"{_MAKING[task.action]} {name}" + (f" ({n})" if n > 1 else "")
+
+
+def print_plan(summary: "PlanSummary", *, stream: TextIO | None = None) -> None:
+    """Print a plan as a table: what each group of frames is and which masters it gets.
+
+    Parameters
+    ----------
+    summary : PlanSummary
+        From `autoreduce.planning.explain.describe_plan`.
+    stream : file, optional
+        Where to; standard output if absent.  A terminal too narrow for the table gets
+        a few lines for each group instead.
+    """
+    console = make_console(stream or sys.stdout)
+    table = _plan_table(console, summary.rows)
+    if console.measure(table).minimum <= console.width:
+        console.print(table)
+    else:
+        for row in summary.rows:
+            _print_row(console, row)
+    for reason, n in summary.left_out:
+        _say(console, f"left out: {count(n, 'frame')}: {reason}", style="yellow")
+    for note in summary.notes:
+        _say(console, f"note: {note}")
+
+
+def _plan_table(console: "Console", rows: Sequence["GroupRow"]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in ("group", "frames", "exposure", "bias", "dark", "flat", "level"):
+        right = title in ("frames", "exposure")
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=title != "dark"
+        )
+    for row in rows:
+        facts = (row.group, str(row.n_frames), row.exposure or _kind(row))
+        texts = (*facts, *_masters(row), _level(row))
+        cells = (plain(text, console.encoding) for text in texts)
+        table.add_row(*map(Text, cells, _styles(row)))
+    return table
+
+
+def _kind(row: "GroupRow") -> str:
+    return row.kind if row.kind == "dark fit" else ""
+
+
+def _print_row(console: "Console", row: "GroupRow") -> None:
+    facts = (count(row.n_frames, "frame"), row.exposure or _kind(row))
+    words = ", ".join(fact for fact in facts if fact)
+    _say(console, f"{row.group} ({words})", style="bold")
+    for need, text in zip(("bias", "dark", "flat"), _masters(row), strict=True):
+        if text:
+            _say(console, f"{need} {text}", indent="  ")
+
+
+def _masters(row: "GroupRow") -> list[str]:
+    """Name the three masters; ``none`` where there should be one."""
+    texts = {"bias": row.bias, "dark": row.dark, "flat": row.flat}
+    return [
+        text or ("none" if _lacks(row, need) else "") for need, text in texts.items()
+    ]
+
+
+def _lacks(row: "GroupRow", need: str) -> bool:
+    return any(text.startswith(f"no {need}") for text in row.missing)
+
+
+def _level(row: "GroupRow") -> str:
+    if not any((row.bias, row.dark, row.flat)):
+        return ""
+    return f"{row.level} {level_word(row.level)}"
+
+
+def _styles(row: "GroupRow") -> tuple[str, ...]:
+    needs = ("bias", "dark", "flat")
+    masters = ("red" if _lacks(row, need) else "" for need in needs)
+    return ("", "", "", *masters, ("green", "cyan", "yellow", "yellow")[row.level])
+
+
+def print_summary(
+    report: "NightReport", folder: Path, *, stream: TextIO | None = None
+) -> None:
+    """Print how a run ended: what was made, what was left out and why, where to look.
+
+    Parameters
+    ----------
+    report : NightReport
+        The run.
+    folder : Path
+        Output folder.
+    stream : file, optional
+        Where to; standard output if absent.
+    """
+    from autoreduce.report.summary import headline
+
+    console = make_console(stream or sys.stdout)
+    _say(console, headline(report), style="bold")
+    for title, style, remarks in _concerns(report):
+        _say(console, title, style=style)
+        for remark in remarks:
+            _say(console, _remark_words(remark), indent="  ")
+    for what, place in _places(folder):
+        _say(console, f"{what:<9}{place}", wrap=False)
+
+
+def _concerns(
+    report: "NightReport",
+) -> Iterator[tuple[str, str, Sequence["Remark"]]]:
+    from autoreduce.report.summary import Concern, remarks
+
+    titles = {
+        Concern.FAILED: ("Could not be made", "bold red"),
+        Concern.BLOCKED: ("Waited for what could not be made", "bold red"),
+        Concern.MISSING: ("Masters are missing", "bold yellow"),
+        Concern.UNREADABLE: ("Could not be read", "bold yellow"),
+        Concern.LEFT_OUT: ("Left out", "bold yellow"),
+        Concern.CAVEAT: ("To be used with care", "bold yellow"),
+        Concern.NOTE: ("Good to know", "bold"),
+    }
+    found = remarks(report)
+    for concern, (title, style) in titles.items():
+        if about := [remark for remark in found if remark.concern is concern]:
+            yield title, style, about
+
+
+def _remark_words(remark: "Remark") -> str:
+    if not remark.items:
+        return remark.text
+    named = ", ".join(remark.items[:ITEMS_SHOWN])
+    if (n_more := len(remark.items) - ITEMS_SHOWN) > 0:
+        named += f" and {n_more} more"
+    return f"{named}: {remark.text}"
+
+
+def _places(folder: Path) -> Iterator[tuple[str, str]]:
+    yield "Products", str(folder)
+    if (folder / "report.html").exists():
+        yield "Look at", str(folder / "report.html")
+    if (folder / "frames.csv").exists():
+        yield "Change", f"{folder / 'frames.csv'} and run again with --frames"
+
+
+def _say(
+    console: "Console",
+    text: str,
+    *,
+    style: str = "",
+    indent: str = "",
+    wrap: bool = True,
+) -> None:
+    """Print one paragraph, wrapped to a terminal's width and nowhere else."""
+    from rich.text import Text
+
+    lines = [indent + text]
+    if wrap and console.is_terminal:
+        lines = textwrap.wrap(
+            text,
+            max(20, console.width),
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    for line in lines:
+        console.print(Text(plain(line, console.encoding), style), soft_wrap=True)

@@ -1,0 +1,46 @@
+"""The command ``demo``: a simulated night, reduced."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+LISTING = "notes_2021"
+
+
+@click.command()
+@click.argument("folder", default="autoreduce_demo", type=click.Path(path_type=Path))
+@click.option(
+    "--seed", default=1, show_default=True, help="Another seed: other pixels."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(folder: Path, *, seed: int, quiet: bool) -> None:
+    r"""Make a demonstration night in FOLDER and reduce it.
+
+    The night is the one of the observer's notes: 107 frames of bias, darks, twilight
+    flats and lights, one dark of which is odd.  It is simulated in FOLDER/night and
+    reduced to FOLDER/night_reduced; the truth is in FOLDER/night_truth.
+
+    Example:
+
+    \b
+        autoreduce demo
+    """
+    from autoreduce.cli import console
+    from autoreduce.reduction import reduce_night
+    from autoreduce.simulate import simulate_night
+
+    night = folder / "night"
+    if not quiet:
+        click.echo(f"Simulating the night {LISTING} in {night} ...")
+    simulate_night(LISTING, night, seed=seed, truth=True, overwrite=True)
+    with console.progress(quiet=quiet) as report:
+        reduced = reduce_night(
+            night, command=shlex.join(["autoreduce", *sys.argv[1:]]), report=report
+        )
+    if not quiet:
+        console.print_summary(reduced.report, reduced.folder)
+        click.echo(f"\nThe truth to compare with: {folder / 'night_truth'}")
+    if reduced.failed:
+        sys.exit(1)

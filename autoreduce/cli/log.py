@@ -1,0 +1,54 @@
+"""``autoreduce log``: keywords of many headers, as a table."""
+
+from pathlib import Path
+
+import click
+
+from autoreduce.cli.options import (
+    chosen_form,
+    complete_keywords,
+    deliver,
+    files_argument,
+    split_commas,
+    table_options,
+)
+
+
+@click.command("log")
+@files_argument
+@click.option(
+    "-k",
+    "--keywords",
+    multiple=True,
+    metavar="K1,K2,...",
+    shell_complete=complete_keywords,
+    help="Keywords to list, Filename among them [default: all].",
+)
+@table_options
+def command(
+    files: tuple[str, ...],
+    keywords: tuple[str, ...],
+    output: Path | None,
+    *,
+    as_csv: bool,
+    as_json: bool,
+    overwrite: bool,
+) -> None:
+    r"""List header keywords of FITS files as a table.
+
+    FILES are names and globs, also joined by commas, and folders.  A line of names
+    and a line of column numbers stand over aligned columns; a missing or blank value
+    is shown as .... and blanks within values as _, so that awk can split the lines.
+
+    Example:
+
+    \b
+        autoreduce log '*.fit' -k Filename,OBJECT,FILTER,EXPTIME -o HEADER_LOG
+        autoreduce log night/ --csv > headers.csv
+    """
+    from autoreduce.tools.filelists import expand
+    from autoreduce.tools.headers import header_table
+
+    form = chosen_form(as_csv=as_csv, as_json=as_json)
+    table = header_table(expand(files), split_commas(keywords))
+    deliver(table, form, output, overwrite=overwrite)

@@ -1,0 +1,105 @@
+"""Options of the commands that read a night: reduce, plan and explain."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoreduce.cli.options import complete_frames
+
+if TYPE_CHECKING:
+    from autoreduce.night import Choices
+
+Command = Callable[..., Any]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_OPTIONS = (
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        shell_complete=complete_frames,
+        help="Leave frames out: a glob, a path, or a number or range such as 0051 or "
+        "0041-0050.  May be repeated, as all options with patterns.",
+    ),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="PATTERN",
+        shell_complete=complete_frames,
+        help="Bring frames back that were left out automatically.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="'PATTERN: COLUMN=VALUE'",
+        help="Correct what the headers say, as in --set '0016-0020: filter=R'.",
+    ),
+    click.option(
+        "--frames",
+        "frames_csv",
+        type=_FILE,
+        metavar="CSV",
+        help="Use this frame table, as edited, instead of the one made from headers.",
+    ),
+    click.option(
+        "--recipe",
+        default="default",
+        show_default=True,
+        metavar="NAME|TOML",
+        help="How pixels are treated: default, notes, or a file of your own.",
+    ),
+    click.option(
+        "--rules",
+        type=_FILE,
+        metavar="TOML",
+        help="Rules of grouping and matching that differ from the built-in ones.",
+    ),
+    click.option(
+        "--dialect",
+        "dialects",
+        multiple=True,
+        type=_FILE,
+        metavar="TOML",
+        help="A dialect table for headers that autoreduce does not know.",
+    ),
+    click.option(
+        "--extrapolate-darks",
+        is_flag=True,
+        help="Scale darks up, too, to exposures longer than their own.",
+    ),
+    click.option(
+        "--stack-by",
+        metavar="COLUMNS",
+        default="object,filter,exptime",
+        show_default=True,
+        help="Columns that the lights of a stack share; object,filter pools exposures.",
+    ),
+    click.option(
+        "--keep-all",
+        is_flag=True,
+        help="Leave no frame out automatically, however odd it is.",
+    ),
+)
+
+
+def night_options(command: Command) -> Command:
+    """Give a command the options by which an observer steers a night."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def choices(options: dict[str, Any]) -> "Choices":
+    """Collect the values of `night_options`, and take them out of `options`."""
+    from autoreduce.night import Choices
+
+    names = (
+        "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",
+        "extrapolate_darks", "keep_all",
+    )  # fmt: skip
+    stack_by = [name.strip() for name in options.pop("stack_by").split(",")]
+    return Choices(**{name: options.pop(name) for name in names}, stack_by=stack_by)

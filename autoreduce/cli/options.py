@@ -1,0 +1,209 @@
+"""Options that commands share: declared once, so that they mean the same everywhere."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autoreduce.tools.files import write_text
+from autoreduce.tools.tables import Table, TableForm
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+
+def complete_images(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer FITS files and folders, for the word that is being typed.
+
+    In a comma separated list it is the last name that is completed.
+    """
+    from autoreduce.tools.filelists import FITS_NAME, natural_key
+
+    before, comma, last = incomplete.rpartition(",")
+    folder, name = Path(last).parent, Path(last).name
+    if last.endswith("/"):
+        folder, name = Path(last), ""
+    if not folder.is_dir():
+        return []
+    found = sorted(
+        (item for item in folder.iterdir() if item.name.startswith(name)),
+        key=lambda item: natural_key(item.name),
+    )
+    lead = last[: len(last) - len(name)]
+    return [
+        f"{before}{comma}{lead}{item.name}{'/' * item.is_dir()}"
+        for item in found
+        if item.is_dir() or FITS_NAME.search(item.name)
+    ]
+
+
+def complete_keywords(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer the keywords of the first image on the command line."""
+    from autoreduce.tools.filelists import expand
+    from autoreduce.tools.headers import header_table
+
+    before, comma, last = incomplete.rpartition(",")
+    files = context.params.get("files") or ()
+    if not files:
+        return []
+    keywords = header_table(expand(files)[:1]).columns
+    return [
+        f"{before}{comma}{keyword}"
+        for keyword in keywords
+        if keyword.casefold().startswith(last.casefold())
+    ]
+
+
+def complete_filters(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer the filters that the frames of a night name."""
+    return _night_values(context, "filter", incomplete)
+
+
+def complete_frames(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer the frames of a night."""
+    return _night_values(context, "file", incomplete)
+
+
+def _night_values(context: click.Context, column: str, incomplete: str) -> list[str]:
+    from autoreduce.frames.scan import scan
+
+    given = next(
+        (context.params[name] for name in ("folders", "folder", "night", "nights")
+         if context.params.get(name)),
+        (),
+    )  # fmt: skip
+    folders = [given] if isinstance(given, str | Path) else list(given)
+    frames = scan(*(Path(folder) for folder in folders or [Path()]))
+    values = sorted({str(value) for value in frames[column].dropna()})
+    return [value for value in values if value.startswith(incomplete)]
+
+
+files_argument: Decorator = click.argument(
+    "files", nargs=-1, required=True, shell_complete=complete_images
+)
+
+overwrite_option: Decorator = click.option(
+    "--overwrite", is_flag=True, help="Replace files that exist."
+)
+
+dry_run_option: Decorator = click.option(
+    "-n", "--dry-run", is_flag=True, help="Say what would be done, write nothing."
+)
+
+memory_option: Decorator = click.option(
+    "--memory",
+    metavar="SIZE",
+    help="Memory that bands of rows may take, as 500M or 2G.",
+)
+
+
+def table_options(command: Command) -> Command:
+    """Add what commands that print a table share: --csv, --json, -o, --overwrite."""
+    for option in (
+        overwrite_option,
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the table to this file instead of the screen.",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Write the table as JSON."
+        ),
+        click.option("--csv", "as_csv", is_flag=True, help="Write the table as CSV."),
+    ):
+        command = option(command)
+    return command
+
+
+def section_options(command: Command) -> Command:
+    """Add the ways to name a section: -b, -B and --section."""
+    for option in (
+        click.option(
+            "--section",
+            metavar="[X1:X2,Y1:Y2]",
+            help="Section as FITS text: one based, both ends included; [,Z1:Z2] too.",
+        ),
+        click.option(
+            "-B",
+            "--cube-bounds",
+            type=int,
+            nargs=6,
+            metavar="XMIN XMAX YMIN YMAX ZMIN ZMAX",
+            help="Section of a cube: zero based, upper ends exclusive.",
+        ),
+        click.option(
+            "-b",
+            "--bounds",
+            type=int,
+            nargs=4,
+            metavar="XMIN XMAX YMIN YMAX",
+            help="Section: zero based, upper ends exclusive.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_region(
+    section: str | None, bounds: tuple[int, ...] | None, cube: tuple[int, ...] | None
+) -> Any:
+    """Return the `Region` that the section options name, or None."""
+    from autoreduce.tools.regions import region_of_bounds, region_of_text
+
+    numbers = [value for value in (bounds, cube) if value]
+    if len(numbers) + bool(section) > 1:
+        msg = "give one of --section, -b and -B"
+        raise click.UsageError(msg)
+    if section:
+        return region_of_text(section)
+    return region_of_bounds(numbers[0]) if numbers else None
+
+
+def chosen_form(*, as_csv: bool, as_json: bool) -> TableForm:
+    """Return the form that --csv and --json ask for."""
+    if as_csv and as_json:
+        msg = "give one of --csv and --json"
+        raise click.UsageError(msg)
+    if as_csv:
+        return TableForm.CSV
+    return TableForm.JSON if as_json else TableForm.TEXT
+
+
+def chosen_memory(text: str | None) -> int | None:
+    """Return the bytes that a text such as 500M, 2G or 1.5GiB means."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None or not float(match[1]):
+        msg = f"{text} is not a size; write 500M or 2G"
+        raise click.BadParameter(msg, param_hint="--memory")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def deliver(
+    table: Table, form: TableForm, output: Path | None, *, overwrite: bool
+) -> None:
+    """Print a table, or write it to a file."""
+    text = table.render(form)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text, overwrite=overwrite)
+
+
+def split_commas(values: tuple[str, ...]) -> list[str]:
+    """Split option values at commas: ``-k A,B -k C`` names three."""
+    return [
+        word for value in values for part in value.split(",") if (word := part.strip())
+    ]

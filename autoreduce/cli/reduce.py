@@ -1,0 +1,100 @@
+"""The command ``reduce``: a night in one go."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autoreduce.cli.night_options import choices, night_options
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class _Bytes(click.ParamType[int]):
+    """A number of bytes, as in 2GB."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", str(value), re.IGNORECASE)
+        if not match or not float(match[1]):
+            self.fail(f"{value!r} is not a size such as 500MB or 2GB", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+@click.command()
+@click.argument(
+    "nights",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the products; NIGHT_reduced beside the night if not given.",
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Only plan, as `autoreduce plan` does."
+)
+@night_options
+@click.option(
+    "--planes", is_flag=True, help="Write UNCERT and MASK beside the data as well."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
+@click.option(
+    "--memory",
+    type=_Bytes(),
+    help="Memory for pixels, as in 2GB; half of what is free.",
+)
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with status 1 also if a frame was left out or a master is missing.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(nights: tuple[Path, ...], **options: Any) -> None:
+    r"""Reduce the frames in NIGHTS: masters, calibrated lights, stacks, report.
+
+    The folders are searched with all their subfolders, and never written to.  What was
+    made before from the same frames in the same way is not made again.
+
+    Exit status: 0 done, 1 something failed, 2 wrong usage.
+
+    Example:
+
+    \b
+        autoreduce ./night/
+        autoreduce ./night/ -o ./products --recipe notes --exclude 0051
+        autoreduce ./night/ --frames night_reduced/frames.csv
+    """
+    from autoreduce.cli import console
+    from autoreduce.cli.plan import plan_only
+    from autoreduce.reduction import Limits, reduce_night
+
+    if options["dry_run"]:
+        chosen = choices(options)
+        plan_only(nights, options["output"], chosen, quiet=options["quiet"])
+        return
+    limits = Limits(options.pop("jobs"), options.pop("memory"), options.pop("planes"))
+    with console.progress(quiet=options["quiet"]) as report:
+        reduced = reduce_night(
+            *nights,
+            output=options["output"],
+            choices=choices(options),
+            limits=limits,
+            page=not options["no_report"],
+            command=shlex.join(["autoreduce", *sys.argv[1:]]),
+            report=report,
+        )
+    if not options["quiet"]:
+        console.print_summary(reduced.report, reduced.folder)
+    if reduced.failed or (options["strict"] and reduced.incomplete):
+        sys.exit(1)

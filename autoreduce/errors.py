@@ -1,0 +1,46 @@
+"""Errors meant for the observer: what was found, what was expected, the way out.
+
+Programmers' mistakes in kernels are `ValueError` and `TypeError`; everything that
+an observer can cause, see and mend is one of these.
+"""
+
+from collections.abc import Mapping
+
+
+class AutoreduceError(Exception):
+    """An error whose message is written for the observer."""
+
+
+class InputError(AutoreduceError):
+    """A folder or file that cannot be read as what it should be."""
+
+
+class TableError(AutoreduceError):
+    """A frame table, or an override of one, that does not hold together."""
+
+
+class SettingsError(AutoreduceError):
+    """Rules, a recipe or a dialect table that is not valid."""
+
+
+class PlanError(AutoreduceError):
+    """A plan that cannot be made or carried out."""
+
+
+class ProductError(AutoreduceError):
+    """A product that cannot be made from the frames at hand."""
+
+
+class NoFrameLeftError(ProductError):
+    """A combination of which every frame was left out."""
+
+    left_out: Mapping[str, str]
+    """The frames, each with the reason."""
+
+    def __init__(self, left_out: Mapping[str, str]) -> None:
+        """Name the first frames and their reasons."""
+        self.left_out = left_out
+        shown = [f"{file}: {reason}" for file, reason in list(left_out.items())[:3]]
+        more = len(left_out) - len(shown)
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(f"no frame is fit for use: {'; '.join(shown)}{rest}")

@@ -1,0 +1,1 @@
+"""What the night holds: files in, frame table out."""

@@ -1,0 +1,317 @@
+"""Facts of one header, each with the card that gave it and those that disagree."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autoreduce.frames import literals
+from autoreduce.frames.dialects import Dialect, FactRule, Source
+from autoreduce.frames.reader import Card, RawHeader, Value
+
+Fact = str | float | int | datetime
+
+BAYER_PATTERN = re.compile(r"[RGBCMYW]{4}|RGBG")
+_SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+_WHITE = re.compile(r"\s+")
+_ITEMS = re.compile(r"\d+")
+_HOURS = re.compile(r"hours|\[h\]|\bhms\b", re.IGNORECASE)
+_RADIANS = re.compile(r"\bradians\b", re.IGNORECASE)
+_CLEAR = re.compile(r"(clear|open|empty|air)[\d_-]*[a-z]?")
+_SECOND_OF_TIME = timedelta(seconds=1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A fact, and how it came about."""
+
+    value: Fact | None
+    """In the frame table's unit; None where nothing usable was found."""
+    keyword: str = ""
+    """Card, or other source, that gave it."""
+    literal: str = ""
+    """What stands there."""
+    rule: str = ""
+    """How the value follows from the literal."""
+    disagree: tuple[str, ...] = ()
+    """Other sources that say something else, as ``KEYWORD=literal``."""
+
+
+def read_facts(header: RawHeader, dialect: Dialect) -> dict[str, Reading]:
+    """Read every fact but the image type.
+
+    Parameters
+    ----------
+    header : RawHeader
+        Header of the image; of an extension, followed by the primary one's cards.
+    dialect : Dialect
+        Its dialect.
+
+    Returns
+    -------
+    dict of str to Reading
+        Facts that were found.  ``biassec`` and ``trimsec`` may still lie outside
+        of the image.
+    """
+    facts = {}
+    for fact, parse in _PARSERS.items():
+        rule = dialect.facts[fact]
+        reading = _first(parse(header, rule), rule)
+        if reading is not None:
+            facts[fact] = reading
+    return facts
+
+
+def is_closed(filter_name: str, rule: FactRule) -> bool:
+    """Tell whether a filter lets no light through."""
+    return any(part.lower() in rule.closed for part in filter_name.split("+"))
+
+
+def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
+    """Return a FITS section without blanks if it lies in an image of that shape.
+
+    Parameters
+    ----------
+    section : str
+        Such as ``[1:2048, 1:512]``.
+    shape : tuple of int
+        NAXIS1, NAXIS2.
+    """
+    match = _SECTION.fullmatch(section.strip())
+    if match is None:
+        return None
+    x_first, x_last, y_first, y_last = map(int, match.groups())
+    inside = 1 <= x_first <= x_last <= shape[0] and 1 <= y_first <= y_last <= shape[1]
+    return _WHITE.sub("", section) if inside else None
+
+
+Readings = Iterator[Reading]
+Parser = Callable[[RawHeader, FactRule], Readings]
+
+
+def _first(readings: Readings, rule: FactRule) -> Reading | None:
+    found = [reading for reading in readings if _in_range(reading.value, rule)]
+    if not found:
+        return None
+    best, *others = found
+    disagree = tuple(
+        dict.fromkeys(
+            f"{other.keyword}={other.literal}"
+            for other in others
+            if not _agree(best.value, other.value)
+        )
+    )
+    return Reading(best.value, best.keyword, best.literal, best.rule, disagree)
+
+
+def _in_range(value: Fact | None, rule: FactRule) -> bool:
+    if value is None:
+        return False
+    if rule.range is None or not isinstance(value, int | float):
+        return True
+    return rule.range[0] <= value <= rule.range[1]
+
+
+def _agree(one: Fact | None, other: Fact | None) -> bool:
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs(one - other) < _SECOND_OF_TIME
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-3)
+    return str(one).casefold() == str(other).casefold()
+
+
+def _sources(header: RawHeader, rule: FactRule) -> Iterator[tuple[Source, Card]]:
+    for source in rule.sources:
+        for card in header.find(source.keyword):
+            if card.value is not None and _accepts(source, card):
+                yield source, card
+
+
+def _accepts(source: Source, card: Card) -> bool:
+    if source.comment and not source.comment.search(card.comment):
+        return False
+    if source.without and source.without.search(card.comment):
+        return False
+    if not source.only:
+        return True
+    found = literals.number(card.value)
+    return found is not None and (found == int(found)) == (source.only == "whole")
+
+
+def _texts(header: RawHeader, rule: FactRule) -> Readings:
+    for _, card in _sources(header, rule):
+        found = literals.text(card.value, rule.missing)
+        if found is not None:
+            value = rule.values.get(found.lower(), found)
+            yield Reading(value or None, card.keyword, str(card.value), "text")
+
+
+def _numbers(header: RawHeader, rule: FactRule) -> Readings:
+    for source, card in _sources(header, rule):
+        found = literals.number(card.value)
+        how = "number"
+        if found and source.unit == "adu/electron":
+            found, how = 1 / found, "inverse of ADU per electron"
+        elif source.only == "fraction":
+            how = "GAIN with a fraction is electrons per ADU"
+        if isinstance(card.value, str) and card.value.lstrip().startswith(("[", "(")):
+            how = "mean of a list"
+        yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _whole_numbers(header: RawHeader, rule: FactRule) -> Readings:
+    for source, card in _sources(header, rule):
+        found = _item(card.value, source.item) if source.item else None
+        if not source.item:
+            found = literals.whole_number(card.value)
+        how = f"number {source.item} of the card" if source.item else "number"
+        yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _item(value: Value, item: int) -> int | None:
+    if isinstance(value, float):
+        return literals.whole_number(value)
+    numbers = _ITEMS.findall(str(value))
+    if not numbers or len(numbers) > 2:
+        return None
+    return int(numbers[min(item, len(numbers)) - 1])
+
+
+def _seconds(header: RawHeader, rule: FactRule) -> Readings:
+    for source, card in _sources(header, rule):
+        found = literals.seconds(card.value, source.unit or "s", card.comment)
+        how = "seconds" if found == literals.number(card.value) else "to seconds"
+        yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _temperatures(header: RawHeader, rule: FactRule) -> Readings:
+    for _, card in _sources(header, rule):
+        found = literals.celsius(card.value, card.comment)
+        same = found is None or found == round(literals.number(card.value) or 0.0, 6)
+        how = "degrees Celsius" if same else "Kelvin to degrees Celsius"
+        yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
+    for _, card in _sources(header, rule):
+        found = literals.degrees(card.value, hours=True)
+        decimal = literals.number(card.value) == found
+        if found is not None and _RADIANS.search(card.comment):
+            how = "radians to degrees"
+            yield Reading(math.degrees(found), card.keyword, str(card.value), how)
+        elif found is not None and decimal and _HOURS.search(card.comment):
+            yield Reading(found * 15, card.keyword, str(card.value), "hours to degrees")
+        else:
+            how = "degrees" if decimal else "hours, minutes, seconds to degrees"
+            yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _angles(header: RawHeader, rule: FactRule) -> Readings:
+    for source, card in _sources(header, rule):
+        found, how = literals.degrees(card.value), "degrees"
+        if found is not None and _RADIANS.search(card.comment):
+            found, how = math.degrees(found), "radians to degrees"
+        if found and source.unit == "west":
+            found, how = -found, "degrees west to degrees east"
+        yield Reading(found, card.keyword, str(card.value), how)
+
+
+def _times(header: RawHeader, rule: FactRule) -> Readings:
+    clocks = [
+        card
+        for keyword in rule.clock
+        for card in header.find(keyword)
+        if isinstance(card.value, str)
+    ]
+    for source, card in _sources(header, rule):
+        unit = source.unit or "date"
+        found = literals.moment(card.value, unit)
+        if found is not None:
+            how = "date and time, UTC" if unit == "date" else f"from {unit.upper()}"
+            yield Reading(found, card.keyword, str(card.value), how)
+        elif unit == "date":
+            yield from _joined_times(card, clocks)
+
+
+def _joined_times(card: Card, clocks: list[Card]) -> Readings:
+    for clock in clocks:
+        found = literals.moment(card.value, "date", clock.value)
+        if found is not None:
+            keyword = f"{card.keyword}+{clock.keyword}"
+            literal = f"{card.value} {clock.value}"
+            yield Reading(found, keyword, literal, "date and time of two cards, UTC")
+            return
+
+
+def _filters(header: RawHeader, rule: FactRule) -> Readings:
+    for reading in _texts(header, rule):
+        if not BAYER_PATTERN.fullmatch(str(reading.value)):
+            yield reading
+    for wheel in rule.wheels:
+        yield from _joined_wheels(header, rule, wheel)
+
+
+def _joined_wheels(
+    header: RawHeader, rule: FactRule, wheel: tuple[str, ...]
+) -> Readings:
+    cards = [card for keyword in wheel for card in header.find(keyword)[:1]]
+    names = {
+        card.keyword: name
+        for card in cards
+        if isinstance(card.value, str)
+        and (name := literals.text(card.value, rule.missing)) is not None
+    }
+    if not names:
+        return
+    in_the_way = {
+        keyword: name
+        for keyword, name in names.items()
+        if name.lower() not in rule.clear and not _CLEAR.fullmatch(name.lower())
+    }
+    literal = ", ".join(str(card.value) for card in cards)
+    if in_the_way:
+        value, how = "+".join(in_the_way.values()), "filter wheels in series"
+    else:
+        value, how = next(iter(names.values())), "every filter wheel is open"
+    yield Reading(value, "+".join(names), literal, how)
+
+
+def _bayer_patterns(header: RawHeader, rule: FactRule) -> Readings:
+    for _, card in _sources(header, rule):
+        pattern = str(card.value).strip().upper()
+        if BAYER_PATTERN.fullmatch(pattern):
+            yield Reading(pattern, card.keyword, str(card.value), "Bayer pattern")
+
+
+_PARSERS: Mapping[str, Parser] = {
+    "object": _texts,
+    "filter": _filters,
+    "exptime": _seconds,
+    "xbinning": _whole_numbers,
+    "ybinning": _whole_numbers,
+    "readoutm": _texts,
+    "gain": _numbers,
+    "offset": _numbers,
+    "egain": _numbers,
+    "rdnoise": _numbers,
+    "ccd_temp": _temperatures,
+    "set_temp": _temperatures,
+    "date_obs": _times,
+    "date_loc": _times,
+    "longitude": _angles,
+    "instrume": _texts,
+    "telescop": _texts,
+    "focallen": _numbers,
+    "rotator": _angles,
+    "xorgsubf": _whole_numbers,
+    "yorgsubf": _whole_numbers,
+    "biassec": _texts,
+    "trimsec": _texts,
+    "bayerpat": _bayer_patterns,
+    "saturate": _numbers,
+    "ra": _right_ascensions,
+    "dec": _angles,
+    "software": _texts,
+    "filename": _texts,
+}

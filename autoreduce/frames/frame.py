@@ -1,0 +1,146 @@
+"""One image on its way into the frame table: its facts and what speaks against it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from autoreduce.frames.dialects import Dialect, recognise
+from autoreduce.frames.facts import Reading, read_facts, valid_section
+from autoreduce.frames.imagetype import decide_type
+from autoreduce.frames.rawness import why_not_raw
+from autoreduce.frames.reader import RawHeader, image_shape
+from autoreduce.frames.schema import FACT_COLUMNS
+
+EvidenceRow = tuple[str, str, str, str, str, str, str]
+
+_COLUMNS = frozenset(column.name for column in FACT_COLUMNS)
+
+
+@dataclass
+class Frame:
+    """One image while its row is put together."""
+
+    file: str
+    """Name in the frame table."""
+    path: Path
+    """File that holds it."""
+    header: RawHeader
+    """Cards of its own header, followed by those of the primary one."""
+    dialect: Dialect
+    """How the header is read."""
+    facts: dict[str, Reading]
+    """What the header says, by fact."""
+    shape: tuple[int, ...]
+    """NAXIS1, NAXIS2, ..."""
+    why_not: str = ""
+    """Why it is left out; empty if nothing speaks against it."""
+
+    def value(self, fact: str) -> object:
+        """Return a fact's value, None where it is missing."""
+        reading = self.facts.get(fact)
+        return None if reading is None else reading.value
+
+    def row(self) -> Mapping[str, object]:
+        """Return its row of the frame table."""
+        known = {
+            fact: reading.value
+            for fact, reading in self.facts.items()
+            if fact in _COLUMNS and reading.value is not None
+        }
+        return {
+            **known,
+            "file": self.file,
+            "naxis1": self.shape[0],
+            "naxis2": self.shape[1],
+            "use": not self.why_not,
+            "why_not": self.why_not or None,
+        }
+
+    def evidence(self) -> Iterator[EvidenceRow]:
+        """Return its rows of the evidence table, as `EVIDENCE_COLUMNS`."""
+        for fact, reading in self.facts.items():
+            yield (
+                self.file,
+                fact,
+                _shown(reading.value),
+                reading.keyword,
+                reading.literal,
+                reading.rule,
+                "; ".join(reading.disagree),
+            )
+        title = self.dialect.title
+        yield self.file, "dialect", self.dialect.name, "", "", title, ""
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array of that shape is an image: no spectrum, no number."""
+    return len(shape) >= 2 and shape[0] * shape[1] > 1
+
+
+def frames_of_file(
+    name: str, path: Path, headers: Sequence[RawHeader], dialects: Sequence[Dialect]
+) -> Iterator[Frame]:
+    """Read the frames of one file.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in the frame table.
+    path : Path
+        The file.
+    headers : sequence of RawHeader
+        All its headers.
+    dialects : sequence of Dialect
+        Tables in the order in which they are tried.
+
+    Yields
+    ------
+    Frame
+        One for every image; its name has ``[N]`` behind it if the image is in HDU
+        N, except for the one image of a tile-compressed file.
+    """
+    images = [header for header in headers if is_image(image_shape(header))]
+    only = len(images) == 1 and images[0].hdu == 1
+    compressed = only and images[0].get("ZIMAGE") is True
+    for image in images:
+        plain = image.hdu == 0 or compressed
+        file = name if plain else f"{name}[{image.hdu}]"
+        header = image
+        if image.hdu:
+            header = RawHeader(image.hdu, image.block + headers[0].block)
+        dialect = recognise(header, dialects)
+        shape = image_shape(image)
+        facts = read_facts(header, dialect)
+        _check_sections(facts, shape)
+        facts["imagetyp"] = decide_type(header, dialect, facts, file)
+        why_not = why_not_raw(header, dialect) or _why_no_plane(shape)
+        yield Frame(file, path, header, dialect, facts, shape, why_not)
+
+
+def _why_no_plane(shape: tuple[int, ...]) -> str:
+    planes = [length for length in shape[2:] if length > 1]
+    if not planes:
+        return ""
+    axes = " x ".join(map(str, shape))
+    return f"a cube of {axes} pixels, not one exposure; combine its planes first"
+
+
+def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
+    for fact in ("biassec", "trimsec"):
+        if fact not in facts:
+            continue
+        section = valid_section(str(facts[fact].value), shape)
+        whole = section == f"[1:{shape[0]},1:{shape[1]}]"
+        rule = "section inside of the image"
+        if section is None:
+            rule = "lies outside of the image, or is no section"
+        elif whole and facts[fact].keyword == "DATASEC":
+            section, rule = None, "the whole image: nothing to trim"
+        facts[fact] = replace(facts[fact], value=section, rule=rule)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,307 @@
+"""What a frame was taken for, also where its header is silent or lies.
+
+Witnesses are heard in the order of trust: the type keyword, the exposure, the
+object, the names of file and folders.  The rules by which a later witness
+overrules an earlier one are stated where they are applied, and go into the
+evidence together with every witness that disagrees.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from autoreduce.frames.dialects import Dialect, type_key
+from autoreduce.frames.facts import Reading, is_closed
+from autoreduce.frames.literals import text
+from autoreduce.frames.reader import Card, RawHeader
+from autoreduce.frames.schema import ImageType
+
+LONGEST_BIAS_S = 1.0
+"""A frame of a longer exposure is no bias."""
+
+_WORDS = {
+    ImageType.FLATDARK: r"flat(field)?s?darks?|darks?flat(field)?s?",
+    ImageType.FLAT: (
+        r"(dome|sky|twi(light)?|panel|lamp|flood|led|screen|pix(el)?|t)?"
+        r"flat(s|fields?|frames?|lamp)?"
+    ),
+    ImageType.DARK: r"(super)?darks?(frames?|current)?",
+    ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?",
+    ImageType.OTHER: (
+        r"arcs?|comps?|lamps?|thar|hgne|hgar|cuar|hear|focus(ing|run)?|autofocus"
+        r"|pointing|junk|guider?|bpm|badpix(els?)?"
+    ),
+}
+_TOKEN_TYPES = {kind: re.compile(pattern) for kind, pattern in _WORDS.items()}
+_TOKENS = re.compile(r"[a-z]+|\d+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_MASTER = re.compile(
+    r"masters(?![a-z])|master([\W_]+\w{1,8}){0,2}[\W_]*(super)?(bias|dark|flat|zero|offset|light|twilight|sky)"
+    r"|(bias|dark|flat|zero)s?[\W_]*master(?![a-z])"
+)
+_SUFFIX = re.compile(r"\.(fits?|fts)(\.(gz|fz))?(\[\d+\])?$", re.IGNORECASE)
+_LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
+_FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
+_PLAIN_WORDS = re.compile(
+    r"auto|frames?|fields?|sky|dome|twilight|image|exposure|sec|tests?|cal|calib|evening"
+    r"|morning|neon|argon|helium|mercury|krypton|xenon|thorium|iron|red|green|blue|lum|[a-z]{1,2}|\d+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    kind: ImageType | None = None
+    keyword: str = ""
+    literal: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.keyword}={self.literal}"
+
+
+def decide_type(
+    header: RawHeader, dialect: Dialect, facts: Mapping[str, Reading], file: str
+) -> Reading:
+    """Decide what a frame was taken for.
+
+    Parameters
+    ----------
+    header : RawHeader
+        Header of the image.
+    dialect : Dialect
+        Its dialect.
+    facts : mapping of str to Reading
+        What else the header says.
+    file : str
+        Path below the night's folder; its folders may say ``flats`` as well.
+
+    Returns
+    -------
+    Reading
+        Value None where no witness speaks: never silently a light.
+    """
+    if always := dialect.facts["imagetyp"].always:
+        rule = f"every frame of {dialect.title} is that"
+        return Reading(ImageType(always).value, "dialect", dialect.name, rule)
+    said = _from_keyword(header, dialect)
+    named = _from_name(file, facts)
+    titled = _from_object(facts)
+    exposure = _exposure(facts) if _is_raw(header) else None
+    kind, witness, rule = _weigh(said, titled, named, exposure)
+    open_or_unknown = kind in (None, ImageType.LIGHT)
+    if open_or_unknown and exposure and _is_shut(facts, dialect):
+        kind, witness, rule = _dark_by_filter(facts)
+    others = (said, titled, named)
+    disagree = tuple(
+        str(other) for other in others if other.kind is not None and other.kind != kind
+    )
+    if kind is None:
+        return Reading(None, said.keyword, said.literal, rule, disagree)
+    return Reading(kind.value, witness.keyword, witness.literal, rule, disagree)
+
+
+def type_of_literal(literal: str, dialect: Dialect) -> ImageType | None:
+    """Return what a type keyword's literal means, None if it means nothing."""
+    key = type_key(literal)
+    known = dialect.facts["imagetyp"].values
+    if key in known:
+        return ImageType(known[key])
+    return type_of_words(literal)
+
+
+def type_of_words(words: str) -> ImageType | None:
+    """Return the type that a text speaks of: flat-dark first, else the last one.
+
+    Examples
+    --------
+    >>> type_of_words("domeflat_R_001").value, type_of_words("flats/Dark 7").value
+    ('flat', 'dark')
+    """
+    small = _HUMP.sub(" ", words).lower()
+    if _MASTER.search(small):
+        return ImageType.MASTER
+    if _FLAT_DARK.search(small):
+        return ImageType.FLATDARK
+    tokens = _TOKENS.findall(small)
+    found = [kind for token in tokens if (kind := _token_type(token))]
+    alone = "autofocus" in tokens
+    if not found or (found[-1] is ImageType.OTHER and not alone | _all_plain(tokens)):
+        found = [kind for kind in found if kind is not ImageType.OTHER]
+    if not found and any(map(_LAMPS.fullmatch, tokens)) and _all_plain(tokens):
+        return ImageType.OTHER
+    return found[-1] if found else None
+
+
+def _token_type(token: str) -> ImageType | None:
+    matches = (
+        kind for kind, pattern in _TOKEN_TYPES.items() if pattern.fullmatch(token)
+    )
+    return next(matches, None)
+
+
+def _all_plain(tokens: list[str]) -> bool:
+    """Tell whether all words are such as go with calibration frames."""
+    return all(_token_type(token) or _PLAIN_WORDS.fullmatch(token) for token in tokens)
+
+
+def _from_keyword(header: RawHeader, dialect: Dialect) -> _Witness:
+    unknown = _Witness()
+    rule = dialect.facts["imagetyp"]
+    for source in rule.sources:
+        for card in header.find(source.keyword):
+            literal = text(card.value, rule.missing)
+            if literal is None:
+                continue
+            kind = _meaning(card, literal, dialect, source.values)
+            if kind is not None:
+                return _Witness(kind, card.keyword, literal)
+            if not unknown.keyword:
+                unknown = _Witness(None, card.keyword, literal)
+    return unknown
+
+
+def _meaning(
+    card: Card, literal: str, dialect: Dialect, values: Mapping[str, str]
+) -> ImageType | None:
+    if values:
+        named = values.get(literal)
+        return ImageType(named) if named else None
+    if not isinstance(card.value, str):
+        return None
+    return type_of_literal(literal, dialect)
+
+
+def _from_object(facts: Mapping[str, Reading]) -> _Witness:
+    if "object" not in facts:
+        return _Witness()
+    reading = facts["object"]
+    name = str(reading.value)
+    kind = type_of_words(name)
+    # A dark nebula is no dark: its other words are not those of calibration frames.
+    plain = _all_plain(_TOKENS.findall(name.lower()))
+    if kind is None or (kind is not ImageType.FLAT and not plain):
+        return _Witness()
+    return _Witness(kind, reading.keyword, name)
+
+
+def _from_name(file: str, facts: Mapping[str, Reading]) -> _Witness:
+    path = PurePosixPath(file)
+    target = (
+        _TOKENS.findall(str(facts["object"].value).lower()) if "object" in facts else []
+    )
+    places = [("file name", _SUFFIX.sub("", path.name)), *_folders(path)]
+    if "filename" in facts:
+        places.append((facts["filename"].keyword, str(facts["filename"].value)))
+    for place, name in places:
+        kind = type_of_words(_without(name, target))
+        if kind is not None:
+            return _Witness(kind, place, name)
+    return _Witness()
+
+
+def _folders(path: PurePosixPath) -> list[tuple[str, str]]:
+    return [("folder name", parent.name) for parent in path.parents if parent.name]
+
+
+def _without(name: str, target: list[str]) -> str:
+    """Drop the words of the object's own name: the Dark Shark is no dark."""
+    if len(target) < 2:
+        return name
+    pattern = r"[\W_]*".join(map(re.escape, target))
+    return re.sub(pattern, " ", name, flags=re.IGNORECASE)
+
+
+def _exposure(facts: Mapping[str, Reading]) -> float | None:
+    if "exptime" not in facts:
+        return None
+    value = facts["exptime"].value
+    # A zero that another keyword contradicts is a card that was never filled in.
+    if value == 0 and facts["exptime"].disagree:
+        return None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _is_raw(header: RawHeader) -> bool:
+    """Tell whether the pixels are whole numbers, as every camera writes them."""
+    bits = header.get("ZBITPIX") if header.get("ZIMAGE") else header.get("BITPIX")
+    return isinstance(bits, int) and bits > 0
+
+
+def _is_shut(facts: Mapping[str, Reading], dialect: Dialect) -> bool:
+    return "filter" in facts and is_closed(
+        str(facts["filter"].value), dialect.facts["filter"]
+    )
+
+
+def _dark_by_filter(facts: Mapping[str, Reading]) -> tuple[ImageType, _Witness, str]:
+    reading = facts["filter"]
+    witness = _Witness(ImageType.DARK, reading.keyword, reading.literal)
+    return ImageType.DARK, witness, "exposed behind a closed filter: a dark"
+
+
+Decision = tuple[ImageType | None, _Witness, str]
+
+
+def _weigh(
+    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+) -> Decision:
+    if named.kind is ImageType.MASTER and said.kind is not ImageType.LIGHT:
+        return ImageType.MASTER, named, "named as a master"
+    if said.kind is ImageType.LIGHT:
+        return _weigh_light(said, titled, named, exposure)
+    if said.kind in (ImageType.BIAS, ImageType.DARK):
+        return _weigh_closed(said, titled, named, exposure)
+    if said.kind is not None:
+        return said.kind, said, "the type keyword says so"
+    return _weigh_silence(said, titled, named, exposure)
+
+
+def _weigh_silence(
+    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+) -> Decision:
+    for witness, rule in (
+        (titled, "no type keyword; the object says so"),
+        (named, "no type keyword; the name says so"),
+    ):
+        if witness.kind is not None:
+            kind, better = _by_exposure(witness.kind, exposure)
+            return kind, witness, better or rule
+    if exposure == 0 and not said.keyword:
+        witness = _Witness(ImageType.BIAS, "exptime", "0")
+        return ImageType.BIAS, witness, "no type keyword; an exposure of 0 s is a bias"
+    return None, said, "neither keyword, object, name nor exposure tell the type"
+
+
+def _weigh_light(
+    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+) -> Decision:
+    # Programs write "light" unless the observer thinks of it, and "object" for
+    # whatever is taken with an open shutter.
+    if titled.kind is not None:
+        return titled.kind, titled, "typed as light, but its object is a calibration"
+    if named.kind is not None:
+        return named.kind, named, "typed as light, but named as a calibration"
+    if exposure == 0:
+        return ImageType.BIAS, said, "typed as light, but an exposure of 0 s is a bias"
+    return ImageType.LIGHT, said, "the type keyword says so"
+
+
+def _weigh_closed(
+    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+) -> Decision:
+    if said.kind is ImageType.DARK and titled.kind is ImageType.FLATDARK:
+        return ImageType.FLATDARK, titled, "a dark whose object says for flats"
+    if said.kind is ImageType.BIAS and ImageType.BIAS in (titled.kind, named.kind):
+        return ImageType.BIAS, said, "the type keyword says so"
+    kind, rule = _by_exposure(said.kind, exposure)
+    return kind, said, rule or "the type keyword says so"
+
+
+def _by_exposure(
+    kind: ImageType | None, exposure: float | None
+) -> tuple[ImageType | None, str]:
+    if kind is ImageType.DARK and exposure == 0:
+        return ImageType.BIAS, "a dark of 0 s is a bias"
+    if kind is ImageType.BIAS and exposure is not None and exposure > LONGEST_BIAS_S:
+        return ImageType.DARK, f"a bias of more than {LONGEST_BIAS_S:g} s is a dark"
+    return kind, ""

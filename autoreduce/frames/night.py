@@ -1,0 +1,213 @@
+"""What only the whole night tells: silent types, duplicates, spellings, dates."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from autoreduce.frames.facts import Reading, is_closed
+from autoreduce.frames.frame import Frame
+from autoreduce.frames.literals import day
+from autoreduce.frames.schema import ImageType
+
+_HALF_DAY = timedelta(hours=12)
+_CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
+_WAY_OUT = "say what it is with --set '{file}: imagetyp=light'"
+
+
+def decide_together(frames: list[Frame]) -> None:
+    """Decide what needs the other frames of the night."""
+    _settle_unknown_types(frames)
+    _leave_out_by_type(frames)
+    _leave_out_duplicates(frames)
+    _unify_spellings(frames, "filter")
+    _unify_spellings(frames, "object")
+    _name_nights(frames)
+
+
+def _camera(frame: Frame) -> tuple[object, ...]:
+    return (frame.value("instrume"), frame.shape[:2])
+
+
+def _settle_unknown_types(frames: list[Frame]) -> None:
+    """Take for lights what can be nothing else.
+
+    Where a night names its calibration frames (two or more types of bias, dark and
+    flat, of the same camera), an exposed frame behind an open filter that no
+    witness calls anything is what those calibrations were taken for.
+    """
+    named: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for frame in frames:
+        if frame.value("imagetyp") in _CALIBRATIONS and not frame.why_not:
+            named[_camera(frame)].add(str(frame.value("imagetyp")))
+    for frame in frames:
+        if frame.value("imagetyp") is not None:
+            continue
+        others = sorted(named.get(_camera(frame), ()))
+        if len(others) >= 2 and _is_exposed(frame) and not _says_otherwise(frame):
+            rule = (
+                f"no witness, but exposed behind filter {frame.value('filter')} by a "
+                f"camera whose {' and '.join(others)} frames are named in this night"
+            )
+            frame.facts["imagetyp"] = _light(frame, rule)
+        elif (target := _target(frame)) and not _says_otherwise(frame):
+            rule = f"no witness, but {target}"
+            frame.facts["imagetyp"] = _light(frame, rule)
+
+
+def _light(frame: Frame, rule: str) -> Reading:
+    exposure = frame.facts["exptime"]
+    return Reading(
+        ImageType.LIGHT.value,
+        exposure.keyword,
+        exposure.literal,
+        rule,
+        frame.facts["imagetyp"].disagree,
+    )
+
+
+def _says_otherwise(frame: Frame) -> bool:
+    """Tell whether the type keyword says something that is not understood."""
+    return bool(frame.facts["imagetyp"].keyword)
+
+
+def _is_exposed(frame: Frame) -> bool:
+    exposure, name = frame.value("exptime"), frame.value("filter")
+    if not isinstance(exposure, float) or exposure <= 0 or name is None:
+        return False
+    return not is_closed(str(name), frame.dialect.facts["filter"])
+
+
+def _target(frame: Frame) -> str:
+    """Return what of the sky an exposed frame shows; empty if that is not known."""
+    exposure = frame.value("exptime")
+    if not isinstance(exposure, float) or exposure <= 0:
+        return ""
+    pointed = frame.value("ra") is not None and frame.value("dec") is not None
+    if pointed and frame.value("object") is not None:
+        return f"exposed on a target, {frame.value('object')}"
+    if str(frame.header.get("CTYPE1")).startswith("RA---"):
+        return "exposed, and its stars were found: it has celestial coordinates"
+    return ""
+
+
+def _leave_out_by_type(frames: Iterable[Frame]) -> None:
+    for frame in frames:
+        kind, reading = frame.value("imagetyp"), frame.facts["imagetyp"]
+        if frame.why_not:
+            continue
+        if kind is None:
+            said = (
+                f" ({reading.keyword} = {reading.literal})" if reading.keyword else ""
+            )
+            way_out = _WAY_OUT.format(file=frame.file)
+            frame.why_not = f"type unknown{said}: {reading.rule}; {way_out}"
+        elif kind == ImageType.OTHER:
+            frame.why_not = (
+                f"type other, not for imaging ({reading.keyword} = {reading.literal})"
+            )
+        elif kind == ImageType.MASTER:
+            frame.why_not = (
+                f"type master, not a raw frame ({reading.keyword} = {reading.literal})"
+            )
+
+
+def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
+    alike: dict[tuple[int, bytes], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        key = (frame.path.stat().st_size, frame.header.block)
+        alike[key].append(frame)
+    for candidates in alike.values():
+        first: dict[tuple[bytes, int], Frame] = {}
+        if len({frame.path for frame in candidates}) < 2:
+            continue
+        for frame in candidates:
+            digest = hashlib.sha256(frame.path.read_bytes()).digest()
+            original = first.setdefault((digest, frame.header.hdu), frame)
+            if original is not frame and not frame.why_not:
+                frame.why_not = f"byte for byte the same as {original.file}"
+
+
+def _unify_spellings(frames: Iterable[Frame], fact: str) -> None:
+    """Give names that differ in case or hyphens only their commonest spelling."""
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for frame in frames:
+        if (name := frame.value(fact)) is not None:
+            spellings[_spelling_key(str(name))][str(name)] += 1
+    for frame in frames:
+        name = frame.value(fact)
+        if name is None:
+            continue
+        counts = spellings[_spelling_key(str(name))]
+        best = min(counts, key=lambda one: (-counts[one], one))
+        if best != name:
+            rule = f"spelt {best} as on most frames of the night"
+            frame.facts[fact] = replace(frame.facts[fact], value=best, rule=rule)
+
+
+def _spelling_key(name: str) -> str:
+    # One letter is not enough to tell a misspelling: R and r are two filters.
+    letters = re.sub(r"[\s_-]", "", name)
+    return letters.casefold() if len(letters) > 1 else name
+
+
+def _name_nights(frames: Iterable[Frame]) -> None:
+    known: dict[tuple[object, ...], Counter[timedelta]] = defaultdict(Counter)
+    for frame in frames:
+        if (offset := _utc_offset(frame)) is not None:
+            # Lights tell on which side of Greenwich a longitude is.
+            weight = 1000 if frame.value("imagetyp") == ImageType.LIGHT else 1
+            known[_camera(frame)][offset] += weight
+    for frame in frames:
+        offset = _utc_offset(frame)
+        rule = "local date of the evening"
+        counts = known.get(_camera(frame))
+        usual = min(counts, key=lambda one: (-counts[one], one)) if counts else None
+        if usual is not None and offset in (None, -usual):
+            offset = usual
+            rule += ", local time as for other frames of the camera"
+        elif offset is None:
+            offset = timedelta()
+            rule = "UTC date of the evening: neither local time nor longitude is known"
+        _name_night(frame, offset, rule)
+
+
+def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
+    reading = frame.facts.get("date_obs")
+    if reading is not None and isinstance(reading.value, datetime):
+        evening = (reading.value + offset - _HALF_DAY).date().isoformat()
+        frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
+        return
+    for source in frame.dialect.facts["date_obs"].sources:
+        literal = frame.header.get(source.keyword)
+        if not source.unit and (date := day(literal)) is not None:
+            rule = "date without a time of day, taken as it stands"
+            night = date.date().isoformat()
+            frame.facts["night"] = Reading(night, source.keyword, str(literal), rule)
+            return
+
+
+def _utc_offset(frame: Frame) -> timedelta | None:
+    """Return local time minus UTC, from a local time or from the longitude."""
+    start, local = frame.value("date_obs"), frame.value("date_loc")
+    if isinstance(start, datetime) and isinstance(local, datetime):
+        quarters = round((local - start) / timedelta(minutes=15))
+        if abs(quarters) <= 14 * 4:
+            return quarters * timedelta(minutes=15)
+    longitude = frame.value("longitude")
+    if isinstance(longitude, float):
+        east = (longitude + 180) % 360 - 180
+        offset = timedelta(hours=round(east / 15))
+        return -offset if _in_daylight(frame, offset) else offset
+    return None
+
+
+def _in_daylight(frame: Frame, offset: timedelta) -> bool:
+    """Tell whether a light is of the day, unless its longitude is counted west."""
+    start = frame.value("date_obs")
+    if not isinstance(start, datetime) or frame.value("imagetyp") != ImageType.LIGHT:
+        return False
+    hour, mirrored = (start + offset).hour, (start - offset).hour
+    return 8 <= hour < 16 and not 7 <= mirrored < 17

@@ -1,0 +1,351 @@
+"""The observer's word over the scan's: flags and an edited frames.csv."""
+
+import csv
+import difflib
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from autoreduce.errors import TableError
+from autoreduce.frames.literals import moment
+from autoreduce.frames.schema import (
+    FACT_COLUMNS,
+    FRAME_COLUMNS,
+    UTC,
+    Column,
+    ImageType,
+    typed,
+)
+
+BY_HAND = "included by hand"
+"""Reason of a frame that is kept although nothing spoke against it."""
+SET_BY_HAND = "excluded by hand"
+
+_COLUMNS = {column.name: column for column in FRAME_COLUMNS}
+_SETTABLE = (*(column.name for column in FACT_COLUMNS[1:]), "bias", "dark", "flat")
+_NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
+_SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
+_NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
+_SUFFIX = re.compile(r"\.(fits?|fts)(\.(gz|fz))?(\[\d+\])?$", re.IGNORECASE)
+_TYPES = ", ".join(ImageType)
+
+
+def apply_overrides(
+    frames: pd.DataFrame,
+    *,
+    exclude: Sequence[str] = (),
+    include: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the frame table as the observer wants it.
+
+    Settings come first, then exclusions, then inclusions: the narrower wish wins
+    in ``--exclude 'flat*' --include 'flat_007.fit'``.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table; it is not changed.
+    exclude : sequence of str
+        Patterns (see `select`) of frames to leave out.
+    include : sequence of str
+        Patterns of frames to keep whatever speaks against them: ``use`` becomes
+        true, ``why_not`` keeps the reason, or says that the observer asked for it.
+    settings : sequence of str
+        ``PATTERN: column=value, column=value``.  An empty value makes the fact
+        missing.  A type given by hand brings back a frame that was left out
+        because of its type.
+
+    Returns
+    -------
+    DataFrame
+        A new table with the same ``attrs``.
+
+    Raises
+    ------
+    TableError
+        If a pattern matches nothing, or a setting names no column or does not fit.
+    """
+    table = frames.copy()
+    for setting in settings:
+        table = _set(table, setting)
+    for pattern in exclude:
+        chosen = select(table, pattern)
+        table.loc[chosen, "use"] = False
+        table.loc[chosen, "why_not"] = SET_BY_HAND
+    for pattern in include:
+        chosen = select(table, pattern)
+        table.loc[chosen, "use"] = True
+        said = table["why_not"].fillna("").where(table["why_not"] != SET_BY_HAND, "")
+        table.loc[chosen & (said == ""), "why_not"] = BY_HAND
+    table.attrs.update(frames.attrs)
+    return table
+
+
+def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
+    """Return which frames a pattern means.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table.
+    pattern : str
+        A path, a folder, a file name, a glob, a frame number (``0051``) or a range
+        of them (``0041-0050``), or several of these with commas between them.  A
+        frame's number is the last one in its file's stem.
+
+    Returns
+    -------
+    Series of bool
+        At least one is true.
+
+    Raises
+    ------
+    TableError
+        If no frame is meant; the message lists the nearest names.
+    """
+    names = [str(name) for name in frames["file"]]
+    wanted = _relative(pattern.strip(), frames.attrs.get("root"))
+    chosen = [_is_meant(name, wanted) for name in names]
+    if not any(chosen) and "," in wanted:
+        parts = [select(frames, part) for part in wanted.split(",") if part.strip()]
+        chosen = [any(marks) for marks in zip(*parts, strict=True)]
+    if not any(chosen):
+        raise TableError(_no_match(pattern, names))
+    return pd.Series(chosen, index=frames.index, dtype=bool)
+
+
+def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
+    """Write a frame table as CSV, whole or not at all.
+
+    Missing facts are empty cells and times are UTC; `read_frames_csv` returns the
+    same table.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    cells = (_cells(frames[name]) for name in _COLUMNS)
+    writer.writerows(zip(*cells, strict=True))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text.getvalue(), encoding="utf-8", newline="")
+    part.replace(path)
+
+
+def read_frames_csv(path: Path) -> pd.DataFrame:
+    """Read a frame table, also one that a spreadsheet has saved.
+
+    Commas, semicolons or tabs may separate the cells (with semicolons, numbers may
+    have decimal commas), truth may be TRUE or true, columns may be left out.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read, has a column that is none of the frame table's,
+        or a cell that does not fit its column; the message says which.
+    """
+    lines = _read_lines(path)
+    names, *rows = lines or [[]]
+    _check_names(path, names)
+    records = []
+    for number, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) > len(names) and any(row[len(names) :]):
+            msg = f"{path}, row {number} has {len(row)} cells, expected {len(names)}"
+            raise TableError(msg)
+        cells = dict(zip(names, row, strict=False))
+        records.append(
+            {name: _cell(path, number, name, text) for name, text in cells.items()}
+        )
+    return typed(pd.DataFrame.from_records(records, columns=names))
+
+
+def _relative(pattern: str, root: object) -> str:
+    path = PurePosixPath(pattern)
+    if isinstance(root, str) and path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return pattern.removeprefix("./")
+
+
+def _is_meant(name: str, pattern: str) -> bool:
+    base = name.rpartition("/")[2]
+    if pattern in (name, base) or name.startswith(pattern.rstrip("/") + "/"):
+        return True
+    if match := _NUMBERS.fullmatch(pattern):
+        number = _frame_number(base)
+        first, last = int(match[1]), int(match[2] or match[1])
+        return number is not None and first <= number <= last
+    return fnmatchcase(name, pattern) or fnmatchcase(base, pattern)
+
+
+def _frame_number(base: str) -> int | None:
+    numbers = re.findall(r"\d+", _SUFFIX.sub("", base))
+    return int(numbers[-1]) if numbers else None
+
+
+def _no_match(pattern: str, names: Sequence[str]) -> str:
+    bases = sorted({name.rpartition("/")[2] for name in names})
+    near = difflib.get_close_matches(pattern, bases, n=3, cutoff=0.3) or bases[:3]
+    if match := _NUMBERS.fullmatch(pattern):
+        wanted = int(match[1])
+        numbered = [name for name in bases if _frame_number(name) is not None]
+        numbered.sort(key=lambda name: abs((_frame_number(name) or 0) - wanted))
+        near = numbered[:3] or near
+    listed = ", ".join(near) if near else "none: the table is empty"
+    return f"no frame matches {pattern!r}; the nearest names are {listed}"
+
+
+def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
+    match = _SETTING.fullmatch(setting.strip())
+    if match is None:
+        msg = f"cannot read the setting {setting!r}; expected 'PATTERN: filter=R'"
+        raise TableError(msg)
+    chosen = select(table, match["pattern"])
+    for fact in _NEXT_FACT.split(match["facts"]):
+        name, _, text = (part.strip() for part in fact.partition("="))
+        if name not in _SETTABLE:
+            msg = f"{name!r} is no column that can be set{_nearest(name, _SETTABLE)}"
+            raise TableError(msg)
+        value = _parse(_COLUMNS[name], text)
+        if isinstance(value, TableError):
+            msg = f"setting {setting!r}: {value}"
+            raise TableError(msg)
+        table.loc[chosen, name] = pd.NA if value is None else value
+        if name == "imagetyp" and value is not None:
+            _bring_back(table, chosen, str(value))
+    return table
+
+
+def _bring_back(table: pd.DataFrame, chosen: pd.Series, kind: str) -> None:
+    if kind in (ImageType.OTHER, ImageType.MASTER):
+        table.loc[chosen, "use"] = False
+        table.loc[chosen, "why_not"] = f"type {kind} by hand"
+        return
+    by_type = chosen & table["why_not"].str.startswith("type ").fillna(value=False)
+    table.loc[by_type, "use"] = True
+    table.loc[by_type, "why_not"] = pd.NA
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+
+
+def _parse(column: Column, text: str) -> object:
+    """Return the value of a cell, None if it is empty, an error if it is wrong."""
+    text = text.strip()
+    if not text:
+        return None
+    if column.name == "imagetyp" and text.lower() not in list(ImageType):
+        return TableError(f"imagetyp is {text!r}, expected one of {_TYPES}")
+    if column.dtype == "string":
+        return text.lower() if column.name == "imagetyp" else text
+    if column.dtype == UTC:
+        found = moment(text) or moment(text, "date", "00:00:00")
+        return found or TableError(f"{column.name} is {text!r}, expected a date in UTC")
+    try:
+        return _CASTS[column.dtype](text)
+    except (ValueError, OverflowError):
+        wanted = _EXPECTED[column.dtype]
+        return TableError(f"{column.name} is {text!r}, expected {wanted}")
+
+
+def _to_bool(text: str) -> bool:
+    if text.lower() in ("true", "yes", "y", "t", "1"):
+        return True
+    if text.lower() in ("false", "no", "n", "f", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _to_int(text: str) -> int:
+    number = float(text)
+    if number != int(number):
+        raise ValueError(text)
+    return int(number)
+
+
+def _to_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+_CASTS: dict[str, Callable[[str], object]] = {
+    "boolean": _to_bool,
+    "Int64": _to_int,
+    "Float64": _to_float,
+}
+_EXPECTED = {
+    "boolean": "true or false",
+    "Int64": "a whole number",
+    "Float64": "a number",
+}
+
+
+def _cells(values: pd.Series) -> list[str]:
+    if values.dtype == UTC:
+        return ["" if pd.isna(time) else _iso(time) for time in values]
+    if values.dtype == "boolean":
+        return ["" if pd.isna(value) else str(bool(value)).lower() for value in values]
+    return ["" if pd.isna(value) else str(value) for value in values]
+
+
+def _iso(time: pd.Timestamp) -> str:
+    return str(time.tz_localize(None).isoformat())
+
+
+def _read_lines(path: Path) -> list[list[str]]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}"
+        raise TableError(msg) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Spreadsheets on Windows save in their own encoding.
+        text = raw.decode("cp1252", errors="replace")
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        msg = f"{path} is no CSV table: {error}"
+        raise TableError(msg) from error
+    if delimiter == ";":
+        rows[1:] = [[_decimal_point(cell) for cell in row] for row in rows[1:]]
+    return rows
+
+
+def _decimal_point(cell: str) -> str:
+    return cell.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell) else cell
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    names[:] = [name.strip().lower() for name in names]
+    while names and not names[-1]:
+        names.pop()
+    for name in names:
+        if name not in _COLUMNS:
+            near = _nearest(name, tuple(_COLUMNS))
+            msg = f"{path}: {name!r} is no column of the frame table{near}"
+            raise TableError(msg)
+    if "file" not in names or len(set(names)) < len(names):
+        msg = f"{path}: expected a column 'file', and every column once"
+        raise TableError(msg)
+
+
+def _cell(path: Path, row: int, name: str, text: str) -> object:
+    value = _parse(_COLUMNS[name], text)
+    if isinstance(value, TableError):
+        msg = f"{path}, row {row}: {value}"
+        raise TableError(msg)
+    return value

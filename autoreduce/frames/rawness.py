@@ -1,0 +1,89 @@
+"""Why a frame is no raw exposure: calibrated already, stacked, or our own product."""
+
+import re
+from collections.abc import Iterator
+
+from autoreduce.frames.dialects import CalibratedRule, Dialect, StackedRule
+from autoreduce.frames.literals import number
+from autoreduce.frames.reader import RawHeader, Value
+
+OWN_CARDS = ("CREATOR", "SWCREATE", "SOFTWARE")
+"""Cards that name the writer; ours begin with ``autoreduce``."""
+
+_NOT_DONE = {
+    "",
+    "f",
+    "0",
+    "-1",
+    "no",
+    "none",
+    "n",
+    "false",
+    "omit",
+    "perform",
+    "skipped",
+}
+_NO_IMAGE_NAMES = re.compile(
+    r"(mask|dq|err(or)?|uncert|var(iance)?|stdvar|weight|wht|bpm|cat(alog)?|inputs|coverage"
+    r"|con|ctx|sci_?err|d2imarr|wcsdvarr|skyfit|thumbnail|background|bkg|provmap|segm.*)[\W_\d]*",
+    re.IGNORECASE,
+)
+
+
+def why_not_raw(header: RawHeader, dialect: Dialect) -> str:
+    """Return why an image is not a raw frame; empty if nothing says so."""
+    for card in OWN_CARDS:
+        if str(header.get(card)).lower().startswith("autoreduce"):
+            return f"made by autoreduce ({card})"
+    name = header.get("EXTNAME")
+    if isinstance(name, str) and _NO_IMAGE_NAMES.fullmatch(name.strip()):
+        return f"extension {name.strip()} is no exposure"
+    history = [str(card.value) for card in header.find("HISTORY")]
+    return _why_calibrated(header, dialect.calibrated, history) or _why_stacked(
+        header, dialect.stacked, history
+    )
+
+
+def _why_calibrated(header: RawHeader, rule: CalibratedRule, history: list[str]) -> str:
+    keyword = next(_calibrated_cards(header, rule), "")
+    if keyword:
+        return f"calibrated already ({keyword} = {header.get(keyword)})"
+    for line in history:
+        if any(pattern.search(line) for pattern in rule.history):
+            return f"calibrated already (HISTORY {line.strip()})"
+    return ""
+
+
+def _calibrated_cards(header: RawHeader, rule: CalibratedRule) -> Iterator[str]:
+    for keyword in rule.letters:
+        letters = str(header.get(keyword) or "").strip().upper()
+        if set(letters) & set("BDF") and letters.isalpha() and len(letters) <= 5:
+            yield keyword
+    yield from (keyword for keyword in rule.done if _is_done(header.get(keyword)))
+    yield from (keyword for keyword in rule.cards if header.find(keyword))
+    for keyword, values in rule.values.items():
+        if str(header.get(keyword)).strip().lower() in map(str.lower, values):
+            yield keyword
+
+
+def _is_done(value: Value) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is True
+    return str(value).strip().lower() not in _NOT_DONE
+
+
+def _why_stacked(header: RawHeader, rule: StackedRule, history: list[str]) -> str:
+    for keyword in rule.counts:
+        value = header.get(keyword)
+        if value is True:
+            return f"made of several exposures ({keyword})"
+        count = number(value)
+        if count is not None and 1 < count < 1e6:
+            return f"made of {count:.0f} exposures ({keyword})"
+    for keyword in rule.cards:
+        if header.get(keyword) is not None:
+            return f"made of several exposures ({keyword} = {header.get(keyword)})"
+    for line in history:
+        if any(pattern.search(line) for pattern in rule.history):
+            return f"made of several exposures (HISTORY {line.strip()})"
+    return ""

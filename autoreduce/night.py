@@ -1,0 +1,254 @@
+"""A night from folder to plan: what the observer asks for, and what will be done."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoreduce.errors import InputError, ProductError, TableError
+from autoreduce.frames.overrides import (
+    apply_overrides,
+    read_frames_csv,
+    write_frames_csv,
+)
+from autoreduce.frames.scan import Night, scan_night
+from autoreduce.frames.schema import typed
+from autoreduce.planning.plan import Plan
+from autoreduce.planning.planner import STACK_BY, annotate, make_plan
+from autoreduce.planning.recipe import Recipe, load_recipe
+from autoreduce.planning.rules import load_rules
+from autoreduce.running.text import write_text
+
+log = logging.getLogger(__name__)
+
+SUFFIX = "_reduced"
+"""What the output folder's name adds to the night's."""
+_MARKERS = ("plan.json", "frames.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the observer asks for, beyond the folder."""
+
+    exclude: Sequence[str] = ()
+    """Patterns of frames to leave out."""
+    include: Sequence[str] = ()
+    """Patterns of frames to bring back."""
+    settings: Sequence[str] = ()
+    """Facts to set: ``PATTERN: column=value, ...``."""
+    frames_csv: Path | None = None
+    """An edited frame table that replaces the scanned one."""
+    recipe: str = "default"
+    """Name of a recipe, or path of a TOML file."""
+    rules: Path | None = None
+    """Rules to plan by; those of autoreduce if absent."""
+    dialects: Sequence[Path] = ()
+    """Dialect tables of the observer."""
+    extrapolate_darks: bool = False
+    """Whether darks may be scaled to longer exposures."""
+    stack_by: Sequence[str] = STACK_BY
+    """Columns that the lights of one stack share."""
+    keep_all: bool = False
+    """Whether no frame is left out automatically."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A night that is planned and not yet reduced."""
+
+    night: Night
+    """What the folder holds."""
+    frames: pd.DataFrame
+    """Frame table after overrides, with the plan's columns."""
+    plan: Plan
+    """What will be made."""
+
+
+def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Decide where the products go.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        The night's folders.
+    output : Path, optional
+        What the observer asked for; ``NIGHT_reduced`` beside the night if absent.
+
+    Returns
+    -------
+    Path
+        Absolute path, not yet made.
+
+    Raises
+    ------
+    InputError
+        If it lies in the night's own folder, or holds files that are not ours.
+    """
+    nights = [folder.resolve() for folder in folders]
+    if output is None:
+        root = Path(os.path.commonpath(nights))
+        output = root.with_name(f"{root.name or 'night'}{SUFFIX}")
+    output = output.resolve()
+    for night in nights:
+        if output.is_relative_to(night):
+            msg = (
+                f"the products cannot go to {output}, which lies in the night's own "
+                f"folder {night}: name another folder with -o"
+            )
+            raise InputError(msg)
+    if output.exists() and not output.is_dir():
+        msg = f"{output} is a file: name another output folder with -o"
+        raise InputError(msg)
+    if output.is_dir() and any(output.iterdir()) and not is_output(output):
+        msg = (
+            f"{output} exists and holds files that autoreduce did not make: "
+            "name another output folder with -o"
+        )
+        raise InputError(msg)
+    return output
+
+
+def is_output(folder: Path) -> bool:
+    """Say whether a folder holds products of an earlier run."""
+    return all((folder / marker).is_file() for marker in _MARKERS)
+
+
+def prepare_night(
+    folders: Sequence[str | os.PathLike[str]], choices: Choices | None = None
+) -> Prepared:
+    """Read headers, group frames, and plan; nothing is written.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        The night's folders.
+    choices : Choices, optional
+        What the observer asks for.
+
+    Returns
+    -------
+    Prepared
+        The night with its plan.
+
+    Raises
+    ------
+    AutoreduceError
+        If there is nothing to reduce, or a choice does not hold together.
+    """
+    choices = choices or Choices()
+    night = scan_night([Path(f) for f in folders], dialects=choices.dialects)
+    frames = night.frames
+    if choices.frames_csv is not None:
+        frames = _edited(night, choices.frames_csv)
+    frames = apply_overrides(
+        frames,
+        exclude=choices.exclude,
+        include=choices.include,
+        settings=choices.settings,
+    )
+    plan = make_plan(
+        frames,
+        rules=load_rules(choices.rules),
+        recipe=_recipe(choices),
+        root=night.root,
+        extrapolate_darks=choices.extrapolate_darks,
+        stack_by=choices.stack_by,
+    )
+    return Prepared(night, annotate(frames, plan), plan)
+
+
+def _edited(night: Night, path: Path) -> pd.DataFrame:
+    """Take the observer's table, with the frames that are new since it was written."""
+    edited = read_frames_csv(path)
+    unknown = sorted(set(edited["file"]) - set(night.frames["file"]))
+    if unknown:
+        msg = (
+            f"{path} lists {unknown[0]}, which is not in {night.root} "
+            f"({len(unknown)} such rows): was it written for another folder?"
+        )
+        raise TableError(msg)
+    new = night.frames[~night.frames["file"].isin(edited["file"])]
+    return typed(pd.concat([edited, new])) if len(new) else edited
+
+
+def _recipe(choices: Choices) -> Recipe:
+    recipe = load_recipe(choices.recipe)
+    if choices.keep_all:
+        return replace(recipe, quality=replace(recipe.quality, check=False))
+    return recipe
+
+
+def write_plan(prepared: Prepared, folder: Path) -> None:
+    """Write ``frames.csv``, ``evidence.csv`` and ``plan.json``.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The night.
+    folder : Path
+        Output folder; made if need be.
+
+    Raises
+    ------
+    ProductError
+        If the folder cannot be written to.
+    """
+    make_folder(folder)
+    outcomes = earlier_outcomes(folder)
+    write_frames_csv(prepared.frames, folder / "frames.csv")
+    write_text(folder / "evidence.csv", prepared.night.evidence.to_csv(index=False))
+    write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
+
+
+def make_folder(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = (
+            f"the output folder {folder} cannot be made: {error.strerror}; "
+            "name another one with -o"
+        )
+        raise ProductError(msg) from error
+
+
+def plan_json(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write a plan as JSON, with the outcomes of its tasks as far as they are known."""
+    return json.dumps({**json.loads(plan.to_json()), "outcomes": outcomes}, indent=1)
+
+
+def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the outcomes of an earlier run, in JSON form, from its ``plan.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+
+    Returns
+    -------
+    dict
+        By output; empty if there was no run, or its plan cannot be read.
+    """
+    path = folder / "plan.json"
+    if not path.exists():
+        return {}
+    try:
+        outcomes: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8"))[
+            "outcomes"
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s is not used, and all is made again: %r", path, error)
+        return {}
+    return outcomes

@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: no tables, no files."""

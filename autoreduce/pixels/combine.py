@@ -1,0 +1,367 @@
+"""Combine a stack of frames into one.
+
+Nearly every pixel of a stack is whole: no sample is missing and none is an outlier.
+Whole pixels are combined tile by tile, in the type of the frames, by few passes
+over rows of samples.  The others are found by a cheap test, taken out into a small
+table in double precision, clipped there, and put back.  A pixel's result depends on
+its own samples alone, so it is the same to the bit whatever the band it came in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from autoreduce.pixels.clipping import (
+    Good,
+    Samples,
+    clipped,
+    interpolated,
+    quantile_of_good,
+    row_sum,
+    suspects,
+)
+from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.network import Row, ordered
+from autoreduce.pixels.tiles import Tile, tiles
+
+ROW_BYTES = 128 * 1024
+"""Bytes of one row of samples: the three that a comparator touches fit an L2 cache."""
+TILE_BYTES = 16 * 1024**2
+"""Bytes of all rows of a tile at the most."""
+TABLE_SAMPLES = 512 * 1024
+"""Samples of pixels that are not whole, treated at a time."""
+
+_QUANTILES = {
+    Method.MEDIAN: 0.5,
+    Method.MIN: 0.0,
+    Method.MAX: 1.0,
+    Method.QUANTILE: None,
+}
+
+
+class Combined(NamedTuple):
+    """A combined band, and what went into it."""
+
+    data: NDArray[np.float32]
+    """(ny, nx), in the unit of the frames; NaN where no sample was left."""
+    n_used: NDArray[np.uint16]
+    """(ny, nx), samples that went into each pixel."""
+    rejected: NDArray[np.int64]
+    """(n_frames,), samples of each frame that were rejected as outliers."""
+
+
+def combine(
+    stack: NDArray[Any] | Sequence[NDArray[Any]],
+    how: Combination,
+    *,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
+) -> Combined:
+    """Combine frames pixel by pixel.
+
+    Parameters
+    ----------
+    stack : (n_frames, ny, nx) array, or sequence of n_frames (ny, nx) arrays
+        Frames, or the same band of each.  Integers stay integers until only the
+        result is left.  Samples that are not finite are left out.
+    how : Combination
+        What is computed, and how outliers are found.
+    mask : array of bool that broadcasts to the stack, optional
+        Samples to leave out, where True.
+    weights : (n_frames,) array, optional
+        Weights of the frames in a mean.
+    noise : array that broadcasts to the stack, optional
+        Noise expected of a sample, one sigma in the unit of the frames: clipping
+        never takes the scatter for less.  Without it clipping few or quantised
+        samples rejects many good ones.  Integers are in any case taken to be
+        no better than one unit.
+
+    Returns
+    -------
+    Combined
+        The combined band, the number of samples used, and of those rejected.
+        Sums are accurate to double precision.  STD and VAR are about the mean and
+        divided by the number of samples, as `numpy.std` does.
+
+    Raises
+    ------
+    ValueError
+        If the stack is empty or its frames differ in shape, weights or noise do
+        not fit, or all samples of a pixel would be dropped.
+    """
+    frames = _frames(stack)
+    job = _job(frames, how, mask, weights, noise)
+    shape = frames[0].shape
+    result = Combined(
+        np.empty(shape, np.float32),
+        np.empty(shape, np.uint16),
+        np.zeros(len(frames), np.int64),
+    )
+    n_pixels = _tile_pixels(len(frames), frames[0].itemsize)
+    spare = np.empty((len(frames) + 2, min(n_pixels, frames[0].size)), frames[0].dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for tile in tiles(shape, n_pixels):
+            _combine_tile(job, tile, spare, result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is combined, and how; all arrays are as large as the band."""
+
+    frames: list[NDArray[Any]]
+    how: Combination
+    mask: NDArray[np.bool_] | None
+    weights: NDArray[np.float64] | None
+    noise: NDArray[np.float64]
+
+
+def _frames(stack: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    shapes = sorted({np.shape(frame) for frame in stack})
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        msg = f"a stack needs frames of one two-dimensional shape, not {shapes}"
+        raise ValueError(msg)
+    dtype = np.result_type(*{frame.dtype for frame in stack}).newbyteorder("=")
+    if dtype.kind not in "uif":
+        msg = f"frames must be real numbers, not {dtype}"
+        raise ValueError(msg)
+    return [np.asarray(frame, dtype) for frame in stack]
+
+
+def _job(
+    frames: list[NDArray[Any]],
+    how: Combination,
+    mask: ArrayLike | None,
+    weights: ArrayLike | None,
+    noise: ArrayLike | None,
+) -> _Job:
+    n, shape = len(frames), (len(frames), *frames[0].shape)
+    if how.rejection is Rejection.MINMAX and how.drop_low + how.drop_high >= n:
+        msg = f"cannot drop {how.drop_low} + {how.drop_high} samples of {n}"
+        raise ValueError(msg)
+    least = 1.0 if frames[0].dtype.kind in "ui" else 0.0
+    expected = np.asarray(least if noise is None else noise, np.float64)
+    if not (expected >= 0).all():
+        msg = "the expected noise must be zero or more everywhere"
+        raise ValueError(msg)
+    return _Job(
+        frames,
+        how,
+        None if mask is None else np.broadcast_to(np.asarray(mask, bool), shape),
+        None if weights is None else _weights(weights, n, how),
+        np.broadcast_to(expected, shape),
+    )
+
+
+def _weights(weights: ArrayLike, n: int, how: Combination) -> NDArray[np.float64]:
+    values = np.asarray(weights, np.float64)
+    if how.method is not Method.MEAN:
+        msg = f"weights are for a mean, not for {how.method}"
+        raise ValueError(msg)
+    positive = (values >= 0).all() and 0 < values.sum() < np.inf
+    if values.shape != (n,) or not positive:
+        msg = f"weights must be {n} numbers, zero or more and not all zero: {values}"
+        raise ValueError(msg)
+    return values
+
+
+def _tile_pixels(n: int, itemsize: int) -> int:
+    return max(min(ROW_BYTES, TILE_BYTES // n) // itemsize, 1)
+
+
+def _combine_tile(job: _Job, tile: Tile, spare: NDArray[Any], result: Combined) -> None:
+    """Combine a tile as if every pixel were whole, and do again what is not."""
+    how, rows = job.how, [frame[tile] for frame in job.frames]
+    buffers = [buffer[: rows[0].size].reshape(rows[0].shape) for buffer in spare]
+    partial = _incomplete(job, tile, rows, buffers[0])
+    if how.rejection not in (Rejection.NONE, Rejection.MINMAX):
+        partial |= suspects(rows, buffers, how, _least(job.noise[:, *tile]))
+    ranked, weights = ordered(rows, _ranks(how, len(rows)), buffers), job.weights
+    if how.rejection is Rejection.MINMAX:
+        if weights is not None:  # no telling which frame a ranked sample comes from
+            partial[...], weights = True, None
+        result.rejected[:] += _dropped_by_frame(how, rows, ranked, ~partial)
+        ranked = ranked[how.drop_low : len(rows) - how.drop_high]
+    result.data[tile] = _statistic(ranked, how, weights)
+    result.n_used[tile] = len(ranked)
+    pixels = np.flatnonzero(partial)
+    at_a_time = max(TABLE_SAMPLES // len(rows), 1)
+    for start in range(0, pixels.size, at_a_time):
+        _combine_partial(job, tile, pixels[start : start + at_a_time], result)
+
+
+def _least(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the smallest noise of each pixel, at no cost where the frames share it."""
+    shared: bool = noise.strides[0] == 0
+    least: NDArray[np.float64] = noise[0] if shared else noise.min(axis=0)
+    return least
+
+
+def _incomplete(
+    job: _Job, tile: Tile, rows: list[Row], buffer: Row
+) -> NDArray[np.bool_]:
+    """Find the pixels that miss a sample."""
+    missing = np.zeros(rows[0].shape, bool)
+    if job.mask is not None:
+        np.logical_or.reduce(job.mask[:, *tile], axis=0, out=missing)
+    if buffer.dtype.kind == "f":
+        # A sum is finite only if every sample is.  One that overflows sends a
+        # whole pixel the slow way, to the same result.
+        np.copyto(buffer, rows[0])
+        for row in rows[1:]:
+            np.add(buffer, row, out=buffer)
+        missing |= ~np.isfinite(buffer)
+    return missing
+
+
+def _ranks(how: Combination, n: int) -> tuple[int | None, ...]:
+    """Say which ranks of n samples a combination needs, as `ordered` wants it."""
+    drops = how.rejection is Rejection.MINMAX
+    low, high = (how.drop_low, how.drop_high) if drops else (0, 0)
+    n_kept = n - low - high
+    kept: list[int | None] = [-1] * n_kept
+    if how.method in _QUANTILES:
+        lower, upper, fraction = _position(how, n_kept)
+        kept = [None] * n_kept
+        kept[lower], kept[upper] = -1, -1 if fraction == 0.5 else -2
+    return (*range(low), *kept, *range(low, low + high))
+
+
+def _position(how: Combination, n: int) -> tuple[int, int, float]:
+    """Give the two ranks that hold a quantile of n samples, and where between them."""
+    position = _quantile_of(how) * (n - 1)
+    return floor(position), ceil(position), position - floor(position)
+
+
+def _quantile_of(how: Combination) -> float:
+    fixed = _QUANTILES[how.method]
+    return how.quantile if fixed is None else fixed
+
+
+def _statistic(
+    rows: list[Row], how: Combination, weights: NDArray[np.float64] | None
+) -> NDArray[Any]:
+    """Combine whole pixels, whose samples stand in the order of `_ranks`."""
+    match how.method:
+        case Method.SUM:
+            return _total(rows)
+        case Method.MEAN if weights is not None:
+            weighted = (row * weight for row, weight in zip(rows, weights, strict=True))
+            return np.asarray(row_sum(weighted) / weights.sum())
+        case Method.MEAN:
+            return np.asarray(_total(rows) / len(rows))
+        case Method.VAR | Method.STD:
+            mean = _total(rows) / len(rows)
+            variance = row_sum((row - mean) ** 2 for row in rows) / len(rows)
+            return _root(variance) if how.method is Method.STD else variance
+    lower, upper, fraction = _position(how, len(rows))
+    if not fraction:
+        return rows[lower]
+    low, high = rows[lower].astype(np.float64), rows[upper].astype(np.float64)
+    return interpolated(low, high, fraction)
+
+
+def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(variance))
+
+
+def _total(rows: list[Row]) -> NDArray[Any]:
+    """Add up a row of samples in a type that cannot overflow or lose digits."""
+    small = rows[0].dtype.kind == "u" and rows[0].itemsize <= 2
+    return row_sum(rows, np.uint32 if small else np.float64)
+
+
+def _dropped_by_frame(
+    how: Combination, rows: list[Row], ranked: list[Row], whole: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Count the lowest and highest samples of the frames they come from.
+
+    Of equal samples the first are taken for the lowest, the last for the highest.
+    """
+    counts = np.zeros(len(rows), np.int64)
+    if how.drop_low:
+        counts += _dropped(rows, ranked[how.drop_low - 1 :: -1], np.less, whole)
+    if how.drop_high:
+        extremes = ranked[len(rows) - how.drop_high :]
+        counts += _dropped(rows[::-1], extremes, np.greater, whole)[::-1]
+    return counts
+
+
+def _dropped(
+    rows: list[Row], extremes: list[Row], beyond: np.ufunc, whole: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Count for each frame the samples among the dropped ones, the mildest first."""
+    edge, *others = extremes
+    ties = whole.astype(np.uint16)
+    for other in others:
+        ties += whole & (other == edge)
+    counts = np.zeros(len(rows), np.int64)
+    for i, row in enumerate(rows):
+        taken = (row == edge) & (ties > 0)
+        ties -= taken
+        counts[i] = np.count_nonzero(taken)
+        if others:
+            counts[i] += np.count_nonzero(beyond(row, edge) & whole)
+    return counts
+
+
+def _combine_partial(
+    job: _Job, tile: Tile, pixels: NDArray[np.intp], result: Combined
+) -> None:
+    """Combine pixels that miss a sample or may hold an outlier."""
+    where = np.unravel_index(pixels, result.data[tile].shape)
+    samples = np.stack([frame[tile][where] for frame in job.frames]).astype(float)
+    good = np.isfinite(samples)
+    if job.mask is not None:
+        good &= ~_columns(job.mask[:, *tile], where)
+    samples[~good] = 0.0
+    kept = _kept(samples, good, job.how, _columns(job.noise[:, *tile], where))
+    result.rejected[:] += (good & ~kept).sum(axis=1)
+    result.data[tile][where] = _statistic_of_good(samples, kept, job.how, job.weights)
+    result.n_used[tile][where] = kept.sum(axis=0)
+
+
+def _columns(planes: NDArray[Any], where: tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
+    """Take some pixels out of each plane: a column for each pixel."""
+    y, x = where
+    return planes[:, y, x]
+
+
+def _kept(
+    samples: Samples, good: Good, how: Combination, noise: NDArray[np.float64]
+) -> Good:
+    match how.rejection:
+        case Rejection.NONE:
+            return good
+        case Rejection.MINMAX:
+            order = np.argsort(np.where(good, samples, np.inf), axis=0, kind="stable")
+            rank = np.argsort(order, axis=0)
+            top = good.sum(axis=0) - how.drop_high
+            return np.asarray(good & (rank >= how.drop_low) & (rank < top))
+    return clipped(samples, good, how, noise)
+
+
+def _statistic_of_good(
+    samples: Samples,
+    good: Good,
+    how: Combination,
+    weights: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Combine the good samples of each pixel, NaN where there is none."""
+    weight = good * (1.0 if weights is None else weights[:, None])
+    total, n = row_sum(samples * weight), row_sum(weight)
+    n[n == 0] = np.nan
+    match how.method:
+        case Method.MEAN:
+            return np.asarray(total / n)
+        case Method.SUM:
+            return np.where(np.isnan(n), np.nan, total)
+        case Method.VAR | Method.STD:
+            variance = row_sum(good * (samples - total / n) ** 2) / n
+            return _root(variance) if how.method is Method.STD else variance
+    return quantile_of_good(samples, good, _quantile_of(how))

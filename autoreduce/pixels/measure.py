@@ -1,0 +1,265 @@
+"""Measure a frame: its level, its noise, and how much of it is saturated."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.clipping import MAD_TO_SIGMA
+from autoreduce.pixels.sections import Section, within
+from autoreduce.pixels.tiles import tiles
+
+COUNTED_PIXELS = 128 * 1024
+"""Pixels counted at a time: `numpy.bincount` makes 8 bytes of each."""
+NOISE_PIXELS = 512 * 1024
+"""Pixels from which the noise is taken at the most: it is known to 0.2 % then."""
+IQR_TO_SIGMA = 0.7413
+"""1 / (2 Phi^-1(3/4)): a normal distribution's sigma over its interquartile range."""
+BINS_PER_SIGMA = 10
+"""Fineness of the histogram from which the mode of other frames is read."""
+RECURRENCE = 4
+"""Mean number of pixels of one value above which values are counted as they are."""
+BLOCKS = 8
+"""Blocks along each side of a frame."""
+BLOCK_PIXELS = 4096
+"""Pixels of a block from which its median is taken: known to 2 % of their noise."""
+BLOCK_LEAST = 256
+"""Pixels below which the median of a block is too uncertain to tell anything."""
+OVERSCAN_LIMIT = 4.0
+"""Scales from the median beyond which an overscan sample is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStatistics:
+    """What a frame is like, in its own unit; NaN where no pixel is finite."""
+
+    mean: float
+    """Mean of the finite pixels."""
+    median: float
+    """Median of the finite pixels."""
+    mode: float
+    """Most frequent value: the sky of a frame with many stars."""
+    noise: float
+    """Scatter from pixel to pixel, one sigma, blind to gradients and stars."""
+    spread: float
+    """1.4826 times the median absolute deviation, gradients included."""
+    minimum: float
+    """Lowest finite pixel."""
+    maximum: float
+    """Highest finite pixel."""
+    saturated: float | None
+    """Fraction of pixels at the saturation level or above; None: no level given."""
+    finite: float
+    """Fraction of pixels that are finite."""
+    blocks: tuple[float, ...] = ()
+    """Medians of blocks, row by row (see `block_medians`): the shape of the frame."""
+
+
+class _Histogram(NamedTuple):
+    """Values that occur, in order, and how often each does."""
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    def median(self) -> float:
+        upto = np.cumsum(self.counts)
+        middle = [(upto[-1] - 1) // 2, upto[-1] // 2]
+        return float(self.values[np.searchsorted(upto, middle, "right")].mean())
+
+    def spread(self, centre: float) -> float:
+        distance = np.abs(self.values - centre)
+        order = np.argsort(distance, kind="stable")
+        nearest_first = _Histogram(distance[order], self.counts[order])
+        return MAD_TO_SIGMA * nearest_first.median()
+
+
+def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatistics:
+    """Measure a frame, or a band of it.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Frame; pixels that are not finite are left out.
+    saturate : float, optional
+        Saturation level, in the unit of the frame.
+
+    Returns
+    -------
+    FrameStatistics
+        The mode is the lowest of the most frequent values; where floats hardly
+        recur, that of a histogram with ten bins to the `spread`.
+
+    Raises
+    ------
+    ValueError
+        If the frame is not two-dimensional or holds no pixel.
+    """
+    if data.ndim != 2 or not data.size:
+        msg = f"a frame has rows and columns, not the shape {data.shape}"
+        raise ValueError(msg)
+    found = _histogram(data)
+    n_finite = int(found.counts.sum())
+    saturated = None
+    if saturate is not None:
+        saturated = float(found.counts[found.values >= saturate].sum()) / data.size
+    if not n_finite:
+        nan = np.nan
+        return FrameStatistics(nan, nan, nan, nan, nan, nan, nan, saturated, finite=0.0)
+    median = found.median()
+    spread = found.spread(median)
+    return FrameStatistics(
+        mean=float(found.values @ found.counts) / n_finite,
+        median=median,
+        mode=_mode(found, spread, data.dtype),
+        noise=pixel_noise(data),
+        spread=spread,
+        minimum=float(found.values[0]),
+        maximum=float(found.values[-1]),
+        saturated=saturated,
+        finite=n_finite / data.size,
+        blocks=block_medians(data),
+    )
+
+
+def _histogram(data: NDArray[Any]) -> _Histogram:
+    """Count the values of a frame: one pass for 16-bit integers, else a sort."""
+    if data.dtype != np.uint16:
+        return _Histogram(*np.unique(data[np.isfinite(data)], return_counts=True))
+    counts = np.zeros(1 << 16, np.int64)
+    for tile in tiles(data.shape, COUNTED_PIXELS):
+        counts += np.bincount(data[tile].reshape(-1), minlength=counts.size)
+    values = np.flatnonzero(counts)
+    return _Histogram(values.astype(np.float64), counts[values])
+
+
+def _mode(found: _Histogram, spread: float, dtype: np.dtype[Any]) -> float:
+    step = spread / BINS_PER_SIGMA
+    recurring = found.counts.sum() > RECURRENCE * found.counts.size
+    if recurring or step == 0 or dtype.kind in "ui":
+        return float(found.values[np.argmax(found.counts)])
+    first = found.values[0]
+    bins, where = np.unique(
+        np.floor((found.values - first) / step), return_inverse=True
+    )
+    fullest = np.argmax(np.bincount(where, weights=found.counts))
+    return float(first + (bins[fullest] + 0.5) * step)
+
+
+def pixel_noise(data: NDArray[Any]) -> float:
+    """Measure the noise of a frame from differences between near pixels.
+
+    Differences of two pixels of a row know nothing of the level, and a gradient
+    only moves their median.  The pixels are two columns apart, so that in a Bayer
+    mosaic like is compared with like.  The interquartile range of the differences
+    does not see stars; integers are taken to be spread over their step, so that
+    noise below one unit is measured too.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Frame; of a large one rows are taken at even distances.
+
+    Returns
+    -------
+    float
+        One sigma of a pixel, in the unit of the frame; NaN if no two finite
+        pixels stand two columns apart.
+    """
+    every = max(data.size // NOISE_PIXELS, 1)
+    rows = data[every // 2 :: every].astype(np.float64)
+    differences = rows[:, 2:] - rows[:, :-2]
+    differences = differences[np.isfinite(differences)]
+    if not differences.size:
+        return np.nan
+    step = 1.0 if data.dtype.kind in "ui" else 0.0
+    low, high = _quartiles(differences, step)
+    return float((high - low) * IQR_TO_SIGMA / np.sqrt(2))
+
+
+def _quartiles(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Give the two quartiles of values that are each spread over a step."""
+    if not step:
+        return np.asarray(np.quantile(values, [0.25, 0.75]))
+    steps, counts = np.unique(values, return_counts=True)
+    upto = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
+    edges = np.append(steps - step / 2, steps[-1] + step / 2)
+    return np.asarray(np.interp([0.25, 0.75], upto, edges))
+
+
+def block_medians(data: NDArray[Any]) -> tuple[float, ...]:
+    """Measure the median of each of 8 x 8 blocks of a frame.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Frame; of each block about `BLOCK_PIXELS` pixels are taken, in whole rows.
+
+    Returns
+    -------
+    tuple of float
+        The medians of the finite pixels, row by row of blocks, in the unit of the
+        frame; NaN for a block without any.  Empty for a frame so small that its
+        blocks have fewer than `BLOCK_LEAST` pixels.
+    """
+    ny, nx = data.shape
+    if (ny // BLOCKS) * (nx // BLOCKS) < BLOCK_LEAST:
+        return ()
+    medians = []
+    for rows in np.array_split(np.arange(ny), BLOCKS):
+        every = max(len(rows) * nx // (BLOCKS * BLOCK_PIXELS), 1)
+        band = data[rows[every // 2] : rows[-1] + 1 : every]
+        for block in np.array_split(band, BLOCKS, axis=1):
+            finite = block[np.isfinite(block)]
+            medians.append(float(np.median(finite)) if finite.size else np.nan)
+    return tuple(medians)
+
+
+def overscan_level(
+    raw: NDArray[Any], section: Section, *, per_row: bool = False
+) -> float | NDArray[np.float64]:
+    """Measure the level of an overscan section.
+
+    The level is the mean of the samples within 4 scales of their median, where the
+    scale is 1.4826 times the median absolute deviation and at least one unit of an
+    integer.  A mean resolves fractions of a unit, which a median of integers does not.
+
+    Parameters
+    ----------
+    raw : (ny, nx) array, ADU
+        Raw frame.
+    section : tuple of slice
+        Rows and columns of the overscan.
+    per_row : bool
+        Whether each row has its own level.
+
+    Returns
+    -------
+    float or (n_rows, 1) array, ADU
+        The level; NaN if no sample is finite.
+
+    Raises
+    ------
+    ValueError
+        If the section does not lie inside the frame.
+    """
+    if not within(section, raw.shape):
+        msg = f"section {section} does not lie inside a frame of shape {raw.shape}"
+        raise ValueError(msg)
+    samples = raw[section].astype(np.float64)
+    least = 1.0 if raw.dtype.kind in "ui" else 0.0
+    if per_row:
+        return _clipped_level(samples, least)
+    return _clipped_level(samples.reshape(1, -1), least).item()
+
+
+def _clipped_level(samples: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Give the mean of each row without its outliers, NaN where none is finite."""
+    level = np.full((len(samples), 1), np.nan)
+    known = np.isfinite(samples).any(axis=1)
+    samples = np.where(np.isfinite(samples), samples, np.nan)[known]
+    distance = np.abs(samples - np.nanmedian(samples, axis=1, keepdims=True))
+    mad = np.nanmedian(distance, axis=1, keepdims=True)
+    near = distance <= OVERSCAN_LIMIT * np.maximum(MAD_TO_SIGMA * mad, least)
+    level[known] = np.nanmean(np.where(near, samples, np.nan), axis=1, keepdims=True)
+    return level

@@ -1,0 +1,119 @@
+"""Sorting networks: order a few rows of samples with minimum and maximum alone.
+
+A network is a fixed list of comparators.  Each puts two rows in order, for all
+pixels at once and without a branch, which numpy does at the speed of the cache
+and in the camera's own integers.  A comparator, or one side of it, that cannot
+reach a wanted rank is left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[Any]
+"""One sample of each pixel of a tile."""
+
+
+class Comparator(NamedTuple):
+    """Put two rows in order, and which of the two results is wanted."""
+
+    low: int
+    high: int
+    wants_low: bool
+    wants_high: bool
+
+
+def merge_exchange(n: int) -> Iterator[tuple[int, int]]:
+    """Generate Batcher's odd-even merge sort of any number of rows [1]_.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+
+    Yields
+    ------
+    tuple of int
+        The two rows of a comparator, the lower rank first.
+
+    References
+    ----------
+    .. [1] Knuth (1998), The Art of Computer Programming 3, algorithm 5.2.2 M.
+    """
+    top = 1 << max(n - 1, 0).bit_length() >> 1
+    p = top
+    while p > 0:
+        q, r, distance = top, 0, p
+        while True:
+            yield from ((i, i + distance) for i in range(n - distance) if i & p == r)
+            if q == p:
+                break
+            distance, q, r = q - p, q >> 1, p
+        p >>= 1
+
+
+@lru_cache(maxsize=256)
+def pruned_network(groups: tuple[int | None, ...]) -> tuple[Comparator, ...]:
+    """Build the network that serves the wanted ranks, and no more.
+
+    Parameters
+    ----------
+    groups : tuple
+        For each rank from the lowest: None where it is not wanted, else the
+        number of its group.  The ranks of a group may come out in any order
+        among themselves, as is enough for the two middle samples of a median
+        or for a sum.
+
+    Returns
+    -------
+    tuple of Comparator
+        What is left of `merge_exchange`.
+    """
+    needs: list[tuple[str, int | None]] = [("rank", group) for group in groups]
+    kept = []
+    for low, high in reversed(list(merge_exchange(len(groups)))):
+        if needs[low] == needs[high] and needs[low][0] == "rank":
+            continue
+        wanted = [needs[row] != ("rank", None) for row in (low, high)]
+        kept.append(Comparator(low, high, *wanted))
+        needs[low], needs[high] = ("row", low), ("row", high)
+    return tuple(reversed(kept))
+
+
+def ordered(
+    rows: Sequence[Row], groups: tuple[int | None, ...], spare: Sequence[Row]
+) -> list[Row]:
+    """Put rows in order, pixel by pixel.
+
+    Parameters
+    ----------
+    rows : sequence of n arrays
+        Samples, all of one shape and type.  They are not changed.
+    groups : tuple of n
+        The wanted ranks, see `pruned_network`.
+    spare : sequence of n + 2 arrays
+        Buffers like the rows; they are overwritten and some of them returned.
+
+    Returns
+    -------
+    list of n arrays
+        The samples of each rank; what stands at ranks that are not wanted has
+        no meaning.  A pixel with NaN has no meaning at all.
+    """
+    rows, free = list(rows), list(spare)
+    ours = [False] * len(rows)
+    for low, high, wants_low, wants_high in pruned_network(groups):
+        a, b = rows[low], rows[high]
+        if wants_low:
+            rows[low] = np.minimum(a, b, out=free.pop())
+        if wants_high:
+            rows[high] = np.maximum(a, b, out=free.pop())
+        if ours[low]:
+            free.append(a)
+        if ours[high]:
+            free.append(b)
+        ours[low], ours[high] = wants_low, wants_high
+    return rows

@@ -1,0 +1,101 @@
+"""Sections of a frame: FITS text to slices and back.
+
+FITS counts columns first, from one, and includes both ends; numpy counts rows
+first, from zero, and leaves the end out.  This is the only place that knows both.
+"""
+
+import re
+
+Section = tuple[slice, slice]
+"""Rows and columns, zero based, with the end left out."""
+
+_TEXT = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+
+
+def parse_section(text: str) -> Section:
+    """Read a section written the FITS way.
+
+    Parameters
+    ----------
+    text : str
+        ``[x1:x2,y1:y2]``, counted from one, both ends included.
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns, zero based.
+
+    Raises
+    ------
+    ValueError
+        If the text is not of that form, is reversed, or starts below one.
+
+    Examples
+    --------
+    >>> parse_section("[1:100,11:20]")
+    (slice(10, 20, None), slice(0, 100, None))
+    """
+    found = _TEXT.fullmatch(text.strip())
+    if not found:
+        msg = f"section {text!r} is not of the form [x1:x2,y1:y2]"
+        raise ValueError(msg)
+    x1, x2, y1, y2 = map(int, found.groups())
+    if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
+        msg = f"section {text!r} must start at 1 or later and must not run backwards"
+        raise ValueError(msg)
+    return slice(y1 - 1, y2), slice(x1 - 1, x2)
+
+
+def format_section(section: Section) -> str:
+    """Write rows and columns as FITS text; the inverse of `parse_section`.
+
+    Raises
+    ------
+    ValueError
+        If an end is open, negative, or not beyond its start, or there is a step.
+    """
+    rows, columns = section
+    for part in section:
+        if not _is_plain(part):
+            msg = f"{part} has no FITS form: it needs 0 <= start < stop and no step"
+            raise ValueError(msg)
+    return f"[{columns.start + 1}:{columns.stop},{rows.start + 1}:{rows.stop}]"
+
+
+def _is_plain(part: slice) -> bool:
+    ends = (part.start, part.stop)
+    closed = all(isinstance(end, int) for end in ends) and part.step in (None, 1)
+    return closed and 0 <= part.start < part.stop
+
+
+def within(section: Section, shape: tuple[int, ...]) -> bool:
+    """Say whether a section lies inside a frame.
+
+    Parameters
+    ----------
+    section : tuple of slice
+        Rows and columns.
+    shape : tuple of int
+        Shape of the frame; rows and columns are its last two axes.
+    """
+    return all(
+        0 <= part.start < part.stop <= size
+        for part, size in zip(section, shape[-2:], strict=True)
+    )
+
+
+def section_shape(section: Section) -> tuple[int, int]:
+    """Give the number of rows and of columns of a section."""
+    rows, columns = section
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def central_section(shape: tuple[int, ...]) -> Section:
+    """Give the middle quarter of a frame: half its rows and half its columns.
+
+    A frame with a single row or column keeps it.
+    """
+    rows, columns = (
+        slice(size // 4, max(size - size // 4, size // 4 + 1)) for size in shape[-2:]
+    )
+    return rows, columns

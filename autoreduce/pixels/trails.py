@@ -1,0 +1,197 @@
+"""Find what moves between the frames of a flat: stars, their trails, satellites.
+
+Pure arrays, worked on by bands of rows.  All filters are finite boxes summed in
+integers, so that a pixel gets the same answer whatever band it is worked on in.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.combine import combine
+
+Mask = NDArray[np.bool_]
+
+SIGMAS = (5.5, 5.0, 4.2)
+"""Excess light that is a source's: of a pixel, of the mean of 3 x 3 and of 9 x 9
+pixels, each in sigma of its own noise.  The last finds a trail that is as faint as
+the noise of one pixel."""
+REACH = 40
+"""Half of the 81 x 81 pixels that are a pixel's background."""
+DILATION = 3
+"""Pixels by which what is found grows on all sides: the wings."""
+HALO = REACH + DILATION
+"""Rows needed above and below a band."""
+
+STEPS = 64
+"""Steps per sigma in which excess is counted: sums of integers are exact."""
+CLIP = 6
+"""Excess beyond which more tells nothing; 81 pixels of it fit into 16 bits."""
+CLEAN = 2
+"""Samples of a pixel that are never masked."""
+STRIP = 192
+"""Rows worked on at a time: what is needed for them stays in the cache."""
+
+
+def mask_moving(
+    frames: NDArray[np.floating[Any]],
+    noise: NDArray[np.floating[Any]],
+    *,
+    above: int = 0,
+    below: int = 0,
+) -> Mask:
+    """Mask the pixels of each frame that a moving source has brightened.
+
+    A frame is compared with the median of all frames without the highest sample
+    of each pixel.  What is brighter than that by more than noise explains, in a
+    single pixel or in the mean of 3 x 3 or 9 x 9 pixels, is masked with some
+    pixels around.  Slow changes of the sky's gradient are not: the mean excess of
+    the 81 x 81 pixels around is taken off first.
+
+    At least two samples of each pixel (one, if there are two frames) stay
+    unmasked: where fewer would, the lowest do.
+
+    Parameters
+    ----------
+    frames : (n, above + ny + below, nx) array
+        Flats, free of bias and dark, scaled to one level; NaN is no data.
+    noise : (n, 1, 1) or (n, above + ny + below, nx) array
+        Expected 1-sigma noise of a sample, in the unit of `frames`; more than 0.
+    above, below : int
+        Rows of `frames` before and after the ones asked for.  They should be
+        `HALO`, or as many as there are up to the edge of the frame.
+
+    Returns
+    -------
+    (n, ny, nx) array of bool
+        True where a sample should not be used.  Rows in the middle of a frame get
+        the same answer in every band that holds them with their halo.
+
+    Raises
+    ------
+    ValueError
+        If `frames` has not three axes or no rows are left between the halos.
+    """
+    n_rows = frames.shape[1] - above - below if frames.ndim == 3 else 0
+    if n_rows < 1 or min(above, below) < 0:
+        msg = (
+            f"frames must be (n, rows, columns) with rows between {above} above and "
+            f"{below} below, not {frames.shape}"
+        )
+        raise ValueError(msg)
+    reference = combine(frames, _reference(len(frames))).data
+    noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
+    mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
+    for plane, frame, sigma in zip(mask, frames, noise, strict=True):
+        plane[:] = _grown(_brighter(frame, reference, sigma))[above : above + n_rows]
+    _keep_lowest(mask, frames[:, above : above + n_rows])
+    return mask
+
+
+def _reference(n: int) -> Combination:
+    """Return the robust combination: without the highest sample, if that leaves two."""
+    drop = 1 if n > 2 else 0
+    method = Method.MEDIAN if n > 2 else Method.MIN
+    return Combination(method, Rejection.MINMAX, drop_high=drop)
+
+
+def _brighter(
+    frame: NDArray[np.floating[Any]],
+    reference: NDArray[np.float32],
+    sigma: NDArray[np.floating[Any]],
+) -> Mask:
+    """Mark the pixels in which a frame is brighter than the reference, at any scale."""
+    found = np.empty(frame.shape, np.bool_)
+    ny = len(frame)
+    for start in range(0, ny, STRIP):
+        stop = min(ny, start + STRIP)
+        # mirrored at the edges, so that there is a background up to them
+        rows = _mirrored(np.arange(start - REACH, stop + REACH), ny)
+        scale = sigma[rows] if len(sigma) > 1 else sigma
+        counts = _counted_excess(frame[rows], reference[rows], scale)
+        found[start:stop] = _sources(counts)
+    return found
+
+
+def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Fold indices beyond the ends of n rows back, as often as it takes."""
+    index = index % (2 * n)
+    return np.minimum(index, 2 * n - 1 - index)
+
+
+def _counted_excess(
+    frame: NDArray[np.floating[Any]],
+    reference: NDArray[np.float32],
+    sigma: NDArray[np.floating[Any]],
+) -> NDArray[np.int16]:
+    """Return (frame - reference) / sigma in steps, mirrored to both sides."""
+    excess = np.subtract(frame, reference, dtype=np.float32)
+    excess *= (STEPS / sigma).astype(np.float32)
+    unknown = np.isnan(excess)
+    if unknown.any():
+        excess[unknown] = 0
+    np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
+    np.rint(excess, out=excess)
+    nx = frame.shape[1]
+    counts = np.empty((len(frame), nx + 2 * REACH), np.int16)
+    counts[:, REACH : REACH + nx] = excess
+    for edge in (np.arange(-REACH, 0), np.arange(nx, nx + REACH)):
+        counts[:, edge + REACH] = counts[:, _mirrored(edge, nx) + REACH]
+    return counts
+
+
+def _sources(counts: NDArray[np.int16]) -> Mask:
+    """Mark what stands out of the background; smaller by `REACH` on all sides."""
+    of_3 = _sum_of_three(counts, 1)
+    of_9 = _sum_of_three(of_3, 3)
+    around = _sum_of_three(_sum_of_three(of_9.astype(np.int32), 9), 27)
+    found = np.zeros(around.shape, np.bool_)
+    for sums, width, sigmas in zip(
+        (counts, of_3, of_9), (1, 3, 9), SIGMAS, strict=True
+    ):
+        edge = (len(sums) - len(around)) // 2
+        times = (81 // width) ** 2
+        scaled = sums[edge:-edge, edge:-edge] * np.int32(times)
+        scaled -= around
+        found |= scaled > int(sigmas * width * STEPS * times)
+    return found
+
+
+def _sum_of_three(values: NDArray[Any], step: int) -> NDArray[Any]:
+    """Add each pixel's neighbours that are a step away, along both axes.
+
+    The result is smaller than `values` by `step` on every side.
+    """
+    rows = values[: -2 * step] + values[step:-step]
+    rows += values[2 * step :]
+    columns: NDArray[Any] = rows[:, : -2 * step] + rows[:, step:-step]
+    columns += rows[:, 2 * step :]
+    return columns
+
+
+def _grown(found: Mask) -> Mask:
+    """Grow what is marked by `DILATION` pixels on all sides."""
+    for _ in range(DILATION):
+        wider = found.copy()
+        wider[1:] |= found[:-1]
+        wider[:-1] |= found[1:]
+        found = wider.copy()
+        found[:, 1:] |= wider[:, :-1]
+        found[:, :-1] |= wider[:, 1:]
+    return found
+
+
+def _keep_lowest(mask: Mask, frames: NDArray[np.floating[Any]]) -> None:
+    """Unmask the lowest samples where too few would be left."""
+    wanted = min(CLEAN, len(frames) - 1) or 1
+    touched = mask.any(axis=0)
+    kept = mask[:, touched]
+    samples = frames[:, touched]
+    usable = np.isfinite(samples)
+    short = (usable & ~kept).sum(axis=0) < wanted
+    order = np.argsort(np.where(usable, samples, np.inf), axis=0, kind="stable")
+    lowest = np.zeros_like(kept)
+    np.put_along_axis(lowest, order[:wanted], values=True, axis=0)
+    mask[:, touched] = kept & ~(lowest & short)

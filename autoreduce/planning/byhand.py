@@ -1,0 +1,166 @@
+"""Masters that the observer names in the frame table."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+import pandas as pd
+
+from autoreduce.errors import TableError
+from autoreduce.planning.plan import DarkMethod, LedgerEntry
+from autoreduce.planning.rules import Tolerance
+from autoreduce.planning.service import (
+    BY_HAND,
+    NONE,
+    Facts,
+    Service,
+    dark_service,
+    stem,
+)
+
+
+def is_by_hand(need: str, cell: object, reason: object) -> bool:
+    """Tell whether a cell of the frame table is the observer's own choice.
+
+    A plan writes its choices into the same cells, and names them in ``reason``; a
+    cell that the reason does not account for was put there by hand.
+
+    Parameters
+    ----------
+    need : str
+        One of `NEEDS`.
+    cell : str or missing
+        What the table says.
+    reason : str or missing
+        The reason that stands beside it.
+    """
+    if pd.isna(cell) or not str(cell).strip():
+        return False
+    name = re.escape(stem(str(cell)))
+    own = rf"\b{need} {name}(?= |,(?! {BY_HAND}))"
+    return re.search(own, "" if pd.isna(reason) else str(reason)) is None
+
+
+def chosen_output(need: str, setup: Facts, masters: Sequence[Facts]) -> str | None:
+    """Find the master that the observer names, by path or by name.
+
+    Parameters
+    ----------
+    need : str
+        ``bias``, ``dark`` or ``flat``: the column that holds the name.
+    setup : mapping
+        The frames, with one of them in ``file``.
+    masters : sequence of mapping
+        The candidates.
+
+    Returns
+    -------
+    str or None
+        Its output; None for the word ``none``.
+
+    Raises
+    ------
+    TableError
+        If no such master is made.
+    """
+    cell = str(setup[need])
+    if cell.strip().lower() == NONE:
+        return None
+    outputs = {stem(master["output"]): str(master["output"]) for master in masters}
+    if (name := stem(cell)) in outputs:
+        return outputs[name]
+    near = get_close_matches(name, outputs, n=3, cutoff=0.0)
+    there = f"nearest are {', '.join(near)}" if near else "none is made"
+    msg = (
+        f"{setup['file']}: {need} names {cell}, which is not made from these frames; "
+        f"{there}. Give the name of one that is, or {NONE}, or leave the cell empty"
+    )
+    raise TableError(msg)
+
+
+def service_by_hand(
+    need: str,
+    setup: Facts,
+    master: Facts | None,
+    level: int | None,
+    exposure: Tolerance | None,
+) -> Service:
+    """Serve frames by the master that the observer chose.
+
+    Parameters
+    ----------
+    need : str
+        ``bias``, ``dark`` or ``flat``.
+    setup : mapping
+        The frames.
+    master : mapping or None
+        The master; None to go without.
+    level : int or None
+        Level that the ladder gives it; None counts as 3.
+    exposure : Tolerance or None
+        Within what exposures are the same; None if darks serve as they are.
+
+    Returns
+    -------
+    Service
+        The service, its words saying that it was chosen by hand.
+
+    Raises
+    ------
+    TableError
+        If the master is not of the frames' size.
+    """
+    if master is None:
+        return Service(None, None, f"{need} {NONE}, {BY_HAND}")
+    _check_shape(need, setup, master)
+    output, level = str(master["output"]), 3 if level is None else level
+    words = f"{need} {stem(output)}, {BY_HAND}"
+    if need != "dark":
+        return Service(output, level, words)
+    service = dark_service(setup, master, _method(setup, master, exposure))
+    how = service.words.removeprefix(f"dark {stem(output)}").strip()
+    words = f"{words} ({how})" if how else words
+    return replace(service, level=level, words=words)
+
+
+def _method(setup: Facts, master: Facts, exposure: Tolerance | None) -> DarkMethod:
+    """Take a dark to the exposure, as far as that is right."""
+    known = pd.notna(setup["exptime"]) and pd.notna(master["exptime"])
+    scalable = setup["has_bias"] and not master["keeps_bias"]
+    if exposure is None or not known or not scalable:
+        return DarkMethod.EXACT
+    wanted, found = float(setup["exptime"]), float(master["exptime"])
+    limit = max(exposure.absolute, exposure.relative * max(wanted, found))
+    if abs(wanted - found) <= limit or found <= 0:
+        return DarkMethod.EXACT
+    return DarkMethod.FIT if pd.notna(master["fit"]) else DarkMethod.SCALED
+
+
+def _check_shape(need: str, setup: Facts, master: Facts) -> None:
+    for name in ("naxis1", "naxis2", "xbinning", "ybinning"):
+        wanted, found = setup[name], master[name]
+        if pd.notna(wanted) and pd.notna(found) and wanted != found:
+            msg = (
+                f"{setup['file']}: {need} names {master['output']}, whose {name} is "
+                f"{found}, not {wanted}; choose one of the same size, or {NONE}"
+            )
+            raise TableError(msg)
+
+
+def overruled(entries: Sequence[LedgerEntry], chosen: str | None) -> list[LedgerEntry]:
+    """Write into the ledger of one setup that the observer decided.
+
+    Parameters
+    ----------
+    entries : sequence of LedgerEntry
+        As the ladder has it.
+    chosen : str or None
+        Output of the observer's choice.
+    """
+    return [
+        replace(entry, chosen=True, criterion=BY_HAND, wanted="", found="")
+        if entry.candidate == chosen
+        else replace(entry, chosen=False, criterion=entry.criterion or BY_HAND)
+        for entry in entries
+    ]

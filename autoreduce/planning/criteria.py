@@ -1,0 +1,164 @@
+"""What a master must meet to serve a frame, judged for all pairs at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autoreduce.planning.grouping import equal_codes
+from autoreduce.planning.plan import DarkMethod
+from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule
+
+Pairs = NDArray[np.bool_]
+"""Truth for each setup and candidate, shape (n_setups, n_candidates)."""
+
+
+HOURS_A_DAY = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the observer asked for besides the rules."""
+
+    other_exposures: bool = True
+    """Whether darks may be taken to exposures other than their own."""
+    extrapolate: bool = False
+    """Whether also to longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One test of all pairs, by the name that the ledger gives it."""
+
+    name: str
+    holds: Pairs
+
+
+class Judged:
+    """Setups against candidates, column by column; each column is judged once."""
+
+    def __init__(
+        self,
+        setups: pd.DataFrame,
+        masters: pd.DataFrame,
+        rules: Rules,
+        rule: UseRule,
+        settings: Settings,
+    ) -> None:
+        self.setups, self.masters = setups, masters
+        self.rules, self.rule, self.settings = rules, rule, settings
+        self.shape = (len(setups), len(masters))
+        self.equal_columns = (*rules.setup, *rule.equal)
+        self._equal = {name: self._equality(name) for name in self.equal_columns}
+        self._within = {
+            name: self.closeness(name, rules.tolerance[name]) for name in rule.within
+        }
+        self.apart_days = _apart(setups["hours"], masters["hours"]) / HOURS_A_DAY
+        self.apart_degc = _apart(setups["temperature"], masters["temperature"])
+        self.same_night = _same(setups["night"], masters["night"])
+
+    def criteria(self, rung: Rung) -> list[Criterion]:
+        """List what a candidate must meet to stand on a rung, in order."""
+        found = [
+            Criterion(name, self._relaxed(name, holds, rung))
+            for name, holds in {**self._equal, **self._within}.items()
+        ]
+        if rung.method is not None:
+            found += self._dark_criteria(rung)
+        if rung.temperature is not None:
+            close = self._close_temperature(rung.temperature)
+            found.append(Criterion("temperature", close))
+        if rung.same_night:
+            found.append(Criterion("night", self.same_night))
+        if rung.days is not None:
+            undated = self.setups["hours"].isna().to_numpy()[:, None]
+            near = (self.apart_days <= rung.days) | undated
+            found.append(Criterion("days", near))
+        return found
+
+    def agrees(self, name: str, row: int, candidate: int) -> bool:
+        """Tell whether a pair agrees in a column by the rule itself, not loosely."""
+        holds = {**self._equal, **self._within}.get(name)
+        return holds is None or bool(holds[row, candidate])
+
+    def closeness(self, name: str, tolerance: Tolerance) -> Pairs:
+        """Mark pairs that agree in a number; unknown on the setup is compatible."""
+        wanted, found = column_of(self.setups[name]), column_of(self.masters[name])
+        difference = _apart(self.setups[name], self.masters[name])
+        if tolerance.period is not None:
+            difference = difference % tolerance.period
+            difference = np.minimum(difference, tolerance.period - difference)
+        size = np.maximum(np.abs(wanted)[:, None], np.abs(found)[None, :])
+        limit = np.maximum(tolerance.absolute, tolerance.relative * size)
+        return (difference <= limit + 1e-9) | np.isnan(wanted)[:, None]
+
+    def _equality(self, name: str) -> Pairs:
+        """Mark pairs that are equal; unknown on the setup is compatible."""
+        same = _same(self.setups[name], self.masters[name])
+        return np.asarray(same | self.setups[name].isna().to_numpy()[:, None])
+
+    def _relaxed(self, name: str, holds: Pairs, rung: Rung) -> Pairs:
+        if name in rung.loosely:
+            holds = self.closeness(name, rung.loosely[name])
+        if name in rung.unconfirmed:
+            holds = holds | self.masters[name].isna().to_numpy()[None, :]
+        return holds
+
+    def _close_temperature(self, limit: float) -> Pairs:
+        unknown = np.isnan(column_of(self.setups["temperature"]))[:, None]
+        return np.asarray((self.apart_degc <= limit + 1e-9) | unknown)
+
+    def _dark_criteria(self, rung: Rung) -> list[Criterion]:
+        """List what a dark must meet to be taken to the exposure by one method.
+
+        An unknown exposure is no exposure: it fits no dark.
+        """
+        wanted, found = (
+            column_of(self.setups["exptime"]),
+            column_of(self.masters["exptime"]),
+        )
+        known = np.isfinite(wanted)[:, None] & np.isfinite(found)[None, :]
+        exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
+        if rung.method is DarkMethod.EXACT:
+            return [Criterion("exposure", exact)]
+        longer = known & (wanted[:, None] > found[None, :]) & ~exact
+        allowed = self.settings.extrapolate if rung.extrapolated else True
+        side = longer if rung.extrapolated else known & ~longer
+        everywhere = np.ones(self.shape, dtype=bool)
+        return [
+            Criterion("exposure", side & allowed & self.settings.other_exposures),
+            Criterion("bias", everywhere & self._both_without_bias()),
+            Criterion(
+                "fit",
+                everywhere & self._has_fit()
+                if rung.method is DarkMethod.FIT
+                else self._is_positive(),
+            ),
+        ]
+
+    def _both_without_bias(self) -> Pairs:
+        has_bias = self.setups["has_bias"].to_numpy(dtype=bool)
+        subtracted = ~self.masters["keeps_bias"].to_numpy(dtype=bool)
+        return np.asarray(has_bias[:, None] & subtracted[None, :])
+
+    def _has_fit(self) -> Pairs:
+        return np.asarray(self.masters["fit"].notna().to_numpy()[None, :])
+
+    def _is_positive(self) -> Pairs:
+        return np.asarray((column_of(self.masters["exptime"]) > 0)[None, :])
+
+
+def column_of(values: pd.Series) -> NDArray[np.float64]:
+    """Return a column as floats, NaN where missing."""
+    return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
+
+
+def _same(wanted: pd.Series, found: pd.Series) -> Pairs:
+    """Mark pairs that are equal, or both missing."""
+    codes = equal_codes(pd.concat([wanted, found], ignore_index=True))
+    return np.asarray(codes[: len(wanted), None] == codes[None, len(wanted) :])
+
+
+def _apart(wanted: pd.Series, found: pd.Series) -> NDArray[np.float64]:
+    return np.asarray(np.abs(column_of(wanted)[:, None] - column_of(found)[None, :]))

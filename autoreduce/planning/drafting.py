@@ -1,0 +1,211 @@
+"""The tasks of a plan, drafted from groups and from what serves their frames."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from autoreduce.frames.schema import ImageType
+from autoreduce.planning.grouping import FACT_NAMES
+from autoreduce.planning.naming import calibrated_outputs
+from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
+from autoreduce.planning.service import NEEDS, Facts, Service, Services, refused_flats
+from autoreduce.planning.setups import Night
+from autoreduce.planning.words import merged_lacks
+
+_ACTIONS = {
+    ImageType.BIAS: Action.BIAS,
+    ImageType.DARK: Action.DARK,
+    ImageType.FLATDARK: Action.DARK,
+    ImageType.FLAT: Action.FLAT,
+}
+
+
+def facts_of(row: Facts) -> dict[str, Fact]:
+    """Write the facts of a group as JSON scalars."""
+    return {name: _scalar(row[name]) for name in FACT_NAMES}
+
+
+def _scalar(value: object) -> Fact:
+    if pd.isna(value):
+        return None
+    if isinstance(value, str):
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if isinstance(value, int | np.integer) else number
+
+
+def frame_inputs(night: Night, found: Services) -> list[FrameInput]:
+    """Say how each frame is calibrated, in the order of `night.frames`."""
+    labels = night.setups["setup"].tolist()
+    columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
+    values = {name: _plain(night.frames[name]) for name in columns}
+    values["date_obs"] = _iso(night.frames["date_obs"])
+    values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
+    calibrations: dict[tuple[object, ...], Calibration] = {}
+    judged = [_judgement(setup, found) for setup in range(len(labels))]
+    inputs = []
+    for row in zip(*values.values(), strict=True):
+        frame = dict(zip(values, row, strict=True))
+        setup, overscan, trim = (frame.pop(n) for n in columns[1:4])
+        key = (setup, overscan, trim)
+        if key not in calibrations:
+            calibrations[key] = _calibration(setup, overscan, trim, found)
+        level, reason = judged[setup]
+        inputs.append(
+            FrameInput(
+                **frame,
+                calibration=calibrations[key],
+                setup=labels[setup],
+                level=level,
+                reason=reason,
+            )
+        )
+    return inputs
+
+
+_COPIED = ("exptime", "egain", "rdnoise", "saturate")
+
+
+def _plain(values: pd.Series) -> list[object]:
+    """Turn a column into a list of Python values, None where missing."""
+    return list(values.astype(object).where(values.notna(), None))
+
+
+def _iso(times: pd.Series) -> list[object]:
+    return [None if pd.isna(time) else time.isoformat() for time in times]
+
+
+def _judgement(setup: int, found: Services) -> tuple[int | None, str]:
+    """Sum up what serves a setup: the worst level, and a sentence for each need."""
+    services = [found[need][setup] for need in NEEDS if setup in found[need]]
+    levels = [service.level for service in services if service.level is not None]
+    return max(levels, default=None), "; ".join(item.words for item in services)
+
+
+def _calibration(
+    setup: int, overscan: str | None, trim: str | None, found: Services
+) -> Calibration:
+    nothing = Service(None, None, "")
+    bias, dark, flat = (found[need].get(setup, nothing) for need in NEEDS)
+    calibration = Calibration(overscan, trim, bias=bias.output, flat=flat.output)
+    if dark.output is None:
+        return calibration
+    return replace(
+        calibration,
+        dark=dark.output,
+        dark_method=dark.method,
+        dark_scale=dark.scale,
+        dark_exptime=dark.exptime,
+        dark_fit=dark.fit,
+    )
+
+
+def _missing(setups: Iterable[int], found: Services) -> tuple[str, ...]:
+    """List in words the steps that any of the setups goes without."""
+    different = sorted(set(setups))
+    services = (
+        found[need][setup]
+        for need in NEEDS
+        for setup in different
+        if setup in found[need]
+    )
+    return tuple(merged_lacks(item.lack for item in services if item.lack))
+
+
+def _worst(inputs: Iterable[FrameInput]) -> int:
+    return max((item.level or 0 for item in inputs), default=0)
+
+
+def master_tasks(
+    night: Night, inputs: Sequence[FrameInput], found: Services
+) -> list[Task]:
+    """Plan a master for each group of calibration frames that can make one."""
+    tasks = []
+    members = night.frames.groupby("group_code", sort=True).indices
+    setups = night.frames["setup_code"].to_numpy()
+    refused = list(refused_flats(night.setups, found))
+    goes_in = ~np.isin(setups, refused)
+    for code, group in enumerate(night.groups.to_dict("records")):
+        rows = members[code][goes_in[members[code]]]
+        if group["imagetyp"] != ImageType.LIGHT and len(rows):
+            frames = tuple(inputs[row] for row in rows)
+            task = Task(
+                output=group["output"],
+                action=_ACTIONS[ImageType(group["imagetyp"])],
+                group=group["group"],
+                facts=facts_of(group),
+                frames=frames,
+                level=_worst(frames),
+                reason=_joined(item.reason for item in frames),
+                missing=_missing(setups[rows], found),
+            )
+            tasks.append(task)
+    return sorted(
+        tasks, key=lambda task: (list(Action).index(task.action), task.output)
+    )
+
+
+def _joined(reasons: Iterable[str]) -> str:
+    """Put different reasons after each other; many exposures make a long list."""
+    different = list(dict.fromkeys(reasons))
+    more = len(different) - _REASONS
+    return " | ".join(different[:_REASONS]) + (
+        f" | and {more} more" if more > 0 else ""
+    )
+
+
+_REASONS = 4
+
+
+def light_tasks(
+    night: Night, inputs: Sequence[FrameInput], found: Services
+) -> list[Task]:
+    """Plan a calibrated frame for each light, in order of time."""
+    is_light = night.frames["imagetyp"].eq(ImageType.LIGHT).to_numpy(dtype=bool)
+    rows = [int(row) for row in is_light.nonzero()[0]]
+    outputs = calibrated_outputs([inputs[row].file for row in rows])
+    setups = night.frames["setup_code"].tolist()
+    wanted = sorted({setups[row] for row in rows})
+    described = night.setups.to_dict("records")
+    facts = {setup: facts_of(described[setup]) for setup in wanted}
+    missing = {setup: _missing([setup], found) for setup in wanted}
+    groups = night.setups["group"].tolist()
+    return [
+        Task(
+            output=output,
+            action=Action.CALIBRATE,
+            group=groups[setups[row]],
+            facts=facts[setups[row]],
+            frames=(inputs[row],),
+            level=inputs[row].level or 0,
+            reason=inputs[row].reason,
+            missing=missing[setups[row]],
+        )
+        for row, output in zip(rows, outputs, strict=True)
+    ]
+
+
+def stack_tasks(night: Night, lights: Sequence[Task]) -> list[Task]:
+    """Plan a stack for each group of two lights or more."""
+    members: dict[str, list[Task]] = defaultdict(list)
+    for task in lights:
+        members[task.group].append(task)
+    groups = {group["group"]: group for group in night.groups.to_dict("records")}
+    return [
+        Task(
+            output=groups[name]["output"],
+            action=Action.STACK,
+            group=name,
+            facts=facts_of(groups[name]),
+            products=tuple(task.output for task in tasks),
+            level=max(task.level for task in tasks),
+            missing=tuple(
+                dict.fromkeys(word for task in tasks for word in task.missing)
+            ),
+        )
+        for name, tasks in sorted(members.items())
+        if len(tasks) > 1
+    ]

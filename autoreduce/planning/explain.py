@@ -1,0 +1,407 @@
+"""What a plan does, in words: the whole night as a table, one frame in full."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+
+import pandas as pd
+
+from autoreduce.errors import TableError
+from autoreduce.planning.plan import (
+    Action,
+    DarkMethod,
+    FrameInput,
+    LedgerEntry,
+    Plan,
+    Task,
+)
+from autoreduce.planning.service import NEEDS
+from autoreduce.planning.words import number_text
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One line of the table that shows a plan: one group of frames."""
+
+    kind: str
+    """bias, dark, flatdark, flat, light, or dark fit."""
+    group: str
+    """Name of the group."""
+    n_frames: int
+    """How many frames (of a fit: master darks) go in."""
+    exposure: str
+    """Exposures, such as ``60 s`` or ``11.55 - 12.08 s``."""
+    bias: str
+    """Master bias, or what is done instead."""
+    dark: str
+    """Master dark, and how it is taken to the exposure."""
+    flat: str
+    """Master flat."""
+    level: int
+    """Worst level among the masters."""
+    missing: tuple[str, ...]
+    """What is left out for want of a master, in words."""
+    output: str
+    """Product; empty if the frames are calibrated and not stacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan as a person reads it."""
+
+    rows: tuple[GroupRow, ...]
+    """One for each group: bias, darks, fits, flats, lights."""
+    left_out: tuple[tuple[str, int], ...]
+    """Why frames are left out, and how many for each reason."""
+    notes: tuple[str, ...]
+    """What the observer should know of the night as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactLine:
+    """One fact of a frame and where it comes from."""
+
+    fact: str
+    value: str
+    source: str
+    """Keyword and what it said literally; empty if it was not read from a header."""
+    disagree: str
+    """Keywords that say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStory:
+    """Everything that the plan says of one frame."""
+
+    file: str
+    use: bool
+    why_not: str
+    """Why it is left out."""
+    facts: tuple[FactLine, ...]
+    group: str
+    """Group of like frames; empty if it takes no part."""
+    n_group: int
+    """How many frames the group has."""
+    output: str
+    """Product that the frame goes into."""
+    stack: str
+    """Stack that its calibrated frame goes into; empty if none."""
+    level: int | None
+    """Worst level among its masters."""
+    steps: tuple[str, ...]
+    """One sentence for each master, or for the lack of it."""
+    candidates: tuple[LedgerEntry, ...]
+    """Every master that was considered, the chosen one first."""
+
+
+def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
+    """Sum up a plan group by group.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table that the plan was made from.
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    PlanSummary
+        Rows in the order bias, darks, fits, flats, lights, by name within each.
+    """
+    lights: dict[str, list[Task]] = defaultdict(list)
+    stacks = {task.group: task for task in plan.tasks if task.action is Action.STACK}
+    rows = []
+    for task in plan.tasks:
+        if task.action is Action.CALIBRATE:
+            lights[task.group].append(task)
+        elif task.action is not Action.STACK:
+            rows.append(_master_row(task))
+    rows += [
+        _light_row(tasks, stacks.get(group)) for group, tasks in sorted(lights.items())
+    ]
+    return PlanSummary(tuple(rows), _left_out(frames), plan.notes)
+
+
+def _left_out(frames: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    unused = frames[~frames["use"].astype(bool)]
+    reasons = unused["why_not"].fillna("no reason given")
+    counts = reasons.value_counts()
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((str(reason), int(n)) for reason, n in ordered)
+
+
+def _master_row(task: Task) -> GroupRow:
+    fit = task.action is Action.DARK_FIT
+    return GroupRow(
+        kind="dark fit" if fit else str(task.facts["imagetyp"]),
+        group=task.group,
+        n_frames=len(task.products if fit else task.frames),
+        exposure="" if fit else _exposures(task.frames),
+        **_masters_of(task.frames),
+        level=task.level,
+        missing=task.missing,
+        output=task.output,
+    )
+
+
+def _light_row(tasks: Sequence[Task], stack: Task | None) -> GroupRow:
+    frames = [item for task in tasks for item in task.frames]
+    return GroupRow(
+        kind="light",
+        group=tasks[0].group,
+        n_frames=len(tasks),
+        exposure=_exposures(frames),
+        **_masters_of(frames),
+        level=max(task.level for task in tasks),
+        missing=tuple(dict.fromkeys(word for task in tasks for word in task.missing)),
+        output=stack.output if stack else "",
+    )
+
+
+def _exposures(frames: Sequence[FrameInput]) -> str:
+    known = sorted({item.exptime for item in frames if item.exptime is not None})
+    if not known:
+        return "unknown" if frames else ""
+    if len(known) == 1:
+        return number_text("exptime", known[0])
+    return f"{known[0]:.6g} - {number_text('exptime', known[-1])}"
+
+
+def _masters_of(frames: Sequence[FrameInput]) -> dict[str, str]:
+    """Say in a few words which masters the frames of a group get."""
+    texts: dict[str, list[str]] = {need: [] for need in NEEDS}
+    for item in frames:
+        calibration = item.calibration
+        texts["bias"].append(_name(calibration.bias) or _instead_of_bias(item))
+        texts["dark"].append(_dark_text(frames, calibration.dark))
+        texts["flat"].append(_name(calibration.flat))
+    return {
+        need: ", ".join(text for text in dict.fromkeys(found) if text)
+        for need, found in texts.items()
+    }
+
+
+def _name(output: str | None) -> str:
+    return "" if output is None else output.rpartition("/")[2].removesuffix(".fits")
+
+
+def _instead_of_bias(item: FrameInput) -> str:
+    if item.calibration.dark and "holds it" in item.reason:
+        return "in the dark"
+    return "overscan" if item.calibration.overscan else ""
+
+
+def _dark_text(frames: Sequence[FrameInput], dark: str | None) -> str:
+    """Say how a dark serves those frames of a group that get it."""
+    if dark is None:
+        return ""
+    served = [item.calibration for item in frames if item.calibration.dark == dark]
+    methods = dict.fromkeys(item.dark_method for item in served)
+    scales = sorted({item.dark_scale for item in served if item.dark_scale is not None})
+    words = []
+    for method in methods:
+        if method is DarkMethod.SCALED:
+            factors = f"{scales[0]:.3g}"
+            if f"{scales[-1]:.3g}" != factors:
+                factors += f" - {scales[-1]:.3g}"
+            words.append(f"scaled x {factors}")
+        else:
+            words.append("fitted" if method is DarkMethod.FIT else "exact")
+    return f"{_name(dark)} ({', '.join(words)})"
+
+
+# ---------------------------------------------------------------- one frame
+
+
+def frame_story(
+    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, file: str
+) -> FrameStory:
+    """Collect everything that table, evidence and plan say of one frame.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table that the plan was made from.
+    plan : Plan
+        The plan.
+    evidence : DataFrame
+        Which keyword gave each fact; may be empty.
+    file : str
+        The frame, as in the column ``file``.
+
+    Returns
+    -------
+    FrameStory
+        What the frame is, its group and masters, and every candidate.
+
+    Raises
+    ------
+    TableError
+        If the table has no such frame.
+    """
+    row = _row_of(frames, file)
+    tasks = [task for task in plan.tasks if any(f.file == file for f in task.frames)]
+    task = tasks[0] if tasks else None
+    item = next((f for f in task.frames if f.file == file), None) if task else None
+    stack = _stack_of(plan, task)
+    return FrameStory(
+        file=file,
+        use=bool(row["use"]),
+        why_not="" if pd.isna(row["why_not"]) else str(row["why_not"]),
+        facts=_fact_lines(row, evidence),
+        group=task.group if task else "",
+        n_group=_size(plan, task),
+        output=task.output if task else "",
+        stack=stack.output if stack else "",
+        level=item.level if item else None,
+        steps=tuple(item.reason.split("; ")) if item and item.reason else (),
+        candidates=_candidates(plan, item),
+    )
+
+
+def _row_of(frames: pd.DataFrame, file: str) -> pd.Series:
+    found = frames[frames["file"] == file]
+    if found.empty:
+        near = get_close_matches(file, frames["file"].tolist(), n=3, cutoff=0.3)
+        hint = f"; nearest are {', '.join(near)}" if near else ""
+        msg = f"the table has no frame {file}{hint}"
+        raise TableError(msg)
+    return found.iloc[0]
+
+
+def _stack_of(plan: Plan, task: Task | None) -> Task | None:
+    if task is None:
+        return None
+    stacks = (other for other in plan.tasks if other.action is Action.STACK)
+    return next((stack for stack in stacks if task.output in stack.products), None)
+
+
+def _size(plan: Plan, task: Task | None) -> int:
+    if task is None:
+        return 0
+    alike = (other for other in plan.tasks if other.group == task.group)
+    return sum(len(other.frames) for other in alike)
+
+
+_NOT_FACTS = {"file", "use", "why_not"}
+
+
+def _fact_lines(row: pd.Series, evidence: pd.DataFrame) -> tuple[FactLine, ...]:
+    """List the known facts of a frame, with the keyword that gave each."""
+    facts = list(row.index[: list(row.index).index("group")])
+    sources = {
+        line.fact: line
+        for line in evidence[evidence["file"] == row["file"]].itertuples()
+    }
+    lines = []
+    for fact in facts:
+        if fact in _NOT_FACTS or pd.isna(row[fact]):
+            continue
+        line = sources.get(fact)
+        source = f"{line.keyword} = {line.literal}" if line else ""
+        disagree = "" if line is None or pd.isna(line.disagree) else str(line.disagree)
+        lines.append(FactLine(fact, _value_text(fact, row[fact]), source, disagree))
+    return tuple(lines)
+
+
+def _value_text(fact: str, value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value.isoformat())
+    return number_text(fact, value)
+
+
+def _candidates(plan: Plan, item: FrameInput | None) -> tuple[LedgerEntry, ...]:
+    if item is None:
+        return ()
+    entries = [entry for entry in plan.ledger if entry.group == item.setup]
+    return tuple(
+        sorted(entries, key=lambda e: (NEEDS.index(e.need), not e.chosen, _rank(e)))
+    )
+
+
+def _rank(entry: LedgerEntry) -> tuple[int, str]:
+    return (9 if entry.level is None else entry.level, entry.candidate)
+
+
+def explain_frame(
+    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, file: str
+) -> str:
+    """Explain one frame in words; parameters and errors as `frame_story`.
+
+    Returns
+    -------
+    str
+        What the frame is and which keyword said so, its group, its masters with
+        level and reason, and why each other candidate was not taken.
+    """
+    story = frame_story(frames, plan, evidence, file)
+    lines = [story.file, *_headline(story), "", "What it is"]
+    lines += [f"  {_fact_text(line)}" for line in story.facts]
+    if story.steps:
+        level = "" if story.level is None else f" (level {story.level})"
+        lines += ["", f"What is taken out of it{level}"]
+        lines += [f"  {step}" for step in story.steps]
+    for need in NEEDS:
+        entries = [entry for entry in story.candidates if entry.need == need]
+        if entries:
+            lines += ["", f"Candidates for its {need}"]
+            lines += [f"  {candidate_text(entry)}" for entry in entries]
+    return "\n".join(lines)
+
+
+def _headline(story: FrameStory) -> list[str]:
+    if not story.use:
+        return [f"  is left out: {story.why_not or 'no reason given'}"]
+    if not story.output:
+        why = f": {story.why_not}" if story.why_not else ""
+        return [f"  takes part in nothing that is made{why}"]
+    number = "1 frame" if story.n_group == 1 else f"{story.n_group} frames"
+    kept = f"  is kept although: {story.why_not}"
+    lines = [
+        f"  group {story.group} of {number}, makes {story.output}",
+        f"  stacked into {story.stack}" if story.stack else "",
+        kept if story.why_not else "",
+    ]
+    return [line for line in lines if line]
+
+
+def _fact_text(line: FactLine) -> str:
+    text = f"{line.fact:10} {line.value}"
+    if line.source:
+        text += f"    from {line.source}"
+    return f"{text}    but {line.disagree}" if line.disagree else text
+
+
+def candidate_text(entry: LedgerEntry) -> str:
+    """Say in one line why a candidate was, or was not, taken."""
+    name = _name(entry.candidate)
+    if entry.chosen:
+        how = f": {entry.criterion}" if entry.criterion else ""
+        level = "" if entry.level is None else f", level {entry.level}"
+        return f"{name}: taken{level}{how}"
+    if entry.level is None:
+        values = (
+            f" (wanted {entry.wanted}, found {entry.found})" if entry.wanted else ""
+        )
+        return f"{name}: not fit, {entry.criterion}{values}"
+    values = f" (taken: {entry.wanted}, this: {entry.found})" if entry.wanted else ""
+    return (
+        f"{name}: level {entry.level}, another is better by {entry.criterion}{values}"
+    )
+
+
+def explain_json(
+    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+) -> str:
+    """Explain frames for machines; errors as `frame_story`.
+
+    Returns
+    -------
+    str
+        A JSON list with one `FrameStory` for each file, in the order given.
+    """
+    stories = [asdict(frame_story(frames, plan, evidence, file)) for file in files]
+    return json.dumps(stories, indent=1)

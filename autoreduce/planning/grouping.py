@@ -1,0 +1,286 @@
+"""Frames alike enough to be combined: equal in setup, close in the rest.
+
+Numbers that need only be close are split where they lie widest apart until each
+cluster fits its tolerance.  So neither the order of the frames nor the edges of any
+grid decide which frames belong together.
+"""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.rules import (
+    TEMPERATURE,
+    CombineRule,
+    Rules,
+    TemperatureRule,
+    Tolerance,
+)
+
+Codes = NDArray[np.intp]
+"""A label for each frame, counted from 0."""
+
+
+TIME = "date_obs"
+
+
+_LIMIT = "temperature_limit"
+
+
+_FACTS = (
+    "imagetyp",
+    "object",
+    "filter",
+    "exptime",
+    "xbinning",
+    "ybinning",
+    "readoutm",
+    "gain",
+    "offset",
+    "egain",
+    "rdnoise",
+    "ccd_temp",
+    "set_temp",
+    "night",
+    "instrume",
+    "telescop",
+    "focallen",
+    "rotator",
+    "naxis1",
+    "naxis2",
+    "xorgsubf",
+    "yorgsubf",
+    "biassec",
+    "trimsec",
+    "bayerpat",
+    "saturate",
+)
+
+
+FACT_NAMES = _FACTS
+"""Columns whose values describe a group of frames, and so its product."""
+
+
+_DTYPES = {column.name: column.dtype for column in FACT_COLUMNS}
+
+
+def comparable(frames: pd.DataFrame, rule: TemperatureRule) -> pd.DataFrame:
+    """Prepare a frame table for grouping and matching.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        A frame table.
+    rule : TemperatureRule
+        How temperatures are read.
+
+    Returns
+    -------
+    DataFrame
+        The same rows with the columns ``temperature`` (Celsius: the set point where
+        the sensor reached it, else what was measured, else the set point) and
+        ``temperature_limit`` (Celsius: largest difference within a combination),
+        and with one spelling for each object.
+    """
+    measured = _floats(frames["ccd_temp"])
+    asked = _floats(frames["set_temp"])
+    reached = ~(np.abs(measured - asked) > rule.reached)
+    temperature = np.where(np.isfinite(asked) & reached, asked, measured)
+    limit = np.where(np.isfinite(asked), rule.regulated, rule.free)
+    return frames.assign(
+        object=_one_spelling(frames["object"]),
+        temperature=temperature,
+        temperature_limit=limit,
+    )
+
+
+def _one_spelling(names: pd.Series) -> pd.Series:
+    """Write names that differ only in case and separators as the commonest one."""
+    keys = {
+        name: re.sub(r"[\s_-]+", "", name).casefold() or name
+        for name in names.dropna().unique()
+    }
+    counts = names.value_counts()
+    best: dict[str, str] = {}
+    for name in sorted(keys, key=lambda name: (-int(counts[name]), name)):
+        best.setdefault(keys[name], name)
+    return names.map({name: best[key] for name, key in keys.items()}).astype("string")
+
+
+def group_codes(
+    frames: pd.DataFrame,
+    rule: CombineRule,
+    rules: Rules,
+    within: Codes | None = None,
+) -> Codes:
+    """Label the frames that may be combined with each other.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        Frames prepared by `comparable`.
+    rule : CombineRule
+        What must be equal and what must be close.
+    rules : Rules
+        The setup and the tolerances.
+    within : ndarray of int, shape (n_frames,), optional
+        Labels of a coarser grouping that is to be refined.
+
+    Returns
+    -------
+    ndarray of int, shape (n_frames,)
+        Equal labels for frames of one group, numbered in order of first appearance.
+        In columns that must be equal, missing equals missing; in columns that must
+        be close, frames without a value form a cluster of their own.
+    """
+    equal = [*rules.setup, *rule.equal, *(["night"] if rule.hours else [])]
+    codes = np.zeros(len(frames), dtype=np.intp) if within is None else within
+    for column in equal:
+        codes = _refined(codes, equal_codes(frames[column]))
+    for column in rule.within:
+        tolerance, limit = _tolerance_of(frames, column, rules)
+        codes = _split(codes, _floats(frames[column]), tolerance, limit)
+    if rule.hours:
+        hours = hours_of(frames[TIME])
+        codes = _split(codes, hours, Tolerance(rule.hours), None)
+    return _refined(codes, np.zeros_like(codes))
+
+
+def equal_codes(values: pd.Series) -> Codes:
+    """Label equal values; missing equals missing."""
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.intp)
+
+
+def hours_of(times: pd.Series) -> NDArray[np.float64]:
+    """Convert UTC times to hours since 1970, NaN where there is none."""
+    hours = times.astype("int64").to_numpy(dtype=float) / 3.6e9
+    return np.where(times.isna().to_numpy(), np.nan, hours)
+
+
+def _floats(values: pd.Series) -> NDArray[np.float64]:
+    return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
+
+
+def _tolerance_of(
+    frames: pd.DataFrame, column: str, rules: Rules
+) -> tuple[Tolerance, NDArray[np.float64] | None]:
+    if column == TEMPERATURE:
+        return Tolerance(), _floats(frames[_LIMIT])
+    return rules.tolerance[column], None
+
+
+def _refined(codes: Codes, finer: Codes) -> Codes:
+    """Join two labellings into one, numbered in order of first appearance."""
+    joined = codes * (int(finer.max(initial=0)) + 1) + finer
+    return np.asarray(pd.factorize(joined)[0], dtype=np.intp)
+
+
+def _split(
+    codes: Codes,
+    values: NDArray[np.float64],
+    tolerance: Tolerance,
+    limits: NDArray[np.float64] | None,
+) -> Codes:
+    """Split each group into clusters that fit the tolerance.
+
+    `limits` gives the absolute tolerance of each frame; the smallest in a cluster
+    holds.
+    """
+    if limits is None:
+        limits = np.full(len(values), tolerance.absolute)
+    known = np.isfinite(values)
+    codes = _refined(codes, known.astype(np.intp))
+    finer = np.zeros_like(codes)
+    for members in _members(np.where(known, codes, -1)):
+        group = _unwrapped(values[members], tolerance.period)
+        order = np.argsort(group, kind="stable")
+        labels = _clusters(group[order], limits[members][order], tolerance.relative)
+        finer[members[order]] = labels
+    return _refined(codes, finer)
+
+
+def _members(codes: Codes) -> Iterable[Codes]:
+    """Yield the positions of each group of more than one; negative codes: none."""
+    order = np.argsort(codes, kind="stable")
+    edges = np.flatnonzero(np.diff(codes[order])) + 1
+    for part in np.split(order, edges):
+        if len(part) > 1 and codes[part[0]] >= 0:
+            yield part
+
+
+def _unwrapped(
+    values: NDArray[np.float64], period: float | None
+) -> NDArray[np.float64]:
+    """Cut a circle at its widest gap, so that neighbours lie side by side."""
+    if period is None:
+        return values
+    turned = np.sort(values % period)
+    gaps = np.diff(turned, append=turned[0] + period)
+    start = float(turned[(int(np.argmax(gaps)) + 1) % len(turned)])
+    return np.asarray((values - start) % period)
+
+
+def _clusters(
+    values: NDArray[np.float64], limits: NDArray[np.float64], relative: float
+) -> Codes:
+    """Label sorted values, split where they lie widest apart until each part fits."""
+    labels = np.zeros(len(values), dtype=np.intp)
+    parts, label = [(0, len(values))], 0
+    while parts:
+        low, high = parts.pop()
+        largest = max(abs(values[low]), abs(values[high - 1]))
+        limit = max(float(limits[low:high].min()), relative * largest)
+        if values[high - 1] - values[low] <= limit + 1e-9:
+            labels[low:high] = label
+            label += 1
+            continue
+        cut = low + 1 + int(np.argmax(np.diff(values[low:high])))
+        parts += [(cut, high), (low, cut)]
+    return labels
+
+
+def group_facts(frames: pd.DataFrame, codes: Codes) -> pd.DataFrame:
+    """Describe each group by the facts in which its frames agree.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        Frames prepared by `comparable`.
+    codes : ndarray of int, shape (n_frames,)
+        Labels from `group_codes`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each group, indexed by label: `FACT_NAMES`, ``temperature``,
+        ``temperature_limit``, ``hours`` (median start, since 1970), ``n_frames``.  Numbers with
+        decimals are medians; anything else is missing unless all frames agree.
+    """
+    groups = pd.Series(codes, index=frames.index)
+    facts: dict[str, pd.Series] = {}
+    for name in (*_FACTS, TEMPERATURE):
+        if _DTYPES.get(name, "Float64") == "Float64":
+            facts[name] = frames[name].astype("Float64").groupby(groups).median()
+        else:
+            facts[name] = _agreed(frames[name], codes)
+    hours = pd.Series(hours_of(frames[TIME]), index=frames.index)
+    facts["hours"] = hours.groupby(groups).median()
+    facts[_LIMIT] = frames[_LIMIT].groupby(groups).min()
+    facts["n_frames"] = groups.groupby(groups).size()
+    return pd.DataFrame(facts)
+
+
+def _agreed(values: pd.Series, codes: Codes) -> pd.Series:
+    """Take the value that all frames of a group share; missing if they differ."""
+    found, known = pd.factorize(values, use_na_sentinel=False)
+    n_groups = int(codes.max(initial=-1)) + 1
+    lowest = np.full(n_groups, len(known), dtype=np.intp)
+    highest = np.full(n_groups, -1, dtype=np.intp)
+    np.minimum.at(lowest, codes, found)
+    np.maximum.at(highest, codes, found)
+    agreed = known.take(np.where(lowest == highest, lowest, 0))
+    return pd.Series(agreed).where(lowest == highest).astype(values.dtype)

@@ -1,0 +1,195 @@
+"""The best master for like frames.
+
+Frames that need masters stand in a table, one row for each set of like frames (a
+*setup*), and so do the masters (the candidates).  Each criterion is judged for all
+pairs at once; the rung of the ladder that a pair reaches is its level.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autoreduce.planning.criteria import Criterion, Judged, Settings, column_of
+from autoreduce.planning.grouping import equal_codes
+from autoreduce.planning.ledger import Climbed, LedgerWriter
+from autoreduce.planning.plan import LedgerEntry
+from autoreduce.planning.rules import Rules, Rung
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The master chosen for a setup."""
+
+    candidate: int
+    """Its row among the candidates."""
+    rung: Rung
+    """The rung on which it stands."""
+    same_night: bool
+    """Whether it is of the same night."""
+    days: float
+    """How far it is in time; NaN if that is unknown."""
+    unconfirmed: tuple[str, ...] = ()
+    """Columns that should agree and that the master leaves unsaid, or only nearly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What was chosen for each setup, and why everything else was not."""
+
+    masters: pd.DataFrame
+    """The candidates, by name; choices name their rows."""
+    choices: tuple[Choice | None, ...]
+    """One for each setup; None where no candidate is eligible."""
+    ledger: tuple[LedgerEntry, ...]
+    """One entry for each setup and candidate."""
+    misses: tuple[tuple[LedgerEntry, ...], ...]
+    """For each setup without a choice, the candidates that came closest: those that
+    failed in the same criterion as the closest of all, which comes first."""
+
+
+def match(
+    need: str,
+    setups: pd.DataFrame,
+    masters: pd.DataFrame,
+    rules: Rules,
+    settings: Settings,
+) -> Matches:
+    """Choose the best master for each setup.
+
+    Parameters
+    ----------
+    need : str
+        ``bias``, ``dark`` or ``flat``.
+    setups : DataFrame
+        Like frames that need a master: the columns of `group_facts`, ``setup`` (a
+        label), and for darks ``has_bias`` (whether a master bias serves them).
+    masters : DataFrame
+        Candidates: the columns of `group_facts`, ``output``, and for darks
+        ``keeps_bias`` and ``fit`` (output of the fit that it is the longest of).
+    rules : Rules
+        What must agree, and the ladder.
+    settings : Settings
+        How far darks may be taken to other exposures.
+
+    Returns
+    -------
+    Matches
+        Choices and ledger in the order of `setups`, candidates by name.
+    """
+    masters = masters.sort_values("output", kind="stable", ignore_index=True)
+    rule = rules.use[need]
+    judged = Judged(setups, masters, rules, rule, settings)
+    ladder = [(rung, judged.criteria(rung)) for rung in rule.rung]
+    climbed = _climb(ladder, judged.shape)
+    _refuse_ambiguous(climbed, judged)
+    return _decide(need, judged, climbed)
+
+
+_Ladder = list[tuple[Rung, list[Criterion]]]
+
+
+def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climbed:
+    """Find the first rung that each pair reaches, and what stopped the others."""
+    rung = np.full(shape, -1, dtype=np.intp)
+    failed = np.full(shape, None, dtype=object)
+    farthest = np.full(shape, -1, dtype=np.intp)
+    for index, (_, criteria) in enumerate(ladder):
+        passed = np.ones(shape, dtype=bool)
+        for depth, criterion in enumerate(criteria):
+            stopped = passed & ~criterion.holds & (depth > farthest)
+            failed[stopped] = criterion.name
+            farthest[stopped] = depth
+            passed &= criterion.holds
+        rung[passed & (rung < 0)] = index
+    failed[rung >= 0] = None
+    return Climbed(rung, failed, farthest)
+
+
+def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
+    """Refuse masters that only an unknown fact of the frames could tell apart.
+
+    What a header does not say is compatible with anything, as long as all
+    eligible masters say the same of it; otherwise only those serve that do not say
+    it either.
+    """
+    for name in judged.equal_columns:
+        unknown = judged.setups[name].isna().to_numpy()
+        missing = judged.masters[name].isna().to_numpy()
+        if not unknown.any() or missing.all():
+            continue
+        codes = equal_codes(judged.masters[name])
+        for row in np.flatnonzero(unknown):
+            eligible = climbed.rung[row] >= 0
+            if len(set(codes[eligible])) > 1:
+                refused = eligible & ~missing
+                climbed.rung[row, refused] = -1
+                climbed.failed[row, refused] = name
+
+
+def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
+    keys = _preferences(judged, climbed)
+    order = np.lexsort(list(reversed(keys.values())), axis=-1)
+    writer = LedgerWriter(need, judged, climbed, keys)
+    choices: list[Choice | None] = []
+    ledger: list[LedgerEntry] = []
+    misses: list[tuple[LedgerEntry, ...]] = []
+    for row in range(judged.shape[0]):
+        best = int(order[row, 0]) if judged.shape[1] else None
+        eligible = best is not None and climbed.rung[row, best] >= 0
+        chosen = best if eligible else None
+        entries = writer.entries(row, chosen)
+        ledger += entries
+        choices.append(_choice(judged, climbed, row, chosen))
+        ranked = [entries[i] for i in order[row]] if chosen is None else []
+        misses.append(
+            tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
+        )
+    return Matches(judged.masters, tuple(choices), tuple(ledger), tuple(misses))
+
+
+def _choice(
+    judged: Judged, climbed: Climbed, row: int, chosen: int | None
+) -> Choice | None:
+    if chosen is None:
+        return None
+    rung = judged.rule.rung[climbed.rung[row, chosen]]
+    lenient = dict.fromkeys((*rung.unconfirmed, *rung.loosely))
+    return Choice(
+        chosen,
+        rung,
+        bool(judged.same_night[row, chosen]),
+        float(judged.apart_days[row, chosen]),
+        tuple(name for name in lenient if not judged.agrees(name, row, chosen)),
+    )
+
+
+def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float64]]:
+    """Rank the pairs: smaller is better, the first key that differs decides.
+
+    Pairs that reached no rung come last, those that got farthest first.
+    """
+    rungs = judged.rule.rung
+    levels = np.array([*(rung.level for rung in rungs), 99.0])  # [-1]: no rung
+    warm = ~(judged.apart_degc <= judged.rules.temperature.regulated + 1e-9)
+    frames = column_of(judged.masters["n_frames"])
+    stopped = climbed.rung < 0
+    return {
+        "level": levels[climbed.rung],
+        "method": np.where(stopped, -climbed.depth, climbed.rung).astype(float),
+        "type": _second_choice(judged),
+        "temperature": warm.astype(float),
+        "time": np.nan_to_num(judged.apart_days, nan=np.inf),
+        "number of frames": np.broadcast_to(-frames, judged.shape),
+        "name": np.broadcast_to(np.arange(judged.shape[1], dtype=float), judged.shape),
+    }
+
+
+def _second_choice(judged: Judged) -> NDArray[np.float64]:
+    """Mark darks for flats and flat-darks for lights: each serves its own first."""
+    flats = (judged.setups["imagetyp"] == "flat").to_numpy(dtype=bool)
+    flatdarks = (judged.masters["imagetyp"] == "flatdark").to_numpy(dtype=bool)
+    darks = (judged.masters["imagetyp"] == "dark").to_numpy(dtype=bool)
+    other = np.where(flats[:, None], darks[None, :], flatdarks[None, :])
+    return np.asarray(other.astype(float))

@@ -1,0 +1,274 @@
+"""A plan: the tasks that turn raw frames into products, and their order.
+
+A plan is plain data.  It can be written down, read by the observer before any
+pixel is touched, and run on another machine.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Self
+
+from autoreduce.errors import PlanError
+from autoreduce.planning.recipe import Recipe, recipe_from_dict
+
+PLAN_VERSION = 1
+"""Version of the JSON form; raised when `Plan.from_json` must refuse older text."""
+
+Fact = str | float | int | None
+
+
+class Action(StrEnum):
+    """What a task makes."""
+
+    BIAS = "bias"
+    """A master bias from bias frames."""
+    DARK = "dark"
+    """A master dark from darks (or flat-darks) of one exposure."""
+    DARK_FIT = "dark_fit"
+    """The fit of dark counts against exposure, from master darks."""
+    FLAT = "flat"
+    """A master flat from flats."""
+    CALIBRATE = "calibrate"
+    """One calibrated light."""
+    STACK = "stack"
+    """A stack of calibrated lights."""
+
+
+class DarkMethod(StrEnum):
+    """How a master dark serves an exposure."""
+
+    EXACT = "exact"
+    """The master has the frame's exposure."""
+    FIT = "fit"
+    """The master is taken to the frame's exposure by the night's dark fit."""
+    SCALED = "scaled"
+    """The master is scaled by the ratio of the exposures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is taken out of one raw frame, by which products of the plan."""
+
+    overscan: str | None = None
+    """Section whose level is subtracted, FITS text."""
+    trim: str | None = None
+    """Section that is kept, FITS text."""
+    bias: str | None = None
+    """Output of the master bias."""
+    dark: str | None = None
+    """Output of the master dark."""
+    dark_method: DarkMethod | None = None
+    """How that master is taken to the frame's exposure."""
+    dark_scale: float | None = None
+    """Factor on the master dark; None until the fit is known."""
+    dark_offset: float = 0.0
+    """Added to the scaled master dark, ADU; 0 until the fit is known."""
+    dark_exptime: float | None = None
+    """Exposure of the master dark, s."""
+    dark_fit: str | None = None
+    """Output of the dark fit (FIT)."""
+    flat: str | None = None
+    """Output of the master flat."""
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """Outputs of other tasks that the frame waits for."""
+        needed = (self.bias, self.dark, self.dark_fit, self.flat)
+        return tuple(output for output in needed if output)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInput:
+    """One raw frame of a task, and how it is calibrated."""
+
+    file: str
+    """Path below the plan's root, as in the frame table."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """What is taken out of it."""
+    exptime: float | None = None
+    """Exposure, s."""
+    date_obs: str | None = None
+    """Start of the exposure, ISO 8601 UTC."""
+    egain: float | None = None
+    """Electrons per ADU."""
+    rdnoise: float | None = None
+    """Read noise, electron."""
+    saturate: float | None = None
+    """Saturation level, ADU."""
+    keep: bool = False
+    """Never left out automatically: the observer asked for it."""
+    setup: str = ""
+    """Like frames that it was matched with; `LedgerEntry.group`."""
+    level: int | None = None
+    """Worst level among its masters; None if it has none."""
+    reason: str = ""
+    """A short sentence for each of its masters, or for the lack of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One product, and everything that is needed to make it."""
+
+    output: str
+    """Path of the product below the output folder; also names the task."""
+    action: Action
+    """What is made."""
+    group: str
+    """Group of frames that it is made from."""
+    facts: Mapping[str, Fact]
+    """Frame-table columns in which the group agrees: the product's match keys."""
+    frames: tuple[FrameInput, ...] = ()
+    """Raw frames that go in, in the order in which they are read."""
+    products: tuple[str, ...] = ()
+    """Outputs of other tasks that go in: lights of a stack, darks of a fit."""
+    level: int = 0
+    """Worst level among the masters, 0 to 3."""
+    reason: str = ""
+    """Why these masters, in words."""
+    missing: tuple[str, ...] = ()
+    """Steps that are left out for want of a master, in words."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Outputs of other tasks that must come first, each once."""
+        masters = (
+            output for item in self.frames for output in item.calibration.masters
+        )
+        return tuple(dict.fromkeys((*masters, *self.products)))
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Rebuild a task from its JSON form."""
+        frames = tuple(_frame_input(item) for item in fields["frames"])
+        return cls(
+            **{
+                **fields,
+                "action": Action(fields["action"]),
+                "frames": frames,
+                "products": tuple(fields["products"]),
+                "missing": tuple(fields["missing"]),
+            }
+        )
+
+
+def _frame_input(fields: dict[str, Any]) -> FrameInput:
+    calibration = dict(fields["calibration"])
+    if calibration["dark_method"] is not None:
+        calibration["dark_method"] = DarkMethod(calibration["dark_method"])
+    return FrameInput(**{**fields, "calibration": Calibration(**calibration)})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """Why one candidate was, or was not, chosen for one group."""
+
+    group: str
+    """Like frames that need a master; `FrameInput.setup`."""
+    need: str
+    """``bias``, ``dark`` or ``flat``."""
+    candidate: str
+    """Output of the candidate master."""
+    chosen: bool
+    """Whether it was taken."""
+    level: int | None
+    """Level at which it is eligible; None if it is not."""
+    criterion: str = ""
+    """First criterion that failed, or what decided between eligible ones."""
+    wanted: str = ""
+    """The group's value."""
+    found: str = ""
+    """The candidate's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Tasks whose outputs differ and whose inputs the plan itself makes."""
+
+    root: str
+    """Folder that the frames' paths are relative to."""
+    recipe: Recipe
+    """How pixels are treated."""
+    tasks: tuple[Task, ...]
+    """What is made."""
+    ledger: tuple[LedgerEntry, ...] = ()
+    """Why."""
+    notes: tuple[str, ...] = ()
+    """What the observer should know of the night as a whole, in words."""
+
+    def __post_init__(self) -> None:
+        counts = Counter(task.output for task in self.tasks)
+        if twice := sorted(output for output, n in counts.items() if n > 1):
+            msg = f"more than one task makes {', '.join(twice)}"
+            raise PlanError(msg)
+        made = set(counts)
+        for task in self.tasks:
+            if unmade := set(task.needs) - made:
+                msg = f"{task.output} needs {min(unmade)}, which no task makes"
+                raise PlanError(msg)
+        try:
+            self.sorter().prepare()
+        except CycleError as error:
+            msg = f"tasks wait for each other: {' <- '.join(error.args[1])}"
+            raise PlanError(msg) from error
+
+    def sorter(self) -> TopologicalSorter[str]:
+        """Return a fresh sorter over the outputs, masters before their users."""
+        return TopologicalSorter({task.output: task.needs for task in self.tasks})
+
+    def task(self, output: str) -> Task:
+        """Find the task that makes a product.
+
+        Raises
+        ------
+        PlanError
+            If no task makes it.
+        """
+        for task in self.tasks:
+            if task.output == output:
+                return task
+        msg = f"no task of the plan makes {output}"
+        raise PlanError(msg)
+
+    def to_json(self) -> str:
+        """Write the plan down; `from_json` reads it back unchanged."""
+        return json.dumps(
+            {"version": PLAN_VERSION, **_fields(self)}, default=_fields, indent=1
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a plan that `to_json` wrote.
+
+        Raises
+        ------
+        PlanError
+            If the text is not a plan, or is one of another version.
+        """
+        try:
+            fields = json.loads(text)
+            _check_version(fields["version"])
+            return cls(
+                root=fields["root"],
+                recipe=recipe_from_dict(fields["recipe"]),
+                tasks=tuple(Task.from_dict(task) for task in fields["tasks"]),
+                ledger=tuple(LedgerEntry(**entry) for entry in fields["ledger"]),
+                notes=tuple(fields["notes"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"not a plan that autoreduce wrote: {error!r}"
+            raise PlanError(msg) from error
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's classes
+    """Take a dataclass apart, one level deep: `asdict` copies all below it."""
+    return {item.name: getattr(value, item.name) for item in fields(value)}
+
+
+def _check_version(version: int) -> None:
+    if version != PLAN_VERSION:
+        msg = f"plan has version {version}; this autoreduce reads {PLAN_VERSION}"
+        raise PlanError(msg)

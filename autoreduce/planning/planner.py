@@ -1,0 +1,258 @@
+"""Frame table, rules and recipe in; plan out.  No pixel is read."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from autoreduce.errors import SettingsError
+from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
+from autoreduce.planning.criteria import Settings
+from autoreduce.planning.drafting import (
+    facts_of,
+    frame_inputs,
+    light_tasks,
+    master_tasks,
+    stack_tasks,
+)
+from autoreduce.planning.grouping import group_codes
+from autoreduce.planning.naming import group_names
+from autoreduce.planning.notes import night_notes
+from autoreduce.planning.plan import Action, FrameInput, LedgerEntry, Plan, Task
+from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
+from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
+from autoreduce.planning.service import (
+    BY_HAND,
+    NEEDS,
+    NONE,
+    SERVED_BY,
+    Service,
+    Services,
+    refused_flats,
+)
+from autoreduce.planning.serving import serve
+from autoreduce.planning.setups import Night, make_night
+from autoreduce.planning.words import Lack
+
+STACK_BY = ("object", "filter", "exptime")
+"""Columns in which the lights of one stack agree, unless the observer says else."""
+
+
+_STACK_COLUMNS = (*STACK_BY, "night", "telescop")
+
+
+def make_plan(
+    frames: pd.DataFrame,
+    *,
+    rules: Rules | None = None,
+    recipe: Recipe | None = None,
+    root: str | Path | None = None,
+    extrapolate_darks: bool = False,
+    stack_by: Sequence[str] = STACK_BY,
+) -> Plan:
+    """Plan which products are made from the frames, and by which masters.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        A frame table.  Frames with ``use`` false take no part.  A path in ``bias``,
+        ``dark`` or ``flat`` that an earlier plan did not write is the observer's
+        choice of a master; the word ``none`` goes without.
+    rules : Rules, optional
+        Which frames are alike and which masters may serve them; default: the rules
+        that come with autoreduce.
+    recipe : Recipe, optional
+        How pixels are treated; default: the recipe ``default``.
+    root : str or Path, optional
+        Folder that the frames' paths are relative to; default: what scanning noted
+        in ``frames.attrs["root"]``, else the current folder.
+    extrapolate_darks : bool
+        Whether darks may be scaled up to longer exposures.
+    stack_by : sequence of str
+        Columns in which the lights of one stack agree.
+
+    Returns
+    -------
+    Plan
+        The same for the same frames, whatever their order.
+
+    Raises
+    ------
+    TableError
+        If the table does not hold together, or names a master that is not made.
+    SettingsError
+        If `stack_by` names a column that lights cannot be stacked by.
+    """
+    rules = load_rules() if rules is None else rules
+    recipe = load_recipe() if recipe is None else recipe
+    root = frames.attrs.get("root", ".") if root is None else root
+    table = typed(frames)
+    night = make_night(table, rules, _stack_rule(rules, stack_by))
+    exact = recipe.dark.model is DarkModel.EXACT
+    settings = Settings(other_exposures=not exact, extrapolate=extrapolate_darks)
+    services, fits, ledger = _services(night, rules, settings)
+    inputs = frame_inputs(night, services)
+    masters = master_tasks(night, inputs, services)
+    lights = light_tasks(night, inputs, services)
+    return Plan(
+        root=str(root),
+        recipe=recipe,
+        tasks=(*masters, *fits, *lights, *stack_tasks(night, lights)),
+        ledger=tuple(ledger),
+        notes=night_notes(table, night.groups, night.setups, services),
+    )
+
+
+def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
+    """Say which lights are stacked: as the rules and the observer ask."""
+    if strange := sorted(set(stack_by) - set(_STACK_COLUMNS)):
+        msg = (
+            f"lights cannot be stacked by {', '.join(strange)}; "
+            f"give some of {', '.join(_STACK_COLUMNS)}"
+        )
+        raise SettingsError(msg)
+    rule = rules.combine["light"]
+    equal = tuple(name for name in stack_by if name != "exptime")
+    within = ("exptime",) if "exptime" in stack_by else ()
+    return replace(
+        rule,
+        equal=tuple(dict.fromkeys((*rule.equal, *equal))),
+        within=tuple(dict.fromkeys((*rule.within, *within))),
+    )
+
+
+def _services(
+    night: Night, rules: Rules, settings: Settings
+) -> tuple[Services, list[Task], list[LedgerEntry]]:
+    """Decide in the order of the corrections: bias, then darks, then flats."""
+    setups, groups = night.setups, night.groups
+    kind = setups["imagetyp"]
+    found: Services = {}
+    ledger: list[LedgerEntry] = []
+
+    def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> None:
+        served = serve(need, asking, masters, rules, settings)
+        found[need] = dict(zip(asking.index.tolist(), served.services, strict=True))
+        ledger.extend(served.ledger)
+
+    decide("bias", setups[kind != ImageType.BIAS], _of(groups, "bias"))
+    darks = _with_keeps_bias(_of(groups, "dark"), setups, found["bias"])
+    fits = _fits(darks, rules) if settings.other_exposures else []
+    longest = {task.products[-1]: task.output for task in fits}
+    darks["fit"] = darks["output"].map(longest).astype("string")
+    asking = setups[kind.isin([ImageType.FLAT, ImageType.LIGHT])]
+    has_bias = [found["bias"][row].output is not None for row in asking.index]
+    decide("dark", asking.assign(has_bias=has_bias), darks)
+    _hold_bias(found)
+    made = setups[kind.eq("flat") & ~setups.index.isin(refused_flats(setups, found))]
+    flats = _of(groups, "flat")
+    flats = flats[flats.index.isin(made["group_code"])]
+    decide("flat", setups[kind == ImageType.LIGHT], flats)
+    return found, fits, ledger
+
+
+def _of(groups: pd.DataFrame, need: str) -> pd.DataFrame:
+    """Take the groups that the masters for a need are made from."""
+    return groups[groups["imagetyp"].isin(SERVED_BY[need])].copy()
+
+
+def _with_keeps_bias(
+    darks: pd.DataFrame, setups: pd.DataFrame, bias: dict[int, Service]
+) -> pd.DataFrame:
+    """Note which master darks keep their bias, for want of a master bias.
+
+    The frames of one master are treated alike: where one has no bias, none has.
+    """
+    of_dark = setups.index[setups["group_code"].isin(darks.index)]
+    codes = setups["group_code"]
+    without = {int(codes[row]) for row in of_dark if bias[row].output is None}
+    for row in of_dark:
+        if codes[row] in without and bias[row].output is not None:
+            words = "no bias: not every dark of its group has one"
+            bias[row] = Service(None, None, words, Lack(words))
+    return darks.assign(keeps_bias=darks.index.isin(without))
+
+
+def _hold_bias(found: Services) -> None:
+    """Take no bias out of a frame whose dark holds it already."""
+    for row, dark in found["dark"].items():
+        if dark.keeps_bias and dark.output is not None:
+            words = f"no bias, as {dark.words.split(',')[0]} holds it"
+            found["bias"][row] = Service(None, None, words)
+
+
+def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
+    """Plan a fit for darks of two exposures or more, alike in all else."""
+    usable = darks[~darks["keeps_bias"] & (darks["exptime"] > 0)].reset_index(drop=True)
+    alike = CombineRule(equal=("night",), within=(TEMPERATURE,))
+    codes = group_codes(usable, alike, rules)
+    exposures = group_codes(usable, CombineRule(within=("exptime",)), rules, codes)
+    usable["is_dark"] = usable["imagetyp"].eq(ImageType.DARK)
+    members = [
+        usable[codes == code].sort_values(["exptime", "is_dark", "output"])
+        for code in range(int(codes.max(initial=-1)) + 1)
+        if len(set(exposures[codes == code])) > 1
+    ]
+    if not members:
+        return []
+    facts = pd.DataFrame([part.iloc[-1] for part in members]).astype(usable.dtypes)
+    facts = facts.assign(imagetyp="dark_current", exptime=pd.NA)
+    return [
+        Task(
+            output=f"masters/{name}.json",
+            action=Action.DARK_FIT,
+            group=name,
+            facts=facts_of(row),
+            products=tuple(part["output"]),
+        )
+        for name, (_, row), part in zip(
+            group_names(facts), facts.iterrows(), members, strict=True
+        )
+    ]
+
+
+def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Write what the plan decided for each frame into the frame table.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table that the plan was made from.
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    DataFrame
+        The table with ``group``, ``bias``, ``dark``, ``dark_scale``, ``flat``,
+        ``level`` and ``reason`` filled in; all missing for frames that take no part.
+    """
+    decided = {
+        item.file: _cells(task, item) for task in plan.tasks for item in task.frames
+    }
+    rows = [decided.get(file, _NO_CELLS) for file in frames["file"]]
+    cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)
+    table = frames.copy()
+    for name in _NO_CELLS:
+        dtype = frames[name].dtype
+        table[name] = cells[name].astype(dtype)
+    return table
+
+
+_NO_CELLS: dict[str, object] = dict.fromkeys(column.name for column in PLAN_COLUMNS)
+
+
+def _cells(task: Task, item: FrameInput) -> dict[str, object]:
+    calibration = item.calibration
+    scale = calibration.dark_scale if calibration.dark else None
+    cells: dict[str, object] = {
+        "group": task.group,
+        "dark_scale": None if scale == 1 else scale,
+        "level": item.level,
+        "reason": item.reason or None,
+    }
+    for need in NEEDS:
+        without = f"{need} {NONE}, {BY_HAND}" in item.reason
+        cells[need] = NONE if without else getattr(calibration, need)
+    return cells

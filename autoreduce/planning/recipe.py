@@ -1,0 +1,215 @@
+"""The recipe: how pixels are treated.  TOML in, frozen values out."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from autoreduce.errors import SettingsError
+from autoreduce.pixels.combination import Combination, Method, Rejection
+
+
+class DarkModel(StrEnum):
+    """How a master dark of another exposure is made to fit."""
+
+    RATE = "rate"
+    """offset + (dark - offset) * t / t0: the pixel's own rate, one offset."""
+    RATIO = "ratio"
+    """dark * (offset + slope t) / (offset + slope t0), as in the notes."""
+    EXACT = "exact"
+    """Never: only darks of the same exposure are used."""
+
+
+class FlatLevel(StrEnum):
+    """What the frames of a flat are scaled by before they are combined."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+
+
+class StackLevel(StrEnum):
+    """How the lights of a stack are brought to one level."""
+
+    NONE = "none"
+    SKY = "sky"
+    """An offset to the first frame's sky, so that clipping sees like with like."""
+
+
+@dataclass(frozen=True, slots=True)
+class DarkRecipe:
+    """How darks are combined and fitted to other exposures."""
+
+    combine: Combination = field(default_factory=Combination)
+    """Combination of the darks of one exposure."""
+    model: DarkModel = DarkModel.RATE
+    """How a dark of another exposure is made."""
+    section: str = "central"
+    """Where dark counts are measured: FITS text, or "central" (middle quarter)."""
+    statistic: str = "median"
+    """Level of a master dark in that section: "mean" or "median"."""
+    weighted: bool = True
+    """Whether the fit weights the levels by their errors, where those are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatRecipe:
+    """How flats are combined."""
+
+    combine: Combination = field(default_factory=Combination)
+    """Combination of the scaled flats."""
+    level: FlatLevel = FlatLevel.MEDIAN
+    """What each frame is scaled by, and the master is normalised to."""
+    mask_moving: bool = True
+    """Mask stars and trails that move between frames before combining."""
+    smallest: float = 0.05
+    """Relative response below which a pixel is flagged, not divided by."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackRecipe:
+    """How calibrated lights are stacked."""
+
+    combine: Combination = field(default_factory=Combination)
+    """Combination of the lights."""
+    level: StackLevel = StackLevel.SKY
+    """How the lights are brought to one level."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRecipe:
+    """When a frame is left out of a combination automatically."""
+
+    check: bool = True
+    """Whether frames are left out automatically at all."""
+    n_sigma: float = 8.0
+    """A level or noise farther from its group than this many scales is odd."""
+    tolerance: float = 0.02
+    """... but never a level within this fraction of the group's."""
+    max_saturated: float = 0.02
+    """A flat with a larger fraction of saturated pixels is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How pixels are treated, from bias to stack."""
+
+    name: str
+    """Name of the recipe: ``default``, ``notes``, or of the user's file."""
+    bias: Combination = field(default_factory=Combination)
+    """Combination of bias frames."""
+    dark: DarkRecipe = field(default_factory=DarkRecipe)
+    """Darks and their scaling."""
+    flat: FlatRecipe = field(default_factory=FlatRecipe)
+    """Flats."""
+    stack: StackRecipe = field(default_factory=StackRecipe)
+    """Stacks of lights."""
+    quality: QualityRecipe = field(default_factory=QualityRecipe)
+    """Automatic exclusion."""
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with autoreduce."""
+    folder = resources.files("autoreduce.planning") / "recipes"
+    return sorted(
+        Path(item.name).stem for item in folder.iterdir() if item.name.endswith("toml")
+    )
+
+
+def load_recipe(name_or_path: str = "default") -> Recipe:
+    """Read a recipe by name, or from a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str
+        One of `recipe_names`, or the path of a TOML file.
+
+    Returns
+    -------
+    Recipe
+        The recipe; what the file does not say is as in `Recipe`.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such recipe, or the file is not valid TOML, or it holds a
+        name or value that a recipe does not have.
+    """
+    if name_or_path in recipe_names():
+        folder = resources.files("autoreduce.planning") / "recipes"
+        text = (folder / f"{name_or_path}.toml").read_text("utf-8")
+        return parse_recipe(text, name_or_path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        msg = (
+            f"there is no recipe {name_or_path}: give one of "
+            f"{', '.join(recipe_names())}, or the path of a TOML file"
+        )
+        raise SettingsError(msg)
+    return parse_recipe(path.read_text("utf-8"), path.stem)
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """Read a recipe from TOML text; errors as in `load_recipe`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"recipe {name} is not valid TOML: {error}"
+        raise SettingsError(msg) from error
+    return recipe_from_dict({**table, "name": name})
+
+
+def recipe_from_dict(table: dict[str, Any]) -> Recipe:
+    """Build a recipe from nested dictionaries; errors as in `load_recipe`."""
+    where = f"recipe {table.get('name', '?')}"
+    built: Recipe = _build(Recipe, table, where)
+    return built
+
+
+_NESTED: dict[str, type] = {
+    "bias": Combination,
+    "combine": Combination,
+    "dark": DarkRecipe,
+    "flat": FlatRecipe,
+    "stack": StackRecipe,
+    "quality": QualityRecipe,
+}
+_CHOICES: dict[str, type[StrEnum]] = {
+    "method": Method,
+    "rejection": Rejection,
+    "model": DarkModel,
+}
+
+
+def _build(kind: type, table: dict[str, Any], where: str) -> Any:  # noqa: ANN401 -- any of the recipe's classes
+    known = {item.name for item in fields(kind)}
+    if strange := sorted(set(table) - known):
+        msg = (
+            f"{where}: unknown setting {', '.join(strange)}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+        raise SettingsError(msg)
+    try:
+        return kind(
+            **{
+                key: _value(kind, key, value, f"{where}: {key}")
+                for key, value in table.items()
+            }
+        )
+    except (TypeError, ValueError) as error:
+        msg = f"{where}: {error}"
+        raise SettingsError(msg) from error
+
+
+def _value(kind: type, key: str, value: object, where: str) -> object:
+    if isinstance(value, dict):
+        if key not in _NESTED:
+            msg = f"{where} is one value, not a table"
+            raise SettingsError(msg)
+        return _build(_NESTED[key], value, where)
+    if key == "level":
+        return (FlatLevel if kind is FlatRecipe else StackLevel)(str(value))
+    if key in _CHOICES:
+        return _CHOICES[key](str(value))
+    return value

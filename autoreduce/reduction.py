@@ -1,0 +1,306 @@
+"""A night from plan to report: everything carried out, and what came of it."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoreduce import __version__
+from autoreduce.errors import ProductError
+from autoreduce.frames.overrides import write_frames_csv
+from autoreduce.frames.schema import typed
+from autoreduce.night import (
+    Choices,
+    Prepared,
+    earlier_outcomes,
+    make_folder,
+    output_folder,
+    plan_json,
+    prepare_night,
+    write_plan,
+)
+from autoreduce.planning.plan import Action, Plan
+from autoreduce.report.content import NightReport
+from autoreduce.running.darks import read_fit
+from autoreduce.running.execute import Outcome, Report, Status, run_plan
+from autoreduce.running.text import write_text
+
+log = logging.getLogger(__name__)
+
+_HEADER_BYTES = 32 * 2880
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use, and what it writes beside the data."""
+
+    jobs: int | None = None
+    """Tasks run at a time; as many as there are cores if None."""
+    memory: int | None = None
+    """Bytes that all bands together may use; half of what is free if None."""
+    planes: bool = False
+    """Whether UNCERT and MASK are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """A night that is reduced."""
+
+    folder: Path
+    """Output folder."""
+    report: NightReport
+    """Tables, plan and outcomes."""
+    page: Path | None
+    """The report's page, if one was asked for."""
+
+    @property
+    def failed(self) -> list[str]:
+        """Outputs that could not be made."""
+        bad = (Status.FAILED, Status.BLOCKED)
+        outcomes = self.report.outcomes.items()
+        return [output for output, outcome in outcomes if outcome.status in bad]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a frame was left out, or a master is missing."""
+        frames = self.report.frames
+        if not frames["use"].all() or len(self.report.unreadable):
+            return True
+        outcomes = self.report.outcomes.values()
+        missing = any(task.missing for task in self.report.plan.tasks)
+        return missing or any(outcome.caveats for outcome in outcomes)
+
+
+def reduce_night(
+    *folders: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    choices: Choices | None = None,
+    limits: Limits | None = None,
+    page: bool = True,
+    command: str = "",
+    report: Report | None = None,
+) -> Reduced:
+    """Reduce a night in one go.
+
+    Parameters
+    ----------
+    *folders : path
+        The night's folders, searched with all their subfolders.
+    output : path, optional
+        Output folder; ``NIGHT_reduced`` beside the night if absent.
+    choices : Choices, optional
+        What the observer asks for.
+    limits : Limits, optional
+        What the run may use.
+    page : bool
+        Whether ``report.html`` is written.
+    command : str
+        The command line, for the report.
+    report : callable, optional
+        Told of progress, as in `autoreduce.running.execute.run_plan`.
+
+    Returns
+    -------
+    Reduced
+        Where the products are, and what came of each.
+
+    Raises
+    ------
+    AutoreduceError
+        If nothing can be reduced at all; a single frame or product that fails is an
+        outcome, not an error.
+    """
+    begin = time.perf_counter()
+    target = None if output is None else Path(output)
+    folder = output_folder([Path(f) for f in folders], target)
+    prepared = prepare_night(folders, choices)
+    return run_prepared(
+        prepared,
+        folder,
+        limits=limits,
+        page=page,
+        command=command,
+        report=report,
+        begin=begin,
+    )
+
+
+def run_prepared(
+    prepared: Prepared,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    page: bool = True,
+    command: str = "",
+    report: Report | None = None,
+    begin: float | None = None,
+) -> Reduced:
+    """Carry out a plan and write all products, tables and the report.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The planned night.
+    folder : Path
+        Output folder.
+    limits, page, command, report
+        As in `reduce_night`.
+    begin : float, optional
+        When the run began, by `time.perf_counter`.
+
+    Returns
+    -------
+    Reduced
+        Where the products are, and what came of each.
+
+    Raises
+    ------
+    ProductError
+        If the output folder cannot be written to, or the disk is too small.
+    """
+    begin = time.perf_counter() if begin is None else begin
+    limits = limits or Limits()
+    make_folder(folder)
+    _check_space(prepared, folder, planes=limits.planes)
+    known = _known(folder)
+    write_plan(prepared, folder)
+    with _log_file(folder / "autoreduce.log"):
+        log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
+        for row in prepared.night.unreadable.itertuples():
+            log.warning("%s is not used: %s", row.file, row.reason)
+        outcomes = run_plan(
+            prepared.plan,
+            folder,
+            jobs=limits.jobs,
+            memory=limits.memory,
+            planes=limits.planes,
+            known=known,
+            report=report,
+        )
+    frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
+    write_frames_csv(frames, folder / "frames.csv")
+    write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
+    content = NightReport(
+        frames=frames,
+        plan=prepared.plan,
+        outcomes=outcomes,
+        unreadable=prepared.night.unreadable,
+        fits=_fits(prepared.plan, outcomes, folder),
+        evidence=prepared.night.evidence,
+        version=__version__,
+        command=command,
+        elapsed_s=time.perf_counter() - begin,
+    )
+    return Reduced(folder, content, _write_page(content, folder) if page else None)
+
+
+def _known(folder: Path) -> dict[str, Outcome]:
+    """Read the outcomes of an earlier run; those of another form count as none."""
+    known = {}
+    for output, fields in earlier_outcomes(folder).items():
+        try:
+            known[output] = Outcome.from_dict(fields)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("the outcome of %s is made anew: %r", output, error)
+    return known
+
+
+def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
+    return {output: outcome.to_dict() for output, outcome in outcomes.items()}
+
+
+def _write_page(content: NightReport, folder: Path) -> Path:
+    from autoreduce.report.render import write_report
+
+    return write_report(folder, content)
+
+
+def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    frames = prepared.frames.set_index("file")
+    pixels = (frames["naxis1"] * frames["naxis2"]).fillna(0).to_dict()
+    sizes: dict[str, float] = {}
+    for task in prepared.plan.tasks:
+        inputs = [pixels[item.file] for item in task.frames]
+        inputs += [sizes.get(output, 0) for output in task.products]
+        sizes[task.output] = max(inputs, default=0)
+    per_pixel = 9 if planes else 4
+    made = [name for name in sizes if not (folder / name).exists()]
+    needed = sum(sizes[name] * per_pixel + _HEADER_BYTES for name in made)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        msg = (
+            f"the products need {needed / 1e9:.1f} GB and {folder} has "
+            f"{free / 1e9:.1f} GB free: free some space, or name a folder on a larger "
+            "disk with -o"
+        )
+        raise ProductError(msg)
+
+
+class _log_file:  # noqa: N801 -- a context manager, named for its use
+    """Log what autoreduce does to a file, as long as the run lasts."""
+
+    def __init__(self, path: Path) -> None:
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        form = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+        self._handler.setFormatter(form)
+        self._logger = logging.getLogger("autoreduce")
+
+    def __enter__(self) -> None:
+        self._level = self._logger.level
+        self._logger.setLevel(logging.INFO)
+        self._logger.addHandler(self._handler)
+
+    def __exit__(self, *exception: object) -> None:
+        self._logger.removeHandler(self._handler)
+        self._logger.setLevel(self._level)
+        self._handler.close()
+
+
+def with_outcomes(
+    frames: pd.DataFrame, plan: Plan, outcomes: Mapping[str, Outcome]
+) -> pd.DataFrame:
+    """Enter into the frame table what a run measured, and what it left out.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        Frame table with the plan's columns.
+    plan : Plan
+        The plan.
+    outcomes : mapping of str to Outcome
+        What came of it.
+
+    Returns
+    -------
+    DataFrame
+        A new table: the measured columns are filled, frames that were left out have
+        ``use`` false and ``why_not``, lights the dark's factor that was used.
+    """
+    table = frames.set_index("file")
+    for task in plan.tasks:
+        outcome = outcomes[task.output]
+        for file, values in outcome.measured.items():
+            for column, value in values.items():
+                table.loc[file, column] = value
+        for file, reason in outcome.left_out.items():
+            table.loc[file, ["use", "why_not"]] = [False, reason]
+        scale = outcome.statistics.get("dark_scale")
+        if task.action is Action.CALIBRATE and scale is not None and scale != 1:
+            table.loc[task.frames[0].file, "dark_scale"] = scale
+    entered = typed(table.reset_index())
+    entered.attrs = dict(frames.attrs)
+    return entered
+
+
+def _fits(
+    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path
+) -> dict[str, dict[str, Any]]:
+    outputs = [task.output for task in plan.tasks if task.action is Action.DARK_FIT]
+    return {name: read_fit(folder / name) for name in outputs if outcomes[name].made}

@@ -1,0 +1,68 @@
+"""What a report is made from: the night's tables, its plan, and what came of it.
+
+Plain values.  Nothing here reads a file or knows how a report looks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+
+from autoreduce.planning.plan import Plan
+
+
+class Outcome(Protocol):
+    """How a task ended, as the report needs to know it."""
+
+    @property
+    def status(self) -> str:
+        """``done``, ``current`` (nothing to do), ``failed`` or ``blocked``."""
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was blocked, in words."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What the observer should know of the product, in words."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Frames that the run itself left out, and why."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the task took, s."""
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """Measured values of the product, such as its median."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """One run over one night, ready to be told."""
+
+    frames: pd.DataFrame
+    """Frame table with the plan's and the measured columns."""
+    plan: Plan
+    """What was to be made, and why so."""
+    outcomes: Mapping[str, Outcome]
+    """How each task ended, by the task's output."""
+    unreadable: pd.DataFrame
+    """Files that could not be taken into the frame table: file, reason."""
+    fits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Dark fits by output, as their JSON products hold them: ``points`` (each with
+    ``exptime`` s, ``counts`` and ``error`` ADU), ``offset``, ``slope``,
+    ``offset_error``, ``slope_error``, ``covariance``, ``chi_square``, ``linear``."""
+    evidence: pd.DataFrame | None = None
+    """Which keyword gave each fact, and which others say otherwise."""
+    title: str = ""
+    """Heading; empty: made from the dates of the night."""
+    version: str = ""
+    """Version of autoreduce."""
+    command: str = ""
+    """Command line that made the run; empty if there was none."""
+    elapsed_s: float | None = None
+    """Duration of the run, s."""

@@ -1,0 +1,171 @@
+"""The pictures of a report: which products, how large, and what stands beside them."""
+
+import math
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoreduce.errors import InputError
+from autoreduce.planning.plan import Action, Task
+from autoreduce.report.colours import filter_colour
+from autoreduce.report.content import NightReport
+from autoreduce.report.pictures import Picture, Stretch, png, read_picture
+from autoreduce.report.plots import histogram
+from autoreduce.report.summary import is_there
+from autoreduce.report.words import PRODUCT_NOUNS, TIMES, number
+
+TOTAL_PIXELS = 5_000_000
+"""Pixels of all pictures together, about: a byte and a third each in the page."""
+LARGEST = 800
+"""Width or height of the picture of a stack, at most."""
+
+_SHARES = {
+    Action.STACK: 1.0,
+    Action.BIAS: 0.5,
+    Action.DARK: 0.5,
+    Action.FLAT: 0.5,
+    Action.CALIBRATE: 0.25,
+}
+
+
+_FRACTIONS = {"rejected", "masked", "saturated"}
+"""Statistics that are fractions of all samples or pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One product, with its picture or the reason why there is none."""
+
+    output: str
+    """Path below the output folder."""
+    name: str
+    """File name without its ending."""
+    title: str
+    """Object and filter of lights and stacks; empty for masters."""
+    colour: str
+    """Colour of the filter; empty where there is none."""
+    source: str
+    """The picture as a data URI; empty if there is none."""
+    size: tuple[int, int]
+    """Width and height of the picture, pixels."""
+    alt: str
+    """What the picture shows, for those who do not see it."""
+    facts: tuple[str, ...]
+    """What went in, and the size of the image."""
+    statistics: tuple[tuple[str, str], ...]
+    """Names and values."""
+    histogram: str
+    """The histogram as SVG."""
+    remarks: tuple[str, ...]
+    """Caveats, or why there is no picture."""
+
+
+def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
+    """Make the pictures of masters, calibrated lights and stacks.
+
+    Parameters
+    ----------
+    report : NightReport
+        The report.
+    folder : Path
+        Output folder, where the products are.
+
+    Returns
+    -------
+    dict of Action to list of Exhibit
+        In the order of the plan.  A product that is not there, or cannot be read,
+        has no picture but says why.
+    """
+    tasks = [task for task in report.plan.tasks if task.action in _SHARES]
+    largest = picture_size([task.action for task in tasks])
+    shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
+    for task in tasks if report.outcomes else ():
+        size = max(64, round(largest * _SHARES[task.action]))
+        shown[task.action].append(_exhibit(report, task, folder, size))
+    return shown
+
+
+def picture_size(actions: list[Action]) -> int:
+    """Choose the size of the largest pictures so that all fit into one page.
+
+    Parameters
+    ----------
+    actions : list of Action
+        One for each picture.
+
+    Returns
+    -------
+    int
+        Width or height of the picture of a stack; `LARGEST` for few pictures.
+    """
+    shares = sum(_SHARES[action] ** 2 for action in actions)
+    return min(LARGEST, int(math.sqrt(TOTAL_PIXELS / max(shares, 1e-9))))
+
+
+def _exhibit(report: NightReport, task: Task, folder: Path, size: int) -> Exhibit:
+    outcome = report.outcomes.get(task.output)
+    picture, why = None, outcome.reason if outcome else "not made in this run"
+    if is_there(report, task.output):
+        picture, why = _picture(folder / task.output, task.action, size)
+    stem, through = Path(task.output).stem, str(task.facts.get("filter") or "")
+    exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
+    numbers = {
+        **(picture.statistics if picture else {}),
+        **(outcome.statistics if outcome else {}),
+    }
+    return Exhibit(
+        output=task.output,
+        name=stem,
+        title=_title(task, through),
+        colour=filter_colour(through) if exposed and through else "",
+        source=data_uri(png(picture.pixels)) if picture else "",
+        size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
+        alt=f"{PRODUCT_NOUNS[task.action][0]} {stem}",
+        facts=_facts(task, picture, len(outcome.left_out) if outcome else 0),
+        statistics=tuple(
+            (name.replace("_", " "), _value(name, value))
+            for name, value in numbers.items()
+        ),
+        histogram=histogram(picture.histogram, picture.span) if picture else "",
+        remarks=(*(outcome.caveats if outcome else ()), *([why] if why else [])),
+    )
+
+
+def _value(name: str, value: float) -> str:
+    return f"{number(100 * value, 2)} %" if name in _FRACTIONS else number(value)
+
+
+def _title(task: Task, through: str) -> str:
+    if task.action not in (Action.CALIBRATE, Action.STACK):
+        return through if task.action is Action.FLAT else ""
+    parts = (str(task.facts.get("object") or ""), through)
+    return " ".join(part for part in parts if part)
+
+
+def _facts(task: Task, picture: Picture | None, n_out: int) -> tuple[str, ...]:
+    n_in = len(task.products) if task.action is Action.STACK else len(task.frames)
+    exptime = task.facts.get("exptime")
+    parts = [
+        f"{n_in - n_out} of {n_in} combined" if n_out else f"{n_in} combined",
+        "" if exptime is None else f"{number(exptime)} s",
+        f"{picture.shape[1]}{TIMES}{picture.shape[0]}" if picture else "",
+    ]
+    if task.action is Action.CALIBRATE:
+        parts = parts[1:2]
+    if task.action is Action.BIAS:
+        parts[1] = ""
+    return tuple(part for part in parts if part)
+
+
+def _picture(path: Path, action: Action, size: int) -> tuple[Picture | None, str]:
+    faint = action in (Action.CALIBRATE, Action.STACK)
+    stretch = Stretch.FAINT if faint else Stretch.LINEAR
+    try:
+        return read_picture(path, largest=size, stretch=stretch), ""
+    except (InputError, OSError) as error:
+        return None, f"no picture: {error}"
+
+
+def data_uri(image: bytes) -> str:
+    """Write a PNG as a data URI."""
+    return f"data:image/png;base64,{b64encode(image).decode('ascii')}"

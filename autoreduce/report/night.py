@@ -1,0 +1,118 @@
+"""The night at a glance: who, when, how much light, and every frame on a time line."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from autoreduce.report.colours import filter_colour, frame_colour
+from autoreduce.report.content import NightReport
+from autoreduce.report.plots import Exposure
+from autoreduce.report.summary import left_out
+from autoreduce.report.words import count, duration, listing, number
+
+TYPE_ORDER = ("bias", "dark", "flatdark", "flat", "light", "master", "other")
+"""Order in which types of frames are listed."""
+MAX_OBJECTS = 8
+"""Objects that get a lane of their own in the timeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTime:
+    """Light gathered through one filter."""
+
+    name: str
+    """Filter."""
+    colour: str
+    """Its colour."""
+    words: str
+    """Number of exposures and their sum."""
+
+
+def about(frames: pd.DataFrame) -> list[str]:
+    """Say which cameras and telescopes, and from when to when."""
+    devices = [
+        listing([str(name) for name in sorted(frames[column].dropna().unique())])
+        for column in ("instrume", "telescop")
+    ]
+    times = frames["date_obs"].dropna()
+    return [part for part in (*devices, _span(times)) if part]
+
+
+def _span(times: pd.Series) -> str:
+    if times.empty:
+        return ""
+    begin, end = times.min(), times.max()
+    form = "%H:%M" if begin.date() == end.date() else "%Y-%m-%d %H:%M"
+    return f"{begin:%Y-%m-%d %H:%M} to {end.strftime(form)} UTC"
+
+
+def light_gathered(report: NightReport) -> list[tuple[str, list[FilterTime]]]:
+    """Sum up the lights that were used, by object and filter, in order of time."""
+    frames = report.frames
+    used = (frames["imagetyp"] == "light") & ~frames["file"].isin(left_out(report))
+    lights = frames[used.fillna(value=False)]
+    objects = lights["object"].fillna("no object named")
+    filters = lights["filter"].fillna("no filter named")
+    return [
+        (
+            str(name),
+            [
+                _filter_time(str(through), exposures)
+                for through, exposures in members.groupby(filters, sort=False)
+            ],
+        )
+        for name, members in lights["exptime"].groupby(objects, sort=False)
+    ]
+
+
+def _filter_time(name: str, exposures: pd.Series) -> FilterTime:
+    total = duration(float(exposures.sum())) if exposures.notna().any() else ""
+    words = ", ".join(part for part in (count(len(exposures), "frame"), total) if part)
+    return FilterTime(name, filter_colour(name), words)
+
+
+def exposures(report: NightReport) -> list[Exposure]:
+    """List the frames that have a time as bars, lane by lane."""
+    lost = left_out(report)
+    dated = report.frames[report.frames["date_obs"].notna()]
+    lights = dated[dated["imagetyp"] == "light"]["object"].dropna()
+    objects = list(dict.fromkeys(lights))[:MAX_OBJECTS]
+    lanes = [*TYPE_ORDER[:4], *objects, "light", *TYPE_ORDER[5:], "type unknown"]
+    bars = [_bar(frame, objects, lost) for frame in dated.to_dict("records")]
+    return sorted(bars, key=lambda bar: lanes.index(bar.lane))
+
+
+def _bar(frame: dict[str, Any], objects: list[str], lost: dict[str, str]) -> Exposure:
+    known = {key: value for key, value in frame.items() if not pd.isna(value)}
+    imagetyp, through = known.get("imagetyp"), known.get("filter")
+    seconds = float(known.get("exptime", 0.0))
+    is_light = imagetyp == "light" and known.get("object") in objects
+    words = [known["file"], imagetyp, known.get("object"), through]
+    words += [f"{number(seconds)} s", f"{known['date_obs']:%H:%M:%S}"]
+    if frame["file"] in lost:
+        words.append(f"left out: {lost[frame['file']]}")
+    return Exposure(
+        lane=str(known["object"] if is_light else imagetyp or "type unknown"),
+        start=known["date_obs"].to_pydatetime(),
+        seconds=seconds,
+        colour=frame_colour(imagetyp, through),
+        words=" · ".join(str(word) for word in words if word),
+        left_out=frame["file"] in lost,
+    )
+
+
+def legend(frames: pd.DataFrame) -> list[tuple[str, str]]:
+    """Name the colours of the timeline: types that see no light, then filters."""
+    looks = frames[frames["date_obs"].notna()][["imagetyp", "filter"]]
+    named: dict[str, str] = {}
+    for imagetyp, through in looks.drop_duplicates().itertuples(index=False):
+        kind = "type unknown" if pd.isna(imagetyp) else str(imagetyp)
+        exposed = kind in ("flat", "light")
+        if exposed and not pd.isna(through):
+            named[str(through)] = frame_colour(kind, str(through))
+        else:
+            name = f"{kind}, no filter named" if exposed else kind
+            named[name] = frame_colour(kind, None)
+    types = [name for name in TYPE_ORDER if name in named]
+    return [(name, named[name]) for name in dict.fromkeys([*types, *named])]

@@ -1,0 +1,278 @@
+"""Small pictures of large images: a sample of the rows, binned and stretched.
+
+A product of sixty million pixels is not read to show four hundred of its columns:
+of the rows that fall into one row of the picture a few are read, and their pixels
+averaged.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+ROWS_READ = 4
+"""Rows of the image that are read for one row of the picture, at most."""
+SAMPLE_SIZE = 30_000
+"""Pixels that statistics and histogram are made from, about."""
+HISTOGRAM_BINS = 48
+SKY_SHADE = 0.2
+"""Shade of the sky where faint things are lifted; white is 1."""
+MAD_TO_SIGMA = 1.4826  # 1 / Phi^-1(3/4), for a normal distribution
+
+
+class Stretch(StrEnum):
+    """How pixel values become shades of grey."""
+
+    LINEAR = "linear"
+    """Straight between the 0.5 and 99.5 per cent quantiles: for masters."""
+    FAINT = "faint"
+    """From just below the sky, faint things lifted: for lights and stacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture of an image, and what was seen while making it."""
+
+    pixels: Bytes
+    """(ny, nx) grey or (ny, nx, 3) red, green, blue; first row at the top."""
+    shape: tuple[int, int]
+    """Rows and columns of the image itself."""
+    statistics: dict[str, float]
+    """``min``, ``median``, ``max`` of the pixels that were read; empty if all of
+    them are blank."""
+    histogram: tuple[int, ...]
+    """Counts of the pixels that were read, in equal bins over `span`."""
+    span: tuple[float, float]
+    """Values at the ends of the histogram: 0.1 per cent of the pixels are darker, 0.5
+    per cent brighter."""
+
+
+def thumbnail(
+    path: Path, *, largest: int = 320, stretch: Stretch = Stretch.LINEAR
+) -> bytes:
+    """Make a PNG of an image, small enough for a page.
+
+    Parameters
+    ----------
+    path : Path
+        FITS image; of a cube the first plane is shown, of one with three planes
+        all of them as red, green and blue.
+    largest : int
+        Width or height that the picture does not exceed, pixels.
+    stretch : Stretch
+        How values become shades.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or no image in it.
+    """
+    return png(read_picture(path, largest=largest, stretch=stretch).pixels)
+
+
+def read_picture(
+    path: Path, *, largest: int = 320, stretch: Stretch = Stretch.LINEAR
+) -> Picture:
+    """Read a sample of an image's rows and make a picture of it.
+
+    Pixels of a colour filter array (header BAYERPAT) are shown in colour, each
+    channel with its own limits.  The first row is at the bottom, as FITS viewers
+    draw it, unless ROWORDER says that the file begins with the top.
+
+    Parameters and errors are those of `thumbnail`.
+
+    Returns
+    -------
+    Picture
+        The picture, with statistics and a histogram of the pixels that were read.
+    """
+    from autoreduce.running.images import open_image
+
+    with open_image(path) as image:
+        ny, nx = image.shape[-2:]
+        pattern = _bayer_pattern(image.cards) if min(ny, nx) > 1 else ""
+        n_planes = image.shape[0] if len(image.shape) == 3 else 1
+        planes = range(3 if n_planes == 3 else 1)
+        read = [_read_plane(image, plane, pattern, largest) for plane in planes]
+        from_top = _card(image.cards, "ROWORDER") == "TOP-DOWN"
+    channels = [channel for binned, _ in read for channel in _merged(binned, pattern)]
+    shades = [_shades(channel, stretch) for channel in channels]
+    pixels = np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
+    values = np.concatenate([sample for _, sample in read])
+    values = values[np.isfinite(values)]
+    histogram, span = _histogram(values)
+    return Picture(
+        pixels=pixels if from_top else pixels[::-1],
+        shape=(ny, nx),
+        statistics=_statistics(values),
+        histogram=histogram,
+        span=span,
+    )
+
+
+def png(pixels: Bytes) -> bytes:
+    """Write pixels as a PNG file.
+
+    Parameters
+    ----------
+    pixels : (ny, nx) or (ny, nx, 3) array of uint8
+        Grey, or red, green and blue; first row at the top.
+
+    Returns
+    -------
+    bytes
+        The file.
+
+    References
+    ----------
+    ISO/IEC 15948:2003, Portable Network Graphics.
+    """
+    ny, nx = pixels.shape[:2]
+    colour_type = 2 if pixels.ndim == 3 else 0
+    lines = np.zeros((ny, 1 + pixels[0].size), np.uint8)  # a line begins with a filter
+    lines[:, 1:] = pixels.reshape(ny, -1)
+    header = struct.pack(">IIBBBBB", nx, ny, 8, colour_type, 0, 0, 0)
+    body = zlib.compress(lines.tobytes(), 6)
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(kind + body)
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
+
+
+def _card(cards: list[bytes], keyword: str) -> str:
+    """Find the value of a card as upper-case text; empty if there is none."""
+    head = f"{keyword:<8}=".encode()
+    for card in cards:
+        if card.startswith(head):
+            text = card[10:].decode("ascii", "replace").split("/")[0]
+            return text.strip("' ").upper()
+    return ""
+
+
+def _bayer_pattern(cards: list[bytes]) -> str:
+    """Say the colours of the first two by two pixels, row by row; empty if grey."""
+    pattern = _card(cards, "BAYERPAT")
+    if sorted(pattern) != sorted("RGGB"):
+        return ""
+    grid = np.array(list(pattern)).reshape(2, 2)
+    shifts = [_card(cards, key) for key in ("YBAYROFF", "XBAYROFF")]
+    dy, dx = (int(float(text)) % 2 if text else 0 for text in shifts)
+    return "".join(np.roll(grid, (-dy, -dx), axis=(0, 1)).ravel())
+
+
+def _read_plane(
+    image: Any,  # noqa: ANN401 -- an ImageReader, whose module is imported when needed
+    plane: int,
+    pattern: str,
+    largest: int,
+) -> tuple[Floats, Floats]:
+    """Read one plane of an image: its sites binned, (n_sites, ny, nx), and a sample.
+
+    The sites are the four pixels of a cell of a colour filter array, else one.
+    """
+    cell = 2 if pattern else 1
+    ny, nx = image.shape[-2:]
+    factor = -(-max(ny, nx) // (largest * cell)) * cell
+    height, width = min(factor, ny // cell * cell), min(factor, nx // cell * cell)
+    n_rows = min(height, ROWS_READ)
+    step = max(1, (ny // height) * n_rows * nx // SAMPLE_SIZE) | 1  # odd: both colours
+    binned = np.empty((cell * cell, ny // height, nx // width))
+    sample = []
+    for row in range(ny // height):
+        start = plane * ny + row * height + (height - n_rows) // 2 // cell * cell
+        band = image.rows(start, start + n_rows)
+        sample.append(band[:, ::step].ravel())
+        for site in range(cell * cell):
+            part = band[site // 2 :: cell, site % 2 :: cell]
+            binned[site, row] = _block_means(part, width // cell)
+    return binned, np.concatenate(sample).astype(np.float64)
+
+
+def _block_means(band: NDArray[Any], width: int) -> Floats:
+    """Average blocks of so many columns over all rows; NaN where no number is."""
+    n = band.shape[1] // width
+    blocks = band[:, : n * width].reshape(len(band), n, width)
+    sums: Floats = blocks.sum(axis=0, dtype=np.float64).sum(axis=1)
+    if np.isfinite(sums).all():
+        return sums / (len(band) * width)
+    good = np.isfinite(blocks)
+    n_good = good.sum(axis=(0, 2))
+    sums = np.where(good, blocks, 0).sum(axis=(0, 2), dtype=np.float64)
+    means = np.full(n, np.nan)
+    np.divide(sums, n_good, out=means, where=n_good > 0)
+    return means
+
+
+def _merged(binned: Floats, pattern: str) -> list[Floats]:
+    """Average the sites of each colour: red, green, blue, or the one of a grey image."""
+    if not pattern:
+        return [binned[0]]
+    return [
+        binned[[site == colour for site in pattern]].mean(axis=0) for colour in "RGB"
+    ]
+
+
+def _shades(values: Floats, stretch: Stretch) -> Bytes:
+    """Turn values into shades, 0 to 255; what holds no number is black."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.zeros(values.shape, np.uint8)
+    black, white = np.quantile(known, (0.005, 0.995))
+    if stretch is Stretch.FAINT:
+        black, white = _faint_limits(known)
+    if not white > black:
+        black, white = black - 0.5, white + 0.5
+    scaled = np.clip((values - black) / (white - black), 0, 1)
+    if stretch is Stretch.FAINT:
+        sky = np.clip((np.median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
+        scaled = _midtones(scaled, float(_midtones(np.asarray(sky), SKY_SHADE)))
+    shades: Bytes = np.nan_to_num(255 * scaled + 0.5, nan=0.0).astype(np.uint8)
+    return shades
+
+
+def _faint_limits(known: Floats) -> tuple[float, float]:
+    median = float(np.median(known))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(known - median)))
+    black = max(median - 3 * noise, float(known.min()))
+    return black, max(float(np.quantile(known, 0.999)), median + 8 * noise)
+
+
+def _midtones(values: Floats, middle: float) -> Floats:
+    """Bend shades so that 0 and 1 stay and `middle` becomes one half."""
+    return (middle - 1) * values / ((2 * middle - 1) * values - middle)
+
+
+def _statistics(values: Floats) -> dict[str, float]:
+    if not values.size:
+        return {}
+    return {
+        "min": float(values.min()),
+        "median": float(np.median(values)),
+        "max": float(values.max()),
+    }
+
+
+def _histogram(values: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
+    if not values.size:
+        return (), (0.0, 0.0)
+    low, high = (float(end) for end in np.quantile(values, (0.001, 0.995)))
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    counts, _ = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))
+    return tuple(int(n) for n in counts), (low, high)

@@ -1,0 +1,310 @@
+"""The report of a run as one HTML file that needs nothing else."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from autoreduce.planning.plan import Action
+from autoreduce.report.content import NightReport
+from autoreduce.report.gallery import Exhibit, exhibits
+from autoreduce.report.night import (
+    TYPE_ORDER,
+    about,
+    exposures,
+    legend,
+    light_gathered,
+)
+from autoreduce.report.plots import dark_fit, timeline
+from autoreduce.report.summary import (
+    Concern,
+    Remark,
+    heading,
+    headline,
+    remarks,
+)
+from autoreduce.report.tables import (
+    choice_rows,
+    frame_columns,
+    frame_rows,
+    frames_words,
+    group_rows,
+    ledger_groups,
+    recipe_settings,
+)
+from autoreduce.report.words import TIMES, count, duration, level_word, number
+from autoreduce.running.text import write_text
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_CONCERNS = {
+    Concern.FAILED: ("Could not be made", "products", "bad"),
+    Concern.BLOCKED: ("Waited for what could not be made", "products", "bad"),
+    Concern.MISSING: ("Masters are missing", "groups", "poor"),
+    Concern.UNREADABLE: ("Files that could not be read", "files", "poor"),
+    Concern.LEFT_OUT: ("Frames left out", "frames", "fair"),
+    Concern.CAVEAT: ("To be used with care", "products", "fair"),
+    Concern.NOTE: ("Good to know", "frames", "calm-note"),
+}
+"""Title, what the items are, and style of each concern."""
+
+_STATUS_WORDS = {
+    "done": "made",
+    "current": "up to date",
+    "failed": "failed",
+    "blocked": "blocked",
+}
+_NUMERIC = {"exptime", "ccd_temp", "median", "noise", "saturated", "sky", "stars"}
+
+
+@dataclass(frozen=True, slots=True)
+class ConcernBox:
+    """The remarks of one concern."""
+
+    title: str
+    """Heading."""
+    things: str
+    """What the remarks' items are."""
+    style: str
+    """Class in the stylesheet."""
+    remarks: tuple[Remark, ...]
+    """In order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlot:
+    """One dark fit, drawn and said."""
+
+    name: str
+    """Its product."""
+    svg: str
+    """The plot."""
+    line: str
+    """The fitted line."""
+    statistics: tuple[tuple[str, str], ...]
+    """Its numbers."""
+    verdict: str
+    """Whether the line fits."""
+
+
+def write_report(folder: Path, report: NightReport) -> Path:
+    """Write the report of a run beside its products.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; the products are looked for there.
+    report : NightReport
+        What to tell.
+
+    Returns
+    -------
+    Path
+        ``report.html`` in that folder, written whole or not at all; a report that
+        is there already is replaced.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
+    path = folder / "report.html"
+    write_text(path, render_report(folder, report))
+    return path
+
+
+def render_report(folder: Path, report: NightReport) -> str:
+    """Return the report as HTML, pictures and all.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; products that are not there get no picture.
+    report : NightReport
+        What to tell.
+    """
+    shown = exhibits(report, folder)
+    in_order = [item for items in shown.values() for item in items]
+    anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
+    content = {**_night(report), **_pictures(shown), **_details(report)}
+    return _template().render(
+        report=report,
+        style=_text("report.css"),
+        script=_text("report.js"),
+        anchors=anchors,
+        sections=[(anchor, name) for anchor, name, key in _SECTIONS if content[key]],
+        **content,
+    )
+
+
+_SECTIONS = (
+    ("attention", "Attention", "concerns"),
+    ("stacks", "Stacks", "stacks"),
+    ("timeline", "The night", "timeline"),
+    ("masters", "Masters", "masters"),
+    ("lights", "Lights", "calibrated"),
+    ("dark", "Dark current", "fits"),
+    ("plan", "Which master", "light_rows"),
+    ("groups", "Groups", "groups"),
+    ("frames", "Frames", "rows"),
+    ("ledger", "Why not", "ledger"),
+    ("recipe", "How", "provenance"),
+)
+"""Anchor and name of the sections, and the content without which they are empty."""
+
+
+def _text(name: str) -> str:
+    folder = resources.files("autoreduce.report") / "templates"
+    return (folder / name).read_text("utf-8")
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["stem"] = lambda output: PurePosixPath(output).stem
+    environment.filters["urlpath"] = quote
+    environment.filters["level_word"] = level_word
+    environment.filters["frames_words"] = frames_words
+    return environment.from_string(_text("report.html"))
+
+
+def _night(report: NightReport) -> dict[str, Any]:
+    """Gather what the page begins with: the night, in words and on a time line."""
+    frames, bars = report.frames, exposures(report)
+    found = remarks(report)
+    seen = set(frames["imagetyp"].dropna())
+    return {
+        "heading": heading(report),
+        "headline": headline(report),
+        "about": about(frames),
+        "concerns": _concerns(found),
+        "is_troubled": any(remark.concern is not Concern.NOTE for remark in found),
+        "light": light_gathered(report),
+        "timeline": timeline(bars),
+        "legend": legend(frames),
+        "n_left_out": sum(bar.left_out for bar in bars),
+        "n_undated": len(frames) - len(bars),
+        "types": [name for name in TYPE_ORDER if name in seen],
+    }
+
+
+def _pictures(shown: dict[Action, list[Exhibit]]) -> dict[str, Any]:
+    masters = (Action.BIAS, Action.DARK, Action.FLAT)
+    return {
+        "stacks": shown[Action.STACK],
+        "masters": [item for action in masters for item in shown[action]],
+        "calibrated": shown[Action.CALIBRATE],
+    }
+
+
+def _details(report: NightReport) -> dict[str, Any]:
+    """Gather the tables, the dark fits, and how it all was done."""
+    columns = frame_columns(report.frames)
+    names = [name for name, _, _ in columns]
+    return {
+        "fits": [_fit_plot(output, fit) for output, fit in report.fits.items()],
+        "light_rows": choice_rows(report, Action.CALIBRATE),
+        "flat_rows": choice_rows(report, Action.FLAT),
+        "dark_rows": choice_rows(report, Action.DARK),
+        "groups": group_rows(report),
+        "columns": columns,
+        "numeric": [index for index, name in enumerate(names) if name in _NUMERIC],
+        "level_column": names.index("level") if "level" in names else -1,
+        "rows": frame_rows(report),
+        "ledger": ledger_groups(report.plan),
+        "recipe": recipe_settings(report.plan),
+        "provenance": _provenance(report),
+        "disagreements": disagreements(report.evidence),
+        "statuses": {output: end.status for output, end in report.outcomes.items()},
+        "status_words": _STATUS_WORDS,
+    }
+
+
+def _concerns(found: Sequence[Remark]) -> list[ConcernBox]:
+    order = list(Concern)
+    sorted_remarks = sorted(found, key=lambda item: order.index(item.concern))
+    return [
+        ConcernBox(*_CONCERNS[concern], tuple(group))
+        for concern, group in groupby(sorted_remarks, key=lambda item: item.concern)
+    ]
+
+
+def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
+    offset, slope = fit["offset"], fit["slope"]
+    n_free = len(fit["points"]) - 2
+    verdict = (
+        "The counts rise in proportion to the exposure, within their errors."
+        if fit["linear"]
+        else "The counts do not lie on one line within their errors: darks of other "
+        "exposures were not made from this fit."
+    )
+    if n_free < 1:
+        verdict = "Two exposures make a line, but cannot tell whether it is one."
+    return FitPlot(
+        name=PurePosixPath(output).stem,
+        svg=dark_fit(fit),
+        line=f"{number(offset)} ADU + {number(slope)} ADU/s {TIMES} t",
+        statistics=(
+            ("offset", f"{number(offset)} ± {number(fit['offset_error'], 3)} ADU"),
+            ("slope", f"{number(slope)} ± {number(fit['slope_error'], 3)} ADU/s"),
+            ("chi square", _chi_square(fit["chi_square"], n_free)),
+            ("from", count(len(fit["points"]), "exposure")),
+        ),
+        verdict=verdict,
+    )
+
+
+def _chi_square(value: float, n_free: int) -> str:
+    if n_free < 1 or not math.isfinite(value):
+        return "none: no degree of freedom"
+    freedom = count(n_free, "degree of freedom", "degrees of freedom")
+    return f"{number(value, 3)} for {freedom}"
+
+
+def _provenance(report: NightReport) -> list[tuple[str, str]]:
+    took = "" if report.elapsed_s is None else duration(report.elapsed_s)
+    version = f"autoreduce {report.version}" if report.version else ""
+    entries = (
+        ("Night", report.plan.root),
+        ("Command", report.command),
+        ("Version", version),
+        ("Recipe", report.plan.recipe.name),
+        ("Duration", took),
+    )
+    return [(name, value) for name, value in entries if value]
+
+
+def disagreements(evidence: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Count, by fact, the frames whose keywords say different things.
+
+    Parameters
+    ----------
+    evidence : DataFrame or None
+        Columns of `autoreduce.frames.schema.EVIDENCE_COLUMNS`.
+
+    Returns
+    -------
+    list of dict
+        ``fact``, ``value``, ``keyword``, ``disagree`` and ``n_frames``.
+    """
+    if evidence is None:
+        return []
+    keys = ["fact", "value", "keyword", "disagree"]
+    texts = evidence[keys].fillna("").astype(str)
+    counted = texts[texts["disagree"] != ""].groupby(keys, sort=True).size()
+    rows: list[dict[str, Any]] = (
+        counted.rename("n_frames").reset_index().to_dict("records")
+    )
+    return rows

@@ -1,0 +1,433 @@
+"""The report's tables as plain rows of text: groups, masters chosen, frames, ledger."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from autoreduce.planning.plan import (
+    Action,
+    FrameInput,
+    LedgerEntry,
+    Plan,
+    Task,
+)
+from autoreduce.report.colours import frame_colour
+from autoreduce.report.content import NightReport
+from autoreduce.report.night import TYPE_ORDER
+from autoreduce.report.summary import left_out
+from autoreduce.report.words import NOTHING, TIMES, count, duration, number
+
+FRAME_COLUMNS = (
+    ("file", "File", ""),
+    ("imagetyp", "Type", ""),
+    ("object", "Object", ""),
+    ("filter", "Filter", ""),
+    ("exptime", "Exposure", "s"),
+    ("date_obs", "Time", "UTC"),
+    ("ccd_temp", "Sensor", "°C"),
+    ("group", "Group", ""),
+    ("level", "Masters", ""),
+    ("median", "Median", "ADU"),
+    ("noise", "Noise", "ADU"),
+    ("saturated", "Saturated", "%"),
+    ("sky", "Sky", "ADU"),
+    ("stars", "Stars", ""),
+    ("fwhm", "FWHM", "px"),
+)
+"""Columns of the frame table that the report shows: name, heading, unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the frame table."""
+
+    text: str
+    """What is shown."""
+    order: str
+    """What the column is sorted by: a number as text, or the text; empty: last."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """One frame."""
+
+    cells: tuple[Cell, ...]
+    """In the order of the columns that are shown."""
+    colour: str
+    """Colour of its filter or type."""
+    why_not: str
+    """Why it was left out; empty if it was used."""
+    remark: str
+    """Its masters in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Frames alike enough to be combined."""
+
+    name: str
+    """Name of the group."""
+    imagetyp: str
+    """Their type."""
+    colour: str
+    """Colour of their filter or type."""
+    n_frames: int
+    """Frames in it."""
+    n_left_out: int
+    """Those of them that took no part."""
+    facts: tuple[str, ...]
+    """Object, filter, exposure, binning, temperature and size, where known."""
+    begin: str
+    """When the first of them was taken, UTC."""
+    within: str
+    """How long it was from the first to the last; empty for one alone."""
+    outputs: tuple[str, ...]
+    """Products made from it, a calibrated light of each frame not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterChoice:
+    """What was chosen for one correction."""
+
+    need: str
+    """``bias``, ``dark`` or ``flat``."""
+    output: str
+    """The master; empty if there is none."""
+    level: int
+    """Level at which it fits, 0 to 3."""
+    words: str
+    """How it fits, or why there is none."""
+    is_lacking: bool
+    """Whether there should be one and is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRow:
+    """Frames of a group that are corrected in the same way."""
+
+    group: str
+    """Name of the group."""
+    colour: str
+    """Colour of their filter or type."""
+    imagetyp: str
+    """Their type."""
+    n_frames: int
+    """How many."""
+    choices: tuple[MasterChoice, ...]
+    """Bias, dark and flat, as far as frames of this type need them."""
+    level: int
+    """Worst level among the masters."""
+    complete: bool
+    """Whether no correction was left out for want of a master."""
+    reason: str
+    """Why these masters, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerGroup:
+    """Every candidate that was considered for one group."""
+
+    group: str
+    """Name of the group."""
+    chosen: tuple[LedgerEntry, ...]
+    """Those taken."""
+    rejected: tuple[LedgerEntry, ...]
+    """The others, with the first criterion that failed."""
+
+
+def frame_columns(frames: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
+    """Choose the columns of `FRAME_COLUMNS` in which at least one frame has a value."""
+    return tuple(
+        column
+        for column in FRAME_COLUMNS
+        if column[0] == "file" or frames[column[0]].notna().any()
+    )
+
+
+def frame_rows(report: NightReport) -> list[FrameRow]:
+    """List the frames in the order of the table, with the columns that are shown."""
+    frames, reasons = report.frames, left_out(report)
+    columns = [name for name, _, _ in frame_columns(frames)]
+    cells = {name: _cells(name, frames[name]) for name in columns}
+    return [
+        FrameRow(
+            cells=tuple(cells[name][row] for name in columns),
+            colour=frame_colour(_text(imagetyp), _text(filter_name)),
+            why_not=reasons.get(file, ""),
+            remark=_text(remark),
+        )
+        for row, (file, imagetyp, filter_name, remark) in enumerate(
+            zip(
+                *(frames[name] for name in ("file", "imagetyp", "filter", "reason")),
+                strict=True,
+            )
+        )
+    ]
+
+
+def _cells(name: str, values: pd.Series) -> list[Cell]:
+    if name == "date_obs":
+        texts = values.dt.strftime("%Y-%m-%d %H:%M:%S")
+        return [_cell(text, text) for text in texts]
+    if name == "saturated":
+        return [_number_cell(100 * value, 2) for value in values]
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return [_number_cell(value, 4) for value in values]
+    return [_cell(value, value) for value in values]
+
+
+def _number_cell(value: object, digits: int) -> Cell:
+    return (
+        Cell(NOTHING, "")
+        if pd.isna(value)
+        else Cell(number(value, digits), f"{value:.9g}")
+    )
+
+
+def _cell(text: object, order: object) -> Cell:
+    return Cell(_text(text) or NOTHING, _text(order))
+
+
+def _text(value: object) -> str:
+    return "" if value is None or pd.isna(value) else str(value)
+
+
+def group_rows(report: NightReport) -> list[GroupRow]:
+    """List the groups: biases first, then darks, flats and lights, each by name."""
+    lost = left_out(report)
+    outputs: dict[str, list[str]] = {}
+    for task in report.plan.tasks:
+        if task.action is not Action.CALIBRATE:
+            outputs.setdefault(task.group, []).append(task.output)
+    frames = report.frames
+    rows = [
+        _group_row(str(name), members, lost, tuple(outputs.get(str(name), ())))
+        for name, members in frames[frames["group"].fillna("").ne("")].groupby("group")
+    ]
+    return sorted(rows, key=lambda row: (_type_rank(row.imagetyp), row.name))
+
+
+def _type_rank(imagetyp: str) -> int:
+    return TYPE_ORDER.index(imagetyp) if imagetyp in TYPE_ORDER else len(TYPE_ORDER)
+
+
+def _group_row(
+    name: str, members: pd.DataFrame, lost: dict[str, str], outputs: tuple[str, ...]
+) -> GroupRow:
+    first = members.iloc[0]
+    times = members["date_obs"].dropna()
+    length = 0.0 if times.empty else (times.max() - times.min()).total_seconds()
+    return GroupRow(
+        name=name,
+        imagetyp=_text(first["imagetyp"]),
+        colour=frame_colour(_text(first["imagetyp"]), _text(first["filter"])),
+        n_frames=len(members),
+        n_left_out=sum(file in lost for file in members["file"]),
+        facts=_facts(members),
+        begin="" if times.empty else f"{times.min():%Y-%m-%d %H:%M}",
+        within="" if length <= 0 else duration(length),
+        outputs=outputs,
+    )
+
+
+def _facts(members: pd.DataFrame) -> tuple[str, ...]:
+    first = members.iloc[0]
+    lights = first["imagetyp"] == "light"
+    exposed = first["imagetyp"] in ("flat", "light")
+    parts = (
+        _text(first["object"]) if lights else "",
+        _text(first["filter"]) if exposed else "",
+        _range(members["exptime"], " s"),
+        _pair(first["xbinning"], first["ybinning"]),
+        _range(members["ccd_temp"].round(1), " °C"),
+        _pair(first["naxis1"], first["naxis2"]),
+    )
+    return tuple(part for part in parts if part)
+
+
+def _range(values: pd.Series, unit: str) -> str:
+    known = values.dropna()
+    if known.empty:
+        return ""
+    ends = dict.fromkeys((number(known.min()), number(known.max())))
+    return f"{' to '.join(ends)}{unit}"
+
+
+def _pair(first: object, second: object) -> str:
+    return (
+        f"{_text(first)}{TIMES}{_text(second)}"
+        if _text(first) and _text(second)
+        else ""
+    )
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Frames with the same masters, while they are gathered."""
+
+    task: Task
+    first: FrameInput
+    files: list[str] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
+
+
+def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
+    """List which masters the frames of an action get, group by group.
+
+    Parameters
+    ----------
+    report : NightReport
+        The report.
+    action : Action
+        CALIBRATE for lights, FLAT for flats, DARK for darks.
+
+    Returns
+    -------
+    list of ChoiceRow
+        In the order of the plan; frames of one group that get different masters
+        stand in rows of their own.
+    """
+    frames = report.frames.set_index("file")
+    rows: dict[tuple[object, ...], _Alike] = {}
+    for task in report.plan.tasks:
+        for frame in task.frames if task.action is action else ():
+            taken = frame.calibration
+            key = (task.group, taken.masters, taken.dark_method, task.missing)
+            alike = rows.setdefault(key, _Alike(task, frame))
+            alike.files.append(frame.file)
+            alike.scales += _scale(frame, frames["dark_scale"].get(frame.file))
+    levels = {
+        (entry.group, entry.need, entry.candidate): entry.level
+        for entry in report.plan.ledger
+        if entry.chosen
+    }
+    return [_choice_row(alike, frames, levels) for alike in rows.values()]
+
+
+def _scale(frame: FrameInput, measured: float | None) -> list[float]:
+    """Take the factor on the dark from the plan, or from what the run measured."""
+    known = (frame.calibration.dark_scale, measured)
+    return [scale for scale in known if scale is not None and not pd.isna(scale)][:1]
+
+
+def _choice_row(
+    alike: _Alike,
+    frames: pd.DataFrame,
+    levels: dict[tuple[str, str, str], int | None],
+) -> ChoiceRow:
+    task, first = alike.task, alike.first
+    imagetyp, through = "", ""
+    if first.file in frames.index:
+        looks = frames.loc[first.file, ["imagetyp", "filter"]]
+        imagetyp, through = (_text(part) for part in looks)
+    return ChoiceRow(
+        group=task.group,
+        colour=frame_colour(imagetyp, through),
+        imagetyp=imagetyp,
+        n_frames=len(alike.files),
+        choices=tuple(_choice(alike, need, levels) for need in _NEEDS[task.action]),
+        level=task.level,
+        complete=not task.missing,
+        reason=first.reason,
+    )
+
+
+def _choice(
+    alike: _Alike, need: str, levels: dict[tuple[str, str, str], int | None]
+) -> MasterChoice:
+    taken = alike.first.calibration
+    masters = {"bias": taken.bias, "dark": taken.dark, "flat": taken.flat}
+    output = masters[need] or ""
+    words = reason_for(alike.first.reason, need, output)
+    if need == "dark" and (factor := _factor(alike)):
+        # the reason is that of the first frame, whose factor is one of several
+        words = f"{re.sub(r'scaled by [^,]+', 'scaled', words)}, {factor}"
+    return MasterChoice(
+        need=need,
+        output=output,
+        level=levels.get((alike.first.setup, need, output)) or 0,
+        words=words,
+        is_lacking=any(text.startswith(f"no {need}") for text in alike.task.missing),
+    )
+
+
+_NEEDS = {
+    Action.CALIBRATE: ("bias", "dark", "flat"),
+    Action.FLAT: ("bias", "dark"),
+    Action.DARK: ("bias",),
+}
+
+
+def reason_for(reason: str, need: str, output: str) -> str:
+    """Find what a reason says of one master.
+
+    Parameters
+    ----------
+    reason : str
+        A clause for each master, as in ``bias b1, same night; no flat: filter V
+        wanted``.
+    need : str
+        ``bias``, ``dark`` or ``flat``.
+    output : str
+        The master; empty if there is none.
+
+    Returns
+    -------
+    str
+        The clause without the name of the master; empty if there is none.
+    """
+    begin = f"{need} {PurePosixPath(output).stem}" if output else f"no {need}"
+    for clause in re.split(r"; (?=(?:no )?(?:bias|dark|flat)\b)", reason):
+        if clause.startswith(begin):
+            return clause.removeprefix(begin).lstrip(",: ")
+    return ""
+
+
+def _factor(alike: _Alike) -> str:
+    """Say the factor on the dark, or the range of factors, where it is not one."""
+    factors = sorted({number(scale, 3) for scale in alike.scales} - {"1"}, key=float)
+    if not factors:
+        return ""
+    return f"{TIMES} {' to '.join(dict.fromkeys((factors[0], factors[-1])))}"
+
+
+def ledger_groups(plan: Plan) -> list[LedgerGroup]:
+    """Gather the ledger by group, in the order of the ledger."""
+    groups: dict[str, list[LedgerEntry]] = {}
+    for entry in plan.ledger:
+        groups.setdefault(entry.group, []).append(entry)
+    return [
+        LedgerGroup(
+            group,
+            chosen=tuple(entry for entry in entries if entry.chosen),
+            rejected=tuple(entry for entry in entries if not entry.chosen),
+        )
+        for group, entries in groups.items()
+    ]
+
+
+def recipe_settings(plan: Plan) -> list[tuple[str, list[tuple[str, str]]]]:
+    """List the recipe's settings under the name of the part that they belong to."""
+    parts = asdict(plan.recipe)
+    name = parts.pop("name")
+    return [("recipe", [("name", name)])] + [
+        (part, list(_flat_settings(settings))) for part, settings in parts.items()
+    ]
+
+
+def _flat_settings(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat_settings(value)
+        else:
+            yield key.replace("_", " "), str(value)
+
+
+def frames_words(row: ChoiceRow) -> str:
+    """Say how many frames a row is about, and what they are."""
+    kind = row.imagetyp or "frame"
+    return count(row.n_frames, kind)

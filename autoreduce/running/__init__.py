@@ -1,0 +1,1 @@
+"""The plan, carried out: plan in, products and outcomes out."""

@@ -1,0 +1,232 @@
+"""Raw frames seen through their calibration, a band of rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.pixels.calibrate import calibrate
+from autoreduce.pixels.measure import overscan_level
+from autoreduce.pixels.sections import parse_section
+from autoreduce.planning.plan import FrameInput
+from autoreduce.running.images import ImageReader, open_image
+
+Floats = NDArray[np.float32]
+Raw = NDArray[Any]
+
+BYTES_PER_SAMPLE = 16
+"""Memory a sample of a stack takes on its way through a kernel, about."""
+LARGEST_BAND = 48 << 20
+"""Bytes beyond which a taller band gains nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The masters of a frame, with the dark's factor and offset decided."""
+
+    bias: str | None = None
+    """Output of the master bias."""
+    dark: str | None = None
+    """Output of the master dark."""
+    dark_scale: float = 1.0
+    """Factor on it."""
+    dark_offset: float = 0.0
+    """Added to the scaled dark, ADU."""
+    flat: str | None = None
+    """Output of the master flat."""
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """Outputs of the masters that are used."""
+        return tuple(name for name in (self.bias, self.dark, self.flat) if name)
+
+
+class RawFrame:
+    """One raw frame, trimmed; to be used in a ``with`` statement, by one thread."""
+
+    item: FrameInput
+    """The frame as the plan has it."""
+    shape: tuple[int, int]
+    """(ny, nx) of what is kept."""
+    origin: tuple[int, int]
+    """(row, column) of the raw frame at which it begins."""
+
+    def __init__(self, root: Path, item: FrameInput) -> None:
+        self.item = item
+        self._reader = open_image(root / item.file)
+        try:
+            self._set_up()
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def _set_up(self) -> None:
+        if len(self._reader.shape) != 2:
+            msg = (
+                f"{self.item.file} holds a cube of {self._reader.shape[0]} planes, one "
+                "image was expected; split it, or exclude it with --exclude"
+            )
+            raise InputError(msg)
+        ny, nx = self._reader.shape
+        rows, columns = slice(0, ny), slice(0, nx)
+        if self.item.calibration.trim:
+            rows, columns = parse_section(self.item.calibration.trim)
+        self._columns = columns
+        self.origin = (rows.start, columns.start)
+        self.shape = (rows.stop - rows.start, columns.stop - columns.start)
+        self.overscan = self._overscan_level()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.close()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the raw values."""
+        return self._reader.dtype
+
+    @property
+    def saturate(self) -> float | None:
+        """Level in ADU at which pixels saturate: at the latest where the type ends."""
+        if self.item.saturate is None and self.dtype.kind == "u":
+            return float(np.iinfo(self.dtype).max)
+        return self.item.saturate
+
+    @property
+    def cards(self) -> list[bytes]:
+        """Cards of the raw header."""
+        return self._reader.cards
+
+    def rows(self, start: int, stop: int) -> Raw:
+        """Read raw rows [start, stop) of the part that is kept."""
+        first = self.origin[0]
+        return self._reader.rows(first + start, first + stop)[:, self._columns]
+
+    def _overscan_level(self) -> float | None:
+        """Take the level of the overscan in ADU, or None where there is none."""
+        if not self.item.calibration.overscan:
+            return None
+        rows, columns = parse_section(self.item.calibration.overscan)
+        strip = self._reader.rows(rows.start, rows.stop)[:, columns]
+        everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
+        return float(overscan_level(strip, everything))
+
+
+class MasterRows:
+    """Rows of master frames; those of the last band are kept for its other users."""
+
+    def __init__(self, folder: Path, outputs: Sequence[str], plane: int = 0) -> None:
+        self._stack = ExitStack()
+        self._band: dict[str, tuple[int, int, Floats]] = {}
+        self._readers: dict[str, ImageReader] = {}
+        try:
+            for output in outputs:
+                reader = open_image(folder / output, plane)
+                self._readers[output] = self._stack.enter_context(reader)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Make sure that the masters have the size of the frames.
+
+        Raises
+        ------
+        ProductError
+            If one has not.
+        """
+        for output, reader in self._readers.items():
+            if reader.shape != shape:
+                msg = (
+                    f"{output} is {reader.shape[1]}x{reader.shape[0]} pixels, the frame "
+                    f"{shape[1]}x{shape[0]}"
+                )
+                raise ProductError(msg)
+
+    def rows(self, output: str | None, start: int, stop: int) -> Floats | None:
+        """Read rows of a master; None where there is no master."""
+        if output is None:
+            return None
+        known = self._band.get(output)
+        if known is None or known[:2] != (start, stop):
+            data = self._readers[output].rows(start, stop)
+            known = (start, stop, data)
+            self._band[output] = known
+        return known[2]
+
+    def summed_squares(self, band: tuple[int, int]) -> Floats:
+        """Add up the squares of all masters' rows; 0 without any."""
+        total = np.zeros((1, 1), np.float32)
+        for output in self._readers:
+            rows = self.rows(output, *band)
+            if rows is not None:
+                total = total + rows * rows
+        return total
+
+
+def calibrated_rows(
+    frame: RawFrame, fix: Correction, masters: MasterRows, start: int, stop: int
+) -> Floats:
+    """Read rows of a frame and take its masters out of them.
+
+    Returns
+    -------
+    (stop - start, nx) float32 array, ADU
+        (raw - overscan - bias - (scale dark + offset)) / flat.
+    """
+    return calibrate(
+        frame.rows(start, stop),
+        overscan=frame.overscan,
+        bias=masters.rows(fix.bias, start, stop),
+        dark=masters.rows(fix.dark, start, stop),
+        dark_scale=fix.dark_scale,
+        dark_offset=fix.dark_offset,
+        flat=masters.rows(fix.flat, start, stop),
+    )
+
+
+def bands(ny: int, nx: int, n_frames: int, memory: int) -> Iterator[tuple[int, int]]:
+    """Cut an image into bands of rows so that a stack of them fits into memory.
+
+    Parameters
+    ----------
+    ny, nx : int
+        Size of the image.
+    n_frames : int
+        Frames of the stack.
+    memory : int
+        Bytes that may be used.
+
+    Yields
+    ------
+    tuple of int
+        First row and the row after the last.
+    """
+    row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
+    height = max(1, min(ny, min(memory, LARGEST_BAND) // row))
+    for start in range(0, ny, height):
+        yield start, min(start + height, ny)

@@ -1,0 +1,131 @@
+"""What is taken out of a frame, decided once the masters are there, and its cards."""
+
+import math
+from collections.abc import Collection
+
+from autoreduce.pixels.darkcurrent import DarkScaling, rate_scaling, ratio_scaling
+from autoreduce.planning.plan import DarkMethod, FrameInput
+from autoreduce.planning.recipe import DarkModel
+from autoreduce.running.bands import Correction
+from autoreduce.running.darks import read_fit
+from autoreduce.running.made import Workspace
+from autoreduce.running.provenance import Card
+
+
+def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Correction:
+    """Decide what is taken out of a frame, now that the masters are known.
+
+    Parameters
+    ----------
+    item : FrameInput
+        The frame and its calibration as planned.
+    space : Workspace
+        Where the masters are.
+    made : set of str
+        Outputs that could be made; the others are left out.
+
+    Returns
+    -------
+    Correction
+        Without a master that was planned but not made; a dark that is not exact
+        needs its bias.
+    """
+    plan = item.calibration
+    bias = plan.bias if plan.bias in made else None
+    flat = plan.flat if plan.flat in made else None
+    usable = plan.dark in made and (plan.bias is None or bias is not None)
+    if not usable:
+        return Correction(bias=bias, flat=flat)
+    scaling = _scaling(item, space, made)
+    return Correction(bias, plan.dark, scaling.scale, scaling.offset, flat)
+
+
+def _scaling(item: FrameInput, space: Workspace, made: Collection[str]) -> DarkScaling:
+    plan = item.calibration
+    if plan.dark_method is not DarkMethod.FIT:
+        return DarkScaling(
+            1.0 if plan.dark_scale is None else plan.dark_scale, plan.dark_offset
+        )
+    exptime, master = item.exptime or 0.0, plan.dark_exptime or math.nan
+    fit = None
+    if plan.dark_fit and plan.dark_fit in made:
+        fit = read_fit(space.folder / plan.dark_fit)
+    if fit is None or not fit["linear"]:
+        return rate_scaling(exptime, master, offset=0.0)
+    if space.recipe.dark.model is DarkModel.RATIO:
+        return ratio_scaling(exptime, master, offset=fit["offset"], slope=fit["slope"])
+    return rate_scaling(exptime, master, offset=fit["offset"])
+
+
+def lost(item: FrameInput, fix: Correction) -> tuple[str, ...]:
+    """Name the masters that were planned for a frame and are not taken out of it."""
+    plan = item.calibration
+    pairs = (("bias", plan.bias, fix.bias), ("dark", plan.dark, fix.dark))
+    return tuple(
+        f"{name} not subtracted: {planned} could not be made"
+        for name, planned, used in pairs
+        if planned and not used
+    ) + (
+        (f"not flat-fielded: {plan.flat} could not be made",)
+        if plan.flat and not fix.flat
+        else ()
+    )
+
+
+def correction_cards(
+    fix: Correction, item: FrameInput, space: Workspace, overscan: float | None
+) -> list[Card]:
+    """Say in cards what was taken out of a frame.
+
+    Parameters
+    ----------
+    fix : Correction
+        What was taken out.
+    item : FrameInput
+        The frame as planned.
+    space : Workspace
+        Where the dark fit is.
+    overscan : float or None
+        Level of the overscan that was subtracted, ADU.
+
+    Returns
+    -------
+    list of Card
+        CALSTAT (letters O, B, D, F), the masters, the dark's factor and the fit that
+        gave it.
+    """
+    steps = {"O": overscan is not None, "B": fix.bias, "D": fix.dark, "F": fix.flat}
+    letters = "".join(letter for letter, done in steps.items() if done)
+    cards = [Card("CALSTAT", letters, "O overscan B bias D dark F flat: done")]
+    if overscan is not None:
+        cards.append(Card("OVERSCAN", overscan, "[adu] overscan level subtracted"))
+    for keyword, output in (
+        ("BIASFILE", fix.bias),
+        ("DARKFILE", fix.dark),
+        ("FLATFILE", fix.flat),
+    ):
+        if output:
+            cards.append(Card(keyword, output, "master used"))
+    if fix.dark:
+        cards += _dark_cards(fix, item, space)
+    return cards
+
+
+def _dark_cards(fix: Correction, item: FrameInput, space: Workspace) -> list[Card]:
+    plan = item.calibration
+    cards = [
+        Card("DARKSCAL", fix.dark_scale, "factor on the master dark"),
+        Card("DARKOFFS", fix.dark_offset, "[adu] added to the scaled dark"),
+        Card("DARKMETH", plan.dark_method, "exact, fit or scaled"),
+    ]
+    if plan.dark_method is DarkMethod.FIT and plan.dark_fit:
+        fit = read_fit(space.folder / plan.dark_fit)
+        cards += [
+            Card("DFOFFSET", fit["offset"], "[adu] dark fit: counts at no exposure"),
+            Card("DFOFFERR", fit["offset_error"], "[adu] its error"),
+            Card("DFSLOPE", fit["slope"], "[adu/s] dark fit: dark current"),
+            Card("DFSLOERR", fit["slope_error"], "[adu/s] its error"),
+            Card("DFCHISQ", fit["chi_square"], "dark fit: chi-square"),
+            Card("DFPOINTS", fit["n"], "dark fit: exposures"),
+        ]
+    return cards

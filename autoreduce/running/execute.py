@@ -1,0 +1,237 @@
+"""Run a plan: masters before their users, independent tasks side by side."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from autoreduce.errors import AutoreduceError, NoFrameLeftError
+from autoreduce.planning.plan import Action, Plan, Task
+from autoreduce.running.made import Made, Workspace
+from autoreduce.running.provenance import task_digest
+from autoreduce.running.tasks import current_digest, run_task
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str, Task, int, int], None]
+"""Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
+
+
+class Status(StrEnum):
+    """How a task ended."""
+
+    DONE = "done"
+    """Its product was made."""
+    CURRENT = "current"
+    """Its product was there already, made from the same inputs in the same way."""
+    FAILED = "failed"
+    """Its product could not be made."""
+    BLOCKED = "blocked"
+    """Nothing that goes into its product could be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended, and for the observer why."""
+
+    status: Status
+    """How it ended."""
+    reason: str = ""
+    """Why it failed."""
+    caveats: tuple[str, ...] = ()
+    """What is not as it was planned, in words."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Frames that were left out automatically, each with the reason."""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that describe the product."""
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Measured columns of the frame table, for each raw frame."""
+    n_used: int = 0
+    """Frames that went in."""
+    seconds: float = 0.0
+    """Time it took, s."""
+    digest: str = ""
+    """Digest of the product."""
+
+    @property
+    def made(self) -> bool:
+        """Whether the product is there."""
+        return self.status in (Status.DONE, Status.CURRENT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Rebuild an outcome from its JSON form."""
+        return cls(
+            **{
+                **fields,
+                "status": Status(fields["status"]),
+                "caveats": tuple(fields["caveats"]),
+            }
+        )
+
+
+def free_memory() -> int:
+    """Tell how many bytes of memory are free for use."""
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def run_plan(
+    plan: Plan,
+    folder: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    memory: int | None = None,
+    planes: bool = False,
+    known: Mapping[str, Outcome] | None = None,
+    report: Report | None = None,
+) -> dict[str, Outcome]:
+    """Carry out every task of a plan that can be carried out.
+
+    A failure costs only what it must: frames whose master could not be made are
+    reduced without it, and say so.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to make.
+    folder : path
+        Output folder.
+    jobs : int, optional
+        Tasks run at a time; as many as there are cores if absent.
+    memory : int, optional
+        Bytes that all bands together may use; half of what is free if absent.
+    planes : bool
+        Whether UNCERT and MASK are written.
+    known : mapping of str to Outcome, optional
+        Outcomes of an earlier run in the same folder: products whose digest is the
+        same are not made again.
+    report : callable, optional
+        Told when a task starts and ends; called by one thread.
+
+    Returns
+    -------
+    dict of str to Outcome
+        How each task ended, keyed by its output, in the order of the plan.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    budget = (memory or free_memory() // 2) // jobs
+    space = Workspace(
+        Path(plan.root), Path(folder), plan.recipe, max(budget, 1 << 20), planes
+    )
+    return _Run(plan, space, known or {}, report).run(jobs)
+
+
+class _Run:
+    """One run of a plan: what is under way, and how the rest ended."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        space: Workspace,
+        known: Mapping[str, Outcome],
+        report: Report | None,
+    ) -> None:
+        self._tasks = {task.output: task for task in plan.tasks}
+        self._plan, self._space, self._known = plan, space, known
+        self._report = report or _silent
+        self._outcomes: dict[str, Outcome] = {}
+
+    def run(self, jobs: int) -> dict[str, Outcome]:
+        sorter = self._plan.sorter()
+        sorter.prepare()
+        running: dict[Future[Outcome], str] = {}
+        with ThreadPoolExecutor(jobs) as pool:
+            while sorter.is_active():
+                for output in sorter.get_ready():
+                    task = self._tasks[output]
+                    self._report("start", task, len(self._outcomes), len(self._tasks))
+                    needs = {n: self._outcomes[n] for n in task.needs}
+                    running[pool.submit(self._outcome, task, needs)] = output
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    output = running.pop(future)
+                    self._end(output, future.result())
+                    sorter.done(output)
+        return {output: self._outcomes[output] for output in self._tasks}
+
+    def _end(self, output: str, outcome: Outcome) -> None:
+        self._outcomes[output] = outcome
+        words = "; ".join((outcome.reason, *outcome.caveats)).strip("; ")
+        level = logging.INFO if outcome.made else logging.ERROR
+        log.log(level, "%s %s %s", outcome.status, output, words)
+        for file, reason in outcome.left_out.items():
+            log.warning("%s: %s left out: %s", output, file, reason)
+        done = len(self._outcomes)
+        self._report("end", self._tasks[output], done, len(self._tasks))
+
+    def _outcome(self, task: Task, needs: Mapping[str, Outcome]) -> Outcome:
+        begin = time.perf_counter()
+        usable = {output: outcome for output, outcome in needs.items() if outcome.made}
+        digests = {output: outcome.digest for output, outcome in usable.items()}
+        space = self._space
+        digest = task_digest(
+            task, space.recipe, space.root, digests, planes=space.planes
+        )
+        if blocker := _blocker(task, usable, needs):
+            return Outcome(Status.BLOCKED, blocker)
+        before = self._known.get(task.output)
+        try:
+            standing = current_digest(space.folder / task.output)
+            if before is not None and before.digest == standing == digest:
+                return replace(before, status=Status.CURRENT, seconds=0.0)
+            made = run_task(task, space, digest, usable)
+        except NoFrameLeftError as error:
+            return Outcome(Status.FAILED, str(error), left_out=dict(error.left_out))
+        except (AutoreduceError, OSError, MemoryError) as error:
+            reason = str(error) or type(error).__name__
+        except Exception as error:
+            # A mistake of ours must not cost the observer the rest of the night.
+            log.exception("%s: internal error", task.output)
+            reason = f"internal error ({error!r}); autoreduce.log has the details"
+        else:
+            return _done(made, digest, time.perf_counter() - begin)
+        return Outcome(Status.FAILED, reason, seconds=time.perf_counter() - begin)
+
+
+def _blocker(
+    task: Task, usable: Mapping[str, Outcome], needs: Mapping[str, Outcome]
+) -> str:
+    """Say why nothing is left to make a product from, or nothing."""
+    if task.action not in (Action.STACK, Action.DARK_FIT):
+        return ""
+    if any(product in usable for product in task.products):
+        return ""
+    return "; ".join(
+        f"needs {output}: {needs[output].reason}" for output in task.products[:3]
+    )
+
+
+def _done(made: Made, digest: str, seconds: float) -> Outcome:
+    return Outcome(
+        Status.DONE,
+        caveats=made.caveats,
+        left_out=made.left_out,
+        statistics=made.statistics,
+        measured=made.measured,
+        n_used=made.n_used,
+        seconds=seconds,
+        digest=digest,
+    )
+
+
+def _silent(event: str, task: Task, done: int, total: int) -> None:
+    """Tell nobody."""

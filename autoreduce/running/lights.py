@@ -1,0 +1,161 @@
+"""Calibrated lights, and their stacks."""
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from autoreduce.pixels.measure import FrameStatistics, measure
+from autoreduce.pixels.stars import LightStatistics, measure_light
+from autoreduce.planning.plan import Task
+from autoreduce.running.bands import (
+    Correction,
+    Floats,
+    MasterRows,
+    RawFrame,
+    bands,
+    calibrated_rows,
+)
+from autoreduce.running.cards import format_card
+from autoreduce.running.combining import raw_columns
+from autoreduce.running.corrections import correction, correction_cards, lost
+from autoreduce.running.images import ProductWriter
+from autoreduce.running.made import Made, Workspace
+from autoreduce.running.provenance import Card, product_cards, shifted_wcs
+from autoreduce.running.uncertainty import Uncertainty, light_uncertainty
+
+BUNIT = format_card("BUNIT", "adu", "unit of the pixel values")
+
+
+def make_light(
+    task: Task, space: Workspace, digest: str, made: Collection[str]
+) -> Made:
+    """Calibrate one light.
+
+    Parameters
+    ----------
+    task : Task
+        The light.
+    space : Workspace
+        Where.
+    digest : str
+        Digest of the task.
+    made : collection of str
+        Outputs of other tasks that could be made; the light is calibrated without
+        the others, and says so.
+
+    Returns
+    -------
+    Made
+        ``sky``, ``sky_noise`` (ADU), ``stars``, ``fwhm`` (pixel), ``dark_scale`` and
+        ``dark_offset`` (ADU) as statistics.
+
+    Raises
+    ------
+    InputError
+        If the raw frame cannot be read.
+    ProductError
+        If a master has another size, or the product cannot be written.
+    """
+    (item,) = task.frames
+    fix = correction(item, space, made)
+    with RawFrame(space.root, item) as frame:
+        raw = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
+        image = _calibrated(frame, fix, space)
+        light = measure_light(image)
+        uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
+        caveats = lost(item, fix)
+        if uncertainty is not None and uncertainty.unknown:
+            caveats = (*caveats, uncertainty.unknown)
+        extra = [
+            *correction_cards(fix, item, space, frame.overscan),
+            *_light_cards(light),
+            Card("RECIPE", space.recipe.name, "recipe"),
+            Card("DIGEST", digest, "state of all that it was made from"),
+        ]
+        cards = product_cards(
+            task,
+            extra,
+            base=shifted_wcs(frame.cards, frame.origin[1], frame.origin[0]),
+            history=[*task.missing, *caveats],
+        )
+        _write(task, space, frame, image, cards, uncertainty)
+    return Made(
+        statistics=_statistics(light, fix),
+        caveats=caveats,
+        measured={item.file: _measured(raw, light)},
+        n_used=1,
+    )
+
+
+def _calibrated(frame: RawFrame, fix: Correction, space: Workspace) -> Floats:
+    image = np.empty(frame.shape, np.float32)
+    with MasterRows(space.folder, fix.masters) as masters:
+        masters.check(frame.shape)
+        for start, stop in bands(*frame.shape, 2, space.memory):
+            image[start:stop] = calibrated_rows(frame, fix, masters, start, stop)
+    return image
+
+
+def _write(
+    task: Task,
+    space: Workspace,
+    frame: RawFrame,
+    image: Floats,
+    cards: list[bytes],
+    uncertainty: Uncertainty | None,
+) -> None:
+    names = () if uncertainty is None else uncertainty.planes
+    with ProductWriter(
+        space.folder / task.output,
+        frame.shape,
+        header_cards=len(cards),
+        planes=names,
+        overwrite=True,
+    ) as writer:
+        writer.write_rows(0, image)
+        if uncertainty is not None:
+            for start, stop in bands(*frame.shape, 4, space.memory):
+                planes = uncertainty.rows(frame, image[start:stop], start, stop)
+                for name in names:
+                    writer.write_rows(start, planes[name], plane=name)
+        writer.finish(cards, plane_cards=BUNIT)
+
+
+def _light_cards(light: LightStatistics) -> list[Card]:
+    return [
+        Card("SKYLEVEL", _known(light.sky_adu), "[adu] sky level"),
+        Card("SKYNOISE", _known(light.sky_noise_adu), "[adu] sky noise"),
+        Card("NSTARS", light.stars, "stars found"),
+        Card("FWHM", _known(light.fwhm_pixel), "[pixel] median width of the stars"),
+    ]
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _statistics(light: LightStatistics, fix: Correction) -> Mapping[str, float]:
+    numbers = {
+        "sky": light.sky_adu,
+        "sky_noise": light.sky_noise_adu,
+        "stars": float(light.stars),
+        "fwhm": light.fwhm_pixel,
+    }
+    if fix.dark:
+        numbers |= {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
+    return _finite(numbers)
+
+
+def _measured(raw: FrameStatistics, light: LightStatistics) -> dict[str, float]:
+    columns = {
+        "sky": light.sky_adu,
+        "stars": float(light.stars),
+        "fwhm": light.fwhm_pixel,
+    }
+    return {**raw_columns(raw), **_finite(columns)}
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Leave out what could not be measured: JSON has no NaN."""
+    return {name: float(n) for name, n in numbers.items() if math.isfinite(n)}

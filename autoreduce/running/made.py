@@ -1,0 +1,39 @@
+"""Where tasks work, and what they say of their product."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoreduce.planning.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a plan is carried out, and within what limits."""
+
+    root: Path
+    """Folder that the raw frames' paths are relative to: never written to."""
+    folder: Path
+    """Output folder."""
+    recipe: Recipe
+    """How pixels are treated."""
+    memory: int
+    """Bytes that one task may use for its bands."""
+    planes: bool = False
+    """Whether UNCERT and MASK are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a task says of the product that it made."""
+
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that describe the product or the way to it."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Frames that were left out automatically, each with the reason."""
+    caveats: tuple[str, ...] = ()
+    """What is not as it was planned, in words."""
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Measured columns of the frame table, for each raw frame."""
+    n_used: int = 0
+    """Frames that went in."""

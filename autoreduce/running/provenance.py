@@ -1,0 +1,318 @@
+"""What made a product: its digest, its header cards, the table of its inputs."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from autoreduce import __version__
+from autoreduce.planning.plan import Action, FrameInput, Task
+from autoreduce.planning.recipe import Recipe
+from autoreduce.running.cards import (
+    CARD,
+    CardValue,
+    format_card,
+    format_history,
+    without,
+)
+from autoreduce.running.images import split_hdu
+
+CREATOR = f"autoreduce {__version__}"
+PRODUCT_FORMAT = 1
+"""Raised whenever the same task would give other pixels or cards than before."""
+
+FACT_CARDS = {
+    "object": ("OBJECT", "target"),
+    "filter": ("FILTER", "filter"),
+    "exptime": ("EXPTIME", "[s] exposure of one frame"),
+    "xbinning": ("XBINNING", "binning along NAXIS1"),
+    "ybinning": ("YBINNING", "binning along NAXIS2"),
+    "readoutm": ("READOUTM", "readout mode"),
+    "gain": ("GAIN", "gain setting of the camera"),
+    "offset": ("OFFSET", "offset setting of the camera"),
+    "egain": ("EGAIN", "[electron/adu] gain"),
+    "rdnoise": ("RDNOISE", "[electron] read noise"),
+    "ccd_temp": ("CCD-TEMP", "[Celsius] sensor temperature"),
+    "set_temp": ("SET-TEMP", "[Celsius] sensor set point"),
+    "instrume": ("INSTRUME", "camera"),
+    "telescop": ("TELESCOP", "telescope"),
+    "focallen": ("FOCALLEN", "[mm] focal length"),
+    "rotator": ("ROTATANG", "[deg] rotator angle"),
+    "xorgsubf": ("XORGSUBF", "first column of the subframe"),
+    "yorgsubf": ("YORGSUBF", "first row of the subframe"),
+    "bayerpat": ("BAYERPAT", "colour filter array"),
+    "night": ("NIGHT", "local date of the evening"),
+}
+"""Keyword and comment under which a product carries each match key."""
+
+_MASTER_TYPES = {
+    Action.BIAS: "Master Bias",
+    Action.DARK: "Master Dark",
+    Action.FLAT: "Master Flat",
+    Action.STACK: "Stack",
+}
+_MEANINGLESS_AFTER = (
+    "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
+    "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A header card to be."""
+
+    keyword: str
+    """Keyword."""
+    value: CardValue
+    """Value; None leaves it undefined."""
+    comment: str = ""
+    """Comment."""
+
+
+def task_digest(
+    task: Task, recipe: Recipe, root: Path, needs: Mapping[str, str], *, planes: bool
+) -> str:
+    """Digest everything that a product's content depends on.
+
+    Parameters
+    ----------
+    task : Task
+        What is made; its raw frames count with their size and time of change.
+    recipe : Recipe
+        The part of it that the task's action uses counts.
+    root : Path
+        Folder that the frames' paths are relative to.
+    needs : mapping of str to str
+        Digest of each product that the task uses; those not made are absent.
+    planes : bool
+        Whether planes are written.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    frames = [asdict(item) for item in task.frames]
+    content = {
+        "format": PRODUCT_FORMAT,
+        "action": task.action,
+        "facts": dict(task.facts),
+        "frames": frames,
+        "products": task.products,
+        "recipe": _used_part(recipe, task.action),
+        "files": [_identity(root, item.file) for item in task.frames],
+        "needs": dict(sorted(needs.items())),
+        "planes": planes,
+    }
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _used_part(recipe: Recipe, action: Action) -> dict[str, object]:
+    parts = asdict(recipe)
+    used = {
+        Action.BIAS: ("bias", "quality"),
+        Action.DARK: ("dark", "quality"),
+        Action.DARK_FIT: ("dark",),
+        Action.FLAT: ("dark", "flat", "quality"),
+        Action.CALIBRATE: ("dark",),
+        Action.STACK: ("stack",),
+    }
+    return {name: parts[name] for name in used[action]}
+
+
+def _identity(root: Path, file: str) -> tuple[int, int]:
+    path, _ = split_hdu(root / file)
+    try:
+        status = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def product_cards(
+    task: Task,
+    extra: Iterable[Card],
+    *,
+    base: Sequence[bytes] = (),
+    used: Sequence[FrameInput] = (),
+    history: Sequence[str] = (),
+) -> list[bytes]:
+    """Assemble the cards of a product.
+
+    Parameters
+    ----------
+    task : Task
+        What was made.
+    extra : iterable of Card
+        What is particular to this product; replaces cards of the same keyword.
+    base : sequence of bytes
+        Cards carried over from a raw frame, unparsed.
+    used : sequence of FrameInput
+        Frames that went in, for the dates; empty leaves those of the base.
+    history : sequence of str
+        Sentences for HISTORY.
+
+    Returns
+    -------
+    list of bytes
+        Cards of 80 characters.
+    """
+    ours = [*_task_cards(task), *_dates(used), *extra]
+    ours.append(Card("CREATOR", CREATOR, "program that made this file"))
+    now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+    ours.append(Card("DATE", now, "[UTC] when this file was made"))
+    keywords = {card.keyword for card in ours}
+    kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
+    cards = [
+        line
+        for card in ours
+        for line in format_card(card.keyword, card.value, card.comment)
+    ]
+    past = [line for text in history for line in format_history(text)]
+    return [*_strip_blank_tail(kept), *cards, *past]
+
+
+def _strip_blank_tail(cards: Sequence[bytes]) -> list[bytes]:
+    kept = list(cards)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    return kept
+
+
+def _task_cards(task: Task) -> list[Card]:
+    cards = []
+    for name, (keyword, comment) in FACT_CARDS.items():
+        if (value := task.facts.get(name)) is not None:
+            cards.append(Card(keyword, value, comment))
+    if task.action in _MASTER_TYPES:
+        kind = _MASTER_TYPES[task.action]
+        if task.facts.get("imagetyp") == "flatdark":
+            kind = "Master Flat Dark"
+        cards.append(Card("IMAGETYP", kind, "kind of image"))
+    cards.append(Card("GROUP", task.group, "group of frames it was made from"))
+    if task.missing:
+        cards.append(Card("MISSING", "; ".join(task.missing)))
+    cards.append(Card("BUNIT", "adu", "unit of the pixel values"))
+    return cards
+
+
+def _dates(used: Sequence[FrameInput]) -> list[Card]:
+    starts = sorted(
+        (datetime.fromisoformat(item.date_obs), item.exptime or 0.0)
+        for item in used
+        if item.date_obs
+    )
+    if not starts:
+        return []
+    begin = starts[0][0]
+    seconds = [(start - begin).total_seconds() for start, _ in starts]
+    ends = [s + t for s, (_, t) in zip(seconds, starts, strict=True)]
+    middles = [s + t / 2 for s, (_, t) in zip(seconds, starts, strict=True)]
+    return [
+        Card("DATE-OBS", _iso(begin, 0.0), "[UTC] start of the first exposure"),
+        Card("DATE-AVG", _iso(begin, sum(middles) / len(middles)), "[UTC] mean middle"),
+        Card("DATE-END", _iso(begin, max(ends)), "[UTC] end of the last exposure"),
+    ]
+
+
+def _iso(begin: datetime, seconds: float) -> str:
+    moment = datetime.fromtimestamp(begin.timestamp() + seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One input of a combination, as the ``INPUTS`` table records it."""
+
+    file: str
+    """Raw frame or product."""
+    date_obs: str = ""
+    """Start of its exposure."""
+    digest: str = ""
+    """Digest of a product; size and time of change of a raw file."""
+    scale: float = 1.0
+    """Factor that it was multiplied by."""
+    weight: float = 1.0
+    """Weight; 0 for a frame that was left out."""
+    rejected: int = 0
+    """Pixels of it that were rejected."""
+    reason: str = ""
+    """Why it was left out, if it was."""
+
+
+def file_digest(root: Path, file: str) -> str:
+    """Name a raw file's state: its size in bytes and its time of change."""
+    size, changed = _identity(root, file)
+    return f"{size}:{changed}"
+
+
+def inputs_table(rows: Sequence[InputRow]) -> bytes:
+    """Write the ``INPUTS`` binary table extension.
+
+    Parameters
+    ----------
+    rows : sequence of InputRow
+        One for each input.
+
+    Returns
+    -------
+    bytes
+        Header and data of the extension, checksums set.
+    """
+    from astropy.io import fits
+
+    columns = [
+        _text_column("file", [row.file for row in rows]),
+        _text_column("date_obs", [row.date_obs for row in rows]),
+        _text_column("digest", [row.digest for row in rows]),
+        fits.Column("scale", "D", array=[row.scale for row in rows]),
+        fits.Column("weight", "D", array=[row.weight for row in rows]),
+        fits.Column("rejected", "K", array=[row.rejected for row in rows]),
+        _text_column("reason", [row.reason for row in rows]),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="INPUTS")
+    buffer = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer, checksum=True)
+    whole = buffer.getvalue()
+    return whole[whole.index(b"XTENSION") :]
+
+
+def _text_column(name: str, texts: Sequence[str]) -> object:
+    from astropy.io import fits
+
+    # FITS tables hold ASCII; other letters keep their code point in view.
+    ascii_texts = [t.encode("ascii", "backslashreplace").decode() for t in texts]
+    width = max([1, *map(len, ascii_texts)])
+    return fits.Column(name, f"{width}A", array=ascii_texts)
+
+
+def shifted_wcs(cards: Sequence[bytes], x0: int, y0: int) -> list[bytes]:
+    """Move CRPIX1 and CRPIX2 to where they are once a margin has been trimmed.
+
+    Parameters
+    ----------
+    cards : sequence of bytes
+        Cards of the raw frame.
+    x0, y0 : int
+        Columns and rows trimmed at the lower edges.
+    """
+    moved = list(cards)
+    for keyword, shift in ((b"CRPIX1  =", x0), (b"CRPIX2  =", y0)):
+        for at, card in enumerate(moved):
+            if shift and card.startswith(keyword):
+                value = _float(card[10:CARD].split(b"/")[0])
+                name = keyword[:8].decode().strip()
+                new = None if value is None else value - shift
+                moved[at] = format_card(name, new, "reference pixel, trimmed")[0]
+    return moved
+
+
+def _float(text: bytes) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

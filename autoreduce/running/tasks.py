@@ -1,0 +1,108 @@
+"""One task: what makes each kind of product, and which product stands there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.planning.plan import Action, Task
+from autoreduce.running.combining import make_plain
+from autoreduce.running.darks import make_dark_fit
+from autoreduce.running.flats import make_flat
+from autoreduce.running.images import open_image
+from autoreduce.running.lights import make_light
+from autoreduce.running.made import Made, Workspace
+from autoreduce.running.stacks import make_stack
+
+
+class Product(Protocol):
+    """What a task needs to know of a product that it uses."""
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """Numbers that describe it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Its digest."""
+        ...
+
+
+def run_task(
+    task: Task, space: Workspace, digest: str, products: Mapping[str, Product]
+) -> Made:
+    """Make one product.
+
+    Parameters
+    ----------
+    task : Task
+        What to make.
+    space : Workspace
+        Where.
+    digest : str
+        Digest of the task, written into the product.
+    products : mapping of str to Product
+        The products that it uses, as far as they could be made.
+
+    Returns
+    -------
+    Made
+        What there is to say of the product.
+
+    Raises
+    ------
+    AutoreduceError
+        If it cannot be made.
+    """
+    statistics = {output: product.statistics for output, product in products.items()}
+    if task.action is Action.DARK_FIT:
+        return make_dark_fit(task, space, digest, statistics)
+    if task.action is Action.STACK:
+        digests = {output: product.digest for output, product in products.items()}
+        return make_stack(task, space, digest, statistics, digests)
+    make = {
+        Action.BIAS: make_plain,
+        Action.DARK: make_plain,
+        Action.FLAT: make_flat,
+        Action.CALIBRATE: make_light,
+    }[task.action]
+    return make(task, space, digest, set(products))
+
+
+def current_digest(path: Path) -> str | None:
+    """Read the digest of the product that stands at a path.
+
+    Parameters
+    ----------
+    path : Path
+        Where a product is to be made.
+
+    Returns
+    -------
+    str or None
+        Its digest; None if there is no file, or only the damaged rest of one.
+
+    Raises
+    ------
+    ProductError
+        If there is a file that autoreduce did not make: it is not overwritten.
+    """
+    if not path.exists():
+        return None
+    try:
+        if path.suffix == ".json":
+            digest = json.loads(path.read_text("utf-8")).get("digest")
+        else:
+            with open_image(path) as reader:
+                digest = reader.header.get("DIGEST")
+    except (InputError, ValueError):
+        return None
+    if digest is None:
+        msg = (
+            f"{path} was not made by autoreduce and is not overwritten: move it away, "
+            "or name another output folder with -o"
+        )
+        raise ProductError(msg)
+    return str(digest)

@@ -1,0 +1,505 @@
+"""Simulate a night: every frame of a listing, and the truth behind it."""
+
+import csv
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.errors import InputError
+from autoreduce.simulate import detector as pixels
+from autoreduce.simulate import sky
+from autoreduce.simulate.listing import (
+    Detector,
+    ListedFrame,
+    Listing,
+    Target,
+    read_listing,
+)
+
+Floats = NDArray[np.float32]
+Row = dict[str, object]
+
+TRUTH_COLUMNS = (
+    "name",
+    "imagetyp",
+    "setup",
+    "filter",
+    "exptime",
+    "level_adu",
+    "median_scene_e",
+    "dx",
+    "dy",
+    "fault",
+)
+COSMICS_COLUMNS = ("name", "row", "column", "electrons")
+
+SATELLITE_FWHM = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A detector's fixed patterns, drawn once for the night."""
+
+    detector: Detector
+    shape: tuple[int, int]
+    """Rows and columns, without overscan."""
+    bias_adu: Floats
+    dark_e_per_s: Floats
+    response: Mapping[str, Floats]
+    """Relative sensitivity through each filter, mean 1."""
+    twilight: sky.Catalogue
+    """Stars that trail through the flats."""
+    targets: Mapping[str, tuple[sky.Catalogue, Floats]]
+    """Stars of each target, and its nebula in e/s/pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One simulated frame and what went into it, without noise."""
+
+    raw: NDArray[np.uint16]
+    """(ny, nx + overscan) data numbers, as the camera writes them."""
+    scene_e: Floats
+    """(ny, nx) sky, stars and nebula of a flat or light, before the response."""
+    trails_e: Floats
+    """(ny, nx) part of `scene_e` that is star trails (flats only)."""
+    cosmics: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
+    """Rows, columns and electrons of cosmic rays."""
+    shift: tuple[float, float]
+    """Pointing, pixels."""
+    level_adu: float
+    """Level added to the bias of this frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A listing with its cameras drawn: ready to expose any of its frames."""
+
+    listing: Listing
+    seed: int
+    cameras: Mapping[str, Camera]
+
+    def expose(self, frame: ListedFrame) -> Exposure:
+        """Simulate one frame; the same whatever was exposed before."""
+        camera = self.cameras[frame.setup]
+        rng = self.generator("frame", frame.name)
+        scene, trails, shift = self._scene(frame, camera, rng)
+        expected = (
+            self._dark_e(frame, camera) if frame.imagetyp != "bias" else 0 * scene
+        )
+        if frame.filter in camera.response:
+            expected += scene * camera.response[frame.filter]
+        electrons = pixels.photon_noise(expected, rng)
+        time = 0.0 if frame.imagetyp == "bias" else frame.exptime_s
+        cosmics = pixels.cosmic_rays(camera.detector, camera.shape, time, rng)
+        np.add.at(electrons, cosmics[:2], cosmics[2].astype(np.float32))
+        level = rng.normal(0, camera.detector.bias_level_jitter_adu)
+        level += frame.faults.get("level", 0.0)
+        level += 0 if frame.imagetyp == "bias" else camera.detector.dark_offset_adu
+        raw = pixels.read_out(camera.detector, electrons, camera.bias_adu, level, rng)
+        if "zero" in frame.faults:
+            raw[:] = 0
+        return Exposure(raw, scene, trails, cosmics, shift, level)
+
+    def generator(self, *names: str) -> np.random.Generator:
+        """Return the source of random numbers that belongs to some name."""
+        key = [zlib.crc32(name.encode()) for name in names]
+        seeds = np.random.SeedSequence(self.seed, spawn_key=key)
+        return np.random.Generator(np.random.SFC64(seeds))
+
+    def _dark_e(self, frame: ListedFrame, camera: Camera) -> Floats:
+        """Return dark current, afterglow and light leak, in electrons."""
+        detector, faults = camera.detector, frame.faults
+        reference = detector.set_temp_c
+        held = reference if frame.set_temp_c is None else frame.set_temp_c
+        warmer = held - reference + faults.get("warm", 0.0)
+        factor = 2 ** (warmer / detector.dark_doubling_c)
+        electrons = camera.dark_e_per_s * np.float32(factor * frame.exptime_s)
+        ny, nx = camera.shape
+        if glow := faults.get("afterglow"):
+            y, x = np.ogrid[-1 : 1 : ny * 1j, -1 : 1 : nx * 1j]
+            shape = glow * (1 - 0.3 * (x**2 + y**2))
+            electrons += (shape * detector.gain_e_per_adu).astype(np.float32)
+        if leak := faults.get("light_leak"):
+            y, x = np.ogrid[0 : 1 : ny * 1j, 0 : 1 : nx * 1j]
+            shape = leak * (1 - x) ** 2 * (1 - 0.5 * y)
+            electrons += (shape * detector.gain_e_per_adu).astype(np.float32)
+        return electrons
+
+    def _scene(
+        self, frame: ListedFrame, camera: Camera, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, tuple[float, float]]:
+        """Return the light of a frame, the trails in it, and its pointing."""
+        dark = np.zeros(camera.shape, np.float32)
+        if frame.imagetyp == "flat":
+            return *self._flat_e(frame, camera, rng), (0.0, 0.0)
+        if frame.imagetyp != "light":
+            return dark, dark, (0.0, 0.0)
+        dx, dy = rng.normal(0, camera.detector.pointing_pixels, 2)
+        scene = self._light_e(frame, camera, (float(dx), float(dy)))
+        if charge := frame.faults.get("satellite"):
+            _add_satellite(scene, charge, rng)
+        scene *= np.float32(_transmission(frame))
+        return scene, dark, (float(dx), float(dy))
+
+    def _flat_e(
+        self, frame: ListedFrame, camera: Camera, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        twilight, band = self.listing.twilight, self.listing.filters[frame.filter]
+        elapsed = (frame.date_obs - self.listing.first_flat).total_seconds()
+        fade = np.exp(-elapsed / twilight.decline_s) if twilight.decline_s else 1.0
+        level = band.twilight * camera.detector.pixel_area * fade * frame.exptime_s
+        trails = np.zeros(camera.shape, np.float32)
+        # smaller frames have shorter trails: as many of them cross a pixel
+        speed = camera.shape[1] / camera.detector.size[0]
+        vx, vy = (speed * v for v in twilight.drift_pixels_per_s)
+        sky.add_trails(
+            trails,
+            camera.twilight,
+            band.stars * frame.exptime_s,
+            camera.detector.fwhm_pixels,
+            (vx * elapsed, vy * elapsed),
+            (vx * frame.exptime_s, vy * frame.exptime_s),
+        )
+        scene = np.float32(level) * sky.twilight_sky(twilight, camera.shape, rng)
+        scene += trails
+        scene *= np.float32(_transmission(frame))
+        return scene, trails
+
+    def _light_e(
+        self, frame: ListedFrame, camera: Camera, shift: tuple[float, float]
+    ) -> Floats:
+        band = self.listing.filters[frame.filter]
+        stars, cloud = camera.targets[frame.object]
+        level = band.sky * camera.detector.pixel_area * frame.exptime_s
+        scene = np.full(camera.shape, level, np.float32)
+        whole = (round(shift[1]), round(shift[0]))  # nebulae are smooth
+        scene += np.roll(cloud, whole, (0, 1)) * np.float32(
+            band.nebula * camera.detector.pixel_area * frame.exptime_s
+        )
+        sky.add_stars(
+            scene,
+            stars,
+            band.stars * frame.exptime_s,
+            camera.detector.fwhm_pixels,
+            shift,
+        )
+        return scene
+
+
+def _transmission(frame: ListedFrame) -> float:
+    return (1 - frame.faults.get("clouds", 0.0)) * frame.faults.get("glare", 1.0)
+
+
+def _add_satellite(scene: Floats, charge: float, rng: np.random.Generator) -> None:
+    ny, nx = scene.shape
+    y0, y1 = rng.uniform(0.1 * ny, 0.9 * ny, 2)
+    motion = (nx + 40.0, float(y1 - y0))
+    length = float(np.hypot(*motion))
+    crossing = sky.Catalogue(*(np.array([v]) for v in (nx - 20.0, y0 + ny / 2, charge)))
+    # `add_trails` counts from one frame's width left of the image
+    sky.add_trails(
+        scene, crossing, SATELLITE_FWHM * length, SATELLITE_FWHM, (0, 0), motion
+    )
+
+
+def make_night(
+    listing: Listing, *, seed: int = 1, size: tuple[int, int] | None = None
+) -> Night:
+    """Draw the fixed patterns of a night's cameras.
+
+    Parameters
+    ----------
+    listing : Listing
+        What the night holds.
+    seed : int
+        Where all random numbers come from: the same seed, the same night.
+    size : (nx, ny), optional
+        Columns and rows of the first frame's detector; other setups scale alike.
+        Default: as the listing says.
+
+    Returns
+    -------
+    Night
+        The night, whose frames can be exposed in any order.
+    """
+    factor = (1.0, 1.0)
+    if size is not None:
+        factor = (size[0] / listing.size[0], size[1] / listing.size[1])
+    night = Night(listing, seed, {})
+    cameras = {
+        setup: _draw_camera(night, setup, factor)
+        for setup in sorted({frame.setup for frame in listing.frames})
+    }
+    return Night(listing, seed, cameras)
+
+
+def _draw_camera(night: Night, setup: str, factor: tuple[float, float]) -> Camera:
+    listing = night.listing
+    detector = listing.detectors[setup]
+    ny, nx = shape = detector.scaled(factor)
+    lit = [
+        frame
+        for frame in listing.frames
+        if frame.setup == setup and frame.imagetyp in ("flat", "light")
+    ]
+    targets = {frame.object for frame in lit if frame.imagetyp == "light"}
+    return Camera(
+        detector=detector,
+        shape=shape,
+        bias_adu=pixels.bias_pattern(
+            detector,
+            (ny, nx + detector.overscan_columns),
+            night.generator("bias", setup),
+        ),
+        dark_e_per_s=pixels.dark_rate(detector, shape, night.generator("dark", setup)),
+        response={
+            band: pixels.response(
+                detector,
+                shape,
+                night.generator("response", setup),
+                night.generator("response", setup, band),
+            )
+            for band in sorted({frame.filter for frame in lit})
+        },
+        twilight=sky.star_catalogue(
+            listing.twilight, (2 * ny, 3 * nx), night.generator("twilight", setup)
+        ),
+        targets={
+            name: _draw_target(
+                listing.targets[name], shape, night.generator("target", setup, name)
+            )
+            for name in sorted(targets)
+        },
+    )
+
+
+def _draw_target(
+    target: Target, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[sky.Catalogue, Floats]:
+    stars = sky.star_catalogue(target, shape, rng, target.crowding)
+    return stars, sky.nebula(target, shape, rng)
+
+
+def simulate_night(
+    listing: str | Path,
+    out: Path,
+    *,
+    seed: int = 1,
+    size: tuple[int, int] | None = None,
+    truth: bool = False,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write the frames of a listing as FITS files, and if asked the truth.
+
+    The night appears whole or not at all.  The truth is written beside it, in the
+    folder ``<out>_truth``: per setup the noiseless bias (ADU) and dark rate (ADU/s,
+    header card ``DARKOFF``: the dark offset in ADU) and per filter the flat (mean
+    1); for each light the scene and for each flat the star trails (ADU, before the
+    flat); ``truth.csv`` with what was drawn for each frame and ``cosmics.csv`` with every
+    pixel that a cosmic ray hit.
+
+    Parameters
+    ----------
+    listing : str or Path
+        Name of a listing that comes with autoreduce, or the path of a CSV file.
+    out : Path
+        Folder of the night.  It must be empty or not exist.
+    seed : int
+        Where all random numbers come from.
+    size : (nx, ny), optional
+        Columns and rows of the frames, instead of the listing's.
+    truth : bool
+        Whether to write the truth.
+    overwrite : bool
+        Replace what is in `out` (and its truth), if that is this listing's night.
+
+    Returns
+    -------
+    list of Path
+        The frames written, in the order of the listing.
+
+    Raises
+    ------
+    TableError, SettingsError
+        If the listing is not valid.
+    InputError
+        If `out` is not empty, or with `overwrite` holds what is not of this night.
+    """
+    night = make_night(read_listing(listing), seed=seed, size=size)
+    names = [frame.name for frame in night.listing.frames]
+    out = Path(out).absolute()
+    truth_folder = out.with_name(f"{out.name}_truth")
+    _check_free(out, names.__contains__, overwrite=overwrite)
+    if truth:
+        _check_free(truth_folder, _is_truth, overwrite=overwrite)
+    whole_truth = _whole_folder(truth_folder) if truth else nullcontext()
+    with _whole_folder(out) as frames, whole_truth as truths:
+        rows, hits = _write_frames(night, frames, truths)
+        if truths:
+            _write_cameras(night, truths)
+            _write_table(rows, truths / "truth.csv", TRUTH_COLUMNS)
+            _write_table(hits, truths / "cosmics.csv", COSMICS_COLUMNS)
+    return [out / name for name in names]
+
+
+def _check_free(
+    folder: Path, is_ours: Callable[[str], bool], *, overwrite: bool
+) -> None:
+    """Refuse a folder with files in it, unless they are ours to replace."""
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file; give the name of a new folder"
+        raise InputError(msg)
+    there = sorted(path.name for path in folder.glob("*"))
+    if there and not overwrite:
+        msg = (
+            f"{folder} is not empty; give the name of a new folder, "
+            "or replace a simulated night with --overwrite"
+        )
+        raise InputError(msg)
+    if strange := [name for name in there if not is_ours(name)]:
+        msg = (
+            f"{folder} holds {strange[0]}, which is not of this simulated night; "
+            "nothing was replaced: give the name of a new folder"
+        )
+        raise InputError(msg)
+
+
+def _is_truth(name: str) -> bool:
+    return name.startswith(
+        ("truth", "cosmics", "bias", "dark", "flat", "scene", "trails")
+    )
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to that takes its place only when all went well."""
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_frames(
+    night: Night, frames: Path, truths: Path | None
+) -> tuple[list[Row], list[Row]]:
+    """Write every frame; return what was drawn for each, and the cosmic rays."""
+
+    def write(frame: ListedFrame) -> tuple[Row, list[Row]]:
+        camera = night.cameras[frame.setup]
+        exposure = night.expose(frame)
+        _write_fits(
+            frames / frame.name, exposure.raw, _header(frame, night.listing, camera)
+        )
+        if truths:
+            _write_scene(frame, exposure, camera.detector.gain_e_per_adu, truths)
+        return _truth_row(frame, exposure), _hits(frame, exposure)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        written = list(pool.map(write, night.listing.frames))
+    return [row for row, _ in written], [hit for _, hits in written for hit in hits]
+
+
+def _header(frame: ListedFrame, listing: Listing, camera: Camera) -> dict[str, Any]:
+    """Return the cards of a frame: its facts, as its camera's program words them."""
+    time = frame.date_obs.astimezone(UTC).replace(tzinfo=None)
+    facts = {
+        "imagetyp": listing.imagetyp[frame.imagetyp],
+        "object": frame.object,
+        "filter": frame.filter,
+        "exptime": frame.exptime_s,
+        "ccd_temp": frame.ccd_temp_c,
+        "set_temp": frame.set_temp_c,
+        "date_obs": time.isoformat(timespec="milliseconds").removesuffix(".000"),
+    }
+    cards = {
+        keyword: facts[fact]
+        for fact, keywords in listing.keywords.items()
+        for keyword in keywords
+        if facts[fact] not in ("", None)
+    }
+    if camera.detector.overscan_columns:
+        (ny, nx), all_nx = camera.shape, camera.bias_adu.shape[1]
+        cards["BIASSEC"] = f"[{nx + 1}:{all_nx},1:{ny}]"
+        cards["TRIMSEC"] = f"[1:{nx},1:{ny}]"
+    return {**listing.header, **camera.detector.header, **cards, **frame.cards}
+
+
+def _write_fits(path: Path, data: NDArray[Any], cards: Mapping[str, Any]) -> None:
+    from astropy.io import fits
+
+    header = fits.Header(list(cards.items()))
+    fits.PrimaryHDU(data, header).writeto(path)
+
+
+def _write_scene(
+    frame: ListedFrame, exposure: Exposure, gain_e_per_adu: float, truths: Path
+) -> None:
+    gain = np.float32(gain_e_per_adu)
+    cards = {"BUNIT": "adu"}
+    if frame.imagetyp == "light":
+        _write_fits(truths / f"scene_{frame.name}", exposure.scene_e / gain, cards)
+    if frame.imagetyp == "flat":
+        _write_fits(truths / f"trails_{frame.name}", exposure.trails_e / gain, cards)
+
+
+def _hits(frame: ListedFrame, exposure: Exposure) -> list[Row]:
+    return [
+        dict(zip(COSMICS_COLUMNS, (frame.name, row, column, f"{e:.0f}"), strict=True))
+        for row, column, e in zip(*exposure.cosmics, strict=True)
+    ]
+
+
+def _truth_row(frame: ListedFrame, exposure: Exposure) -> Row:
+    values = (
+        frame.name,
+        frame.imagetyp,
+        frame.setup,
+        frame.filter,
+        frame.exptime_s,
+        f"{exposure.level_adu:.3f}",
+        f"{np.median(exposure.scene_e):.1f}",
+        f"{exposure.shift[0]:.3f}",
+        f"{exposure.shift[1]:.3f}",
+        "; ".join(f"{key}={value:g}" for key, value in frame.faults.items()),
+    )
+    return dict(zip(TRUTH_COLUMNS, values, strict=True))
+
+
+def _write_cameras(night: Night, truths: Path) -> None:
+    for setup, camera in night.cameras.items():
+        detector, tail = camera.detector, f"_{setup}" if setup else ""
+        gain = np.float32(detector.gain_e_per_adu)
+        cards = {"EGAIN": detector.gain_e_per_adu, "RDNOISE": detector.read_noise_e}
+        _write_fits(
+            truths / f"bias{tail}.fits", camera.bias_adu, {"BUNIT": "adu", **cards}
+        )
+        _write_fits(
+            truths / f"dark_rate{tail}.fits",
+            camera.dark_e_per_s / gain,
+            {"BUNIT": "adu/s", "DARKOFF": detector.dark_offset_adu, **cards},
+        )
+        for band, flat in camera.response.items():
+            _write_fits(truths / f"flat_{band}{tail}.fits", flat, {"FILTER": band})
+
+
+def _write_table(rows: list[Row], path: Path, columns: tuple[str, ...]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

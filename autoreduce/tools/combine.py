@@ -1,0 +1,446 @@
+"""Images combined into one, a band of rows at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.frames.reader import RawHeader
+from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.combine import Combined, combine
+from autoreduce.running.bands import LARGEST_BAND, bands
+from autoreduce.running.cards import CardValue
+from autoreduce.running.images import ImageReader, ProductWriter, open_image
+from autoreduce.tools.files import refuse_existing
+from autoreduce.tools.products import product_cards, write_product
+from autoreduce.tools.values import parse_date
+
+Array = NDArray[Any]
+
+MAX_OPEN = 128
+"""Files that are open at a time; frames beyond these are opened anew for each band."""
+
+
+class Level(StrEnum):
+    """What stands for the brightness of a frame."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+    SUM = "sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Combining:
+    """All choices of a combination of files."""
+
+    how: Combination = field(default_factory=lambda: Combination(Method.MEDIAN))
+    """Method and rejection."""
+    weight: Level | None = None
+    """A mean is weighted by this level of each frame; None: all weights are equal."""
+    normalize: Level | None = None
+    """Every frame is scaled to this level of the first one, before clipping."""
+    unit_mean: bool = False
+    """Whether the result is divided by its mean."""
+    shift: int = 0
+    """Bits that integers are shifted by first: left if positive, right if negative."""
+    reduce_cubes: bool = False
+    """Whether each plane of a cube counts as a frame, so that the result is 2-D."""
+    noise: float | None = None
+    """Noise expected of a sample, one sigma: clipping takes no scatter for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came out of a combination."""
+
+    output: Path
+    """The product."""
+    n_frames: int
+    """Frames that went in; each plane of a reduced cube is one."""
+    n_rejected: tuple[int, ...]
+    """Samples of each frame that were rejected as outliers."""
+    n_empty: int
+    """Pixels without any sample: they are NaN."""
+    unit_factor: float | None
+    """What the result was divided by, with `Combining.unit_mean`."""
+
+
+def combine_images(
+    images: Sequence[str],
+    output: Path,
+    choices: Combining | None = None,
+    *,
+    memory: int | None = None,
+    overwrite: bool = False,
+) -> Summary:
+    """Combine images pixel by pixel.
+
+    Bands of rows of all frames are read, combined and written one after the other,
+    so that any number of frames fits into the memory.  Only a median level, a
+    product that is rescaled to unit mean, and a cube are held whole, one at a time.
+
+    Parameters
+    ----------
+    images : sequence of str
+        As `autoreduce.tools.filelists.expand` lists them; images of one shape.
+    output : Path
+        The product: float32, with the first frame's header.
+    choices : Combining, optional
+        What is done; a plain median by default.
+    memory : int, optional
+        Bytes that bands may take.
+    overwrite : bool
+        Whether a product that stands there is replaced.
+
+    Returns
+    -------
+    Summary
+        What came out.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, shapes differ, or there is nothing to combine.
+    ProductError
+        If the product exists, or cannot be made in the way that is asked for.
+    """
+    refuse_existing(output, overwrite=overwrite)
+    choices = Combining() if choices is None else choices
+    with FrameStack(images, choices) as stack:
+        scales, weights = _scales(stack, choices), _weights(stack, choices)
+        job = _Job(stack, choices, scales, weights, memory or LARGEST_BAND)
+        if len(stack.shape) == 2 and not choices.unit_mean:
+            return _stream(job, output, overwrite=overwrite)
+        return _collect(job, output, overwrite=overwrite)
+
+
+class FrameStack:
+    """The frames of a combination; to be used in a ``with`` statement."""
+
+    shape: tuple[int, ...]
+    """Shape of the result."""
+    dtype: np.dtype[Any]
+    """Type in which all frames can be stacked."""
+    names: list[str]
+    """One name a frame; that of a plane of a cube ends in its number, from one."""
+
+    def __init__(self, images: Sequence[str], choices: Combining) -> None:
+        self._open = ExitStack()
+        self._readers: dict[str, ImageReader] = {}
+        self._shift = choices.shift
+        self.headers: list[RawHeader] = []
+        self.names = []
+        self._places: list[tuple[str, int]] = []
+        try:
+            shapes, types = self._look(images, reduce=choices.reduce_cubes)
+        except BaseException:
+            self._open.close()
+            raise
+        self.shape = _common_shape(images, shapes)
+        self.dtype = _stack_type(types, choices)
+        if choices.reduce_cubes:
+            self.shape = self.shape[-2:]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def cards(self) -> list[bytes]:
+        """Cards of the first frame."""
+        block = self.headers[0].block
+        return [block[at : at + 80] for at in range(0, len(block), 80)]
+
+    def _look(
+        self, images: Sequence[str], *, reduce: bool
+    ) -> tuple[list[tuple[int, ...]], list[np.dtype[Any]]]:
+        shapes, types = [], []
+        for image in images:
+            reader = open_image(image)
+            if len(self._readers) < MAX_OPEN:
+                self._readers[image] = self._open.enter_context(reader)
+            header = RawHeader(0, b"".join(reader.cards))
+            shapes.append(reader.shape[-2:] if reduce else reader.shape)
+            types.append(reader.dtype)
+            planes = reader.shape[0] if reduce and len(reader.shape) == 3 else 1
+            for plane in range(planes):
+                self.headers.append(header)
+                self._places.append((image, plane))
+                name = Path(image).name
+                self.names.append(f"{name} plane {plane + 1}" if planes > 1 else name)
+            if image not in self._readers:
+                reader.close()
+        return shapes, types
+
+    def rows(self, frame: int, start: int, stop: int, out: Array) -> None:
+        """Read rows of a frame, shifted; rows of a cube's planes follow each other."""
+        image, plane = self._places[frame]
+        first = plane * self.shape[-2]
+        if image in self._readers:
+            self._readers[image].rows(first + start, first + stop, out)
+        else:
+            with open_image(image) as reader:
+                reader.rows(first + start, first + stop, out)
+        if self._shift > 0:
+            out *= 2**self._shift
+        elif self._shift < 0:
+            np.floor_divide(out, 2**-self._shift, out=out)
+
+
+def _common_shape(
+    images: Sequence[str], shapes: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    if not shapes:
+        msg = "there are no images to combine"
+        raise InputError(msg)
+    for image, shape in zip(images, shapes, strict=True):
+        if shape != shapes[0]:
+            first, other = (
+                "x".join(str(size) for size in reversed(item))
+                for item in (shapes[0], shape)
+            )
+            msg = (
+                f"{image} is {other} pixels, {images[0]} is {first}; "
+                "combine images of one size (-r takes cubes apart)"
+            )
+            raise InputError(msg)
+    return shapes[0]
+
+
+def _stack_type(types: Sequence[np.dtype[Any]], choices: Combining) -> np.dtype[Any]:
+    """Return the type in which frames are stacked: unsigned integers stay as they are.
+
+    The others become floats that hold every value.
+    """
+    common = np.result_type(*types)
+    if choices.shift and common.kind not in "iu":
+        msg = f"bits of {common} pixels cannot be shifted; they must be integers"
+        raise ProductError(msg)
+    if common in (np.uint8, np.uint16) and choices.shift <= 0 and not choices.normalize:
+        return np.dtype(np.uint16)
+    exact = common.itemsize <= 2 or common == np.float32
+    return np.dtype(np.float32 if exact else np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A stack and what is done with it."""
+
+    stack: FrameStack
+    choices: Combining
+    scales: list[float]
+    weights: list[float] | None
+    memory: int
+
+    def combined(self) -> Iterator[tuple[int, Combined]]:
+        """Yield each band's first row and its combination."""
+        nx, ny = self.stack.shape[-1], int(np.prod(self.stack.shape[:-1]))
+        n = len(self.stack)
+        buffer: Array | None = None
+        for start, stop in bands(ny, nx, n, self.memory):
+            if buffer is None:
+                buffer = np.empty((n, stop - start, nx), self.stack.dtype)
+            frames = [buffer[i, : stop - start] for i in range(n)]
+            for i, (frame, scale) in enumerate(zip(frames, self.scales, strict=True)):
+                self.stack.rows(i, start, stop, frame)
+                if scale != 1:
+                    np.multiply(frame, scale, out=frame)
+            yield start, self._combine(frames)
+
+    def _combine(self, frames: list[Array]) -> Combined:
+        try:
+            return combine(
+                frames,
+                self.choices.how,
+                weights=self.weights,
+                noise=self.choices.noise,
+            )
+        except ValueError as error:
+            raise ProductError(str(error)) from error
+
+
+@dataclass(slots=True)
+class _Count:
+    """What is counted while bands go by."""
+
+    rejected: NDArray[np.int64]
+    empty: int = 0
+
+    def add(self, band: Combined) -> None:
+        self.rejected += band.rejected
+        self.empty += int(np.count_nonzero(np.isnan(band.data)))
+
+
+def _stream(job: _Job, output: Path, *, overwrite: bool) -> Summary:
+    count = _Count(np.zeros(len(job.stack), np.int64))
+    ny, nx = job.stack.shape
+    n_cards = len(_cards(job, count, None))
+    with ProductWriter(
+        output, (ny, nx), header_cards=n_cards, overwrite=overwrite
+    ) as writer:
+        for start, band in job.combined():
+            writer.write_rows(start, band.data)
+            count.add(band)
+        writer.finish(_cards(job, count, None))
+    return _summary(output, count, None)
+
+
+def _collect(job: _Job, output: Path, *, overwrite: bool) -> Summary:
+    count = _Count(np.zeros(len(job.stack), np.int64))
+    data = np.empty(job.stack.shape, np.float32)
+    flat = data.reshape(-1, data.shape[-1])
+    for start, band in job.combined():
+        flat[start : start + len(band.data)] = band.data
+        count.add(band)
+    factor = _unit_factor(data) if job.choices.unit_mean else None
+    if factor is not None:
+        data /= np.float32(factor)
+    cards = _cards(job, count, factor)
+    write_product(output, data, cards, overwrite=overwrite)
+    return _summary(output, count, factor)
+
+
+def _unit_factor(data: Array) -> float:
+    factor = float(np.nanmean(data, dtype=np.float64))
+    if not (np.isfinite(factor) and factor != 0):
+        msg = f"the mean of the result is {factor}: it cannot be scaled to unit mean"
+        raise ProductError(msg)
+    return factor
+
+
+def _summary(output: Path, count: _Count, factor: float | None) -> Summary:
+    rejected = tuple(int(n) for n in count.rejected)
+    return Summary(output, len(rejected), rejected, count.empty, factor)
+
+
+_LEVELS: dict[Level, Callable[[Array], float]] = {
+    Level.MEAN: lambda data: float(np.mean(data, dtype=np.float64)),
+    Level.MEDIAN: lambda data: float(np.median(data)),
+    Level.SUM: lambda data: float(np.sum(data, dtype=np.float64)),
+}
+
+
+def _levels(stack: FrameStack, level: Level) -> list[float]:
+    """Measure each frame's level, over its finite pixels."""
+    ny, nx = int(np.prod(stack.shape[:-1])), stack.shape[-1]
+    whole = np.empty((ny, nx), stack.dtype)
+    levels = []
+    for i, name in enumerate(stack.names):
+        stack.rows(i, 0, ny, whole)
+        finite = whole[np.isfinite(whole)] if whole.dtype.kind == "f" else whole
+        value = _LEVELS[level](finite) if finite.size else float("nan")
+        if not (np.isfinite(value) and value > 0):
+            msg = f"the {level} of {name} is {value}: a frame cannot be scaled by it"
+            raise ProductError(msg)
+        levels.append(value)
+    return levels
+
+
+def _scales(stack: FrameStack, choices: Combining) -> list[float]:
+    if choices.normalize is None:
+        return [1.0] * len(stack)
+    levels = _levels(stack, choices.normalize)
+    return [levels[0] / level for level in levels]
+
+
+def _weights(stack: FrameStack, choices: Combining) -> list[float] | None:
+    return None if choices.weight is None else _levels(stack, choices.weight)
+
+
+def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
+    how, choices = job.choices.how, job.choices
+    cards: dict[str, tuple[CardValue, str]] = {
+        "NCOMBINE": (len(job.stack), "frames combined"),
+        "COMBMETH": (str(how.method), "method of combination"),
+        "COMBARG": (_argument(choices), "argument of the method"),
+        "COMBCLIP": (_clipping(how), "clipping of samples"),
+        "COMBNORM": (str(choices.normalize or "none"), "frames were scaled to first's"),
+        "UNITMEAN": (factor, "result was divided by this (its mean)"),
+        "BITSHIFT": (choices.shift, "bits that pixels were shifted by"),
+        "NREJECT": (int(count.rejected.sum()), "samples rejected"),
+        "NEMPTY": (count.empty, "pixels without samples (NaN)"),
+        **_dates(job),
+    }
+    if factor is None:
+        del cards["UNITMEAN"]
+    history = (
+        f"combined {len(job.stack)} frames: {how.method}, clipping {_clipping(how)}, "
+        f"normalised by {choices.normalize or 'nothing'}"
+    )
+    return product_cards(job.stack.cards, cards | _input_cards(job), [history])
+
+
+def _input_cards(job: _Job) -> dict[str, tuple[CardValue, str]]:
+    """Return one card a frame with its name and date, its scale and its weight."""
+    cards: dict[str, tuple[CardValue, str]] = {}
+    named = zip(job.stack.names, job.stack.headers, strict=True)
+    for i, (name, header) in enumerate(named):
+        cards[f"FILE{i + 1:04d}"] = (name, str(header.get("DATE-OBS") or ""))
+        if job.scales[i] != 1:
+            cards[f"SCAL{i + 1:04d}"] = (job.scales[i], "factor on this frame")
+        if job.weights:
+            cards[f"WGHT{i + 1:04d}"] = (job.weights[i], "weight of this frame")
+    return cards
+
+
+def _argument(choices: Combining) -> str:
+    if choices.how.method is Method.QUANTILE:
+        return f"{choices.how.quantile:g}"
+    return f"weights {choices.weight}" if choices.weight else "none"
+
+
+def _clipping(how: Combination) -> str:
+    if how.rejection is Rejection.NONE:
+        return "none"
+    if how.rejection is Rejection.MINMAX:
+        return f"minmax {how.drop_low},{how.drop_high}"
+    return f"{how.rejection} {how.low:g},{how.high:g}"
+
+
+def _dates(job: _Job) -> dict[str, tuple[CardValue, str]]:
+    """Return the cards of the exposure: its total or mean, its begin and its end."""
+    headers = job.stack.headers
+    times = [header.get("EXPTIME") for header in headers]
+    seconds = [float(t) for t in times if isinstance(t, int | float)]
+    cards: dict[str, tuple[CardValue, str]] = {}
+    if len(seconds) == len(headers):
+        total = sum(seconds)
+        is_sum = job.choices.how.method is Method.SUM
+        cards["EXPTIME"] = (
+            (total, "[s] total of all frames")
+            if is_sum
+            else (total / len(seconds), "[s] exposure of one frame")
+        )
+    starts = [parse_date(str(header.get("DATE-OBS") or "")) for header in headers]
+    known = [start for start in starts if start is not None]
+    if known and len(known) == len(headers) and len(seconds) == len(headers):
+        ends = [
+            start + timedelta(seconds=t)
+            for start, t in zip(known, seconds, strict=True)
+        ]
+        cards["DATE-OBS"] = (_iso(min(known)), "[UTC] start of the first exposure")
+        cards["DATE-END"] = (_iso(max(ends)), "[UTC] end of the last exposure")
+    return cards
+
+
+def _iso(moment: datetime) -> str:
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00")

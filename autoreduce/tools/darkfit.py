@@ -1,0 +1,212 @@
+"""Dark counts against exposure: the observer's check, and the scale factors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.frames.reader import RawHeader
+from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
+from autoreduce.pixels.sections import central_section
+from autoreduce.running.images import open_image
+from autoreduce.tools.files import replacing
+from autoreduce.tools.regions import Region
+from autoreduce.tools.tables import Cell, Table
+
+_EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME")
+
+
+@dataclass(frozen=True, slots=True)
+class DarkCounts:
+    """Level of one dark."""
+
+    image: str
+    """Name of the image; empty for counts that were given as numbers."""
+    exptime_s: float
+    """Exposure, seconds."""
+    counts: float
+    """Level in the section, ADU."""
+    error: float | None = None
+    """One sigma of the level, ADU; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Dark counts as a straight line of the exposure."""
+
+    offset: float
+    """Counts at no exposure, ADU."""
+    slope: float
+    """Dark current, ADU/s."""
+
+
+def measure_darks(
+    images: Sequence[str], *, region: Region | None = None, statistic: str = "mean"
+) -> list[DarkCounts]:
+    """Measure the level of darks in a section.
+
+    Parameters
+    ----------
+    images : sequence of str
+        Bias-subtracted darks, as a rule masters of one exposure each.
+    region : Region, optional
+        Section; the middle quarter if absent.
+    statistic : str
+        ``mean`` or ``median``.
+
+    Returns
+    -------
+    list of DarkCounts
+        Sorted by exposure; errors are those of a mean of the section's pixels.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read or its header has no exposure.
+    """
+    darks = []
+    for image in images:
+        with open_image(image) as reader:
+            data, header = reader.read(), RawHeader(0, b"".join(reader.cards))
+        place = Region(central_section(data.shape)) if region is None else region
+        pixels = place.cut(data, image)
+        pixels = pixels[np.isfinite(pixels)].astype(np.float64)
+        if not pixels.size:
+            msg = f"{image} has no finite pixel in {place.text}"
+            raise InputError(msg)
+        level = np.median(pixels) if statistic == "median" else np.mean(pixels)
+        error = float(np.std(pixels) / np.sqrt(pixels.size))
+        darks.append(DarkCounts(image, _exposure(header, image), float(level), error))
+    return sorted(darks, key=lambda dark: dark.exptime_s)
+
+
+def _exposure(header: RawHeader, image: str) -> float:
+    for keyword in _EXPOSURE_KEYWORDS:
+        value = header.get(keyword)
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                continue
+        if isinstance(value, int | float):
+            return float(value)
+    msg = f"{image} has no exposure: none of {', '.join(_EXPOSURE_KEYWORDS)}"
+    raise InputError(msg)
+
+
+def fit_darks(darks: Sequence[DarkCounts], *, weighted: bool = False) -> DarkFit:
+    """Fit counts = offset + slope * exposure.
+
+    Parameters
+    ----------
+    darks : sequence of DarkCounts
+        Of two different exposures at least.
+    weighted : bool
+        Whether the errors of the counts are used; else each has the error 1 ADU.
+
+    Raises
+    ------
+    ProductError
+        If no line can be fitted.
+    """
+    errors = [dark.error for dark in darks] if weighted else None
+    try:
+        return fit_dark_counts(
+            [dark.exptime_s for dark in darks],
+            [dark.counts for dark in darks],
+            None if errors is None else np.array(errors, float),
+        )
+    except ValueError as error:
+        raise ProductError(str(error)) from error
+
+
+def counts_table(darks: Sequence[DarkCounts], fit: DarkFit) -> Table:
+    """Arrange counts and their distance from the line as a table."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            Path(dark.image).name,
+            dark.exptime_s,
+            dark.counts,
+            dark.error,
+            dark.counts - (fit.offset + fit.slope * dark.exptime_s),
+        )
+        for dark in darks
+    ]
+    return Table(("Filename", "EXPTIME", "counts", "error", "residual"), tuple(rows))
+
+
+def scale_factors(
+    line: Line, exptimes_s: Sequence[float], reference_s: float
+) -> list[tuple[float, float]]:
+    """Return the factor on a dark of the reference exposure for each exposure.
+
+    It is (offset + slope t) / (offset + slope t0).
+
+    Raises
+    ------
+    ProductError
+        If the line predicts no counts at one of the exposures.
+    """
+    try:
+        return [
+            (
+                t,
+                ratio_scaling(
+                    t, reference_s, offset=line.offset, slope=line.slope
+                ).scale,
+            )
+            for t in exptimes_s
+        ]
+    except ValueError as error:
+        raise ProductError(str(error)) from error
+
+
+def plot_fit(
+    darks: Sequence[DarkCounts], fit: DarkFit, path: Path, *, overwrite: bool = False
+) -> None:
+    """Draw counts against exposure, and the line with its one-sigma band.
+
+    Parameters
+    ----------
+    darks : sequence of DarkCounts
+        The counts.
+    fit : DarkFit
+        The line.
+    path : Path
+        PNG, PDF or SVG, by its suffix.
+    overwrite : bool
+        Whether a file that stands there is replaced.
+
+    Raises
+    ------
+    ProductError
+        If the file exists or cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes: Any = figure.add_subplot()
+    times = np.array([dark.exptime_s for dark in darks])
+    line = np.linspace(0, 1.05 * times.max(), 200)
+    counts = fit.offset + fit.slope * line
+    variance = (
+        fit.offset_error**2 + (fit.slope_error * line) ** 2 + 2 * fit.covariance * line
+    )
+    width = np.sqrt(np.maximum(variance, 0))
+    axes.fill_between(line, counts - width, counts + width, alpha=0.2, lw=0)
+    axes.plot(line, counts, label=_formula(fit))
+    axes.plot(times, [dark.counts for dark in darks], "o", color="black")
+    axes.set(xlabel="Exposure (s)", ylabel="Counts (ADU)", xlim=(0, line[-1]))
+    axes.legend()
+    with replacing(path, overwrite=overwrite) as part:
+        figure.savefig(part, format=path.suffix.lstrip(".").lower() or "png")
+
+
+def _formula(fit: DarkFit) -> str:
+    return (
+        f"({fit.offset:.3f} ± {fit.offset_error:.3f}) + "
+        f"({fit.slope:.4f} ± {fit.slope_error:.4f}) t"
+    )

@@ -1,0 +1,92 @@
+"""Lists of image files as a person types them: names, globs, commas, HDUs."""
+
+import difflib
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoreduce.errors import InputError
+
+FITS_NAME = re.compile(r"\.(fits?|fts)(\.gz|\.fz)?$", re.IGNORECASE)
+"""How the name of a FITS file ends."""
+
+_HDU = re.compile(r"^(?P<file>.+?)(?P<hdu>\[\d+\])$")
+_COMMA = re.compile(r",(?![^\[\]]*\])")  # not the comma of [1,2]
+_DIGITS = re.compile(r"(\d+)")
+
+NaturalKey = tuple[tuple[str | int, ...], str]
+
+
+def natural_key(text: str) -> NaturalKey:
+    """Return a sort key that puts ``frame10`` after ``frame9``.
+
+    Runs of digits are compared as numbers, the rest without regard to case;
+    names that differ in nothing else are in the order of their characters.
+    """
+    parts: list[str | int] = list(_DIGITS.split(text.casefold()))
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return tuple(parts), text
+
+
+def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
+    """List the images that names and patterns stand for.
+
+    Parameters
+    ----------
+    patterns : iterable of str
+        Each a file, a glob (``*``, ``?``, ``[1-5]``), a folder (its FITS files), or
+        several of them joined by commas, as the shell leaves them when they are
+        quoted.  ``[1]`` after a file or a glob names an HDU.
+    repeats : bool
+        Whether an image that is named twice is listed twice.
+
+    Returns
+    -------
+    list of str
+        Images in the order of the patterns; those of one pattern in natural order.
+
+    Raises
+    ------
+    InputError
+        If a name or a pattern matches no file.
+    """
+    pieces = [piece for pattern in patterns for piece in _pieces(pattern)]
+    images = [image for piece in pieces for image in _matches(piece)]
+    return images if repeats else list(dict.fromkeys(images))
+
+
+def _pieces(pattern: str) -> list[str]:
+    if Path(pattern).exists():
+        return [pattern]
+    return [piece for part in _COMMA.split(pattern) if (piece := part.strip())]
+
+
+def _matches(piece: str) -> list[str]:
+    if found := _existing(piece):
+        return found
+    if match := _HDU.match(piece):
+        return [name + match["hdu"] for name in _required(match["file"], piece)]
+    return _required(piece, piece)
+
+
+def _existing(piece: str) -> list[str]:
+    path = Path(piece).expanduser()
+    if path.is_dir():
+        files = [str(item) for item in path.iterdir() if FITS_NAME.search(item.name)]
+        return sorted(files, key=natural_key)
+    if path.exists():
+        return [str(path)]
+    return sorted(glob.glob(str(path)), key=natural_key)  # noqa: PTH207 -- also absolute
+
+
+def _required(name: str, piece: str) -> list[str]:
+    if found := _existing(name):
+        return found
+    folder = Path(name).expanduser().parent
+    there = [item.name for item in folder.iterdir()] if folder.is_dir() else []
+    plain = re.sub(r"[*?\[\]]", "", Path(name).name)
+    near = difflib.get_close_matches(plain, there, n=3, cutoff=0.4)
+    hint = f"; the nearest names are {', '.join(sorted(near))}" if near else ""
+    msg = f"{piece} matches no file in {folder.absolute()}{hint}"
+    raise InputError(msg)

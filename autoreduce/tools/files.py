@@ -1,0 +1,121 @@
+"""Files that appear whole or not at all, and never in the place of another."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoreduce.errors import ProductError
+from autoreduce.running.images import split_hdu
+from autoreduce.running.text import UMASK
+from autoreduce.tools.filelists import FITS_NAME
+
+_NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise `ProductError` if a file stands there and may not be replaced."""
+    if path.exists() and not overwrite:
+        msg = f"{path} exists; give another name with -o, or --overwrite"
+        raise ProductError(msg)
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Lend a name beside `path`; what is written there becomes `path` at the end.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file shall stand; its folder is made if need be.
+    overwrite : bool
+        Whether a file that stands there is replaced.
+
+    Yields
+    ------
+    Path
+        An empty file with the same suffix.  If the block fails it is removed, and
+        `path` is what it was.
+
+    Raises
+    ------
+    ProductError
+        If the file exists and may not be replaced, or cannot be written.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    suffix = "".join(path.suffixes[-2:])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".part-", suffix=suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}"
+        raise ProductError(msg) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(path.stat().st_mode if path.exists() else 0o666 & ~UMASK)
+        part.replace(path)
+    except OSError as error:
+        msg = f"{path} could not be written: {error.strerror or error}"
+        raise ProductError(msg) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a text file, whole or not at all; errors as in `replacing`."""
+    with replacing(path, overwrite=overwrite) as part:
+        part.write_text(text, "utf-8")
+
+
+def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
+    """Name the product of each input.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Images, as `autoreduce.tools.filelists.expand` lists them.
+    outputs : sequence of str
+        As many names as inputs; or a folder, in which the products get the names of
+        the inputs; or a root, which takes the place of what stands before the number
+        (``bsub`` makes ``bsub.0041.fit`` of ``20210227.0041.fit``) or is put before a
+        name that has no such number.
+
+    Returns
+    -------
+    list of Path
+        One name for each input, each once.
+
+    Raises
+    ------
+    ProductError
+        If the numbers differ, or two inputs would get the same name.
+    """
+    if len(outputs) == 1 and not FITS_NAME.search(outputs[0]):
+        names = [_rooted(outputs[0], name) for name in inputs]
+    elif len(outputs) == len(inputs):
+        names = [Path(output) for output in outputs]
+    else:
+        msg = (
+            f"{len(outputs)} output names for {len(inputs)} images; give as many names "
+            "as images, or a root without .fit that is put before each name"
+        )
+        raise ProductError(msg)
+    if twice := [name for name in names if names.count(name) > 1]:
+        msg = f"two images would both be written to {twice[0]}; give each a name"
+        raise ProductError(msg)
+    return names
+
+
+def _rooted(root: str, image: str) -> Path:
+    path, hdu = split_hdu(image)
+    name = re.sub(r"\.(gz|fz)$", "", path.name, flags=re.IGNORECASE)
+    if hdu is not None:
+        name = re.sub(r"(\.[^.]*)$", rf".{hdu}\1", name)
+    if root.endswith("/") or Path(root).is_dir():
+        return Path(root) / name
+    match = _NUMBERED.fullmatch(name)
+    return Path(f"{root}.{match['rest'] if match else name}")

@@ -1,0 +1,57 @@
+"""Nights that many tests look at, made once for all of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SMALL = (416, 313)
+
+
+@dataclass(frozen=True)
+class SimulatedNight:
+    """The night of the notes, small, with its truth and what was made of it."""
+
+    raw: Path
+    truth: Path
+    reduced: object
+
+    @property
+    def folder(self):
+        """Where the products are."""
+        return self.reduced.folder
+
+
+@pytest.fixture(scope="session")
+def raw_notes_night(tmp_path_factory):
+    """Simulate the 107 frames of the notes once; nobody may change them."""
+    from autoreduce.simulate import simulate_night
+
+    folder = tmp_path_factory.mktemp("notes") / "night"
+    simulate_night("notes_2021", folder, seed=7, size=SMALL, truth=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def notes_night(raw_notes_night, tmp_path_factory):
+    """Reduce the night of the notes with the default recipe."""
+    from autoreduce.reduction import Limits, reduce_night
+
+    output = tmp_path_factory.mktemp("default") / "products"
+    limits = Limits(planes=True)
+    reduced = reduce_night(raw_notes_night, output=output, limits=limits)
+    truth = raw_notes_night.with_name("night_truth")
+    return SimulatedNight(raw_notes_night, truth, reduced)
+
+
+@pytest.fixture(scope="session")
+def notes_recipe_night(raw_notes_night, tmp_path_factory):
+    """Reduce the night of the notes with the observer's own recipe."""
+    from autoreduce.night import Choices
+    from autoreduce.reduction import reduce_night
+
+    output = tmp_path_factory.mktemp("as_in_the_notes") / "products"
+    choices = Choices(recipe="notes")
+    reduced = reduce_night(raw_notes_night, output=output, choices=choices, page=False)
+    truth = raw_notes_night.with_name("night_truth")
+    return SimulatedNight(raw_notes_night, truth, reduced)

@@ -1,0 +1,194 @@
+"""Images in and out, held against astropy."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.running.cards import format_card
+from autoreduce.running.images import ProductWriter, open_image, split_hdu, write_image
+
+TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
+
+
+def make_pixels(dtype, shape=(37, 23)):
+    rng = np.random.default_rng(3)
+    info = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+    low, high = max(info.min, -3e4), min(info.max, 6e4)
+    return rng.uniform(low, high, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("ending", ["fits", "fits.gz", "fits.fz"])
+def test_reads_every_type_as_astropy_does(tmp_path, dtype, ending):
+    pixels = make_pixels(dtype)
+    path = tmp_path / f"a.{ending}"
+    if ending == "fits.fz":
+        if np.dtype(dtype).kind == "f":
+            pytest.skip("tile compression of floats loses digits")
+        fits.CompImageHDU(pixels).writeto(path)
+    else:
+        fits.writeto(path, pixels)
+    with open_image(path) as reader:
+        assert reader.shape == pixels.shape
+        band = reader.rows(5, 11)
+        assert band.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(band, pixels[5:11])
+        np.testing.assert_array_equal(reader.read(), pixels)
+
+
+def test_fills_the_array_it_is_given(tmp_path):
+    pixels = make_pixels("u2")
+    fits.writeto(tmp_path / "a.fits", pixels)
+    out = np.empty((4, 23), np.float32)
+    with open_image(tmp_path / "a.fits") as reader:
+        assert reader.rows(1, 5, out) is out
+    np.testing.assert_array_equal(out, pixels[1:5])
+
+
+def test_applies_scale_and_blank(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[1, -9], [3, 4]], np.int16))
+    hdu.header["BSCALE"], hdu.header["BZERO"], hdu.header["BLANK"] = 0.5, 10.0, -9
+    hdu.writeto(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits", mode="update", do_not_scale_image_data=True):
+        pass
+    raw = (tmp_path / "a.fits").read_bytes()
+    assert b"BSCALE" in raw
+    with open_image(tmp_path / "a.fits") as reader:
+        values = reader.read()
+    np.testing.assert_array_equal(values, [[10.5, np.nan], [11.5, 12.0]])
+
+
+def test_finds_the_first_image_of_many_and_the_one_that_is_named(tmp_path):
+    path = tmp_path / "a.fits"
+    planes = [make_pixels("i2"), make_pixels("f4", (5, 6))]
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "D", array=[1.0, 2.0])])
+    images = [fits.ImageHDU(plane) for plane in planes]
+    fits.HDUList([fits.PrimaryHDU(), table, *images]).writeto(path)
+    with open_image(path) as reader:
+        np.testing.assert_array_equal(reader.read(), planes[0])
+    with open_image(f"{path}[3]") as reader:
+        np.testing.assert_array_equal(reader.read(), planes[1])
+    with pytest.raises(InputError, match="HDU 1 holds no image"):
+        open_image(path, 1)
+
+
+def test_a_file_whose_name_ends_in_brackets_is_taken_by_its_name(tmp_path):
+    path = tmp_path / "a.fits[1]"
+    path.touch()
+    assert split_hdu(path) == (path, None)
+    path.unlink()
+    assert split_hdu(path) == (tmp_path / "a.fits", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no image found"),
+        (b"<html>not found</html>" * 200, "no image found"),
+        (b"SIMPLE  =                    T" + b" " * 5000, "no image|no END"),
+    ],
+)
+def test_what_is_no_image_is_named_with_its_reason(tmp_path, content, message):
+    path = tmp_path / "odd.fits"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        open_image(path)
+    assert "odd.fits" in str(caught.value)
+
+
+def test_a_truncated_file_is_refused_with_both_sizes(tmp_path):
+    path = tmp_path / "a.fits"
+    fits.writeto(path, make_pixels("u2", (100, 100)))
+    with path.open("r+b") as file:
+        file.truncate(2880 + 5000)
+    with pytest.raises(InputError, match=r"truncated: 5000 bytes of pixels, 20000"):
+        open_image(path)
+
+
+def test_a_damaged_gzip_is_refused(tmp_path):
+    path = tmp_path / "a.fits.gz"
+    path.write_bytes(gzip.compress(b"SIMPLE  =" * 1000)[:-20])
+    with pytest.raises(InputError, match=r"a\.fits\.gz"):
+        open_image(path)
+
+
+def test_a_product_reads_back_with_checksums_planes_and_cards(tmp_path):
+    path = tmp_path / "deep" / "p.fits"
+    data = make_pixels("f4")
+    cards = [*format_card("OBJECT", "M 13"), *format_card("BUNIT", "adu")]
+    planes = {"UNCERT": np.abs(data), "MASK": data > 0}
+    write_image(path, data, cards, planes=planes)
+    with fits.open(path, checksum=True) as hdus:  # a wrong checksum is a warning
+        for hdu in hdus:
+            hdu.verify("exception")
+            assert hdu.verify_checksum() == hdu.verify_datasum() == 1
+        assert hdus[0].header["OBJECT"] == "M 13"
+        assert "BZERO" not in hdus[0].header
+    ccd = CCDData.read(path)
+    np.testing.assert_array_equal(ccd.data, data)
+    np.testing.assert_array_equal(ccd.uncertainty.array, np.abs(data))
+    np.testing.assert_array_equal(ccd.mask, data > 0)
+    assert ccd.unit == "adu"
+
+
+def test_bands_written_in_any_order_give_the_same_bytes(tmp_path):
+    data = make_pixels("f4", (30, 7))
+    for name, starts in (("a", (0, 10, 20)), ("b", (20, 0, 10))):
+        path = tmp_path / f"{name}.fits"
+        with ProductWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
+            for start in starts:
+                band = data[start : start + 10]
+                writer.write_rows(start, band)
+                writer.write_rows(start, band > 0, plane="MASK")
+            writer.finish(format_card("KEY", 1))
+    assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
+
+
+def half_a_product(path):
+    with ProductWriter(path, (4, 4), header_cards=1) as writer:
+        writer.write_rows(0, np.zeros((2, 4)))
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_product_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        half_a_product(tmp_path / "p.fits")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten_unless_allowed(tmp_path):
+    path = tmp_path / "p.fits"
+    write_image(path, np.zeros((2, 2)), [])
+    with pytest.raises(ProductError, match="exists"):
+        write_image(path, np.ones((2, 2)), [])
+    write_image(path, np.ones((2, 2)), [], overwrite=True)
+    assert fits.getdata(path).sum() == 4
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110 -- a device, not a path of ours
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    full = os.open("/dev/full", os.O_WRONLY)
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda _fd, data, _at: os.write(full, data))
+    with pytest.raises(ProductError, match="No space left"):
+        write_image(tmp_path / "p.fits", np.zeros((20, 20)), [])
+    monkeypatch.setattr(os, "pwrite", real)
+    os.close(full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cards_of_a_raw_frame_are_carried_over_unchanged(tmp_path):
+    path = tmp_path / "raw.fits"
+    fits.writeto(path, make_pixels("u2"))
+    odd = b"ODD CARD  without a value, \xb0C                       ".ljust(80)
+    raw = path.read_bytes()
+    path.write_bytes(
+        raw.replace(b"END" + b" " * 77, odd + b"END" + b" " * 77, 1)[:2880] + raw[2880:]
+    )
+    with open_image(path) as reader:
+        assert odd in reader.cards

@@ -1,0 +1,279 @@
+"""Odd frames are found, and clean ones are left in peace."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autoreduce.pixels.measure import FrameStatistics, block_medians, measure
+from autoreduce.planning.plan import Action
+from autoreduce.planning.recipe import QualityRecipe
+from autoreduce.quality import odd_frames
+from autoreduce.simulate import make_night, read_listing
+
+LIMITS = QualityRecipe()
+SHAPE = (160, 160)
+READ_NOISE = 8.0
+
+
+def make_statistics(median=1000.0, noise=READ_NOISE, **changes):
+    base = FrameStatistics(
+        mean=median,
+        median=median,
+        mode=median,
+        noise=noise,
+        spread=noise,
+        minimum=median - 5 * noise,
+        maximum=median + 5 * noise,
+        saturated=0.0,
+        finite=1.0,
+        blocks=(median,) * 64,
+    )
+    return replace(base, **changes)
+
+
+def make_frames(rng, n, level=1000.0, jitter=0.0, light=None):
+    """Make raw frames: a level, a gradient, noise, and for flats photon noise."""
+    pattern = np.linspace(0, 6, SHAPE[1])
+    frames = []
+    for _ in range(n):
+        noise = READ_NOISE * rng.standard_normal(SHAPE)
+        frame = level + pattern + noise + jitter * rng.standard_normal()
+        if light is not None:
+            share = light * rng.uniform(0.5, 1.0)
+            vignetting = 1 - 0.2 * np.linspace(-1, 1, SHAPE[1]) ** 2
+            frame = frame + rng.poisson(share * vignetting, SHAPE)
+        frames.append(np.clip(np.rint(frame), 0, 65535).astype(np.uint16))
+    return frames
+
+
+def found(frames, action, **options):
+    statistics = [measure(frame, saturate=65535) for frame in frames]
+    return odd_frames(statistics, action, LIMITS, **options)
+
+
+def test_two_hundred_clean_nights_lose_no_frame():
+    rng = np.random.default_rng(20210227)
+    for _ in range(200):
+        n = int(rng.integers(3, 8))
+        jitter = float(rng.uniform(0, 0.05 * READ_NOISE))
+        assert found(make_frames(rng, n, jitter=jitter), Action.BIAS) == {}
+        darks = make_frames(rng, n, level=1012.0, jitter=jitter)
+        assert found(darks, Action.DARK) == {}
+        assert found(darks, Action.DARK, pedestals=[1000.0] * n) == {}
+        flats = make_frames(rng, n, light=20000.0)
+        assert found(flats, Action.FLAT, pedestals=[1000.0] * n) == {}
+
+
+@pytest.mark.parametrize("n", [3, 4, 6, 20])
+@pytest.mark.parametrize("pedestal", [None, 1000.0])
+def test_a_dark_with_twice_the_dark_counts_is_found(n, pedestal):
+    frames = make_frames(np.random.default_rng(1), n, level=1012.0)
+    frames[1] = frames[1] + np.uint16(12)
+    pedestals = None if pedestal is None else [pedestal] * n
+    odd = found(frames, Action.DARK, pedestals=pedestals)
+    assert list(odd) == [1]
+    assert odd[1].startswith("level 102")
+    assert f"the other {n - 1}" in odd[1]
+
+
+def test_the_reason_tells_the_numbers():
+    statistics = [make_statistics(m) for m in (301.0, 312.0, 301.5, 301.0, 301.0)]
+    odd = odd_frames(statistics, Action.DARK, LIMITS)
+    assert odd == {1: "level 312.0 ADU, the other 4 301.0 to 301.5"}
+    statistics[2] = statistics[0]
+    odd = odd_frames(statistics, Action.DARK, LIMITS)
+    assert odd == {1: "level 312.0 ADU, the other 4 have 301.0"}
+
+
+def test_a_level_within_the_tolerance_is_never_odd():
+    levels = (1000.0, 1000.0, 1000.0, 1015.0)
+    statistics = [make_statistics(m) for m in levels]
+    assert odd_frames(statistics, Action.BIAS, LIMITS) == {}
+    strict = replace(LIMITS, tolerance=0.01)
+    assert list(odd_frames(statistics, Action.BIAS, strict)) == [3]
+
+
+def test_overscan_taken_off_makes_drifting_bias_frames_alike():
+    levels = np.array([420.0, 450.0, 421.0, 422.0, 480.0])
+    statistics = [make_statistics(m) for m in levels]
+    assert odd_frames(statistics, Action.BIAS, LIMITS, pedestals=list(levels)) == {}
+
+
+def test_scatter_of_the_group_itself_is_believed():
+    statistics = [make_statistics(m) for m in (1000.0, 1012.0, 991.0, 1025.0, 1004.0)]
+    assert odd_frames(statistics, Action.DARK, LIMITS) == {}
+
+
+def test_no_more_than_a_third_is_left_out_for_being_different():
+    statistics = [make_statistics(m) for m in (1114, 1115, 1115, 1130, 1136)]
+    assert odd_frames(statistics, Action.DARK, LIMITS) == {}
+    statistics += [make_statistics(1115.0)]
+    assert list(odd_frames(statistics, Action.DARK, LIMITS)) == [3, 4]
+
+
+def test_of_two_frames_none_is_blamed():
+    statistics = [make_statistics(1000.0), make_statistics(2000.0)]
+    assert odd_frames(statistics, Action.DARK, LIMITS) == {}
+
+
+def test_a_frame_with_more_noise_is_found():
+    statistics = [make_statistics(noise=s) for s in (8.0, 8.1, 12.0, 7.9)]
+    odd = odd_frames(statistics, Action.BIAS, LIMITS)
+    assert odd == {2: "noise 12.0 ADU, the other 3 7.9 to 8.1"}
+
+
+def test_light_in_a_corner_of_a_dark_is_found():
+    frames = make_frames(np.random.default_rng(2), 5)
+    frames[3][:40, :40] += 15
+    odd = found(frames, Action.DARK)
+    assert list(odd) == [3]
+    assert "a part of it" in odd[3]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_frame_of_zeros_or_without_data_is_always_left_out(n):
+    frames = make_frames(np.random.default_rng(3), n)
+    frames[0] = np.zeros(SHAPE, np.uint16)
+    assert found(frames, Action.BIAS) == {0: "it holds no data: every pixel is 0"}
+    frames[0] = np.full(SHAPE, np.nan, np.float32)
+    odd = found(frames, Action.BIAS)
+    assert odd == {0: "it holds no data: no pixel is finite"}
+
+
+def test_one_constant_frame_among_others_is_left_out():
+    frames = make_frames(np.random.default_rng(4), 3)
+    frames[2] = np.full(SHAPE, 1000, np.uint16)
+    assert found(frames, Action.BIAS) == {2: "it holds no data: every pixel is 1000"}
+
+
+def test_frames_that_are_all_constant_are_kept():
+    frames = [np.full(SHAPE, 1000, np.uint16)] * 3
+    assert found(frames, Action.BIAS) == {}
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_saturated_flats_are_left_out_even_if_all_are(n):
+    statistics = [make_statistics(60000.0, saturated=0.4)] * n
+    odd = odd_frames(statistics, Action.FLAT, LIMITS)
+    assert list(odd) == list(range(n))
+    assert odd[0] == "40.0% of its pixels are saturated, at most 2.0% may be"
+
+
+def test_a_saturated_light_leak_is_no_reason_to_drop_a_dark():
+    statistics = [make_statistics(saturated=0.4)] * 3
+    assert odd_frames(statistics, Action.DARK, LIMITS) == {}
+
+
+def test_a_flat_darker_than_its_bias_is_left_out():
+    statistics = [make_statistics(995.0)]
+    odd = odd_frames(statistics, Action.FLAT, LIMITS, pedestals=[1000.0])
+    expected = (
+        "no light in it: its level of 995.0 ADU is not above the 1000.0 ADU of bias"
+    )
+    assert odd == {0: expected}
+
+
+def test_flats_of_a_fading_sky_are_all_kept():
+    rng = np.random.default_rng(5)
+    flats = [make_frames(rng, 1, light=level)[0] for level in (9000, 21000, 45000)]
+    assert found(flats, Action.FLAT, pedestals=[1000.0] * 3) == {}
+
+
+def test_a_flat_with_hardly_any_light_is_found():
+    rng = np.random.default_rng(6)
+    flats = make_frames(rng, 4, light=20000.0) + make_frames(rng, 1, light=150.0)
+    odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
+    assert list(odd) == [4]
+    assert odd[4].startswith("too little light: its noise is")
+
+
+def test_a_flat_that_is_clipped_below_the_type_is_found():
+    rng = np.random.default_rng(7)
+    flats = make_frames(rng, 5, light=30000.0)
+    flats[2] = np.minimum(flats[2] + np.uint16(30000), 32767)
+    odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
+    assert list(odd) == [2]
+    assert odd[2].startswith("too little noise")
+
+
+def test_a_flat_lit_from_the_side_is_found():
+    rng = np.random.default_rng(8)
+    flats = make_frames(rng, 5, light=20000.0)
+    flats[1] = (flats[1] * np.linspace(0.8, 1.2, SHAPE[1])).astype(np.uint16)
+    odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
+    assert list(odd) == [1]
+    assert "lit otherwise" in odd[1]
+
+
+def test_a_slightly_steeper_sky_is_no_reason():
+    rng = np.random.default_rng(9)
+    flats = make_frames(rng, 5, light=20000.0)
+    flats[1] = (flats[1] * np.linspace(0.985, 1.015, SHAPE[1])).astype(np.uint16)
+    assert found(flats, Action.FLAT, pedestals=[1000.0] * 5) == {}
+
+
+def test_every_frame_needs_its_pedestal():
+    with pytest.raises(ValueError, match="3 frames need a pedestal each, not 2"):
+        odd_frames([make_statistics()] * 3, Action.BIAS, LIMITS, pedestals=[1.0, 2.0])
+
+
+def test_block_medians_follow_the_blocks():
+    frame = np.kron(np.arange(64.0).reshape(8, 8), np.ones((20, 30)))
+    assert block_medians(frame) == tuple(np.arange(64.0))
+    frame[:20, :30] = np.nan
+    assert np.isnan(block_medians(frame)[0])
+
+
+def test_frames_too_small_for_blocks_have_none():
+    assert block_medians(np.zeros((100, 100))) == ()
+
+
+@pytest.fixture(scope="module")
+def night():
+    return make_night(read_listing("notes_2021"), seed=3, size=(320, 240))
+
+
+def group_of(night, numbers, **faults):
+    """Expose frames of the night, the last of them with faults."""
+    frames = [night.listing.frames[number - 1] for number in numbers]
+    frames[-1] = replace(frames[-1], faults=frames[-1].faults | faults)
+    return [night.expose(frame).raw for frame in frames]
+
+
+@pytest.mark.parametrize("pedestals", [None, [1013.0] * 6])
+def test_the_odd_dark_of_the_notes_is_found(night, pedestals):
+    darks = group_of(night, range(51, 57))
+    assert list(found(darks, Action.DARK, pedestals=pedestals)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "action"),
+    [
+        (range(41, 51), Action.BIAS),
+        (range(52, 57), Action.DARK),
+        (range(59, 62), Action.DARK),
+        (range(1, 6), Action.FLAT),
+        (range(11, 16), Action.FLAT),
+        (range(36, 41), Action.FLAT),
+    ],
+)
+def test_the_clean_groups_of_the_notes_stay_whole(night, numbers, action):
+    assert found(group_of(night, numbers), action) == {}
+
+
+@pytest.mark.parametrize(
+    ("faults", "numbers", "action"),
+    [
+        ({"level": 60.0}, range(41, 51), Action.BIAS),
+        ({"zero": 1.0}, range(41, 44), Action.BIAS),
+        ({"light_leak": 120.0}, range(52, 57), Action.DARK),
+        ({"afterglow": 30.0}, range(59, 62), Action.DARK),
+        ({"warm": 12.0}, range(59, 62), Action.DARK),
+        ({"glare": 8.0}, range(1, 6), Action.FLAT),
+        ({"clouds": 0.999}, range(1, 6), Action.FLAT),
+    ],
+)
+def test_faults_of_a_frame_are_found(night, faults, numbers, action):
+    frames = group_of(night, numbers, **faults)
+    assert list(found(frames, action)) == [len(frames) - 1]

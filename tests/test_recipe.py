@@ -1,0 +1,67 @@
+"""Recipes: the two that come with autoreduce, one's own, and what is refused."""
+
+import pytest
+
+from autoreduce.errors import SettingsError
+from autoreduce.pixels.combination import Method, Rejection
+from autoreduce.planning.recipe import (
+    DarkModel,
+    FlatLevel,
+    Recipe,
+    StackLevel,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+)
+
+
+def test_the_recipes_that_come_with_autoreduce_are_listed_and_read():
+    assert recipe_names() == ["default", "notes"]
+    assert [load_recipe(name).name for name in recipe_names()] == recipe_names()
+
+
+def test_the_notes_are_followed_step_by_step():
+    notes = load_recipe("notes")
+    assert (notes.bias.method, notes.bias.rejection) == (Method.MEAN, Rejection.NONE)
+    assert notes.dark.combine == notes.bias
+    assert (notes.dark.model, notes.dark.statistic) == (DarkModel.RATIO, "mean")
+    assert notes.dark.section == "[601:1100,401:700]"
+    flat = notes.flat
+    assert (flat.combine.method, flat.level) == (Method.MEDIAN, FlatLevel.MEAN)
+    assert (flat.combine.rejection, flat.combine.drop_high) == (Rejection.MINMAX, 1)
+    assert not flat.mask_moving
+    assert (notes.stack.combine, notes.stack.level) == (notes.bias, StackLevel.NONE)
+
+
+def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[dark]\nmodel = "exact"\n', "utf-8")
+    recipe = load_recipe(str(path))
+    assert recipe.name == "mine"
+    assert recipe.dark.model is DarkModel.EXACT
+    assert recipe.flat == Recipe("other").flat
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[flat", "recipe mine is not valid TOML"),
+        ("colour = 1", "recipe mine: unknown setting colour; there are bias, dark"),
+        (
+            "[flat]\nlevels = 1",
+            "flat: unknown setting levels; there are combine, level",
+        ),
+        ('[flat]\nlevel = "mode"', "'mode' is not a valid FlatLevel"),
+        ('[bias]\nmethod = "guess"', "'guess' is not a valid Method"),
+        ("[bias]\nlow = -1.0", "rejection limits must be positive"),
+        ("[flat.smallest]\nx = 1", "smallest is one value, not a table"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_place(text, message):
+    with pytest.raises(SettingsError, match=message):
+        parse_recipe(text, "mine")
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are():
+    with pytest.raises(SettingsError, match="no recipe best: give one of default, no"):
+        load_recipe("best")

@@ -1,0 +1,209 @@
+"""Moving sources in flats: found wherever they are, and whatever the band."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.combine import combine
+from autoreduce.pixels.trails import DILATION, HALO, mask_moving
+from autoreduce.simulate import make_night, read_listing
+
+NOISE = 0.01
+DEFAULT = Combination(Method.MEAN, Rejection.SIGMA, low=4.0, high=3.0)
+NOTES = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
+
+
+def make_flats(n=5, ny=90, nx=110, noise=NOISE, seed=1):
+    rng = np.random.default_rng(seed)
+    return (1 + noise * rng.standard_normal((n, ny, nx))).astype(np.float32)
+
+
+def sigma(n=5):
+    return np.full((n, 1, 1), NOISE, np.float32)
+
+
+def test_a_trail_is_masked_with_its_wings_in_its_own_frame_only():
+    flats = make_flats()
+    flats[2, 40:43, 20:80] += 10 * NOISE
+    mask = mask_moving(flats, sigma())
+    assert mask[2, 40 - DILATION : 43 + DILATION, 20:80].all()
+    assert not mask[2, :25].any()
+    assert mask[[0, 1, 3, 4]].mean() < 2e-3
+
+
+def test_a_trail_as_faint_as_the_noise_of_a_pixel_is_found():
+    flats = make_flats()
+    flats[1, 50:55] += 1.0 * NOISE
+    mask = mask_moving(flats, sigma())
+    assert mask[1, 50:55].mean() > 0.7
+
+
+def test_a_single_bright_pixel_is_masked():
+    flats = make_flats()
+    flats[4, 30, 30] += 12 * NOISE
+    assert mask_moving(flats, sigma())[4, 30, 30]
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 7, 12])
+def test_clean_flats_lose_almost_nothing(n):
+    mask = mask_moving(make_flats(n, 300, 400), sigma(n))
+    assert mask.mean() < 1e-3
+
+
+def test_a_changing_gradient_of_the_sky_is_not_masked():
+    flats = make_flats(ny=200, nx=600)
+    slopes = np.linspace(-1, 1, 5).reshape(5, 1, 1)
+    flats += slopes * np.linspace(-0.01, 0.01, 600, dtype=np.float32)
+    assert mask_moving(flats, sigma()).mean() < 1e-3
+
+
+def test_a_dark_spot_is_not_taken_for_a_source():
+    flats = make_flats()
+    flats[3, 40:50, 40:50] -= 20 * NOISE
+    assert not mask_moving(flats, sigma())[3, 30:60, 30:60].any()
+
+
+def test_an_edge_hides_no_source():
+    flats = make_flats()
+    flats[0, 0, 10:90] += 10 * NOISE
+    flats[1, 30:60, -1] += 10 * NOISE
+    mask = mask_moving(flats, sigma())
+    assert mask[0, 0, 10:90].all()
+    assert mask[1, 30:60, -1].all()
+
+
+def test_the_lowest_two_samples_of_a_pixel_stay():
+    flats = make_flats()
+    flats[:, 40:44, 40:44] += np.array([0, 10, 20, 30, 40]).reshape(5, 1, 1) * NOISE
+    mask = mask_moving(flats, sigma())
+    np.testing.assert_array_equal(mask[:, 42, 42], [False, False, True, True, True])
+    assert ((~mask).sum(axis=0) >= 2).all()
+
+
+def test_of_two_frames_the_lower_sample_stays():
+    flats = make_flats(2)
+    flats[1, 20:24] += 10 * NOISE
+    mask = mask_moving(flats, sigma(2))
+    assert mask[1, 20:24].all()
+    assert not mask[0].any()
+
+
+def test_a_lone_frame_keeps_everything():
+    flats = make_flats(1)
+    flats[0, 20:24] += 10 * NOISE
+    assert not mask_moving(flats, sigma(1)).any()
+
+
+def test_pixels_without_data_are_neither_sources_nor_counted_as_clean():
+    flats = make_flats()
+    flats[:3, 30, 30] = np.nan
+    flats[3:, 29:32, 29:32] += 10 * NOISE
+    flats[0, 60] = np.nan
+    mask = mask_moving(flats, sigma())
+    assert not mask[3:, 30, 30].any()
+    assert not mask[0, 60].any()
+
+
+def test_noise_can_differ_from_pixel_to_pixel():
+    flats = make_flats()
+    loud = np.full(flats.shape, NOISE, np.float32)
+    loud[:, :45] = 10 * NOISE
+    flats[2, 20] += 8 * NOISE
+    flats[2, 70] += 8 * NOISE
+    mask = mask_moving(flats, loud)
+    assert mask[2, 70].all()
+    assert not mask[2, 20].any()
+
+
+@given(
+    cuts=st.lists(st.integers(1, 89), unique=True, max_size=4).map(sorted),
+    seed=st.integers(0, 2**16),
+)
+@settings(max_examples=25, deadline=None)
+def test_bands_of_any_height_give_the_same_mask(cuts, seed):
+    flats = make_flats(4, 90, 60, seed=seed)
+    rng = np.random.default_rng(seed)
+    for frame in flats:
+        y, x = rng.integers(0, 80), rng.integers(0, 50)
+        frame[y : y + 6, x : x + 9] += rng.uniform(0.5, 20) * NOISE
+    whole = mask_moving(flats, sigma(4))
+    edges = [0, *cuts, 90]
+    bands = []
+    for start, stop in pairwise(edges):
+        first, last = max(0, start - HALO), min(90, stop + HALO)
+        part = mask_moving(
+            flats[:, first:last], sigma(4), above=start - first, below=last - stop
+        )
+        bands.append(part)
+    np.testing.assert_array_equal(np.concatenate(bands, axis=1), whole)
+
+
+def test_a_band_without_rows_is_refused():
+    with pytest.raises(ValueError, match="rows between 60 above"):
+        mask_moving(make_flats(), sigma(), above=60, below=60)
+
+
+@pytest.fixture(scope="module")
+def twilight():
+    """Night flats with trails, less bias and dark, and their true response."""
+    night = make_night(read_listing("notes_2021"), seed=7, size=(832, 626))
+    return {name: scaled_flats(night, name) for name in ("OIII", "Halpha", "open")}
+
+
+def scaled_flats(night, band):
+    camera = night.cameras[""]
+    gain = camera.detector.gain_e_per_adu
+    frames, trails = [], []
+    for frame in night.listing.frames:
+        if frame.imagetyp == "flat" and frame.filter == band:
+            exposure = night.expose(frame)
+            dark = camera.dark_e_per_s * frame.exptime_s / gain
+            light = exposure.raw - camera.bias_adu - dark - exposure.level_adu
+            level = np.median(light)
+            frames.append(light / level)
+            trails.append(exposure.trails_e * camera.response[band] / gain / level)
+    flat = camera.response[band] / np.median(camera.response[band])
+    return np.array(frames, np.float32), np.array(trails), flat
+
+
+def flat_noise(frames):
+    """Photon and read noise, measured in the middle from the scatter between frames."""
+    middle = frames[:, 250:370, 300:530]
+    return (middle - middle.mean(axis=0)).std(axis=(1, 2)) * np.sqrt(5 / 4)
+
+
+def residuals(master, flat, trails, noise):
+    """Return master - truth along trails and elsewhere, in sigma of a mean of five."""
+    faintest = 0.3 * noise
+    touched = trails.max(axis=0)
+    off = touched < 0.02 * noise
+    error = master / np.median(master) - flat
+    error = (error - np.median(error[off])) / (noise / np.sqrt(5))
+    return error[touched > faintest], error[off]
+
+
+def test_trails_leave_less_than_the_photon_noise_of_the_master(twilight):
+    errors = {"ours": [], "notes": [], "mean": []}
+    for frames, trails, flat in twilight.values():
+        noise = flat_noise(frames)
+        each = noise.astype(np.float32).reshape(5, 1, 1)
+        mask = mask_moving(frames, each)
+        masters = {
+            "ours": combine(frames, DEFAULT, mask=mask, noise=each).data,
+            "notes": combine(frames, NOTES).data,
+            "mean": combine(frames, Combination()).data,
+        }
+        for name, master in masters.items():
+            errors[name].append(residuals(master, flat, trails, noise.mean()))
+    on, off = (
+        {name: np.concatenate([pair[i] for pair in of]) for name, of in errors.items()}
+        for i in (0, 1)
+    )
+    assert abs(on["ours"].mean()) < 0.15
+    assert abs(on["ours"].mean()) < 0.5 * on["notes"].mean() < 0.5 * on["mean"].mean()
+    assert on["ours"].std() < 0.97 * on["notes"].std()
+    assert off["ours"].std() < 0.95 * off["notes"].std()
