@@ -29,6 +29,8 @@ BLOCK_FLOOR = 0.1
 """Deviation of a block's median that any frame may have, of a pixel's noise."""
 SHAPE_FLOOR = 0.005
 """Deviation of a flat's shape that any flat may have, of its level."""
+USUAL = 4.0
+"""A deviation of so many times the group's median deviation is nothing unusual."""
 SMALL_SAMPLE = 8.0
 """How much a scatter from few frames is distrusted: the factor 1 + this / (n - 1)
 keeps false alarms rare whatever the scatter is."""
@@ -169,7 +171,7 @@ def _odd_patterns(
     noise = float(np.median([item.noise for item in group]))
     deviations = np.abs(patterns - np.median(patterns, axis=0)).max(axis=1)
     floor = max(BLOCK_FLOOR * noise, QUANTUM)
-    limit = limits.n_sigma * max(floor, float(np.median(deviations)))
+    limit = max(limits.n_sigma * floor, USUAL * float(np.median(deviations)))
     return {
         int(i): f"a part of it is {deviations[i]:.1f} ADU off the others' pattern, "
         f"at most {limit:.1f} would pass"
@@ -203,7 +205,7 @@ def _odd_shapes(
     shapes = np.array([item.blocks for item in group]) - pedestals[:, None]
     shapes /= np.median(shapes, axis=1, keepdims=True)
     deviations = np.sqrt(np.mean((shapes / np.median(shapes, axis=0) - 1) ** 2, axis=1))
-    limit = limits.n_sigma * max(SHAPE_FLOOR, float(np.median(deviations)))
+    limit = max(limits.n_sigma * SHAPE_FLOOR, USUAL * float(np.median(deviations)))
     return {
         int(i): f"it is lit otherwise than the other flats: by {deviations[i]:.1%} "
         f"(rms), at most {limit:.1%} would pass"

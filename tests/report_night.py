@@ -31,6 +31,8 @@ FLATTENED = Calibration(
 
 @dataclass(frozen=True)
 class FakeOutcome:
+    """How a task ended, as far as a report asks."""
+
     status: str = "done"
     reason: str = ""
     caveats: tuple = ()
@@ -62,9 +64,14 @@ def inputs(names, calibration=None):
 
 
 def calibrate(name, **changes):
-    fields = {"group": "M1_Ha", "frames": inputs([name], LIGHT), "reason": "same night"}
-    output = f"calibrated/{name.removesuffix('.fit')}.fits"
-    return Task(output, Action.CALIBRATE, facts={}, **{**fields, **changes})
+    fields = {
+        "output": f"calibrated/{name.removesuffix('.fit')}.fits",
+        "action": Action.CALIBRATE,
+        "group": "M1_Ha",
+        "facts": {},
+        "frames": inputs([name], LIGHT),
+    }
+    return Task(**{**fields, **changes})
 
 
 def make_plan(*tasks, **fields):

@@ -55,10 +55,35 @@ def found(frames, action, **options):
 def test_two_hundred_clean_nights_lose_no_frame():
     rng = np.random.default_rng(20210227)
     for _ in range(200):
-        n = int(rng.integers(3, 8))
-        jitter = float(rng.uniform(0, 0.05 * READ_NOISE))
-        assert found(make_frames(rng, n, jitter=jitter), Action.BIAS) == {}
-        darks = make_frames(rng, n, level=1012.0, jitter=jitter)
+        n = int(rng.integers(3, 12))
+        bias = drawn_statistics(rng, n, 1000.0)
+        assert odd_frames(bias, Action.BIAS, LIMITS) == {}
+        darks = drawn_statistics(rng, n, rng.uniform(1000, 1300))
+        assert odd_frames(darks, Action.DARK, LIMITS) == {}
+        assert odd_frames(darks, Action.DARK, LIMITS, pedestals=[1000.0] * n) == {}
+        flats = [drawn_statistics(rng, 1, m)[0] for m in rng.uniform(8e3, 4e4, n)]
+        assert odd_frames(flats, Action.FLAT, LIMITS, pedestals=[1000.0] * n) == {}
+
+
+def drawn_statistics(rng, n, level):
+    """Draw statistics as frames of one level with photon noise have them."""
+    noise = np.sqrt(READ_NOISE**2 + (level - 1000) / 2)
+    wanders = 0.03 * READ_NOISE * rng.standard_normal(n)
+    return [
+        make_statistics(
+            np.rint(level + wander),
+            noise * (1 + 0.005 * rng.standard_normal()),
+            blocks=tuple(level + wander + 0.05 * noise * rng.standard_normal(64)),
+        )
+        for wander in wanders
+    ]
+
+
+def test_clean_frames_are_all_kept():
+    rng = np.random.default_rng(20210227)
+    for n in (3, 3, 3, 4, 5, 8):
+        assert found(make_frames(rng, n, jitter=0.4), Action.BIAS) == {}
+        darks = make_frames(rng, n, level=1012.0, jitter=0.4)
         assert found(darks, Action.DARK) == {}
         assert found(darks, Action.DARK, pedestals=[1000.0] * n) == {}
         flats = make_frames(rng, n, light=20000.0)
@@ -191,7 +216,8 @@ def test_a_flat_with_hardly_any_light_is_found():
 def test_a_flat_that_is_clipped_below_the_type_is_found():
     rng = np.random.default_rng(7)
     flats = make_frames(rng, 5, light=30000.0)
-    flats[2] = np.minimum(flats[2] + np.uint16(30000), 32767)
+    full_well = np.percentile(flats[2], 10).astype(np.uint16)
+    flats[2] = np.minimum(flats[2], full_well)
     odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
     assert list(odd) == [2]
     assert odd[2].startswith("too little noise")

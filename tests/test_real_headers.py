@@ -8,6 +8,7 @@ import csv
 import math
 import re
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,24 @@ from autoreduce.frames.reader import RawHeader, headers_from_text, image_shape
 
 HEADERS = Path(__file__).parents[2] / "shared" / "data" / "headers"
 EXPECTED = Path(__file__).parent / "data" / "real_headers.csv"
-FACTS = (
-    "imagetyp object filter exptime xbinning ybinning ccd_temp set_temp gain offset "
-    "egain rdnoise date_obs night instrume bayerpat"
-).split()
+FACTS = [
+    "imagetyp",
+    "object",
+    "filter",
+    "exptime",
+    "xbinning",
+    "ybinning",
+    "ccd_temp",
+    "set_temp",
+    "gain",
+    "offset",
+    "egain",
+    "rdnoise",
+    "date_obs",
+    "night",
+    "instrume",
+    "bayerpat",
+]
 
 if not HEADERS.is_dir():
     pytest.skip(
@@ -31,6 +46,7 @@ if not HEADERS.is_dir():
     )
 
 
+@cache
 def source_names():
     with (HEADERS / "INDEX.csv").open(newline="", encoding="utf-8") as file:
         return {
@@ -48,9 +64,7 @@ def read_headers_of(text):
     if len(headers) == 1 and not shows_image(headers[0]):
         # A header without its structure is read as that of an image.
         start = "SIMPLE  = T\nNAXIS   = 2\nNAXIS1  = 4\nNAXIS2  = 3"
-        headers = [
-            RawHeader(0, headers_from_text(start)[0].block + headers[0].block)
-        ]
+        headers = [RawHeader(0, headers_from_text(start)[0].block + headers[0].block)]
     return headers
 
 

@@ -119,6 +119,21 @@ def test_noise_can_differ_from_pixel_to_pixel():
     assert not mask[2, 20].any()
 
 
+def test_brighter_pixels_are_allowed_more_noise():
+    flats = make_flats()
+    flats[:, :, :55] = 100 + 10 * (flats[:, :, :55] - 1)
+    flats[2, 20] += 12 * NOISE
+    mask = mask_moving(flats, sigma())
+    assert mask[2, 20, 60:].all()
+    assert not mask[2, 20, :50].any()
+
+
+def test_what_is_fainter_than_any_pixel_could_tell_is_left_alone():
+    flats = make_flats(noise=1e-5)
+    flats[1, 40:60] += 2e-4
+    assert not mask_moving(flats, np.full((5, 1, 1), 1e-5)).any()
+
+
 @given(
     cuts=st.lists(st.integers(1, 89), unique=True, max_size=4).map(sorted),
     seed=st.integers(0, 2**16),

@@ -56,7 +56,7 @@ class _ObserverGroup(click.Group):
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's own type
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except AutoreduceError as error:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
-    chosen_memory,
     dry_run_option,
     files_argument,
     memory_option,
@@ -115,7 +114,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     noise: float | None,
     normalize: str,
     shift: int,
-    memory: str | None,
+    memory: int | None,
     unit_mean: bool,
     reduce_cubes: bool,
     overwrite: bool,
@@ -151,7 +150,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         _tell(images, output, choices)
         return
     summary = combine_images(
-        images, output, choices, memory=chosen_memory(memory), overwrite=overwrite
+        images, output, choices, memory=memory, overwrite=overwrite
     )
     rejected = sum(summary.n_rejected)
     words = [f"{summary.n_frames} frames -> {summary.output}"]

@@ -160,7 +160,8 @@ def print_plan(summary: "PlanSummary", *, stream: TextIO | None = None) -> None:
     """
     console = make_console(stream or sys.stdout)
     table = _plan_table(console, summary.rows)
-    if console.measure(table).minimum <= console.width:
+    wide = console.options.update(width=PIPE_WIDTH)
+    if console.measure(table, options=wide).minimum <= console.width:
         console.print(table)
     else:
         for row in summary.rows:

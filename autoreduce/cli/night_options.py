@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreduce.cli.options import complete_frames
+from autoreduce.cli.options import complete_frames, complete_settings
 
 if TYPE_CHECKING:
     from autoreduce.night import Choices
@@ -36,6 +36,7 @@ _OPTIONS = (
         "settings",
         multiple=True,
         metavar="'PATTERN: COLUMN=VALUE'",
+        shell_complete=complete_settings,
         help="Correct what the headers say, as in --set '0016-0020: filter=R'.",
     ),
     click.option(

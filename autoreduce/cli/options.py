@@ -60,32 +60,64 @@ def complete_keywords(
     ]
 
 
-def complete_filters(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Offer the filters that the frames of a night name."""
-    return _night_values(context, "filter", incomplete)
-
-
 def complete_frames(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
     """Offer the frames of a night."""
-    return _night_values(context, "file", incomplete)
+    files = _night_values(context, "file")
+    return [file for file in files if file.startswith(incomplete)]
 
 
-def _night_values(context: click.Context, column: str, incomplete: str) -> list[str]:
+def complete_settings(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Offer frames for what stands before a colon, values of a column behind it.
+
+    ``'0016-0020: filter='`` is completed with the filters of the night.
+    """
+    pattern, colon, setting = incomplete.partition(":")
+    if not colon:
+        return [f"{file}:" for file in complete_frames(context, _parameter, pattern)]
+    column, equals, value = setting.strip().partition("=")
+    if not equals:
+        columns = ("imagetyp", "object", "filter", "exptime")
+        return [f"{pattern}: {name}=" for name in columns if name.startswith(column)]
+    values = _night_values(context, column)
+    return [f"{pattern}: {column}={v}" for v in values if v.startswith(value)]
+
+
+def _night_values(context: click.Context, column: str) -> list[str]:
+    """Return the values of a column of the night that the command line names."""
     from autoreduce.frames.scan import scan
+    from autoreduce.tools.filelists import natural_key
 
-    given = next(
-        (context.params[name] for name in ("folders", "folder", "night", "nights")
-         if context.params.get(name)),
-        (),
-    )  # fmt: skip
-    folders = [given] if isinstance(given, str | Path) else list(given)
-    frames = scan(*(Path(folder) for folder in folders or [Path()]))
-    values = sorted({str(value) for value in frames[column].dropna()})
-    return [value for value in values if value.startswith(incomplete)]
+    given = context.params.get("nights") or context.params.get("night") or Path()
+    folders = given if isinstance(given, tuple) else (given,)
+    frames = scan(*folders)
+    if column not in frames:
+        return []
+    values = {str(value) for value in frames[column].dropna()}
+    return sorted(values, key=natural_key)
+
+
+class Bytes(click.ParamType[int]):
+    """An amount of memory, as in 500MB, 2G or 1.5GiB."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: str | int,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Return the number of bytes."""
+        match = re.fullmatch(
+            r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower()
+        )
+        if match is None or not float(match[1]):
+            self.fail(f"{value!r} is not a size such as 500MB or 2GB", param, ctx)
+        return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
 files_argument: Decorator = click.argument(
@@ -102,6 +134,7 @@ dry_run_option: Decorator = click.option(
 
 memory_option: Decorator = click.option(
     "--memory",
+    type=Bytes(),
     metavar="SIZE",
     help="Memory that bands of rows may take, as 500M or 2G.",
 )
@@ -178,17 +211,6 @@ def chosen_form(*, as_csv: bool, as_json: bool) -> TableForm:
     if as_csv:
         return TableForm.CSV
     return TableForm.JSON if as_json else TableForm.TEXT
-
-
-def chosen_memory(text: str | None) -> int | None:
-    """Return the bytes that a text such as 500M, 2G or 1.5GiB means."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
-    if match is None or not float(match[1]):
-        msg = f"{text} is not a size; write 500M or 2G"
-        raise click.BadParameter(msg, param_hint="--memory")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
 def deliver(

@@ -116,8 +116,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         return
     how = tool.Transfer.LINK if link else tool.Transfer.MOVE
     log = log or tool.log_name(renamings)
-    script = tool.script_name(log)
-    tool.rename(renamings, log, script, how=tool.Transfer.COPY if copy else how)
+    tool.rename(renamings, log, how=tool.Transfer.COPY if copy else how)
     click.echo(f"{len(renamings)} files; undo with: autoreduce rename --undo {log}")
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from autoreduce.simulate import listing_names, simulate_night
-
 
 class _Size(click.ParamType[tuple[int, int]]):
     """Columns and rows, as in 1663x1252."""
@@ -57,6 +55,8 @@ def command(
     \b
         autoreduce simulate notes_2021 night --size 416x313 --truth
     """
+    from autoreduce.simulate import listing_names, simulate_night
+
     if only_list:
         click.echo("\n".join(listing_names()))
         return

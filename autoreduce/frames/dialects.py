@@ -64,6 +64,10 @@ _SECTIONS = (
     "calibrated",
     "stacked",
 )
+_UNITS = (
+    *("", "us", "ms", "s", "min", "h", "d"),
+    *("date", "mjd", "jd", "unix", "west", "adu/electron"),
+)
 _GAIN_CARD = {"setting": "gain", "electrons per ADU": "egain"}
 
 
@@ -248,8 +252,9 @@ def _make_dialect(
         known = ", ".join((*_SECTIONS, *FACTS))
         msg = f"{strange[0]!r} is not a fact; known are {known}"
         raise ValueError(msg)
-    if general is not None and not table.get("recognise"):
-        msg = "`recognise` must say which headers are of this dialect"
+    if general is not None and not _is_list_of_tables(table.get("recognise")):
+        msg = "`recognise` must say which headers are of this dialect, as in "
+        msg += '[{ SWCREATE = "MyProgram*" }]'
         raise ValueError(msg)
     nothing = frozenset(text.lower() for text in table.get("missing", ()))
     facts = {
@@ -273,6 +278,12 @@ def _make_dialect(
         calibrated=_make_calibrated(table.get("calibrated", {}), general),
         stacked=_make_stacked(table.get("stacked", {}), general),
     )
+
+
+def _is_list_of_tables(value: object) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(one, dict) and one for one in value)
 
 
 def _apply_gain_card(facts: dict[str, FactRule], meaning: str) -> None:
@@ -329,6 +340,13 @@ def _make_source(entry: str | Mapping[str, Any]) -> Source:
     if isinstance(entry, str):
         return Source(entry.upper())
     settings = dict(entry)
+    allowed = [each.name for each in fields(Source)]
+    if "keyword" not in settings or not set(settings) <= set(allowed):
+        msg = f"{settings} is no keyword; expected some of {', '.join(allowed)}"
+        raise ValueError(msg)
+    if settings.get("unit", "") not in _UNITS:
+        msg = f"unit is {settings['unit']!r}, expected one of {', '.join(_UNITS)}"
+        raise ValueError(msg)
     settings["keyword"] = str(settings["keyword"]).upper()
     for name in ("comment", "without"):
         if name in settings:

@@ -43,6 +43,7 @@ _STRANGERS = {
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 _PIXEL_BITS = {8, 16, 32, 64, -32, -64}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")
+_LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
 _STRING = re.compile(r"'((?:[^']|'')*)('|$)")
 
 Value = str | bool | int | float | None
@@ -176,11 +177,12 @@ def read_headers(path: Path) -> list[RawHeader]:
         raise InputError(msg) from error
 
 
-def headers_from_text(text: str) -> list[RawHeader]:
+def headers_from_text(cards: str) -> list[RawHeader]:
     r"""Make headers from cards as text, one card a line.
 
     A header begins with SIMPLE or XTENSION; lines longer than a card are cut, and
-    lines that begin with ``#`` are left out.
+    lines that begin with ``#`` are left out.  The equals sign need not stand in its
+    column.
 
     Examples
     --------
@@ -188,10 +190,12 @@ def headers_from_text(text: str) -> list[RawHeader]:
     300.0
     """
     blocks = [b""]
-    for line in text.splitlines():
+    for line in cards.splitlines():
         if line.startswith("#") or not (blocks[-1] or line.strip()):
             continue
-        card = line.encode("utf-8")[:CARD].ljust(CARD)
+        loose = _LOOSE_CARD.match(line)
+        text = f"{loose[1]:8}= {loose[2]}" if loose else line
+        card = text.encode("utf-8")[:CARD].ljust(CARD)
         if card.startswith((b"SIMPLE  =", b"XTENSION=")) and blocks[-1]:
             blocks.append(b"")
         if card != _END:

@@ -13,7 +13,12 @@ from autoreduce.errors import InputError
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import Frame, frames_of_file, is_image
 from autoreduce.frames.night import decide_together
-from autoreduce.frames.reader import RawHeader, image_shape, read_headers
+from autoreduce.frames.reader import (
+    RawHeader,
+    headers_from_text,
+    image_shape,
+    read_headers,
+)
 from autoreduce.frames.schema import (
     EVIDENCE_COLUMNS,
     UNREADABLE_COLUMNS,
@@ -123,6 +128,54 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
         unreadable=_table(unreadable, UNREADABLE_COLUMNS),
         root=root,
     )
+
+
+def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
+    """Read the frames of one file as a night with nothing else in it would.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS file; or a text file with header cards, one a line.
+    dialects : sequence of Path
+        The observer's own dialect tables; ``autoreduce.toml`` beside the file or in
+        the user's configuration folder is one as well.
+
+    Returns
+    -------
+    list of Frame
+        At least one.
+
+    Raises
+    ------
+    InputError
+        If the file holds no image that can be read.
+    SettingsError
+        If a dialect table is not valid.
+    """
+    headers = _text_headers(path) or _try_headers(path)
+    if isinstance(headers, str):
+        msg = f"{path}: {headers}"
+        raise InputError(msg)
+    tables = load_dialects((*dialects, *_own_tables([path.absolute().parent])))
+    frames = list(frames_of_file(path.name, path, headers, tables))
+    decide_together(frames)
+    return frames
+
+
+def _text_headers(path: Path) -> list[RawHeader]:
+    """Return headers of a text file; a header without a shape gets one."""
+    if path.suffix.lower() not in (".txt", ".hdr", ".head"):
+        return []
+    try:
+        headers = headers_from_text(path.read_text("utf-8", errors="replace"))
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}"
+        raise InputError(msg) from error
+    if all(header.get("NAXIS") is None for header in headers):
+        shape = headers_from_text("NAXIS   = 2\nNAXIS1  = 2\nNAXIS2  = 2")[0]
+        headers = [RawHeader(0, shape.block + headers[0].block)]
+    return headers
 
 
 def _root(folders: Sequence[Path]) -> Path:

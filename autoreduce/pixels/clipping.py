@@ -1,8 +1,8 @@
 """Clipping: which samples of a pixel are outliers.
 
 Everything here works on a table of samples, frames along the first axis and
-pixels along the second, in double precision, and on a table of the same shape
-that says which samples are still good.
+pixels along the second, in single or double precision, and on a table of the same
+shape that says which samples are still good.  Deviations are in double precision.
 
 The scale against which a sample is judged is the scatter between the frames,
 1.4826 times the median absolute deviation (MAD), but never less than the noise
@@ -14,7 +14,7 @@ uncertain that good ones are rejected, and that of quantised samples is often
 zero; the expected noise is its floor.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 from autoreduce.pixels.combination import Combination, Rejection
 from autoreduce.pixels.network import Row, ordered
 
-Samples = NDArray[np.float64]
+Samples = NDArray[np.floating[Any]]
 """(n_frames, n_pixels): a column for each pixel."""
 Good = NDArray[np.bool_]
 """(n_frames, n_pixels): the samples that count."""
@@ -43,20 +43,6 @@ WINSOR_TO_SIGMA = 1.134
 """A normal distribution's standard deviation over that of its winsorised samples."""
 WINSOR_ROUNDS = 10
 """Rounds of winsorising; the same number for every pixel, whatever its neighbours."""
-
-
-class Limits(NamedTuple):
-    """Centre of each pixel, and the scale of each sample about it."""
-
-    centre: Values
-    scale: NDArray[np.float64]
-
-
-def ordered_samples(samples: Samples, good: Good) -> Samples:
-    """Sort the good samples of each pixel to the front; infinity fills the rest."""
-    rows = list(np.where(good, samples, np.inf))
-    spare = np.empty((len(rows) + 2, samples.shape[1]))
-    return np.stack(ordered(rows, tuple(range(len(rows))), list(spare)))
 
 
 def row_sum(
@@ -93,16 +79,28 @@ def quantile_of_good(samples: Samples, good: Good, quantile: float) -> Values:
     quantile : float
         From 0 to 1.
     """
+    rows = list(np.where(good, samples, samples.dtype.type(np.inf)))
     n_good = good.sum(axis=0)
-    table = ordered_samples(samples, good)
-    position = quantile * np.maximum(n_good - 1, 0)
-    rank = np.floor(position).astype(np.intp)
-    low = np.take_along_axis(table, rank[None], axis=0)[0]
-    upper = np.minimum(rank + 1, np.maximum(n_good - 1, 0))
-    high = np.take_along_axis(table, upper[None], axis=0)[0]
-    empty = n_good == 0
-    low[empty] = high[empty] = np.nan
-    return interpolated(low, high, position - rank)
+    last = np.maximum(n_good - 1, 0)
+    position = quantile * last
+    lower = position.astype(np.intp)
+    upper = np.minimum(lower + 1, last)
+    wanted = range(lower.min(), upper.max() + 1)
+    groups = tuple(rank if rank in wanted else None for rank in range(len(rows)))
+    ranked = ordered(
+        rows, groups, list(np.empty_like(samples, shape=(len(rows) + 2, *last.shape)))
+    )
+    low, high = (_picked(ranked, rank, wanted) for rank in (lower, upper))
+    low[n_good == 0] = np.nan
+    return interpolated(low, high, position - lower)
+
+
+def _picked(ranked: list[Row], rank: NDArray[np.intp], wanted: range) -> Values:
+    """Take from each pixel the sample of its own rank."""
+    picked = np.empty(rank.shape)
+    for one in wanted:
+        np.copyto(picked, ranked[one], where=rank == one)
+    return picked
 
 
 def clipped(
@@ -123,7 +121,7 @@ def clipped(
         Samples that count at the start.
     how : Combination
         Which rejection, its limits and passes.
-    noise : array that broadcasts to the samples
+    noise : (n_frames, n_pixels) or (1, n_pixels) array
         Noise expected of a sample, one sigma; zero where it is not known.
 
     Returns
@@ -131,78 +129,69 @@ def clipped(
     (n_frames, n_pixels) array of bool
         Samples that count in the end.
     """
-    limits = _LIMITS[how.rejection]
-    good = good.copy()
-    noise = np.broadcast_to(noise, samples.shape)
-    left = np.arange(samples.shape[1])
-    passes = 1 if how.rejection is Rejection.PERCENTILE else how.iterations
-    for _ in range(passes):
-        before = good[:, left]
-        after = before & _inside(samples[:, left], limits, before, how, noise[:, left])
-        np.copyto(after, before, where=~after.any(axis=0))
-        good[:, left] = after
-        left = left[(after != before).any(axis=0)]
-        if not left.size:
+    scatter, result = _SCATTER[how.rejection], good.copy()
+    pixels = np.arange(samples.shape[1])
+    once = how.rejection is Rejection.PERCENTILE
+    if once:
+        noise = np.zeros_like(noise)
+    for _ in range(1 if once else how.iterations):
+        centre = quantile_of_good(samples, good, 0.5)
+        deviation = samples - centre
+        # Within the limits of the noise alone nothing is rejected, whatever the
+        # scatter, which costs most.
+        doubtful = np.flatnonzero((good & ~_near(deviation, noise, how)).any(axis=0))
+        if not doubtful.size:
             break
-    return good
+        pixels, centre = pixels[doubtful], centre[doubtful]
+        samples, deviation = samples[:, doubtful], deviation[:, doubtful]
+        good, noise = good[:, doubtful], noise[:, doubtful]
+        scale = np.maximum(scatter(deviation, good, centre), noise)
+        # Without any scale there is no telling what is an outlier: all are kept.
+        left = good & (_near(deviation, scale, how) | (scale == 0))
+        np.copyto(left, good, where=~left.any(axis=0))
+        result[:, pixels] = left
+        changed = np.flatnonzero((left != good).any(axis=0))
+        if not changed.size:
+            break
+        pixels, samples = pixels[changed], samples[:, changed]
+        good, noise = left[:, changed], noise[:, changed]
+    return result
 
 
-def _inside(
-    samples: Samples,
-    limits: Callable[[Samples, Good, NDArray[np.float64]], Limits],
-    good: Good,
-    how: Combination,
-    noise: NDArray[np.float64],
-) -> Good:
-    centre, scale = limits(samples, good, noise)
-    deviation = samples - centre
-    # Without any scale there is no telling what is an outlier: all are kept.
-    unknown = scale == 0
-    near = (deviation <= how.high * scale) & (deviation >= -how.low * scale)
-    return np.asarray(near | unknown)
+def _near(deviation: Samples, scale: NDArray[np.float64], how: Combination) -> Good:
+    """Say which samples lie within the limits."""
+    return np.asarray((deviation <= how.high * scale) & (deviation >= -how.low * scale))
 
 
-def _robust_limits(samples: Samples, good: Good, noise: NDArray[np.float64]) -> Limits:
-    centre = quantile_of_good(samples, good, 0.5)
-    mad = quantile_of_good(np.abs(samples - centre), good, 0.5)
-    return Limits(centre, np.maximum(MAD_TO_SIGMA * mad, noise))
+def _robust_scatter(deviation: Samples, good: Good, _centre: Values) -> Values:
+    return MAD_TO_SIGMA * quantile_of_good(np.abs(deviation), good, 0.5)
 
 
-def _winsorized_limits(
-    samples: Samples, good: Good, noise: NDArray[np.float64]
-) -> Limits:
-    """Iterate the scale of samples that are drawn in to 1.5 scales of the median.
+def _winsorized_scatter(deviation: Samples, good: Good, centre: Values) -> Values:
+    """Iterate the scatter of samples that are drawn in to 1.5 scales of the median.
 
     Drawing in does not move the median.  The start is robust, so that a few rounds
     are enough.
     """
-    centre, scale = _robust_limits(samples, good, np.zeros(()))
+    scale = _robust_scatter(deviation, good, centre)
+    n_good = good.sum(axis=0)
     for _ in range(WINSOR_ROUNDS):
         reach = WINSOR_LIMIT * scale
-        drawn_in = np.clip(samples, centre - reach, centre + reach)
-        scale = WINSOR_TO_SIGMA * _scatter(drawn_in, good)
-    return Limits(centre, np.maximum(scale, noise))
+        drawn_in = np.where(good, np.clip(deviation, -reach, reach), 0.0)
+        mean = row_sum(drawn_in) / n_good
+        squares = row_sum(np.where(good, drawn_in - mean, 0.0) ** 2)
+        scale = WINSOR_TO_SIGMA * np.sqrt(squares / np.maximum(n_good - 1, 1))
+    return scale
 
 
-def _scatter(samples: Samples, good: Good) -> Values:
-    """Give the sample standard deviation, zero where there are less than two."""
-    n_good = good.sum(axis=0)
-    mean = row_sum(np.where(good, samples, 0.0)) / np.maximum(n_good, 1)
-    squares = row_sum(np.where(good, samples - mean, 0.0) ** 2)
-    return np.asarray(np.sqrt(squares / np.maximum(n_good - 1, 1)))
+def _centre_itself(_deviation: Samples, _good: Good, centre: Values) -> Values:
+    return np.abs(centre)
 
 
-def _percentile_limits(
-    samples: Samples, good: Good, noise: NDArray[np.float64]
-) -> Limits:
-    centre = quantile_of_good(samples, good, 0.5)
-    return Limits(centre, np.broadcast_to(np.abs(centre), noise.shape))
-
-
-_LIMITS = {
-    Rejection.SIGMA: _robust_limits,
-    Rejection.WINSORIZED: _winsorized_limits,
-    Rejection.PERCENTILE: _percentile_limits,
+_SCATTER = {
+    Rejection.SIGMA: _robust_scatter,
+    Rejection.WINSORIZED: _winsorized_scatter,
+    Rejection.PERCENTILE: _centre_itself,
 }
 
 
@@ -274,10 +263,14 @@ def _mad_of_ordered(
     deviation is the smallest reach about the median that covers m neighbours.
     """
     n = len(ranked)
-    below = [median - row for row in ranked]
-    above = [row - median for row in ranked]
     low, high = (
-        reduce(np.minimum, map(np.maximum, below, above[m - 1 :]))
+        reduce(
+            np.minimum,
+            (
+                np.maximum(median - first, last - median)
+                for first, last in zip(ranked, ranked[m - 1 :], strict=False)
+            ),
+        )
         for m in ((n + 1) // 2, n // 2 + 1)
     )
     return interpolated(low, high, 0.5)

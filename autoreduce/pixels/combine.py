@@ -315,12 +315,15 @@ def _combine_partial(
 ) -> None:
     """Combine pixels that miss a sample or may hold an outlier."""
     where = np.unravel_index(pixels, result.data[tile].shape)
-    samples = np.stack([frame[tile][where] for frame in job.frames]).astype(float)
+    samples = np.stack([frame[tile][where] for frame in job.frames])
+    samples = samples.astype(np.result_type(samples, np.float32), copy=False)
     good = np.isfinite(samples)
     if job.mask is not None:
         good &= ~_columns(job.mask[:, *tile], where)
     samples[~good] = 0.0
-    kept = _kept(samples, good, job.how, _columns(job.noise[:, *tile], where))
+    shared = job.noise.strides[0] == 0
+    noise = _columns(job.noise[: 1 if shared else None, *tile], where)
+    kept = _kept(samples, good, job.how, noise)
     result.rejected[:] += (good & ~kept).sum(axis=1)
     result.data[tile][where] = _statistic_of_good(samples, kept, job.how, job.weights)
     result.n_used[tile][where] = kept.sum(axis=0)

@@ -1,5 +1,6 @@
 """Measure a frame: its level, its noise, and how much of it is saturated."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ COUNTED_PIXELS = 128 * 1024
 """Pixels counted at a time: `numpy.bincount` makes 8 bytes of each."""
 NOISE_PIXELS = 512 * 1024
 """Pixels from which the noise is taken at the most: it is known to 0.2 % then."""
+COUNTED_RANGE = 1 << 20
+"""Whole numbers that differ by more are counted by sorting them."""
 IQR_TO_SIGMA = 0.7413
 """1 / (2 Phi^-1(3/4)): a normal distribution's sigma over its interquartile range."""
 BINS_PER_SIGMA = 10
@@ -125,7 +128,8 @@ def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatis
 def _histogram(data: NDArray[Any]) -> _Histogram:
     """Count the values of a frame: one pass for 16-bit integers, else a sort."""
     if data.dtype != np.uint16:
-        return _Histogram(*np.unique(data[np.isfinite(data)], return_counts=True))
+        values, counts = np.unique(data[np.isfinite(data)], return_counts=True)
+        return _Histogram(values.astype(np.float64), counts)
     counts = np.zeros(1 << 16, np.int64)
     for tile in tiles(data.shape, COUNTED_PIXELS):
         counts += np.bincount(data[tile].reshape(-1), minlength=counts.size)
@@ -177,14 +181,46 @@ def pixel_noise(data: NDArray[Any]) -> float:
     return float((high - low) * IQR_TO_SIGMA / np.sqrt(2))
 
 
+def pair_noise(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Measure the noise of a frame from its difference to another like it.
+
+    What both frames show alike, as bias pattern, pixel response or stars, does not
+    count as noise, as it would for `pixel_noise` of one of them.
+
+    Parameters
+    ----------
+    first, second : (ny, nx) arrays
+        Two frames, or the same band of both.
+
+    Returns
+    -------
+    float
+        One sigma of a pixel of either; NaN as for `pixel_noise`.
+    """
+    whole = first.dtype.kind in "ui" and second.dtype.kind in "ui"
+    signed = np.dtype(np.int64 if whole else np.float64)
+    difference = np.subtract(first, second, dtype=signed, casting="unsafe")
+    return pixel_noise(difference) / math.sqrt(2)
+
+
 def _quartiles(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Give the two quartiles of values that are each spread over a step."""
     if not step:
         return np.asarray(np.quantile(values, [0.25, 0.75]))
-    steps, counts = np.unique(values, return_counts=True)
+    steps, counts = _counted(values)
     upto = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
     edges = np.append(steps - step / 2, steps[-1] + step / 2)
     return np.asarray(np.interp([0.25, 0.75], upto, edges))
+
+
+def _counted(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Count whole numbers: by their value where they are near each other, it is fast."""
+    lowest = values.min()
+    if values.max() - lowest > COUNTED_RANGE:
+        return np.unique(values, return_counts=True)
+    counts = np.bincount((values - lowest).astype(np.intp))
+    present = np.flatnonzero(counts)
+    return present + lowest, counts[present]
 
 
 def block_medians(data: NDArray[Any]) -> tuple[float, ...]:

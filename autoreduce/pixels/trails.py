@@ -25,6 +25,9 @@ DILATION = 3
 HALO = REACH + DILATION
 """Rows needed above and below a band."""
 
+LEAST_NOISE = 1e-3
+"""Relative noise of a pixel with a million electrons, more than pixels hold: what is
+fainter than a smaller noise would tell is electronics, and does no harm."""
 STEPS = 64
 """Steps per sigma in which excess is counted: sums of integers are exact."""
 CLIP = 6
@@ -56,9 +59,10 @@ def mask_moving(
     Parameters
     ----------
     frames : (n, above + ny + below, nx) array
-        Flats, free of bias and dark, scaled to one level; NaN is no data.
+        Flats, free of bias and dark, scaled to unit level; NaN is no data.
     noise : (n, 1, 1) or (n, above + ny + below, nx) array
-        Expected 1-sigma noise of a sample, in the unit of `frames`; more than 0.
+        Expected 1-sigma noise of a sample at unit level.  Brighter pixels are taken to
+        have more, by the square root of their level, and none less than `LEAST_NOISE`.
     above, below : int
         Rows of `frames` before and after the ones asked for.  They should be
         `HALO`, or as many as there are up to the edge of the frame.
@@ -126,9 +130,12 @@ def _counted_excess(
     reference: NDArray[np.float32],
     sigma: NDArray[np.floating[Any]],
 ) -> NDArray[np.int16]:
-    """Return (frame - reference) / sigma in steps, mirrored to both sides."""
+    """Return (frame - reference) / noise in steps, mirrored to both sides."""
     excess = np.subtract(frame, reference, dtype=np.float32)
-    excess *= (STEPS / sigma).astype(np.float32)
+    expected = np.sqrt(np.maximum(reference, 1))
+    expected *= np.maximum(sigma, LEAST_NOISE).astype(np.float32)
+    excess *= STEPS
+    excess /= expected
     unknown = np.isnan(excess)
     if unknown.any():
         excess[unknown] = 0

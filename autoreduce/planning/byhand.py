@@ -64,16 +64,16 @@ def chosen_output(need: str, setup: Facts, masters: Sequence[Facts]) -> str | No
     TableError
         If no such master is made.
     """
-    cell = str(setup[need])
-    if cell.strip().lower() == NONE:
+    name = stem(str(setup[need]))
+    if name == NONE:
         return None
     outputs = {stem(master["output"]): str(master["output"]) for master in masters}
-    if (name := stem(cell)) in outputs:
+    if name in outputs:
         return outputs[name]
     near = get_close_matches(name, outputs, n=3, cutoff=0.0)
     there = f"nearest are {', '.join(near)}" if near else "none is made"
     msg = (
-        f"{setup['file']}: {need} names {cell}, which is not made from these frames; "
+        f"{setup['file']}: {need} names {name}, which is not made from these frames; "
         f"{there}. Give the name of one that is, or {NONE}, or leave the cell empty"
     )
     raise TableError(msg)

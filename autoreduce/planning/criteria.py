@@ -56,7 +56,15 @@ class Judged:
         }
         self.apart_days = _apart(setups["hours"], masters["hours"]) / HOURS_A_DAY
         self.apart_degc = _apart(setups["temperature"], masters["temperature"])
-        self.same_night = _same(setups["night"], masters["night"])
+        self.same_night = self._of_same_night()
+
+    def _of_same_night(self) -> Pairs:
+        """Mark pairs of one night; without nights, those less than half a day apart."""
+        without = self.setups["night"].isna().to_numpy()[:, None]
+        undated = self.setups["hours"].isna() & self.setups["night"].isna()
+        near = (self.apart_days <= 0.5) | undated.to_numpy()[:, None]
+        same = _same(self.setups["night"], self.masters["night"])
+        return np.asarray(same & (~without | near))
 
     def criteria(self, rung: Rung) -> list[Criterion]:
         """List what a candidate must meet to stand on a rung, in order."""

@@ -1,14 +1,16 @@
 """What a plan does, in words: the whole night as a table, one frame in full."""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import pandas as pd
 
 from autoreduce.errors import TableError
+from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.plan import (
     Action,
     DarkMethod,
@@ -216,10 +218,10 @@ def _dark_text(frames: Sequence[FrameInput], dark: str | None) -> str:
 # ---------------------------------------------------------------- one frame
 
 
-def frame_story(
-    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, file: str
-) -> FrameStory:
-    """Collect everything that table, evidence and plan say of one frame.
+def frame_stories(
+    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+) -> list[FrameStory]:
+    """Collect everything that table, evidence and plan say of some frames.
 
     Parameters
     ----------
@@ -229,81 +231,95 @@ def frame_story(
         The plan.
     evidence : DataFrame
         Which keyword gave each fact; may be empty.
-    file : str
-        The frame, as in the column ``file``.
+    files : sequence of str
+        The frames, as in the column ``file``.
 
     Returns
     -------
-    FrameStory
-        What the frame is, its group and masters, and every candidate.
+    list of FrameStory
+        For each frame what it is, its group and masters, and every candidate.
 
     Raises
     ------
     TableError
         If the table has no such frame.
     """
-    row = _row_of(frames, file)
-    tasks = [task for task in plan.tasks if any(f.file == file for f in task.frames)]
-    task = tasks[0] if tasks else None
-    item = next((f for f in task.frames if f.file == file), None) if task else None
-    stack = _stack_of(plan, task)
-    return FrameStory(
-        file=file,
-        use=bool(row["use"]),
-        why_not="" if pd.isna(row["why_not"]) else str(row["why_not"]),
-        facts=_fact_lines(row, evidence),
-        group=task.group if task else "",
-        n_group=_size(plan, task),
-        output=task.output if task else "",
-        stack=stack.output if stack else "",
-        level=item.level if item else None,
-        steps=tuple(item.reason.split("; ")) if item and item.reason else (),
-        candidates=_candidates(plan, item),
-    )
+    book = _Book(plan, evidence)
+    table = frames.set_index("file", drop=False)
+    return [book.story(_row_of(table, file)) for file in files]
 
 
-def _row_of(frames: pd.DataFrame, file: str) -> pd.Series:
-    found = frames[frames["file"] == file]
-    if found.empty:
-        near = get_close_matches(file, frames["file"].tolist(), n=3, cutoff=0.3)
+class _Book:
+    """A plan and the evidence, opened at the frame."""
+
+    def __init__(self, plan: Plan, evidence: pd.DataFrame) -> None:
+        self._inputs: dict[str, tuple[Task, FrameInput]] = {}
+        self._stacks: dict[str, str] = {}
+        self._sizes: Counter[str] = Counter()
+        self._ledger: dict[str, list[LedgerEntry]] = defaultdict(list)
+        self._sources: dict[str, dict[str, Any]] = defaultdict(dict)
+        for task in plan.tasks:
+            self._sizes[task.group] += len(task.frames)
+            self._inputs.update({item.file: (task, item) for item in task.frames})
+            if task.action is Action.STACK:
+                self._stacks.update(dict.fromkeys(task.products, task.output))
+        for entry in plan.ledger:
+            self._ledger[entry.group].append(entry)
+        for line in evidence.itertuples():
+            self._sources[line.file][line.fact] = line
+
+    def story(self, row: pd.Series) -> FrameStory:
+        """Tell of the frame of one row of the table."""
+        task, item = self._inputs.get(row["file"], (None, None))
+        return FrameStory(
+            file=row["file"],
+            use=bool(row["use"]),
+            why_not="" if pd.isna(row["why_not"]) else str(row["why_not"]),
+            facts=_fact_lines(row, self._sources[row["file"]]),
+            group=task.group if task else "",
+            n_group=self._sizes[task.group] if task else 0,
+            output=task.output if task else "",
+            stack=self._stacks.get(task.output, "") if task else "",
+            level=item.level if item else None,
+            steps=tuple(item.reason.split("; ")) if item and item.reason else (),
+            candidates=self._candidates(item.setup) if item else (),
+        )
+
+    def _candidates(self, setup: str) -> tuple[LedgerEntry, ...]:
+        """List the entries of a setup by need, the chosen one first, then by level."""
+
+        def rank(entry: LedgerEntry) -> tuple[int, bool, int, str]:
+            level = 9 if entry.level is None else entry.level
+            return (
+                NEEDS.index(entry.need), not entry.chosen, level, entry.candidate
+            )  # fmt: skip
+
+        return tuple(sorted(self._ledger[setup], key=rank))
+
+
+def _row_of(table: pd.DataFrame, file: str) -> pd.Series:
+    if file not in table.index:
+        near = get_close_matches(file, table["file"].tolist(), n=3, cutoff=0.3)
         hint = f"; nearest are {', '.join(near)}" if near else ""
         msg = f"the table has no frame {file}{hint}"
         raise TableError(msg)
-    return found.iloc[0]
-
-
-def _stack_of(plan: Plan, task: Task | None) -> Task | None:
-    if task is None:
-        return None
-    stacks = (other for other in plan.tasks if other.action is Action.STACK)
-    return next((stack for stack in stacks if task.output in stack.products), None)
-
-
-def _size(plan: Plan, task: Task | None) -> int:
-    if task is None:
-        return 0
-    alike = (other for other in plan.tasks if other.group == task.group)
-    return sum(len(other.frames) for other in alike)
+    return table.loc[file]
 
 
 _NOT_FACTS = {"file", "use", "why_not"}
 
 
-def _fact_lines(row: pd.Series, evidence: pd.DataFrame) -> tuple[FactLine, ...]:
+def _fact_lines(row: pd.Series, sources: Mapping[str, Any]) -> tuple[FactLine, ...]:
     """List the known facts of a frame, with the keyword that gave each."""
-    facts = list(row.index[: list(row.index).index("group")])
-    sources = {
-        line.fact: line
-        for line in evidence[evidence["file"] == row["file"]].itertuples()
-    }
     lines = []
-    for fact in facts:
-        if fact in _NOT_FACTS or pd.isna(row[fact]):
+    for column in FACT_COLUMNS:
+        fact, value = column.name, row[column.name]
+        if fact in _NOT_FACTS or pd.isna(value):
             continue
         line = sources.get(fact)
         source = f"{line.keyword} = {line.literal}" if line else ""
         disagree = "" if line is None or pd.isna(line.disagree) else str(line.disagree)
-        lines.append(FactLine(fact, _value_text(fact, row[fact]), source, disagree))
+        lines.append(FactLine(fact, _value_text(fact, value), source, disagree))
     return tuple(lines)
 
 
@@ -313,31 +329,29 @@ def _value_text(fact: str, value: object) -> str:
     return number_text(fact, value)
 
 
-def _candidates(plan: Plan, item: FrameInput | None) -> tuple[LedgerEntry, ...]:
-    if item is None:
-        return ()
-    entries = [entry for entry in plan.ledger if entry.group == item.setup]
-    return tuple(
-        sorted(entries, key=lambda e: (NEEDS.index(e.need), not e.chosen, _rank(e)))
-    )
+def explain_frames(
+    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+) -> str:
+    """Explain frames in words; parameters and errors as `frame_stories`.
 
-
-def _rank(entry: LedgerEntry) -> tuple[int, str]:
-    return (9 if entry.level is None else entry.level, entry.candidate)
+    Returns
+    -------
+    str
+        For each frame what it is and which keyword said so, its group, its masters
+        with level and reason, and why each other candidate was not taken.
+    """
+    stories = frame_stories(frames, plan, evidence, files)
+    return "\n\n".join(_story_text(story) for story in stories)
 
 
 def explain_frame(
     frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, file: str
 ) -> str:
-    """Explain one frame in words; parameters and errors as `frame_story`.
+    """Explain one frame in words, as `explain_frames`."""
+    return explain_frames(frames, plan, evidence, [file])
 
-    Returns
-    -------
-    str
-        What the frame is and which keyword said so, its group, its masters with
-        level and reason, and why each other candidate was not taken.
-    """
-    story = frame_story(frames, plan, evidence, file)
+
+def _story_text(story: FrameStory) -> str:
     lines = [story.file, *_headline(story), "", "What it is"]
     lines += [f"  {_fact_text(line)}" for line in story.facts]
     if story.steps:
@@ -396,12 +410,12 @@ def candidate_text(entry: LedgerEntry) -> str:
 def explain_json(
     frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
 ) -> str:
-    """Explain frames for machines; errors as `frame_story`.
+    """Explain frames for machines; parameters and errors as `frame_stories`.
 
     Returns
     -------
     str
         A JSON list with one `FrameStory` for each file, in the order given.
     """
-    stories = [asdict(frame_story(frames, plan, evidence, file)) for file in files]
-    return json.dumps(stories, indent=1)
+    stories = frame_stories(frames, plan, evidence, files)
+    return json.dumps([asdict(story) for story in stories], indent=1)

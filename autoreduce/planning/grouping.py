@@ -142,7 +142,7 @@ def group_codes(
     for column in equal:
         codes = _refined(codes, equal_codes(frames[column]))
     for column in rule.within:
-        tolerance, limit = _tolerance_of(frames, column, rules)
+        tolerance, limit = _tolerance_of(frames, column, rule, rules)
         codes = _split(codes, _floats(frames[column]), tolerance, limit)
     if rule.hours:
         hours = hours_of(frames[TIME])
@@ -166,11 +166,11 @@ def _floats(values: pd.Series) -> NDArray[np.float64]:
 
 
 def _tolerance_of(
-    frames: pd.DataFrame, column: str, rules: Rules
+    frames: pd.DataFrame, column: str, rule: CombineRule, rules: Rules
 ) -> tuple[Tolerance, NDArray[np.float64] | None]:
     if column == TEMPERATURE:
         return Tolerance(), _floats(frames[_LIMIT])
-    return rules.tolerance[column], None
+    return rule.loosely.get(column, rules.tolerance[column]), None
 
 
 def _refined(codes: Codes, finer: Codes) -> Codes:

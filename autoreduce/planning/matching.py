@@ -91,20 +91,26 @@ _Ladder = list[tuple[Rung, list[Criterion]]]
 
 
 def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climbed:
-    """Find the first rung that each pair reaches, and what stopped the others."""
-    rung = np.full(shape, -1, dtype=np.intp)
+    """Find the first rung that each pair reaches, and what stopped the others.
+
+    A rung that is lenient for want of facts does not say what stopped a pair: the
+    rule that it relaxes does.
+    """
+    reached = np.full(shape, -1, dtype=np.intp)
     failed = np.full(shape, None, dtype=object)
     farthest = np.full(shape, -1, dtype=np.intp)
-    for index, (_, criteria) in enumerate(ladder):
+    for index, (rung, criteria) in enumerate(ladder):
+        lenient = bool(rung.unconfirmed or rung.loosely)
         passed = np.ones(shape, dtype=bool)
         for depth, criterion in enumerate(criteria):
-            stopped = passed & ~criterion.holds & (depth > farthest)
-            failed[stopped] = criterion.name
-            farthest[stopped] = depth
+            stopped = passed & ~criterion.holds & (depth >= farthest)
+            if not lenient:
+                failed[stopped] = criterion.name
+                farthest[stopped] = depth
             passed &= criterion.holds
-        rung[passed & (rung < 0)] = index
-    failed[rung >= 0] = None
-    return Climbed(rung, failed, farthest)
+        reached[passed & (reached < 0)] = index
+    failed[reached >= 0] = None
+    return Climbed(reached, failed, farthest)
 
 
 def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:

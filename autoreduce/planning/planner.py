@@ -198,7 +198,7 @@ def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
         return []
     facts = pd.DataFrame([part.iloc[-1] for part in members]).astype(usable.dtypes)
     facts = facts.assign(imagetyp="dark_current", exptime=pd.NA)
-    return [
+    tasks = [
         Task(
             output=f"masters/{name}.json",
             action=Action.DARK_FIT,
@@ -210,6 +210,7 @@ def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
             group_names(facts), facts.iterrows(), members, strict=True
         )
     ]
+    return sorted(tasks, key=lambda task: task.output)
 
 
 def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:

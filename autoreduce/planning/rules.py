@@ -5,8 +5,8 @@ TOML in, frozen values out; the rules themselves stand in ``rules.toml``.
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class CombineRule:
     """Columns in which they must agree within the tolerance."""
     hours: float | None = None
     """How long one combination lasts at the most, in one night; None: any time."""
+    loosely: Mapping[str, Tolerance] = field(default_factory=dict)
+    """Columns of `within` with a tolerance of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,60 @@ def parse_rules(text: str, name: str) -> Rules:
     source = _Source(name, text)
     _check_known(own, source)
     return _rules(_merged(tomllib.loads(rules_text()), own), source)
+
+
+def changed_rules(rules: Rules) -> list[tuple[str, str, str]]:
+    """List where rules differ from the built-in ones.
+
+    Parameters
+    ----------
+    rules : Rules
+        Rules of the observer.
+
+    Returns
+    -------
+    list of tuple of str
+        Name of the rule, its built-in value and the observer's, in their order.
+    """
+    return list(_differences("", load_rules(), rules))
+
+
+def _differences(
+    name: str, base: object, own: object
+) -> Iterator[tuple[str, str, str]]:
+    parts, others = _parts(base), _parts(own)
+    if base == own:
+        return
+    if not parts or not others:
+        yield name, _shown(base), _shown(own)
+        return
+    for key in dict.fromkeys((*parts, *others)):
+        inner = f"{name}.{key}" if name else key
+        yield from _differences(inner, parts.get(key), others.get(key))
+
+
+def _parts(value: object) -> dict[str, object]:
+    """Take apart what has parts with names; a ladder is one value."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value) and not isinstance(value, Rung):
+        return {item.name: getattr(value, item.name) for item in fields(value)}
+    return {}
+
+
+def _shown(value: object) -> str:
+    """Write a value on one line."""
+    if isinstance(value, tuple):
+        return ", ".join(_shown(item) for item in value) or "nothing"
+    if isinstance(value, Rung):
+        usual = Rung(value.level)
+        names = (item.name for item in fields(value))
+        said = (name for name in names if getattr(value, name) != getattr(usual, name))
+        words = [f"{name} {_shown(getattr(value, name))}" for name in said]
+        return f"level {value.level}" + (f" ({'; '.join(words)})" if words else "")
+    if isinstance(value, Mapping):
+        return ", ".join(value)
+    return "nothing" if value is None else str(value)
 
 
 def _merged(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -305,6 +361,7 @@ def _combine(
         equal=_columns(table.get("equal", []), (*path, "equal"), source),
         within=_columns(table.get("within", []), (*path, "within"), source, names),
         hours=None if hours is None else _number(hours, (*path, "hours"), source),
+        loosely=_loosely(table, path, names, source),
     )
 
 
@@ -346,10 +403,7 @@ def _rung(
         **{
             **table,
             "method": _method(table, path, source),
-            "loosely": {
-                key: _tolerance(item, (*path, "loosely", key), source)
-                for key, item in _loosely(table, path, names, source).items()
-            },
+            "loosely": _loosely(table, path, names, source),
         }
     )
 
@@ -374,8 +428,12 @@ def _loosely(
     path: tuple[str, ...],
     names: set[str],
     source: _Source,
-) -> dict[str, Any]:
-    loosely = _table(table.get("loosely", {}), (*path, "loosely"), source)
+) -> dict[str, Tolerance]:
+    """Read the tolerances that hold in one rule only."""
+    path = (*path, "loosely")
+    loosely = _table(table.get("loosely", {}), path, source)
     for key in loosely:
-        _check_column(key, names, (*path, "loosely", key), source)
-    return loosely
+        _check_column(key, names - {TEMPERATURE}, (*path, key), source)
+    return {
+        key: _tolerance(item, (*path, key), source) for key, item in loosely.items()
+    }

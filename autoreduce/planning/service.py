@@ -89,7 +89,8 @@ def refused_flats(setups: pd.DataFrame, found: Services) -> set[int]:
 
 def stem(cell: str) -> str:
     """Return the name of a master from its path or name."""
-    return PurePosixPath(cell.strip()).name.removesuffix(".fits")
+    name = PurePosixPath(cell.strip()).name.removesuffix(".fits")
+    return NONE if name.lower() == NONE else name
 
 
 def dark_service(setup: Facts, master: Facts, method: DarkMethod) -> Service:

@@ -22,7 +22,7 @@ from autoreduce.planning.grouping import (
 )
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules
-from autoreduce.planning.service import NEEDS
+from autoreduce.planning.service import NEEDS, stem
 from autoreduce.planning.words import number_text
 
 _TYPES = (
@@ -107,7 +107,7 @@ def _with_choices(frames: pd.DataFrame) -> pd.DataFrame:
             is_by_hand(need, cell, reason)
             for cell, reason in zip(frames[need], frames["reason"], strict=True)
         ]
-        frames[need] = frames[need].where(by_hand)
+        frames[need] = frames[need].where(by_hand).map(stem, na_action="ignore")
     return frames
 
 

@@ -2,8 +2,10 @@
 
 import math
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from autoreduce.errors import InputError
 from autoreduce.planning.plan import Action, Task
@@ -14,10 +16,15 @@ from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there
 from autoreduce.report.words import PRODUCT_NOUNS, TIMES, number
 
+T = TypeVar("T")
+
 TOTAL_PIXELS = 5_000_000
 """Pixels of all pictures together, about: a byte and a third each in the page."""
 LARGEST = 800
 """Width or height of the picture of a stack, at most."""
+
+LIGHTS_SHOWN = 200
+"""Calibrated lights that are shown; of more, so many evenly over the night."""
 
 _SHARES = {
     Action.STACK: 1.0,
@@ -26,7 +33,7 @@ _SHARES = {
     Action.FLAT: 0.5,
     Action.CALIBRATE: 0.25,
 }
-
+"""Widths of pictures, relative to that of a stack."""
 
 _FRACTIONS = {"rejected", "masked", "saturated"}
 """Statistics that are fractions of all samples or pixels."""
@@ -73,16 +80,30 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
     Returns
     -------
     dict of Action to list of Exhibit
-        In the order of the plan.  A product that is not there, or cannot be read,
-        has no picture but says why.
+        In the order of the plan, at most `LIGHTS_SHOWN` lights.  A product that is
+        not there, or cannot be read, has no picture but says why.
     """
-    tasks = [task for task in report.plan.tasks if task.action in _SHARES]
+    lights = [t for t in report.plan.tasks if t.action is Action.CALIBRATE]
+    kept = {task.output for task in evenly(lights, LIGHTS_SHOWN)}
+    tasks = [
+        task
+        for task in report.plan.tasks
+        if task.action in _SHARES
+        and (task.output in kept or task.action is not Action.CALIBRATE)
+    ]
     largest = picture_size([task.action for task in tasks])
     shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
     for task in tasks if report.outcomes else ():
         size = max(64, round(largest * _SHARES[task.action]))
         shown[task.action].append(_exhibit(report, task, folder, size))
     return shown
+
+
+def evenly(items: Sequence[T], n: int) -> Sequence[T]:
+    """Take `n` items at even distances, first and last among them; all, if fewer."""
+    if len(items) <= n:
+        return items
+    return [items[round(i * (len(items) - 1) / (n - 1))] for i in range(n)]
 
 
 def picture_size(actions: list[Action]) -> int:

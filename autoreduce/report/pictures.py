@@ -25,6 +25,8 @@ SAMPLE_SIZE = 30_000
 HISTOGRAM_BINS = 48
 SKY_SHADE = 0.2
 """Shade of the sky where faint things are lifted; white is 1."""
+MIDDLE_GREY = 128
+"""Shade of an image whose pixels are all the same."""
 MAD_TO_SIGMA = 1.4826  # 1 / Phi^-1(3/4), for a normal distribution
 
 
@@ -230,14 +232,15 @@ def _merged(binned: Floats, pattern: str) -> list[Floats]:
 
 def _shades(values: Floats, stretch: Stretch) -> Bytes:
     """Turn values into shades, 0 to 255; what holds no number is black."""
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return np.zeros(values.shape, np.uint8)
+    is_known = np.isfinite(values)
+    known = values[is_known]
+    if not known.size or known.min() == known.max():
+        return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
     black, white = np.quantile(known, (0.005, 0.995))
     if stretch is Stretch.FAINT:
         black, white = _faint_limits(known)
-    if not white > black:
-        black, white = black - 0.5, white + 0.5
+    if not white > black:  # all but a few pixels have one value
+        black, white = float(known.min()), float(known.max())
     scaled = np.clip((values - black) / (white - black), 0, 1)
     if stretch is Stretch.FAINT:
         sky = np.clip((np.median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
@@ -273,6 +276,7 @@ def _histogram(values: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
         return (), (0.0, 0.0)
     low, high = (float(end) for end in np.quantile(values, (0.001, 0.995)))
     if not high > low:
-        low, high = low - 0.5, high + 0.5
+        margin = max(0.5, 1e-3 * abs(low))
+        low, high = low - margin, high + margin
     counts, _ = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))
     return tuple(int(n) for n in counts), (low, high)

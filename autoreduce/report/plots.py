@@ -123,7 +123,7 @@ def _bar(exposure: Exposure, stretches: Sequence[_Stretch], top: float) -> str:
         middle = x + width / 2
         mark = f'<path class="cross" d="M{middle - 4:.1f} {top - 2}l8 8m0 -8l-8 8"/>'
     return (
-        f"<g{' class=out' if exposure.left_out else ''}>"
+        f'<g class="{"out" if exposure.left_out else "used"}">'
         f"<title>{escape(exposure.words)}</title>"
         f'<rect class="bar" x="{x:.1f}" y="{top + 6}" width="{width:.1f}" '
         f'height="{LANE_HEIGHT - 11}" rx="1.5" style="--c:{exposure.colour}"/>{mark}</g>'
@@ -244,6 +244,9 @@ def dark_fit(fit: Mapping[str, Any]) -> str:
 
 def _error_band(fit: Mapping[str, Any], x: _Axis, y: _Axis) -> str:
     """Draw the line's 1-sigma range, cut off at the plot's edges."""
+    errors = (fit["offset_error"], fit["slope_error"], fit["covariance"])
+    if not all(map(math.isfinite, errors)):
+        return ""
     upper: list[str] = []
     lower: list[str] = []
     for step in range(41):
@@ -253,12 +256,11 @@ def _error_band(fit: Mapping[str, Any], x: _Axis, y: _Axis) -> str:
             + 2 * t * fit["covariance"]
             + (t * fit["slope_error"]) ** 2
         )
-        error = math.sqrt(variance) if variance > 0 else 0.0
+        error = math.sqrt(max(variance, 0.0))
         level = fit["offset"] + fit["slope"] * t
         for side, value in ((upper, level + error), (lower, level - error)):
             side.append(f"{x(t):.1f},{y(min(max(value, y.low), y.high)):.1f}")
-    outline = " ".join(upper + lower[::-1])
-    return "" if "nan" in outline else f'<polygon class="band" points="{outline}"/>'
+    return f'<polygon class="band" points="{" ".join(upper + lower[::-1])}"/>'
 
 
 def _ends(points: Sequence[tuple[float, float, float]]) -> list[float]:

@@ -214,6 +214,7 @@ def _details(report: NightReport) -> dict[str, Any]:
     columns = frame_columns(report.frames)
     names = [name for name, _, _ in columns]
     return {
+        "n_lights": sum(task.action is Action.CALIBRATE for task in report.plan.tasks),
         "fits": [_fit_plot(output, fit) for output, fit in report.fits.items()],
         "light_rows": choice_rows(report, Action.CALIBRATE),
         "flat_rows": choice_rows(report, Action.FLAT),
@@ -244,14 +245,6 @@ def _concerns(found: Sequence[Remark]) -> list[ConcernBox]:
 def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
     offset, slope = fit["offset"], fit["slope"]
     n_free = len(fit["points"]) - 2
-    verdict = (
-        "The counts rise in proportion to the exposure, within their errors."
-        if fit["linear"]
-        else "The counts do not lie on one line within their errors: darks of other "
-        "exposures were not made from this fit."
-    )
-    if n_free < 1:
-        verdict = "Two exposures make a line, but cannot tell whether it is one."
     return FitPlot(
         name=PurePosixPath(output).stem,
         svg=dark_fit(fit),
@@ -262,7 +255,20 @@ def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
             ("chi square", _chi_square(fit["chi_square"], n_free)),
             ("from", count(len(fit["points"]), "exposure")),
         ),
-        verdict=verdict,
+        verdict=_verdict(fit.get("linear"), n_free),
+    )
+
+
+def _verdict(is_linear: bool | None, n_free: int) -> str:
+    if n_free < 1:
+        return "Two exposures make a line, but cannot tell whether it is one."
+    if is_linear is None:
+        return "The errors of the counts are not known, nor how well the line fits."
+    if is_linear:
+        return "The counts agree with a straight line."
+    return (
+        "The counts do not lie on a straight line within their errors: be wary of "
+        "darks taken from it to other exposures."
     )
 
 

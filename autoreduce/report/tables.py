@@ -412,10 +412,10 @@ def ledger_groups(plan: Plan) -> list[LedgerGroup]:
 
 def recipe_settings(plan: Plan) -> list[tuple[str, list[tuple[str, str]]]]:
     """List the recipe's settings under the name of the part that they belong to."""
-    parts = asdict(plan.recipe)
-    name = parts.pop("name")
-    return [("recipe", [("name", name)])] + [
-        (part, list(_flat_settings(settings))) for part, settings in parts.items()
+    return [
+        (part, list(_flat_settings(settings)))
+        for part, settings in asdict(plan.recipe).items()
+        if isinstance(settings, dict)
     ]
 
 

@@ -23,7 +23,9 @@ Raw = NDArray[Any]
 BYTES_PER_SAMPLE = 16
 """Memory a sample of a stack takes on its way through a kernel, about."""
 LARGEST_BAND = 48 << 20
-"""Bytes beyond which a taller band gains nothing."""
+"""Bytes beyond which a taller band gains nothing ..."""
+ENOUGH_ROWS = 16
+"""... if it has this many rows: short reads of many frames cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ def bands(ny: int, nx: int, n_frames: int, memory: int) -> Iterator[tuple[int, i
         First row and the row after the last.
     """
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
-    height = max(1, min(ny, min(memory, LARGEST_BAND) // row))
+    best = max(LARGEST_BAND, ENOUGH_ROWS * row)
+    height = max(1, min(ny, min(memory, best) // row))
     for start in range(0, ny, height):
         yield start, min(start + height, ny)

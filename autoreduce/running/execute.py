@@ -210,14 +210,14 @@ class _Run:
 def _blocker(
     task: Task, usable: Mapping[str, Outcome], needs: Mapping[str, Outcome]
 ) -> str:
-    """Say why nothing is left to make a product from, or nothing."""
+    """Say why too little is left to make a product from; empty if enough is."""
     if task.action not in (Action.STACK, Action.DARK_FIT):
         return ""
-    if any(product in usable for product in task.products):
+    lost = [output for output in task.products if output not in usable]
+    fewest = 2 if task.action is Action.DARK_FIT else 1
+    if len(task.products) - len(lost) >= fewest:
         return ""
-    return "; ".join(
-        f"needs {output}: {needs[output].reason}" for output in task.products[:3]
-    )
+    return "; ".join(f"needs {output}: {needs[output].reason}" for output in lost[:3])
 
 
 def _done(made: Made, digest: str, seconds: float) -> Outcome:

@@ -5,6 +5,7 @@ same name with the detector, the sky and the header that the camera writes.
 """
 
 import csv
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -32,6 +33,9 @@ FAULTS = MappingProxyType(
 
 NEEDED = ("name", "imagetyp", "object", "filter", "exptime", "ccd_temp", "date_obs")
 OPTIONAL = ("fault", "setup", "set_temp")
+
+KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
+"""What a keyword of a FITS header may be."""
 
 Cards = Mapping[str, str | int | float | bool]
 T = TypeVar("T")
@@ -182,8 +186,8 @@ class Listing:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows of the first frame's detector."""
-        return self.detectors[self.frames[0].setup].size
+        """Columns and rows of the largest frames."""
+        return max(self.detectors[frame.setup].size for frame in self.frames)
 
     @property
     def first_flat(self) -> datetime:
@@ -261,11 +265,18 @@ def _read_rows(path: Path) -> tuple[ListedFrame, ...]:
         msg = f"{path} is not UTF-8 text: {error}"
         raise TableError(msg) from error
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    reader = csv.DictReader(lines, restkey="...", restval="")
+    reader = csv.DictReader(lines, restkey="too many", restval="")
     names = list(reader.fieldnames or ())
     if lacking := [name for name in NEEDED if name not in names]:
         msg = f"{path.name} has no column {', '.join(lacking)}"
         raise TableError(msg)
+    for name in names:
+        if name not in NEEDED + OPTIONAL and not KEYWORD.fullmatch(name):
+            msg = (
+                f"{path.name}: column {name!r} is neither one of {', '.join(NEEDED)}, "
+                f"{', '.join(OPTIONAL)} nor a header keyword in capitals"
+            )
+            raise TableError(msg)
     frames = tuple(_frame(row, path.name) for row in reader)
     if not frames:
         msg = f"{path.name} lists no frames"
@@ -282,6 +293,9 @@ def _read_rows(path: Path) -> tuple[ListedFrame, ...]:
 def _frame(row: dict[str, str], where: str) -> ListedFrame:
     where = f"{where}: {row['name'] or 'a row without a name'}"
     name = row["name"]
+    if "too many" in row:
+        msg = f"{where}: the row has more values than there are columns"
+        raise TableError(msg)
     if not name or Path(name).name != name:
         msg = f"{where}: name must be a plain file name"
         raise TableError(msg)
@@ -365,7 +379,18 @@ def _listing(
     )
     for frame in frames:
         _check_frame(frame, listing, where)
+    _check_cards(listing, where)
     return listing
+
+
+def _check_cards(listing: Listing, where: str) -> None:
+    tables: list[Mapping[str, object]] = [listing.header]
+    tables += [detector.header for detector in listing.detectors.values()]
+    tables += [dict.fromkeys(names, "") for names in listing.keywords.values()]
+    for keyword, value in (card for table in tables for card in table.items()):
+        if not KEYWORD.fullmatch(keyword) or isinstance(value, list | dict):
+            msg = f"{where}: {keyword} = {value!r} cannot be a card of a FITS header"
+            raise SettingsError(msg)
 
 
 def _detectors(table: dict[str, Any], where: str) -> dict[str, Detector]:

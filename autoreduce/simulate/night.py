@@ -225,7 +225,7 @@ def make_night(
     seed : int
         Where all random numbers come from: the same seed, the same night.
     size : (nx, ny), optional
-        Columns and rows of the first frame's detector; other setups scale alike.
+        Columns and rows of the largest frames; those of other setups scale alike.
         Default: as the listing says.
 
     Returns
@@ -318,7 +318,7 @@ def simulate_night(
     seed : int
         Where all random numbers come from.
     size : (nx, ny), optional
-        Columns and rows of the frames, instead of the listing's.
+        Columns and rows of the largest frames, instead of the listing's.
     truth : bool
         Whether to write the truth.
     overwrite : bool
@@ -376,9 +376,8 @@ def _check_free(
 
 
 def _is_truth(name: str) -> bool:
-    return name.startswith(
-        ("truth", "cosmics", "bias", "dark", "flat", "scene", "trails")
-    )
+    parts = ("bias", "dark_rate", "flat_", "scene_", "trails_")
+    return name in ("truth.csv", "cosmics.csv") or name.startswith(parts)
 
 
 @contextmanager

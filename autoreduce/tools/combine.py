@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +18,8 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.frames.reader import RawHeader
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import Combined, combine
+from autoreduce.pixels.measure import pair_noise
+from autoreduce.running.ahead import read_ahead
 from autoreduce.running.bands import LARGEST_BAND, bands
 from autoreduce.running.cards import CardValue
 from autoreduce.running.images import ImageReader, ProductWriter, open_image
@@ -24,6 +28,12 @@ from autoreduce.tools.products import product_cards, write_product
 from autoreduce.tools.values import parse_date
 
 Array = NDArray[Any]
+
+NOISE_ROWS = 64
+"""Rows in the middle of the frames in which their noise is measured."""
+NOISE_PAIRS = 8
+"""Pairs of frames in which it is measured, about."""
+_NEED_NOISE = (Rejection.SIGMA, Rejection.WINSORIZED)
 
 MAX_OPEN = 128
 """Files that are open at a time; frames beyond these are opened anew for each band."""
@@ -54,7 +64,10 @@ class Combining:
     reduce_cubes: bool = False
     """Whether each plane of a cube counts as a frame, so that the result is 2-D."""
     noise: float | None = None
-    """Noise expected of a sample, one sigma: clipping takes no scatter for less."""
+    """Noise expected of a sample, one sigma: clipping takes no scatter for less.
+
+    Where clipping needs it and it is not given it is measured.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,8 @@ def combine_images(
     choices = Combining() if choices is None else choices
     with FrameStack(images, choices) as stack:
         scales, weights = _scales(stack, choices), _weights(stack, choices)
-        job = _Job(stack, choices, scales, weights, memory or LARGEST_BAND)
+        noise = _noise(stack, choices, scales)
+        job = _Job(stack, choices, scales, weights, noise, memory or LARGEST_BAND)
         if len(stack.shape) == 2 and not choices.unit_mean:
             return _stream(job, output, overwrite=overwrite)
         return _collect(job, output, overwrite=overwrite)
@@ -141,13 +155,11 @@ class FrameStack:
         self._places: list[tuple[str, int]] = []
         try:
             shapes, types = self._look(images, reduce=choices.reduce_cubes)
+            self.shape = _common_shape(images, shapes)
+            self.dtype = _stack_type(types, choices)
         except BaseException:
             self._open.close()
             raise
-        self.shape = _common_shape(images, shapes)
-        self.dtype = _stack_type(types, choices)
-        if choices.reduce_cubes:
-            self.shape = self.shape[-2:]
 
     def __enter__(self) -> Self:
         return self
@@ -248,22 +260,29 @@ class _Job:
     choices: Combining
     scales: list[float]
     weights: list[float] | None
+    noise: float | None
     memory: int
 
     def combined(self) -> Iterator[tuple[int, Combined]]:
         """Yield each band's first row and its combination."""
         nx, ny = self.stack.shape[-1], int(np.prod(self.stack.shape[:-1]))
         n = len(self.stack)
-        buffer: Array | None = None
-        for start, stop in bands(ny, nx, n, self.memory):
-            if buffer is None:
-                buffer = np.empty((n, stop - start, nx), self.stack.dtype)
-            frames = [buffer[i, : stop - start] for i in range(n)]
-            for i, (frame, scale) in enumerate(zip(frames, self.scales, strict=True)):
-                self.stack.rows(i, start, stop, frame)
-                if scale != 1:
-                    np.multiply(frame, scale, out=frame)
+        pieces = list(bands(ny, nx, n, self.memory))
+        height = max(stop - start for start, stop in pieces)
+        # One band is read while the other is combined.
+        buffers = cycle(np.empty((2, n, height, nx), self.stack.dtype))
+        read = partial(self._read, buffers)
+        for (start, _), frames in read_ahead(read, pieces):
             yield start, self._combine(frames)
+
+    def _read(self, buffers: Iterator[Array], band: tuple[int, int]) -> list[Array]:
+        start, stop = band
+        frames = [frame[: stop - start] for frame in next(buffers)]
+        for i, (frame, scale) in enumerate(zip(frames, self.scales, strict=True)):
+            self.stack.rows(i, start, stop, frame)
+            if scale != 1:
+                np.multiply(frame, scale, out=frame)
+        return frames
 
     def _combine(self, frames: list[Array]) -> Combined:
         try:
@@ -271,7 +290,7 @@ class _Job:
                 frames,
                 self.choices.how,
                 weights=self.weights,
-                noise=self.choices.noise,
+                noise=self.noise,
             )
         except ValueError as error:
             raise ProductError(str(error)) from error
@@ -365,6 +384,29 @@ def _weights(stack: FrameStack, choices: Combining) -> list[float] | None:
     return None if choices.weight is None else _levels(stack, choices.weight)
 
 
+def _noise(
+    stack: FrameStack, choices: Combining, scales: Sequence[float]
+) -> float | None:
+    """Measure the noise of a sample in pairs of frames, if clipping has to know it."""
+    if choices.noise is not None or choices.how.rejection not in _NEED_NOISE:
+        return choices.noise
+    nx, ny = stack.shape[-1], int(np.prod(stack.shape[:-1]))
+    start = max(0, (ny - NOISE_ROWS) // 2)
+    strips = np.empty((2, min(ny, NOISE_ROWS), nx), stack.dtype)
+
+    def scaled_rows(frame: int, strip: Array) -> Array:
+        stack.rows(frame, start, start + len(strip), strip)
+        return strip if scales[frame] == 1 else strip * scales[frame]
+
+    every = max(len(stack) // NOISE_PAIRS, 1)
+    found = [
+        pair_noise(*(scaled_rows(i + k, strips[k]) for k in range(2)))
+        for i in range(0, len(stack) - 1, every)
+    ]
+    known = [noise for noise in found if np.isfinite(noise)]
+    return float(np.median(known)) if known else None
+
+
 def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
     how, choices = job.choices.how, job.choices
     cards: dict[str, tuple[CardValue, str]] = {
@@ -372,6 +414,7 @@ def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
         "COMBMETH": (str(how.method), "method of combination"),
         "COMBARG": (_argument(choices), "argument of the method"),
         "COMBCLIP": (_clipping(how), "clipping of samples"),
+        "COMBNOIS": (job.noise, "noise of a sample, least scale of clipping"),
         "COMBNORM": (str(choices.normalize or "none"), "frames were scaled to first's"),
         "UNITMEAN": (factor, "result was divided by this (its mean)"),
         "BITSHIFT": (choices.shift, "bits that pixels were shifted by"),
@@ -381,6 +424,8 @@ def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
     }
     if factor is None:
         del cards["UNITMEAN"]
+    if job.noise is None:
+        del cards["COMBNOIS"]
     history = (
         f"combined {len(job.stack)} frames: {how.method}, clipping {_clipping(how)}, "
         f"normalised by {choices.normalize or 'nothing'}"

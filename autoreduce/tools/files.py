@@ -113,9 +113,11 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
 def _rooted(root: str, image: str) -> Path:
     path, hdu = split_hdu(image)
     name = re.sub(r"\.(gz|fz)$", "", path.name, flags=re.IGNORECASE)
-    if hdu is not None:
-        name = re.sub(r"(\.[^.]*)$", rf".{hdu}\1", name)
     if root.endswith("/") or Path(root).is_dir():
-        return Path(root) / name
-    match = _NUMBERED.fullmatch(name)
-    return Path(f"{root}.{match['rest'] if match else name}")
+        product = Path(root) / name
+    else:
+        match = _NUMBERED.fullmatch(name)
+        product = Path(f"{root}.{match['rest'] if match else name}")
+    if hdu is None:
+        return product
+    return product.with_name(f"{product.stem}.{hdu}{product.suffix}")

@@ -177,11 +177,7 @@ def _check(renamings: Sequence[Renaming]) -> None:
 
 
 def rename(
-    renamings: Sequence[Renaming],
-    log: Path,
-    script: Path,
-    *,
-    how: Transfer = Transfer.MOVE,
+    renamings: Sequence[Renaming], log: Path, *, how: Transfer = Transfer.MOVE
 ) -> None:
     """Give files their new names: all of them, or none.
 
@@ -190,9 +186,8 @@ def rename(
     renamings : sequence of Renaming
         As `plan_renaming` returns them.
     log : Path
-        Written before the first file is touched; `undo` reads it.
-    script : Path
-        Shell script that undoes it.
+        Written before the first file is touched; `undo` reads it.  A shell script
+        that does the same is written beside it, see `script_name`.
     how : Transfer
         Whether files are moved, copied, or linked to.
 
@@ -204,6 +199,7 @@ def rename(
     """
     if how is not Transfer.MOVE:
         _check_copies(renamings)
+    script = script_name(log)
     try:
         with ExitStack() as back:
             write_text(log, _log_text(renamings, how, _BEGUN))

@@ -47,11 +47,8 @@ def _as_text(table: Table) -> str:
     marked = [[f"#{head[0]}", *head[1:]] for head in heads if head]
     body = [[_word(cell) for cell in row] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(*marked, *body, strict=True)]
-    numeric = [
-        bool(table.rows)
-        and all(isinstance(cell, int | float | None) for cell in column)
-        for column in zip(*table.rows, strict=True)
-    ] or [False] * len(widths)
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(widths)
+    numeric = [_is_numeric(column) for column in columns]
     lines = [
         "  ".join(
             word.rjust(width) if right else word.ljust(width)
@@ -60,6 +57,12 @@ def _as_text(table: Table) -> str:
         for line in [*marked, *body]
     ]
     return "\n".join(lines) + "\n"
+
+
+def _is_numeric(column: Sequence[Cell]) -> bool:
+    known = [cell for cell in column if cell is not None]
+    plain = all(isinstance(x, int | float) and not isinstance(x, bool) for x in known)
+    return bool(known) and plain
 
 
 def _word(cell: Cell) -> str:
@@ -73,8 +76,8 @@ def _word(cell: Cell) -> str:
 
 def number_text(value: float) -> str:
     """Write a number in at most ten digits, the shortest way that keeps them."""
-    if value == int(value) if math.isfinite(value) else False:
-        return f"{value:.1f}" if abs(value) < 1e15 else f"{value:.10g}"
+    if value.is_integer() and abs(value) < 1e15:
+        return f"{value:.1f}"
     return f"{value:.10g}"
 
 

@@ -1,0 +1,5 @@
+"""Run as ``python -m autoreduce``."""
+
+from autoreduce.cli import main
+
+main()

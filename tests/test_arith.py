@@ -1,0 +1,353 @@
+"""Arithmetic of images against numpy, and errors against their theory."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData, StdDevUncertainty
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from tool_files import command, real_night, write_fits
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.tools.arith import compute, plan_arithmetic, run_step
+from autoreduce.tools.expression import Images, parse
+from autoreduce.tools.products import Image, product_cards, read_image, write_product
+from autoreduce.tools.regions import region_of_bounds, region_of_text
+
+RNG = np.random.default_rng(20210227)
+
+
+def make_image(data, name="a.fit", uncert=None, mask=None):
+    data = np.asarray(data)
+    uncert = None if uncert is None else np.broadcast_to(np.float32(uncert), data.shape)
+    return Image(name, data, (), uncert, mask)
+
+
+def evaluate(text, region=None, trim=False, **images):
+    """Compute an expression whose operands are named by single letters."""
+    known = {
+        Images((name,)): image if isinstance(image, Image) else make_image(image, name)
+        for name, image in images.items()
+    }
+    return compute(parse([text]), known, region=region, trim=trim)
+
+
+integers = arrays(np.uint16, (2, 3), elements=st.integers(0, 65535))
+
+
+@given(integers, integers)
+def test_unsigned_integers_never_wrap_around(a, b):
+    wide_a, wide_b = a.astype(object), b.astype(object)
+    for operator, expected in (
+        ("+", wide_a + wide_b),
+        ("-", wide_a - wide_b),
+        ("x", wide_a * wide_b),
+    ):
+        result = evaluate(f"a {operator} b", a=a, b=b).data
+        assert (result.astype(object) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype"),
+    [
+        ("a - b", np.int32),
+        ("a + b", np.int32),
+        ("a x b", np.uint32),
+        ("a x 1", np.uint16),
+        ("a / b", np.float32),
+        ("a - f", np.float32),
+        ("a x 0.5", np.float32),
+        ("i - i", np.int64),
+        ("i / a", np.float64),
+        ("i x i x i", np.float64),
+        ("d - a", np.float64),
+        ("a = 0", np.uint16),
+        ("a = -1", np.int32),
+    ],
+)
+def test_the_result_has_the_smallest_type_that_holds_it(text, dtype):
+    one = np.ones((2, 2))
+    types = {"a": np.uint16, "b": np.uint16, "f": np.float32, "i": np.int32, "d": float}
+    images = {name: one.astype(kind) for name, kind in types.items()}
+    used = {name: image for name, image in images.items() if name in text.split()}
+    assert evaluate(text, **used).data.dtype == dtype
+
+
+def test_a_chain_is_worked_out_by_precedence():
+    a, b, c = (RNG.uniform(1, 9, (3, 4)).astype(np.float32) for _ in range(3))
+    wide = a.astype(float), b.astype(float), c.astype(float)
+    expected = (wide[0] - wide[1]) / wide[2] + 2 * wide[0]
+    result = evaluate("(a - b) / c + 2 x a", a=a, b=b, c=c).data
+    np.testing.assert_array_equal(result, expected.astype(np.float32))
+
+
+def test_division_by_zero_is_nan_and_counted():
+    result = evaluate("a / b", a=[[1.0, 0.0, 4.0]], b=[[0.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(result.data, [[np.nan, np.nan, 2.0]])
+    assert result.n_undefined == 2
+
+
+def test_a_cube_meets_an_image_plane_by_plane():
+    cube, image = RNG.normal(size=(3, 4, 5)), RNG.normal(size=(4, 5))
+    np.testing.assert_array_equal(evaluate("c - i", c=cube, i=image).data, cube - image)
+    np.testing.assert_array_equal(evaluate("i - c", c=cube, i=image).data, image - cube)
+
+
+def test_images_of_different_sizes_are_refused():
+    with pytest.raises(InputError, match="is 3x2 pixels and a is 3x3"):
+        evaluate("a - b", a=np.ones((3, 3)), b=np.ones((2, 3)))
+    with pytest.raises(InputError, match="pixels"):
+        evaluate("a - b", a=np.ones((2, 3, 3)), b=np.ones((1, 3, 3)))
+
+
+def test_outside_of_a_section_the_first_image_stays():
+    image = np.arange(20, dtype=np.uint16).reshape(4, 5)
+    region = region_of_bounds((1, 3, 2, 4))
+    expected = image.astype(np.int32)
+    expected[2:4, 1:3] -= 100
+    result = evaluate("a - 100", region, a=image)
+    np.testing.assert_array_equal(result.data, expected)
+    trimmed = evaluate("a - 100", region, trim=True, a=image)
+    np.testing.assert_array_equal(trimmed.data, expected[2:4, 1:3])
+
+
+def test_an_image_of_the_section_s_size_is_taken_whole():
+    image, patch = np.zeros((4, 5)), np.ones((2, 2))
+    result = evaluate("a + p", region_of_bounds((1, 3, 2, 4)), a=image, p=patch).data
+    assert result.sum() == 4
+    assert result[2:4, 1:3].sum() == 4
+
+
+def test_a_section_of_a_cube_takes_some_planes():
+    cube = np.zeros((3, 4, 5), np.uint16)
+    result = evaluate("c = 7", region_of_bounds((0, 2, 0, 1, 1, 3)), c=cube).data
+    assert result.dtype == np.uint16
+    assert np.argwhere(result == 7).tolist() == [
+        [z, 0, x] for z in (1, 2) for x in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "x", "/"])
+def test_errors_agree_with_those_of_astropy(operator):
+    a, b = RNG.uniform(50, 100, (2, 3)), RNG.uniform(5, 10, (2, 3))
+    ccd = [
+        CCDData(data, uncertainty=StdDevUncertainty(np.full((2, 3), error)), unit="adu")
+        for data, error in ((a, 3.0), (b, 0.5))
+    ]
+    names = {"+": "add", "-": "subtract", "x": "multiply", "/": "divide"}
+    expected = getattr(ccd[0], names[operator])(ccd[1]).uncertainty.array
+    result = evaluate(
+        f"a {operator} b",
+        a=make_image(a, "a", 3.0),
+        b=make_image(b, "b", 0.5),
+    )
+    np.testing.assert_allclose(result.uncert, expected, rtol=1e-6)
+
+
+def test_an_image_is_not_independent_of_itself():
+    image = make_image(np.full((2, 2), 10.0), "a", 3.0)
+    assert not evaluate("a - a", a=image).uncert.any()
+    np.testing.assert_allclose(evaluate("a + a", a=image).uncert, 6.0)
+    np.testing.assert_allclose(evaluate("a x a", a=image).uncert, 60.0)
+    assert not evaluate("a = 5", a=image).uncert.any()
+
+
+def test_the_propagated_error_predicts_the_scatter():
+    """Pulls of a reduced frame made of noisy ones have unit width."""
+    shape, errors = (200, 200), {"a": 20.0, "b": 3.0, "f": 0.01}
+    truth = {"a": 5000.0, "b": 300.0, "f": 0.8}
+    images = {
+        name: make_image(
+            RNG.normal(truth[name], errors[name], shape), name, errors[name]
+        )
+        for name in truth
+    }
+    result = evaluate("(a - b) / f", **images)
+    pull = (result.data - (5000 - 300) / 0.8) / result.uncert
+    assert np.std(pull) == pytest.approx(1.0, abs=0.03)
+
+
+def test_masks_are_joined():
+    mask = np.array([[True, False]])
+    other = np.array([[False, False]])
+    a, b = make_image([[1.0, 2.0]], "a", mask=mask), make_image([[1.0, 2.0]], "b")
+    np.testing.assert_array_equal(evaluate("b - a", a=a, b=b).mask, mask)
+    c = make_image([[1.0, 2.0]], "c", mask=other)
+    np.testing.assert_array_equal(evaluate("a + c", a=a, c=c).mask, mask)
+    assert evaluate("a = 0", a=a).mask is None
+
+
+@pytest.fixture
+def frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for n in (1, 2, 3):
+        pixels = np.full((4, 5), 100 * n, np.uint16)
+        write_fits(tmp_path / f"raw.000{n}.fit", pixels, OBJECT="M 13", EXPTIME=60.0)
+    write_fits(tmp_path / "bias.fit", np.full((4, 5), 101.5, np.float32))
+    return tmp_path
+
+
+def test_a_list_meets_an_image_and_a_root_names_the_products(frames):
+    output = command("arith", "raw.*.fit", "-", "bias.fit", "-o", "bsub")
+    assert "raw.0002.fit - bias.fit -> bsub.0002.fit" in output
+    with fits.open("bsub.0002.fit", checksum=True) as hdus:
+        hdus.verify("exception")
+        assert (hdus[0].data == 98.5).all()
+        header = hdus[0].header
+    assert header["OBJECT"] == "M 13"
+    assert header["ARITHMET"] == "raw.0002.fit - bias.fit"
+    assert header["NDIVZERO"] == 0
+    assert "raw.0002.fit - bias.fit" in " ".join(header["HISTORY"])
+    assert "BZERO" not in header
+
+
+def test_a_list_that_the_shell_expanded_is_the_same(frames):
+    names = [f"raw.000{n}.fit" for n in (1, 2, 3)]
+    command("arith", *names, "-", "bias.fit", "-o", "bsub")
+    assert (fits.getdata("bsub.0003.fit") == 198.5).all()
+
+
+def test_two_lists_are_paired(frames):
+    command(
+        "arith", "raw.*.fit", "-", "raw.0003.fit,raw.0002.fit,raw.0001.fit", "-o", "d"
+    )
+    values = [fits.getdata(f"d.000{n}.fit")[0, 0] for n in (1, 2, 3)]
+    assert values == [-200, 0, 200]
+
+
+def test_names_can_be_given_one_by_one(frames):
+    command("arith", "raw.*.fit", "x", "2", "-o", "a.fit,b.fit,c.fit")
+    assert (fits.getdata("c.fit") == 600).all()
+
+
+def test_lists_of_different_lengths_are_refused(frames):
+    node = parse(["raw.*.fit", "-", "raw.000[12].fit"])
+    with pytest.raises(InputError, match="equally long"):
+        plan_arithmetic(node, ["x"])
+
+
+def test_negative_numbers_and_unknown_options_are_told_apart(frames):
+    command("arith", "raw.0001.fit", "x", "-2", "-o", "m.fit")
+    assert (fits.getdata("m.fit") == -200).all()
+    assert "No such option" in command(
+        "arith", "raw.0001.fit", "--overwite", "-o", "m.fit", fails=True
+    )
+
+
+def test_a_dry_run_writes_nothing(frames):
+    before = sorted(frames.iterdir())
+    output = command("arith", "raw.*.fit", "-", "bias.fit", "-o", "bsub", "-n")
+    assert output.count("->") == 3
+    assert sorted(frames.iterdir()) == before
+
+
+def test_a_product_is_not_overwritten_unless_told(frames):
+    words = ("arith", "raw.0001.fit", "+", "1", "-o", "bias.fit")
+    assert "exists" in command(*words, fails=True)
+    command(*words, "--overwrite")
+    assert (fits.getdata("bias.fit") == 101).all()
+
+
+def test_a_trimmed_product_keeps_its_coordinates(frames):
+    image = np.zeros((20, 30), np.float32)
+    write_fits(frames / "w.fit", image, CRPIX1=15.5, CRPIX2=10.0, TRIMSEC="[1:30,1:20]")
+    words = ("--section", "[11:20,6:15]", "--trim", "-o", "cut.fit")
+    command("arith", "w.fit", "+", "0", *words)
+    header = fits.getheader("cut.fit")
+    assert (header["NAXIS1"], header["NAXIS2"]) == (10, 10)
+    assert (header["CRPIX1"], header["CRPIX2"]) == (5.5, 5.0)
+    assert header["ARITHSEC"] == "[11:20,6:15]"
+    assert "TRIMSEC" not in header
+
+
+def test_planes_are_read_and_written_as_ccddata_has_them(tmp_path):
+    ccd = CCDData(
+        np.full((3, 4), 50.0),
+        uncertainty=StdDevUncertainty(np.full((3, 4), 4.0)),
+        mask=np.eye(3, 4, dtype=bool),
+        unit="adu",
+    )
+    ccd.write(tmp_path / "ccd.fits")
+    node = parse([str(tmp_path / "ccd.fits"), "/", "2"])
+    (step,) = plan_arithmetic(node, [str(tmp_path / "half.fits")])
+    run_step(node, step)
+    half = CCDData.read(tmp_path / "half.fits")
+    np.testing.assert_array_equal(half.data, 25.0)
+    np.testing.assert_array_equal(half.uncertainty.array, 2.0)
+    np.testing.assert_array_equal(half.mask, ccd.mask)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "uint8",
+        "int8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "float32",
+        "float64",
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5)])
+def test_every_type_of_image_is_written_so_that_astropy_reads_it(
+    tmp_path, dtype, shape
+):
+    path = tmp_path / "x.fits"
+    limits = np.iinfo(dtype) if dtype[0] in "ui" else np.finfo(dtype)
+    data = np.zeros(shape, dtype)
+    data.flat[0], data.flat[-1] = limits.min, limits.max
+    write_product(path, data, product_cards([], {}, ["made for a test"]))
+    with fits.open(path, checksum=True) as hdus:
+        hdus.verify("exception")
+        np.testing.assert_array_equal(hdus[0].data, data)
+        assert hdus[0].data.dtype.newbyteorder("=") == dtype
+    np.testing.assert_array_equal(read_image(str(path)).data, data)
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path):
+    folder = tmp_path / "file"
+    folder.write_text("not a folder")
+    with pytest.raises(ProductError, match="cannot be written"):
+        write_product(folder / "x.fits", np.zeros((2, 2)), [])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_real_frames_agree_with_numpy(tmp_path, tmp_path_factory):
+    night = real_night("kast_blue_spectra", tmp_path_factory)
+    light, bias, flat = (night / f"{name}.fits.gz" for name in ("b27", "b21", "b11"))
+    words = (f"({light}", "-", f"{bias})", "/", flat)
+    command("arith", *words, "-o", tmp_path / "q.fit")
+    a, b, c = (fits.getdata(path).astype(float) for path in (light, bias, flat))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = np.where(c == 0, np.nan, (a - b) / c)
+    np.testing.assert_array_equal(
+        fits.getdata(tmp_path / "q.fit"), expected.astype(np.float32)
+    )
+    command("arith", light, "-", bias, "-o", tmp_path / "d.fit")
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "d.fit"), a - b)
+
+
+def test_a_real_compressed_mosaic_agrees_with_astropy(tmp_path, tmp_path_factory):
+    night = real_night("colour_lights", tmp_path_factory)
+    image = night / "solved.fits.fz"
+    command(
+        "arith",
+        image,
+        "x",
+        "2",
+        "-o",
+        tmp_path / "x.fit",
+        "--section",
+        "[11:30,5:9]",
+        "--trim",
+    )
+    data = fits.getdata(image).astype(float)
+    np.testing.assert_array_equal(
+        fits.getdata(tmp_path / "x.fit"), 2 * data[4:9, 10:30]
+    )
+    assert region_of_text("[11:30,5:9]") == region_of_bounds((10, 30, 4, 9))

@@ -1,0 +1,201 @@
+"""The commands that reduce, plan and explain a night."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from click.testing import CliRunner
+from small_night import write_frame, write_night
+
+from autoreduce.cli import cli
+from autoreduce.frames.overrides import read_frames_csv
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(cli, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def night(tmp_path):
+    return write_night(tmp_path / "night")
+
+
+def table(night):
+    return read_frames_csv(night.with_name("night_reduced") / "frames.csv").set_index(
+        "file"
+    )
+
+
+def test_one_word_reduces_a_night(night):
+    output = invoke(night)
+    folder = night.with_name("night_reduced")
+    assert "report.html" in output
+    names = ["frames.csv", "evidence.csv", "plan.json", "report.html", "autoreduce.log"]
+    assert all((folder / name).is_file() for name in names)
+    assert len(list(folder.glob("calibrated/*.fit"))) == 3
+    assert len(list(folder.glob("stacks/*.fits"))) == 1
+
+
+def test_planning_reads_no_pixel_and_writes_no_product(night):
+    with (night / "light_0001.fit").open("r+b") as file:
+        file.seek(2880)
+        file.write(b"\xff" * 5760)
+    for arguments in (["plan", night], [night, "--dry-run"], [night, "-n"]):
+        output = invoke(*arguments)
+        assert "flat_R" in output
+        folder = night.with_name("night_reduced")
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "evidence.csv",
+            "frames.csv",
+            "plan.json",
+        ]
+
+
+def test_an_excluded_frame_takes_no_part(night):
+    invoke(night, "--exclude", "flat_0002*", "--exclude", "light_0003.fit", "-q")
+    frames = table(night)
+    assert set(frames.index[~frames["use"]]) == {"flat_0002.fit", "light_0003.fit"}
+    (flat,) = night.with_name("night_reduced").glob("masters/flat_*.fits")
+    assert fits.getheader(flat)["NCOMBINE"] == 2
+
+
+def test_a_frame_left_out_automatically_is_brought_back_by_include(night):
+    odd = np.full((48, 64), 900, np.uint16)
+    odd += np.random.default_rng(1).integers(0, 9, odd.shape).astype(np.uint16)
+    write_frame(night, "dark_0009.fit", "dark", 60, pixels=odd)
+    invoke(night, "-q")
+    assert not table(night).loc["dark_0009.fit", "use"]
+    assert "level" in table(night).loc["dark_0009.fit", "why_not"]
+    invoke(night, "-q", "--include", "dark_0009.fit")
+    assert table(night).loc["dark_0009.fit", "use"]
+    assert table(night).loc["dark_0009.fit", "why_not"]
+    # The same by the table: use true beside a reason keeps the frame.
+    csv = night.with_name("night_reduced") / "frames.csv"
+    invoke(night, "-q", "--frames", csv)
+    (dark,) = night.with_name("night_reduced").glob("masters/dark_60s*.fits")
+    assert fits.getheader(dark)["NCOMBINE"] == 4
+    invoke(night, "-q")
+    assert fits.getheader(dark)["NCOMBINE"] == 3
+    invoke(night, "-q", "--keep-all")
+    assert fits.getheader(dark)["NCOMBINE"] == 4
+
+
+def test_a_fact_that_is_set_counts(night):
+    invoke(night, "-q", "--set", "light_*: filter=V", "--set", "flat_*: filter=V")
+    assert set(table(night).loc[lambda t: t["imagetyp"] == "light", "filter"]) == {"V"}
+    assert list(night.with_name("night_reduced").glob("masters/flat_V*.fits"))
+
+
+def test_an_edited_table_steers_the_run(night):
+    invoke("plan", night, "-q")
+    path = night.with_name("night_reduced") / "frames.csv"
+    text = path.read_text().replace("light_0002.fit,true", "light_0002.fit,false")
+    path.write_text(text)
+    invoke(night, "-q", "--frames", path)
+    assert not (night.with_name("night_reduced") / "calibrated/light_0002.fit").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--exclude", "lihgt*"], ["--include", "9999"], ["--set", "x: filter=R"]],
+)
+def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_names(
+    night, arguments
+):
+    output = invoke(night, *arguments, code=1)
+    assert ".fit" in output
+
+
+def test_strict_fails_for_what_is_missing(night):
+    invoke(night, "--strict", "-q")
+    for path in night.glob("flat_*"):
+        path.unlink()
+    invoke(night, "-q")
+    invoke(night, "--strict", "-q", code=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--memory", "much"], ["--jobs", "0"], ["--nonsense"], ["/no/such/place"]],
+)
+def test_wrong_usage_has_status_2(night, arguments):
+    extra = [] if arguments[0].startswith("/") else [night]
+    invoke(*extra, *arguments, code=2)
+
+
+def test_an_unknown_recipe_is_an_error_that_lists_the_known(night):
+    assert "notes" in invoke(night, "--recipe", "nonsense", code=1)
+
+
+def test_pooled_exposures_are_stacked_together(night):
+    write_frame(night, "light_0009.fit", "light", 2)
+    invoke(night, "-q", "--stack-by", "object,filter")
+    (stack,) = night.with_name("night_reduced").glob("stacks/*.fits")
+    assert fits.getheader(stack)["NCOMBINE"] == 4
+    assert fits.getheader(stack)["TOTEXP"] == 182
+
+
+def test_explain_tells_type_keyword_group_masters_and_rejected_candidates(night):
+    output = invoke("explain", night / "light_0002.fit")
+    for word in (
+        "light",
+        "IMAGETYP",
+        "Light Frame",
+        "bias_",
+        "dark_60s",
+        "flat_R",
+        "dark_2s",
+    ):
+        assert word in output
+    by_number = invoke("explain", "light_0002.fit", "--night", night)
+    assert by_number == output
+    stories = json.loads(invoke("explain", "--all", "--json", "--night", night))
+    assert len(stories) == 15
+    invoke("explain", "--night", night, code=2)
+
+
+def test_every_command_has_help_with_an_example():
+    listing = invoke("--help")
+    for name in cli.list_commands(None):
+        assert name in listing
+        output = invoke(name, "--help")
+        assert "Example" in output, name
+
+
+def test_the_planes_are_written_if_asked_for(night):
+    invoke(night, "-q", "--planes", "--set", "*: rdnoise=4")
+    with fits.open(
+        night.with_name("night_reduced") / "calibrated/light_0001.fit"
+    ) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "MASK"]
+        expected = np.sqrt(900 + 30 + 16)
+        assert np.median(hdus["UNCERT"].data) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_module_runs_as_a_program():
+    result = subprocess.run(
+        [sys.executable, "-m", "autoreduce", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "autoreduce" in result.stdout
+
+
+def test_help_imports_no_heavy_library():
+    code = (
+        "import sys\n"
+        "from autoreduce.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'pandas', 'astropy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "HEAVY []" in result.stdout

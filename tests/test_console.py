@@ -1,0 +1,263 @@
+"""What the terminal shows, on every kind of terminal."""
+
+import io
+import re
+
+import pandas as pd
+import pytest
+from report_night import (
+    BIAS,
+    DARK,
+    FIT,
+    FLAT,
+    STACK,
+    FakeOutcome,
+    calibrate,
+    make_frames,
+    make_outcomes,
+    make_plan,
+    make_report,
+)
+
+from autoreduce.cli.console import (
+    PIPE_WIDTH,
+    plain,
+    print_plan,
+    print_summary,
+    progress,
+)
+from autoreduce.planning.explain import GroupRow, PlanSummary
+from autoreduce.report.summary import headline
+from autoreduce.report.words import NOTHING, TIMES
+
+LONG = "no flat: filter V wanted, there is B, G, Halpha, Lum, OIII, R, SII, open"
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal, or not, of some encoding."""
+
+    def __init__(self, encoding="utf-8", *, is_terminal=True):
+        super().__init__(io.BytesIO(), encoding)
+        self._is_terminal = is_terminal
+
+    def isatty(self):  # noqa: D102
+        return self._is_terminal
+
+    @property
+    def shown(self):  # noqa: D102
+        self.flush()
+        return self.buffer.getvalue().decode(self.encoding)
+
+    @property
+    def words(self):  # noqa: D102
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Open terminals of a given width."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def open_terminal(columns=80, encoding="utf-8", *, is_terminal=True):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return Terminal(encoding, is_terminal=is_terminal)
+
+    return open_terminal
+
+
+def make_row(**changes):
+    fields = {
+        "kind": "light", "group": "light_M1_V", "n_frames": 3, "exposure": "60 s",
+        "bias": "bias_1x1", "dark": "dark_60s (exact)", "flat": "", "level": 1,
+        "missing": (LONG,), "output": STACK,
+    }  # fmt: skip
+    return GroupRow(**{**fields, **changes})
+
+
+def make_summary(*rows, **changes):
+    fields = {"left_out": (("calibrated already", 2),), "notes": ("2 nights",)}
+    return PlanSummary(rows or (make_row(),), **{**fields, **changes})
+
+
+def troubled_report():
+    plan = make_plan(
+        calibrate("l0.fit", missing=(LONG,)), notes=("frames of 2 nights",)
+    )
+    many = {f"b{i}.fit": "odd level" for i in range(3)} | {"d0.fit": "odd level"}
+    outcomes = make_outcomes(
+        plan,
+        **{
+            BIAS: FakeOutcome(left_out=many),
+            FLAT: FakeOutcome("failed", "all flats are saturated"),
+        },
+    )
+    unreadable = pd.DataFrame({"file": ["[red]x[/red].fit"], "reason": ["truncated"]})
+    return make_report(plan, outcomes=outcomes, unreadable=unreadable)
+
+
+# --------------------------------------------------------------------- plan
+
+
+def test_a_plan_in_a_pipe_is_a_table_with_one_line_for_each_group(terminal):
+    pipe = terminal(40, is_terminal=False)
+    print_plan(make_summary(make_row(), make_row(group="light_M1_R")), stream=pipe)
+    head, first, second, *rest = pipe.shown.splitlines()
+    titles, cells = (" ".join(line.split()) for line in (head, first))
+    assert titles == "group frames exposure bias dark flat level"
+    assert cells == "light_M1_V 3 60 s bias_1x1 dark_60s (exact) none 1 good"
+    assert second.startswith("light_M1_R")
+    assert rest == ["left out: 2 frames: calibrated already", "note: 2 nights"]
+
+
+def test_a_plan_on_a_narrow_terminal_is_a_few_lines_for_each_group(terminal):
+    narrow = terminal(40)
+    print_plan(make_summary(), stream=narrow)
+    lines = narrow.words.splitlines()
+    assert lines[:4] == [
+        "light_M1_V (3 frames, 60 s)",
+        "  bias bias_1x1",
+        "  dark dark_60s (exact)",
+        "  flat none",
+    ]
+    assert max(map(len, lines)) <= 40
+
+
+def test_a_group_without_masters_has_no_level_and_lacks_nothing(terminal):
+    pipe = terminal(is_terminal=False)
+    bare = {"bias": "", "dark": "", "flat": "", "missing": ()}
+    rows = (
+        make_row(**bare, group="bias_1x1", exposure="0 s"),
+        make_row(**bare, group="dark_current", exposure="", kind="dark fit"),
+    )
+    print_plan(make_summary(*rows), stream=pipe)
+    _, bias, fit, *_ = pipe.shown.splitlines()
+    assert bias.split() == ["bias_1x1", "3", "0", "s"]
+    assert fit.split() == ["dark_current", "3", "dark", "fit"]
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(terminal):
+    pipe = terminal(is_terminal=False)
+    print_plan(make_summary(make_row(group="[bold]x:smile:")), stream=pipe)
+    assert "[bold]x:smile:" in pipe.shown
+
+
+# ------------------------------------------------------------------ summary
+
+
+def test_the_summary_tells_everything_in_order(terminal, tmp_path):
+    for name in ("report.html", "frames.csv"):
+        (tmp_path / name).touch()
+    pipe = terminal(is_terminal=False)
+    report = troubled_report()
+    print_summary(report, tmp_path, stream=pipe)
+    assert pipe.shown.splitlines() == [
+        headline(report),
+        "Could not be made",
+        f"  {FLAT}: all flats are saturated",
+        "Masters are missing",
+        f"  M1_Ha (1 frame): {LONG}",
+        "Could not be read",
+        "  [red]x[/red].fit: truncated",
+        "Left out",
+        "  b0.fit, b1.fit, b2.fit and 1 more: odd level",
+        "  l1.fit, l2.fit: nothing could be made of it",
+        "Good to know",
+        "  frames of 2 nights",
+        f"Products {tmp_path}",
+        f"Look at  {tmp_path / 'report.html'}",
+        f"Change   {tmp_path / 'frames.csv'} and run again with --frames",
+    ]
+
+
+def test_the_summary_points_only_to_what_is_there(terminal, tmp_path):
+    pipe = terminal(is_terminal=False)
+    print_summary(make_report(), tmp_path, stream=pipe)
+    assert pipe.shown.splitlines()[1:] == [f"Products {tmp_path}"]
+
+
+def test_the_summary_is_wrapped_to_a_terminal_but_paths_are_not(terminal, tmp_path):
+    narrow = terminal(40)
+    print_summary(troubled_report(), tmp_path, stream=narrow)
+    *told, last = narrow.words.splitlines()
+    assert max(map(len, told)) <= 40
+    assert last.endswith(str(tmp_path))
+
+
+def test_colours_are_for_terminals_that_want_them(terminal, tmp_path, monkeypatch):
+    colours = re.compile(r"\x1b\[[0-9;]*3[13]m")
+    for is_terminal, wanted in ((True, True), (False, False)):
+        stream = terminal(is_terminal=is_terminal)
+        print_summary(troubled_report(), tmp_path, stream=stream)
+        assert bool(colours.search(stream.shown)) == wanted
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = terminal()
+    print_summary(troubled_report(), tmp_path, stream=stream)
+    assert not colours.search(stream.shown)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_ascii_terminal_gets_ascii(terminal, tmp_path, is_terminal):
+    frames = make_frames()
+    frames.loc[0, ["use", "why_not"]] = [False, f"5 {TIMES} 3 {NOTHING} Straße"]
+    stream = terminal(200, "ascii", is_terminal=is_terminal)
+    print_summary(make_report(frames=frames), tmp_path, stream=stream)
+    assert r"5 x 3 - Stra\xdfe" in stream.words
+    with progress(stream=stream) as tell:
+        tell("start", make_plan().tasks[0], 0, 1)
+    assert stream.shown.isascii()
+
+
+def test_text_that_an_encoding_can_hold_is_left_alone():
+    text = f"5 {TIMES} 3 ±"
+    assert plain(text, "utf-8") == text
+    assert plain(text, "latin-1") == text
+    assert plain(text, "ascii") == "5 x 3 +/-"
+
+
+# ----------------------------------------------------------------- progress
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "quiet"), [(False, False), (False, True), (True, True)]
+)
+def test_progress_is_shown_only_where_it_is_wanted(terminal, is_terminal, quiet):
+    stream = terminal(is_terminal=is_terminal)
+    with progress(quiet, stream=stream) as tell:
+        tell("start", make_plan().tasks[0], 0, 7)
+        tell("end", make_plan().tasks[0], 1, 7)
+    assert stream.shown == ""
+
+
+def test_progress_names_what_is_being_made_and_counts_what_is_done(terminal):
+    stream = terminal(120)
+    bias, dark, *_ = make_plan().tasks
+    with progress(stream=stream) as tell:
+        tell("start", bias, 0, 7)
+        tell("start", dark, 0, 7)
+        tell("end", bias, 1, 7)
+        tell("end", dark, 2, 7)
+        tell("start", make_plan().task(FIT), 2, 7)
+        tell("start", make_plan().task(STACK), 2, 7)
+    last = stream.words.split("\r")[-3:]
+    assert any(
+        "2/7" in line and "dark fit darkfit, stack M1_Ha (3)" in line for line in last
+    )
+    assert BIAS not in stream.words
+    assert DARK not in stream.words
+
+
+def test_progress_clears_its_line_when_it_ends(terminal):
+    stream = terminal()
+    with progress(stream=stream):
+        pass
+    assert stream.shown.rstrip().endswith("\x1b[2K")
+
+
+def test_a_pipe_is_wide_enough_for_any_usual_plan(terminal):
+    pipe = terminal(20, is_terminal=False)
+    row = make_row(group="light_" + "x" * 60, dark="dark_180s (scaled x 0.25 - 0.29)")
+    print_plan(make_summary(row), stream=pipe)
+    assert max(map(len, pipe.shown.splitlines())) <= PIPE_WIDTH
+    assert row.dark in pipe.shown

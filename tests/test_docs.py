@@ -1,0 +1,130 @@
+"""The documentation holds every command and option; help and completion work."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
+from tool_files import command, write_fits
+
+from autoreduce.cli import cli
+
+ROOT = Path(__file__).parents[1]
+NAMES = cli.list_commands(click.Context(cli))
+COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in NAMES}
+OPTIONS = [
+    (name, option)
+    for name, item in COMMANDS.items()
+    for parameter in item.params
+    if isinstance(parameter, click.Option)
+    for option in (*parameter.opts, *parameter.secondary_opts)
+]
+
+
+@cache
+def pages():
+    return "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    )
+
+
+def section(name):
+    """Return what stands under the heading of a command; all pages if it has none."""
+    found = re.search(
+        rf"^##+ `?autoreduce {name}`?$(.*?)(?=^##+ |\Z)",
+        pages(),
+        re.DOTALL | re.MULTILINE,
+    )
+    return found[1] if found else pages()
+
+
+def test_commands_are_found():
+    assert {"reduce", "rename", "log", "arith", "stats", "combine", "show"} <= set(
+        NAMES
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_stands_in_the_documentation(name):
+    assert re.search(rf"\bautoreduce {name}\b", pages())
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_stands_in_the_documentation(name, option):
+    assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", section(name)), option
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help_with_an_example(name):
+    text = command(name, "--help")
+    example = text.partition("Example:\n")[2]
+    assert re.match(r"\n      autoreduce .*\n", example), text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_has_a_help_text(name):
+    for parameter in COMMANDS[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_line_of_each_shell_is_documented(shell):
+    assert f"_AUTOREDUCE_COMPLETE={shell}_source autoreduce" in pages()
+    kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
+    script = kind(cli, {}, "autoreduce", "_AUTOREDUCE_COMPLETE").source_vars()
+    assert script["complete_var"] == "_AUTOREDUCE_COMPLETE"
+
+
+def completions(*words):
+    shell = BashComplete(cli, {}, "autoreduce", "_AUTOREDUCE_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.fixture
+def night(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, filter_name in ((9, "R"), (10, "Halpha")):
+        write_fits(
+            tmp_path / "night" / f"f.{number}.fit",
+            np.zeros((4, 4), np.uint16),
+            IMAGETYP="Light Frame",
+            FILTER=filter_name,
+            EXPTIME=60.0,
+            DATE_OBS=f"2021-02-27T01:00:{number:02d}",
+        )
+    (tmp_path / "night" / "notes.txt").touch()
+    return tmp_path
+
+
+def test_commands_and_options_are_completed():
+    assert completions("re") == ["reduce", "rename"]
+    assert "--keywords" in completions("log", "--k")
+
+
+def test_files_are_completed_also_behind_a_comma(night):
+    assert completions("log", "ni") == ["night/"]
+    assert completions("log", "night/") == ["night/f.9.fit", "night/f.10.fit"]
+    assert completions("stats", "night/f.9.fit,night/f.1") == [
+        "night/f.9.fit,night/f.10.fit"
+    ]
+
+
+def test_keywords_are_completed_from_the_first_file(night):
+    assert completions("log", "night/f.9.fit", "-k", "EXP") == ["EXPTIME"]
+    assert completions("log", "night/f.9.fit", "-k", "FILTER,date") == [
+        "FILTER,DATE-OBS"
+    ]
+
+
+def test_frames_and_filters_of_a_night_are_completed(night):
+    assert completions("reduce", "night", "--exclude", "f.1") == ["f.10.fit"]
+    assert completions("reduce", "night", "--set", "0009: fi") == ["0009: filter="]
+    assert completions("reduce", "night", "--set", "0009: filter=") == [
+        "0009: filter=Halpha",
+        "0009: filter=R",
+    ]

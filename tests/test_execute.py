@@ -1,0 +1,175 @@
+"""Running a plan: order, failures, and what is current."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from small_night import write_frame, write_night
+
+from autoreduce.night import Choices, prepare_night
+from autoreduce.reduction import Limits, reduce_night
+from autoreduce.running.execute import Outcome, Status, free_memory, run_plan
+
+
+@pytest.fixture
+def night(tmp_path):
+    return write_night(tmp_path / "night")
+
+
+def run(night, **options):
+    return reduce_night(
+        night, output=night.with_name("products"), page=False, **options
+    )
+
+
+def made_again(reduced):
+    outcomes = reduced.report.outcomes.items()
+    return sorted(name for name, o in outcomes if o.status is Status.DONE)
+
+
+def test_a_second_run_makes_nothing_and_tells_the_same(night):
+    first, second = run(night), run(night)
+    assert made_again(second) == []
+    for name, outcome in first.report.outcomes.items():
+        again = second.report.outcomes[name]
+        assert again.statistics == outcome.statistics
+        assert again.measured == outcome.measured
+    columns = ["file", "use", "why_not", "median", "sky", "stars"]
+    assert first.report.frames[columns].equals(second.report.frames[columns])
+
+
+def test_a_lost_master_is_made_again_and_nothing_else(night):
+    first = run(night)
+    (flat,) = first.folder.glob("masters/flat_*.fits")
+    before = flat.read_bytes()
+    flat.unlink()
+    assert made_again(run(night)) == [f"masters/{flat.name}"]
+    assert (
+        fits.getdata(flat).tobytes()
+        == fits.HDUList.fromstring(before)[0].data.tobytes()
+    )
+
+
+def test_a_damaged_product_is_made_again(night):
+    first = run(night)
+    light = first.folder / "calibrated" / "light_0001.fit"
+    light.write_bytes(light.read_bytes()[:4000])
+    assert made_again(run(night)) == ["calibrated/light_0001.fit"]
+
+
+def test_a_changed_raw_frame_redoes_what_depends_on_it(night):
+    run(night)
+    write = (night / "flat_0001.fit").unlink
+    write()
+    write_frame(night, "flat_0001.fit", "flat", 2.0, pixels=None, NEWCARD=1)
+    redone = made_again(run(night))
+    assert any("flat_R" in name for name in redone)
+    assert any("calibrated" in name for name in redone)
+    assert not any("bias" in name or "dark" in name for name in redone)
+
+
+def test_another_stack_recipe_redoes_only_the_stack(night, tmp_path):
+    run(night)
+    recipe = tmp_path / "mine.toml"
+    default = (
+        "[bias]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
+        "[dark.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
+        "[flat.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=3.0\n"
+        "[stack.combine]\nmethod='median'\n"
+    )
+    recipe.write_text(default)
+    redone = made_again(run(night, choices=Choices(recipe=str(recipe))))
+    assert redone
+    assert all(name.startswith("stacks/") for name in redone)
+
+
+def test_the_result_does_not_depend_on_memory_or_jobs(night):
+    small = reduce_night(
+        night,
+        output=night.with_name("small"),
+        limits=Limits(jobs=1, memory=1 << 20),
+        page=False,
+    )
+    large = reduce_night(night, output=night.with_name("large"), page=False)
+    for path in sorted(small.folder.rglob("*.fit*")):
+        other = large.folder / path.relative_to(small.folder)
+        np.testing.assert_array_equal(fits.getdata(path), fits.getdata(other))
+
+
+def test_a_failure_costs_only_what_it_must(night):
+    prepared = prepare_night([night])
+    for n in (1, 2, 3):
+        (night / f"dark_{n:04d}.fit").write_bytes(b"")
+    outcomes = run_plan(prepared.plan, night.with_name("products"))
+    failed = [name for name, o in outcomes.items() if o.status is Status.FAILED]
+    assert len(failed) == 1
+    assert "dark_60s" in failed[0]
+    light = outcomes["calibrated/light_0001.fit"]
+    assert light.status is Status.DONE
+    assert "dark not subtracted" in " ".join(light.caveats)
+    header = fits.getheader(night.with_name("products") / "calibrated/light_0001.fit")
+    assert header["CALSTAT"] == "BF"
+
+
+def test_a_stack_of_nothing_is_blocked(night):
+    prepared = prepare_night([night])
+    for n in (1, 2, 3):
+        (night / f"light_{n:04d}.fit").unlink()
+    outcomes = run_plan(prepared.plan, night.with_name("products"))
+    (stack,) = [o for name, o in outcomes.items() if name.startswith("stacks/")]
+    assert stack.status is Status.BLOCKED
+    assert "light_0001" in stack.reason
+
+
+def test_progress_is_told_task_by_task(night):
+    events = []
+    prepared = prepare_night([night])
+    run_plan(
+        prepared.plan,
+        night.with_name("products"),
+        report=lambda event, task, done, total: events.append(
+            (event, task.output, done, total)
+        ),
+    )
+    n = len(prepared.plan.tasks)
+    assert [event for event, *_ in events].count("start") == n
+    assert events[-1][0] == "end"
+    assert events[-1][2:] == (n, n)
+
+
+def test_a_mistake_of_ours_costs_one_product_and_is_named(night, monkeypatch):
+    from autoreduce.running import lights
+
+    real = lights.measure_light
+
+    def broken(image):
+        if image.shape[0] and float(image.flat[0]) > -1e9 and broken.first:
+            broken.first = False
+            raise ZeroDivisionError
+        return real(image)
+
+    broken.first = True
+    monkeypatch.setattr(lights, "measure_light", broken)
+    reduced = run(night, limits=Limits(jobs=1))
+    (name,) = reduced.failed
+    assert "internal error" in reduced.report.outcomes[name].reason
+    assert "ZeroDivisionError" in (reduced.folder / "autoreduce.log").read_text()
+
+
+def test_outcomes_survive_their_json_form():
+    outcome = Outcome(
+        Status.DONE,
+        caveats=("a",),
+        left_out={"f": "why"},
+        statistics={"x": 1.5},
+        measured={"f": {"median": 2.0}},
+        n_used=3,
+        seconds=0.5,
+        digest="d",
+    )
+    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
+def test_memory_that_is_free_is_known():
+    assert free_memory() > 1 << 20

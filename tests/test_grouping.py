@@ -1,0 +1,276 @@
+"""Which frames are combined: equal in setup, close in the rest, in any order."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.grouping import comparable, group_codes, group_facts
+from autoreduce.planning.naming import calibrated_outputs, group_names, slug
+from autoreduce.planning.rules import CombineRule, load_rules
+
+RULES = load_rules()
+
+
+def make_frame(**facts):
+    return {
+        "imagetyp": "dark",
+        "exptime": 60.0,
+        "instrume": "CAM",
+        "naxis1": 100,
+        "naxis2": 50,
+        "xbinning": 1,
+        "ybinning": 1,
+        "set_temp": -20.0,
+        "ccd_temp": -20.1,
+        "date_obs": "2024-03-01T20:00:00",
+        "night": "2024-03-01",
+        **facts,
+    }
+
+
+def make_table(*rows):
+    named = [{"file": f"{i:04d}.fits", **row} for i, row in enumerate(rows)]
+    return comparable(make_frame_table(named), RULES.temperature)
+
+
+def codes_of(*rows, kind="dark"):
+    return group_codes(make_table(*rows), RULES.combine[kind], RULES).tolist()
+
+
+def names_of(*rows, kind="dark"):
+    table = make_table(*rows)
+    codes = group_codes(table, RULES.combine[kind], RULES)
+    return group_names(group_facts(table, codes))
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("instrume", "OTHER"),
+        ("naxis1", 99),
+        ("xorgsubf", 10),
+        ("ybinning", 2),
+        ("readoutm", "fast"),
+        ("gain", 100.0),
+        ("offset", 30.0),
+        ("bayerpat", "RGGB"),
+        ("trimsec", "[1:90,1:50]"),
+        ("biassec", "[91:100,1:50]"),
+        ("night", "2024-03-02"),
+        ("exptime", 60.2),
+    ],
+)
+def test_frames_that_differ_in_setup_are_not_combined(column, other):
+    assert codes_of(make_frame(), make_frame(**{column: other})) == [0, 1]
+
+
+def test_frames_of_two_set_points_are_not_combined():
+    cold = make_frame(set_temp=-22.0, ccd_temp=-21.9)
+    assert codes_of(make_frame(), cold) == [0, 1]
+
+
+@pytest.mark.parametrize("column", ["readoutm", "gain", "bayerpat", "filter", "egain"])
+def test_missing_equals_missing(column):
+    assert codes_of(make_frame(), make_frame(**{column: None})) == [0, 0]
+
+
+def test_darks_of_any_filter_are_combined():
+    assert codes_of(make_frame(filter="R"), make_frame(filter="V")) == [0, 0]
+
+
+def test_exposures_that_jitter_are_one_group():
+    rows = [make_frame(exptime=t) for t in (300.0, 300.1, 300.2, 301.0)]
+    assert codes_of(*rows) == [0, 0, 0, 1]
+
+
+def test_a_set_point_that_was_reached_stands_for_the_measured_temperature():
+    rows = [make_frame(ccd_temp=t) for t in (-20.9, -19.1, -21.2)]
+    assert codes_of(*rows) == [0, 0, 0]
+
+
+def test_a_set_point_that_was_not_reached_does_not_count():
+    rows = [make_frame(set_temp=-27.2, ccd_temp=t) for t in (-18.6, -18.9, -22.3)]
+    assert codes_of(*rows) == [0, 0, 1]
+
+
+def test_without_a_set_point_five_degrees_are_alike():
+    rows = [make_frame(set_temp=None, ccd_temp=t) for t in (8.0, 12.9, 13.1)]
+    assert codes_of(*rows) == [0, 1, 1]
+
+
+def test_flats_of_all_exposures_pool_and_filters_do_not():
+    rows = [make_frame(filter=f, exptime=t) for f, t in (("R", 1), ("R", 9), ("V", 1))]
+    assert codes_of(*rows, kind="flat") == [0, 0, 1]
+
+
+def test_the_rotator_wraps_around():
+    rows = [make_frame(rotator=angle) for angle in (359.5, 0.5, 180.0)]
+    assert codes_of(*rows, kind="flat") == [0, 0, 1]
+
+
+def test_bias_at_dusk_and_dawn_are_one_group():
+    dusk, dawn = "2024-03-01T18:00:00", "2024-03-02T06:00:00"
+    rows = [make_frame(date_obs=dusk), make_frame(date_obs=dawn)]
+    assert codes_of(*rows, kind="bias") == [0, 0]
+
+
+def test_no_combination_lasts_longer_than_a_day():
+    rows = [
+        make_frame(night=None, date_obs=f"2024-03-0{day}T20:00:00") for day in (1, 2, 4)
+    ]
+    assert codes_of(*rows, kind="bias") == [0, 0, 1]
+
+
+def test_spellings_of_an_object_are_one():
+    table = make_table(*(make_frame(object=o) for o in ("M 13", "m13", "M13", "M13")))
+    assert set(table["object"]) == {"M13"}
+
+
+values = st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=30)
+
+
+@given(values)
+@settings(deadline=None)
+def test_clusters_fit_their_tolerance_and_do_not_overlap(angles):
+    table = make_table(*(make_frame(focallen=value) for value in angles))
+    rule = CombineRule(within=("focallen",))
+    codes = group_codes(table, rule, RULES)
+    spans = [
+        (part.min(), part.max())
+        for part in (
+            table["focallen"].to_numpy(float)[codes == code] for code in set(codes)
+        )
+    ]
+    assert all(high - low <= max(1.0, 0.001 * high) + 1e-6 for low, high in spans)
+    spans.sort()
+    assert all(a[1] < b[0] for a, b in pairwise(spans))
+
+
+@given(st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=25)
+def test_the_order_of_rows_does_not_matter(random):
+    rows = [
+        make_frame(exptime=t, gain=g, file=f"{t}{g}.fits")
+        for t in (1.0, 1.04, 60.0, 60.05)
+        for g in (None, 100.0)
+    ]
+    shuffled = random.sample(rows, len(rows))
+    found = []
+    for order in (rows, shuffled):
+        table = comparable(make_frame_table(order), RULES.temperature)
+        codes = group_codes(table, RULES.combine["dark"], RULES)
+        names = group_names(group_facts(table, codes))
+        found.append({f: names[c] for f, c in zip(table["file"], codes, strict=True)})
+    assert found[0] == found[1]
+
+
+def test_facts_are_medians_and_agreements():
+    table = make_table(
+        make_frame(exptime=60.0, filter="R", egain=1.5),
+        make_frame(exptime=60.04, filter="V", egain=1.5),
+    )
+    facts = group_facts(table, np.zeros(2, dtype=np.intp)).iloc[0]
+    assert facts["exptime"] == pytest.approx(60.02)
+    assert facts["egain"] == 1.5
+    assert facts["xbinning"] == 1
+    assert facts[["filter", "object"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "name"),
+    [
+        (
+            {"imagetyp": "bias", "set_temp": -25.0, "ccd_temp": -25},
+            "bias",
+            "bias_1x1_m25C",
+        ),
+        ({"set_temp": None, "ccd_temp": 5.2}, "dark", "dark_60s_1x1_5C"),
+        (
+            {"set_temp": 0.0, "ccd_temp": -0.2, "exptime": 0.5},
+            "dark",
+            "dark_0.5s_1x1_0C",
+        ),
+        ({"imagetyp": "flatdark", "exptime": 2.0}, "dark", "flatdark_2s_1x1_m20C"),
+        ({"imagetyp": "flat", "filter": "Halpha"}, "flat", "flat_Halpha_1x1"),
+        ({"imagetyp": "flat", "xbinning": None}, "flat", "flat_nofilter"),
+        (
+            {"imagetyp": "light", "object": "M13", "filter": "sdss_g", "ybinning": 2},
+            "light",
+            "light_M13_sdss-g_60s_1x2",
+        ),
+        ({"imagetyp": "light"}, "light", "light_unnamed_nofilter_60s_1x1"),
+    ],
+)
+def test_groups_have_names_that_a_person_understands(facts, kind, name):
+    assert names_of(make_frame(**facts), kind=kind) == [name]
+
+
+@pytest.mark.parametrize(
+    ("column", "others", "added"),
+    [
+        ("gain", [0.0, 100.0], ["gain0", "gain100"]),
+        ("readoutm", ["Low Gain", "HDR"], ["Low-Gain", "HDR"]),
+        ("offset", [None, 30.0], ["", "offset30"]),
+        ("night", ["2024-03-01", "2024-03-02"], ["2024-03-01", "2024-03-02"]),
+        ("instrume", ["ASI 1600", "QHY"], ["ASI-1600", "QHY"]),
+        ("naxis1", [100, 80], ["100x50", "80x50"]),
+    ],
+)
+def test_names_say_what_sets_groups_apart_and_only_then(column, others, added):
+    names = names_of(*(make_frame(**{column: value}) for value in others))
+    expected = ["_".join(filter(None, ["dark_60s_1x1_m20C", part])) for part in added]
+    assert names == expected
+
+
+def test_names_that_only_case_tells_apart_get_numbers():
+    rows = [make_frame(imagetyp="flat", filter=name) for name in ("R", "r")]
+    assert names_of(*rows, kind="flat") == ["flat_R_1x1", "flat_r_1x1_2"]
+
+
+@given(st.text(min_size=1))
+def test_a_slug_is_safe_for_any_file_system(text):
+    assert slug(text).isascii()
+    assert 0 < len(slug(text)) <= 24
+    assert not set(slug(text)) & set(" /\\:*?\"<>|_'\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Sloan r'", "Sloan-r"),
+        ("Cat's Eye Nebula", "Cats-Eye-Nebula"),
+        ("H\N{GREEK SMALL LETTER ALPHA}", "Halpha"),
+        ("M\N{LATIN SMALL LETTER U WITH DIAERESIS}nchen", "Munchen"),
+        ("../x", "x"),
+    ],
+)
+def test_slugs_of_real_names(text, name):
+    assert slug(text) == name
+
+
+def test_names_without_a_counterpart_stay_different():
+    one, two = "\u732b", "\u72ac"
+    assert slug(one) != slug(two)
+
+
+def test_long_names_stay_different():
+    assert slug("a" * 30 + "b") != slug("a" * 30 + "c")
+
+
+@pytest.mark.parametrize(
+    ("files", "outputs"),
+    [
+        (["a/b.fit"], ["a/b.fit"]),
+        (["b.fits.gz", "c.FITS.fz", "d.fts"], ["b.fits", "c.FITS", "d.fts"]),
+        (["cube.fits[2]", "weird[1].fits"], ["cube_2.fits", "weird[1].fits"]),
+        (["x.00000003.DARK.FIT"], ["x.00000003.DARK.FIT"]),
+        (["b.fits", "b.fits.gz", "B.FITS"], ["b_2.fits", "b_3.fits", "B.FITS"]),
+        (["a_2.fits", "a.fits[2]"], ["a_2_2.fits", "a_2.fits"]),
+    ],
+)
+def test_calibrated_frames_keep_their_names(files, outputs):
+    assert calibrated_outputs(files) == [f"calibrated/{name}" for name in outputs]

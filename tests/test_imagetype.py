@@ -1,0 +1,139 @@
+"""The decision on a frame's type, witness by witness."""
+
+import pytest
+
+from autoreduce.frames.dialects import load_dialects, recognise
+from autoreduce.frames.facts import read_facts
+from autoreduce.frames.imagetype import decide_type, type_of_words
+from autoreduce.frames.reader import headers_from_text
+
+GENERAL = load_dialects()[-1]
+
+
+def decide(cards="", file="0001.fits"):
+    header = headers_from_text(f"BITPIX  = 16\n{cards}")[0]
+    dialect = recognise(header, load_dialects())
+    return decide_type(header, dialect, read_facts(header, dialect), file)
+
+
+@pytest.mark.parametrize(
+    ("literal", "kind"),
+    [
+        ("Light Frame", "light"),
+        ("OBJECT", "light"),
+        ("science", "light"),
+        ("Bias Frame", "bias"),
+        ("zero", "bias"),
+        ("BIAS (5)", "bias"),
+        ("DARK", "dark"),
+        ("DARKFLAT", "flatdark"),
+        ("Flat Dark", "flatdark"),
+        ("Flat Field", "flat"),
+        ("DOME FLAT", "flat"),
+        ("SKYFLAT", "flat"),
+        ("twilight", "flat"),
+        ("FLAT,LAMP", "flat"),
+        ("PROJECTOR FLAT (2)", "flat"),
+        ("my new flats", "flat"),
+        ("Master Dark", "master"),
+        ("MASTERFLAT", "master"),
+        ("comp", "other"),
+        ("focus", "other"),
+        ("BPM", "other"),
+        ("some new word", None),
+        ("", None),
+    ],
+)
+def test_literal_of_the_type_keyword(literal, kind):
+    assert decide(f"IMAGETYP= '{literal}'").value == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("domeflat_R_001", "flat"),
+        ("flats-dark-60s", "dark"),
+        ("dark-flat-2s", "flatdark"),
+        ("flatDark_003", "flatdark"),
+        ("DarksForM31", "dark"),
+        ("bias.0001", "bias"),
+        ("MasterFlat_R", "master"),
+        ("master_dark_60", "master"),
+        ("spec-master-N-flat", "master"),
+        ("arc_neon_01", "other"),
+        ("Neon_30sec_01", "other"),
+        ("flat-neon", "flat"),
+        ("ngc4535-autofocus1", "other"),
+        ("auto_focus", "other"),
+        ("M31_offset50_gain100", None),
+        ("M42_after_focus", None),
+        ("star-neon-40", None),
+        ("Flatiron", None),
+        ("biased", None),
+        ("", None),
+    ],
+)
+def test_words_that_name_a_type(name, kind):
+    assert type_of_words(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("cards", "file", "kind"),
+    [
+        # nothing but the name speaks
+        ("", "flats/0001.fits", "flat"),
+        ("", "flats/dark_0001.fits", "dark"),
+        ("", "M31/0001.fits", None),
+        ("IRAFNAME= 'bias_001'", "0001.fits", "bias"),
+        # an exposure of nothing is a bias
+        ("EXPTIME = 0", "0001.fits", "bias"),
+        ("EXPTIME = '0'\nOBSTYPE = 'DARK'", "0001.fits", "bias"),
+        ("EXPTIME = 0\nIMAGETYP= 'Light Frame'", "0001.fits", "bias"),
+        ("EXPTIME = 0\nEXPOSURE= 30", "0001.fits", None),
+        ("EXPTIME = 0\nIMAGETYP= 'riddle'", "0001.fits", None),
+        ("EXPTIME = 0\nIMAGETYP= 'FLAT'", "0001.fits", "flat"),
+        # a long bias is a dark, unless another witness agrees with it
+        ("EXPTIME = 60\nIMAGETYP= 'BIAS'", "0001.fits", "dark"),
+        ("EXPTIME = 60\nIMAGETYP= 'BIAS'", "bias_0001.fits", "bias"),
+        ("EXPTIME = 60", "bias_0001.fits", "dark"),
+        # light is what programs write if nobody thinks of it
+        ("IMAGETYP= 'Light Frame'", "panel_flat_V.fit", "flat"),
+        ("IMAGETYP= 'Light Frame'", "M31_V.fit", "light"),
+        ("OBSTYPE = 'OBJECT'\nOBJECT  = 'Dome Flat'", "0001.fits", "flat"),
+        ("OBSTYPE = 'OBJECT'\nOBJECT  = 'Arcs'", "0001.fits", "other"),
+        # a closed filter lets no light in
+        ("EXPTIME = 30\nFILTER  = 'BLOCK'", "0001.fits", "dark"),
+        # nebulae that are called dark
+        ("IMAGETYP= 'LIGHT'\nOBJECT  = 'Dark Shark Nebula'", "0001.fits", "light"),
+        (
+            "IMAGETYP= 'LIGHT'\nOBJECT  = 'Dark Shark'",
+            "Dark_Shark_Ha_0001.fits",
+            "light",
+        ),
+        # a calibration's keyword is not overruled by its name
+        ("IMAGETYP= 'Dark Frame'\nEXPTIME = 9", "flat_9s.fit", "dark"),
+        ("IMAGETYP= 'Flat Field'\nOBJECT  = 'M 31'", "M31.fit", "flat"),
+        # masters
+        ("IMAGETYP= 'DARK'\nEXPTIME = 9", "master_dark_9s.fit", "master"),
+    ],
+)
+def test_witnesses_are_weighed_by_stated_rules(cards, file, kind):
+    assert decide(cards, file).value == kind
+
+
+def test_witnesses_that_disagree_are_in_the_evidence():
+    reading = decide("IMAGETYP= 'Light Frame'", "panel_flat_V.fit")
+    assert reading.keyword == "file name"
+    assert reading.disagree == ("IMAGETYP=Light Frame",)
+    assert reading.rule == "typed as light, but named as a calibration"
+
+
+def test_unknown_type_says_what_was_read():
+    reading = decide("IMAGETYP= 'riddle'")
+    assert (reading.value, reading.literal) == (None, "riddle")
+    assert "neither keyword" in reading.rule
+
+
+def test_pictttype_is_a_number():
+    assert decide("PICTTYPE= 3").value == "dark"
+    assert decide("IMAGETYP= 3").value is None

@@ -1,0 +1,110 @@
+"""Header keywords as a table: for people, awk, spreadsheets and programs."""
+
+import csv
+import io
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from tool_files import command, real_night, write_fits
+
+from autoreduce.errors import InputError
+from autoreduce.tools.headers import header_table
+from autoreduce.tools.tables import Table, TableForm
+
+
+@pytest.fixture
+def frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.zeros((2, 3), np.uint16)
+    write_fits(
+        tmp_path / "a.fit", pixels, IMAGETYP="Bias Frame", EXPTIME=0.0, OBJECT=""
+    )
+    write_fits(tmp_path / "b.fit", pixels, IMAGETYP="Dark", EXPTIME=60.0, COOLED=True)
+    return tmp_path
+
+
+def test_the_table_is_aligned_and_numbered(frames):
+    output = command("log", "*.fit", "-k", "Filename,IMAGETYP,OBJECT,EXPTIME,COOLED")
+    assert output == (
+        "#Filename  IMAGETYP    OBJECT  EXPTIME  COOLED\n"
+        "#1         2           3             4  5\n"
+        "a.fit      Bias_Frame  ....        0.0  ....\n"
+        "b.fit      Dark        ....       60.0  T\n"
+    )
+
+
+def test_awk_and_grep_can_split_it(frames):
+    command("log", "*.fit", "-k", "Filename,IMAGETYP,EXPTIME", "-o", "LOG")
+    line = "grep -E '#|Bias' LOG | awk '{print $1,$3}'"
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "#Filename EXPTIME\n#1 3\na.fit 0.0\n"
+
+
+def test_csv_and_json_hold_the_values_as_they_are(frames):
+    words = ("log", "*.fit", "-k", "Filename", "-k", "imagetyp,OBJECT")
+    rows = list(csv.reader(io.StringIO(command(*words, "--csv"))))
+    assert rows[1] == ["a.fit", "Bias Frame", ""]
+    table = json.loads(command(*words, "--json"))
+    assert table[1] == {"Filename": "b.fit", "imagetyp": "Dark", "OBJECT": None}
+
+
+def test_without_keywords_all_of_them_are_listed(frames):
+    heads = command("log", "*.fit").splitlines()[0].split()
+    assert heads[:4] == ["#Filename", "SIMPLE", "BITPIX", "NAXIS"]
+    assert {"IMAGETYP", "COOLED"} <= set(heads)
+
+
+def test_a_log_is_not_overwritten_unless_told(frames):
+    command("log", "a.fit", "-o", "LOG")
+    assert "exists" in command("log", "b.fit", "-o", "LOG", fails=True)
+    command("log", "b.fit", "-o", "LOG", "--overwrite")
+    assert (frames / "LOG").read_text().splitlines()[2].startswith("b.fit")
+
+
+def test_an_hdu_can_be_named(tmp_path):
+    path = tmp_path / "m.fits"
+    extension = fits.ImageHDU(np.zeros((4, 5)), name="CHIP2")
+    fits.HDUList([fits.PrimaryHDU(np.zeros((2, 3))), extension]).writeto(path)
+    table = header_table([f"{path}[1]"], ["EXTNAME", "NAXIS1"])
+    assert table.rows == (("CHIP2", 5),)
+    with pytest.raises(InputError, match="has no HDU 7"):
+        header_table([f"{path}[7]"])
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    path = tmp_path / "broken.fit"
+    path.write_text("this is no FITS file")
+    with pytest.raises(InputError, match=r"broken\.fit: not FITS"):
+        header_table([str(path)])
+
+
+def test_missing_and_infinite_numbers_have_a_form_everywhere():
+    table = Table(("a", "b"), ((None, float("nan")), (1, 2.5)))
+    assert json.loads(table.render(TableForm.JSON))[0] == {"a": None, "b": None}
+    assert table.render().splitlines()[2].split() == ["....", "nan"]
+
+
+@pytest.mark.parametrize("night", ["kast_blue_spectra", "tircam2_ic310"])
+def test_real_headers_read_as_astropy_reads_them(night, tmp_path_factory):
+    folder = real_night(night, tmp_path_factory)
+    keys = ["EXPTIME", "NAXIS", "NAXIS1", "DATE-OBS", "OBJECT"]
+    for path in sorted(folder.iterdir()):
+        (row,) = header_table([str(path)], keys).rows
+        header = fits.getheader(path)
+        assert list(row) == [header.get(key) for key in keys]
+
+
+def test_a_compressed_image_shows_the_header_of_the_image(tmp_path_factory):
+    folder = real_night("colour_lights", tmp_path_factory)
+    (row,) = header_table([str(folder / "solved.fits.fz")], ["ZNAXIS1", "EXPTIME"]).rows
+    assert row == tuple(
+        fits.getheader(folder / "solved.fits.fz", 1, disable_image_compression=True)[
+            key
+        ]
+        for key in ("ZNAXIS1", "EXPTIME")
+    )

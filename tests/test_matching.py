@@ -1,0 +1,357 @@
+"""The ladder, rung by rung, and the first criterion that a candidate fails."""
+
+import pytest
+
+from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.criteria import Settings
+from autoreduce.planning.grouping import comparable, group_facts
+from autoreduce.planning.matching import match
+from autoreduce.planning.plan import DarkMethod
+from autoreduce.planning.rules import load_rules, parse_rules
+
+RULES = load_rules()
+
+
+def make_row(**facts):
+    return {
+        "imagetyp": "light",
+        "filter": "R",
+        "exptime": 60.0,
+        "instrume": "CAM",
+        "naxis1": 100,
+        "naxis2": 50,
+        "xbinning": 1,
+        "gain": 100.0,
+        "set_temp": -20.0,
+        "ccd_temp": None,
+        "date_obs": "2024-03-01T20:00:00",
+        "night": "2024-03-01",
+        "telescop": "RC10",
+        "focallen": 2000.0,
+        "rotator": 10.0,
+        **facts,
+    }
+
+
+def make_facts(*rows):
+    """Describe groups of one frame each, as the planner does."""
+    named = [{"file": f"{i}.fits", **row} for i, row in enumerate(rows)]
+    table = make_frame_table(named).sort_values("file", ignore_index=True)
+    table = comparable(table, RULES.temperature)
+    return group_facts(table, table.index.to_numpy())
+
+
+def make_setup(**facts):
+    has_bias = facts.pop("has_bias", True)
+    return make_facts(make_row(**facts)).assign(setup="light", has_bias=has_bias)
+
+
+def make_masters(kind, *changes):
+    """Describe masters named a, b, c, ... that differ from the light as told."""
+    extras = [
+        {"keeps_bias": change.pop("keeps_bias", False), "fit": change.pop("fit", None)}
+        for change in changes
+    ]
+    frames = [change.pop("n_frames", 1) for change in changes]
+    masters = make_facts(*(make_row(**{"imagetyp": kind, **c}) for c in changes))
+    return masters.assign(
+        output=[f"{letter}.fits" for letter, _ in zip("abcdef", changes, strict=False)],
+        keeps_bias=[extra["keeps_bias"] for extra in extras],
+        fit=[extra["fit"] for extra in extras],
+        n_frames=frames,
+    )
+
+
+def matched(need, *changes, light=None, rules=RULES, kind=None, **settings):
+    """Match one light; return the choice, the chosen name and the ledger by name."""
+    masters = make_masters(kind or need, *changes)
+    setup = make_setup(**(light or {}))
+    matches = match(need, setup, masters, rules, Settings(**settings))
+    choice = matches.choices[0]
+    name = None if choice is None else "abcdef"[choice.candidate]
+    ledger = {entry.candidate[0]: entry for entry in matches.ledger}
+    return choice, name, ledger
+
+
+def level_of(need, change, **options):
+    choice, _, _ = matched(need, change, **options)
+    return None if choice is None else choice.rung.level
+
+
+LATER = {
+    1: {"night": "2024-03-02", "date_obs": "2024-03-02T20:00:00"},
+    6: {"night": "2024-03-07", "date_obs": "2024-03-07T20:00:00"},
+    20: {"night": "2024-03-21", "date_obs": "2024-03-21T20:00:00"},
+    100: {"night": "2024-06-09", "date_obs": "2024-06-09T20:00:00"},
+    400: {"night": "2025-04-05", "date_obs": "2025-04-05T20:00:00"},
+}
+
+
+@pytest.mark.parametrize(
+    ("need", "days", "level"),
+    [
+        ("bias", None, 0),
+        ("bias", 20, 1),
+        ("bias", 100, 2),
+        ("bias", 400, None),
+        ("dark", None, 0),
+        ("dark", 1, 1),
+        ("dark", 100, 1),
+        ("dark", 400, None),
+        ("flat", None, 0),
+        ("flat", 6, 1),
+        ("flat", 20, 2),
+        ("flat", 100, None),
+    ],
+)
+def test_the_level_follows_the_distance_in_time(need, days, level):
+    assert level_of(need, LATER.get(days, {}).copy()) == level
+
+
+@pytest.mark.parametrize(
+    ("warmer", "level"), [(0.9, 0), (1.1, 1), (2.9, 1), (3.1, None)]
+)
+def test_the_level_of_a_dark_follows_its_temperature(warmer, level):
+    assert level_of("dark", {"set_temp": -20 + warmer}) == level
+
+
+@pytest.mark.parametrize(
+    ("exptime", "level"), [(60.06, 0), (59.95, 0), (60.2, 3), (59.9, None), (50, None)]
+)
+def test_the_same_exposure_is_within_a_thousandth(exptime, level):
+    assert level_of("dark", {"exptime": exptime}) == level
+
+
+@pytest.mark.parametrize(
+    ("need", "column", "other"),
+    [
+        ("bias", "instrume", "OTHER"),
+        ("bias", "naxis1", 99),
+        ("bias", "xbinning", 2),
+        ("bias", "gain", 0.0),
+        ("dark", "offset", 30.0),
+        ("dark", "readoutm", "fast"),
+        ("flat", "filter", "V"),
+        ("flat", "telescop", "FSQ"),
+        ("flat", "focallen", 1000.0),
+        ("flat", "rotator", 13.0),
+    ],
+)
+def test_what_must_agree_is_the_criterion_that_fails(need, column, other):
+    light = {"offset": 10.0, "readoutm": "slow"}
+    same = {"offset": 10.0, "readoutm": "slow"}
+    _, name, ledger = matched(need, {**same, column: other}, light=light)
+    assert name is None
+    assert ledger["a"].criterion == column
+    assert ledger["a"].level is None
+    assert (ledger["a"].wanted, ledger["a"].found) != ("", "")
+
+
+def test_both_values_of_the_criterion_are_in_the_ledger():
+    _, _, ledger = matched("dark", {"exptime": 30.0}, {"set_temp": -10.0})
+    entry = ledger["a"]
+    assert (entry.criterion, entry.wanted, entry.found) == ("exposure", "60 s", "30 s")
+    entry = ledger["b"]
+    assert (entry.wanted, entry.found) == ("-20.0 degC", "-10.0 degC")
+
+
+@pytest.mark.parametrize("column", ["gain", "instrume", "xbinning"])
+def test_missing_on_the_candidate_disqualifies(column):
+    _, name, ledger = matched("bias", {column: None})
+    assert name is None
+    assert (ledger["a"].criterion, ledger["a"].found) == (column, "unknown")
+
+
+@pytest.mark.parametrize("need", ["bias", "dark", "flat"])
+def test_missing_on_both_agrees(need):
+    nothing = dict.fromkeys(("gain", "instrume", "set_temp", "focallen", "rotator"))
+    assert level_of(need, nothing.copy(), light=nothing.copy()) == 0
+
+
+def test_missing_on_the_frame_is_compatible():
+    nothing = dict.fromkeys(("gain", "focallen", "rotator", "telescop", "filter"))
+    assert level_of("flat", {}, light=nothing) == 0
+
+
+def test_missing_on_the_frame_does_not_choose_between_two():
+    light = {"filter": None}
+    _, name, ledger = matched("flat", {"filter": "R"}, {"filter": "V"}, light=light)
+    assert name is None
+    assert {entry.criterion for entry in ledger.values()} == {"filter"}
+    assert (ledger["a"].wanted, ledger["a"].found) == ("unknown", "R")
+
+
+def test_missing_on_the_frame_takes_what_does_not_say_it_either():
+    light = {"gain": None}
+    _, name, _ = matched("bias", {}, {"gain": 0.0}, {"gain": None}, light=light)
+    assert name == "c"
+
+
+@pytest.mark.parametrize("side", ["light", "dark"])
+def test_an_unknown_exposure_fits_no_dark(side):
+    unknown = {"exptime": None}
+    light, dark = (unknown, {}) if side == "light" else ({}, unknown)
+    assert level_of("dark", dark, light=light) is None
+
+
+def test_the_rotator_wraps_around():
+    assert level_of("flat", {"rotator": 359.5}, light={"rotator": 0.5}) == 0
+
+
+def test_a_flat_that_does_not_name_its_telescope_serves_the_same_night_only():
+    unsaid = {"telescop": None, "focallen": 2200.0}
+    choice, _, _ = matched("flat", unsaid.copy())
+    assert choice.rung.level == 3
+    assert choice.unconfirmed == ("telescop", "focallen")
+    assert level_of("flat", {**unsaid, **LATER[1]}) is None
+    assert level_of("flat", {**unsaid, "focallen": 1500.0}) is None
+
+
+def test_a_flat_of_the_other_side_of_the_mount_serves_the_same_night_only():
+    """The angle on the sky turns by 180 degrees, the camera does not."""
+    flipped = {"rotator": 190.5}
+    assert level_of("flat", flipped.copy()) == 3
+    assert level_of("flat", {**flipped, **LATER[1]}) is None
+    assert level_of("flat", {"rotator": 100.0}) is None
+
+
+def test_without_nights_half_a_day_is_the_same_night():
+    light = {"night": None}
+    near = {"night": None, "date_obs": "2024-03-02T05:00:00"}
+    far = {"night": None, "date_obs": "2024-03-02T15:00:00"}
+    assert level_of("bias", near, light=light.copy()) == 0
+    assert level_of("bias", far, light=light.copy()) == 1
+
+
+def test_the_best_level_wins_over_the_nearest():
+    near_in_time = {"set_temp": -18.0}
+    _, name, ledger = matched("dark", near_in_time, {})
+    assert name == "b"
+    assert (ledger["a"].criterion, ledger["a"].level) == ("level", 1)
+    assert (ledger["a"].wanted, ledger["a"].found) == ("level 0", "level 1")
+
+
+def test_within_a_level_the_temperature_decides_before_the_time():
+    other, near = {"set_temp": -18.0}, LATER[6].copy()
+    _, name, ledger = matched("dark", other, near)
+    assert name == "b"
+    assert ledger["a"].criterion == "temperature"
+
+
+def test_then_the_nearest_in_time():
+    _, name, ledger = matched("flat", LATER[6].copy(), LATER[1].copy())
+    assert name == "b"
+    assert ledger["a"].criterion == "time"
+    assert (ledger["a"].wanted, ledger["a"].found) == ("1.0 d away", "6.0 d away")
+
+
+def test_then_the_one_of_most_frames():
+    _, name, ledger = matched("bias", {"n_frames": 5}, {"n_frames": 9})
+    assert name == "b"
+    assert ledger["a"].criterion == "number of frames"
+
+
+def test_then_the_name():
+    _, name, ledger = matched("bias", {}, {})
+    assert name == "a"
+    assert (ledger["b"].criterion, ledger["b"].found) == ("name", "b.fits")
+
+
+def test_a_fit_serves_between_and_below_its_exposures():
+    fitted = {"exptime": 180.0, "fit": "fit.json"}
+    choice, _, _ = matched("dark", fitted)
+    assert (choice.rung.level, choice.rung.method) == (2, DarkMethod.FIT)
+
+
+def test_a_fit_is_of_the_night_and_the_temperature():
+    fitted = {"exptime": 180.0, "fit": "fit.json"}
+    other_night = {**fitted, **LATER[1]}
+    assert matched("dark", other_night)[0].rung.method is DarkMethod.SCALED
+    warmer = {**fitted, "set_temp": -18.0}
+    assert matched("dark", warmer)[0].rung.method is DarkMethod.SCALED
+
+
+def test_a_longer_dark_is_scaled_down():
+    choice, _, _ = matched("dark", {"exptime": 180.0})
+    assert (choice.rung.level, choice.rung.method) == (3, DarkMethod.SCALED)
+
+
+def test_no_dark_is_scaled_up_unless_asked_for():
+    assert level_of("dark", {"exptime": 30.0}) is None
+    assert level_of("dark", {"exptime": 30.0}, extrapolate=True) == 3
+
+
+def test_a_fit_is_extrapolated_before_a_dark_is_scaled_up():
+    fitted = {"exptime": 30.0, "fit": "fit.json"}
+    choice, _, _ = matched("dark", fitted, extrapolate=True)
+    assert (choice.rung.level, choice.rung.method) == (3, DarkMethod.FIT)
+
+
+def test_the_recipe_may_keep_darks_to_their_own_exposure():
+    assert level_of("dark", {"exptime": 180.0}, other_exposures=False) is None
+    assert level_of("dark", {}, other_exposures=False) == 0
+
+
+@pytest.mark.parametrize("where", ["light", "dark"])
+def test_without_a_bias_no_dark_is_scaled(where):
+    light = {"has_bias": where != "light"}
+    dark = {"exptime": 180.0, "keeps_bias": where == "dark"}
+    _, name, ledger = matched("dark", dark, light=light)
+    assert name is None
+    assert ledger["a"].criterion == "bias"
+
+
+def test_without_a_bias_a_dark_of_the_same_exposure_serves():
+    assert level_of("dark", {"keeps_bias": True}, light={"has_bias": False}) == 0
+
+
+@pytest.mark.parametrize(("imagetyp", "chosen"), [("flat", "b"), ("light", "a")])
+def test_flat_darks_serve_flats_first(imagetyp, chosen):
+    _, name, ledger = matched(
+        "dark", {}, {"imagetyp": "flatdark"}, light={"imagetyp": imagetyp}
+    )
+    assert name == chosen
+    assert ledger[{"a": "b", "b": "a"}[chosen]].criterion == "type"
+
+
+def test_an_undated_frame_takes_a_master_of_any_night():
+    assert level_of("bias", {}, light={"night": None, "date_obs": None}) == 1
+    undated = {"night": None, "date_obs": None}
+    assert level_of("bias", undated.copy(), light=undated.copy()) == 0
+
+
+def test_an_undated_master_serves_no_dated_frame():
+    _, name, ledger = matched("bias", {"night": None, "date_obs": None})
+    assert name is None
+    assert ledger["a"].criterion == "days"
+
+
+def test_every_candidate_has_an_entry_and_one_is_chosen():
+    masters = make_masters("bias", {}, {"gain": 0.0}, LATER[1].copy())
+    setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
+    matches = match("bias", setups, masters, RULES, Settings())
+    assert [(e.group, e.candidate, e.chosen) for e in matches.ledger] == [
+        ("x", "a.fits", True),
+        ("x", "b.fits", False),
+        ("x", "c.fits", False),
+        ("y", "a.fits", False),
+        ("y", "b.fits", True),
+        ("y", "c.fits", False),
+    ]
+
+
+def test_without_candidates_there_is_no_choice_and_no_entry():
+    masters = make_masters("bias", {}).iloc[:0]
+    matches = match("bias", make_setup(), masters, RULES, Settings())
+    assert (matches.choices, matches.ledger, matches.misses) == ((None,), (), ((),))
+
+
+def test_those_that_came_closest_are_told_first():
+    masters = make_masters("flat", {"gain": 0.0}, {"filter": "V"}, {"filter": "B"})
+    matches = match("flat", make_setup(), masters, RULES, Settings())
+    assert [entry.candidate for entry in matches.misses[0]] == ["b.fits", "c.fits"]
+
+
+def test_a_rule_of_ones_own_widens_the_ladder():
+    rules = parse_rules("[[use.flat.rung]]\nlevel = 2\ndays = 500.0\n", "my.toml")
+    assert level_of("flat", LATER[400].copy(), rules=rules) == 2

@@ -1,0 +1,630 @@
+"""Frame tables in, plans out: the observer's night, real habits, and lies."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from confusable_nights import confusable_folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoreduce.errors import SettingsError, TableError
+from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.plan import Action, Calibration, DarkMethod, Plan
+from autoreduce.planning.planner import annotate, make_plan
+from autoreduce.planning.recipe import load_recipe, parse_recipe
+from autoreduce.planning.rules import load_rules, parse_rules
+
+START = datetime(2021, 2, 27, 1, 0, tzinfo=UTC)
+
+
+def make_night(*rows, **common):
+    """Build a frame table: frames in order of time, all of one night and setup."""
+    table = []
+    for i, row in enumerate(rows):
+        table.append(
+            {
+                "file": f"20210227.{i + 1:04d}.fit",
+                "instrume": "CAM",
+                "naxis1": 1663,
+                "naxis2": 1252,
+                "xbinning": 2,
+                "ybinning": 2,
+                "set_temp": -20.0,
+                "ccd_temp": -20.0 + 0.1 * (i % 5 - 2),
+                "telescop": "RC10",
+                "night": "2021-02-26",
+                "date_obs": (START + timedelta(minutes=3 * i)).isoformat(),
+                **common,
+                **row,
+            }
+        )
+    return make_frame_table(table)
+
+
+def bias(n=1, **facts):
+    return [{"imagetyp": "bias", "exptime": 0.0, **facts}] * n
+
+
+def dark(exptime, n=1, **facts):
+    return [{"imagetyp": "dark", "exptime": exptime, **facts}] * n
+
+
+def flat(name, exptime, n=1, **facts):
+    return [{"imagetyp": "flat", "filter": name, "exptime": exptime, **facts}] * n
+
+
+def light(name="R", exptime=60.0, n=1, **facts):
+    facts = {"object": "M13", "filter": name, "exptime": exptime, **facts}
+    return [{"imagetyp": "light", **facts}] * n
+
+
+def notes_night():
+    """List the 107 frames of the observer's night in their order."""
+    rows = [
+        *flat("OIII", 2.0, 5),
+        *flat("SII", 5.0, 5),
+        *flat("Halpha", 10.0, 5),
+        *[row for name in ("R", "G", "B", "L", "open") for row in flat(name, 1.0, 5)],
+        *bias(10),
+        *dark(60.0, use=False, why_not="odd: its level"),
+        *dark(60.0, 5),
+        *dark(120.0, 2),
+        *dark(180.0, 3),
+        *[row for name in "LRGB" for row in light(name, 60.0, 3, object="cluster")],
+        *[row for _ in range(3) for row in crab_colours()],
+        *light("Halpha", 180.0, 3, object="Crab"),
+        *light("V", 180.0, object="Crab"),
+        *light("V", 300.0, 8, object="Crab"),
+        *bias(10),
+    ]
+    return make_night(*rows)
+
+
+def crab_colours():
+    colours = [row for name in "RGB" for row in light(name, 180.0, object="Crab")]
+    return [*light("L", 120.0, object="Crab"), *colours]
+
+
+@pytest.fixture(scope="module")
+def notes_plan():
+    return make_plan(notes_night())
+
+
+def numbers(task):
+    """List the frame numbers that go into a task."""
+    return [int(item.file.split(".")[1]) for item in task.frames]
+
+
+def calibration_of(plan, file):
+    frames = (item for task in plan.tasks for item in task.frames)
+    return next(item.calibration for item in frames if item.file == file)
+
+
+def calibration_of_light(*rows, **options):
+    """Plan a night whose last frame is a light, and say how that is calibrated."""
+    frames = make_night(*rows)
+    return calibration_of(make_plan(frames, **options), frames["file"].iloc[-1])
+
+
+def test_the_night_of_the_notes_ends_in_the_observers_masters(notes_plan):
+    masters = {
+        task.group: numbers(task)
+        for task in notes_plan.tasks
+        if task.action in (Action.BIAS, Action.DARK, Action.FLAT)
+    }
+    assert masters == {
+        "bias_2x2_m20C": [*range(41, 51), *range(98, 108)],
+        "dark_60s_2x2_m20C": [52, 53, 54, 55, 56],
+        "dark_120s_2x2_m20C": [57, 58],
+        "dark_180s_2x2_m20C": [59, 60, 61],
+        "flat_OIII_2x2": [1, 2, 3, 4, 5],
+        "flat_SII_2x2": [6, 7, 8, 9, 10],
+        "flat_Halpha_2x2": [11, 12, 13, 14, 15],
+        "flat_R_2x2": [16, 17, 18, 19, 20],
+        "flat_G_2x2": [21, 22, 23, 24, 25],
+        "flat_B_2x2": [26, 27, 28, 29, 30],
+        "flat_L_2x2": [31, 32, 33, 34, 35],
+        "flat_open_2x2": [36, 37, 38, 39, 40],
+    }
+
+
+def test_the_night_of_the_notes_ends_in_the_observers_stacks(notes_plan):
+    stacks = {
+        task.group: [int(output.split(".")[1]) for output in task.products]
+        for task in notes_plan.tasks
+        if task.action is Action.STACK
+    }
+    assert stacks == {
+        "light_cluster_L_60s_2x2": [62, 63, 64],
+        "light_cluster_R_60s_2x2": [65, 66, 67],
+        "light_cluster_G_60s_2x2": [68, 69, 70],
+        "light_cluster_B_60s_2x2": [71, 72, 73],
+        "light_Crab_L_120s_2x2": [74, 78, 82],
+        "light_Crab_R_180s_2x2": [75, 79, 83],
+        "light_Crab_G_180s_2x2": [76, 80, 84],
+        "light_Crab_B_180s_2x2": [77, 81, 85],
+        "light_Crab_Halpha_180s_2x2": [86, 87, 88],
+        "light_Crab_V_300s_2x2": list(range(90, 98)),
+    }
+
+
+@pytest.mark.parametrize("first", [1, 6, 11, 16, 21, 26, 31, 36])
+def test_flats_of_the_notes_get_the_long_dark_by_the_fit(notes_plan, first):
+    for number in range(first, first + 5):
+        found = calibration_of(notes_plan, f"20210227.{number:04d}.fit")
+        assert found == Calibration(
+            bias="masters/bias_2x2_m20C.fits",
+            dark="masters/dark_180s_2x2_m20C.fits",
+            dark_method=DarkMethod.FIT,
+            dark_scale=None,
+            dark_exptime=180.0,
+            dark_fit="masters/dark_current_2x2_m20C.json",
+        )
+
+
+@pytest.mark.parametrize(
+    ("number", "exptime", "name"),
+    [(62, 60, "L"), (73, 60, "B"), (78, 120, "L"), (83, 180, "R"), (88, 180, "Halpha")],
+)
+def test_lights_of_the_notes_get_darks_of_their_exposure(
+    notes_plan, number, exptime, name
+):
+    found = calibration_of(notes_plan, f"20210227.{number:04d}.fit")
+    assert (found.dark_method, found.dark_scale) == (DarkMethod.EXACT, 1.0)
+    assert found.dark == f"masters/dark_{exptime}s_2x2_m20C.fits"
+    assert found.flat == f"masters/flat_{name}_2x2.fits"
+
+
+def test_lights_of_the_notes_without_a_master_are_reduced_as_far_as_possible(
+    notes_plan,
+):
+    unflattened = calibration_of(notes_plan, "20210227.0089.fit")
+    assert (unflattened.flat, unflattened.dark_exptime) == (None, 180.0)
+    bias_only = calibration_of(notes_plan, "20210227.0090.fit")
+    assert bias_only == Calibration(bias="masters/bias_2x2_m20C.fits")
+    lacks = [note.split(" wanted, there is ") for note in notes_plan.notes[:2]]
+    assert lacks == [
+        [
+            "8 lights: no dark: exposure 300 s",
+            "60 s, 120 s, 180 s (only --extrapolate-darks scales up)",
+        ],
+        ["9 lights: no flat: filter V", "B, G, Halpha, L, OIII, R, SII, open"],
+    ]
+    single = "single lights are calibrated and not stacked: light_Crab_V_180s_2x2"
+    assert notes_plan.notes[2:] == (single,)
+
+
+def test_the_fit_of_the_notes_takes_all_darks_the_longest_last(notes_plan):
+    fit = notes_plan.task("masters/dark_current_2x2_m20C.json")
+    assert fit.products == tuple(
+        f"masters/dark_{t}s_2x2_m20C.fits" for t in (60, 120, 180)
+    )
+    assert fit.action is Action.DARK_FIT
+
+
+def test_a_plan_holds_every_match_key_as_json_scalars(notes_plan):
+    facts = notes_plan.task("masters/dark_180s_2x2_m20C.fits").facts
+    assert facts["exptime"] == 180.0
+    assert facts["xbinning"] == 2
+    assert type(facts["xbinning"]) is int
+    assert facts["instrume"] == "CAM"
+    assert facts["gain"] is None
+    assert Plan.from_json(notes_plan.to_json()) == notes_plan
+
+
+def test_the_order_of_rows_changes_nothing(notes_plan):
+    frames = notes_night()
+    shuffled = frames.sample(frac=1, random_state=1)
+    assert make_plan(shuffled).to_json() == notes_plan.to_json()
+
+
+def test_an_annotated_table_plans_the_same_again(notes_plan):
+    table = annotate(notes_night(), notes_plan)
+    assert make_plan(table) == notes_plan
+    assert annotate(table, make_plan(table)).equals(table)
+
+
+def test_annotation_tells_what_was_decided(notes_plan):
+    table = annotate(notes_night(), notes_plan).set_index("file")
+    row = table.loc["20210227.0011.fit"]
+    assert row["group"] == "flat_Halpha_2x2"
+    assert row["dark"] == "masters/dark_180s_2x2_m20C.fits"
+    assert row["level"] == 2
+    assert row["reason"] == (
+        "bias bias_2x2_m20C, same night; "
+        "dark dark_180s_2x2_m20C fitted to 10 s, same night"
+    )
+    left_out = table.loc["20210227.0051.fit"]
+    assert left_out[["group", "bias", "dark", "level", "reason"]].isna().all()
+    assert left_out["why_not"] == "odd: its level"
+
+
+def test_a_frame_kept_by_hand_is_never_left_out():
+    frames = make_night(*bias(2, why_not="odd: its level"), *bias())
+    task = make_plan(frames).tasks[0]
+    assert [item.keep for item in task.frames] == [True, True, False]
+
+
+# ---------------------------------------------------------------- darks
+
+
+def test_one_longer_dark_is_scaled_per_flat():
+    exposures = (11.55, 11.93, 12.08)
+    rows = [*bias(), *dark(80.0), *[r for t in exposures for r in flat("g", t)]]
+    plan = make_plan(make_night(*rows))
+    scales = [item.calibration for item in plan.task("masters/flat_g_2x2.fits").frames]
+    assert [c.dark_scale for c in scales] == pytest.approx([t / 80 for t in exposures])
+    assert {c.dark_method for c in scales} == {DarkMethod.SCALED}
+    assert {c.dark_offset for c in scales} == {0.0}
+
+
+def test_scaling_up_must_be_asked_for():
+    rows = [*bias(), *dark(80.0), *light(exptime=120.0)]
+    assert calibration_of_light(*rows).dark is None
+    scaled = calibration_of_light(*rows, extrapolate_darks=True)
+    assert scaled.dark_scale == pytest.approx(1.5)
+
+
+def test_the_recipe_exact_scales_nothing():
+    recipe = parse_recipe('[dark]\nmodel = "exact"', "mine")
+    rows = [*bias(), *dark(60.0), *dark(180.0), *light(exptime=120.0)]
+    plan = make_plan(make_night(*rows), recipe=recipe)
+    assert not [task for task in plan.tasks if task.action is Action.DARK_FIT]
+    assert plan.tasks[-1].frames[0].calibration.dark is None
+    assert (
+        plan.tasks[-1].missing[0]
+        == "no dark: exposure 120 s wanted, there is 60 s, 180 s"
+    )
+
+
+def test_without_a_bias_darks_keep_it_and_serve_their_own_exposure_only():
+    rows = [*dark(60.0), *dark(180.0), *light(exptime=120.0), *light(exptime=60.0)]
+    frames = make_night(*rows)
+    plan = make_plan(frames)
+    assert not [task for task in plan.tasks if task.action is Action.DARK_FIT]
+    assert calibration_of(plan, frames["file"].iloc[2]) == Calibration()
+    exact = calibration_of(plan, frames["file"].iloc[3])
+    assert (exact.bias, exact.dark_exptime, exact.dark_scale) == (None, 60.0, 1.0)
+    assert "no bias, as dark dark_60s_2x2_m20C holds it" in plan.tasks[-1].reason
+
+
+def test_a_light_with_a_bias_leaves_it_to_a_dark_that_kept_its_own():
+    """The dark is of a night from which no bias is within reach."""
+    old = {"night": "2020-03-10", "date_obs": "2020-03-10T20:00:00"}
+    rows = [*dark(60.0, **old), *bias(), *light()]
+    rules = parse_rules("[[use.bias.rung]]\nlevel = 0\nsame_night = true\n", "mine")
+    found = calibration_of_light(*rows, rules=rules)
+    assert (found.bias, found.dark) == (None, "masters/dark_60s_2x2_m20C.fits")
+
+
+def test_flat_darks_serve_flats_and_darks_serve_lights():
+    both = [*dark(60.0, imagetyp="flatdark"), *dark(60.0)]
+    plan = make_plan(make_night(*bias(), *both, *flat("R", 60.0), *light()))
+    flat_dark = plan.task("masters/flat_R_2x2.fits").frames[0].calibration.dark
+    assert flat_dark == "masters/flatdark_60s_2x2_m20C.fits"
+    light_dark = plan.tasks[-1].frames[0].calibration.dark
+    assert light_dark == "masters/dark_60s_2x2_m20C.fits"
+
+
+def test_darks_of_two_temperatures_are_fitted_apart():
+    cold = {"set_temp": -25.0, "ccd_temp": -25.1}
+    rows = [*dark(60.0), *dark(180.0), *dark(60.0, **cold), *dark(180.0, **cold)]
+    plan = make_plan(make_night(*bias(), *rows))
+    fits = [task.group for task in plan.tasks if task.action is Action.DARK_FIT]
+    assert fits == ["dark_current_2x2_m20C", "dark_current_2x2_m25C"]
+
+
+# ---------------------------------------------------------------- flats
+
+
+def test_a_flat_from_which_nothing_can_be_taken_is_not_made():
+    plan = make_plan(make_night(*flat("R", 5.0, 3), *light()))
+    assert [task.action for task in plan.tasks] == [Action.CALIBRATE]
+    assert any("3 flats of flat_R_2x2 left out" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    "helps", [bias(), dark(5.0)], ids=["bias", "dark of its exposure"]
+)
+def test_a_flat_is_made_when_bias_or_dark_can_be_taken_out(helps):
+    found = calibration_of_light(*helps, *flat("R", 5.0, 3), *light())
+    assert found.flat == "masters/flat_R_2x2.fits"
+
+
+def test_overscan_makes_a_flat_worth_making():
+    sections = {"biassec": "[1601:1663,1:1252]", "trimsec": "[1:1600,1:1252]"}
+    found = calibration_of_light(*flat("R", 5.0, 3, **sections), *light(**sections))
+    assert found.flat == "masters/flat_R_2x2.fits"
+    assert (found.overscan, found.trim) == tuple(sections.values())
+
+
+def test_only_the_flats_that_can_be_corrected_go_in():
+    plan = make_plan(
+        make_night(*dark(5.0), *flat("R", 5.0, 2), *flat("R", 9.0), *light())
+    )
+    assert numbers(plan.task("masters/flat_R_2x2.fits")) == [2, 3]
+
+
+def test_another_spelling_of_a_filter_is_pointed_out_and_not_guessed():
+    plan = make_plan(make_night(*bias(), *flat("H-Alpha", 5.0), *light("Ha", n=2)))
+    assert plan.tasks[-1].missing[-1] == "no flat: filter Ha wanted, there is H-Alpha"
+    assert (
+        "lights have filter Ha and flats have H-Alpha: if they are the same, "
+        "--set 'PATTERN: filter=H-Alpha'"
+    ) in plan.notes
+
+
+def test_each_night_gets_its_own_flat_and_one_stack():
+    later = {"night": "2021-02-27", "date_obs": "2021-02-28T02:00:00"}
+    rows = [
+        *bias(),
+        *flat("R", 5.0),
+        *flat("R", 5.0, **later),
+        *light(),
+        *light(**later),
+    ]
+    plan = make_plan(make_night(*rows))
+    lights = [task for task in plan.tasks if task.action is Action.CALIBRATE]
+    assert [task.frames[0].calibration.flat for task in lights] == [
+        "masters/flat_R_2x2_2021-02-26.fits",
+        "masters/flat_R_2x2_2021-02-27.fits",
+    ]
+    assert plan.task("stacks/light_M13_R_60s_2x2.fits").products == tuple(
+        task.output for task in lights
+    )
+    assert "frames of 2 nights: 2021-02-26 to 2021-02-27" in plan.notes
+
+
+# ---------------------------------------------------------------- stacks and notes
+
+
+def test_stacks_may_pool_exposures():
+    frames = make_night(*light(exptime=60.0), *light(exptime=120.0))
+    assert not [t for t in make_plan(frames).tasks if t.action is Action.STACK]
+    pooled = make_plan(frames, stack_by=("object", "filter"))
+    assert len(pooled.task("stacks/light_M13_R_90s_2x2.fits").products) == 2
+
+
+def test_a_focal_length_that_jitters_does_not_part_a_stack():
+    rows = [row for f in (526.0, 530.0, 535.0) for row in light(focallen=f)]
+    plan = make_plan(make_night(*rows))
+    assert len(plan.task("stacks/light_M13_R_60s_2x2.fits").products) == 3
+
+
+def test_lights_of_two_focal_lengths_are_not_stacked():
+    plan = make_plan(make_night(*light(focallen=530.0), *light(focallen=2000.0)))
+    assert not [task for task in plan.tasks if task.action is Action.STACK]
+
+
+def test_lights_are_stacked_only_by_what_makes_sense():
+    with pytest.raises(
+        SettingsError, match="cannot be stacked by colour; give some of"
+    ):
+        make_plan(make_night(), stack_by=("colour",))
+
+
+def test_two_cameras_are_reduced_apart_and_told():
+    other = {"instrume": "OTHER", "naxis1": 800}
+    plan = make_plan(make_night(*bias(), *light(), *bias(**other), *light(**other)))
+    served = {
+        (task.facts["instrume"], task.frames[0].calibration.bias)
+        for task in plan.tasks
+        if task.action is Action.CALIBRATE
+    }
+    assert served == {
+        ("CAM", "masters/bias_2x2_m20C_CAM.fits"),
+        ("OTHER", "masters/bias_2x2_m20C_OTHER.fits"),
+    }
+    assert "frames of 2 cameras: CAM, OTHER" in plan.notes
+    assert "frames of 2 sizes: 1663x1252, 800x1252" in plan.notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "n_tasks", "note"),
+    [
+        ([], 0, "no frame is used"),
+        ([{"imagetyp": None}], 0, "1 frame of unknown type take no part, such as "),
+        ([{"imagetyp": "master"}], 0, "1 frame of type master or other take no part"),
+        (bias(3), 1, "there are no lights among the frames that are used"),
+        (light(), 1, "there are no bias frames among the frames that are used"),
+        (
+            [{"imagetyp": "light"}, *dark(5.0)],
+            2,
+            "1 light: no dark: exposure is unknown",
+        ),
+    ],
+)
+def test_poor_nights_are_planned_as_far_as_they_go(rows, n_tasks, note):
+    plan = make_plan(make_night(*rows))
+    assert len(plan.tasks) == n_tasks
+    assert any(words.startswith(note) for words in plan.notes)
+
+
+def test_frames_that_are_not_used_take_no_part():
+    unused = {"use": False, "why_not": "cloudy"}
+    plan = make_plan(make_night(*bias(**unused), *light()))
+    assert [task.action for task in plan.tasks] == [Action.CALIBRATE]
+
+
+def test_a_camera_that_misses_its_set_point_is_matched_by_what_it_measured():
+    missed = {"set_temp": -27.2, "ccd_temp": -18.8}
+    warm = {"set_temp": -27.2, "ccd_temp": -22.3}
+    rows = [*bias(**missed), *dark(60.0, **missed), *light(**missed)]
+    assert calibration_of_light(*rows).dark == "masters/dark_60s_2x2_m19C.fits"
+    assert calibration_of_light(*rows[:2], *light(**warm)).dark is None
+
+
+def test_the_root_is_the_scanned_folder_unless_told():
+    frames = make_night(*bias())
+    frames.attrs["root"] = "/data/night"
+    assert make_plan(frames).root == "/data/night"
+    assert make_plan(frames, root="/else").root == "/else"
+
+
+# ---------------------------------------------------------------- chosen by hand
+
+
+def with_cell(frames, number, **cells):
+    """Write into the cells of one frame as an observer does."""
+    row = frames["file"].eq(f"20210227.{number:04d}.fit")
+    for name, value in cells.items():
+        frames.loc[row, name] = value
+    return frames
+
+
+def choosing_night():
+    rows = [*bias(), *dark(60.0), *dark(180.0), *flat("R", 5.0), *flat("V", 5.0)]
+    return make_night(*rows, *light(n=2))
+
+
+def test_a_master_chosen_by_hand_is_taken():
+    frames = with_cell(choosing_night(), 6, flat="masters/flat_V_2x2.fits")
+    plan = make_plan(frames)
+    chosen, other = (
+        task.frames[0] for task in plan.tasks if task.action == "calibrate"
+    )
+    assert chosen.calibration.flat == "masters/flat_V_2x2.fits"
+    assert (chosen.level, other.level) == (3, 0)
+    assert "flat flat_V_2x2, chosen by hand" in chosen.reason
+    assert other.calibration.flat == "masters/flat_R_2x2.fits"
+
+
+def test_a_dark_chosen_by_hand_is_taken_to_the_exposure():
+    frames = with_cell(choosing_night(), 6, dark="dark_180s_2x2_m20C")
+    found = calibration_of(make_plan(frames), "20210227.0006.fit")
+    assert (found.dark_exptime, found.dark_method) == (180.0, DarkMethod.FIT)
+
+
+@pytest.mark.parametrize("need", ["bias", "dark", "flat"])
+def test_the_word_none_goes_without(need):
+    frames = with_cell(choosing_night(), 6, **{need: "none"})
+    plan = make_plan(frames)
+    assert getattr(calibration_of(plan, "20210227.0006.fit"), need) is None
+    assert not [word for task in plan.tasks for word in task.missing if need == word]
+    table = annotate(frames, plan)
+    assert table.set_index("file").loc["20210227.0006.fit", need] == "none"
+
+
+def test_a_choice_by_hand_survives_being_written_and_read_again():
+    frames = with_cell(choosing_night(), 6, flat="flat_V_2x2", dark="none")
+    plan = make_plan(frames)
+    assert make_plan(annotate(frames, plan)) == plan
+
+
+def test_a_cell_of_an_earlier_plan_is_no_choice():
+    """Names may change as frames do; only what the observer wrote must hold."""
+    table = annotate(choosing_night(), make_plan(choosing_night()))
+    without = table[table["filter"].ne("R") | table["imagetyp"].ne("flat")]
+    assert calibration_of(make_plan(without), "20210227.0006.fit").flat is None
+
+
+def test_a_choice_that_the_ladder_shares_keeps_its_level():
+    frames = with_cell(choosing_night(), 6, flat="flat_R_2x2")
+    chosen = make_plan(frames).tasks[-3].frames[0]
+    assert (chosen.level, "by hand" in chosen.reason) == (0, False)
+
+
+def test_a_master_that_is_not_made_is_refused_with_the_nearest():
+    frames = with_cell(choosing_night(), 6, flat="masters/flat_W_2x2.fits")
+    message = (
+        r"20210227.0006.fit: flat names flat_W_2x2, which is not made "
+        r"from these frames; nearest are flat_V_2x2, flat_R_2x2. Give"
+    )
+    with pytest.raises(TableError, match=message):
+        make_plan(frames)
+
+
+def test_a_master_of_another_size_is_refused():
+    frames = make_night(
+        *bias(naxis1=800), *bias(), *light(bias="bias_2x2_m20C_800x1252")
+    )
+    with pytest.raises(
+        TableError, match="whose naxis1 is 800, not 1663; choose one of"
+    ):
+        make_plan(frames)
+
+
+# ---------------------------------------------------------------- many confusable nights
+
+
+def products_of(plan, folder):
+    """Say which batches each master is made of."""
+    return {
+        task.output: {folder.batch_of[item.file] for item in task.frames}
+        for task in plan.tasks
+        if task.action in (Action.BIAS, Action.DARK, Action.FLAT)
+    }
+
+
+def mistakes(seed, rules):
+    """Plan a folder, and count the lights that a careful person would serve else."""
+    folder, frames = confusable_folder(seed)
+    plan = make_plan(frames, rules=rules)
+    made = products_of(plan, folder)
+    n = 0
+    for task in plan.tasks:
+        if task.action is Action.CALIBRATE:
+            found, truth = task.frames[0].calibration, folder.truth[task.frames[0].file]
+            wanted = (truth.bias, truth.dark, truth.flat)
+            served = (found.bias, found.dark, found.flat)
+            n += found.dark_method != truth.method or any(
+                made.get(output, {None}) != {batch}
+                for output, batch in zip(served, wanted, strict=True)
+            )
+    return n
+
+
+@pytest.mark.parametrize("decade", range(5))
+def test_every_light_of_fifty_confusable_nights_gets_what_a_careful_person_takes(
+    decade,
+):
+    rules = load_rules()
+    seeds = range(10 * decade, 10 * decade + 10)
+    assert {seed: n for seed in seeds if (n := mistakes(seed, rules))} == {}
+
+
+@pytest.mark.parametrize("column", ["gain", "instrume", "readoutm", "offset"])
+def test_the_comparison_notices_a_rule_that_is_left_out(column):
+    setup = [name for name in load_rules().setup if name != column]
+    rules = parse_rules(f"setup = {setup}", "careless")
+    assert any(mistakes(seed, rules) for seed in range(25))
+
+
+def test_no_master_mixes_batches_that_are_alike_but_for_one_thing():
+    for seed in range(50, 60):
+        folder, frames = confusable_folder(seed)
+        made = products_of(make_plan(frames), folder)
+        assert all(len(batches) == 1 for batches in made.values())
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None, max_examples=8)
+def test_any_confusable_night_plans_the_same_in_any_order(seed):
+    _, frames = confusable_folder(seed)
+    text = make_plan(frames).to_json()
+    assert make_plan(frames.iloc[::-1]).to_json() == text
+    assert Plan.from_json(text).to_json() == text
+
+
+def test_ten_thousand_frames_and_two_hundred_masters_are_planned_in_seconds():
+    """Two seconds on a quiet machine; the test allows for a busy one."""
+    rows = []
+    for n in range(25):
+        day = START + timedelta(days=n)
+        common = {"night": str(day.date()), "date_obs": day.isoformat()}
+        kinds = [
+            *bias(20, **common),
+            *[row for t in (60.0, 180.0, 300.0) for row in dark(t, 20, **common)],
+            *[row for name in "LRGB" for row in flat(name, 3.0, 10, **common)],
+            *[row for name in "LRGB" for row in light(name, 60.0, 70, **common)],
+        ]
+        rows += kinds
+    frames = make_night(*rows)
+    recipe, rules = load_recipe(), load_rules()
+    start = time.process_time()
+    plan = make_plan(frames, recipe=recipe, rules=rules)
+    assert time.process_time() - start < 6
+    assert len(frames) == 10_000
+    masters = (Action.BIAS, Action.DARK, Action.FLAT)
+    assert sum(task.action in masters for task in plan.tasks) == 200

@@ -1,0 +1,276 @@
+"""Header blocks, held against astropy and against what goes wrong in files."""
+
+import gzip
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoreduce.errors import InputError
+from autoreduce.frames.reader import (
+    BLOCK,
+    RawHeader,
+    headers_from_text,
+    image_shape,
+    read_headers,
+)
+
+
+def raw_header(*cards):
+    return RawHeader(0, b"".join(card.encode("latin-1").ljust(80) for card in cards))
+
+
+def write_block(path, *cards, data=b""):
+    block = b"".join(card.encode("latin-1").ljust(80) for card in (*cards, "END"))
+    block = block.ljust(-(-len(block) // BLOCK) * BLOCK)
+    path.write_bytes(block + data)
+    return path
+
+
+def plain_cards(nx=4, ny=3, bits=16):
+    return (
+        "SIMPLE  =                    T",
+        f"BITPIX  =                   {bits}",
+        "NAXIS   =                    2",
+        f"NAXIS1  =                    {nx}",
+        f"NAXIS2  =                    {ny}",
+    )
+
+
+def write_image(path, **cards):
+    hdu = fits.PrimaryHDU(np.arange(12, dtype=np.int16).reshape(3, 4))
+    hdu.header.update(cards)
+    hdu.writeto(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("card", "value"),
+    [
+        ("EXPTIME = '40      '           / s", "40"),
+        ("EXPTIME =               060.00 / s", 60.0),
+        ("EXPTIME =              3.0D+02", 300.0),
+        ("EXPTIME = +1.200000000000E+003", 1200.0),
+        ("EXPTIME =                   12", 12),
+        ("EXPTIME =                    T", True),
+        ("EXPTIME =                      / nothing", None),
+        ("EXPTIME = 'O''Hara  '           / quotes", "O'Hara"),
+        ("EXPTIME = 'never closed / s", "never closed / s"),
+        ("EXPTIME = 2020-01-21T20:29:08.357 / no quotes", "2020-01-21T20:29:08.357"),
+        ("EXPTIME =-5", -5),
+        ("exptime = 7", 7),
+    ],
+)
+def test_card_has_the_value_that_a_person_reads(card, value):
+    found = raw_header(card).get("EXPTIME")
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_comment_of_a_card_is_what_stands_behind_the_slash():
+    card = raw_header("GAIN    = '1/2     '           / [e-/ADU] gain").find("GAIN")[0]
+    assert (card.value, card.comment) == ("1/2", "[e-/ADU] gain")
+
+
+def test_first_of_duplicate_cards_with_a_value_wins():
+    header = raw_header("GAIN    =", "GAIN    = 2.0", "GAIN    = 3.0")
+    assert header.get("GAIN") == 2.0
+    assert [card.value for card in header.find("GAIN")] == [None, 2.0, 3.0]
+
+
+def test_hierarch_keyword_is_found_by_its_words():
+    header = raw_header(
+        "HIERARCH ESO DPR TYPE    = 'FLAT,LAMP' / type", "HIERARCH lower Case = 3"
+    )
+    assert header.get("ESO DPR TYPE") == "FLAT,LAMP"
+    assert header.get("LOWER CASE") == 3
+
+
+def test_continued_text_is_joined():
+    header = raw_header(
+        "NOTE    = 'one &'", "CONTINUE  'two &'", "CONTINUE  'three' / end", "A       = 1"
+    )
+    assert header.get("NOTE") == "one two three"
+    assert [card.keyword for card in header.cards] == ["NOTE", "A"]
+
+
+def test_history_holds_its_text():
+    header = raw_header("HISTORY Auto-Dark Subtraction", "HISTORY =  odd")
+    texts = [card.value for card in header.find("HISTORY")]
+    assert texts == ["Auto-Dark Subtraction", "=  odd"]
+
+
+def test_letters_that_are_not_ascii_survive():
+    latin = RawHeader(0, "OBJECT  = 'Caf\xe9'".encode("latin-1").ljust(80))
+    utf8 = RawHeader(0, "OBJECT  = 'Café'".encode().ljust(80))
+    assert latin.get("OBJECT") == utf8.get("OBJECT") == "Café"
+
+
+def test_all_cards_are_those_that_astropy_reads(tmp_path):
+    path = write_image(
+        tmp_path / "a.fits", OBJECT="M 13", EXPTIME=12.5, XBINNING=2, OK=True
+    )
+    ours = {card.keyword: card.value for card in read_headers(path)[0].cards}
+    theirs = {k: v for k, v in fits.getheader(path).items() if k}
+    assert ours == theirs
+
+
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60),
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.integers(-(2**31), 2**31),
+)
+def test_values_written_by_astropy_come_back(text, number, whole):
+    header = fits.Header()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header["TEXT"], header["NUMBER"], header["WHOLE"] = text, number, whole
+        block = header.tostring(endcard=False, padding=False).encode("ascii")
+        theirs = dict(fits.Header.fromstring(block.decode()))
+    ours = {card.keyword: card.value for card in RawHeader(0, block).cards}
+    assert ours == theirs
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_make_a_header_fail(noise):
+    header = RawHeader(0, noise[: len(noise) // 80 * 80])
+    for card in header.cards:
+        header.find(card.keyword)
+
+
+@given(st.binary(max_size=4 * BLOCK))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, noise):
+    path = tmp_path_factory.mktemp("noise") / "noise.fits"
+    path.write_bytes(b"SIMPLE  =                    T".ljust(80) + noise)
+    try:
+        headers = read_headers(path)
+    except InputError:
+        return
+    assert headers[0].get("SIMPLE") is True
+
+
+def test_extensions_are_read_in_their_order(tmp_path):
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 3))), fits.ImageHDU()]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    headers = read_headers(tmp_path / "a.fits")
+    assert [header.hdu for header in headers] == [0, 1, 2]
+    assert [image_shape(header) for header in headers] == [(), (3, 2), ()]
+
+
+def test_gzipped_file_is_known_by_its_content(tmp_path):
+    path = write_image(tmp_path / "a.fits", OBJECT="M 13")
+    packed = tmp_path / "b.fits"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_headers(packed)[0].get("OBJECT") == "M 13"
+
+
+def test_gzipped_extension_is_found(tmp_path):
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 3)))]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits.gz")
+    headers = read_headers(tmp_path / "a.fits.gz")
+    assert [image_shape(header) for header in headers] == [(), (3, 2)]
+
+
+def test_tile_compressed_image_has_its_own_shape(tmp_path):
+    data = np.arange(48, dtype=np.int16).reshape(6, 8)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(
+        tmp_path / "a.fits.fz"
+    )
+    assert image_shape(read_headers(tmp_path / "a.fits.fz")[1]) == (8, 6)
+
+
+def test_table_is_no_image(tmp_path):
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=[1, 2])])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
+    assert [image_shape(header) for header in read_headers(tmp_path / "a.fits")] == [
+        (),
+        (),
+    ]
+
+
+def test_truncated_file_says_how_much_is_there(tmp_path):
+    path = write_block(tmp_path / "a.fits", *plain_cards(), data=b"\0" * 10)
+    with pytest.raises(InputError, match="truncated: 10 bytes of pixels, 24 expected"):
+        read_headers(path)
+
+
+def test_missing_padding_is_no_truncation(tmp_path):
+    path = write_block(tmp_path / "a.fits", *plain_cards(), data=b"\0" * 24)
+    assert len(read_headers(path)) == 1
+
+
+def test_garbage_behind_the_pixels_is_passed_over(tmp_path):
+    path = write_image(tmp_path / "a.fits")
+    path.write_bytes(path.read_bytes() + b"rubbish" * 500)
+    assert len(read_headers(path)) == 1
+
+
+def test_truncated_gzip_file_is_refused(tmp_path):
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 1000, (200, 200)).astype(np.int16)
+    fits.PrimaryHDU(pixels).writeto(tmp_path / "a.fits.gz")
+    whole = (tmp_path / "a.fits.gz").read_bytes()
+    (tmp_path / "a.fits.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged gzip file"):
+        read_headers(tmp_path / "a.fits.gz")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"\0" * 5760, "nothing but zero bytes"),
+        (b"<!DOCTYPE html><html>", "not FITS: begins with '<!DOCTYPE html>"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "AppleDouble"),
+        (b"BZh91AY&SY", "compressed with bzip2"),
+        (b"\x1f\x8b\x08\0garbage", "damaged gzip file|cannot be read"),
+        (b"\x1f\x8b", "damaged gzip file|cannot be read"),
+        (b"SIMPLE  =                    T" + b" " * 5730, "no END card"),
+    ],
+)
+def test_what_is_not_fits_is_refused_with_the_reason(tmp_path, content, reason):
+    path = tmp_path / "a.fits"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        read_headers(path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "reason"),
+    [
+        (("SIMPLE  = T", "BITPIX  = 12", "NAXIS   = 0"), "BITPIX is 12"),
+        (("SIMPLE  = T", "BITPIX  = 16"), "NAXIS is None"),
+        (
+            ("SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 1", "NAXIS1  = -3"),
+            "NAXIS1 is -3",
+        ),
+    ],
+)
+def test_header_that_contradicts_itself_is_refused(tmp_path, cards, reason):
+    with pytest.raises(InputError, match=reason):
+        read_headers(write_block(tmp_path / "a.fits", *cards))
+
+
+def test_header_without_end_is_not_read_for_ever(tmp_path):
+    path = tmp_path / "a.fits"
+    with path.open("wb") as file:
+        file.write(b"SIMPLE  =                    T".ljust(80))
+        file.truncate(100_000_000)
+    with pytest.raises(InputError, match="no END card"):
+        read_headers(path)
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_headers(tmp_path / "a.fits")
+
+
+def test_text_becomes_headers():
+    text = "# from a forum\n\nSIMPLE  = T\nA       = 1\nEND\nXTENSION= 'IMAGE'\nA = 2\n"
+    headers = headers_from_text(text)
+    assert [header.get("A") for header in headers] == [1, 2]
+    assert [header.hdu for header in headers] == [0, 1]

@@ -1,0 +1,254 @@
+"""What the report says in words, and in what colours."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_night import (
+    BIAS,
+    FLAT,
+    STACK,
+    FakeOutcome,
+    calibrate,
+    make_frame,
+    make_frames,
+    make_outcomes,
+    make_plan,
+    make_report,
+)
+
+from autoreduce.frames.overrides import BY_HAND
+from autoreduce.frames.schema import make_frame_table
+from autoreduce.report.colours import filter_colour, frame_colour
+from autoreduce.report.summary import (
+    Concern,
+    Remark,
+    heading,
+    headline,
+    left_out,
+    remarks,
+)
+from autoreduce.report.words import (
+    NOTHING,
+    count,
+    day,
+    days,
+    duration,
+    level_word,
+    listing,
+    number,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (65535.2, "65535"),
+        (1013.46, "1013"),
+        (0.254823, "0.2548"),
+        (-20.0, "-20"),
+        (5.9333, "5.933"),
+        (1e-7, "1.000e-07"),
+        (2.5e12, "2.500e+12"),
+        (np.int64(107), "107"),
+        (np.float32(0.5), "0.5"),
+        (None, NOTHING),
+        (pd.NA, NOTHING),
+        (float("nan"), NOTHING),
+        (float("inf"), NOTHING),
+        ("12", NOTHING),
+    ],
+)
+def test_a_number_is_as_long_as_it_needs_to_be(value, text):
+    assert number(value) == text
+
+
+@given(st.floats(-1e300, 1e300), st.integers(2, 9))
+def test_a_number_is_off_by_less_than_half_its_last_digit(value, digits):
+    written = float(number(value, digits))
+    assert abs(written - value) <= abs(value) * 0.5000001 * 10.0 ** (1 - digits)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.84, "0.8 s"), (14.2, "14 s"), (119, "119 s"), (600, "10 min"),
+     (3 * 3600, "3 h"), (4 * 86400, "4 d")],
+)  # fmt: skip
+def test_a_duration_is_in_the_unit_that_suits_it(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_counts_lists_dates_and_levels_read_like_a_sentence():
+    assert count(1, "master bias", "master biases") == "1 master bias"
+    assert count(0, "frame") == "0 frames"
+    assert listing([]) == ""
+    assert listing(["a"]) == "a"
+    assert listing(["a", "b", "c"]) == "a, b and c"
+    assert day("2021-02-26") == "26 February 2021"
+    assert day("last night") == "last night"
+    assert [level_word(level) for level in (0, 1, 2, 3)] == [
+        "best", "good", "fair", "makeshift"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("2022-10-22", "2022-10-23", "22 to 23 October 2022"),
+        ("2025-05-31", "2025-06-04", "31 May to 4 June 2025"),
+        ("2016-09-08", "2024-09-08", "8 September 2016 to 8 September 2024"),
+        ("tonight", "2024-09-01", "tonight to 1 September 2024"),
+    ],
+)
+def test_a_span_of_dates_says_nothing_twice(first, last, text):
+    assert days(first, last) == text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Ha", "Halpha", "H-Alpha", "H_alpha", "ha 7nm"),
+        ("OIII", "O3", "[OIII]", "oiii 3nm"),
+        ("L", "Lum", "Luminance"),
+        ("r", "sdss_r", "Red", "R"),
+    ],
+)
+def test_spellings_of_a_filter_have_one_colour(names):
+    assert len({filter_colour(name) for name in names}) == 1
+
+
+def test_filters_that_are_seen_together_differ_in_colour():
+    for night in ("Ha OIII SII L R G B", "U B V R I", "g r i z", "Ha Hb OIII"):
+        colours = [filter_colour(name) for name in night.split()]
+        assert len(set(colours)) == len(colours)
+
+
+def test_of_wheels_in_series_the_filter_that_is_known_counts():
+    assert filter_colour("Block 7+OIII") == filter_colour("OIII")
+
+
+@given(st.text(max_size=12))
+def test_any_filter_has_a_colour_and_keeps_it(name):
+    assert re.fullmatch("#[0-9a-f]{6}", filter_colour(name))
+    assert filter_colour(name) == filter_colour(name)
+
+
+def test_biases_and_darks_have_no_filter_colour():
+    assert frame_colour("dark", "R") == frame_colour("dark", None)
+    assert frame_colour("flat", "R") == filter_colour("R")
+    assert frame_colour(None, "R") != filter_colour("R")
+
+
+def test_the_heading_is_the_title_or_the_night():
+    assert heading(make_report(title="M1 & friends")) == "M1 & friends"
+    assert heading(make_report()) == "Night of 26 February 2021"
+    frames = make_frames().assign(night=pd.NA)
+    assert heading(make_report(frames=frames)) == "A night without a date"
+    nights = ["2021-02-26"] * 11 + ["2021-03-02"]
+    frames = make_frames().assign(night=nights)
+    expected = "2 nights, 26 February to 2 March 2021"
+    assert heading(make_report(frames=frames)) == expected
+
+
+def test_the_headline_says_what_went_in_and_what_came_out():
+    assert headline(make_report()) == (
+        "From 12 frames, all used: made 1 master bias, 1 master dark, 1 dark fit, "
+        "1 master flat, 3 calibrated lights and 1 stack in 3.2 s."
+    )
+
+
+def test_the_headline_counts_what_was_current_and_not_what_failed():
+    plan = make_plan()
+    changes = {FLAT: FakeOutcome("failed"), BIAS: FakeOutcome("current")}
+    report = make_report(plan, outcomes=make_outcomes(plan, **changes))
+    assert "1 master bias" in headline(report)
+    assert "master flat" not in headline(report)
+    assert headline(report).endswith(" 1 product was already up to date.")
+
+
+def test_a_night_without_frames_has_a_headline():
+    plan = make_plan()
+    empty = make_frame_table([])
+    assert headline(make_report(plan, frames=empty)) == "No frame was found."
+    assert "nothing was made" in headline(make_report(plan, outcomes={}))
+
+
+def test_frames_left_out_by_table_run_and_plan_are_told_in_order():
+    frames = make_frames()
+    extra = make_frame("zz.fit", "light", 50, reason="no partner")
+    frames = pd.concat([frames, make_frame_table([extra])], ignore_index=True)
+    frames.loc[frames["file"] == "l1.fit", ["use", "why_not"]] = [False, "clouds"]
+    frames.loc[frames["file"] == "l2.fit", "use"] = False
+    plan = make_plan()
+    odd = FakeOutcome(left_out={"b1.fit": "odd level"})
+    report = make_report(
+        plan, frames=frames, outcomes=make_outcomes(plan, **{BIAS: odd})
+    )
+    assert list(left_out(report).items()) == [
+        ("b1.fit", "odd level"),
+        ("l1.fit", "clouds"),
+        ("l2.fit", "no reason is given"),
+        ("zz.fit", "no partner"),
+    ]
+
+
+def test_a_night_in_which_all_went_well_needs_no_remark():
+    assert remarks(make_report()) == ()
+
+
+def test_remarks_come_gravest_first_and_equal_ones_are_joined():
+    lack = "no flat: filter V wanted"
+    plan = make_plan(
+        calibrate("l0.fit", missing=(lack,)),
+        calibrate("l1.fit", missing=(lack,)),
+        calibrate("l2.fit", group="M1_R"),
+        notes=("frames of 2 nights",),
+    )
+    outcomes = make_outcomes(
+        plan,
+        **{
+            STACK: FakeOutcome(caveats=("not aligned",)),
+            FLAT: FakeOutcome("failed", "all flats are saturated"),
+            "calibrated/l2.fits": FakeOutcome("blocked", "needs masters/flat_Ha.fits"),
+        },
+    )
+    unreadable = pd.DataFrame({"file": ["x.fit", "y.fit"], "reason": ["empty"] * 2})
+    report = make_report(plan, outcomes=outcomes, unreadable=unreadable)
+    assert remarks(report) == (
+        Remark(Concern.FAILED, "all flats are saturated", (FLAT,)),
+        Remark(Concern.BLOCKED, "needs masters/flat_Ha.fits", ("calibrated/l2.fits",)),
+        Remark(Concern.MISSING, lack, ("M1_Ha (2 frames)",)),
+        Remark(Concern.UNREADABLE, "empty", ("x.fit", "y.fit")),
+        Remark(Concern.CAVEAT, "not aligned", (STACK,)),
+        Remark(Concern.NOTE, "frames of 2 nights"),
+    )
+
+
+def test_notes_that_repeat_what_is_missing_are_not_told_twice():
+    lack = {"missing": ("no flat: filter V wanted",), "facts": {"imagetyp": "light"}}
+    notes = (
+        "2 lights: no flat: filter V, I wanted",
+        "2 flats: no flat: never",
+        "there are no flats among the frames that are used",
+        "there are no darks among the frames that are used",
+    )
+    plan = make_plan(calibrate("l0.fit", **lack), notes=notes)
+    told = [
+        remark.text
+        for remark in remarks(make_report(plan))
+        if remark.concern is Concern.NOTE
+    ]
+    assert told == [notes[1], notes[3]]
+
+
+def test_a_frame_kept_in_spite_of_a_reason_is_noted_but_not_the_observers_word():
+    frames = make_frames()
+    frames.loc[0, "why_not"] = "odd level"
+    frames.loc[1, "why_not"] = BY_HAND
+    told = remarks(make_report(frames=frames))
+    file = frames["file"].iloc[0]
+    assert told == (Remark(Concern.NOTE, "used in spite of this: odd level", (file,)),)

@@ -1,0 +1,283 @@
+"""Combination of files against numpy: each option of the observer's program."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from tool_files import command, real_night, write_fits
+
+from autoreduce.errors import InputError, ProductError
+from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.tools import combine as tool
+from autoreduce.tools.combine import Combining, Level, combine_images
+
+RNG = np.random.default_rng(20210227)
+SHAPE = (13, 17)
+
+
+@pytest.fixture
+def frames(tmp_path, monkeypatch):
+    """Five frames of rising brightness, one with an outlier."""
+    monkeypatch.chdir(tmp_path)
+    stack = RNG.poisson(1000, (5, *SHAPE)) * np.arange(1, 6)[:, None, None]
+    stack[2, 4, 5] = 60000
+    for n, data in enumerate(stack.astype(np.uint16), start=1):
+        date = f"2021-02-27T01:0{n}:00"
+        write_fits(tmp_path / f"f.{n}.fit", data, DATE_OBS=date, EXPTIME=30.0)
+    return stack.astype(float)
+
+
+def combined(*words):
+    command("combine", "f.*.fit", "-o", "out.fit", *words)
+    return fits.getdata("out.fit")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), lambda s: np.median(s, axis=0)),
+        (("-m", "mean"), lambda s: s.mean(axis=0)),
+        (("-m", "average"), lambda s: s.mean(axis=0)),
+        (("-m", "sum"), lambda s: s.sum(axis=0)),
+        (("-m", "min"), lambda s: s.min(axis=0)),
+        (("-m", "max"), lambda s: s.max(axis=0)),
+        (("-m", "std"), lambda s: s.std(axis=0)),
+        (("-m", "rms"), lambda s: s.std(axis=0)),
+        (("-m", "var"), lambda s: s.var(axis=0)),
+        (("-m", "quantile"), lambda s: np.quantile(s, 0.5, axis=0)),
+        (("-m", "quantile", "-a", "0.3"), lambda s: np.quantile(s, 0.3, axis=0)),
+        (
+            ("-m", "average", "-a", "mean"),
+            lambda s: np.average(s, axis=0, weights=s.mean(axis=(1, 2))),
+        ),
+        (
+            ("-m", "average", "-a", "median"),
+            lambda s: np.average(s, axis=0, weights=np.median(s, axis=(1, 2))),
+        ),
+        (
+            ("-m", "average", "-a", "sum"),
+            lambda s: np.average(s, axis=0, weights=s.sum(axis=(1, 2))),
+        ),
+        (("-m", "mean", "-c", "max"), lambda s: np.sort(s, axis=0)[:4].mean(axis=0)),
+        (
+            ("-m", "mean", "-c", "min", "-d", "2"),
+            lambda s: np.sort(s, axis=0)[2:].mean(axis=0),
+        ),
+        (
+            ("-m", "mean", "-c", "minmax", "-d", "1,2"),
+            lambda s: np.sort(s, axis=0)[1:3].mean(axis=0),
+        ),
+        (("-u",), lambda s: np.median(s, axis=0) / np.median(s, axis=0).mean()),
+        (("-m", "mean", "-s", "2"), lambda s: 4 * s.mean(axis=0)),
+        (("-m", "mean", "-s", "-3"), lambda s: (s // 8).mean(axis=0)),
+    ],
+)
+def test_each_option_agrees_with_numpy(frames, words, expected):
+    np.testing.assert_allclose(combined(*words), expected(frames), rtol=2e-7)
+
+
+@pytest.mark.parametrize("level", ["mean", "median", "sum"])
+def test_frames_are_scaled_to_the_level_of_the_first(frames, level):
+    levels = getattr(np, level)(frames, axis=(1, 2))
+    scaled = frames * (levels[0] / levels)[:, None, None]
+    result = combined("-N", level, "-m", "mean")
+    np.testing.assert_allclose(result, scaled.mean(axis=0), rtol=1e-6)
+    assert fits.getheader("out.fit")["SCAL0003"] == pytest.approx(levels[0] / levels[2])
+
+
+def test_the_observer_s_flat_recipe(frames):
+    scale = frames[0].mean() / frames.mean(axis=(1, 2))
+    kept = np.sort(frames * scale[:, None, None], axis=0)[:-1]
+    expected = np.median(kept, axis=0)
+    result = combined("-m", "median", "-c", "max", "-d", "1", "-N", "mean", "-u")
+    np.testing.assert_allclose(result, expected / expected.mean(), rtol=1e-6)
+    header = fits.getheader("out.fit")
+    assert header["UNITMEAN"] == pytest.approx(expected.mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("clip", ["sigma", "winsorized", "percentile"])
+def test_an_outlier_is_clipped(frames, clip):
+    words = ("-m", "mean", "-N", "median", "-c", clip)
+    drop = ("-d", "0.5") if clip == "percentile" else ("-d", "4", "--noise", "40")
+    result = combined(*words, *drop)
+    others = np.delete(frames, 2, axis=0)
+    scale = np.median(frames[0]) / np.median(others, axis=(1, 2))
+    expected = (others[:, 4, 5] * scale).mean()
+    assert result[4, 5] == pytest.approx(expected, rel=0.01)
+    assert fits.getheader("out.fit")["NREJECT"] >= 1
+
+
+def test_the_header_tells_what_was_combined_and_how(frames):
+    combined("-m", "mean", "-c", "minmax", "-d", "1,2", "-N", "mean")
+    with fits.open("out.fit", checksum=True) as hdus:
+        hdus.verify("exception")
+        header = hdus[0].header
+        assert hdus[0].data.dtype == ">f4"
+    assert header["NCOMBINE"] == 5
+    assert (header["COMBMETH"], header["COMBCLIP"]) == ("mean", "minmax 1,2")
+    assert (header["COMBNORM"], header["COMBARG"]) == ("mean", "none")
+    assert header["FILE0002"] == "f.2.fit"
+    assert header.comments["FILE0002"] == "2021-02-27T01:02:00"
+    assert header["DATE-OBS"] == "2021-02-27T01:01:00.000"
+    assert header["DATE-END"] == "2021-02-27T01:05:30.000"
+    assert header["EXPTIME"] == 30.0
+    assert "combined 5 frames" in " ".join(header["HISTORY"])
+    assert "BZERO" not in header
+
+
+def test_a_sum_has_the_exposure_of_all(frames):
+    combined("-m", "sum")
+    assert fits.getheader("out.fit")["EXPTIME"] == 150.0
+
+
+def test_a_product_is_not_overwritten_unless_told(frames):
+    combined()
+    assert "exists" in command("combine", "f.*.fit", "-o", "out.fit", fails=True)
+    assert combined("--overwrite", "-m", "min").max() < 1200
+
+
+def test_a_dry_run_lists_the_frames_and_writes_nothing(frames, tmp_path):
+    output = command("combine", "f.*.fit", "-o", "out.fit", "-n")
+    assert "5 files -> out.fit (median)" in output
+    assert not (tmp_path / "out.fit").exists()
+
+
+@pytest.mark.parametrize("words", [("-m", "mean"), ("-c", "max"), ("-N", "median")])
+def test_the_memory_does_not_change_the_result(frames, words, monkeypatch):
+    whole = combined(*words)
+    monkeypatch.setattr(tool, "MAX_OPEN", 2)
+    np.testing.assert_array_equal(
+        combined("--memory", "1k", "--overwrite", *words), whole
+    )
+
+
+def test_only_so_many_files_are_open_at_a_time(frames, monkeypatch):
+    monkeypatch.setattr(tool, "MAX_OPEN", 2)
+    now, most = [0], [0]
+
+    class Counting(tool.ImageReader):
+        def __init__(self, path, hdu=None):
+            super().__init__(path, hdu)
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+
+        def close(self):
+            super().close()
+            now[0] -= 1
+
+    monkeypatch.setattr(tool, "open_image", lambda name: Counting(tool.Path(name)))
+    np.testing.assert_array_equal(combined(), np.median(frames, axis=0))
+    assert most[0] <= 3
+    assert now[0] == 0
+
+
+@pytest.mark.parametrize("names", [["c.fit"], ["c.fit", "f.1.fit"]])
+def test_planes_of_a_cube_are_frames_if_asked_for(frames, names):
+    cube = RNG.integers(0, 5000, (3, *SHAPE)).astype(np.uint16)
+    write_fits(tool.Path("c.fit"), cube)
+    command("combine", *names, "-r", "-m", "mean", "-o", "out.fit")
+    stack = cube if len(names) == 1 else np.concatenate([cube, frames[:1]])
+    np.testing.assert_allclose(fits.getdata("out.fit"), stack.mean(axis=0), rtol=1e-7)
+    assert fits.getheader("out.fit")["FILE0002"] == "c.fit plane 2"
+
+
+def test_cubes_are_combined_plane_by_plane(frames):
+    cubes = RNG.integers(0, 5000, (3, 2, *SHAPE)).astype(np.int16)
+    for n, cube in enumerate(cubes):
+        write_fits(tool.Path(f"c.{n}.fit"), cube)
+    command("combine", "c.*.fit", "-o", "out.fit", "--memory", "2k")
+    np.testing.assert_array_equal(fits.getdata("out.fit"), np.median(cubes, axis=0))
+
+
+def test_pixels_without_samples_are_nan_and_counted(tmp_path):
+    data = np.ones((2, 3), np.float32)
+    data[0, 0] = np.nan
+    names = [write_fits(tmp_path / f"{n}.fit", data) for n in (1, 2)]
+    summary = combine_images(names, tmp_path / "out.fit")
+    assert summary.n_empty == 1
+    assert np.isnan(fits.getdata(tmp_path / "out.fit")[0, 0])
+
+
+def test_hdus_gz_and_fz_are_frames_like_others(tmp_path):
+    data = RNG.integers(0, 60000, (3, *SHAPE)).astype(np.uint16)
+    write_fits(tmp_path / "a.fits.gz", data[0])
+    packed = fits.CompImageHDU(data[1], compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), packed]).writeto(tmp_path / "b.fits.fz")
+    chips = [fits.ImageHDU(np.zeros(SHAPE)), fits.ImageHDU(data[2])]
+    fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(tmp_path / "c.fits")
+    names = [str(tmp_path / name) for name in ("a.fits.gz", "b.fits.fz", "c.fits[2]")]
+    combine_images(names, tmp_path / "out.fit")
+    np.testing.assert_array_equal(
+        fits.getdata(tmp_path / "out.fit"), np.median(data, axis=0)
+    )
+
+
+def test_frames_of_different_sizes_are_refused(tmp_path):
+    names = [
+        write_fits(tmp_path / f"{n}.fit", np.zeros((2, n), np.uint16)) for n in (3, 4)
+    ]
+    with pytest.raises(InputError, match=r"4\.fit is 4x2 pixels, .*3\.fit is 3x2"):
+        combine_images(names, tmp_path / "out.fit")
+
+
+def test_what_cannot_be_done_is_refused_in_plain_words(tmp_path):
+    dark = write_fits(tmp_path / "a.fit", np.zeros((2, 3), np.float32))
+    for choices, words in (
+        (Combining(normalize=Level.MEAN), "mean of a.fit is 0.0"),
+        (Combining(unit_mean=True), "cannot be scaled to unit mean"),
+        (Combining(shift=2), "must be integers"),
+        (
+            Combining(Combination(rejection=Rejection.MINMAX, drop_high=1)),
+            "cannot drop 0 \\+ 1 samples of 1",
+        ),
+    ):
+        with pytest.raises(ProductError, match=words):
+            combine_images([dark], tmp_path / "out.fit", choices)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.fit"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-m", "median", "-a", "mean"),
+        ("-m", "quantile", "-a", "2"),
+        ("-m", "quantile", "-a", "mean"),
+        ("-d", "1"),
+        ("-c", "max", "-d", "1.5"),
+        ("--memory", "many"),
+    ],
+)
+@pytest.mark.usefixtures("frames")
+def test_options_that_do_not_fit_together_are_refused(words, tmp_path):
+    command("combine", "f.*.fit", "-o", "out.fit", *words, fails=True)
+    assert not (tmp_path / "out.fit").exists()
+
+
+def test_real_frames_agree_with_numpy(tmp_path, tmp_path_factory):
+    night = real_night("tircam2_ic310", tmp_path_factory)
+    names = sorted(night.glob("IC310*.fits"))
+    stack = np.array([fits.getdata(path).astype(float) for path in names])
+    for method, expected in (
+        (Method.MEDIAN, np.median(stack, axis=0)),
+        (Method.MEAN, stack.mean(axis=0)),
+        (Method.STD, stack.std(axis=0)),
+    ):
+        output = tmp_path / f"{method}.fit"
+        combine_images(
+            [str(path) for path in names], output, Combining(Combination(method))
+        )
+        np.testing.assert_allclose(fits.getdata(output), expected, rtol=3e-7)
+
+
+def test_real_flats_by_the_observer_s_recipe_agree_with_numpy(
+    tmp_path, tmp_path_factory
+):
+    night = real_night("kast_blue_spectra", tmp_path_factory)
+    names = [night / f"b1{n}.fits.gz" for n in (1, 2, 3)]
+    stack = np.array([fits.getdata(path).astype(float) for path in names])
+    words = ("-c", "max", "-N", "mean", "-u", "-o", tmp_path / "flat.fit")
+    command("combine", ",".join(map(str, names)), *words)
+    scale = stack[0].mean() / stack.mean(axis=(1, 2))
+    kept = np.sort(stack * scale[:, None, None], axis=0)[:-1]
+    expected = np.median(kept, axis=0)
+    flat = fits.getdata(tmp_path / "flat.fit")
+    np.testing.assert_allclose(flat, expected / expected.mean(), rtol=1e-5)
