@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from autoreduce.running.text import write_text
 
 log = logging.getLogger(__name__)
 
+PRODUCT_FOLDERS = ("masters", "calibrated", "stacks")
+"""Folders of products, below the output folder."""
 _HEADER_BYTES = 32 * 2880
 
 
@@ -169,6 +171,7 @@ def run_prepared(
     make_folder(folder)
     _check_space(prepared, folder, planes=limits.planes)
     known = _known(folder)
+    prepared = _with_stale(prepared, folder)
     write_plan(prepared, folder)
     with _log_file(folder / "autoreduce.log"):
         log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
@@ -219,6 +222,23 @@ def _write_page(content: NightReport, folder: Path) -> Path:
     from autoreduce.report.render import write_report
 
     return write_report(folder, content)
+
+
+def _with_stale(prepared: Prepared, folder: Path) -> Prepared:
+    """Note the products of earlier runs that the plan no longer makes."""
+    planned = {folder / task.output for task in prepared.plan.tasks}
+    stale = [
+        path.relative_to(folder).as_posix()
+        for name in PRODUCT_FOLDERS
+        for path in sorted((folder / name).rglob("*.*"))
+        if path.is_file() and path not in planned and not path.name.startswith(".")
+    ]
+    if not stale:
+        return prepared
+    shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if stale[3:] else "")
+    note = f"left from an earlier run and no longer part of the plan: {shown}"
+    plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
+    return replace(prepared, plan=plan)
 
 
 def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:

@@ -88,6 +88,8 @@ class Folder:
     batch_of: dict = field(default_factory=dict)
     truth: dict = field(default_factory=dict)
     nights: tuple = ()
+    unsaid: tuple = ()
+    """Facts that the lights' headers leave out."""
 
     def frames(self, rng):
         """Build the frame table, its rows in a random order."""
@@ -115,6 +117,7 @@ def confusable_folder(seed):
     folder = Folder(nights=_nights(rng))
     setups = _setups(rng)
     _take_calibration_frames(folder, setups, rng)
+    folder.unsaid = _unsaid(setups, rng)
     lights = [
         _take_lights(folder, setup, night, name, rng)
         for setup, night, name in product(setups, folder.nights, ("L", "R"))
@@ -143,27 +146,38 @@ def _setups(rng):
     return list(dict.fromkeys(setups))
 
 
+def _unsaid(setups, rng):
+    """Choose facts that lights may leave out, since they tell no setups apart."""
+    alike = [
+        name
+        for name in ("gain", "offset", "readoutm", "telescop", "focallen")
+        if len({getattr(setup, name) for setup in setups}) == 1
+    ]
+    return tuple(name for name in alike if rng.random() < 0.15)
+
+
 def _take_calibration_frames(folder, setups, rng):
     """Take bias, darks and flats; now and then something is forgotten."""
     for electronics in sorted({setup.electronics for setup in setups}, key=str):
         alike = [setup for setup in setups if setup.electronics == electronics]
+        temperatures = {setup.set_temp: setup for setup in reversed(alike)}
+        optics = {setup.optics: setup for setup in reversed(alike)}
         for night in folder.nights:
             with_bias = rng.random() < 0.75
-            temperatures = {}
-            for setup in alike:
-                temperatures.setdefault(setup.set_temp, setup)
             for setup in temperatures.values():
-                if with_bias:
-                    _take(folder, Batch("bias", setup, night), 3, rng)
-                for exptime in _dark_exposures(rng):
-                    _take(folder, Batch("dark", setup, night, exptime), 2, rng)
-            optics = {}
-            for setup in alike:
-                optics.setdefault(setup.optics, setup)
+                _take(folder, Batch("bias", setup, night), 3 * with_bias, rng)
+                _take_darks(folder, setup, night, rng)
             for setup, name in product(optics.values(), ("L", "R")):
                 if rng.random() < 0.7:
                     written = f"{name}um" if rng.random() < 0.1 else name
                     _take(folder, Batch("flat", setup, night, 4.0, written), 3, rng)
+
+
+def _take_darks(folder, setup, night, rng):
+    for exptime in _dark_exposures(rng):
+        _take(folder, Batch("dark", setup, night, exptime), 2, rng)
+    if rng.random() < 0.2:
+        _take(folder, Batch("flatdark", setup, night, 60.0), 2, rng)
 
 
 def _dark_exposures(rng):
@@ -178,7 +192,7 @@ def _take_lights(folder, setup, night, name, rng):
     return light
 
 
-_MINUTES = {"flat": 0, "bias": 60, "light": 200, "dark": 600}
+_MINUTES = {"flat": 0, "bias": 60, "flatdark": 90, "light": 200, "dark": 600}
 
 
 def _take(folder, batch, n, rng):
@@ -214,6 +228,8 @@ def _take(folder, batch, n, rng):
             "date_obs": when.isoformat(),
             "night": (FIRST_NIGHT + timedelta(days=batch.night)).isoformat(),
         }
+        if batch.kind == "light":
+            row |= dict.fromkeys(folder.unsaid)
         folder.rows.append(row)
         folder.batch_of[file] = batch
 
@@ -251,7 +267,7 @@ def _bias_for(folder, batch):
 def _dark_for(folder, light, *, has_bias):
     alike = [
         dark
-        for dark in folder.batches("dark")
+        for dark in (*folder.batches("dark"), *folder.batches("flatdark"))
         if dark.setup.electronics == light.setup.electronics
         and dark.setup.set_temp == light.setup.set_temp
     ]
@@ -262,8 +278,10 @@ def _dark_for(folder, light, *, has_bias):
         dark for dark in alike if has_bias and _bias_for(folder, dark) is not None
     ]
     tonight = [dark for dark in scalable if dark.night == light.night]
-    longest = max(tonight, key=lambda dark: dark.exptime, default=None)
-    if len(tonight) > 1 and longest.exptime > light.exptime:
+    longest = max(
+        tonight, key=lambda dark: (dark.exptime, dark.kind == "dark"), default=None
+    )
+    if len({d.exptime for d in tonight}) > 1 and longest.exptime > light.exptime:
         return longest, "fit"
     longer = [dark for dark in scalable if dark.exptime > light.exptime]
     scaled = _nearest(light, longer, DAYS_DARK)
@@ -272,4 +290,13 @@ def _dark_for(folder, light, *, has_bias):
 
 def _nearest(batch, candidates, days):
     near = [other for other in candidates if abs(other.night - batch.night) <= days]
-    return min(near, key=lambda other: abs(other.night - batch.night), default=None)
+    # a dark is a light's own, a flat-dark the second choice
+    return min(
+        near,
+        key=lambda other: (
+            other.night != batch.night,
+            other.kind == "flatdark",
+            abs(other.night - batch.night),
+        ),
+        default=None,
+    )

@@ -38,6 +38,7 @@ class FakeOutcome:
     caveats: tuple = ()
     left_out: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
+    measured: dict = field(default_factory=dict)
     seconds: float = 0.1
 
 

@@ -177,6 +177,17 @@ def test_the_summary_points_only_to_what_is_there(terminal, tmp_path):
     assert pipe.shown.splitlines()[1:] == [f"Products {tmp_path}"]
 
 
+def test_of_very_many_remarks_the_summary_tells_some(terminal, tmp_path):
+    names = [f"{i}.fit" for i in range(13)]
+    reasons = [f"reason {i}" for i in range(13)]
+    unreadable = pd.DataFrame({"file": names, "reason": reasons})
+    pipe = terminal(is_terminal=False)
+    print_summary(make_report(unreadable=unreadable), tmp_path, stream=pipe)
+    assert "  9.fit: reason 9" in pipe.shown.splitlines()
+    assert "  ... and 3 more" in pipe.shown.splitlines()
+    assert "10.fit" not in pipe.shown
+
+
 def test_the_summary_is_wrapped_to_a_terminal_but_paths_are_not(terminal, tmp_path):
     narrow = terminal(40)
     print_summary(troubled_report(), tmp_path, stream=narrow)

@@ -36,8 +36,8 @@ def test_check_shows_each_fact_with_its_card(tmp_path):
         "flat_1.fits: 4 x 3 pixels, read as maxim (MaxIm DL (also driven by ACP))",
         "  exptime    2.0                        EXPTIME = 2.0  [seconds]",
         "  software   MaxIm DL                   SWCREATE = MaxIm DL  [text]",
-        "  imagetyp   flat                       file name = flat_1"
-        "  [typed as light, but named as a calibration]",
+        "  imagetyp   flat                       file name = flat_1  "
+        + "[typed as light, but named as a calibration]",
         "                                        but IMAGETYP=Light Frame",
     ]
 

@@ -13,8 +13,21 @@ from tool_files import command, write_fits
 from autoreduce.cli import cli
 
 ROOT = Path(__file__).parents[1]
-NAMES = cli.list_commands(click.Context(cli))
-COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in NAMES}
+
+
+def all_commands(group, before=""):
+    """List the commands of a group by name, with those of the groups in it."""
+    context, found = click.Context(group), {}
+    for name in group.list_commands(context):
+        item = group.get_command(context, name)
+        found[f"{before}{name}"] = item
+        if isinstance(item, click.Group):
+            found |= all_commands(item, f"{name} ")
+    return found
+
+
+COMMANDS = all_commands(cli)
+NAMES = list(COMMANDS)
 OPTIONS = [
     (name, option)
     for name, item in COMMANDS.items()
@@ -60,7 +73,7 @@ def test_every_option_stands_in_the_documentation(name, option):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help_with_an_example(name):
-    text = command(name, "--help")
+    text = command(*name.split(), "--help")
     example = text.partition("Example:\n")[2]
     assert re.match(r"\n      autoreduce .*\n", example), text
 

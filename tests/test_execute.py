@@ -173,3 +173,19 @@ def test_outcomes_survive_their_json_form():
 
 def test_memory_that_is_free_is_known():
     assert free_memory() > 1 << 20
+
+
+def test_what_an_earlier_run_left_is_named_and_kept(night):
+    run(night)
+    again = run(night, choices=Choices(exclude=["light_0003*"]))
+    assert any("calibrated/light_0003.fit" in note for note in again.report.plan.notes)
+    assert (again.folder / "calibrated" / "light_0003.fit").exists()
+
+
+def test_a_light_keeps_its_own_temperature_and_gets_what_was_set(night):
+    write_frame(night, "light_0004.fit", "light", 60, CCD_TEMP=-10.4)
+    reduced = run(night, choices=Choices(settings=["light_*: object=M 92"]))
+    header = fits.getheader(reduced.folder / "calibrated" / "light_0004.fit")
+    assert header["CCD-TEMP"] == -10.4
+    assert header["OBJECT"] == "M 92"
+    assert header["EXPTIME"] == 60

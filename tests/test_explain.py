@@ -177,6 +177,10 @@ def test_the_machine_form_says_the_same(frames, plan, evidence):
             "d: not fit, gain (wanted 1, found 2)",
         ),
         (
+            {"chosen": False, "level": 0, "criterion": "chosen by hand"},
+            "d: level 0, another was chosen by hand",
+        ),
+        (
             {"chosen": False, "level": 1, "criterion": "time"},
             "d: level 1, another is better by time (taken: 1, this: 2)",
         ),

@@ -11,7 +11,7 @@ from astropy.io import fits
 from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError
-from autoreduce.tools.headers import header_table
+from autoreduce.tools.headers import header_table, read_each, read_header
 from autoreduce.tools.tables import Table, TableForm
 
 
@@ -70,17 +70,20 @@ def test_an_hdu_can_be_named(tmp_path):
     path = tmp_path / "m.fits"
     extension = fits.ImageHDU(np.zeros((4, 5)), name="CHIP2")
     fits.HDUList([fits.PrimaryHDU(np.zeros((2, 3))), extension]).writeto(path)
-    table = header_table([f"{path}[1]"], ["EXTNAME", "NAXIS1"])
+    headers, _ = read_each([f"{path}[1]"])
+    table = header_table(headers, ["EXTNAME", "NAXIS1"])
     assert table.rows == (("CHIP2", 5),)
     with pytest.raises(InputError, match="has no HDU 7"):
-        header_table([f"{path}[7]"])
+        read_header(f"{path}[7]")
 
 
-def test_an_unreadable_file_is_named(tmp_path):
-    path = tmp_path / "broken.fit"
-    path.write_text("this is no FITS file")
+def test_an_unreadable_file_is_named_and_the_others_are_listed(frames):
+    (frames / "broken.fit").write_text("this is no FITS file")
+    output = command("log", "*.fit", "-k", "Filename", fails=True)
+    assert output.splitlines()[:4] == ["#Filename", "#1", "a.fit", "b.fit"]
+    assert "broken.fit: not FITS" in output.splitlines()[4]
     with pytest.raises(InputError, match=r"broken\.fit: not FITS"):
-        header_table([str(path)])
+        read_header("broken.fit")
 
 
 def test_missing_and_infinite_numbers_have_a_form_everywhere():
@@ -94,14 +97,15 @@ def test_real_headers_read_as_astropy_reads_them(night, tmp_path_factory):
     folder = real_night(night, tmp_path_factory)
     keys = ["EXPTIME", "NAXIS", "NAXIS1", "DATE-OBS", "OBJECT"]
     for path in sorted(folder.iterdir()):
-        (row,) = header_table([str(path)], keys).rows
+        (row,) = header_table({"": read_header(str(path))}, keys).rows
         header = fits.getheader(path)
         assert list(row) == [header.get(key) for key in keys]
 
 
 def test_a_compressed_image_shows_the_header_of_the_image(tmp_path_factory):
     folder = real_night("colour_lights", tmp_path_factory)
-    (row,) = header_table([str(folder / "solved.fits.fz")], ["ZNAXIS1", "EXPTIME"]).rows
+    header = read_header(str(folder / "solved.fits.fz"))
+    (row,) = header_table({"": header}, ["ZNAXIS1", "EXPTIME"]).rows
     assert row == tuple(
         fits.getheader(folder / "solved.fits.fz", 1, disable_image_compression=True)[
             key

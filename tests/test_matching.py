@@ -173,6 +173,14 @@ def test_missing_on_the_frame_is_compatible():
     assert level_of("flat", {}, light=nothing) == 0
 
 
+@pytest.mark.parametrize("column", ["biassec", "trimsec"])
+def test_a_section_that_is_not_there_is_not_unknown(column):
+    trimmed = {column: "[1:90,1:50]"}
+    assert level_of("bias", trimmed.copy()) is None
+    assert level_of("bias", {}, light=trimmed.copy()) is None
+    assert level_of("bias", trimmed.copy(), light=trimmed.copy()) == 0
+
+
 def test_missing_on_the_frame_does_not_choose_between_two():
     light = {"filter": None}
     _, name, ledger = matched("flat", {"filter": "R"}, {"filter": "V"}, light=light)

@@ -196,6 +196,13 @@ def test_what_needs_attention_stands_before_everything_else(tmp_path):
     assert places == sorted(places)
 
 
+def test_of_very_many_remarks_the_first_are_in_view_and_all_are_there(tmp_path):
+    names = [f"file{i}.fit" for i in range(13)]
+    unreadable = pd.DataFrame({"file": names, "reason": [f"r{i}" for i in range(13)]})
+    text = render(tmp_path, make_report(unreadable=unreadable)).text
+    assert text.index("file9.fit") < text.index("and 3 more") < text.index("file10.fit")
+
+
 def test_a_night_in_which_all_went_well_says_so(tmp_path):
     text = render(tmp_path).text
     assert "Nothing needs attention" in text

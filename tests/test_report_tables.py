@@ -23,9 +23,23 @@ from report_night import (
     make_report,
 )
 
-from autoreduce.planning.plan import Action, Calibration, FrameInput
-from autoreduce.report.night import about, exposures, legend, light_gathered
-from autoreduce.report.plots import Exposure, dark_fit, histogram, ticks, timeline
+from autoreduce.planning.plan import Action, Calibration, DarkMethod, FrameInput
+from autoreduce.report.night import (
+    about,
+    deviations,
+    exposures,
+    legend,
+    light_gathered,
+)
+from autoreduce.report.plots import (
+    Deviation,
+    Exposure,
+    dark_fit,
+    histogram,
+    levels,
+    ticks,
+    timeline,
+)
 from autoreduce.report.tables import (
     choice_rows,
     frame_columns,
@@ -133,13 +147,34 @@ def test_a_master_is_said_to_fit_as_the_ledger_and_the_reason_say():
     assert said == [(0, "same night"), (0, "3 d away"), (1, "9 h away")]
 
 
-def test_the_factor_on_a_dark_is_shown_as_a_range_where_it_differs():
-    frames = make_frames()
-    frames.loc[frames["file"] == "f2.fit", "dark_scale"] = 0.31
-    (row,) = choice_rows(make_report(frames=frames), Action.FLAT)
-    dark = row.choices[1]
-    assert dark.output == DARK
-    assert dark.words.endswith(f"{TIMES} 0.25 to 0.31")
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [
+        ([(0.25, 0.0)] * 3, f"{TIMES} 0.25"),
+        ([(0.25, 0.0), (0.31, 0.0), (0.28, 0.0)], f"{TIMES} 0.25 to 0.31"),
+        ([(0.0056, 5.9), (0.0111, 5.8)], f"{TIMES} 0.0056 to 0.0111 + 5.8 to 5.9 ADU"),
+        ([(1.0, 0.0)], ""),
+        ([], ""),
+    ],
+)
+def test_factor_and_offset_of_a_dark_are_shown_as_the_run_used_them(used, words):
+    plan = make_plan()
+    measured = {
+        f"f{i}.fit": {"dark_scale": scale, "dark_offset": offset}
+        for i, (scale, offset) in enumerate(used)
+    }
+    outcomes = make_outcomes(plan, **{FLAT: FakeOutcome(measured=measured)})
+    (row,) = choice_rows(make_report(plan, outcomes=outcomes), Action.FLAT)
+    assert row.choices[1].output == DARK
+    assert row.choices[1].words == words
+
+
+def test_a_factor_that_the_reason_gives_for_one_frame_is_not_said_twice():
+    taken = Calibration(dark=DARK, dark_method=DarkMethod.SCALED, dark_scale=0.75)
+    light = FrameInput("l0.fit", taken, reason="dark dark_60s scaled by 0.75, 2 d away")
+    plan = make_plan(calibrate("l0.fit", frames=(light,)))
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    assert row.choices[1].words == f"scaled, 2 d away, {TIMES} 0.75"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +244,28 @@ def test_the_legend_names_each_colour_that_is_drawn():
     assert drawn == set(named.values())
 
 
+def test_levels_are_compared_with_the_middle_of_their_group():
+    frames = make_frames()
+    frames["median"] = [1000.0, 1000.0, 1010.0, 0.0, 0.0, 0.0, *[5.0] * 5, None]
+    plan = make_plan()
+    odd = FakeOutcome(left_out={"b2.fit": "odd level"})
+    report = make_report(
+        plan, frames=frames, outcomes=make_outcomes(plan, **{BIAS: odd})
+    )
+    found = deviations(report)
+    lanes = [deviation.lane for deviation in found]  # the darks have no scale
+    assert lanes == ["bias"] * 3 + ["flat_Ha"] * 3 + ["M1_Ha"] * 2
+    assert [deviation.value for deviation in found[:3]] == pytest.approx([0, 0, 0.01])
+    assert [deviation.left_out for deviation in found[:3]] == [False, False, True]
+    assert found[2].words == "b2.fit · 1010 ADU · +1 % · left out: odd level"
+
+
+def test_a_group_of_one_frame_has_no_middle():
+    frames = make_frames().assign(median=100.0)
+    frames["group"] = frames["file"]
+    assert deviations(make_report(frames=frames)) == []
+
+
 # ----------------------------------------------------------------- drawings
 
 
@@ -245,6 +302,31 @@ def test_whatever_the_times_all_bars_lie_within_the_drawing(minutes):
         assert left >= 100
         assert width > 0
         assert left + width <= 1003
+
+
+def test_levels_are_drawn_around_the_middle_and_marked_where_left_out():
+    values = (-0.5, -0.01, 0.0, 0.01, 0.5)
+    svg = levels(
+        [Deviation("g", value, "#123456", "w", value > 0.1) for value in values]
+    )
+    xs = [float(dot.get("cx")) for dot in elements(svg, "circle", "dot")]
+    assert xs == sorted(xs)
+    middle = xs[2]
+    assert [x - middle for x in xs] == pytest.approx(
+        [middle - x for x in xs[::-1]], abs=0.11
+    )
+    assert xs[3] - middle > (xs[4] - middle) / 50  # small differences are seen
+    assert len(elements(svg, "path", "cross")) == 1
+    assert levels([]) == ""
+
+
+@given(st.lists(st.floats(-0.999, 1e4), min_size=1, max_size=9))
+def test_whatever_the_levels_all_dots_lie_within_the_drawing(values):
+    svg = levels([Deviation("g", value, "#123456", "w") for value in values])
+    xs = [float(dot.get("cx")) for dot in elements(svg, "circle", "dot")]
+    assert len(xs) == len(values)
+    assert min(xs) >= 230
+    assert max(xs) <= 996
 
 
 def test_a_night_without_dated_frames_has_no_timeline():

@@ -252,3 +252,17 @@ def test_a_frame_kept_in_spite_of_a_reason_is_noted_but_not_the_observers_word()
     told = remarks(make_report(frames=frames))
     file = frames["file"].iloc[0]
     assert told == (Remark(Concern.NOTE, "used in spite of this: odd level", (file,)),)
+
+
+def test_reasons_that_differ_only_in_the_name_of_the_file_are_told_once():
+    files = ["a b.fit", "c.fit", "d.fit"]
+    reasons = [f"unknown: --set '{file}: imagetyp=light'" for file in files[:2]]
+    unreadable = pd.DataFrame({"file": files, "reason": [*reasons, "d.fit is empty"]})
+    assert remarks(make_report(unreadable=unreadable)) == (
+        Remark(
+            Concern.UNREADABLE,
+            "unknown: --set 'FILE: imagetyp=light'",
+            ("a b.fit", "c.fit"),
+        ),
+        Remark(Concern.UNREADABLE, "d.fit is empty", ("d.fit",)),
+    )

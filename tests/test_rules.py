@@ -61,6 +61,7 @@ def test_a_ladder_is_replaced_as_a_whole():
     ("text", "message"),
     [
         ("a = = 1", "my.toml is not valid TOML: .*line 1"),
+        ("fit_ratio = '2'", "line 1: fit_ratio: must be a number, 0 or more"),
         ("colour = 1", r"my.toml, line 1: colour: unknown key; there are combine, "),
         ("[combine.lights]\n", "line 1: combine.lights: unknown key; there are bias"),
         ("combine = 3", "line 1: combine: must be a table"),

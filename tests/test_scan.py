@@ -231,6 +231,17 @@ def test_copies_are_left_out_but_the_first(tmp_path):
     assert row_of(frames, "copy.fits")["why_not"] == "byte for byte the same as a.fits"
 
 
+def test_processed_version_of_a_raw_frame_is_left_out(tmp_path):
+    start = "2021-02-27T20:00:00.5"
+    path = write_light(tmp_path / "z.fits", DATE_OBS=start)
+    hdu = fits.PrimaryHDU(np.zeros((3, 4), np.float32), fits.getheader(path))
+    hdu.writeto(tmp_path / "a.fits")
+    frames = scan(tmp_path)
+    reason = "calibrated already: the same exposure as z.fits"
+    assert row_of(frames, "a.fits")["why_not"] == reason
+    assert row_of(frames, "z.fits")["use"]
+
+
 def test_spellings_of_a_filter_are_unified_but_not_r_and_capital_r(tmp_path):
     for n, name in enumerate(["H-alpha", "H-alpha", "Halpha", "R", "r"]):
         write_light(tmp_path / f"{n}.fits", value=n, FILTER=name)

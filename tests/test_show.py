@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from astropy.visualization import AsinhStretch, LogStretch, ZScaleInterval
+from matplotlib import pyplot as plt
 from PIL import Image
 from tool_files import command, real_night, write_fits
 
@@ -130,6 +131,17 @@ def test_pictures_are_written_as_their_suffix_says(frames, name, begin):
 def test_without_a_screen_a_file_is_written(frames):
     assert command("show", "f.1.fit").strip() == "f.1.png"
     assert width_of(frames / "f.1.png") > 300
+
+
+def test_with_a_screen_a_window_is_opened(frames, monkeypatch):
+    shown = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
+    assert command("show", "f.1.fit") == ""
+    assert shown == [[1]]
+    assert plt.get_fignums() == []
+    assert not (frames / "f.1.png").exists()
 
 
 def test_many_files_stand_side_by_side(frames):

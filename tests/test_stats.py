@@ -149,6 +149,15 @@ def test_the_table_goes_to_the_screen_or_a_file(tmp_path, monkeypatch):
     assert (row["q0.5"], row["q0.99"], row["num"]) == (2.0, 2.0, 12)
 
 
+def test_an_unreadable_file_is_named_and_the_others_are_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "0.fit").write_text("this is no FITS file")
+    write_fits(tmp_path / "1.fit", np.zeros((3, 4)))
+    output = command("stats", "*.fit", fails=True)
+    assert "1.fit" in output.splitlines()[2]
+    assert output.splitlines()[3].startswith("Error: 0.fit: ")
+
+
 def data_hashes(path):
     """Hash the bytes behind each header as they lie in the file."""
     options = {"disable_image_compression": True, "do_not_scale_image_data": True}

@@ -106,6 +106,21 @@ def test_an_outlier_is_clipped(frames, clip):
     assert fits.getheader("out.fit")["NREJECT"] >= 1
 
 
+def test_good_samples_of_few_frames_are_kept_by_the_noise_that_two_frames_show(
+    tmp_path,
+):
+    data = RNG.normal(1000, 10, (4, 60, 70)).astype(np.float32)
+    data[1, 5, 6] = 2000
+    names = [write_fits(tmp_path / f"{n}.fit", item) for n, item in enumerate(data)]
+    choices = Combining(Combination(Method.MEAN, Rejection.SIGMA, low=4, high=4))
+    summary = combine_images(names, tmp_path / "out.fit", choices)
+    assert fits.getheader(tmp_path / "out.fit")["COMBNOIS"] == pytest.approx(
+        10, rel=0.05
+    )
+    assert summary.n_rejected[1] >= 1
+    assert sum(summary.n_rejected) < 0.001 * data.size
+
+
 def test_the_header_tells_what_was_combined_and_how(frames):
     combined("-m", "mean", "-c", "minmax", "-d", "1,2", "-N", "mean")
     with fits.open("out.fit", checksum=True) as hdus:
@@ -127,6 +142,25 @@ def test_the_header_tells_what_was_combined_and_how(frames):
 def test_a_sum_has_the_exposure_of_all(frames):
     combined("-m", "sum")
     assert fits.getheader("out.fit")["EXPTIME"] == 150.0
+
+
+@pytest.mark.parametrize(
+    ("cards", "begin", "end"),
+    [
+        (
+            {"DATE_OBS": "27/02/98", "TIME_OBS": "23:59:50", "EXPTIME": "20"},
+            "1998-02-27T23:59:50.000",
+            "1998-02-28T00:00:10.000",
+        ),
+        ({"DATE_OBS": "1998-02-27", "EXPTIME": 20.0}, "1998-02-27", None),
+        ({"DATE_OBS": "1998-02-27T01:00:00"}, "1998-02-27T01:00:00", None),
+    ],
+)
+def test_dates_are_told_as_far_as_they_are_known(tmp_path, cards, begin, end):
+    name = write_fits(tmp_path / "a.fit", np.zeros((2, 3), np.uint16), **cards)
+    combine_images([name], tmp_path / "out.fit")
+    header = fits.getheader(tmp_path / "out.fit")
+    assert (header["DATE-OBS"], header.get("DATE-END")) == (begin, end)
 
 
 def test_a_product_is_not_overwritten_unless_told(frames):

@@ -22,6 +22,9 @@ def _verbatim(command: click.Command) -> click.Command:
     In a raw docstring, as docstrings with a backslash are, click does not know it.
     """
     command.help = (command.help or "").replace(r"\b", "\b")
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _verbatim(inner)
     return command
 
 

@@ -73,7 +73,8 @@ LEVELS = ("none", "mean", "median", "sum")
 @click.option(
     "--noise",
     type=click.FloatRange(min=0),
-    help="Noise of a sample, one sigma: clipping takes no scatter for less.",
+    help="Noise of a sample, one sigma: clipping takes no scatter for less "
+    "[default: as pairs of the frames show it].",
 )
 @click.option(
     "-N",

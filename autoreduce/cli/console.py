@@ -27,6 +27,8 @@ Callback = Callable[[str, Task, int, int], None]
 
 ITEMS_SHOWN = 3
 """Frames or products of one remark that are named; the others are counted."""
+REMARKS_SHOWN = 10
+"""Remarks of one kind that the summary tells; the report tells them all."""
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal."""
 _ASCII = str.maketrans(
@@ -247,8 +249,10 @@ def print_summary(
     _say(console, headline(report), style="bold")
     for title, style, remarks in _concerns(report):
         _say(console, title, style=style)
-        for remark in remarks:
+        for remark in remarks[:REMARKS_SHOWN]:
             _say(console, _remark_words(remark), indent="  ")
+        if (n_more := len(remarks) - REMARKS_SHOWN) > 0:
+            _say(console, f"... and {n_more} more", indent="  ")
     for what, place in _places(folder):
         _say(console, f"{what:<9}{place}", wrap=False)
 

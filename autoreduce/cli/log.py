@@ -11,6 +11,7 @@ from autoreduce.cli.options import (
     files_argument,
     split_commas,
     table_options,
+    tell_failures,
 )
 
 
@@ -39,6 +40,7 @@ def command(
     FILES are names and globs, also joined by commas, and folders.  A line of names
     and a line of column numbers stand over aligned columns; a missing or blank value
     is shown as .... and blanks within values as _, so that awk can split the lines.
+    Files that cannot be read are named at the end, and the exit status is 1.
 
     Example:
 
@@ -47,8 +49,10 @@ def command(
         autoreduce log night/ --csv > headers.csv
     """
     from autoreduce.tools.filelists import expand
-    from autoreduce.tools.headers import header_table
+    from autoreduce.tools.headers import header_table, read_each
 
     form = chosen_form(as_csv=as_csv, as_json=as_json)
-    table = header_table(expand(files), split_commas(keywords))
+    headers, reasons = read_each(expand(files))
+    table = header_table(headers, split_commas(keywords))
     deliver(table, form, output, overwrite=overwrite)
+    tell_failures(reasons)

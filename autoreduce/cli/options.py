@@ -1,7 +1,7 @@
 """Options that commands share: declared once, so that they mean the same everywhere."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,14 @@ def complete_keywords(
 ) -> list[str]:
     """Offer the keywords of the first image on the command line."""
     from autoreduce.tools.filelists import expand
-    from autoreduce.tools.headers import header_table
+    from autoreduce.tools.headers import header_table, read_each
 
     before, comma, last = incomplete.rpartition(",")
-    files = context.params.get("files") or ()
+    files = _words(context, "files")
     if not files:
         return []
-    keywords = header_table(expand(files)[:1]).columns
+    headers, _ = read_each(expand(files)[:1])
+    keywords = header_table(headers).columns
     return [
         f"{before}{comma}{keyword}"
         for keyword in keywords
@@ -91,13 +92,24 @@ def _night_values(context: click.Context, column: str) -> list[str]:
     from autoreduce.frames.scan import scan
     from autoreduce.tools.filelists import natural_key
 
-    given = context.params.get("nights") or context.params.get("night") or Path()
-    folders = given if isinstance(given, tuple) else (given,)
-    frames = scan(*folders)
+    words = _words(context, "nights") or _words(context, "night")
+    folders = [Path(word) for word in words if Path(word).is_dir()]
+    frames = scan(*(folders or [Path()]))
     if column not in frames:
         return []
     values = {str(value) for value in frames[column].dropna()}
     return sorted(values, key=natural_key)
+
+
+def _words(context: click.Context, name: str) -> list[str]:
+    """Return what stands on the command line for a parameter, in words.
+
+    While an option lacks its value the words for an argument are not yet its own.
+    """
+    value = context.params.get(name)
+    if value:
+        return [str(word) for word in (value if isinstance(value, tuple) else (value,))]
+    return [word for word in context.args if not word.startswith("-")]
 
 
 class Bytes(click.ParamType[int]):
@@ -222,6 +234,14 @@ def deliver(
         click.echo(text, nl=False)
     else:
         write_text(output, text, overwrite=overwrite)
+
+
+def tell_failures(reasons: Sequence[str]) -> None:
+    """Name what could not be read, and exit with status 1, if there is any."""
+    for reason in reasons:
+        click.echo(f"Error: {reason}", err=True)
+    if reasons:
+        raise click.exceptions.Exit(1)
 
 
 def split_commas(values: tuple[str, ...]) -> list[str]:

@@ -5,30 +5,37 @@ from pathlib import Path
 import click
 
 
-class _Size(click.ParamType[tuple[int, int]]):
-    """Columns and rows, as in 1663x1252."""
-
-    name = "NXxNY"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        columns, _, rows = value.lower().partition("x")
-        if not (columns.isdecimal() and rows.isdecimal()):
-            self.fail(f"{value!r} is not a size such as 1663x1252", param, ctx)
-        if min(int(columns), int(rows)) < 16:
-            self.fail("a frame needs at least 16 columns and rows", param, ctx)
-        return int(columns), int(rows)
+def _size(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    """Read columns and rows, as in 1663x1252."""
+    if text is None:
+        return None
+    columns, _, rows = text.lower().partition("x")
+    if not (columns.isdecimal() and rows.isdecimal()):
+        msg = f"{text!r} is not a size such as 1663x1252"
+        raise click.BadParameter(msg)
+    if min(int(columns), int(rows)) < 16:
+        msg = "a frame needs at least 16 columns and rows"
+        raise click.BadParameter(msg)
+    return int(columns), int(rows)
 
 
 @click.command()
 @click.argument("listing", required=False)
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--seed", default=1, show_default=True, help="The same seed: the same night."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="The same seed: the same night.",
 )
 @click.option(
-    "--size", type=_Size(), help="Size of the frames instead of the listing's."
+    "--size",
+    metavar="NXxNY",
+    callback=_size,
+    help="Size of the largest frames, instead of the listing's.",
 )
 @click.option("--truth", is_flag=True, help="Write the noiseless truth to OUT_truth.")
 @click.option("--overwrite", is_flag=True, help="Replace a simulated night in OUT.")

@@ -13,7 +13,9 @@ from autoreduce.cli.options import (
     section_options,
     split_commas,
     table_options,
+    tell_failures,
 )
+from autoreduce.errors import InputError
 
 
 @click.command("stats")
@@ -83,7 +85,8 @@ def command(  # noqa: PLR0913 -- one parameter for each option
 ) -> None:
     r"""Print statistics of images as a table.
 
-    They are taken over the finite pixels of the image, or of a section.
+    They are taken over the finite pixels of the image, or of a section.  Files that
+    cannot be read are named at the end, and the exit status is 1.
 
     Example:
 
@@ -107,23 +110,26 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         quantiles=quantiles or (0.5,), n_sigma=sigma, saturate=saturate
     )
     region = chosen_region(section, bounds, cube_bounds)
-    parts = [
-        part
-        for image in expand(files)
-        for part in tool.image_statistics(
-            image,
-            names,
-            region=region,
-            per_plane=per_plane,
-            per_colour=per_colour,
-            settings=settings,
-        )
-    ]
+    parts: list[tool.Part] = []
+    reasons = []
+    for image in expand(files):
+        try:
+            parts += tool.image_statistics(
+                image,
+                names,
+                region=region,
+                per_plane=per_plane,
+                per_colour=per_colour,
+                settings=settings,
+            )
+        except InputError as error:
+            reasons.append(str(error))
     table = tool.statistics_table(parts)
     deliver(table, form, None if dry_run else output, overwrite=overwrite)
     if update and not dry_run:
         for part in parts:
             tool.store_statistics(part)
+    tell_failures(reasons)
 
 
 def _quantile(text: str) -> float:

@@ -10,10 +10,16 @@ from datetime import datetime, timedelta
 from autoreduce.frames.facts import Reading, is_closed
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.literals import day
+from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 
 _HALF_DAY = timedelta(hours=12)
+_LOOKS = 3
+"""Frames of a type and exposure whose pixels are looked at for comparison."""
 _CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
+_ONE_START_S = 1.0
+"""Exposures of this length, and the same start, are the same exposure."""
+_RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
 _WAY_OUT = "say what it is with --set '{file}: imagetyp=light'"
 
 
@@ -22,6 +28,7 @@ def decide_together(frames: list[Frame]) -> None:
     _settle_unknown_types(frames)
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
+    _leave_out_processed_twins(frames)
     _unify_spellings(frames, "filter")
     _unify_spellings(frames, "object")
     _name_nights(frames)
@@ -32,29 +39,81 @@ def _camera(frame: Frame) -> tuple[object, ...]:
 
 
 def _settle_unknown_types(frames: list[Frame]) -> None:
-    """Take for lights what can be nothing else.
+    """Decide the types that no witness gave, by comparison with those that are known.
 
-    Where a night names its calibration frames (two or more types of bias, dark and
-    flat, of the same camera), an exposed frame behind an open filter that no
-    witness calls anything is what those calibrations were taken for.
+    First the pixels are asked.  Where they leave a doubt and the night names its
+    calibration frames (two or more types of bias, dark and flat, of the same
+    camera), an exposed frame behind an open filter that no witness calls anything
+    is what those calibrations were taken for; so is one that shows a target.
     """
-    named: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    named: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        if frame.value("imagetyp") in _CALIBRATIONS and not frame.why_not:
-            named[_camera(frame)].add(str(frame.value("imagetyp")))
+        if frame.value("imagetyp") in _RAW_TYPES and not frame.why_not:
+            named[_camera(frame)].append(frame)
+    unknown = [frame for frame in frames if _is_silent(frame)]
+    known = {key: _looks(named[key]) for key in {_camera(frame) for frame in unknown}}
+    for frame in unknown:
+        reading = _by_pixels(frame, known[_camera(frame)])
+        frame.facts["imagetyp"] = reading or _by_elimination(
+            frame, named[_camera(frame)]
+        )
+
+
+def _is_silent(frame: Frame) -> bool:
+    """Tell whether no witness gave a type, not even one that is not understood."""
+    reading = frame.facts["imagetyp"]
+    return reading.value is None and not reading.keyword
+
+
+def _looks(frames: Iterable[Frame]) -> list[Known]:
+    """Look at a few frames of every type and exposure that are known."""
+    looks: dict[tuple[object, object], list[Known]] = defaultdict(list)
     for frame in frames:
-        if frame.value("imagetyp") is not None:
-            continue
-        others = sorted(named.get(_camera(frame), ()))
-        if len(others) >= 2 and _is_exposed(frame) and not _says_otherwise(frame):
-            rule = (
-                f"no witness, but exposed behind filter {frame.value('filter')} by a "
-                f"camera whose {' and '.join(others)} frames are named in this night"
-            )
-            frame.facts["imagetyp"] = _light(frame, rule)
-        elif (target := _target(frame)) and not _says_otherwise(frame):
-            rule = f"no witness, but {target}"
-            frame.facts["imagetyp"] = _light(frame, rule)
+        kind, exptime = frame.value("imagetyp"), frame.value("exptime")
+        alike = looks[kind, exptime]
+        if len(alike) < _LOOKS and (look := _look(frame)) is not None:
+            alike.append(Known(ImageType(str(kind)), _as_float(exptime), look))
+    return [known for alike in looks.values() for known in alike]
+
+
+def _look(frame: Frame) -> Look | None:
+    return look_at(frame.path, frame.header, frame.shape)
+
+
+def _as_float(value: object) -> float | None:
+    return value if isinstance(value, float) else None
+
+
+def _by_pixels(frame: Frame, known: list[Known]) -> Reading | None:
+    look = _look(frame) if known and not frame.why_not else None
+    if look is None:
+        return None
+    saturate = _as_float(frame.value("saturate"))
+    bits = frame.header.get("BITPIX")
+    full_scale = saturate or (2.0**bits if bits in (8, 16) else 2.0**16)
+    kind, rule = judge(look, _as_float(frame.value("exptime")), known, full_scale)
+    if kind is None or (kind is ImageType.DARK and _names_the_sky(frame)):
+        return None
+    literal = f"level {look.level:.0f}, noise {look.noise:.1f}, stars {look.stars:.0f}"
+    return Reading(kind.value, "pixels", literal, rule)
+
+
+def _names_the_sky(frame: Frame) -> bool:
+    """Tell whether a header knows of filter or target, as no dark's need to."""
+    return frame.value("filter") is not None or frame.value("object") is not None
+
+
+def _by_elimination(frame: Frame, named: list[Frame]) -> Reading:
+    types = {str(one.value("imagetyp")) for one in named} & set(_CALIBRATIONS)
+    if len(types) >= 2 and _is_exposed(frame):
+        rule = (
+            f"no witness, but exposed behind filter {frame.value('filter')} by a "
+            f"camera whose {' and '.join(sorted(types))} frames are named in this night"
+        )
+        return _light(frame, rule)
+    if target := _target(frame):
+        return _light(frame, f"no witness, but {target}")
+    return frame.facts["imagetyp"]
 
 
 def _light(frame: Frame, rule: str) -> Reading:
@@ -66,11 +125,6 @@ def _light(frame: Frame, rule: str) -> Reading:
         rule,
         frame.facts["imagetyp"].disagree,
     )
-
-
-def _says_otherwise(frame: Frame) -> bool:
-    """Tell whether the type keyword says something that is not understood."""
-    return bool(frame.facts["imagetyp"].keyword)
 
 
 def _is_exposed(frame: Frame) -> bool:
@@ -128,6 +182,25 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
             original = first.setdefault((digest, frame.header.hdu), frame)
             if original is not frame and not frame.why_not:
                 frame.why_not = f"byte for byte the same as {original.file}"
+
+
+def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
+    """Leave out what has the time of a raw frame, but pixels no camera writes."""
+    raw: dict[tuple[object, ...], str] = {}
+    processed: list[tuple[tuple[object, ...], Frame]] = []
+    for frame in frames:
+        start, exptime = frame.value("date_obs"), frame.value("exptime")
+        if frame.why_not or start is None or not isinstance(exptime, float):
+            continue
+        key = (frame.value("instrume"), start, exptime, frame.value("imagetyp"))
+        bits = frame.header.get("BITPIX")
+        if isinstance(bits, int) and bits > 0:
+            raw.setdefault(key, frame.file)
+        elif exptime >= _ONE_START_S:
+            processed.append((key, frame))
+    for twin, frame in processed:
+        if twin in raw:
+            frame.why_not = f"calibrated already: the same exposure as {raw[twin]}"
 
 
 def _unify_spellings(frames: Iterable[Frame], fact: str) -> None:

@@ -15,6 +15,7 @@ Pairs = NDArray[np.bool_]
 
 
 HOURS_A_DAY = 24.0
+_SECTIONS = ("biassec", "trimsec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,14 @@ class Judged:
         return (difference <= limit + 1e-9) | np.isnan(wanted)[:, None]
 
     def _equality(self, name: str) -> Pairs:
-        """Mark pairs that are equal; unknown on the setup is compatible."""
+        """Mark pairs that are equal; unknown on the setup is compatible.
+
+        A section that no card names is none at all: what is trimmed and what is not
+        never fit each other.
+        """
         same = _same(self.setups[name], self.masters[name])
+        if name in _SECTIONS:
+            return same
         return np.asarray(same | self.setups[name].isna().to_numpy()[:, None])
 
     def _relaxed(self, name: str, holds: Pairs, rung: Rung) -> Pairs:

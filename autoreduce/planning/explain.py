@@ -19,7 +19,7 @@ from autoreduce.planning.plan import (
     Plan,
     Task,
 )
-from autoreduce.planning.service import NEEDS
+from autoreduce.planning.service import BY_HAND, NEEDS
 from autoreduce.planning.words import number_text
 
 
@@ -401,6 +401,8 @@ def candidate_text(entry: LedgerEntry) -> str:
             f" (wanted {entry.wanted}, found {entry.found})" if entry.wanted else ""
         )
         return f"{name}: not fit, {entry.criterion}{values}"
+    if entry.criterion == BY_HAND:
+        return f"{name}: level {entry.level}, another was {BY_HAND}"
     values = f" (taken: {entry.wanted}, this: {entry.found})" if entry.wanted else ""
     return (
         f"{name}: level {entry.level}, another is better by {entry.criterion}{values}"

@@ -144,10 +144,26 @@ def group_codes(
     for column in rule.within:
         tolerance, limit = _tolerance_of(frames, column, rule, rules)
         codes = _split(codes, _floats(frames[column]), tolerance, limit)
+    if rule.pointing:
+        for direction in _directions_degrees(frames):
+            codes = _split(codes, direction, Tolerance(rule.pointing), None)
     if rule.hours:
         hours = hours_of(frames[TIME])
         codes = _split(codes, hours, Tolerance(rule.hours), None)
     return _refined(codes, np.zeros_like(codes))
+
+
+def _directions_degrees(frames: pd.DataFrame) -> NDArray[np.float64]:
+    """Give the pointings of frames without an object as vectors, NaN for others.
+
+    Vectors of one radian's length in degrees: close pointings have close components,
+    also at the pole and across 0 h.
+    """
+    ra, dec = (np.radians(_floats(frames[name])) for name in ("ra", "dec"))
+    vectors = np.degrees(
+        [np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]
+    )
+    return np.where(frames["object"].isna().to_numpy(), vectors, np.nan)
 
 
 def equal_codes(values: pd.Series) -> Codes:
@@ -257,12 +273,13 @@ def group_facts(frames: pd.DataFrame, codes: Codes) -> pd.DataFrame:
     -------
     DataFrame
         One row for each group, indexed by label: `FACT_NAMES`, ``temperature``,
+        ``ra``, ``dec``,
         ``temperature_limit``, ``hours`` (median start, since 1970), ``n_frames``.  Numbers with
         decimals are medians; anything else is missing unless all frames agree.
     """
     groups = pd.Series(codes, index=frames.index)
     facts: dict[str, pd.Series] = {}
-    for name in (*_FACTS, TEMPERATURE):
+    for name in (*_FACTS, TEMPERATURE, "ra", "dec"):
         if _DTYPES.get(name, "Float64") == "Float64":
             facts[name] = frames[name].astype("Float64").groupby(groups).median()
         else:

@@ -103,7 +103,8 @@ def _tell_apart(
     rows: Sequence[Mapping[str, object]], same: Sequence[int], names: list[str]
 ) -> None:
     """Append to alike names the facts in which their groups differ, until unique."""
-    for part in _PARTS:
+    unnamed = rows[0]["imagetyp"] == "light" and pd.isna(rows[0]["object"])
+    for part in ("ra", *_PARTS) if unnamed else _PARTS:
         values = [_part(row, part) for row in rows]
         if len(set(values)) == 1:
             continue
@@ -135,10 +136,8 @@ def _part(row: Mapping[str, object], part: str) -> str:
     value = row[part]
     if pd.isna(value):
         return ""
-    if part == "naxis1":
-        return f"{row['naxis1']}x{row['naxis2']}"
-    if part == "xorgsubf":
-        return f"at{row['xorgsubf']}-{row['yorgsubf']}"
+    if part in _PAIR_FORMS:
+        return _PAIR_FORMS[part].format_map(row)
     if part in _NUMBER_FORMS:
         before, after, digits = _NUMBER_FORMS[part]
         number = round(float(str(value)), digits) + 0.0  # no "-0"
@@ -146,6 +145,11 @@ def _part(row: Mapping[str, object], part: str) -> str:
     return slug(str(value))
 
 
+_PAIR_FORMS = {
+    "naxis1": "{naxis1}x{naxis2}",
+    "xorgsubf": "at{xorgsubf}-{yorgsubf}",
+    "ra": "at{ra:.1f}{dec:+.1f}",
+}
 _NUMBER_FORMS = {
     "gain": ("gain", "", 2),
     "offset": ("offset", "", 2),

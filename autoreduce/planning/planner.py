@@ -117,6 +117,7 @@ def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
     within = ("exptime",) if "exptime" in stack_by else ()
     return replace(
         rule,
+        pointing=rule.pointing if "object" in stack_by else None,
         equal=tuple(dict.fromkeys((*rule.equal, *equal))),
         within=tuple(dict.fromkeys((*rule.within, *within))),
     )
@@ -183,16 +184,20 @@ def _hold_bias(found: Services) -> None:
 
 
 def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
-    """Plan a fit for darks of two exposures or more, alike in all else."""
+    """Plan a fit for darks of two exposures or more, alike in all else.
+
+    Exposures that hardly differ tell nothing of the dark current.
+    """
     usable = darks[~darks["keeps_bias"] & (darks["exptime"] > 0)].reset_index(drop=True)
     alike = CombineRule(equal=("night",), within=(TEMPERATURE,))
     codes = group_codes(usable, alike, rules)
-    exposures = group_codes(usable, CombineRule(within=("exptime",)), rules, codes)
     usable["is_dark"] = usable["imagetyp"].eq(ImageType.DARK)
+    clusters = (usable[codes == code] for code in range(int(codes.max(initial=-1)) + 1))
     members = [
-        usable[codes == code].sort_values(["exptime", "is_dark", "output"])
-        for code in range(int(codes.max(initial=-1)) + 1)
-        if len(set(exposures[codes == code])) > 1
+        cluster.sort_values(["exptime", "is_dark", "output"])
+        for cluster in clusters
+        if cluster["exptime"].max() >= rules.fit_ratio * cluster["exptime"].min()
+        and len(cluster) > 1
     ]
     if not members:
         return []
@@ -235,9 +240,8 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     rows = [decided.get(file, _NO_CELLS) for file in frames["file"]]
     cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)
     table = frames.copy()
-    for name in _NO_CELLS:
-        dtype = frames[name].dtype
-        table[name] = cells[name].astype(dtype)
+    for column in PLAN_COLUMNS:
+        table[column.name] = cells[column.name].astype(column.dtype)
     return table
 
 

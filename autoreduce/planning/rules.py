@@ -58,6 +58,8 @@ class CombineRule:
     """How long one combination lasts at the most, in one night; None: any time."""
     loosely: Mapping[str, Tolerance] = field(default_factory=dict)
     """Columns of `within` with a tolerance of their own."""
+    pointing: float | None = None
+    """How far apart frames without an object may point, degrees; None: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Rules:
     """What may be combined: ``bias``, ``dark``, ``flat``, ``light``."""
     use: Mapping[str, UseRule]
     """What may be used: ``bias``, ``dark``, ``flat``."""
+    fit_ratio: float
+    """Darks are fitted if the longest exposure is so many times the shortest."""
 
 
 def rules_text() -> str:
@@ -288,6 +292,7 @@ def _rules(table: Mapping[str, Any], source: _Source) -> Rules:
     names = {*tolerance, TEMPERATURE}
     return Rules(
         setup=_columns(table["setup"], ("setup",), source),
+        fit_ratio=_number(table["fit_ratio"], ("fit_ratio",), source),
         tolerance=tolerance,
         temperature=_temperature(table["temperature"], source),
         combine={
@@ -356,12 +361,16 @@ def _combine(
 ) -> CombineRule:
     table = _table(value, path, source)
     _check_keys(table, {item.name for item in fields(CombineRule)}, path, source)
-    hours = table.get("hours")
+    hours, pointing = (
+        _number(table[key], (*path, key), source) if key in table else None
+        for key in ("hours", "pointing")
+    )
     return CombineRule(
         equal=_columns(table.get("equal", []), (*path, "equal"), source),
         within=_columns(table.get("within", []), (*path, "within"), source, names),
-        hours=None if hours is None else _number(hours, (*path, "hours"), source),
+        hours=hours,
         loosely=_loosely(table, path, names, source),
+        pointing=pointing,
     )
 
 

@@ -76,9 +76,10 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
     )
     facts["output"] = folder + "/" + facts["group"] + ".fits"
     frames = _with_choices(frames.assign(group_code=groups))
+    used_within = [name for use in rules.use.values() for name in use.within]
     like = CombineRule(
         equal=("night", "telescop", *NEEDS),
-        within=(TEMPERATURE, *rules.tolerance),
+        within=tuple(dict.fromkeys([TEMPERATURE, "exptime", *used_within])),
     )
     frames["setup_code"] = group_codes(frames, like, rules, within=groups)
     return Night(frames, facts, _setups(frames, facts))

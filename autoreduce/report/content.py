@@ -37,7 +37,18 @@ class Outcome(Protocol):
 
     @property
     def statistics(self) -> Mapping[str, float]:
-        """Measured values of the product, such as its median."""
+        """Numbers that describe the product.
+
+        Of a light also ``dark_scale`` and ``dark_offset``: scale * dark + offset.
+        """
+
+    @property
+    def measured(self) -> Mapping[str, Mapping[str, float]]:
+        """What was measured of each raw frame, by its file.
+
+        Also ``dark_scale`` and ``dark_offset``, where a master dark was taken to the
+        frame's exposure.
+        """
 
 
 @dataclass(frozen=True, slots=True)

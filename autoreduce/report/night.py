@@ -7,7 +7,7 @@ import pandas as pd
 
 from autoreduce.report.colours import filter_colour, frame_colour
 from autoreduce.report.content import NightReport
-from autoreduce.report.plots import Exposure
+from autoreduce.report.plots import Deviation, Exposure
 from autoreduce.report.summary import left_out
 from autoreduce.report.words import count, duration, listing, number
 
@@ -100,6 +100,42 @@ def _bar(frame: dict[str, Any], objects: list[str], lost: dict[str, str]) -> Exp
         words=" · ".join(str(word) for word in words if word),
         left_out=frame["file"] in lost,
     )
+
+
+def deviations(report: NightReport) -> list[Deviation]:
+    """Compare the measured level of each frame with the middle of its group.
+
+    Groups of one frame have no middle, and those whose middle is not positive no
+    scale: they are passed over.  Biases come first, then darks, flats and lights.
+    """
+    lost = left_out(report)
+    frames = report.frames[report.frames["median"].notna()]
+    dots = []
+    for _, members in frames.groupby("group"):
+        middle = float(members["median"].median())
+        if len(members) > 1 and middle > 0:
+            dots += [_dot(row, middle, lost) for row in members.to_dict("records")]
+    kinds = dict(zip(frames["group"], frames["imagetyp"], strict=True))
+    order = {name: rank for rank, name in enumerate(TYPE_ORDER)}
+    return sorted(dots, key=lambda dot: (order.get(kinds[dot.lane], 9), dot.lane))
+
+
+def _dot(frame: dict[str, Any], middle: float, lost: dict[str, str]) -> Deviation:
+    file, level = str(frame["file"]), float(frame["median"])
+    words = [file, f"{number(level)} ADU", f"{100 * (level / middle - 1):+.2g} %"]
+    if file in lost:
+        words.append(f"left out: {lost[file]}")
+    known = {key: None if pd.isna(frame[key]) else frame[key] for key in _LOOKS}
+    return Deviation(
+        lane=str(frame["group"]),
+        value=level / middle - 1,
+        colour=frame_colour(known["imagetyp"], known["filter"]),
+        words=" · ".join(words),
+        left_out=file in lost,
+    )
+
+
+_LOOKS = ("imagetyp", "filter")
 
 
 def legend(frames: pd.DataFrame) -> list[tuple[str, str]]:

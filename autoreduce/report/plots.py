@@ -311,6 +311,96 @@ def _upright(text: str, y: float) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A frame as a dot in the plot of levels."""
+
+    lane: str
+    """Group, a row of the plot."""
+    value: float
+    """How far its level is from the middle of its group, as a fraction of that."""
+    colour: str
+    """``#rrggbb``."""
+    words: str
+    """What is said of it when pointed at."""
+    left_out: bool = False
+    """Whether it took no part."""
+
+
+def levels(deviations: Sequence[Deviation]) -> str:
+    """Draw how far each frame's level is from the middle of its group.
+
+    Parameters
+    ----------
+    deviations : sequence of Deviation
+        In any order; rows are drawn in the order in which they first appear here.
+        The scale is linear within 1 per cent and logarithmic beyond.
+
+    Returns
+    -------
+    str
+        An ``svg`` element; empty without frames.
+    """
+    if not deviations:
+        return ""
+    lanes = {name: row for row, name in enumerate(_lanes(deviations))}
+    farthest = max(abs(deviation.value) for deviation in deviations)
+    marks = [mark for mark in _LEVEL_MARKS if mark <= farthest] or [_LEVEL_MARKS[0]]
+    end = _bent(max(farthest, marks[-1])) * 1.06
+    x = _Axis(-end, end, _GROUP_WIDTH, WIDTH - 14)
+    bottom = 10 + _ROW_HEIGHT * len(lanes)
+    parts = [
+        *(_level_mark(x, mark, bottom) for mark in (0.0, *marks, *(-m for m in marks))),
+        *(_group_label(name, row) for name, row in lanes.items()),
+        *(_dot(deviation, x, lanes[deviation.lane]) for deviation in deviations),
+    ]
+    title = f"Levels of {len(deviations)} frames relative to their {len(lanes)} groups"
+    return _svg(WIDTH, bottom + 26, title, parts)
+
+
+_LEVEL_MARKS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+_GROUP_WIDTH = 236
+_ROW_HEIGHT = 20
+
+
+def _lanes(deviations: Sequence[Deviation]) -> list[str]:
+    return list(dict.fromkeys(deviation.lane for deviation in deviations))
+
+
+def _bent(fraction: float) -> float:
+    """Bend the scale: straight within a per cent, then ever slower."""
+    return math.asinh(100 * fraction)
+
+
+def _level_mark(x: _Axis, mark: float, bottom: float) -> str:
+    at = x(_bent(mark))
+    text = f"{100 * mark:+g} %" if mark else "0"
+    return _line("grid" if mark else "middle", at, 4, at, bottom) + (
+        f'<text class="tick" x="{at:.1f}" y="{bottom + 18}" '
+        f'text-anchor="middle">{text}</text>'
+    )
+
+
+def _group_label(name: str, row: int) -> str:
+    short = name if len(name) <= 33 else f"{name[:32]}…"
+    return (
+        f'<text class="tick" x="{_GROUP_WIDTH - 16}" '
+        f'y="{14 + _ROW_HEIGHT * (row + 0.5)}" text-anchor="end">{escape(short)}</text>'
+    )
+
+
+def _dot(deviation: Deviation, x: _Axis, row: int) -> str:
+    at, y = x(_bent(deviation.value)), 10 + _ROW_HEIGHT * (row + 0.5)
+    mark = f'<circle class="dot" cx="{at:.1f}" cy="{y}" r="4.2"/>'
+    if deviation.left_out:
+        mark += f'<path class="cross" d="M{at - 4:.1f} {y - 4}l8 8m0 -8l-8 8"/>'
+    return (
+        f'<g class="{"out" if deviation.left_out else "used"}" '
+        f'style="--c:{deviation.colour}"><title>{escape(deviation.words)}</title>'
+        f"{mark}</g>"
+    )
+
+
 def histogram(counts: Sequence[int], span: tuple[float, float]) -> str:
     """Draw a small histogram, the heights as square roots of the counts.
 

@@ -18,11 +18,12 @@ from autoreduce.report.gallery import Exhibit, exhibits
 from autoreduce.report.night import (
     TYPE_ORDER,
     about,
+    deviations,
     exposures,
     legend,
     light_gathered,
 )
-from autoreduce.report.plots import dark_fit, timeline
+from autoreduce.report.plots import dark_fit, levels, timeline
 from autoreduce.report.summary import (
     Concern,
     Remark,
@@ -149,6 +150,7 @@ _SECTIONS = (
     ("attention", "Attention", "concerns"),
     ("stacks", "Stacks", "stacks"),
     ("timeline", "The night", "timeline"),
+    ("levels", "Levels", "levels"),
     ("masters", "Masters", "masters"),
     ("lights", "Lights", "calibrated"),
     ("dark", "Dark current", "fits"),
@@ -193,6 +195,7 @@ def _night(report: NightReport) -> dict[str, Any]:
         "is_troubled": any(remark.concern is not Concern.NOTE for remark in found),
         "light": light_gathered(report),
         "timeline": timeline(bars),
+        "levels": levels(deviations(report)),
         "legend": legend(frames),
         "n_left_out": sum(bar.left_out for bar in bars),
         "n_undated": len(frames) - len(bars),
@@ -267,8 +270,8 @@ def _verdict(is_linear: bool | None, n_free: int) -> str:
     if is_linear:
         return "The counts agree with a straight line."
     return (
-        "The counts do not lie on a straight line within their errors: be wary of "
-        "darks taken from it to other exposures."
+        "The counts do not lie on a straight line within their errors, so that the "
+        "line was not used: darks are scaled by the ratio of the exposures instead."
     )
 
 

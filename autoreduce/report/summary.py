@@ -13,6 +13,9 @@ from autoreduce.planning.plan import Action, Task
 from autoreduce.report.content import NightReport
 from autoreduce.report.words import PRODUCT_NOUNS, count, day, days, duration, listing
 
+ITEM = "FILE"
+"""Stands for the name of each item in what is said of several."""
+
 
 class Concern(StrEnum):
     """What kind of thing a remark is about, gravest first."""
@@ -166,10 +169,18 @@ _ABSENCE_NOTE = re.compile(r"there are (no (?:bias|dark|flat))")
 
 
 def _joined(concern: Concern, pairs: Iterable[tuple[str, str]]) -> tuple[Remark, ...]:
-    items: dict[str, dict[str, None]] = {}
+    """Join equal remarks, also those that differ only in the name of their item."""
+    told: dict[str, dict[str, str]] = {}
     for text, item in pairs:
-        items.setdefault(text, {})[item] = None
-    return tuple(Remark(concern, text, tuple(about)) for text, about in items.items())
+        told.setdefault(text.replace(item, ITEM), {})[item] = text
+    return tuple(
+        Remark(
+            concern,
+            shared if len(texts) > 1 else next(iter(texts.values())),
+            tuple(texts),
+        )
+        for shared, texts in told.items()
+    )
 
 
 def _unmade(report: NightReport, status: str, concern: Concern) -> tuple[Remark, ...]:

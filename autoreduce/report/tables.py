@@ -273,6 +273,7 @@ class _Alike:
     first: FrameInput
     files: list[str] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
+    offsets: list[float] = field(default_factory=list)
 
 
 def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
@@ -299,7 +300,9 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
             key = (task.group, taken.masters, taken.dark_method, task.missing)
             alike = rows.setdefault(key, _Alike(task, frame))
             alike.files.append(frame.file)
-            alike.scales += _scale(frame, frames["dark_scale"].get(frame.file))
+            scaling = _scaling(report, task, frame)
+            alike.scales += scaling[:1]
+            alike.offsets += scaling[1:]
     levels = {
         (entry.group, entry.need, entry.candidate): entry.level
         for entry in report.plan.ledger
@@ -308,10 +311,16 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
     return [_choice_row(alike, frames, levels) for alike in rows.values()]
 
 
-def _scale(frame: FrameInput, measured: float | None) -> list[float]:
-    """Take the factor on the dark from the plan, or from what the run measured."""
-    known = (frame.calibration.dark_scale, measured)
-    return [scale for scale in known if scale is not None and not pd.isna(scale)][:1]
+def _scaling(report: NightReport, task: Task, frame: FrameInput) -> list[float]:
+    """Find factor and offset on a frame's dark: as used, else as planned."""
+    outcome = report.outcomes.get(task.output)
+    used = dict(outcome.measured.get(frame.file, {})) if outcome else {}
+    if outcome and task.action is Action.CALIBRATE:
+        used = {**outcome.statistics, **used}
+    scale = used.get("dark_scale", frame.calibration.dark_scale)
+    if scale is None:
+        return []
+    return [scale, used.get("dark_offset", frame.calibration.dark_offset)]
 
 
 def _choice_row(
@@ -345,7 +354,8 @@ def _choice(
     words = reason_for(alike.first.reason, need, output)
     if need == "dark" and (factor := _factor(alike)):
         # the reason is that of the first frame, whose factor is one of several
-        words = f"{re.sub(r'scaled by [^,]+', 'scaled', words)}, {factor}"
+        words = re.sub(r"scaled by [^,]+", "scaled", words)
+        words = ", ".join(part for part in (words, factor) if part)
     return MasterChoice(
         need=need,
         output=output,
@@ -388,11 +398,16 @@ def reason_for(reason: str, need: str, output: str) -> str:
 
 
 def _factor(alike: _Alike) -> str:
-    """Say the factor on the dark, or the range of factors, where it is not one."""
-    factors = sorted({number(scale, 3) for scale in alike.scales} - {"1"}, key=float)
-    if not factors:
+    """Say the factor on the dark, or its range, and what is added; empty if neither."""
+    scale, offset = _span(alike.scales), _span(alike.offsets)
+    if not scale or (scale, offset) == ("1", "0"):
         return ""
-    return f"{TIMES} {' to '.join(dict.fromkeys((factors[0], factors[-1])))}"
+    return f"{TIMES} {scale}" + ("" if offset == "0" else f" + {offset} ADU")
+
+
+def _span(values: list[float]) -> str:
+    ends = sorted(values)[:: max(1, len(values) - 1)]
+    return " to ".join(dict.fromkeys(number(value, 3) for value in ends))
 
 
 def ledger_groups(plan: Plan) -> list[LedgerGroup]:

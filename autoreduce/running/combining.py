@@ -312,18 +312,29 @@ def pair_noise(members: Members) -> float:
     return robust_scatter(difference) / math.sqrt(2)
 
 
-def robust_scatter(values: NDArray[np.floating]) -> float:
-    """Measure the 1-sigma scatter about the median; 0 if no value is finite.
+def robust_scatter(values: NDArray[np.floating], step: float = 1.0) -> float:
+    """Measure the 1-sigma scatter about the median of quantised values.
 
-    The median absolute deviation of integers is 0, or jumps by whole numbers, where
-    the noise is small: the mean of the squares within 5 such steps is added to it.
+    Parameters
+    ----------
+    values : array
+        Values; those that are not finite are left out.
+    step : float
+        Their quantum, in their unit.  The median absolute deviation jumps by it, or is
+        0, where the noise is small: so the deviations within 5 scales, or 5 steps, are
+        averaged.
+
+    Returns
+    -------
+    float
+        1 sigma; 0 if no value is finite.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0
     deviation = np.abs(finite - np.median(finite))
     scale = MAD_TO_SIGMA * float(np.median(deviation))
-    core = deviation[deviation <= 5 * max(scale, 1.0)]
+    core = deviation[deviation <= 5 * max(scale, step)]
     return float(np.sqrt(np.mean(core**2)))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from autoreduce.running.combining import (
     MasterProduct,
     Members,
     open_members,
+    robust_scatter,
 )
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import Card
@@ -28,6 +30,8 @@ from autoreduce.running.provenance import Card
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
 
+LARGEST_MASKED = 0.05
+"""Fraction of masked samples that needs no word."""
 LEAST_NOISE = 1e-6
 """Relative noise that single precision leaves at the least."""
 
@@ -155,7 +159,8 @@ class _FlatStack:
         # The mean holds the frame itself, which takes 1/n off the variance.
         factor = math.sqrt(n / (n - 1))
         scatter = [
-            max(factor * _scatter(plane - reference), LEAST_NOISE) for plane in stack
+            max(factor * robust_scatter(plane - reference, 1 / level), LEAST_NOISE)
+            for plane, level in zip(stack, self.levels, strict=True)
         ]
         return np.array(scatter, np.float32).reshape(n, 1, 1)
 
@@ -186,14 +191,6 @@ class _FlatStack:
         single = np.float32(np.mean(self.noise**2))
         variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
         return combined.data, variance
-
-
-def _scatter(values: Floats) -> float:
-    """Measure 1 sigma by the median absolute deviation; of small numbers, too."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 0.0
-    return 1.4826 * float(np.median(np.abs(finite - np.median(finite))))
 
 
 def _write(stack: _FlatStack, product: MasterProduct) -> Made:
@@ -230,7 +227,14 @@ def _write(stack: _FlatStack, product: MasterProduct) -> Made:
             writer.write_rows(0, np.isnan(flat), plane="MASK")
         scales = [1 / level for level in stack.levels]
         product.finish(writer, statistics, extra, stack.rejected, scales)
-    return product.made(statistics)
+    made = product.made(statistics)
+    if statistics["masked"] <= LARGEST_MASKED:
+        return made
+    caveat = (
+        f"{statistics['masked']:.0%} of the samples differ between the frames by more "
+        "than noise, as stars or clouds do, and are masked"
+    )
+    return replace(made, caveats=(*made.caveats, caveat))
 
 
 def _unit(flat: Floats, *, mean: bool) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from autoreduce.pixels.measure import FrameStatistics, measure
 from autoreduce.pixels.stars import LightStatistics, measure_light
-from autoreduce.planning.plan import Task
+from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.running.bands import (
     Correction,
     Floats,
@@ -68,6 +68,7 @@ def make_light(
         if uncertainty is not None and uncertainty.unknown:
             caveats = (*caveats, uncertainty.unknown)
         extra = [
+            *_exposure_cards(item),
             *correction_cards(fix, item, space, frame.overscan),
             *_light_cards(light),
             Card("RECIPE", space.recipe.name, "recipe"),
@@ -120,6 +121,13 @@ def _write(
                 for name in names:
                     writer.write_rows(start, planes[name], plane=name)
         writer.finish(cards, plane_cards=BUNIT)
+
+
+def _exposure_cards(item: FrameInput) -> list[Card]:
+    """Give the exposure as the frame table has it, which the observer may have set."""
+    if item.exptime is None:
+        return []
+    return [Card("EXPTIME", item.exptime, "[s] exposure")]
 
 
 def _light_cards(light: LightStatistics) -> list[Card]:

@@ -48,6 +48,9 @@ FACT_CARDS = {
 }
 """Keyword and comment under which a product carries each match key."""
 
+OF_EACH_FRAME = ("exptime", "ccd_temp", "set_temp", "focallen", "rotator")
+"""Match keys that agree within a tolerance: a light keeps its own."""
+
 _MASTER_TYPES = {
     Action.BIAS: "Master Bias",
     Action.DARK: "Master Dark",
@@ -186,7 +189,10 @@ def _strip_blank_tail(cards: Sequence[bytes]) -> list[bytes]:
 def _task_cards(task: Task) -> list[Card]:
     cards = []
     for name, (keyword, comment) in FACT_CARDS.items():
-        if (value := task.facts.get(name)) is not None:
+        value = task.facts.get(name)
+        if task.action is Action.CALIBRATE and name in OF_EACH_FRAME:
+            value = None
+        if value is not None:
             cards.append(Card(keyword, value, comment))
     if task.action in _MASTER_TYPES:
         kind = _MASTER_TYPES[task.action]

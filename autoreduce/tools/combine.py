@@ -24,8 +24,8 @@ from autoreduce.running.bands import LARGEST_BAND, bands
 from autoreduce.running.cards import CardValue
 from autoreduce.running.images import ImageReader, ProductWriter, open_image
 from autoreduce.tools.files import refuse_existing
+from autoreduce.tools.headers import exposure, start_of_exposure
 from autoreduce.tools.products import product_cards, write_product
-from autoreduce.tools.values import parse_date
 
 Array = NDArray[Any]
 
@@ -463,26 +463,22 @@ def _clipping(how: Combination) -> str:
 def _dates(job: _Job) -> dict[str, tuple[CardValue, str]]:
     """Return the cards of the exposure: its total or mean, its begin and its end."""
     headers = job.stack.headers
-    times = [header.get("EXPTIME") for header in headers]
-    seconds = [float(t) for t in times if isinstance(t, int | float)]
+    times = [exposure(header) for header in headers]
+    starts = [start_of_exposure(header) for header in headers]
+    seconds = [t for t in times if t is not None]
+    begins = [start for start in starts if start is not None]
     cards: dict[str, tuple[CardValue, str]] = {}
-    if len(seconds) == len(headers):
-        total = sum(seconds)
-        is_sum = job.choices.how.method is Method.SUM
-        cards["EXPTIME"] = (
-            (total, "[s] total of all frames")
-            if is_sum
-            else (total / len(seconds), "[s] exposure of one frame")
-        )
-    starts = [parse_date(str(header.get("DATE-OBS") or "")) for header in headers]
-    known = [start for start in starts if start is not None]
-    if known and len(known) == len(headers) and len(seconds) == len(headers):
-        ends = [
-            start + timedelta(seconds=t)
-            for start, t in zip(known, seconds, strict=True)
-        ]
-        cards["DATE-OBS"] = (_iso(min(known)), "[UTC] start of the first exposure")
-        cards["DATE-END"] = (_iso(max(ends)), "[UTC] end of the last exposure")
+    if len(seconds) < len(headers):
+        return cards
+    if job.choices.how.method is Method.SUM:
+        cards["EXPTIME"] = (sum(seconds), "[s] total of all frames")
+    else:
+        cards["EXPTIME"] = (sum(seconds) / len(seconds), "[s] mean of all frames")
+    if len(begins) == len(headers):
+        spans = zip(begins, seconds, strict=True)
+        end = max(begin + timedelta(seconds=t) for begin, t in spans)
+        cards["DATE-OBS"] = (_iso(min(begins)), "[UTC] start of the first exposure")
+        cards["DATE-END"] = (_iso(end), "[UTC] end of the last exposure")
     return cards
 
 

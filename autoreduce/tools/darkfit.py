@@ -13,10 +13,9 @@ from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scalin
 from autoreduce.pixels.sections import central_section
 from autoreduce.running.images import open_image
 from autoreduce.tools.files import replacing
+from autoreduce.tools.headers import exposure
 from autoreduce.tools.regions import Region
 from autoreduce.tools.tables import Cell, Table
-
-_EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +83,11 @@ def measure_darks(
 
 
 def _exposure(header: RawHeader, image: str) -> float:
-    for keyword in _EXPOSURE_KEYWORDS:
-        value = header.get(keyword)
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                continue
-        if isinstance(value, int | float):
-            return float(value)
-    msg = f"{image} has no exposure: none of {', '.join(_EXPOSURE_KEYWORDS)}"
-    raise InputError(msg)
+    seconds = exposure(header)
+    if seconds is None:
+        msg = f"{image} has no exposure: EXPTIME is {header.get('EXPTIME')!r}"
+        raise InputError(msg)
+    return seconds
 
 
 def fit_darks(darks: Sequence[DarkCounts], *, weighted: bool = False) -> DarkFit:

@@ -1,16 +1,20 @@
 """Keywords of many headers, as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.frames.reader import RawHeader, Value, image_shape, read_headers
 from autoreduce.running.images import split_hdu
 from autoreduce.tools.tables import Table
+from autoreduce.tools.values import parse_date, parse_number
 
 FILENAME = "Filename"
 """Stands among keywords for the name of the file."""
 
+_TIME_KEYWORDS = ("TIME-OBS", "UT", "UTC", "UTSTART")
+_EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME")
 _COMMENTARY = {"COMMENT", "HISTORY", "HIERARCH", ""}
 
 
@@ -49,13 +53,52 @@ def header_value(header: RawHeader, image: str, keyword: str) -> Value:
     return header.get(keyword.upper())
 
 
-def header_table(images: Sequence[str], keywords: Sequence[str] = ()) -> Table:
+def time_of_day(header: RawHeader) -> str:
+    """Return the time of day that old headers keep apart from the date, or nothing."""
+    found = (header.get(keyword) for keyword in _TIME_KEYWORDS)
+    return next((value for value in found if isinstance(value, str)), "")
+
+
+def start_of_exposure(header: RawHeader) -> datetime | None:
+    """Return when an exposure began; None if the header has no date and time."""
+    text, time = str(header.get("DATE-OBS") or ""), time_of_day(header)
+    # A date without a time of day would be taken for midnight.
+    return parse_date(text, time) if ":" in text + time else None
+
+
+def exposure(header: RawHeader) -> float | None:
+    """Return the exposure in seconds, also where it is written as a text."""
+    found = (header.get(keyword) for keyword in _EXPOSURE_KEYWORDS)
+    numbers = (parse_number(str(value)) for value in found if value is not None)
+    return next((number for number in numbers if number is not None), None)
+
+
+def read_each(images: Sequence[str]) -> tuple[dict[str, RawHeader], list[str]]:
+    """Read the headers of images; one that cannot be read does not stop the others.
+
+    Returns
+    -------
+    tuple
+        Headers by image, and a message for each image that could not be read.
+    """
+    headers, reasons = {}, []
+    for image in images:
+        try:
+            headers[image] = read_header(image)
+        except InputError as error:
+            reasons.append(str(error))
+    return headers, reasons
+
+
+def header_table(
+    headers: Mapping[str, RawHeader], keywords: Sequence[str] = ()
+) -> Table:
     """Collect keywords of images.
 
     Parameters
     ----------
-    images : sequence of str
-        As `autoreduce.tools.filelists.expand` lists them.
+    headers : mapping of str to RawHeader
+        Header of each image, as `read_each` and `read_header` return them.
     keywords : sequence of str
         Columns; ``Filename`` is the name without its folder.  Empty: all keywords
         of all headers, in the order in which they first appear.
@@ -64,22 +107,16 @@ def header_table(images: Sequence[str], keywords: Sequence[str] = ()) -> Table:
     -------
     Table
         One row an image, None where a header lacks the keyword.
-
-    Raises
-    ------
-    InputError
-        As `read_header`.
     """
-    headers = [read_header(image) for image in images]
-    columns = tuple(keywords) or (FILENAME, *_all_keywords(headers))
+    columns = tuple(keywords) or (FILENAME, *_all_keywords(headers.values()))
     rows = tuple(
         tuple(header_value(header, Path(image).name, key) for key in columns)
-        for image, header in zip(images, headers, strict=True)
+        for image, header in headers.items()
     )
     return Table(columns, rows)
 
 
-def _all_keywords(headers: Sequence[RawHeader]) -> list[str]:
+def _all_keywords(headers: Iterable[RawHeader]) -> list[str]:
     found = (
         card.keyword
         for header in headers

@@ -18,11 +18,10 @@ from autoreduce.frames.reader import RawHeader
 from autoreduce.running.images import split_hdu
 from autoreduce.tools.filelists import FITS_NAME, natural_key
 from autoreduce.tools.files import write_text
-from autoreduce.tools.headers import header_value, read_header
+from autoreduce.tools.headers import header_value, read_header, time_of_day
 from autoreduce.tools.values import date_digits, parse_date, sort_value
 
 DEFAULT_KEYS = ("DATE-OBS",)
-_TIME_KEYWORDS = ("TIME-OBS", "UT", "UTC", "UTSTART")
 _BEGUN, _DONE = "begun", "done"
 _PACKED = re.compile(r"\.(gz|fz)$", re.IGNORECASE)
 
@@ -109,13 +108,8 @@ def plan_renaming(
 
 def _sort_key(path: Path, header: RawHeader, keys: Iterable[str]) -> tuple[object, ...]:
     values = [header_value(header, path.name, key) for key in keys]
-    time = _time_of_day(header)
+    time = time_of_day(header)
     return *(sort_value(value, time) for value in values), natural_key(str(path))
-
-
-def _time_of_day(header: RawHeader) -> str:
-    found = (header.get(keyword) for keyword in _TIME_KEYWORDS)
-    return next((value for value in found if isinstance(value, str)), "")
 
 
 def _date_root(path: Path, header: RawHeader) -> str:

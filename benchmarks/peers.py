@@ -1,0 +1,167 @@
+"""The same work by Python peers, and by our kernels alone; one process each.
+
+Used by the benchmarks as ``python peers.py JOB OUTPUT FILE...``.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def _stack(files):
+    from astropy.io import fits
+
+    return np.stack([fits.getdata(file) for file in files])
+
+
+def _write(output, data):
+    from astropy.io import fits
+
+    fits.writeto(output, np.asarray(data, np.float32), overwrite=True)
+
+
+def numpy_median(output, files):
+    _write(output, np.median(_stack(files), axis=0))
+
+
+def numpy_drop(output, files):
+    """Mean without the highest sample, in integers."""
+    stack = _stack(files)
+    total = stack.sum(axis=0, dtype=np.uint32) - stack.max(axis=0)
+    _write(output, total / (len(stack) - 1))
+
+
+def astropy_clip(output, files):
+    from astropy.stats import sigma_clipped_stats
+
+    mean, _, _ = sigma_clipped_stats(_stack(files), sigma=3, axis=0)
+    _write(output, mean)
+
+
+def _ccdproc(output, files, **options):
+    import ccdproc
+
+    combined = ccdproc.combine(files, unit="adu", mem_limit=2e9, **options)
+    _write(output, combined.data)
+
+
+def ccdproc_median(output, files):
+    _ccdproc(output, files, method="median")
+
+
+def ccdproc_clip(output, files):
+    _ccdproc(
+        output,
+        files,
+        method="average",
+        sigma_clip=True,
+        sigma_clip_low_thresh=3,
+        sigma_clip_high_thresh=3,
+    )
+
+
+def numpy_calibrate(output, files):
+    from astropy.io import fits
+
+    *lights, bias, dark, flat = files
+    bias, dark, flat = (fits.getdata(file) for file in (bias, dark, flat))
+    for light in lights:
+        data = (fits.getdata(light) - bias - np.float32(0.5) * dark) / flat
+        _write(Path(output) / Path(light).name, data)
+
+
+def ccdproc_calibrate(output, files):
+    import ccdproc
+    from astropy import units as u
+    from astropy.nddata import CCDData
+
+    *lights, bias, dark, flat = files
+    bias, dark, flat = (CCDData.read(f, unit="adu") for f in (bias, dark, flat))
+    for light in lights:
+        data = ccdproc.subtract_bias(CCDData.read(light, unit="adu"), bias)
+        data = ccdproc.subtract_dark(
+            data,
+            dark,
+            scale=True,
+            data_exposure=1 * u.s,
+            dark_exposure=2 * u.s,
+        )
+        data = ccdproc.flat_correct(data, flat, norm_value=1.0)
+        _write(Path(output) / Path(light).name, data.data)
+
+
+def autoreduce_calibrate(output, files):
+    """Calibrate with our kernel, reader and writer; the next light is read meanwhile."""
+    from autoreduce.pixels.calibrate import calibrate
+    from autoreduce.running.ahead import read_ahead
+    from autoreduce.running.images import open_image, write_image
+
+    *lights, bias, dark, flat = files
+    masters = {}
+    for name, file in (("bias", bias), ("dark", dark), ("flat", flat)):
+        with open_image(file) as image:
+            masters[name] = image.read()
+
+    buffers = [None, None]
+
+    def read(i):
+        with open_image(lights[i]) as image:
+            if buffers[i % 2] is None:
+                buffers[i % 2] = np.empty(image.shape, image.dtype)
+            return image.rows(0, image.shape[0], buffers[i % 2])
+
+    out = np.empty(masters["bias"].shape, np.float32)
+    for i, raw in read_ahead(read, range(len(lights))):
+        calibrate(raw, **masters, dark_scale=0.5, out=out)
+        write_image(Path(output) / Path(lights[i]).name, out, [], overwrite=True)
+
+
+KEYWORDS = (
+    "IMAGETYP", "OBJECT", "FILTER", "EXPTIME", "XBINNING", "YBINNING", "GAIN",
+    "CCD-TEMP", "DATE-OBS", "NAXIS1", "NAXIS2", "INSTRUME",
+)  # fmt: skip
+
+
+def _table(output, rows):
+    Path(output).write_text("\n".join("\t".join(map(str, row)) for row in rows))
+
+
+def autoreduce_scan(output, files):
+    from autoreduce.frames.scan import scan_night
+
+    frames = scan_night([Path(files[0])]).frames
+    columns = ["imagetyp", "object", "filter", "exptime", "naxis1", "naxis2"]
+    _table(output, frames[columns].itertuples(index=False))
+
+
+def autoreduce_headers(output, files):
+    from autoreduce.frames.reader import read_headers
+
+    paths = sorted(Path(files[0]).glob("*.fits"))
+    headers = (read_headers(path)[0] for path in paths)
+    _table(output, ([h.get(keyword) for keyword in KEYWORDS] for h in headers))
+
+
+def astropy_scan(output, files):
+    from astropy.io import fits
+
+    paths = sorted(Path(files[0]).glob("*.fits"))
+    headers = (fits.getheader(path) for path in paths)
+    _table(output, ([h.get(keyword) for keyword in KEYWORDS] for h in headers))
+
+
+def ccdproc_scan(output, files):
+    from ccdproc import ImageFileCollection
+
+    table = ImageFileCollection(files[0], keywords=list(KEYWORDS)).summary
+    _table(output, table.iterrows(*[keyword.lower() for keyword in KEYWORDS]))
+
+
+def imports(output, files):
+    """Nothing but what the start of Python and numpy costs."""
+
+
+if __name__ == "__main__":
+    job, output, *files = sys.argv[1:]
+    globals()[job](output, files)
