@@ -14,7 +14,7 @@ import pandas as pd
 from autoreduce import __version__
 from autoreduce.errors import ProductError
 from autoreduce.frames.overrides import write_frames_csv
-from autoreduce.frames.schema import typed
+from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.night import (
     Choices,
     Prepared,
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 PRODUCT_FOLDERS = ("masters", "calibrated", "stacks")
 """Folders of products, below the output folder."""
+MEASURED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
+"""Columns of the frame table that a run fills."""
 _HEADER_BYTES = 32 * 2880
 
 
@@ -307,13 +309,10 @@ def with_outcomes(
     for task in plan.tasks:
         outcome = outcomes[task.output]
         for file, values in outcome.measured.items():
-            for column, value in values.items():
-                table.loc[file, column] = value
+            for column in MEASURED.intersection(values):
+                table.loc[file, column] = values[column]
         for file, reason in outcome.left_out.items():
             table.loc[file, ["use", "why_not"]] = [False, reason]
-        scale = outcome.statistics.get("dark_scale")
-        if task.action is Action.CALIBRATE and scale is not None and scale != 1:
-            table.loc[task.frames[0].file, "dark_scale"] = scale
     entered = typed(table.reset_index())
     entered.attrs = dict(frames.attrs)
     return entered

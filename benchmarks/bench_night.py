@@ -80,10 +80,10 @@ def _siril_lights(
     masters = f"-dark=m_{dark}" if dark else f"-bias=m_{names[BIAS]}"
     if flat:
         masters += f" -flat=m_{flat}"
-    lines = [f"preprocess {name} {masters}"]
-    if n > 1:
-        lines.append(f"stack pp_{name} rej 3 3 -norm=addscale -out=s_{name}")
-    return lines
+    if n == 1:
+        return [f"preprocess_single {name}00001.fit {masters}"]
+    stack = f"stack pp_{name} rej 3 3 -norm=addscale -out=s_{name}"
+    return [f"preprocess {name} {masters}", stack]
 
 
 def expected_light(groups: dict[Group, list[Path]]) -> np.ndarray:

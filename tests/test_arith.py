@@ -183,7 +183,7 @@ def frames(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for n in (1, 2, 3):
         pixels = np.full((4, 5), 100 * n, np.uint16)
-        write_fits(tmp_path / f"raw.000{n}.fit", pixels, OBJECT="M 13", EXPTIME=60.0)
+        write_fits(tmp_path / f"raw.000{n}.fit", pixels, OBJECT="M 13", SATURATE=60000)
     write_fits(tmp_path / "bias.fit", np.full((4, 5), 101.5, np.float32))
     return tmp_path
 
@@ -199,7 +199,7 @@ def test_a_list_meets_an_image_and_a_root_names_the_products(frames):
     assert header["ARITHMET"] == "raw.0002.fit - bias.fit"
     assert header["NDIVZERO"] == 0
     assert "raw.0002.fit - bias.fit" in " ".join(header["HISTORY"])
-    assert "BZERO" not in header
+    assert not {"BZERO", "SATURATE"} & set(header)
 
 
 def test_a_list_that_the_shell_expanded_is_the_same(frames):
@@ -276,6 +276,18 @@ def test_planes_are_read_and_written_as_ccddata_has_them(tmp_path):
     np.testing.assert_array_equal(half.data, 25.0)
     np.testing.assert_array_equal(half.uncertainty.array, 2.0)
     np.testing.assert_array_equal(half.mask, ccd.mask)
+
+
+def test_planes_of_a_compressed_file_are_found(tmp_path):
+    extensions = [
+        fits.ImageHDU(np.full((3, 4), 2.0), name="UNCERT"),
+        fits.ImageHDU(np.eye(3, 4, dtype=np.uint8), name="MASK"),
+    ]
+    hdus = fits.HDUList([fits.PrimaryHDU(np.ones((3, 4))), *extensions])
+    hdus.writeto(tmp_path / "a.fits.gz")
+    image = read_image(str(tmp_path / "a.fits.gz"))
+    np.testing.assert_array_equal(image.uncert, 2.0)
+    np.testing.assert_array_equal(image.mask, np.eye(3, 4, dtype=bool))
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,14 @@ def test_progress_names_what_is_being_made_and_counts_what_is_done(terminal):
     assert DARK not in stream.words
 
 
+def test_progress_shows_names_that_look_like_markup_as_they_are(terminal):
+    stream = terminal(120)
+    odd = calibrate("[bold]x.fit")
+    with progress(stream=stream) as tell:
+        tell("start", odd, 0, 1)
+    assert "light [bold]x" in stream.words
+
+
 def test_progress_clears_its_line_when_it_ends(terminal):
     stream = terminal()
     with progress(stream=stream):

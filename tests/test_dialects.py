@@ -1,5 +1,7 @@
 """Dialect tables: what they say, how they are chosen, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from autoreduce.errors import SettingsError
@@ -195,6 +197,15 @@ def test_table_that_is_not_valid_is_refused_by_name(tmp_path, text, complaint):
 def test_missing_table_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         load_dialects([tmp_path / "absent.toml"])
+
+
+def test_example_of_the_documentation_is_valid(tmp_path):
+    page = Path(__file__).parents[1] / "docs" / "dialects.md"
+    example = page.read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    table = write_table(tmp_path, example)
+    cards = "SWCREATE= 'SkyGrab 2'\nINTTIME = 250\nGAIN    = 1.5\nWHEELPOS= 2"
+    facts = facts_of(cards, [table])
+    assert (facts["exptime"], facts["gain"], facts["filter"]) == (0.25, 1.5, "R")
 
 
 def test_general_dialect_is_tried_last():

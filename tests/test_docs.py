@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -141,3 +142,10 @@ def test_frames_and_filters_of_a_night_are_completed(night):
         "0009: filter=Halpha",
         "0009: filter=R",
     ]
+
+
+def test_functions_that_the_documentation_names_exist():
+    names = set(re.findall(r"`(autoreduce(?:\.\w+)+)\.(\w+)`", pages()))
+    assert len(names) > 5
+    for module, name in sorted(names):
+        assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")

@@ -42,6 +42,14 @@ def test_patterns_stand_for_files(patterns, expected):
     assert expand(patterns) == expected
 
 
+def test_folders_and_all_below_them_can_be_meant(folder):
+    (folder / "night" / "deep").mkdir(parents=True)
+    for name in ("night/n.2.fit", "night/n.10.FIT", "night/deep/d.fits.fz"):
+        (folder / name).touch()
+    assert expand(["nigh*"]) == ["night/n.2.fit", "night/n.10.FIT"]
+    assert expand(["night/**/*.f*"]) == ["night/deep/d.fits.fz", "night/n.2.fit"]
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_list_may_repeat_a_file_where_that_is_meant():
     assert expand(["a.1.fit,a.1.fit"], repeats=True) == ["a.1.fit", "a.1.fit"]

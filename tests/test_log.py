@@ -64,6 +64,8 @@ def test_a_log_is_not_overwritten_unless_told(frames):
     assert "exists" in command("log", "b.fit", "-o", "LOG", fails=True)
     command("log", "b.fit", "-o", "LOG", "--overwrite")
     assert (frames / "LOG").read_text().splitlines()[2].startswith("b.fit")
+    assert "a.fit" in command("log", "a.fit", "-o", "OTHER", "-n")
+    assert not (frames / "OTHER").exists()
 
 
 def test_an_hdu_can_be_named(tmp_path):

@@ -526,6 +526,11 @@ def test_a_master_chosen_by_hand_is_taken():
     assert (chosen.level, other.level) == (3, 0)
     assert "flat flat_V_2x2, chosen by hand" in chosen.reason
     assert other.calibration.flat == "masters/flat_R_2x2.fits"
+    flats = [e for e in plan.ledger if (e.group, e.need) == (chosen.setup, "flat")]
+    assert [(e.chosen, e.level, e.criterion) for e in flats] == [
+        (False, 0, "chosen by hand"),
+        (True, 3, "chosen by hand"),
+    ]
 
 
 def test_a_dark_chosen_by_hand_is_taken_to_the_exposure():
@@ -637,12 +642,75 @@ def test_no_master_mixes_batches_that_are_alike_but_for_one_thing():
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 def test_any_confusable_night_plans_the_same_in_any_order(seed):
     _, frames = confusable_folder(seed)
     text = make_plan(frames).to_json()
     assert make_plan(frames.iloc[::-1]).to_json() == text
     assert Plan.from_json(text).to_json() == text
+
+
+def maybe(*values):
+    return st.sampled_from([None, *values])
+
+
+odd_rows = st.fixed_dictionaries(
+    {
+        "imagetyp": maybe(
+            "bias", "dark", "flatdark", "flat", "light", "light", "other"
+        ),
+        "object": maybe("M13", "m 13", "M\N{DEGREE SIGN}/..\\31"),
+        "filter": maybe("R", "r", "H\N{GREEK SMALL LETTER ALPHA}"),
+        "exptime": maybe(0.0, 0.001, 5.0, 60.0, 60.04, 300.0),
+        "xbinning": maybe(1, 2),
+        "gain": maybe(0.0, 100.0),
+        "set_temp": maybe(-20.0, -10.0),
+        "ccd_temp": maybe(-20.3, -9.0, 15.0),
+        "date_obs": maybe("2024-03-01T20:00:00", "2024-03-02T02:00:00", "2023-01-01"),
+        "night": maybe("2024-03-01", "2023-01-01"),
+        "instrume": maybe("A", "B"),
+        "telescop": maybe("T", "U"),
+        "focallen": maybe(500.0, 520.0),
+        "rotator": maybe(359.5, 0.5, 180.0),
+        "naxis1": maybe(100),
+        "biassec": maybe("[91:100,1:50]"),
+        "ra": maybe(10.0, 200.0),
+        "dec": maybe(20.0),
+        "bias": maybe("none"),
+        "dark": maybe("none"),
+    }
+)
+
+
+@given(st.lists(odd_rows, max_size=25), st.booleans())
+@settings(deadline=None, max_examples=15)
+def test_whatever_headers_leave_out_the_plan_holds_together(rows, extrapolate):
+    frames = make_frame_table([{**r, "file": f"{i}.fits"} for i, r in enumerate(rows)])
+    plan = make_plan(frames, extrapolate_darks=extrapolate)
+    inputs = [item for task in plan.tasks for item in task.frames]
+    assert len({item.file for item in inputs}) == len(inputs)
+    for item in inputs:
+        found = item.calibration
+        assert (found.dark_method is DarkMethod.FIT) == (found.dark_fit is not None)
+        assert (found.dark_scale is None) == (
+            found.dark_fit is not None or not found.dark
+        )
+        if found.dark_method is DarkMethod.SCALED:
+            assert found.dark_scale == pytest.approx(item.exptime / found.dark_exptime)
+            assert extrapolate or found.dark_scale < 1
+        if found.dark and found.dark_method is not DarkMethod.EXACT:
+            assert found.bias is not None
+        if found.dark and found.bias is None and "by hand" not in item.reason:
+            dark_frames = plan.task(found.dark).frames
+            assert not any(dark.calibration.bias for dark in dark_frames) or (
+                "no bias" in item.reason
+            )
+    chosen = [(entry.group, entry.need) for entry in plan.ledger if entry.chosen]
+    assert len(set(chosen)) == len(chosen)
+    assert Plan.from_json(plan.to_json()) == plan
+    table = annotate(frames, plan)
+    assert make_plan(table, extrapolate_darks=extrapolate) == plan
+    assert all(task.output.isascii() for task in plan.tasks if task.facts)
 
 
 def test_ten_thousand_frames_and_two_hundred_masters_are_planned_in_seconds():

@@ -131,7 +131,7 @@ def test_the_header_tells_what_was_combined_and_how(frames):
     assert (header["COMBMETH"], header["COMBCLIP"]) == ("mean", "minmax 1,2")
     assert (header["COMBNORM"], header["COMBARG"]) == ("mean", "none")
     assert header["FILE0002"] == "f.2.fit"
-    assert header.comments["FILE0002"] == "2021-02-27T01:02:00"
+    assert header["DATE0002"] == "2021-02-27T01:02:00"
     assert header["DATE-OBS"] == "2021-02-27T01:01:00.000"
     assert header["DATE-END"] == "2021-02-27T01:05:30.000"
     assert header["EXPTIME"] == 30.0

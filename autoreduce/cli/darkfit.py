@@ -11,7 +11,6 @@ from autoreduce.cli.options import (
     chosen_form,
     chosen_region,
     complete_images,
-    dry_run_option,
     section_options,
     split_commas,
     table_options,
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the fit to this PNG, PDF or SVG file.",
 )
-@dry_run_option
 @table_options
 def command(  # noqa: PLR0913 -- one parameter for each option
     *,

@@ -27,13 +27,14 @@ from autoreduce.cli.options import (
 )
 @table_options
 def command(
+    *,
     files: tuple[str, ...],
     keywords: tuple[str, ...],
     output: Path | None,
-    *,
     as_csv: bool,
     as_json: bool,
     overwrite: bool,
+    dry_run: bool,
 ) -> None:
     r"""List header keywords of FITS files as a table.
 
@@ -54,5 +55,5 @@ def command(
     form = chosen_form(as_csv=as_csv, as_json=as_json)
     headers, reasons = read_each(expand(files))
     table = header_table(headers, split_commas(keywords))
-    deliver(table, form, output, overwrite=overwrite)
+    deliver(table, form, None if dry_run else output, overwrite=overwrite)
     tell_failures(reasons)

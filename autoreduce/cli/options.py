@@ -153,8 +153,9 @@ memory_option: Decorator = click.option(
 
 
 def table_options(command: Command) -> Command:
-    """Add what commands that print a table share: --csv, --json, -o, --overwrite."""
+    """Add what commands that print a table share: where it goes, and in what form."""
     for option in (
+        dry_run_option,
         overwrite_option,
         click.option(
             "-o",

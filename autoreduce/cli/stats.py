@@ -8,7 +8,6 @@ from autoreduce.cli.options import (
     chosen_form,
     chosen_region,
     deliver,
-    dry_run_option,
     files_argument,
     section_options,
     split_commas,
@@ -62,7 +61,6 @@ from autoreduce.errors import InputError
     is_flag=True,
     help="Store the statistics in the header of each file.",
 )
-@dry_run_option
 @table_options
 def command(  # noqa: PLR0913 -- one parameter for each option
     *,

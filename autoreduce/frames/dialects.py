@@ -113,6 +113,8 @@ class FactRule:
     """Keywords of the time of day, for a date that stands alone."""
     always: str = ""
     """Value of every header of the dialect, whatever it says."""
+    otherwise: str = ""
+    """Value where nothing else gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +237,12 @@ def _load_own(path: Path, general: Dialect) -> Dialect:
 
 
 def _fulfils(header: RawHeader, wanted: Mapping[str, str]) -> bool:
-    return all(
-        any(_matches(card.value, glob) for card in header.find(keyword))
-        for keyword, glob in wanted.items()
-    )
+    if not wanted.keys() <= header.keywords:
+        return False
+    for keyword, glob in wanted.items():
+        if not any(_matches(card.value, glob) for card in header.find(keyword)):
+            return False
+    return True
 
 
 def _matches(value: object, glob: str) -> bool:
@@ -319,6 +323,7 @@ def _make_rule(
         closed=_small(table.get("closed", ())),
         clock=tuple(table.get("clock", ())),
         always=str(table.get("always", "")),
+        otherwise=str(table.get("otherwise", "")),
     )
 
 
@@ -370,6 +375,7 @@ def _merge(own: FactRule, general: FactRule, *, replaces: bool) -> FactRule:
         closed=own.closed | general.closed,
         clock=(*own.clock, *general.clock),
         always=own.always,
+        otherwise=own.otherwise,
     )
 
 

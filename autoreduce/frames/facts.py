@@ -60,6 +60,9 @@ def read_facts(header: RawHeader, dialect: Dialect) -> dict[str, Reading]:
         reading = _first(parse(header, rule), rule)
         if reading is not None:
             facts[fact] = reading
+    if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
+        # Written where no position is known: 0, 0 is a spot in Pisces without name.
+        del facts["ra"], facts["dec"]
     return facts
 
 
@@ -122,7 +125,10 @@ def _agree(one: Fact | None, other: Fact | None) -> bool:
 
 
 def _sources(header: RawHeader, rule: FactRule) -> Iterator[tuple[Source, Card]]:
+    present = header.keywords
     for source in rule.sources:
+        if source.keyword not in present:
+            continue
         for card in header.find(source.keyword):
             if card.value is not None and _accepts(source, card):
                 yield source, card

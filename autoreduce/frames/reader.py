@@ -86,6 +86,16 @@ class RawHeader:
         return places
 
     @cached_property
+    def keywords(self) -> frozenset[str]:
+        """Keywords of all cards, in capitals."""
+        return frozenset(self._places) | frozenset(self._long_cards)
+
+    @cached_property
+    def _found(self) -> dict[str, list[Card]]:
+        """Cards that were asked for; a keyword is asked for by many dialects."""
+        return {}
+
+    @cached_property
     def _long_cards(self) -> dict[str, list[Card]]:
         long: dict[str, list[Card]] = {}
         for start in self._places.get("HIERARCH", ()):
@@ -101,10 +111,15 @@ class RawHeader:
         keyword : str
             In capitals, without ``HIERARCH``.
         """
+        known = self._found.get(keyword)
+        if known is not None:
+            return known
         starts = self._places.get(keyword)
         if starts is None:
             return self._long_cards.get(keyword, [])
-        return [card for start in starts if (card := self._card(start))]
+        cards = [card for start in starts if (card := self._card(start))]
+        self._found[keyword] = cards
+        return cards
 
     def get(self, keyword: str) -> Value:
         """Return the value of the first card of a keyword that has one."""

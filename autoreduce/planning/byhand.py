@@ -114,7 +114,7 @@ def service_by_hand(
     if master is None:
         return Service(None, None, f"{need} {NONE}, {BY_HAND}")
     _check_shape(need, setup, master)
-    output, level = str(master["output"]), 3 if level is None else level
+    output, level = str(master["output"]), _LAST if level is None else level
     words = f"{need} {stem(output)}, {BY_HAND}"
     if need != "dark":
         return Service(output, level, words)
@@ -159,8 +159,19 @@ def overruled(entries: Sequence[LedgerEntry], chosen: str | None) -> list[Ledger
         Output of the observer's choice.
     """
     return [
-        replace(entry, chosen=True, criterion=BY_HAND, wanted="", found="")
+        _taken_by_hand(entry)
         if entry.candidate == chosen
         else replace(entry, chosen=False, criterion=entry.criterion or BY_HAND)
         for entry in entries
     ]
+
+
+def _taken_by_hand(entry: LedgerEntry) -> LedgerEntry:
+    level = _LAST if entry.level is None else entry.level
+    return replace(
+        entry, chosen=True, level=level, criterion=BY_HAND, wanted="", found=""
+    )
+
+
+_LAST = 3
+"""Level of a master that the ladder would have refused."""

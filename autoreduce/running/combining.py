@@ -40,7 +40,7 @@ from autoreduce.running.uncertainty import UNCERT_HDU
 
 MAD_TO_SIGMA = 1.4826
 """For a normal distribution."""
-SAMPLED_ROWS = 256
+SAMPLED_ROWS = 96
 """Rows from which the noise of a frame and the median of a flat are taken."""
 
 
@@ -94,7 +94,10 @@ class Members:
 
     def measured(self) -> dict[str, dict[str, float]]:
         """List the measured columns of the frame table for each frame."""
-        return {file: raw_columns(s) for file, s in self.statistics.items()}
+        columns = {file: raw_columns(s) for file, s in self.statistics.items()}
+        for item, fix in zip(self.items, self.fixes, strict=True):
+            columns[item.file] |= dark_columns(fix)
+        return columns
 
 
 def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
@@ -109,6 +112,13 @@ def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
         for name, value in columns.items()
         if value is not None and math.isfinite(value)
     }
+
+
+def dark_columns(fix: Correction) -> dict[str, float]:
+    """Give the dark's factor and offset where they are not 1 and 0."""
+    if not fix.dark or (fix.dark_scale == 1 and not fix.dark_offset):
+        return {}
+    return {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
 
 
 @contextmanager
@@ -185,7 +195,7 @@ def _pedestals(space: Workspace, members: Members) -> list[float] | None:
 
 def _level(path: Path) -> float:
     with open_image(path) as reader:
-        return float(reader.header["LEVEL"])
+        return float(str(reader.get("LEVEL")))
 
 
 def make_plain(

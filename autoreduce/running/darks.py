@@ -98,7 +98,7 @@ def _measure(
     with open_image(space.folder / output) as reader:
         rows, columns = _section(recipe, reader.shape)
         data = reader.rows(rows.start, rows.stop)[:, columns].astype(np.float64)
-        exptime = float(reader.header["EXPTIME"])
+        exptime = float(str(reader.get("EXPTIME")))
     statistic = np.nanmean if recipe.statistic == "mean" else np.nanmedian
     error = statistics.get(LEVEL_ERROR)
     return DarkPoint(output, exptime, float(statistic(data)), error)

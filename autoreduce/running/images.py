@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.frames.reader import RawHeader, Value
 from autoreduce.running.cards import (
     BLOCK,
     CARD,
@@ -131,6 +132,10 @@ class ImageReader:
         from astropy.io import fits
 
         return fits.Header.fromstring(b"".join(self.cards))
+
+    def get(self, keyword: str) -> Value:
+        """Return the value of a keyword of the header, None if it has none."""
+        return RawHeader(0, b"".join(self.cards)).get(keyword)
 
     def rows(self, start: int, stop: int, out: Array | None = None) -> Array:
         """Read rows [start, stop) of a 2-D image.
@@ -259,7 +264,10 @@ class ImageReader:
 
         self._compressed = fits.open(self.path, memmap=False, mode="readonly")
         image = self._compressed[index]
-        self.shape = tuple(image.shape)
+        axes = tuple(image.shape)
+        while len(axes) > 2 and axes[0] == 1:
+            axes = axes[1:]
+        self.shape = axes
         self._image = image
         text = image.header.tostring(endcard=False, padding=False)
         encoded = text.encode("ascii", "replace")
@@ -267,7 +275,7 @@ class ImageReader:
         self.dtype = self._compressed_rows(0, 1).dtype
 
     def _compressed_rows(self, start: int, stop: int) -> Array:
-        if len(self.shape) > 2:
+        if len(self._image.shape) > 2:
             flat = self._image.data.reshape(-1, self.shape[-1])
             values = flat[start:stop]
         else:

@@ -17,7 +17,7 @@ from autoreduce.running.bands import (
     calibrated_rows,
 )
 from autoreduce.running.cards import format_card
-from autoreduce.running.combining import raw_columns
+from autoreduce.running.combining import dark_columns, raw_columns
 from autoreduce.running.corrections import correction, correction_cards, lost
 from autoreduce.running.images import ProductWriter
 from autoreduce.running.made import Made, Workspace
@@ -84,7 +84,7 @@ def make_light(
     return Made(
         statistics=_statistics(light, fix),
         caveats=caveats,
-        measured={item.file: _measured(raw, light)},
+        measured={item.file: {**_measured(raw, light), **dark_columns(fix)}},
         n_used=1,
     )
 

@@ -1,21 +1,27 @@
 """What made a product: its digest, its header cards, the table of its inputs."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autoreduce import __version__
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 from autoreduce.running.cards import (
+    BLOCK,
     CARD,
     CardValue,
+    checksummed_header,
     format_card,
     format_history,
+    ones_complement_sum,
     without,
 )
 from autoreduce.running.images import split_hdu
@@ -269,31 +275,44 @@ def inputs_table(rows: Sequence[InputRow]) -> bytes:
     bytes
         Header and data of the extension, checksums set.
     """
-    from astropy.io import fits
-
-    columns = [
-        _text_column("file", [row.file for row in rows]),
-        _text_column("date_obs", [row.date_obs for row in rows]),
-        _text_column("digest", [row.digest for row in rows]),
-        fits.Column("scale", "D", array=[row.scale for row in rows]),
-        fits.Column("weight", "D", array=[row.weight for row in rows]),
-        fits.Column("rejected", "K", array=[row.rejected for row in rows]),
-        _text_column("reason", [row.reason for row in rows]),
-    ]
-    table = fits.BinTableHDU.from_columns(columns, name="INPUTS")
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer, checksum=True)
-    whole = buffer.getvalue()
-    return whole[whole.index(b"XTENSION") :]
+    columns = {item.name: _column(rows, item.name) for item in fields(InputRow)}
+    data = np.zeros(len(rows), [(name, c.dtype) for name, c in columns.items()])
+    for name, column in columns.items():
+        data[name] = column
+    raw = data.tobytes()
+    padded = raw + bytes(-len(raw) % BLOCK)
+    cards = [line for card in _table_cards(data) for line in format_card(*card)]
+    return checksummed_header(cards, ones_complement_sum(padded)) + padded
 
 
-def _text_column(name: str, texts: Sequence[str]) -> object:
-    from astropy.io import fits
-
+def _column(rows: Sequence[InputRow], name: str) -> NDArray[Any]:
+    values = [getattr(row, name) for row in rows]
+    if name in ("scale", "weight"):
+        return np.array(values, ">f8")
+    if name == "rejected":
+        return np.array(values, ">i8")
     # FITS tables hold ASCII; other letters keep their code point in view.
-    ascii_texts = [t.encode("ascii", "backslashreplace").decode() for t in texts]
-    width = max([1, *map(len, ascii_texts)])
-    return fits.Column(name, f"{width}A", array=ascii_texts)
+    texts = [value.encode("ascii", "backslashreplace") for value in values]
+    return np.array(texts, f"S{max([1, *map(len, texts)])}")
+
+
+def _table_cards(data: NDArray[Any]) -> list[tuple[str, CardValue, str]]:
+    cards: list[tuple[str, CardValue, str]] = [
+        ("XTENSION", "BINTABLE", "binary table"),
+        ("BITPIX", 8, "bytes"),
+        ("NAXIS", 2, "number of axes"),
+        ("NAXIS1", data.dtype.itemsize, "bytes of a row"),
+        ("NAXIS2", len(data), "rows"),
+        ("PCOUNT", 0, "no heap"),
+        ("GCOUNT", 1, "one table"),
+        ("TFIELDS", len(data.dtype.names or ()), "columns"),
+        ("EXTNAME", "INPUTS", "what the product was made from"),
+    ]
+    for at, name in enumerate(data.dtype.names or (), 1):
+        dtype = data.dtype[name]
+        letter = {"S": f"{dtype.itemsize}A", "f": "D", "i": "K"}[dtype.kind]
+        cards += [(f"TTYPE{at}", name, ""), (f"TFORM{at}", letter, "")]
+    return cards
 
 
 def shifted_wcs(cards: Sequence[bytes], x0: int, y0: int) -> list[bytes]:

@@ -114,12 +114,10 @@ def _offsets(space: Workspace, lights: list[Mapping[str, float]]) -> list[float]
 
 
 def _input(output: str, reader: ImageReader) -> FrameInput:
-    header = reader.header
-    date = header.get("DATE-OBS")
-    exptime = header.get("EXPTIME")
+    date, exptime = reader.get("DATE-OBS"), reader.get("EXPTIME")
     return FrameInput(
         output,
-        exptime=None if exptime is None else float(exptime),
+        exptime=float(exptime) if isinstance(exptime, int | float) else None,
         date_obs=f"{date}+00:00" if isinstance(date, str) and "T" in date else None,
     )
 

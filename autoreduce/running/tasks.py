@@ -96,7 +96,7 @@ def current_digest(path: Path) -> str | None:
             digest = json.loads(path.read_text("utf-8")).get("digest")
         else:
             with open_image(path) as reader:
-                digest = reader.header.get("DIGEST")
+                digest = reader.get("DIGEST")
     except (InputError, ValueError):
         return None
     if digest is None:

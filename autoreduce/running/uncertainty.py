@@ -125,8 +125,8 @@ def light_uncertainty(
 
 def _noise_adu(path: Path) -> float:
     with open_image(path) as reader:
-        noise = reader.header.get("NOISEADU")
-    if noise is None:
+        noise = reader.get("NOISEADU")
+    if not isinstance(noise, int | float):
         msg = f"{path} has no card NOISEADU: make it again"
         raise InputError(msg)
     return float(noise)

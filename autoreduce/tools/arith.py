@@ -28,11 +28,14 @@ from autoreduce.tools.products import (
     product_cards,
     read_image,
     trimmed_cards,
+    without_levels,
     write_product,
 )
 from autoreduce.tools.regions import Region
 
 Array = NDArray[Any]
+
+_PRECEDENCE = {"=": 0, "+": 1, "-": 1, "x": 2, "/": 2}
 
 BLOCK_PIXELS = 1 << 20
 """Pixels that are computed at a time: what lies between stays in the cache."""
@@ -161,7 +164,7 @@ def run_step(
     )
     result = compute(expression, images, region=region, trim=trim)
     base = next(image for image in images.values() if image.name == step.base)
-    cards = list(base.cards)
+    cards = without_levels(base.cards)
     if trim and region is not None:
         cards = trimmed_cards(cards, *region.section)
     text = describe(expression, step.images)
@@ -204,7 +207,7 @@ def describe(node: Node, images: Mapping[Images, str]) -> str:
         return Path(images[node]).name
     if node.operator == "-" and node.left == Number(0):
         return f"-{_bracketed(node.right, images, 3)}"
-    level = {"=": 0, "+": 1, "-": 1, "x": 2, "/": 2}[node.operator]
+    level = _PRECEDENCE[node.operator]
     left = _bracketed(node.left, images, level)
     right = _bracketed(node.right, images, level + 1)
     return f"{left} {node.operator} {right}"
@@ -214,8 +217,7 @@ def _bracketed(node: Node, images: Mapping[Images, str], level: int) -> str:
     text = describe(node, images)
     if isinstance(node, Number | Images):
         return text
-    own = {"=": 0, "+": 1, "-": 1, "x": 2, "/": 2}[node.operator]
-    return f"({text})" if own < level else text
+    return f"({text})" if _PRECEDENCE[node.operator] < level else text
 
 
 def compute(

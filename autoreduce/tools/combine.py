@@ -438,7 +438,9 @@ def _input_cards(job: _Job) -> dict[str, tuple[CardValue, str]]:
     cards: dict[str, tuple[CardValue, str]] = {}
     named = zip(job.stack.names, job.stack.headers, strict=True)
     for i, (name, header) in enumerate(named):
-        cards[f"FILE{i + 1:04d}"] = (name, str(header.get("DATE-OBS") or ""))
+        cards[f"FILE{i + 1:04d}"] = (name, "combined frame")
+        if date := header.get("DATE-OBS"):
+            cards[f"DATE{i + 1:04d}"] = (str(date), "its DATE-OBS")
         if job.scales[i] != 1:
             cards[f"SCAL{i + 1:04d}"] = (job.scales[i], "factor on this frame")
         if job.weights:

@@ -35,9 +35,9 @@ def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
     Parameters
     ----------
     patterns : iterable of str
-        Each a file, a glob (``*``, ``?``, ``[1-5]``), a folder (its FITS files), or
-        several of them joined by commas, as the shell leaves them when they are
-        quoted.  ``[1]`` after a file or a glob names an HDU.
+        Each a file, a glob (``*``, ``?``, ``[1-5]``, ``**`` for folders at any depth),
+        a folder (its FITS files), or several of them joined by commas, as the shell
+        leaves them when they are quoted.  ``[1]`` after a file or a glob names an HDU.
     repeats : bool
         Whether an image that is named twice is listed twice.
 
@@ -77,7 +77,8 @@ def _existing(piece: str) -> list[str]:
         return sorted(files, key=natural_key)
     if path.exists():
         return [str(path)]
-    return sorted(glob.glob(str(path)), key=natural_key)  # noqa: PTH207 -- also absolute
+    found = sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 -- also absolute
+    return [image for match in found for image in _existing(match)]
 
 
 def _required(name: str, piece: str) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from autoreduce.errors import ProductError
 from autoreduce.running.images import split_hdu
 from autoreduce.running.text import UMASK
+from autoreduce.running.text import write_text as replace_text
 from autoreduce.tools.filelists import FITS_NAME
 
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
@@ -67,8 +69,8 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
     """Write a text file, whole or not at all; errors as in `replacing`."""
-    with replacing(path, overwrite=overwrite) as part:
-        part.write_text(text, "utf-8")
+    refuse_existing(path, overwrite=overwrite)
+    replace_text(path, text)
 
 
 def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
@@ -104,7 +106,7 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
             "as images, or a root without .fit that is put before each name"
         )
         raise ProductError(msg)
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
         msg = f"two images would both be written to {twice[0]}; give each a name"
         raise ProductError(msg)
     return names

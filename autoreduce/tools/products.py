@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autoreduce import __version__
 from autoreduce.errors import InputError
-from autoreduce.frames.reader import RawHeader
+from autoreduce.frames.reader import read_headers
 from autoreduce.running.cards import (
     BLOCK,
     CardValue,
@@ -47,11 +47,6 @@ class Image:
     mask: NDArray[np.bool_] | None = None
     """True where the data are bad; None if nothing is."""
 
-    @property
-    def header(self) -> RawHeader:
-        """The header, to be asked for keywords."""
-        return RawHeader(0, b"".join(self.cards))
-
 
 def read_image(name: str) -> Image:
     """Read an image with its ``UNCERT`` and ``MASK`` planes, where it has them.
@@ -71,25 +66,33 @@ def read_image(name: str) -> Image:
     path, hdu = split_hdu(name)
     if hdu is not None:
         return Image(name, data, cards)
-    uncert = _plane(path, "UNCERT", data.shape)
-    mask = _plane(path, "MASK", data.shape)
-    return Image(name, data, cards, uncert, None if mask is None else mask != 0)
+    planes = {
+        title: _read_plane(path, number, title, data.shape)
+        for number, title in enumerate(_titles(path))
+        if title in ("UNCERT", "MASK")
+    }
+    mask = planes.get("MASK")
+    return Image(
+        name, data, cards, planes.get("UNCERT"), None if mask is None else mask != 0
+    )
 
 
-def _plane(path: Path, name: str, shape: tuple[int, ...]) -> Array | None:
-    number = next((n for n, title in enumerate(_titles(path)) if title == name), None)
-    if number is None:
-        return None
+def _read_plane(path: Path, number: int, title: str, shape: tuple[int, ...]) -> Array:
     with open_image(path, number) as reader:
         if reader.shape != shape:
-            msg = f"{path}: its {name} is {reader.shape}, its image {shape}"
+            msg = f"{path}: its {title} is {reader.shape}, its image {shape}"
             raise InputError(msg)
         return reader.read()
 
 
 def _titles(path: Path) -> list[str]:
-    from autoreduce.frames.reader import read_headers
+    """List the EXTNAME of each HDU."""
+    if path.suffix.lower() == ".gz":
+        # Headers behind pixels are not read there without unpacking them.
+        from astropy.io import fits
 
+        with fits.open(path) as hdus:
+            return [hdu.name for hdu in hdus]
     return [str(header.get("EXTNAME") or "") for header in read_headers(path)]
 
 
@@ -214,6 +217,11 @@ def _stored(data: Array) -> tuple[Array, int]:
         kind = "u" if data.dtype == np.int8 else "i"
         data = flipped.view(np.dtype(f"{kind}{data.dtype.itemsize}"))
     return np.ascontiguousarray(data, data.dtype.newbyteorder(">")), zero
+
+
+def without_levels(cards: Sequence[bytes]) -> list[bytes]:
+    """Drop the cards that tell levels of raw pixels: they no longer hold."""
+    return without(cards, ("CBLACK", "CWHITE", "PEDESTAL", "SATURATE"))
 
 
 def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[bytes]:
