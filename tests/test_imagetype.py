@@ -68,6 +68,9 @@ def test_literal_of_the_type_keyword(literal, kind):
         ("M31_offset50_gain100", None),
         ("M42_after_focus", None),
         ("star-neon-40", None),
+        ("Light_M31_300s", "light"),
+        ("Light_dark_lane_300s", "light"),
+        ("flat_light_box", "flat"),
         ("Flatiron", None),
         ("biased", None),
         ("", None),
@@ -113,6 +116,12 @@ def test_words_that_name_a_type(name, kind):
         # a calibration's keyword is not overruled by its name
         ("IMAGETYP= 'Dark Frame'\nEXPTIME = 9", "flat_9s.fit", "dark"),
         ("IMAGETYP= 'Flat Field'\nOBJECT  = 'M 31'", "M31.fit", "flat"),
+        ("IMAGETYP= 'LIGHT'\nOBJECT  = 'M31'", "M31_dark_sky_1.fits", "light"),
+        ("IMAGETYP= 'LIGHT'\nOBJECT  = 'M31'", "M31_flat_1.fits", "flat"),
+        ("IMAGETYP= 'LIGHT'", "dark_site/lights/M31.fits", "light"),
+        ("IMAGETYP= 'LIGHT'", "dark_site/M31.fits", "light"),
+        ("IMAGETYP= 'LIGHT'", "darks 300s/0001.fits", "dark"),
+        ("", "dark_site/lights/0001.fits", "light"),
         # masters
         ("IMAGETYP= 'DARK'\nEXPTIME = 9", "master_dark_9s.fit", "master"),
     ],

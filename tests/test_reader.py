@@ -91,7 +91,10 @@ def test_hierarch_keyword_is_found_by_its_words():
 
 def test_continued_text_is_joined():
     header = raw_header(
-        "NOTE    = 'one &'", "CONTINUE  'two &'", "CONTINUE  'three' / end", "A       = 1"
+        "NOTE    = 'one &'",
+        "CONTINUE  'two &'",
+        "CONTINUE  'three' / end",
+        "A       = 1",
     )
     assert header.get("NOTE") == "one two three"
     assert [card.keyword for card in header.cards] == ["NOTE", "A"]

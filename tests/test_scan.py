@@ -1,6 +1,7 @@
 """Folders to frame tables: what is in, what is left out, and why."""
 
 import gzip
+import os
 import shutil
 
 import numpy as np
@@ -92,6 +93,43 @@ def test_file_that_may_not_be_read_is_listed(tmp_path):
     (tmp_path / "b.fits").symlink_to(tmp_path / "nowhere.fits")
     night = scan_night([tmp_path])
     assert "cannot be read" in night.unreadable["reason"].iloc[0]
+
+
+def test_pipe_with_a_fits_name_does_not_hang_the_scan(tmp_path):
+    write_light(tmp_path / "a.fits")
+    os.mkfifo(tmp_path / "b.fits")
+    unreadable = scan_night([tmp_path]).unreadable
+    assert unreadable.to_dict("records") == [{"file": "b.fits", "reason": "not a file"}]
+
+
+def test_folder_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
+    write_light(tmp_path / "a.fits")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    reasons = scan_night([tmp_path]).unreadable["reason"].tolist()
+    assert reasons == ["folder cannot be read: Permission denied"]
+
+
+def test_odd_file_names_survive(tmp_path):
+    names = ["a b.fits", "it's.fits", 'quo"te.fits', "caf\xe9.fits", "semi;colon.fits"]
+    for number, name in enumerate(names):
+        write_light(tmp_path / name, value=number)
+    assert sorted(scan(tmp_path)["file"]) == sorted(names)
+
+
+def test_file_whose_name_is_no_text_is_listed(tmp_path):
+    path = write_light(tmp_path / "a.fits")
+    shutil.copy(path, os.fsencode(tmp_path) + b"/\xff.fits")
+    unreadable = scan_night([tmp_path]).unreadable
+    assert unreadable["file"].tolist() == ["\\udcff.fits"]
+    assert "rename it" in unreadable["reason"].iloc[0]
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -55,7 +55,9 @@ def check(file: Path, dialects: tuple[Path, ...]) -> None:
     for frame in read_file(file, dialects=dialects):
         size = " x ".join(map(str, frame.shape))
         title = frame.dialect.title
-        click.echo(f"{frame.file}: {size} pixels, read as {frame.dialect.name} ({title})")
+        click.echo(
+            f"{frame.file}: {size} pixels, read as {frame.dialect.name} ({title})"
+        )
         for _, fact, value, keyword, literal, rule, disagree in frame.evidence():
             if fact == "dialect":
                 continue

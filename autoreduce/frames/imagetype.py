@@ -17,6 +17,7 @@ from autoreduce.frames.literals import text
 from autoreduce.frames.reader import Card, RawHeader
 from autoreduce.frames.schema import ImageType
 
+_NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)
 LONGEST_BIAS_S = 1.0
 """A frame of a longer exposure is no bias."""
 
@@ -28,6 +29,7 @@ _WORDS = {
     ),
     ImageType.DARK: r"(super)?darks?(frames?|current)?",
     ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?",
+    ImageType.LIGHT: r"lights?(frames?)?|science",
     ImageType.OTHER: (
         r"arcs?|comps?|lamps?|thar|hgne|hgar|cuar|hear|focus(ing|run)?|autofocus"
         r"|pointing|junk|guider?|bpm|badpix(els?)?"
@@ -84,7 +86,7 @@ def decide_type(
         rule = f"every frame of {dialect.title} is that"
         return Reading(ImageType(always).value, "dialect", dialect.name, rule)
     said = _from_keyword(header, dialect)
-    named = _from_name(file, facts)
+    named = _from_name(file, facts, lightly=said.kind is ImageType.LIGHT)
     titled = _from_object(facts)
     exposure = _exposure(facts) if _is_raw(header) else None
     kind, witness, rule = _weigh(said, titled, named, exposure)
@@ -96,6 +98,10 @@ def decide_type(
         str(other) for other in others if other.kind is not None and other.kind != kind
     )
     if kind is None:
+        otherwise = dialect.facts["imagetyp"].otherwise
+        if otherwise and not said.keyword:
+            rule = f"no witness; {dialect.title} names all frames but these"
+            return Reading(ImageType(otherwise).value, "dialect", dialect.name, rule)
         return Reading(None, said.keyword, said.literal, rule, disagree)
     return Reading(kind.value, witness.keyword, witness.literal, rule, disagree)
 
@@ -124,12 +130,24 @@ def type_of_words(words: str) -> ImageType | None:
         return ImageType.FLATDARK
     tokens = _TOKENS.findall(small)
     found = [kind for token in tokens if (kind := _token_type(token))]
-    alone = "autofocus" in tokens
-    if not found or (found[-1] is ImageType.OTHER and not alone | _all_plain(tokens)):
-        found = [kind for kind in found if kind is not ImageType.OTHER]
-    if not found and any(map(_LAMPS.fullmatch, tokens)) and _all_plain(tokens):
-        return ImageType.OTHER
-    return found[-1] if found else None
+    if not found:
+        lamp = any(map(_LAMPS.fullmatch, tokens)) and _all_plain(tokens)
+        return ImageType.OTHER if lamp else None
+    if _token_type(tokens[0]) is ImageType.LIGHT:
+        return ImageType.LIGHT
+    return _last_word(found, tokens)
+
+
+def _last_word(found: list[ImageType], tokens: list[str]) -> ImageType | None:
+    """Return the last type that counts: weak words only where nothing else stands."""
+    if "autofocus" in tokens or _all_plain(tokens):
+        weak = {ImageType.LIGHT}
+    else:
+        weak = {ImageType.LIGHT, ImageType.OTHER}
+    strong = [kind for kind in found if kind not in weak]
+    if strong:
+        return strong[-1]
+    return ImageType.LIGHT if ImageType.LIGHT in found else None
 
 
 def _token_type(token: str) -> ImageType | None:
@@ -184,30 +202,41 @@ def _from_object(facts: Mapping[str, Reading]) -> _Witness:
     return _Witness(kind, reading.keyword, name)
 
 
-def _from_name(file: str, facts: Mapping[str, Reading]) -> _Witness:
+def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Witness:
+    """Ask the names of file and folders.
+
+    Where the type keyword says light (`lightly`), a folder speaks only if its name
+    is about calibration alone (a dark site makes no darks), and a file that is
+    named for its object is no dark, bias or arc.
+    """
     path = PurePosixPath(file)
-    target = (
-        _TOKENS.findall(str(facts["object"].value).lower()) if "object" in facts else []
-    )
-    places = [("file name", _SUFFIX.sub("", path.name)), *_folders(path)]
+    target = str(facts["object"].value).lower() if "object" in facts else ""
+    stem = _SUFFIX.sub("", path.name)
+    places = [("file name", stem)]
     if "filename" in facts:
         places.append((facts["filename"].keyword, str(facts["filename"].value)))
+    folders = [parent.name for parent in path.parents if parent.name]
+    if lightly:
+        folders = [
+            name for name in folders if _all_plain(_TOKENS.findall(name.lower()))
+        ]
+    places += [("folder name", name) for name in folders]
     for place, name in places:
-        kind = type_of_words(_without(name, target))
+        rest = _without(name, target)
+        kind = type_of_words(rest)
+        if lightly and rest != name and kind in _NO_LIGHT_OF_THE_OBJECT:
+            return _Witness()
         if kind is not None:
             return _Witness(kind, place, name)
     return _Witness()
 
 
-def _folders(path: PurePosixPath) -> list[tuple[str, str]]:
-    return [("folder name", parent.name) for parent in path.parents if parent.name]
-
-
-def _without(name: str, target: list[str]) -> str:
+def _without(name: str, target: str) -> str:
     """Drop the words of the object's own name: the Dark Shark is no dark."""
-    if len(target) < 2:
+    words = _TOKENS.findall(target)
+    if not words:
         return name
-    pattern = r"[\W_]*".join(map(re.escape, target))
+    pattern = r"(?<![a-z0-9])" + r"[\W_]*".join(map(re.escape, words)) + r"(?![a-z0-9])"
     return re.sub(pattern, " ", name, flags=re.IGNORECASE)
 
 
@@ -277,9 +306,9 @@ def _weigh_light(
 ) -> Decision:
     # Programs write "light" unless the observer thinks of it, and "object" for
     # whatever is taken with an open shutter.
-    if titled.kind is not None:
+    if titled.kind not in (None, ImageType.LIGHT):
         return titled.kind, titled, "typed as light, but its object is a calibration"
-    if named.kind is not None:
+    if named.kind not in (None, ImageType.LIGHT):
         return named.kind, named, "typed as light, but named as a calibration"
     if exposure == 0:
         return ImageType.BIAS, said, "typed as light, but an exposure of 0 s is a bias"

@@ -99,14 +99,15 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
     tables = load_dialects((*dialects, *_own_tables(folders)))
-    files = sorted({file for folder in folders for file in _fits_files(folder)})
+    unreadable: list[tuple[str, str]] = []
+    found_files = (_fits_files(folder, unreadable) for folder in folders)
+    files = sorted({file for found in found_files for file in found})
     if not files:
         raise InputError(_nothing_found(folders))
     frames: list[Frame] = []
-    unreadable = []
     with ThreadPoolExecutor(_READERS) as pool:
         for path, found in zip(files, pool.map(_try_headers, files), strict=True):
-            name = path.relative_to(root).as_posix()
+            name = _printable(path.relative_to(root).as_posix())
             if isinstance(found, str):
                 unreadable.append((name, found))
             else:
@@ -206,10 +207,17 @@ def _nothing_found(folders: Sequence[Path]) -> str:
     )
 
 
-def _fits_files(folder: Path) -> Iterator[Path]:
-    """Walk a folder; a folder is entered once, whatever links lead to it."""
+def _fits_files(folder: Path, lost: list[tuple[str, str]]) -> Iterator[Path]:
+    """Walk a folder; a folder is entered once, whatever links lead to it.
+
+    Folders that cannot be read are put on the list of what is lost.
+    """
+
+    def lose(error: OSError) -> None:
+        lost.append((str(error.filename), f"folder cannot be read: {error.strerror}"))
+
     seen: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=lose, followlinks=True):
         status = Path(place).stat()
         key = (status.st_dev, status.st_ino)
         if key in seen or _is_output(names):
@@ -218,6 +226,10 @@ def _fits_files(folder: Path) -> Iterator[Path]:
         seen.add(key)
         folders.sort()
         yield from (Path(place) / name for name in sorted(names) if _is_fits(name))
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_output(names: Iterable[str]) -> bool:
@@ -233,6 +245,11 @@ def _is_fits(name: str) -> bool:
 
 def _try_headers(path: Path) -> list[RawHeader] | str:
     try:
+        if path.as_posix() != _printable(path.as_posix()):
+            return "its name is no text (not UTF-8); rename it"
+        # Opening a pipe would wait for ever for someone to write to it.
+        if path.exists() and not path.is_file():
+            return "not a file"
         headers = read_headers(path)
         if any(is_image(image_shape(header)) for header in headers):
             return headers
