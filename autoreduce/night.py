@@ -22,6 +22,7 @@ from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.running.library import read_library
 from autoreduce.running.text import write_text
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Choices:
     """Columns that the lights of one stack share."""
     keep_all: bool = False
     """Whether no frame is left out automatically."""
+    library: Path | None = None
+    """Folder with masters of other nights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
     folders : sequence of Path
         The night's folders.
     output : Path, optional
-        What the observer asked for; ``NIGHT_reduced`` beside the night if absent.
+        What the observer asked for.  If absent, ``NIGHT_reduced`` beside the night;
+        of several nights ``FIRST-LAST_reduced`` in the folder that holds them.
 
     Returns
     -------
@@ -90,10 +94,7 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
         If it lies in the night's own folder, or holds files that are not ours.
     """
     nights = [folder.resolve() for folder in folders]
-    if output is None:
-        root = Path(os.path.commonpath(nights))
-        output = root.with_name(f"{root.name or 'night'}{SUFFIX}")
-    output = output.resolve()
+    output = (output or _beside(nights)).resolve()
     for night in nights:
         if output.is_relative_to(night):
             msg = (
@@ -111,6 +112,14 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
         )
         raise InputError(msg)
     return output
+
+
+def _beside(nights: Sequence[Path]) -> Path:
+    root = Path(os.path.commonpath(nights))
+    if root in nights:
+        return root.with_name(f"{root.name or 'night'}{SUFFIX}")
+    first, *_, last = sorted(nights)
+    return root / f"{first.name}-{last.name}{SUFFIX}"
 
 
 def is_output(folder: Path) -> bool:
@@ -158,8 +167,17 @@ def prepare_night(
         root=night.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
+        library=None if choices.library is None else _library(choices.library),
     )
     return Prepared(night, annotate(frames, plan), plan)
+
+
+def _library(folder: Path) -> pd.DataFrame:
+    """Read the masters of a library, and tell of those that cannot be used."""
+    library = read_library(folder)
+    for file, reason in library.unreadable.items():
+        log.warning("%s in the library %s is not used: %s", file, folder, reason)
+    return library.masters
 
 
 def _edited(night: Night, path: Path) -> pd.DataFrame:

@@ -1,14 +1,19 @@
-"""Which frames of a combination are odd, and why.
+"""Which frames of a combination are odd, which lights are unusable, and why.
 
 A frame is compared with the others of its group, in its level, its noise and its
 shape: the pattern of the medians of blocks of pixels.  Flats fade or brighten as
 the sky does, so that they are judged by their shape and by how much light they
 hold.  With two frames nobody can tell which one is odd; what is wrong with a frame
 by itself (no data, nothing but one value, saturation) needs no company.
+
+A light is compared with the others of its stack in what was measured of its sky and
+its stars, and must be far off to be called unusable: seeing, thin clouds and the moon
+are left to the observer's judgement.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +24,20 @@ from autoreduce.planning.recipe import QualityRecipe
 
 Values = NDArray[np.float64]
 
+
+class Levels(NamedTuple):
+    """What each frame's level is made of, ADU."""
+
+    signal: Values
+    """Light, or dark current; of flats where they are lit."""
+    pedestal: Values
+    """Overscan and bias, as far as they are known."""
+
+    def of(self, indices: Sequence[int]) -> "Levels":
+        """Take some of the frames."""
+        return Levels(self.signal[list(indices)], self.pedestal[list(indices)])
+
+
 FEWEST = 3
 """With fewer frames the odd one out cannot be told."""
 LEVEL_FLOOR = 0.05
@@ -27,13 +46,19 @@ QUANTUM = 0.2
 """The same where medians are whole or half numbers, ADU."""
 BLOCK_FLOOR = 0.1
 """Deviation of a block's median that any frame may have, of a pixel's noise."""
-SHAPE_FLOOR = 0.005
+SHAPE_FLOOR = 0.0025
 """Deviation of a flat's shape that any flat may have, of its level."""
 USUAL = 4.0
 """A deviation of so many times the group's median deviation is nothing unusual."""
 SMALL_SAMPLE = 8.0
 """How much a scatter from few frames is distrusted: the factor 1 + this / (n - 1)
 keeps false alarms rare whatever the scatter is."""
+STARRY = 10
+"""Stars below which their number tells nothing of clouds."""
+SKY_FLOOR = 10.0
+"""Sky that any light may have, of the sky noise."""
+LIT = 0.1
+"""A block with so much of the brightest block's light is lit."""
 POOR_FLAT = 5.0
 """A flat with so many times the relative noise of the others adds only noise."""
 
@@ -72,29 +97,117 @@ def odd_frames(
     ValueError
         If there is not one pedestal for each frame.
     """
-    levels = np.array([item.median for item in statistics])
-    signals = _signals(levels, action, pedestals)
-    odd = _worthless(statistics, action, limits, signals, known=pedestals is not None)
+    levels = _levels(statistics, action, pedestals)
+    odd = _worthless(
+        statistics, action, limits, levels.signal, known=pedestals is not None
+    )
     rest = [i for i in range(len(statistics)) if i not in odd]
     for check in _FLAT_CHECKS if action is Action.FLAT else _DARK_CHECKS:
         if len(rest) < FEWEST:
             break
         group = [statistics[i] for i in rest]
-        found = check(group, signals[rest], limits)
+        found = check(group, levels.of(rest), limits)
         odd |= {rest[i]: reason for i, reason in found.items()}
         rest = [i for i in rest if i not in odd]
     return dict(sorted(odd.items()))
 
 
-def _signals(
-    levels: Values, action: Action, pedestals: Sequence[float] | None
-) -> Values:
-    if pedestals is None:
-        return levels - np.median(levels) if action is Action.DARK else levels
-    if len(pedestals) != len(levels):
-        msg = f"{len(levels)} frames need a pedestal each, not {len(pedestals)} in all"
+def unusable_lights(
+    lights: Sequence[Mapping[str, float]], limits: QualityRecipe
+) -> dict[int, str]:
+    """Find the lights that would only harm their stack.
+
+    Parameters
+    ----------
+    lights : sequence of mapping
+        What was measured of each light of a stack, of one exposure: ``sky`` and
+        ``sky_noise`` (ADU), ``stars`` (number), ``star_flux`` (of bright stars, ADU),
+        ``fwhm`` (pixel), ``elongation``; what could not be measured is absent, and
+        decides nothing.
+    limits : QualityRecipe
+        How far a light must be off the median of all.
+
+    Returns
+    -------
+    dict of int to str
+        The index of each unusable light, with the reason and the number that decided.
+        Never half of them, and none of fewer than three.
+    """
+    if len(lights) < FEWEST:
+        return {}
+    usual = {
+        name: float(np.median(values))
+        for name in ("sky", "sky_noise", "stars", "star_flux", "fwhm", "elongation")
+        if (values := [light[name] for light in lights if name in light])
+        and len(values) >= FEWEST
+    }
+    found = ((i, _unusable(light, usual, limits)) for i, light in enumerate(lights))
+    return {i: reason for i, reason in found if reason}
+
+
+def _unusable(
+    light: Mapping[str, float], usual: Mapping[str, float], limits: QualityRecipe
+) -> str:
+    """Say what is wrong with a light, if anything is."""
+    sky = max(usual.get("sky", math.inf), SKY_FLOOR * usual.get("sky_noise", 0.0))
+    if light.get("sky", 0.0) > limits.max_sky * sky:
+        return (
+            f"lit: its sky is {light['sky']:.0f} ADU, {usual['sky']:.0f} in the stack's "
+            "median light"
+        )
+    elongation = usual.get("elongation", math.inf)
+    if light.get("elongation", 0.0) > limits.max_elongation * elongation:
+        return (
+            f"trailed: its sources are {light['elongation']:.1f} times as long as wide, "
+            f"{elongation:.1f} times in the stack's median light"
+        )
+    fwhm = usual.get("fwhm", math.inf)
+    if light.get("fwhm", 0.0) > limits.max_fwhm * fwhm:
+        return (
+            f"out of focus: its stars are {light['fwhm']:.1f} pixels wide, {fwhm:.1f} "
+            "in the stack's median light"
+        )
+    flux = usual.get("star_flux", 0.0)
+    if light.get("star_flux", math.inf) < limits.min_flux * flux:
+        return (
+            f"clouded out: its bright stars have {light['star_flux'] / flux:.1%} of the "
+            "flux that they have in the stack's median light"
+        )
+    stars = usual.get("stars", 0.0)
+    if stars >= STARRY and light.get("stars", math.inf) < limits.min_stars * stars:
+        return (
+            f"clouded out or not guided: it shows {light['stars']:.0f} stars, the "
+            f"stack's median light {stars:.0f}"
+        )
+    return ""
+
+
+def _levels(
+    statistics: Sequence[FrameStatistics],
+    action: Action,
+    pedestals: Sequence[float] | None,
+) -> Levels:
+    n = len(statistics)
+    if pedestals is not None and len(pedestals) != n:
+        msg = f"{n} frames need a pedestal each, not {len(pedestals)} in all"
         raise ValueError(msg)
-    return levels - np.asarray(pedestals, np.float64)
+    medians = np.array([item.median for item in statistics])
+    below = np.zeros(n) if pedestals is None else np.asarray(pedestals, np.float64)
+    if action is Action.FLAT:
+        pairs = zip(statistics, below.tolist(), strict=True)
+        return Levels(np.array([_lit_level(*pair) for pair in pairs]), below)
+    if action is Action.DARK and pedestals is None:
+        below = np.full(n, np.median(medians))
+    return Levels(medians - below, below)
+
+
+def _lit_level(item: FrameStatistics, pedestal: float) -> float:
+    """Give the level of the lit blocks, which may be fewer than half, of a flat."""
+    blocks = np.array(item.blocks) - pedestal
+    blocks = blocks[np.isfinite(blocks)]
+    if not blocks.size or blocks.max() <= item.noise:
+        return item.median - pedestal
+    return float(np.median(blocks[blocks > LIT * blocks.max()]))
 
 
 def _worthless(
@@ -131,19 +244,19 @@ def _worthless(
 
 
 def _odd_levels(
-    group: Sequence[FrameStatistics], signals: Values, limits: QualityRecipe
+    group: Sequence[FrameStatistics], known: Levels, limits: QualityRecipe
 ) -> dict[int, str]:
     levels = np.array([item.median for item in group])
     noise = float(np.median([item.noise for item in group]))
     quantum = QUANTUM if np.array_equal(2 * levels, np.rint(2 * levels)) else 0.0
     floor = max(LEVEL_FLOOR * noise, quantum)
-    tolerated = limits.tolerance * abs(float(np.median(signals)))
-    inside = _majority(signals, floor, tolerated, limits.n_sigma)
+    tolerated = limits.tolerance * abs(float(np.median(known.signal)))
+    inside = _majority(known.signal, floor, tolerated, limits.n_sigma)
     return _reasons("level", levels, inside)
 
 
 def _odd_noise(
-    group: Sequence[FrameStatistics], _signals: Values, limits: QualityRecipe
+    group: Sequence[FrameStatistics], _known: Levels, limits: QualityRecipe
 ) -> dict[int, str]:
     noise = np.array([item.noise for item in group])
     floor = limits.tolerance * float(np.median(noise))
@@ -161,7 +274,7 @@ def _reasons(what: str, values: Values, inside: NDArray[np.bool_]) -> dict[int, 
 
 
 def _odd_patterns(
-    group: Sequence[FrameStatistics], _signals: Values, limits: QualityRecipe
+    group: Sequence[FrameStatistics], _known: Levels, limits: QualityRecipe
 ) -> dict[int, str]:
     """Find darks and bias frames with light or interference in a part of them."""
     if not all(item.blocks for item in group):
@@ -180,10 +293,10 @@ def _odd_patterns(
 
 
 def _poor_flats(
-    group: Sequence[FrameStatistics], signals: Values, _limits: QualityRecipe
+    group: Sequence[FrameStatistics], known: Levels, _limits: QualityRecipe
 ) -> dict[int, str]:
     """Find flats with far more, or far less, relative noise than the others."""
-    relative = np.array([item.noise for item in group]) / signals
+    relative = np.array([item.noise for item in group]) / known.signal
     typical = float(np.median(relative))
     odd = {}
     for i, value in enumerate(relative.tolist()):
@@ -196,14 +309,16 @@ def _poor_flats(
 
 
 def _odd_shapes(
-    group: Sequence[FrameStatistics], signals: Values, limits: QualityRecipe
+    group: Sequence[FrameStatistics], known: Levels, limits: QualityRecipe
 ) -> dict[int, str]:
     """Find flats that are lit otherwise than the others: a cloud, a lamp, a dome."""
     if not all(item.blocks for item in group):
         return {}
-    pedestals = np.array([item.median for item in group]) - signals
-    shapes = np.array([item.blocks for item in group]) - pedestals[:, None]
-    shapes /= np.median(shapes, axis=1, keepdims=True)
+    shapes = np.array([item.blocks for item in group]) - known.pedestal[:, None]
+    usual = np.median(shapes / shapes.max(axis=1, keepdims=True), axis=0)
+    # Blocks without light have no shape: outside of a round field, or of the shutter.
+    lit = usual > LIT * usual.max()
+    shapes = shapes[:, lit] / np.median(shapes[:, lit], axis=1, keepdims=True)
     deviations = np.sqrt(np.mean((shapes / np.median(shapes, axis=0) - 1) ** 2, axis=1))
     limit = max(limits.n_sigma * SHAPE_FLOOR, USUAL * float(np.median(deviations)))
     return {
@@ -213,7 +328,7 @@ def _odd_shapes(
     }
 
 
-Check = Callable[[Sequence[FrameStatistics], Values, QualityRecipe], dict[int, str]]
+Check = Callable[[Sequence[FrameStatistics], Levels, QualityRecipe], dict[int, str]]
 _DARK_CHECKS: tuple[Check, ...] = (_odd_levels, _odd_noise, _odd_patterns)
 _FLAT_CHECKS: tuple[Check, ...] = (_poor_flats, _odd_shapes)
 

@@ -27,7 +27,7 @@ from autoreduce.night import (
 )
 from autoreduce.planning.plan import Action, Plan
 from autoreduce.report.content import NightReport
-from autoreduce.running.darks import read_fit
+from autoreduce.running.darks import rate_map_of, read_fit
 from autoreduce.running.execute import Outcome, Report, Status, run_plan
 from autoreduce.running.text import write_text
 
@@ -78,7 +78,7 @@ class Reduced:
             return True
         outcomes = self.report.outcomes.values()
         missing = any(task.missing for task in self.report.plan.tasks)
-        return missing or any(outcome.caveats for outcome in outcomes)
+        return missing or any(o.caveats or o.left_out for o in outcomes)
 
 
 def reduce_night(
@@ -229,6 +229,7 @@ def _write_page(content: NightReport, folder: Path) -> Path:
 def _with_stale(prepared: Prepared, folder: Path) -> Prepared:
     """Note the products of earlier runs that the plan no longer makes."""
     planned = {folder / task.output for task in prepared.plan.tasks}
+    planned |= {rate_map_of(path) for path in planned if path.suffix == ".json"}
     stale = [
         path.relative_to(folder).as_posix()
         for name in PRODUCT_FOLDERS
@@ -303,14 +304,25 @@ def with_outcomes(
     -------
     DataFrame
         A new table: the measured columns are filled, frames that were left out have
-        ``use`` false and ``why_not``, lights the dark's factor that was used.
+        ``use`` false and ``why_not``, lights the dark's factor that was used, and
+        ``unstacked`` if their stack does without them.
     """
-    table = frames.set_index("file")
+    table = frames.set_index("file").assign(unstacked=pd.NA)
+    lights = {
+        task.output: task.frames[0].file
+        for task in plan.tasks
+        if task.action is Action.CALIBRATE
+    }
     for task in plan.tasks:
         outcome = outcomes[task.output]
         for file, values in outcome.measured.items():
             for column in MEASURED.intersection(values):
                 table.loc[file, column] = values[column]
+        if task.action is Action.STACK:
+            for output in task.products:
+                reason = outcome.left_out.get(output, pd.NA)
+                table.loc[lights[output], "unstacked"] = reason
+            continue
         for file, reason in outcome.left_out.items():
             table.loc[file, ["use", "why_not"]] = [False, reason]
     entered = typed(table.reset_index())

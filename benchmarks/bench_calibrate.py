@@ -57,7 +57,8 @@ def contenders(
         out = folder / name
         out.mkdir(exist_ok=True)
         command = [sys.executable, PEERS, name, str(out), *files]
-        found.append(Contender(name, command, out))
+        clear = bench.removed(*(out / light.name for light in lights))
+        found.append(Contender(name, command, out, prepare=clear))
     if bench.installed("astarithmetic"):
         found.append(_gnuastro(lights, masters, folder))
     return found

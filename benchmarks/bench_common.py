@@ -183,7 +183,7 @@ class Limits:
     read: float
     """Files that are in the page cache read into one small buffer, byte/s."""
     write: float
-    """A file written from one small buffer, byte/s."""
+    """A new file written from one small buffer, byte/s."""
 
     def seconds(self, read: float, written: float) -> float:
         """Give the time to read and to write so many bytes."""
@@ -203,15 +203,16 @@ def machine_limits(files: Sequence[Path], folder: Path) -> Limits:
                     pass
 
     def write() -> None:
+        (folder / "limit.bin").unlink(missing_ok=True)
         with (folder / "limit.bin").open("wb", buffering=0) as file:
-            for _ in range(64):
+            for _ in range(256):
                 file.write(buffer)
 
     size = sum(path.stat().st_size for path in files)
     limits = Limits(
         copy=2 * source.nbytes / copy,
         read=size / _best(read),
-        write=64 * MEBI / _best(write),
+        write=256 * MEBI / _best(write),
     )
     (folder / "limit.bin").unlink()
     print(

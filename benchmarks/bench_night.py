@@ -81,7 +81,9 @@ def _siril_lights(
     if flat:
         masters += f" -flat=m_{flat}"
     if n == 1:
-        return [f"preprocess_single {name}00001.fit {masters}"]
+        subtract = f"isub m_{dark}" if dark else f"isub m_{names[BIAS]}"
+        divide = [f"fdiv m_{flat} 1"] if flat else []
+        return [f"load {name}00001", subtract, *divide, f"save pp_{name}00001"]
     stack = f"stack pp_{name} rej 3 3 -norm=addscale -out=s_{name}"
     return [f"preprocess {name} {masters}", stack]
 

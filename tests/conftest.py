@@ -22,6 +22,14 @@ class SimulatedNight:
         return self.reduced.folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory):
+    """Keep headers of the tests' files apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def raw_notes_night(tmp_path_factory):
     """Simulate the 107 frames of the notes once; nobody may change them."""

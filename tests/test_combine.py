@@ -1,5 +1,6 @@
 """Combining against hand-worked pixels, plain loops, peers and its own symmetries."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -166,6 +167,13 @@ def test_few_frames_agree_with_a_plain_loop(n, rejection, method):
     stack = np.random.default_rng(n).integers(95, 105, (n, 5, 7), dtype=np.uint16)
     how = Combination(method, rejection, low=0.02, high=0.02, quantile=0.7)
     assert_agrees_with_reference(stack, how, noise=1.0)
+
+
+def test_many_frames_with_gaps_agree_with_a_plain_loop():
+    stack = make_noise_stack((40, 4, 5)).astype(np.float32)
+    stack[np.random.default_rng(3).random(stack.shape) < 0.2] = np.nan
+    assert_agrees_with_reference(stack, sigma_clip(low=2, high=2), noise=1.0)
+    assert_agrees_with_reference(stack, Combination(Method.MEDIAN))
 
 
 def test_noise_of_its_own_for_each_sample_agrees_with_a_plain_loop():
@@ -405,6 +413,21 @@ def test_bits_do_not_depend_on_how_many_pixels_are_doubtful(monkeypatch, rejecti
     )
     for one, other in zip(found, combine(stack, how, noise=1.0), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("rejection", Rejection)
+def test_bits_do_not_depend_on_threads(rejection):
+    stack = make_noise_stack((9, 40, 50)).astype(np.float32)
+    stack[2, 3] = np.nan
+    how = Combination(rejection=rejection, low=2, high=2, drop_high=1)
+
+    def combined(y):
+        return combine(stack[:, y : y + 5], how, noise=3.0).data
+
+    starts = range(0, 40, 5)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(combined, starts))
+    np.testing.assert_array_equal(np.vstack(found), combine(stack, how, noise=3.0).data)
 
 
 def test_a_list_of_bands_is_a_stack():

@@ -106,7 +106,7 @@ def test_a_plan_in_a_pipe_is_a_table_with_one_line_for_each_group(terminal):
     head, first, second, *rest = pipe.shown.splitlines()
     titles, cells = (" ".join(line.split()) for line in (head, first))
     assert titles == "group frames exposure bias dark flat level"
-    assert cells == "light_M1_V 3 60 s bias_1x1 dark_60s (exact) none 1 good"
+    assert cells == "light_M1_V 3 60 s bias_1x1 dark_60s (exact) none incomplete"
     assert second.startswith("light_M1_R")
     assert rest == ["left out: 2 frames: calibrated already", "note: 2 nights"]
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from autoreduce.pixels.darkcurrent import (
     fit_dark_counts,
+    fit_doubling,
     rate_scaling,
+    ratio_error,
     ratio_scaling,
 )
 
@@ -123,3 +125,51 @@ def test_order_of_exposures_does_not_matter(order):
 def test_input_without_a_line_is_refused(exposures, counts, errors, message):
     with pytest.raises(ValueError, match=message):
         fit_dark_counts(exposures, counts, errors)
+
+
+def test_the_error_of_the_ratio_worked_by_hand():
+    """The factor (o + s) / (o + 3 s) at o = 1, s = 1: df/do = 2/16, df/ds = -2/16."""
+    found = ratio_error(1.0, 3.0, (1.0, 1.0), (0.8, 0.6, 0.1))
+    assert found == pytest.approx(((0.64 + 0.36 - 2 * 0.1) / 64) ** 0.5)
+    assert ratio_error(3.0, 3.0, (1.0, 1.0), (0.8, 0.6, 0.1)) == 0
+
+
+def make_warm_darks(rng=None, doubling=6.3, error=0.5):
+    t = np.array([60.0, 60.0, 120.0, 120.0, 240.0, 240.0])
+    temperature = np.array([-12.0, -8.0, -8.0, -12.0, -11.0, -9.0])
+    counts = 6 + 0.5 * t * 2 ** ((temperature + 10) / doubling)
+    if rng is not None:
+        counts = counts + rng.normal(0, error, len(t))
+    return t, counts, np.full(len(t), error), temperature
+
+
+def test_the_doubling_temperature_is_found_without_noise():
+    found = fit_doubling(*make_warm_darks())
+    assert found.degrees == pytest.approx(6.3, rel=0.01)
+    assert (found.low, found.high, found.reference) == (-12, -8, -10)
+    assert found.equivalent_s(100.0, -10.0) == 100.0
+    assert found.equivalent_s(100.0, -8.0) == pytest.approx(
+        100 * 2 ** (2 / 6.3), rel=0.01
+    )
+    assert found.equivalent_s(100.0, 20.0) == found.equivalent_s(100.0, -8.0)
+
+
+def test_the_error_of_the_doubling_temperature_predicts_its_scatter():
+    rng = np.random.default_rng(2)
+    found = [fit_doubling(*make_warm_darks(rng)) for _ in range(60)]
+    pulls = [(one.degrees - 6.3) / one.degrees_error for one in found]
+    assert np.std(pulls) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    "darks",
+    [
+        [column[:3] for column in make_warm_darks()],
+        [*make_warm_darks()[:3], np.linspace(-10, -9, 6)],
+        make_warm_darks(error=200.0),
+        make_warm_darks(doubling=-6.0),
+    ],
+    ids=["too few", "too close", "too uncertain", "colder when warmer"],
+)
+def test_darks_that_do_not_tell_have_no_doubling_temperature(darks):
+    assert fit_doubling(*darks) is None

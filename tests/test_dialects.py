@@ -6,7 +6,7 @@ import pytest
 
 from autoreduce.errors import SettingsError
 from autoreduce.frames.dialects import load_dialects, recognise, type_key
-from autoreduce.frames.facts import read_facts, valid_section
+from autoreduce.frames.facts import FactReader, valid_section
 from autoreduce.frames.reader import headers_from_text
 
 
@@ -14,13 +14,14 @@ def facts_of(cards, extra=()):
     header = headers_from_text(cards)[0]
     dialect = recognise(header, load_dialects(extra))
     return {
-        fact: reading.value for fact, reading in read_facts(header, dialect).items()
+        fact: reading.value
+        for fact, reading in FactReader(dialect).read(header).items()
     }
 
 
 def readings_of(cards):
     header = headers_from_text(cards)[0]
-    return read_facts(header, recognise(header, load_dialects()))
+    return FactReader(recognise(header, load_dialects())).read(header)
 
 
 def write_table(tmp_path, text, name="mine.toml"):

@@ -217,6 +217,11 @@ def test_groups_have_names_that_a_person_understands(facts, kind, name):
         ("offset", [None, 30.0], ["", "offset30"]),
         ("night", ["2024-03-01", "2024-03-02"], ["2024-03-01", "2024-03-02"]),
         ("instrume", ["ASI 1600", "QHY"], ["ASI-1600", "QHY"]),
+        (
+            "instrume",
+            ["SBIG STL-1001 3 CCD Camera", "SBIG ST-8"],
+            ["SBIG-STL-1001-3-CCD", "SBIG-ST-8"],
+        ),
         ("naxis1", [100, 80], ["100x50", "80x50"]),
     ],
 )

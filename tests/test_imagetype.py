@@ -3,7 +3,7 @@
 import pytest
 
 from autoreduce.frames.dialects import load_dialects, recognise
-from autoreduce.frames.facts import read_facts
+from autoreduce.frames.facts import FactReader
 from autoreduce.frames.imagetype import decide_type, type_of_words
 from autoreduce.frames.reader import headers_from_text
 
@@ -13,7 +13,7 @@ GENERAL = load_dialects()[-1]
 def decide(cards="", file="0001.fits"):
     header = headers_from_text(f"BITPIX  = 16\n{cards}")[0]
     dialect = recognise(header, load_dialects())
-    return decide_type(header, dialect, read_facts(header, dialect), file)
+    return decide_type(header, dialect, FactReader(dialect).read(header), file)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 
 from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.candidates import HERE, LIBRARY
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.grouping import comparable, group_facts
 from autoreduce.planning.matching import match
@@ -53,12 +54,14 @@ def make_masters(kind, *changes):
         for change in changes
     ]
     frames = [change.pop("n_frames", 1) for change in changes]
+    origins = [change.pop("origin", HERE) for change in changes]
     masters = make_facts(*(make_row(**{"imagetyp": kind, **c}) for c in changes))
     return masters.assign(
         output=[f"{letter}.fits" for letter, _ in zip("abcdef", changes, strict=False)],
         keeps_bias=[extra["keeps_bias"] for extra in extras],
         fit=[extra["fit"] for extra in extras],
         n_frames=frames,
+        origin=origins,
     )
 
 
@@ -322,6 +325,22 @@ def test_flat_darks_serve_flats_first(imagetyp, chosen):
     assert ledger[{"a": "b", "b": "a"}[chosen]].criterion == "type"
 
 
+def test_a_ladder_without_scaling_asks_for_a_fit():
+    fit_only = '[[use.dark.rung]]\nlevel = 2\nmethod = "fit"\nsame_night = true\n'
+    rules = parse_rules(fit_only, "my.toml")
+    _, name, ledger = matched("dark", {"exptime": 180.0}, rules=rules)
+    assert name is None
+    assert (ledger["a"].criterion, ledger["a"].found) == (
+        "fit",
+        "no fit with this dark",
+    )
+
+
+def test_a_dark_without_exposure_time_is_never_scaled():
+    light = {"exptime": 60.0}
+    assert level_of("dark", {"exptime": 0.0}, light=light, extrapolate=True) is None
+
+
 def test_an_undated_frame_takes_a_master_of_any_night():
     assert level_of("bias", {}, light={"night": None, "date_obs": None}) == 1
     undated = {"night": None, "date_obs": None}
@@ -358,6 +377,33 @@ def test_those_that_came_closest_are_told_first():
     masters = make_masters("flat", {"gain": 0.0}, {"filter": "V"}, {"filter": "B"})
     matches = match("flat", make_setup(), masters, RULES, Settings())
     assert [entry.candidate for entry in matches.misses[0]] == ["b.fits", "c.fits"]
+
+
+def test_a_master_of_the_frames_at_hand_comes_before_its_copy_in_the_library():
+    copy = {"origin": LIBRARY, "n_frames": 99}
+    _, name, ledger = matched("bias", copy, {})
+    assert name == "b"
+    assert (ledger["a"].criterion, ledger["a"].found) == ("origin", "library")
+
+
+def test_the_nearest_of_other_nights_serves_wherever_it_comes_from():
+    near = {"date_obs": "2024-03-04T20:00:00", "night": "2024-03-04", "origin": LIBRARY}
+    far = {"date_obs": "2024-03-20T20:00:00", "night": "2024-03-20"}
+    choice, name, _ = matched("bias", far, near)
+    assert (name, choice.rung.level) == ("b", 1)
+
+
+def test_a_library_makes_no_master_of_the_frames_at_hand_doubtful():
+    def other():
+        return {"filter": "V", "origin": LIBRARY}
+
+    _, name, ledger = matched("flat", {}, other(), light={"filter": None})
+    assert name == "a"
+    assert ledger["b"].criterion == "filter"
+    _, name, _ = matched(
+        "flat", {"origin": LIBRARY}, other(), light={"filter": None}
+    )
+    assert name is None
 
 
 def test_a_rule_of_ones_own_widens_the_ladder():

@@ -352,6 +352,12 @@ def test_only_the_flats_that_can_be_corrected_go_in():
     assert numbers(plan.task("masters/flat_R_2x2.fits")) == [2, 3]
 
 
+def test_of_many_filters_only_the_ends_are_listed():
+    flats = [row for name in "ABCDEFGHIJ" for row in flat(name, 5.0)]
+    plan = make_plan(make_night(*bias(), *flats, *light("V")))
+    assert plan.tasks[-1].missing[-1].endswith("wanted, there is A, B, ... J")
+
+
 def test_another_spelling_of_a_filter_is_pointed_out_and_not_guessed():
     plan = make_plan(make_night(*bias(), *flat("H-Alpha", 5.0), *light("Ha", n=2)))
     assert plan.tasks[-1].missing[-1] == "no flat: filter Ha wanted, there is H-Alpha"
@@ -462,8 +468,12 @@ def test_two_cameras_are_reduced_apart_and_told():
     ("rows", "n_tasks", "note"),
     [
         ([], 0, "no frame is used"),
-        ([{"imagetyp": None}], 0, "1 frame of unknown type take no part, such as "),
-        ([{"imagetyp": "master"}], 0, "1 frame of type master or other take no part"),
+        ([{"imagetyp": None}], 0, "left out: 1 frame of unknown type, such as "),
+        (
+            [{"imagetyp": "master"}],
+            0,
+            "left out: 1 frame of type master or other, such",
+        ),
         (bias(3), 1, "there are no lights among the frames that are used"),
         (light(), 1, "there are no bias frames among the frames that are used"),
         (
@@ -549,10 +559,42 @@ def test_the_word_none_goes_without(need):
     assert table.set_index("file").loc["20210227.0006.fit", need] == "none"
 
 
+def test_a_dark_of_the_same_exposure_chosen_by_hand_is_taken_as_it_is():
+    later = {"night": "2021-02-27", "date_obs": "2021-02-28T02:00:00"}
+    rows = [*bias(), *dark(60.0), *dark(60.0, **later), *light()]
+    frames = with_cell(make_night(*rows), 4, dark="dark_60s_2x2_m20C_2021-02-27")
+    found = calibration_of(make_plan(frames), "20210227.0004.fit")
+    assert found.dark == "masters/dark_60s_2x2_m20C_2021-02-27.fits"
+    assert (found.dark_method, found.dark_scale) == (DarkMethod.EXACT, 1.0)
+
+
+def test_a_dark_that_holds_its_bias_is_not_scaled_by_hand_either():
+    frames = with_cell(make_night(*dark(180.0), *light()), 2, dark="dark_180s_2x2_m20C")
+    found = calibration_of(make_plan(frames), "20210227.0002.fit")
+    assert (found.dark_method, found.dark_scale) == (DarkMethod.EXACT, 1.0)
+
+
+def test_darks_of_one_master_have_their_bias_all_or_none():
+    frames = with_cell(make_night(*bias(), *dark(60.0, n=2), *light()), 2, bias="none")
+    plan = make_plan(frames)
+    darks = plan.task("masters/dark_60s_2x2_m20C.fits")
+    assert [item.calibration.bias for item in darks.frames] == [None, None]
+    assert "no bias: not every dark of its group has one" in darks.missing
+    assert plan.tasks[-1].frames[0].calibration.bias is None
+
+
 def test_a_choice_by_hand_survives_being_written_and_read_again():
     frames = with_cell(choosing_night(), 6, flat="flat_V_2x2", dark="none")
     plan = make_plan(frames)
     assert make_plan(annotate(frames, plan)) == plan
+
+
+def test_a_choice_for_a_frame_that_takes_no_part_is_kept():
+    frames = make_night(*dark(60.0), *flat("R", 60.0, dark="none"), *light())
+    plan = make_plan(frames)
+    table = annotate(frames, plan)
+    assert table["dark"].tolist()[1] == "none"
+    assert make_plan(table) == plan
 
 
 def test_a_cell_of_an_earlier_plan_is_no_choice():

@@ -239,6 +239,46 @@ def test_a_slightly_steeper_sky_is_no_reason():
     assert found(flats, Action.FLAT, pedestals=[1000.0] * 5) == {}
 
 
+def make_lit_frames(seed, shares, light=20000.0):
+    """Make flats of which each is lit by a share of the light, pixel by pixel."""
+    rng = np.random.default_rng(seed)
+    frames = [1000 + rng.poisson(light * share, SHAPE) for share in shares]
+    return [frame.astype(np.uint16) for frame in frames]
+
+
+def test_the_edge_of_a_cloud_is_found_though_it_takes_only_five_percent():
+    edge = 1 - 0.05 / (1 + np.exp((np.arange(SHAPE[1]) - 80) / 8.0))
+    whole = np.ones(SHAPE)
+    flats = make_lit_frames(10, [whole, whole, whole * edge, whole, whole])
+    odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
+    assert list(odd) == [2]
+    assert "lit otherwise" in odd[2]
+
+
+def test_a_cloud_that_dims_the_whole_sky_is_no_reason():
+    flats = make_lit_frames(11, [np.full(SHAPE, s) for s in (1.0, 0.4, 0.9)])
+    assert found(flats, Action.FLAT, pedestals=[1000.0] * 3) == {}
+
+
+def test_a_bright_star_is_left_to_the_mask():
+    shares = [np.ones(SHAPE) for _ in range(4)]
+    shares[1][70:80, 70:80] = 3.0
+    assert found(make_lit_frames(12, shares), Action.FLAT) == {}
+
+
+def test_a_round_field_that_fills_a_fifth_of_the_frame_has_light_and_a_shape():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    disc = (np.hypot(x - 80, y - 80) < 40).astype(float)
+    assert disc.mean() < 0.2
+    shares = [disc, 0.8 * disc, 0.9 * disc, disc]
+    pedestals = [1000.5] * 4
+    flats = make_lit_frames(13, shares)
+    assert found(flats, Action.FLAT, pedestals=pedestals) == {}
+    shares[3] = disc * np.linspace(0.6, 1.4, SHAPE[1])
+    flats = make_lit_frames(13, shares)
+    assert list(found(flats, Action.FLAT, pedestals=pedestals)) == [3]
+
+
 def test_every_frame_needs_its_pedestal():
     with pytest.raises(ValueError, match="3 frames need a pedestal each, not 2"):
         odd_frames([make_statistics()] * 3, Action.BIAS, LIMITS, pedestals=[1.0, 2.0])

@@ -29,7 +29,8 @@ def test_the_notes_are_followed_step_by_step():
     flat = notes.flat
     assert (flat.combine.method, flat.level) == (Method.MEDIAN, FlatLevel.MEAN)
     assert (flat.combine.rejection, flat.combine.drop_high) == (Rejection.MINMAX, 1)
-    assert not flat.mask_moving
+    assert not (flat.mask_moving or flat.per_colour)
+    assert (flat.smallest, flat.illuminated, flat.hot_sigma) == (0, 0, 0)
     assert (notes.stack.combine, notes.stack.level) == (notes.bias, StackLevel.NONE)
 
 
@@ -49,12 +50,15 @@ def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
         ("colour = 1", "recipe mine: unknown setting colour; there are bias, dark"),
         (
             "[flat]\nlevels = 1",
-            "flat: unknown setting levels; there are combine, level",
+            "flat: unknown setting levels; there are combine, hot_sigma",
         ),
         ('[flat]\nlevel = "mode"', "'mode' is not a valid FlatLevel"),
         ('[bias]\nmethod = "guess"', "'guess' is not a valid Method"),
         ("[bias]\nlow = -1.0", "rejection limits must be positive"),
         ("[flat.smallest]\nx = 1", "smallest is one value, not a table"),
+        ("[flat]\nilluminated = 2.0", "illuminated, warn_unclean and max_unclean lie"),
+        ("[flat]\nhot_sigma = -1.0", "hot_sigma is 0 or more, not .* and -1.0"),
+        ('[flat]\nmax_unclean = "few"', "recipe mine: flat"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_place(text, message):

@@ -72,6 +72,12 @@ def test_numbers_get_wider_where_the_sequence_needs_it(frames):
     assert plan[0].new.name == "m13.000001.fits"
 
 
+def test_all_numbers_are_as_wide_as_the_last_one(tmp_path):
+    images = [write_frame(tmp_path / f"{n}.fit") for n in range(11)]
+    plan = plan_renaming(images, width=1, root="m13")
+    assert [item.new.name for item in plan][::10] == ["m13.01.fit", "m13.11.fit"]
+
+
 def test_compressed_files_keep_their_suffix(tmp_path):
     name = write_frame(tmp_path / "a.fits.gz")
     assert plan_renaming([name])[0].new.name == "20210227.0001.fit.gz"

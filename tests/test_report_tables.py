@@ -205,7 +205,7 @@ def test_every_setting_of_the_recipe_is_listed_under_its_part():
     settings = dict(recipe_settings(make_plan()))
     assert list(settings) == ["bias", "dark", "flat", "stack", "quality"]
     assert ("mask moving", "True") in settings["flat"]
-    assert ("model", "rate") in settings["dark"]
+    assert ("model", "rate_map") in settings["dark"]
     assert ("rejection", "sigma") in settings["dark"]
 
 

@@ -29,7 +29,7 @@ def sigma(n=5):
 def test_a_trail_is_masked_with_its_wings_in_its_own_frame_only():
     flats = make_flats()
     flats[2, 40:43, 20:80] += 10 * NOISE
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     assert mask[2, 40 - DILATION : 43 + DILATION, 20:80].all()
     assert not mask[2, :25].any()
     assert mask[[0, 1, 3, 4]].mean() < 2e-3
@@ -38,19 +38,19 @@ def test_a_trail_is_masked_with_its_wings_in_its_own_frame_only():
 def test_a_trail_as_faint_as_the_noise_of_a_pixel_is_found():
     flats = make_flats()
     flats[1, 50:55] += 1.0 * NOISE
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     assert mask[1, 50:55].mean() > 0.7
 
 
 def test_a_single_bright_pixel_is_masked():
     flats = make_flats()
     flats[4, 30, 30] += 12 * NOISE
-    assert mask_moving(flats, sigma())[4, 30, 30]
+    assert mask_moving(flats, sigma()).mask[4, 30, 30]
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 7, 12])
 def test_clean_flats_lose_almost_nothing(n):
-    mask = mask_moving(make_flats(n, 300, 400), sigma(n))
+    mask = mask_moving(make_flats(n, 300, 400), sigma(n)).mask
     assert mask.mean() < 1e-3
 
 
@@ -58,20 +58,20 @@ def test_a_changing_gradient_of_the_sky_is_not_masked():
     flats = make_flats(ny=200, nx=600)
     slopes = np.linspace(-1, 1, 5).reshape(5, 1, 1)
     flats += slopes * np.linspace(-0.01, 0.01, 600, dtype=np.float32)
-    assert mask_moving(flats, sigma()).mean() < 1e-3
+    assert mask_moving(flats, sigma()).mask.mean() < 1e-3
 
 
 def test_a_dark_spot_is_not_taken_for_a_source():
     flats = make_flats()
     flats[3, 40:50, 40:50] -= 20 * NOISE
-    assert not mask_moving(flats, sigma())[3, 30:60, 30:60].any()
+    assert not mask_moving(flats, sigma()).mask[3, 30:60, 30:60].any()
 
 
 def test_an_edge_hides_no_source():
     flats = make_flats()
     flats[0, 0, 10:90] += 10 * NOISE
     flats[1, 30:60, -1] += 10 * NOISE
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     assert mask[0, 0, 10:90].all()
     assert mask[1, 30:60, -1].all()
 
@@ -79,15 +79,46 @@ def test_an_edge_hides_no_source():
 def test_the_lowest_two_samples_of_a_pixel_stay():
     flats = make_flats()
     flats[:, 40:44, 40:44] += np.array([0, 10, 20, 30, 40]).reshape(5, 1, 1) * NOISE
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     np.testing.assert_array_equal(mask[:, 42, 42], [False, False, True, True, True])
     assert ((~mask).sum(axis=0) >= 2).all()
+
+
+def test_a_pixel_with_fewer_than_two_clean_samples_is_unclean():
+    flats = make_flats()
+    flats[:3, 40:44, 40:44] += np.array([10, 20, 30]).reshape(3, 1, 1) * NOISE
+    flats[3, 42:44, 42:44] += 40 * NOISE
+    moving = mask_moving(flats, sigma())
+    assert moving.unclean[42:44, 42:44].all()
+    assert not moving.unclean[:36].any()
+    assert ((~moving.mask).sum(axis=0) == 2)[42:44, 42:44].all()
+
+
+def test_where_most_frames_have_a_source_the_rest_must_agree():
+    flats = make_flats()
+    flats[:4, 40:60, 40:60] += np.array([8, 16, 24, 32]).reshape(4, 1, 1) * NOISE
+    moving = mask_moving(flats, sigma())
+    assert moving.unclean[42:58, 42:58].mean() > 0.9
+    assert not moving.unclean[:30].any()
+
+
+def test_a_source_in_one_frame_or_two_leaves_nothing_unclean():
+    flats = make_flats()
+    flats[0, 20:60] += 20 * NOISE
+    flats[1, :, 40:60] += 20 * NOISE
+    assert not mask_moving(flats, sigma()).unclean.any()
+
+
+def test_pixels_without_data_are_not_unclean():
+    flats = make_flats()
+    flats[:, 30:35, 30:35] = np.nan
+    assert not mask_moving(flats, sigma()).unclean.any()
 
 
 def test_of_two_frames_the_lower_sample_stays():
     flats = make_flats(2)
     flats[1, 20:24] += 10 * NOISE
-    mask = mask_moving(flats, sigma(2))
+    mask = mask_moving(flats, sigma(2)).mask
     assert mask[1, 20:24].all()
     assert not mask[0].any()
 
@@ -95,7 +126,7 @@ def test_of_two_frames_the_lower_sample_stays():
 def test_a_lone_frame_keeps_everything():
     flats = make_flats(1)
     flats[0, 20:24] += 10 * NOISE
-    assert not mask_moving(flats, sigma(1)).any()
+    assert not mask_moving(flats, sigma(1)).mask.any()
 
 
 def test_pixels_without_data_are_neither_sources_nor_counted_as_clean():
@@ -103,7 +134,7 @@ def test_pixels_without_data_are_neither_sources_nor_counted_as_clean():
     flats[:3, 30, 30] = np.nan
     flats[3:, 29:32, 29:32] += 10 * NOISE
     flats[0, 60] = np.nan
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     assert not mask[3:, 30, 30].any()
     assert not mask[0, 60].any()
 
@@ -114,7 +145,7 @@ def test_noise_can_differ_from_pixel_to_pixel():
     loud[:, :45] = 10 * NOISE
     flats[2, 20] += 8 * NOISE
     flats[2, 70] += 8 * NOISE
-    mask = mask_moving(flats, loud)
+    mask = mask_moving(flats, loud).mask
     assert mask[2, 70].all()
     assert not mask[2, 20].any()
 
@@ -123,7 +154,7 @@ def test_brighter_pixels_are_allowed_more_noise():
     flats = make_flats()
     flats[:, :, :55] = 100 + 10 * (flats[:, :, :55] - 1)
     flats[2, 20] += 12 * NOISE
-    mask = mask_moving(flats, sigma())
+    mask = mask_moving(flats, sigma()).mask
     assert mask[2, 20, 60:].all()
     assert not mask[2, 20, :50].any()
 
@@ -131,7 +162,7 @@ def test_brighter_pixels_are_allowed_more_noise():
 def test_what_is_fainter_than_any_pixel_could_tell_is_left_alone():
     flats = make_flats(noise=1e-5)
     flats[1, 40:60] += 2e-4
-    assert not mask_moving(flats, np.full((5, 1, 1), 1e-5)).any()
+    assert not mask_moving(flats, np.full((5, 1, 1), 1e-5)).mask.any()
 
 
 @given(
@@ -145,14 +176,14 @@ def test_bands_of_any_height_give_the_same_mask(cuts, seed):
     for frame in flats:
         y, x = rng.integers(0, 80), rng.integers(0, 50)
         frame[y : y + 6, x : x + 9] += rng.uniform(0.5, 20) * NOISE
-    whole = mask_moving(flats, sigma(4))
+    whole = mask_moving(flats, sigma(4)).mask
     edges = [0, *cuts, 90]
     bands = []
     for start, stop in pairwise(edges):
         first, last = max(0, start - HALO), min(90, stop + HALO)
         part = mask_moving(
             flats[:, first:last], sigma(4), above=start - first, below=last - stop
-        )
+        ).mask
         bands.append(part)
     np.testing.assert_array_equal(np.concatenate(bands, axis=1), whole)
 
@@ -206,7 +237,7 @@ def test_trails_leave_less_than_the_photon_noise_of_the_master(twilight):
     for frames, trails, flat in twilight.values():
         noise = flat_noise(frames)
         each = noise.astype(np.float32).reshape(5, 1, 1)
-        mask = mask_moving(frames, each)
+        mask = mask_moving(frames, each).mask
         masters = {
             "ours": combine(frames, DEFAULT, mask=mask, noise=each).data,
             "notes": combine(frames, NOTES).data,

@@ -75,8 +75,9 @@ def test_one_command_makes_what_twelve_steps_make(night, by_hand):
     theirs = fits.getdata(product).astype(float)
     sky = np.median(theirs)
     difference = np.abs(mine - theirs)
-    assert np.median(difference) < 1e-3 * sky
-    assert difference.max() < 0.01 * np.maximum(np.abs(theirs), sky).max()
+    assert np.median(difference) < 1e-4 * sky
+    # A few pixels are hot: there the flat is what is left of a large dark.
+    assert np.quantile(difference, 0.999) < 1e-3 * sky
 
 
 def test_the_difference_of_the_page_is_small(night):

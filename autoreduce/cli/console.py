@@ -220,13 +220,14 @@ def _lacks(row: "GroupRow", need: str) -> bool:
 def _level(row: "GroupRow") -> str:
     if not any((row.bias, row.dark, row.flat)):
         return ""
-    return f"{row.level} {level_word(row.level)}"
+    return "incomplete" if row.missing else f"{row.level} {level_word(row.level)}"
 
 
 def _styles(row: "GroupRow") -> tuple[str, ...]:
     needs = ("bias", "dark", "flat")
     masters = ("red" if _lacks(row, need) else "" for need in needs)
-    return ("", "", "", *masters, ("green", "cyan", "yellow", "yellow")[row.level])
+    level = ("green", "cyan", "yellow", "yellow")[row.level]
+    return ("", "", "", *masters, "red" if row.missing else level)
 
 
 def print_summary(

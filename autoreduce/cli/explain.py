@@ -35,7 +35,7 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     """
     from autoreduce.frames.overrides import select
     from autoreduce.night import prepare_night
-    from autoreduce.planning.explain import explain_frame, explain_json
+    from autoreduce.planning.explain import explain_frames, explain_json
 
     night = options["night"] or _night_of(frames)
     prepared = prepare_night([night], choices(options))
@@ -52,8 +52,7 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     if options["as_json"]:
         click.echo(explain_json(table, plan, evidence, files))
         return
-    stories = (explain_frame(table, plan, evidence, file) for file in files)
-    click.echo("\n\n".join(stories))
+    click.echo(explain_frames(table, plan, evidence, files))
 
 
 def _night_of(frames: tuple[str, ...]) -> Path:

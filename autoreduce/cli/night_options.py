@@ -84,6 +84,14 @@ _OPTIONS = (
         is_flag=True,
         help="Leave no frame out automatically, however odd it is.",
     ),
+    click.option(
+        "--library",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        envvar="AUTOREDUCE_LIBRARY",
+        show_envvar=True,
+        help="Use masters of other nights from this folder, too; `autoreduce library` "
+        "fills it.",
+    ),
 )
 
 
@@ -100,7 +108,7 @@ def choices(options: dict[str, Any]) -> "Choices":
 
     names = (
         "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",
-        "extrapolate_darks", "keep_all",
+        "extrapolate_darks", "keep_all", "library",
     )  # fmt: skip
     stack_by = [name.strip() for name in options.pop("stack_by").split(",")]
     return Choices(**{name: options.pop(name) for name in names}, stack_by=stack_by)

@@ -112,24 +112,13 @@ def _words(context: click.Context, name: str) -> list[str]:
     return [word for word in context.args if not word.startswith("-")]
 
 
-class Bytes(click.ParamType[int]):
-    """An amount of memory, as in 500MB, 2G or 1.5GiB."""
-
-    name = "size"
-
-    def convert(
-        self,
-        value: str | int,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        """Return the number of bytes."""
-        match = re.fullmatch(
-            r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower()
-        )
-        if match is None or not float(match[1]):
-            self.fail(f"{value!r} is not a size such as 500MB or 2GB", param, ctx)
-        return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+def size_in_bytes(text: str) -> int:
+    """Read an amount of memory, as in 500MB, 2G or 1.5GiB; a type of click."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None or not float(match[1]):
+        msg = f"{text!r} is not a size such as 500MB or 2GB"
+        raise click.BadParameter(msg)
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
 files_argument: Decorator = click.argument(
@@ -146,7 +135,7 @@ dry_run_option: Decorator = click.option(
 
 memory_option: Decorator = click.option(
     "--memory",
-    type=Bytes(),
+    type=size_in_bytes,
     metavar="SIZE",
     help="Memory that bands of rows may take, as 500M or 2G.",
 )

@@ -1,6 +1,5 @@
 """The command ``reduce``: a night in one go."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -9,22 +8,7 @@ from typing import Any
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-class _Bytes(click.ParamType[int]):
-    """A number of bytes, as in 2GB."""
-
-    name = "SIZE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", str(value), re.IGNORECASE)
-        if not match or not float(match[1]):
-            self.fail(f"{value!r} is not a size such as 500MB or 2GB", param, ctx)
-        return int(float(match[1]) * _UNITS[match[2].upper()])
+from autoreduce.cli.options import size_in_bytes
 
 
 @click.command()
@@ -50,7 +34,8 @@ class _Bytes(click.ParamType[int]):
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(
     "--memory",
-    type=_Bytes(),
+    type=size_in_bytes,
+    metavar="SIZE",
     help="Memory for pixels, as in 2GB; half of what is free.",
 )
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")

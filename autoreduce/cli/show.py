@@ -150,7 +150,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         autoreduce show light.fit --term
     """
     from autoreduce.tools import show as tool
-    from autoreduce.tools.filelists import expand
+    from autoreduce.tools.filelists import FITS_NAME, expand
 
     chosen = _limits(limits, rms, percentile, span)
     display = tool.Display(
@@ -173,7 +173,8 @@ def command(  # noqa: PLR0913 -- one parameter for each option
             click.echo(tool.terminal_preview(picture, display), nl=False, color=True)
         return
     if output is None and not tool.has_screen():
-        output = Path(Path(images[0]).name).with_suffix(".gif" if animate else ".png")
+        stem = FITS_NAME.sub("", Path(images[0]).name)
+        output = Path(f"{stem}{'.gif' if animate else '.png'}")
     if dry_run:
         _tell(pictures, display, output)
     elif animate is not None:

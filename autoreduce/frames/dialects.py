@@ -8,6 +8,7 @@ adds to the general one or overrides it.
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -197,6 +198,16 @@ def recognise(header: RawHeader, dialects: Iterable[Dialect]) -> Dialect:
             return dialect
     msg = "no general dialect among those given"
     raise ValueError(msg)
+
+
+def possible(keywords: AbstractSet[str], dialects: Iterable[Dialect]) -> list[Dialect]:
+    """Return the dialects that a header with these keywords may fulfil."""
+    return [
+        dialect
+        for dialect in dialects
+        if not dialect.recognise
+        or any(wanted.keys() <= keywords for wanted in dialect.recognise)
+    ]
 
 
 def type_key(literal: str) -> str:

@@ -3,11 +3,15 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
 
 from autoreduce.frames import literals
 from autoreduce.frames.dialects import Dialect, FactRule, Source
+from autoreduce.frames.memory import CardMemory
 from autoreduce.frames.reader import Card, RawHeader, Value
 
 Fact = str | float | int | datetime
@@ -38,32 +42,55 @@ class Reading:
     """Other sources that say something else, as ``KEYWORD=literal``."""
 
 
-def read_facts(header: RawHeader, dialect: Dialect) -> dict[str, Reading]:
-    """Read every fact but the image type.
+class FactReader:
+    """Reads the facts of many headers of one dialect.
 
     Parameters
     ----------
-    header : RawHeader
-        Header of the image; of an extension, followed by the primary one's cards.
     dialect : Dialect
-        Its dialect.
-
-    Returns
-    -------
-    dict of str to Reading
-        Facts that were found.  ``biassec`` and ``trimsec`` may still lie outside
-        of the image.
+        How the headers are read.
     """
-    facts = {}
-    for fact, parse in _PARSERS.items():
-        rule = dialect.facts[fact]
-        reading = _first(parse(header, rule), rule)
-        if reading is not None:
-            facts[fact] = reading
-    if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
-        # Written where no position is known: 0, 0 is a spot in Pisces without name.
-        del facts["ra"], facts["dec"]
-    return facts
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._facts: dict[str, CardMemory[Reading | None]] = {}
+        for fact, parse in _PARSERS.items():
+            rule = dialect.facts[fact]
+            read = partial(_read, parse, rule)
+            self._facts[fact] = CardMemory(_keywords(rule), read)
+        self._present: dict[
+            AbstractSet[str], dict[str, CardMemory[Reading | None]]
+        ] = {}
+
+    def read(self, header: RawHeader) -> dict[str, Reading]:
+        """Read every fact but the image type.
+
+        Parameters
+        ----------
+        header : RawHeader
+            Header of the image; of an extension, followed by the primary one's cards.
+
+        Returns
+        -------
+        dict of str to Reading
+            Facts that were found.  ``biassec`` and ``trimsec`` may still lie outside
+            of the image.
+        """
+        present = self._present.get(header.keywords)
+        if present is None:
+            present = self._present[header.keywords] = {
+                fact: read
+                for fact, read in self._facts.items()
+                if not header.keywords.isdisjoint(read.keywords)
+            }
+        facts = {}
+        for fact, read in present.items():
+            reading = read(header)
+            if reading is not None:
+                facts[fact] = reading
+        if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
+            # Written where no position is known: 0, 0 is a spot in Pisces without name.
+            del facts["ra"], facts["dec"]
+        return facts
 
 
 def is_closed(filter_name: str, rule: FactRule) -> bool:
@@ -93,7 +120,15 @@ Readings = Iterator[Reading]
 Parser = Callable[[RawHeader, FactRule], Readings]
 
 
-def _first(readings: Readings, rule: FactRule) -> Reading | None:
+def _keywords(rule: FactRule) -> Iterator[str]:
+    """Return every keyword that is asked for when a fact is read."""
+    yield from (source.keyword for source in rule.sources)
+    yield from rule.clock
+    yield from chain.from_iterable(rule.wheels)
+
+
+def _read(parse: Parser, rule: FactRule, header: RawHeader) -> Reading | None:
+    readings = parse(header, rule)
     found = [reading for reading in readings if _in_range(reading.value, rule)]
     if not found:
         return None
@@ -224,12 +259,6 @@ def _angles(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _times(header: RawHeader, rule: FactRule) -> Readings:
-    clocks = [
-        card
-        for keyword in rule.clock
-        for card in header.find(keyword)
-        if isinstance(card.value, str)
-    ]
     for source, card in _sources(header, rule):
         unit = source.unit or "date"
         found = literals.moment(card.value, unit)
@@ -237,11 +266,14 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
             how = "date and time, UTC" if unit == "date" else f"from {unit.upper()}"
             yield Reading(found, card.keyword, str(card.value), how)
         elif unit == "date":
-            yield from _joined_times(card, clocks)
+            yield from _joined_times(card, header, rule)
 
 
-def _joined_times(card: Card, clocks: list[Card]) -> Readings:
+def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
+    clocks = (clock for keyword in rule.clock for clock in header.find(keyword))
     for clock in clocks:
+        if not isinstance(clock.value, str):
+            continue
         found = literals.moment(card.value, "date", clock.value)
         if found is not None:
             keyword = f"{card.keyword}+{clock.keyword}"

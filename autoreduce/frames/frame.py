@@ -1,14 +1,18 @@
 """One image on its way into the frame table: its facts and what speaks against it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
-from autoreduce.frames.dialects import Dialect, recognise
-from autoreduce.frames.facts import Reading, read_facts, valid_section
+from autoreduce.frames.dialects import Dialect, possible, recognise
+from autoreduce.frames.facts import FactReader, Reading, valid_section
 from autoreduce.frames.imagetype import decide_type
-from autoreduce.frames.rawness import why_not_raw
+from autoreduce.frames.memory import CardMemory
+from autoreduce.frames.rawness import keywords_of_products, why_not_raw
 from autoreduce.frames.reader import RawHeader, image_shape
 from autoreduce.frames.schema import FACT_COLUMNS
 
@@ -81,41 +85,96 @@ def is_image(shape: tuple[int, ...]) -> bool:
 def frames_of_file(
     name: str, path: Path, headers: Sequence[RawHeader], dialects: Sequence[Dialect]
 ) -> Iterator[Frame]:
-    """Read the frames of one file.
+    """Read the frames of one file, as `FrameReader` does for many."""
+    return FrameReader(dialects).frames_of_file(name, path, headers)
+
+
+class FrameReader:
+    """Reads the frames of many files.
 
     Parameters
     ----------
-    name : str
-        The file's name in the frame table.
-    path : Path
-        The file.
-    headers : sequence of RawHeader
-        All its headers.
     dialects : sequence of Dialect
         Tables in the order in which they are tried.
-
-    Yields
-    ------
-    Frame
-        One for every image; its name has ``[N]`` behind it if the image is in HDU
-        N, except for the one image of a tile-compressed file.
     """
-    images = [header for header in headers if is_image(image_shape(header))]
-    only = len(images) == 1 and images[0].hdu == 1
-    compressed = only and images[0].get("ZIMAGE") is True
-    for image in images:
-        plain = image.hdu == 0 or compressed
-        file = name if plain else f"{name}[{image.hdu}]"
-        header = image
-        if image.hdu:
-            header = RawHeader(image.hdu, image.block + headers[0].block)
-        dialect = recognise(header, dialects)
-        shape = image_shape(image)
-        facts = read_facts(header, dialect)
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        self._dialects = dialects
+        self._recognised: dict[AbstractSet[str], CardMemory[_DialectReader]] = {}
+        self._readers: dict[int, _DialectReader] = {}
+
+    def frames_of_file(
+        self, name: str, path: Path, headers: Sequence[RawHeader]
+    ) -> Iterator[Frame]:
+        """Read the frames of one file.
+
+        Parameters
+        ----------
+        name : str
+            The file's name in the frame table.
+        path : Path
+            The file.
+        headers : sequence of RawHeader
+            All its headers.
+
+        Yields
+        ------
+        Frame
+            One for every image; its name has ``[N]`` behind it if the image is in HDU
+            N, except for the one image of a tile-compressed file.
+        """
+        shapes = [(header, image_shape(header)) for header in headers]
+        images = [(header, shape) for header, shape in shapes if is_image(shape)]
+        only = len(images) == 1 and images[0][0].hdu == 1
+        compressed = only and images[0][0].get("ZIMAGE") is True
+        for image, shape in images:
+            plain = image.hdu == 0 or compressed
+            file = name if plain else f"{name}[{image.hdu}]"
+            header = image
+            if image.hdu:
+                header = RawHeader(image.hdu, image.block + headers[0].block)
+            yield self._frame(file, path, header, shape)
+
+    def _frame(
+        self, file: str, path: Path, header: RawHeader, shape: tuple[int, ...]
+    ) -> Frame:
+        reader = self._reader(header)
+        facts = reader.facts.read(header)
         _check_sections(facts, shape)
-        facts["imagetyp"] = decide_type(header, dialect, facts, file)
-        why_not = why_not_raw(header, dialect) or _why_no_plane(shape)
-        yield Frame(file, path, header, dialect, facts, shape, why_not)
+        facts["imagetyp"] = decide_type(header, reader.dialect, facts, file)
+        why_not = reader.why_not_raw(header) or _why_no_plane(shape)
+        return Frame(file, path, header, reader.dialect, facts, shape, why_not)
+
+    def _reader(self, header: RawHeader) -> "_DialectReader":
+        """Return what reads a header, from the few tables that its keywords allow."""
+        recognised = self._recognised.get(header.keywords)
+        if recognised is None:
+            tables = possible(header.keywords, self._dialects)
+            wanted = chain.from_iterable(table.recognise for table in tables)
+            recognised = CardMemory(
+                chain.from_iterable(wanted), partial(self._recognise, tables)
+            )
+            self._recognised[header.keywords] = recognised
+        return recognised(header)
+
+    def _recognise(
+        self, tables: Sequence[Dialect], header: RawHeader
+    ) -> "_DialectReader":
+        dialect = recognise(header, tables)
+        if id(dialect) not in self._readers:
+            self._readers[id(dialect)] = _DialectReader(dialect)
+        return self._readers[id(dialect)]
+
+
+class _DialectReader:
+    """What one dialect reads from a header."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.facts = FactReader(dialect)
+        self.why_not_raw = CardMemory(
+            keywords_of_products(dialect), partial(why_not_raw, dialect=dialect)
+        )
 
 
 def _why_no_plane(shape: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ evidence together with every witness that disagrees.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from autoreduce.frames.dialects import Dialect, type_key
@@ -37,6 +38,8 @@ _WORDS = {
 }
 _TOKEN_TYPES = {kind: re.compile(pattern) for kind, pattern in _WORDS.items()}
 _TOKENS = re.compile(r"[a-z]+|\d+")
+_ANY_DIGIT = str.maketrans("123456789", "000000000")
+"""Which digit a name holds is nothing to its type: the names of a night are few."""
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _MASTER = re.compile(
     r"masters(?![a-z])|master([\W_]+\w{1,8}){0,2}[\W_]*(super)?(bias|dark|flat|zero|offset|light|twilight|sky)"
@@ -123,6 +126,11 @@ def type_of_words(words: str) -> ImageType | None:
     >>> type_of_words("domeflat_R_001").value, type_of_words("flats/Dark 7").value
     ('flat', 'dark')
     """
+    return _type_of_words(words.translate(_ANY_DIGIT))
+
+
+@lru_cache(maxsize=4096)
+def _type_of_words(words: str) -> ImageType | None:
     small = _HUMP.sub(" ", words).lower()
     if _MASTER.search(small):
         return ImageType.MASTER
@@ -157,15 +165,23 @@ def _token_type(token: str) -> ImageType | None:
     return next(matches, None)
 
 
-def _all_plain(tokens: list[str]) -> bool:
+@lru_cache(maxsize=4096)
+def _is_plain(name: str) -> bool:
     """Tell whether all words are such as go with calibration frames."""
+    return _all_plain(_TOKENS.findall(name.lower()))
+
+
+def _all_plain(tokens: list[str]) -> bool:
     return all(_token_type(token) or _PLAIN_WORDS.fullmatch(token) for token in tokens)
 
 
 def _from_keyword(header: RawHeader, dialect: Dialect) -> _Witness:
     unknown = _Witness()
     rule = dialect.facts["imagetyp"]
+    present = header.keywords
     for source in rule.sources:
+        if source.keyword not in present:
+            continue
         for card in header.find(source.keyword):
             literal = text(card.value, rule.missing)
             if literal is None:
@@ -196,8 +212,7 @@ def _from_object(facts: Mapping[str, Reading]) -> _Witness:
     name = str(reading.value)
     kind = type_of_words(name)
     # A dark nebula is no dark: its other words are not those of calibration frames.
-    plain = _all_plain(_TOKENS.findall(name.lower()))
-    if kind is None or (kind is not ImageType.FLAT and not plain):
+    if kind is None or (kind is not ImageType.FLAT and not _is_plain(name)):
         return _Witness()
     return _Witness(kind, reading.keyword, name)
 
@@ -217,9 +232,7 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
         places.append((facts["filename"].keyword, str(facts["filename"].value)))
     folders = [parent.name for parent in path.parents if parent.name]
     if lightly:
-        folders = [
-            name for name in folders if _all_plain(_TOKENS.findall(name.lower()))
-        ]
+        folders = [name for name in folders if _is_plain(name)]
     places += [("folder name", name) for name in folders]
     for place, name in places:
         rest = _without(name, target)
@@ -234,7 +247,8 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
 def _without(name: str, target: str) -> str:
     """Drop the words of the object's own name: the Dark Shark is no dark."""
     words = _TOKENS.findall(target)
-    if not words:
+    small = name.casefold()
+    if not words or not all(word in small for word in words):
         return name
     pattern = r"(?<![a-z0-9])" + r"[\W_]*".join(map(re.escape, words)) + r"(?![a-z0-9])"
     return re.sub(pattern, " ", name, flags=re.IGNORECASE)

@@ -164,7 +164,8 @@ def _leave_out_by_type(frames: Iterable[Frame]) -> None:
             )
         elif kind == ImageType.MASTER:
             frame.why_not = (
-                f"type master, not a raw frame ({reading.keyword} = {reading.literal})"
+                f"type master, not a raw frame ({reading.keyword} = {reading.literal});"
+                " masters are used from a library: autoreduce library add, --library"
             )
 
 

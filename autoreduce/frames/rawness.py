@@ -30,6 +30,15 @@ _NO_IMAGE_NAMES = re.compile(
 )
 
 
+def keywords_of_products(dialect: Dialect) -> Iterator[str]:
+    """Return every keyword that `why_not_raw` asks for."""
+    yield from (*OWN_CARDS, "EXTNAME", "HISTORY")
+    calibrated, stacked = dialect.calibrated, dialect.stacked
+    yield from (*calibrated.letters, *calibrated.done, *calibrated.cards)
+    yield from calibrated.values
+    yield from (*stacked.counts, *stacked.cards)
+
+
 def why_not_raw(header: RawHeader, dialect: Dialect) -> str:
     """Return why an image is not a raw frame; empty if nothing says so."""
     for card in OWN_CARDS:

@@ -11,12 +11,13 @@ import io
 import math
 import os
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from autoreduce.errors import InputError
 
@@ -28,7 +29,8 @@ MAX_HDUS = 2000
 """Most extensions that are looked at."""
 
 _END = b"END" + b" " * 77
-_FIRST_READ = 4 * BLOCK
+_FIRST_READ = 8 * BLOCK
+"""Holds the whole header of nearly every camera: one call for one file."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _STRANGERS = {
     b"\0\5\x16\7": "an AppleDouble file (macOS keeps notes in it), not an image",
@@ -41,6 +43,7 @@ _STRANGERS = {
 }
 """What lies about under FITS names, by its first bytes."""
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
+_LONG = "HIERARCH"
 _PIXEL_BITS = {8, 16, 32, 64, -32, -64}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")
 _LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
@@ -72,36 +75,17 @@ class RawHeader:
     @cached_property
     def cards(self) -> tuple[Card, ...]:
         """All cards in their order."""
-        starts = range(0, len(self.block), CARD)
-        parsed = (self._card(start) for start in starts)
+        parsed = (_parse_card(self.block[span]) for span in self._layout.cards)
         return tuple(card for card in parsed if card is not None)
 
-    @cached_property
-    def _places(self) -> dict[str, list[int]]:
-        places: dict[str, list[int]] = {}
-        capitals = self.block.upper().decode("latin-1")
-        for start in range(0, len(capitals), CARD):
-            keyword = capitals[start : start + 8].rstrip()
-            places.setdefault(keyword, []).append(start)
-        return places
-
-    @cached_property
+    @property
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
-        return frozenset(self._places) | frozenset(self._long_cards)
+        return self._layout.keywords
 
     @cached_property
-    def _found(self) -> dict[str, list[Card]]:
-        """Cards that were asked for; a keyword is asked for by many dialects."""
-        return {}
-
-    @cached_property
-    def _long_cards(self) -> dict[str, list[Card]]:
-        long: dict[str, list[Card]] = {}
-        for start in self._places.get("HIERARCH", ()):
-            if card := self._card(start):
-                long.setdefault(card.keyword, []).append(card)
-        return long
+    def _layout(self) -> "_Layout":
+        return _layout_of(self.block)
 
     def find(self, keyword: str) -> list[Card]:
         """Return all cards of a keyword, in their order.
@@ -111,47 +95,101 @@ class RawHeader:
         keyword : str
             In capitals, without ``HIERARCH``.
         """
-        known = self._found.get(keyword)
-        if known is not None:
-            return known
-        starts = self._places.get(keyword)
-        if starts is None:
-            return self._long_cards.get(keyword, [])
-        cards = [card for start in starts if (card := self._card(start))]
-        self._found[keyword] = cards
-        return cards
+        spans = self._layout.places.get(keyword)
+        if spans is None:
+            return []
+        parsed = [_parse_card(self.block[span]) for span in spans]
+        return [card for card in parsed if card is not None]
 
     def get(self, keyword: str) -> Value:
         """Return the value of the first card of a keyword that has one."""
         values = (card.value for card in self.find(keyword))
         return next((value for value in values if value is not None), None)
 
-    def _card(self, start: int) -> Card | None:
-        raw = self.block[start : start + CARD]
-        keyword = raw[:8].decode("latin-1").strip().upper()
-        if keyword == "CONTINUE":
-            return None
-        if keyword == "HIERARCH":
-            keyword, equals, text = _text(raw[8:]).partition("=")
-            keyword = " ".join(keyword.upper().split())
-            if not equals:
-                return Card("HIERARCH", keyword, "")
-        elif keyword in _COMMENTARY or raw[8:9] != b"=":
-            return Card(keyword, _text(raw[8:]).strip(), "")
-        else:
-            text = _text(raw[9:])
-        value, comment = _parse_value(text)
-        if isinstance(value, str) and value.endswith("&"):
-            value, comment = self._continued(value, comment, start + CARD)
-        return Card(keyword, value, comment)
+    def raw(self, keywords: tuple[str, ...]) -> bytes:
+        """Return all cards of some keywords as they stand in the file.
 
-    def _continued(self, value: str, comment: str, start: int) -> tuple[str, str]:
-        while value.endswith("&") and self.block[start : start + 8] == b"CONTINUE":
-            more, extra = _parse_value(_text(self.block[start + 8 : start + CARD]))
-            value = value[:-1] + ("" if more is None else str(more))
-            comment = " ".join(filter(None, (comment, extra)))
-            start += CARD
-        return value, comment
+        Where two headers give the same, they agree in all that `find` and `get` tell
+        of these keywords.
+        """
+        return b"".join([self.block[span] for span in self._layout.spans(keywords)])
+
+
+class _Layout:
+    """Where the cards of a header are; the same for most headers of a night.
+
+    A card is followed by the CONTINUE cards that belong to it.
+    """
+
+    def __init__(self, keywords: tuple[bytes, ...], long: tuple[str, ...]) -> None:
+        names = [keyword.upper().decode("latin-1").rstrip() for keyword in keywords]
+        ends = list(range(1, len(keywords) + 1))
+        for at in range(len(keywords) - 1, 0, -1):
+            if keywords[at] == b"CONTINUE":
+                ends[at - 1] = ends[at]
+        self.cards = [slice(at * CARD, end * CARD) for at, end in enumerate(ends)]
+        self.places: dict[str, list[slice]] = {}
+        for name, span in zip(names, self.cards, strict=True):
+            self.places.setdefault(name, []).append(span)
+        self.long = self.places.get(_LONG, [])
+        further: dict[str, list[slice]] = {}
+        for name, span in zip(long, self.long, strict=False):
+            further.setdefault(name, []).append(span)
+        self.places = further | self.places
+        self.keywords = frozenset(self.places)
+        self._known: dict[tuple[str, ...], list[slice]] = {}
+
+    def spans(self, keywords: tuple[str, ...]) -> list[slice]:
+        """Return the places of all cards of some keywords."""
+        spans = self._known.get(keywords)
+        if spans is None:
+            found = (self.places.get(keyword, ()) for keyword in keywords)
+            spans = self._known[keywords] = [span for each in found for span in each]
+        return spans
+
+
+def _layout_of(block: bytes) -> _Layout:
+    keywords = struct.unpack_from("8s72x" * (len(block) // CARD), block)
+    layout = _make_layout(keywords, ())
+    if not layout.long:
+        return layout
+    return _make_layout(keywords, tuple(_long_name(block[at]) for at in layout.long))
+
+
+@lru_cache(maxsize=512)
+def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> _Layout:
+    return _Layout(keywords, long)
+
+
+def _long_name(raw: bytes) -> str:
+    name, equals, _ = raw[8:CARD].partition(b"=")
+    return " ".join(_text(name).upper().split()) if equals else _LONG
+
+
+@lru_cache(maxsize=1 << 14)
+def _parse_card(raw: bytes) -> Card | None:
+    """Parse a card and the CONTINUE cards behind it; None for a CONTINUE card."""
+    first = raw[:CARD]
+    keyword = first[:8].decode("latin-1").strip().upper()
+    if keyword == "CONTINUE":
+        return None
+    if keyword == _LONG:
+        keyword, equals, text = _text(first[8:]).partition("=")
+        keyword = " ".join(keyword.upper().split())
+        if not equals:
+            return Card(_LONG, keyword, "")
+    elif keyword in _COMMENTARY or first[8:9] != b"=":
+        return Card(keyword, _text(first[8:]).strip(), "")
+    else:
+        text = _text(first[9:])
+    value, comment = _parse_value(text)
+    for at in range(CARD, len(raw), CARD):
+        if not isinstance(value, str) or not value.endswith("&"):
+            break
+        more, extra = _parse_value(_text(raw[at + 8 : at + CARD]))
+        value = value[:-1] + ("" if more is None else str(more))
+        comment = " ".join(filter(None, (comment, extra)))
+    return Card(keyword, value, comment)
 
 
 def read_headers(path: Path) -> list[RawHeader]:
@@ -177,13 +215,12 @@ def read_headers(path: Path) -> list[RawHeader]:
         header promises; the message is the reason.
     """
     try:
-        with path.open("rb") as file:
-            magic = file.read(2)
-            file.seek(0)
-            if magic == _GZIP_MAGIC:
+        with path.open("rb", buffering=0) as file:
+            beginning = file.read(_FIRST_READ)
+            if beginning.startswith(_GZIP_MAGIC):
                 return _read_gzipped(file)
             size = os.fstat(file.fileno()).st_size
-            return list(_read_plain(file, size))
+            return list(_read_plain(file, size, beginning))
     except (EOFError, zlib.error) as error:
         msg = f"damaged gzip file: {error}"
         raise InputError(msg) from error
@@ -244,12 +281,13 @@ def image_shape(header: RawHeader) -> tuple[int, ...]:
     return shape if all(shape) else ()
 
 
-def _read_plain(file: BinaryIO, size: int) -> Iterator[RawHeader]:
+def _read_plain(
+    file: io.FileIO | gzip.GzipFile, size: int, beginning: bytes
+) -> Iterator[RawHeader]:
     start = 0
     for hdu in range(MAX_HDUS):
-        file.seek(start)
         try:
-            header = _read_header(file, hdu)
+            header = _read_header(file, hdu, beginning)
             pixels = _data_bytes(header)
         except InputError:
             # What follows a sound image is of no account: padding, garbage.
@@ -266,14 +304,16 @@ def _read_plain(file: BinaryIO, size: int) -> Iterator[RawHeader]:
         start += _padded(pixels)
         if start >= size:
             return
+        file.seek(start)
+        beginning = file.read(_FIRST_READ)
 
 
-def _read_gzipped(file: BinaryIO) -> list[RawHeader]:
+def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
     file.seek(-4, io.SEEK_END)
     promised = int.from_bytes(file.read(4), "little")
     file.seek(0)
     with gzip.GzipFile(fileobj=file) as unpacked:
-        header = _read_header(unpacked, 0)
+        header = _read_header(unpacked, 0, unpacked.read(_FIRST_READ))
         pixels = _data_bytes(header)
         data_end = _padded(len(header.block) + CARD) + pixels
         if not image_shape(header):
@@ -292,7 +332,8 @@ def _unpack_headers(unpacked: gzip.GzipFile) -> list[RawHeader]:
     # Extensions can only be reached by unpacking what stands before them; their
     # last byte is then known as well.
     size = _unpacked_size(unpacked)
-    return list(_read_plain(unpacked, size))  # type: ignore[arg-type]
+    unpacked.seek(0)
+    return list(_read_plain(unpacked, size, unpacked.read(_FIRST_READ)))
 
 
 def _unpacked_size(unpacked: gzip.GzipFile) -> int:
@@ -301,8 +342,8 @@ def _unpacked_size(unpacked: gzip.GzipFile) -> int:
     return unpacked.tell()
 
 
-def _read_header(file: BinaryIO | gzip.GzipFile, hdu: int) -> RawHeader:
-    data = file.read(_FIRST_READ)
+def _read_header(file: io.FileIO | gzip.GzipFile, hdu: int, data: bytes) -> RawHeader:
+    """Read a header of which the beginning was read already."""
     _check_beginning(data, hdu)
     end = _find_end(data, 0)
     while end is None:

@@ -1,17 +1,21 @@
 """A folder's frames as a table, and the files that are none, with the reason."""
 
 import os
+import stat
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from autoreduce.errors import InputError
+from autoreduce.frames import cache
 from autoreduce.frames.dialects import load_dialects
-from autoreduce.frames.frame import Frame, frames_of_file, is_image
+from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.night import decide_together
 from autoreduce.frames.reader import (
     RawHeader,
@@ -31,7 +35,14 @@ COMPRESSED = ("", ".gz", ".fz", ".bz2", ".xz", ".z")
 OWN_TABLE = "autoreduce.toml"
 """Name of a dialect table that is used without being asked for."""
 
+File = tuple[Path, os.stat_result | None]
+"""Path of a file and what the file system says of it."""
+
 _READERS = 8
+_PART = 32
+"""Files that one thread reads at a time."""
+_LONG_WAIT_S = 1e-4
+"""Wait for one file that tells a disk from the page cache."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +111,34 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
     root = _root(folders)
     tables = load_dialects((*dialects, *_own_tables(folders)))
     unreadable: list[tuple[str, str]] = []
-    found_files = (_fits_files(folder, unreadable) for folder in folders)
-    files = sorted({file for found in found_files for file in found})
-    if not files:
+    places = _fits_files(folders, unreadable)
+    if not places:
         raise InputError(_nothing_found(folders))
     frames: list[Frame] = []
-    with ThreadPoolExecutor(_READERS) as pool:
-        for path, found in zip(files, pool.map(_try_headers, files), strict=True):
-            name = _printable(path.relative_to(root).as_posix())
-            if isinstance(found, str):
-                unreadable.append((name, found))
-            else:
-                frames.extend(frames_of_file(name, path, found, tables))
+    reader = FrameReader(tables)
+    below = len((root / "_").as_posix()) - 1
+    for path, found in _headers_of_all(places, cache.cache_folder(folders)):
+        name = _printable(path.as_posix()[below:])
+        if isinstance(found, str):
+            unreadable.append((name, found))
+        else:
+            frames.extend(reader.frames_of_file(name, path, found))
     if not frames:
         name, reason = unreadable[0]
         msg = (
-            f"none of the {len(files)} FITS files in {root} holds an image that can "
-            f"be read ({name}: {reason}); point autoreduce at a folder of raw frames"
+            f"none of the {sum(map(len, places.values()))} FITS files in {root} holds "
+            f"an image that can be read ({name}: {reason}); "
+            "point autoreduce at a folder of raw frames"
         )
         raise InputError(msg)
     decide_together(frames)
     table = make_frame_table(frame.row() for frame in frames)
     table.attrs["root"] = str(root)
-    rows = [row for frame in frames for row in frame.evidence()]
     return Night(
         frames=table,
-        evidence=_table(rows, EVIDENCE_COLUMNS),
+        evidence=_table(
+            [row for frame in frames for row in frame.evidence()], EVIDENCE_COLUMNS
+        ),
         unreadable=_table(unreadable, UNREADABLE_COLUMNS),
         root=root,
     )
@@ -154,7 +167,7 @@ def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
     SettingsError
         If a dialect table is not valid.
     """
-    headers = _text_headers(path) or _try_headers(path)
+    headers = _text_headers(path) or _try_headers(path, _state(path))
     if isinstance(headers, str):
         msg = f"{path}: {headers}"
         raise InputError(msg)
@@ -207,11 +220,25 @@ def _nothing_found(folders: Sequence[Path]) -> str:
     )
 
 
-def _fits_files(folder: Path, lost: list[tuple[str, str]]) -> Iterator[Path]:
-    """Walk a folder; a folder is entered once, whatever links lead to it.
+def _fits_files(
+    folders: Sequence[Path], lost: list[tuple[str, str]]
+) -> dict[Path, set[str]]:
+    """Walk folders; return the names of FITS files by the folder they are in.
 
     Folders that cannot be read are put on the list of what is lost.
     """
+    places: dict[Path, set[str]] = {}
+    for folder in folders:
+        for place, names in _walk(folder, lost):
+            if found := set(filter(_is_fits, names)):
+                places.setdefault(place, set()).update(found)
+    return places
+
+
+def _walk(
+    folder: Path, lost: list[tuple[str, str]]
+) -> Iterator[tuple[Path, list[str]]]:
+    """Walk a folder; a folder is entered once, whatever links lead to it."""
 
     def lose(error: OSError) -> None:
         lost.append((str(error.filename), f"folder cannot be read: {error.strerror}"))
@@ -225,7 +252,76 @@ def _fits_files(folder: Path, lost: list[tuple[str, str]]) -> Iterator[Path]:
             continue
         seen.add(key)
         folders.sort()
-        yield from (Path(place) / name for name in sorted(names) if _is_fits(name))
+        yield Path(place), names
+
+
+def _headers_of_all(
+    places: Mapping[Path, set[str]], kept: Path | None
+) -> Iterator[tuple[Path, list[RawHeader] | str]]:
+    """Yield the path and headers, or what is wrong, of every file, in order."""
+    found: dict[Path, list[RawHeader] | str] = {}
+    for place, names in places.items():
+        for name, headers in _headers_of_folder(place, names, kept).items():
+            found[place / name] = headers
+    for path in sorted(found, key=lambda path: path.parts):
+        yield path, found[path]
+
+
+def _headers_of_folder(
+    place: Path, names: Iterable[str], kept: Path | None
+) -> dict[str, list[RawHeader] | str]:
+    """Return the headers of a folder's files; read are those that have changed."""
+    start_ns = time.time_ns()
+    known = cache.load(kept, place) if kept else {}
+    states = {name: _state(place / name) for name in names}
+    old = {
+        name: known[name]
+        for name, state in states.items()
+        if state and name in known and known[name][0] == cache.Stamp.of(state)
+    }
+    new = {name: state for name, state in states.items() if name not in old}
+    files = [(place / name, state) for name, state in new.items()]
+    read = dict(zip(new, _read_all(files), strict=True))
+    added = {
+        name: (cache.Stamp.of(state), headers)
+        for name, state in new.items()
+        if state
+        and not isinstance(headers := read[name], str)
+        and cache.Stamp.of(state).is_settled(start_ns)
+    }
+    if kept and (added or len(old) < len(known)):
+        cache.save(kept, place, old | added)
+    return read | {name: headers for name, (_, headers) in old.items()}
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _read_all(files: list[File]) -> Iterator[list[RawHeader] | str]:
+    """Read the headers of files, by threads if it is the disk that is waited for.
+
+    Headers that are in the page cache are read twice as fast by one thread, those on a
+    disk, the more so across a network, by several (``benchmarks/bench_scan.py``).
+    """
+    parts = [files[at : at + _PART] for at in range(0, len(files), _PART)]
+    start = time.perf_counter() - time.thread_time()
+    while parts:
+        part = parts.pop(0)
+        yield from _read_part(part)
+        waited = time.perf_counter() - time.thread_time() - start
+        if waited > _LONG_WAIT_S * len(part):
+            break
+        start += waited
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from chain.from_iterable(pool.map(_read_part, parts))
+
+
+def _read_part(files: list[File]) -> list[list[RawHeader] | str]:
+    return [_try_headers(path, state) for path, state in files]
 
 
 def _printable(name: str) -> str:
@@ -243,12 +339,12 @@ def _is_fits(name: str) -> bool:
     )
 
 
-def _try_headers(path: Path) -> list[RawHeader] | str:
+def _try_headers(path: Path, state: os.stat_result | None) -> list[RawHeader] | str:
     try:
-        if path.as_posix() != _printable(path.as_posix()):
+        if str(path) != _printable(str(path)):
             return "its name is no text (not UTF-8); rename it"
         # Opening a pipe would wait for ever for someone to write to it.
-        if path.exists() and not path.is_file():
+        if state and not stat.S_ISREG(state.st_mode):
             return "not a file"
         headers = read_headers(path)
         if any(is_image(image_shape(header)) for header in headers):

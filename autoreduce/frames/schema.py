@@ -97,6 +97,8 @@ MEASURED_COLUMNS = (
     Column("sky", "Float64", "adu", "Sky level of the calibrated light."),
     Column("stars", "Int64", "", "Stars found in the calibrated light."),
     Column("fwhm", "Float64", "pixel", "Median full width at half maximum of stars."),
+    Column("elongation", "Float64", "", "Median length over width of the stars."),
+    Column("unstacked", "string", "", "Why the stack does without the light."),
 )
 """What a run measured."""
 

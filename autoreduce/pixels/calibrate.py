@@ -64,7 +64,10 @@ def calibrate(  # noqa: PLR0913 -- what a frame is calibrated with
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for tile in tiles(raw.shape, TILE_PIXELS):
             part = result[tile]
-            np.subtract(raw[tile], level[tile[0]], out=part, dtype=np.float32)
+            # A cast by assignment is twice as fast as one inside a subtraction.
+            part[...] = raw[tile]
+            if overscan is not None:
+                np.subtract(part, level[tile[0]], out=part)
             if bias is not None:
                 np.subtract(part, bias[tile], out=part, dtype=np.float32)
             if dark is not None:
@@ -103,9 +106,8 @@ def _scale_dark(dark: NDArray[Any], scale: float, offset: float, out: Image) -> 
 
 def _divide(part: Image, flat: NDArray[Any]) -> None:
     np.divide(part, flat, out=part, dtype=np.float32)
-    usable = flat > 0
-    if not usable.all():
-        part[~usable] = np.nan
+    if not flat.min() > 0:  # also where it is NaN
+        part[~(flat > 0)] = np.nan
 
 
 def calibrated_variance(  # noqa: PLR0913 -- each master and its variance

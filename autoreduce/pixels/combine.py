@@ -77,9 +77,8 @@ def combine(
         Weights of the frames in a mean.
     noise : array that broadcasts to the stack, optional
         Noise expected of a sample, one sigma in the unit of the frames: clipping
-        never takes the scatter for less.  Without it clipping few or quantised
-        samples rejects many good ones.  Integers are in any case taken to be
-        no better than one unit.
+        never takes the scatter for less.  Without it integers are taken to be good to
+        one unit, and clipping few samples rejects many good ones.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """Dark counts against exposure: the fit, and what it makes of a master dark."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -123,6 +124,85 @@ def _check(t: np.ndarray, counts: np.ndarray, errors: np.ndarray) -> None:
         raise ValueError(msg)
 
 
+class Doubling(NamedTuple):
+    """Dark current against temperature, as the darks of a night show it."""
+
+    degrees: float
+    """Warming that doubles the dark current, Celsius."""
+    degrees_error: float
+    """One sigma of it."""
+    reference: float
+    """Temperature at which an exposure counts as it is, Celsius."""
+    low: float
+    """Lowest temperature of the darks, Celsius."""
+    high: float
+    """Highest temperature of the darks, Celsius."""
+
+    def equivalent_s(self, exptime_s: float, temperature_c: float) -> float:
+        """Give the exposure that makes as many dark counts at the reference.
+
+        Beyond the range of the darks nothing is known: there the nearest temperature
+        of the range is taken.
+        """
+        within = min(max(temperature_c, self.low), self.high)
+        return float(exptime_s * 2 ** ((within - self.reference) / self.degrees))
+
+
+FEWEST_TO_DOUBLE, LEAST_SPAN_C = 4, 2.0
+"""Fewer darks, or darks closer in temperature, tell no doubling temperature."""
+LARGEST_RELATIVE_ERROR = 0.3
+"""A doubling temperature that is less certain is not used."""
+STEEPEST_PER_C = 1 / 3
+"""Silicon doubles in 5 to 8 degrees; nothing doubles faster than in 3."""
+
+
+def fit_doubling(
+    exptime_s: ArrayLike,
+    counts_adu: ArrayLike,
+    errors_adu: ArrayLike,
+    temperature_c: ArrayLike,
+) -> Doubling | None:
+    """Fit offset + slope * exposure * 2**(temperature / doubling) to dark counts.
+
+    Parameters
+    ----------
+    exptime_s, counts_adu, errors_adu : (n,) arrays
+        As `fit_dark_counts` takes.
+    temperature_c : (n,) array, Celsius
+        Temperatures of the sensor.
+
+    Returns
+    -------
+    Doubling or None
+        None where the darks do not tell: fewer than 4, less than 2 degrees apart, or
+        not certain to `LARGEST_RELATIVE_ERROR`.
+    """
+    t, temperature = np.asarray(exptime_s, float), np.asarray(temperature_c, float)
+    low, high = float(temperature.min()), float(temperature.max())
+    if len(t) < FEWEST_TO_DOUBLE or high - low < LEAST_SPAN_C:
+        return None
+    reference = float(np.median(temperature))
+    # Exponents are tried one after the other: for each the rest is a straight line.
+    exponents, step = np.linspace(0, STEEPEST_PER_C, 334, retstep=True)
+    chi_square = np.array(
+        [
+            fit_dark_counts(
+                t * 2 ** (exponent * (temperature - reference)), counts_adu, errors_adu
+            ).chi_square
+            for exponent in exponents
+        ]
+    )
+    best = int(np.argmin(chi_square))
+    if best in (0, len(exponents) - 1):
+        return None
+    bend = chi_square[best - 1] - 2 * chi_square[best] + chi_square[best + 1]
+    relative = float(step * np.sqrt(2 / bend) / exponents[best]) if bend > 0 else np.inf
+    if relative > LARGEST_RELATIVE_ERROR:
+        return None
+    degrees = float(1 / exponents[best])
+    return Doubling(degrees, degrees * relative, reference, low, high)
+
+
 class DarkScaling(NamedTuple):
     """A master dark for another exposure: scale * dark + offset."""
 
@@ -157,6 +237,36 @@ def ratio_scaling(
         )
         raise ValueError(msg)
     return DarkScaling(wanted / at_hand, 0.0)
+
+
+def ratio_error(
+    exptime_s: float,
+    master_exptime_s: float,
+    line: tuple[float, float],
+    errors: tuple[float, float, float],
+) -> float:
+    """Propagate the errors of the line to the factor of `ratio_scaling`.
+
+    Parameters
+    ----------
+    exptime_s, master_exptime_s : float, second
+        Exposure that is wanted, and the master's.
+    line : tuple of float, ADU and ADU/s
+        Offset and slope.
+    errors : tuple of float, ADU, ADU/s and ADU**2/s
+        One sigma of each, and their covariance.
+
+    Returns
+    -------
+    float
+        One sigma of the factor; 0 at the master's own exposure.
+    """
+    (offset, slope), (offset_error, slope_error, covariance) = line, errors
+    part = (exptime_s - master_exptime_s) / (offset + slope * master_exptime_s) ** 2
+    by_offset, by_slope = -slope * part, offset * part
+    variance = (by_offset * offset_error) ** 2 + (by_slope * slope_error) ** 2
+    variance += 2 * by_offset * by_slope * covariance
+    return math.sqrt(max(variance, 0.0))
 
 
 def rate_scaling(

@@ -10,6 +10,15 @@ LARGEST_MEASURED = 4096
 DETECTION_SIGMA = 5.0
 SIGMA_TO_FWHM = 2.3548
 FEWEST_PIXELS = 5
+ROUNDEST = 4.0
+"""Length over width of what is no star any more: a cosmic ray, a satellite, a trail."""
+SHARPEST = 3.0
+"""Peak of a source over its peak in the smoothed image.  A lone pixel, hot or struck by
+a cosmic ray, has 4; a star of 1.5 pixels FWHM 2.4."""
+BRIGHTEST = 5
+"""Stars that are the same ones in all lights of a field, though not all stars are."""
+FEWEST_SHAPES = 5
+"""Sources below which their elongation tells nothing: a few may be cosmic rays."""
 DEBLENDING_LEVELS = 8
 """Enough to tell stars that touch; the usual 32 take twice the time."""
 
@@ -21,10 +30,17 @@ class LightStatistics(NamedTuple):
     """Level of the sky; NaN if no pixel is finite."""
     sky_noise_adu: float
     """1-sigma scatter of the sky from pixel to pixel."""
-    stars: int
-    """Stars brighter than `DETECTION_SIGMA` times that scatter."""
+    stars: int | None
+    """Stars brighter than `DETECTION_SIGMA` times that scatter; None if there are too
+    many sources to count them."""
     fwhm_pixel: float
     """Median full width at half maximum of the stars; NaN without stars."""
+    elongation: float = np.nan
+    """Median length over width of all sources, trailed stars included; NaN if there
+    are fewer than `FEWEST_SHAPES`."""
+    flux_adu: float = np.nan
+    """Median flux of the `BRIGHTEST` brightest stars, which clouds make fainter; NaN if
+    there are fewer stars."""
 
 
 def measure_light(data: NDArray[Any]) -> LightStatistics:
@@ -40,7 +56,8 @@ def measure_light(data: NDArray[Any]) -> LightStatistics:
     -------
     LightStatistics
         Background after Bertin & Arnouts [1]_, stars by thresholding, widths as
-        2.3548 times the geometric mean of the second moments.
+        2.3548 times the geometric mean of the second moments, length and width from
+        their principal axes.  Lone pixels and what overlaps are left out.
 
     References
     ----------
@@ -59,7 +76,7 @@ def measure_light(data: NDArray[Any]) -> LightStatistics:
     if noise <= 0:
         return LightStatistics(sky, noise, 0, np.nan)
     background.subfrom(image)
-    # A crowded or trailed frame may overflow the buffers: then it has no count.
+    # A crowded or trailed frame may overflow the buffers.
     try:
         found = sep.extract(
             image,
@@ -72,12 +89,20 @@ def measure_light(data: NDArray[Any]) -> LightStatistics:
     except Exception as error:
         if "limit" not in str(error) and "full" not in str(error):
             raise
-        return LightStatistics(sky, noise, 0, np.nan)
-    stars = found[(found["flag"] == 0) & (found["a"] < 4 * found["b"])]
-    if not len(stars):
-        return LightStatistics(sky, noise, 0, np.nan)
-    fwhm = float(np.median(SIGMA_TO_FWHM * np.sqrt(stars["a"] * stars["b"])))
-    return LightStatistics(sky, noise, len(stars), fwhm)
+        return LightStatistics(sky, noise, None, np.nan)
+    alone = found[(found["flag"] == 0) & (found["peak"] < SHARPEST * found["cpeak"])]
+    shapes = alone["a"] / alone["b"]
+    stars = alone[shapes < ROUNDEST]
+    brightest = np.sort(stars["flux"])[-BRIGHTEST:]
+    widths = SIGMA_TO_FWHM * np.sqrt(stars["a"] * stars["b"])
+    return LightStatistics(
+        sky,
+        noise,
+        len(stars),
+        float(np.median(widths)) if len(stars) else np.nan,
+        float(np.median(shapes)) if len(shapes) >= FEWEST_SHAPES else np.nan,
+        float(np.median(brightest)) if len(stars) >= BRIGHTEST else np.nan,
+    )
 
 
 def _centre(data: NDArray[Any]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ Pure arrays, worked on by bands of rows.  All filters are finite boxes summed in
 integers, so that a pixel gets the same answer whatever band it is worked on in.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,21 @@ STEPS = 64
 CLIP = 6
 """Excess beyond which more tells nothing; 81 pixels of it fit into 16 bits."""
 CLEAN = 2
-"""Samples of a pixel that are never masked."""
+"""Samples that a pixel needs, free of sources; so many are never masked."""
+AGREE = 5.0
+"""Samples that differ by more, in sigma, are not all free of sources."""
 STRIP = 192
 """Rows worked on at a time: what is needed for them stays in the cache."""
+
+
+class Moving(NamedTuple):
+    """What moves between frames."""
+
+    mask: Mask
+    """(n, ny, nx): True where a sample should not be used."""
+    unclean: Mask
+    """(ny, nx): True where too few samples are free of sources; the lowest are used
+    all the same."""
 
 
 def mask_moving(
@@ -44,7 +56,7 @@ def mask_moving(
     *,
     above: int = 0,
     below: int = 0,
-) -> Mask:
+) -> Moving:
     """Mask the pixels of each frame that a moving source has brightened.
 
     A frame is compared with the median of all frames without the highest sample
@@ -54,7 +66,9 @@ def mask_moving(
     the 81 x 81 pixels around is taken off first.
 
     At least two samples of each pixel (one, if there are two frames) stay
-    unmasked: where fewer would, the lowest do.
+    unmasked: where fewer would, the lowest do, and the pixel is told to be unclean.
+    So is one in which at least half of the samples are masked and the others differ
+    by more than noise.
 
     Parameters
     ----------
@@ -69,9 +83,9 @@ def mask_moving(
 
     Returns
     -------
-    (n, ny, nx) array of bool
-        True where a sample should not be used.  Rows in the middle of a frame get
-        the same answer in every band that holds them with their halo.
+    Moving
+        Rows in the middle of a frame get the same answer in every band that holds
+        them with their halo.
 
     Raises
     ------
@@ -90,8 +104,10 @@ def mask_moving(
     mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
     for plane, frame, sigma in zip(mask, frames, noise, strict=True):
         plane[:] = _grown(_brighter(frame, reference, sigma))[above : above + n_rows]
-    _keep_lowest(mask, frames[:, above : above + n_rows])
-    return mask
+    inner = slice(above, above + n_rows)
+    own = noise[:, inner] if noise.shape[1] > 1 else noise
+    unclean = _keep_lowest(mask, frames[:, inner], own)
+    return Moving(mask, unclean)
 
 
 def _reference(n: int) -> Combination:
@@ -190,15 +206,41 @@ def _grown(found: Mask) -> Mask:
     return found
 
 
-def _keep_lowest(mask: Mask, frames: NDArray[np.floating[Any]]) -> None:
-    """Unmask the lowest samples where too few would be left."""
+def _keep_lowest(
+    mask: Mask, frames: NDArray[np.floating[Any]], noise: NDArray[np.floating[Any]]
+) -> Mask:
+    """Unmask the lowest samples where too few would be left; tell what is unclean."""
     wanted = min(CLEAN, len(frames) - 1) or 1
     touched = mask.any(axis=0)
-    kept = mask[:, touched]
+    masked = mask[:, touched]
     samples = frames[:, touched]
     usable = np.isfinite(samples)
-    short = (usable & ~kept).sum(axis=0) < wanted
+    clean = usable & ~masked
+    n_clean = clean.sum(axis=0)
+    short = n_clean < wanted
     order = np.argsort(np.where(usable, samples, np.inf), axis=0, kind="stable")
-    lowest = np.zeros_like(kept)
+    lowest = np.zeros_like(masked)
     np.put_along_axis(lowest, order[:wanted], values=True, axis=0)
-    mask[:, touched] = kept & ~(lowest & short)
+    mask[:, touched] = masked & ~(lowest & short)
+    few = n_clean <= usable.sum(axis=0) / 2
+    found = short.copy()
+    if few.any():
+        own = noise[:, touched] if noise.shape[1:] == mask.shape[1:] else noise[:, :, 0]
+        own = own[:, few] if own.shape[1] > 1 else own
+        found[few] |= _disagree(samples[:, few], clean[:, few], own)
+    unclean = np.zeros(mask.shape[1:], np.bool_)
+    unclean[touched] = found & (usable & masked).any(axis=0)
+    return unclean
+
+
+def _disagree(
+    samples: NDArray[np.floating[Any]], clean: Mask, noise: NDArray[np.floating[Any]]
+) -> Mask:
+    """Tell where samples that were found clean differ by more than noise.
+
+    Sources in most of the frames brighten the reference, and hide the faintest of them.
+    """
+    lowest = np.min(samples, axis=0, where=clean, initial=np.inf)
+    highest = np.max(samples, axis=0, where=clean, initial=-np.inf)
+    limit = AGREE * noise.max(axis=0) * np.sqrt(np.clip(lowest, 1, None))
+    return np.asarray(highest - lowest > limit)

@@ -16,6 +16,7 @@ from autoreduce.planning.service import (
     Facts,
     Service,
     dark_service,
+    is_absolute,
     stem,
 )
 
@@ -64,10 +65,16 @@ def chosen_output(need: str, setup: Facts, masters: Sequence[Facts]) -> str | No
     TableError
         If no such master is made.
     """
-    name = stem(str(setup[need]))
+    cell = str(setup[need])
+    name = stem(cell)
     if name == NONE:
         return None
-    outputs = {stem(master["output"]): str(master["output"]) for master in masters}
+    paths = [str(master["output"]) for master in masters]
+    if cell in paths:
+        return cell
+    # Where a library has a master of the same name, the night's own is meant.
+    paths.sort(key=is_absolute, reverse=True)
+    outputs = {stem(path): path for path in paths}
     if name in outputs:
         return outputs[name]
     near = get_close_matches(name, outputs, n=3, cutoff=0.0)

@@ -129,28 +129,22 @@ class Judged:
 
         An unknown exposure is no exposure: it fits no dark.
         """
-        wanted, found = (
-            column_of(self.setups["exptime"]),
-            column_of(self.masters["exptime"]),
-        )
-        known = np.isfinite(wanted)[:, None] & np.isfinite(found)[None, :]
+        wanted = column_of(self.setups["exptime"])[:, None]
+        found = column_of(self.masters["exptime"])[None, :]
+        known = np.isfinite(wanted) & np.isfinite(found)
         exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
         if rung.method is DarkMethod.EXACT:
             return [Criterion("exposure", exact)]
-        longer = known & (wanted[:, None] > found[None, :]) & ~exact
-        allowed = self.settings.extrapolate if rung.extrapolated else True
-        side = longer if rung.extrapolated else known & ~longer
-        everywhere = np.ones(self.shape, dtype=bool)
-        return [
-            Criterion("exposure", side & allowed & self.settings.other_exposures),
-            Criterion("bias", everywhere & self._both_without_bias()),
-            Criterion(
-                "fit",
-                everywhere & self._has_fit()
-                if rung.method is DarkMethod.FIT
-                else self._is_positive(),
-            ),
+        longer = (wanted > found) & ~exact
+        side = longer & self.settings.extrapolate if rung.extrapolated else ~longer
+        scalable = known & (found > 0) & self.settings.other_exposures
+        criteria = [
+            Criterion("exposure", side & scalable),
+            Criterion("bias", self._both_without_bias()),
         ]
+        if rung.method is DarkMethod.FIT:
+            criteria.append(Criterion("fit", self._has_fit()))
+        return criteria
 
     def _both_without_bias(self) -> Pairs:
         has_bias = self.setups["has_bias"].to_numpy(dtype=bool)
@@ -158,10 +152,8 @@ class Judged:
         return np.asarray(has_bias[:, None] & subtracted[None, :])
 
     def _has_fit(self) -> Pairs:
-        return np.asarray(self.masters["fit"].notna().to_numpy()[None, :])
-
-    def _is_positive(self) -> Pairs:
-        return np.asarray((column_of(self.masters["exptime"]) > 0)[None, :])
+        has_fit = self.masters["fit"].notna().to_numpy(dtype=bool)
+        return np.broadcast_to(has_fit[None, :], self.shape)
 
 
 def column_of(values: pd.Series) -> NDArray[np.float64]:

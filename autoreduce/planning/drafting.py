@@ -66,7 +66,7 @@ def frame_inputs(night: Night, found: Services) -> list[FrameInput]:
     return inputs
 
 
-_COPIED = ("exptime", "egain", "rdnoise", "saturate")
+_COPIED = ("exptime", "egain", "rdnoise", "saturate", "ccd_temp")
 
 
 def _plain(values: pd.Series) -> list[object]:

@@ -19,7 +19,7 @@ from autoreduce.planning.plan import (
     Plan,
     Task,
 )
-from autoreduce.planning.service import BY_HAND, NEEDS
+from autoreduce.planning.service import BY_HAND, NEEDS, is_absolute, stem
 from autoreduce.planning.words import number_text
 
 
@@ -187,7 +187,9 @@ def _masters_of(frames: Sequence[FrameInput]) -> dict[str, str]:
 
 
 def _name(output: str | None) -> str:
-    return "" if output is None else output.rpartition("/")[2].removesuffix(".fits")
+    if output is None:
+        return ""
+    return f"{stem(output)} (library)" if is_absolute(output) else stem(output)
 
 
 def _instead_of_bias(item: FrameInput) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from autoreduce.planning.candidates import LIBRARY, ORIGIN
 from autoreduce.planning.criteria import Criterion, Judged, Settings, column_of
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.ledger import Climbed, LedgerWriter
@@ -66,7 +67,7 @@ def match(
         Like frames that need a master: the columns of `group_facts`, ``setup`` (a
         label), and for darks ``has_bias`` (whether a master bias serves them).
     masters : DataFrame
-        Candidates: the columns of `group_facts`, ``output``, and for darks
+        Candidates: the columns of `group_facts`, ``output``, ``origin``, and for darks
         ``keeps_bias`` and ``fit`` (output of the fit that it is the longest of).
     rules : Rules
         What must agree, and the ladder.
@@ -118,8 +119,9 @@ def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
 
     What a header does not say is compatible with anything, as long as all
     eligible masters say the same of it; otherwise only those serve that do not say
-    it either.
+    it either.  Masters of the frames at hand are believed before those of a library.
     """
+    here = (judged.masters[ORIGIN] != LIBRARY).to_numpy(dtype=bool)
     for name in judged.equal_columns:
         unknown = judged.setups[name].isna().to_numpy()
         missing = judged.masters[name].isna().to_numpy()
@@ -128,10 +130,12 @@ def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
         codes = equal_codes(judged.masters[name])
         for row in np.flatnonzero(unknown):
             eligible = climbed.rung[row] >= 0
-            if len(set(codes[eligible])) > 1:
-                refused = eligible & ~missing
-                climbed.rung[row, refused] = -1
-                climbed.failed[row, refused] = name
+            trusted = eligible & here if (eligible & here).any() else eligible
+            values = set(codes[trusted])
+            alike = np.isin(codes, list(values)) if len(values) == 1 else missing
+            refused = eligible & ~missing & ~alike
+            climbed.rung[row, refused] = -1
+            climbed.failed[row, refused] = name
 
 
 def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
@@ -167,7 +171,20 @@ def _choice(
         rung,
         bool(judged.same_night[row, chosen]),
         float(judged.apart_days[row, chosen]),
-        tuple(name for name in lenient if not judged.agrees(name, row, chosen)),
+        (
+            *(name for name in lenient if not judged.agrees(name, row, chosen)),
+            *_unsaid(judged, row, chosen),
+        ),
+    )
+
+
+def _unsaid(judged: Judged, row: int, chosen: int) -> tuple[str, ...]:
+    """List what the master says, and the frames do not, of that which must be equal."""
+    return tuple(
+        name
+        for name in judged.equal_columns
+        if pd.isna(judged.setups[name].array[row])
+        and pd.notna(judged.masters[name].array[chosen])
     )
 
 
@@ -186,10 +203,19 @@ def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float
         "method": np.where(stopped, -climbed.depth, climbed.rung).astype(float),
         "type": _second_choice(judged),
         "temperature": warm.astype(float),
+        ORIGIN: _made_before(judged, climbed),
         "time": np.nan_to_num(judged.apart_days, nan=np.inf),
         "number of frames": np.broadcast_to(-frames, judged.shape),
         "name": np.broadcast_to(np.arange(judged.shape[1], dtype=float), judged.shape),
     }
+
+
+def _made_before(judged: Judged, climbed: Climbed) -> NDArray[np.float64]:
+    """Mark library masters of a night whose own frames make an eligible master."""
+    library = (judged.masters[ORIGIN] == LIBRARY).to_numpy(dtype=bool)[None, :]
+    own = (climbed.rung >= 0) & judged.same_night & ~library
+    again = library & judged.same_night & own.any(axis=1, keepdims=True)
+    return np.asarray(again.astype(float))
 
 
 def _second_choice(judged: Judged) -> NDArray[np.float64]:

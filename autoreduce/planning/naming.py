@@ -142,7 +142,15 @@ def _part(row: Mapping[str, object], part: str) -> str:
         before, after, digits = _NUMBER_FORMS[part]
         number = round(float(str(value)), digits) + 0.0  # no "-0"
         return f"{before}{number:.10g}{after}".replace("-", "m")
-    return slug(str(value))
+    return slug(_first_words(str(value)) if part == "instrume" else str(value))
+
+
+def _first_words(text: str) -> str:
+    """Shorten a camera's name to the words that fit, which tell most."""
+    words = text.split()
+    while len(words) > 1 and len(" ".join(words)) > _LONGEST:
+        words.pop()
+    return " ".join(words)
 
 
 _PAIR_FORMS = {

@@ -47,7 +47,7 @@ def night_notes(
         One sentence for each note, the most general first.
     """
     return (
-        *_absent(groups),
+        *_absent(groups, found),
         *_mixed(table, groups),
         *_unusable(table),
         *_lacking(setups, groups, found),
@@ -57,12 +57,20 @@ def night_notes(
     )
 
 
-def _absent(groups: pd.DataFrame) -> list[str]:
+def _absent(groups: pd.DataFrame, found: Services) -> list[str]:
     if groups.empty:
         return ["no frame is used"]
     there = set(groups["imagetyp"])
-    lacking = [words for kind, words in _PLURALS.items() if kind not in there]
-    return [f"there are no {words} among the frames that are used" for words in lacking]
+    return [
+        f"there are no {words} among the frames that are used{_instead(kind, found)}"
+        for kind, words in _PLURALS.items()
+        if kind not in there
+    ]
+
+
+def _instead(kind: ImageType, found: Services) -> str:
+    served = any(service.output for service in found.get(kind, {}).values())
+    return ": masters from the library serve instead" if served else ""
 
 
 def _mixed(table: pd.DataFrame, groups: pd.DataFrame) -> list[str]:
@@ -91,13 +99,13 @@ def _unusable(table: pd.DataFrame) -> list[str]:
     if len(unknown):
         first = unknown["file"].iloc[0]
         notes.append(
-            f"{_count(len(unknown), 'frame')} of unknown type take no part, such as "
+            f"left out: {_count(len(unknown), 'frame')} of unknown type, such as "
             f"{first}: say what they are, --set '{first}: imagetyp=light'"
         )
     other = used[used["imagetyp"].isin([ImageType.MASTER, ImageType.OTHER])]
     if len(other):
         notes.append(
-            f"{_count(len(other), 'frame')} of type master or other take no part, "
+            f"left out: {_count(len(other), 'frame')} of type master or other, "
             f"such as {other['file'].iloc[0]}"
         )
     return notes

@@ -99,6 +99,8 @@ class FrameInput:
     """Read noise, electron."""
     saturate: float | None = None
     """Saturation level, ADU."""
+    ccd_temp: float | None = None
+    """Temperature of the sensor, Celsius."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""
@@ -186,7 +188,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Tasks whose outputs differ and whose inputs the plan itself makes."""
+    """Tasks whose outputs differ and whose inputs the plan makes, or a library holds."""
 
     root: str
     """Folder that the frames' paths are relative to."""
@@ -198,13 +200,16 @@ class Plan:
     """Why."""
     notes: tuple[str, ...] = ()
     """What the observer should know of the night as a whole, in words."""
+    external: tuple[str, ...] = ()
+    """Masters that are used and not made: absolute paths, which stand for them
+    wherever the output of a task would."""
 
     def __post_init__(self) -> None:
         counts = Counter(task.output for task in self.tasks)
         if twice := sorted(output for output, n in counts.items() if n > 1):
             msg = f"more than one task makes {', '.join(twice)}"
             raise PlanError(msg)
-        made = set(counts)
+        made = {*counts, *self.external}
         for task in self.tasks:
             if unmade := set(task.needs) - made:
                 msg = f"{task.output} needs {min(unmade)}, which no task makes"
@@ -217,7 +222,9 @@ class Plan:
 
     def sorter(self) -> TopologicalSorter[str]:
         """Return a fresh sorter over the outputs, masters before their users."""
-        return TopologicalSorter({task.output: task.needs for task in self.tasks})
+        return TopologicalSorter(
+            {task.output: set(task.needs) - set(self.external) for task in self.tasks}
+        )
 
     def task(self, output: str) -> Task:
         """Find the task that makes a product.
@@ -257,6 +264,7 @@ class Plan:
                 tasks=tuple(Task.from_dict(task) for task in fields["tasks"]),
                 ledger=tuple(LedgerEntry(**entry) for entry in fields["ledger"]),
                 notes=tuple(fields["notes"]),
+                external=tuple(fields.get("external", ())),
             )
         except (ValueError, KeyError, TypeError) as error:
             msg = f"not a plan that autoreduce wrote: {error!r}"

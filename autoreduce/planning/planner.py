@@ -8,6 +8,12 @@ import pandas as pd
 
 from autoreduce.errors import SettingsError
 from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
+from autoreduce.planning.byhand import is_by_hand
+from autoreduce.planning.candidates import (
+    library_candidates,
+    masters_of_frames,
+    with_library,
+)
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.drafting import (
     facts_of,
@@ -26,7 +32,7 @@ from autoreduce.planning.service import (
     BY_HAND,
     NEEDS,
     NONE,
-    SERVED_BY,
+    Facts,
     Service,
     Services,
     refused_flats,
@@ -50,6 +56,7 @@ def make_plan(
     root: str | Path | None = None,
     extrapolate_darks: bool = False,
     stack_by: Sequence[str] = STACK_BY,
+    library: pd.DataFrame | None = None,
 ) -> Plan:
     """Plan which products are made from the frames, and by which masters.
 
@@ -71,6 +78,9 @@ def make_plan(
         Whether darks may be scaled up to longer exposures.
     stack_by : sequence of str
         Columns in which the lights of one stack agree.
+    library : DataFrame, optional
+        Masters made before, with the columns of
+        `autoreduce.planning.candidates.LIBRARY_DTYPES`.
 
     Returns
     -------
@@ -91,14 +101,18 @@ def make_plan(
     night = make_night(table, rules, _stack_rule(rules, stack_by))
     exact = recipe.dark.model is DarkModel.EXACT
     settings = Settings(other_exposures=not exact, extrapolate=extrapolate_darks)
-    services, fits, ledger = _services(night, rules, settings)
+    there = library_candidates(library, rules.temperature)
+    services, fits, ledger = _services(night, there, rules, settings)
     inputs = frame_inputs(night, services)
     masters = master_tasks(night, inputs, services)
     lights = light_tasks(night, inputs, services)
+    tasks = (*masters, *fits, *lights, *stack_tasks(night, lights))
+    needed = {output for task in tasks for output in task.needs}
     return Plan(
         root=str(root),
         recipe=recipe,
-        tasks=(*masters, *fits, *lights, *stack_tasks(night, lights)),
+        tasks=tasks,
+        external=tuple(sorted(needed & set(there["output"]))),
         ledger=tuple(ledger),
         notes=night_notes(table, night.groups, night.setups, services),
     )
@@ -124,7 +138,7 @@ def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
 
 
 def _services(
-    night: Night, rules: Rules, settings: Settings
+    night: Night, library: pd.DataFrame, rules: Rules, settings: Settings
 ) -> tuple[Services, list[Task], list[LedgerEntry]]:
     """Decide in the order of the corrections: bias, then darks, then flats."""
     setups, groups = night.setups, night.groups
@@ -133,12 +147,14 @@ def _services(
     ledger: list[LedgerEntry] = []
 
     def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> None:
+        masters = with_library(masters, library, need)
         served = serve(need, asking, masters, rules, settings)
         found[need] = dict(zip(asking.index.tolist(), served.services, strict=True))
         ledger.extend(served.ledger)
 
-    decide("bias", setups[kind != ImageType.BIAS], _of(groups, "bias"))
-    darks = _with_keeps_bias(_of(groups, "dark"), setups, found["bias"])
+    decide("bias", setups[kind != ImageType.BIAS], masters_of_frames(groups, "bias"))
+    darks = masters_of_frames(groups, "dark")
+    darks = _with_keeps_bias(darks, setups, found["bias"])
     fits = _fits(darks, rules) if settings.other_exposures else []
     longest = {task.products[-1]: task.output for task in fits}
     darks["fit"] = darks["output"].map(longest).astype("string")
@@ -147,15 +163,10 @@ def _services(
     decide("dark", asking.assign(has_bias=has_bias), darks)
     _hold_bias(found)
     made = setups[kind.eq("flat") & ~setups.index.isin(refused_flats(setups, found))]
-    flats = _of(groups, "flat")
+    flats = masters_of_frames(groups, "flat")
     flats = flats[flats.index.isin(made["group_code"])]
     decide("flat", setups[kind == ImageType.LIGHT], flats)
     return found, fits, ledger
-
-
-def _of(groups: pd.DataFrame, need: str) -> pd.DataFrame:
-    """Take the groups that the masters for a need are made from."""
-    return groups[groups["imagetyp"].isin(SERVED_BY[need])].copy()
 
 
 def _with_keeps_bias(
@@ -232,17 +243,29 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     -------
     DataFrame
         The table with ``group``, ``bias``, ``dark``, ``dark_scale``, ``flat``,
-        ``level`` and ``reason`` filled in; all missing for frames that take no part.
+        ``level`` and ``reason`` filled in; all missing for frames that take no part,
+        but for masters that the observer chose.
     """
     decided = {
         item.file: _cells(task, item) for task in plan.tasks for item in task.frames
     }
-    rows = [decided.get(file, _NO_CELLS) for file in frames["file"]]
+    table = frames.reindex(columns=list(dict.fromkeys([*frames, *_NO_CELLS])))
+    rows = [
+        decided.get(row["file"]) or _kept_cells(row)
+        for row in table[["file", *_NO_CELLS]].to_dict("records")
+    ]
     cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)
-    table = frames.copy()
     for column in PLAN_COLUMNS:
         table[column.name] = cells[column.name].astype(column.dtype)
     return table
+
+
+def _kept_cells(row: Facts) -> dict[str, object]:
+    """Keep the observer's choices for a frame that takes no part this time."""
+    chosen = {
+        need: row[need] for need in NEEDS if is_by_hand(need, row[need], row["reason"])
+    }
+    return {**_NO_CELLS, **chosen}
 
 
 _NO_CELLS: dict[str, object] = dict.fromkeys(column.name for column in PLAN_COLUMNS)

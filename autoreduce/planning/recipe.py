@@ -14,8 +14,10 @@ from autoreduce.pixels.combination import Combination, Method, Rejection
 class DarkModel(StrEnum):
     """How a master dark of another exposure is made to fit."""
 
+    RATE_MAP = "rate_map"
+    """offset + rate * t: the pixel's own rate, from the darks of all exposures."""
     RATE = "rate"
-    """offset + (dark - offset) * t / t0: the pixel's own rate, one offset."""
+    """offset + (dark - offset) * t / t0: the pixel's own rate, from one master."""
     RATIO = "ratio"
     """dark * (offset + slope t) / (offset + slope t0), as in the notes."""
     EXACT = "exact"
@@ -43,7 +45,7 @@ class DarkRecipe:
 
     combine: Combination = field(default_factory=Combination)
     """Combination of the darks of one exposure."""
-    model: DarkModel = DarkModel.RATE
+    model: DarkModel = DarkModel.RATE_MAP
     """How a dark of another exposure is made."""
     section: str = "central"
     """Where dark counts are measured: FITS text, or "central" (middle quarter)."""
@@ -51,6 +53,9 @@ class DarkRecipe:
     """Level of a master dark in that section: "mean" or "median"."""
     weighted: bool = True
     """Whether the fit weights the levels by their errors, where those are known."""
+    temperature: bool = False
+    """Whether `DarkModel.RATE_MAP` takes darks to the frame's temperature, by a doubling
+    temperature fitted to darks that span some degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,32 @@ class FlatRecipe:
     """Combination of the scaled flats."""
     level: FlatLevel = FlatLevel.MEDIAN
     """What each frame is scaled by, and the master is normalised to."""
+    per_colour: bool = True
+    """Scale and normalise each colour of a colour filter array by itself: calibrated
+    lights keep the colour balance of the sensor."""
     mask_moving: bool = True
     """Mask stars and trails that move between frames before combining."""
     smallest: float = 0.05
     """Relative response below which a pixel is flagged, not divided by."""
+    illuminated: float = 0.1
+    """The level is that of the pixels above this fraction of the brightest (99th
+    percentile): of the lit part; 0 takes all pixels."""
+    hot_sigma: float = 7.0
+    """A pixel that stands so many sigma out of its neighbourhood and is hot in the
+    dark (or no dark was subtracted) gets the neighbours' median; 0 repairs none."""
+    warn_unclean: float = 0.01
+    """Fraction of pixels with too few samples free of stars that is worth a word ..."""
+    max_unclean: float = 0.25
+    """... and beyond which there is no master."""
+
+    def __post_init__(self) -> None:
+        fractions = (self.illuminated, self.warn_unclean, self.max_unclean)
+        if min(fractions) < 0 or max(fractions) > 1 or self.hot_sigma < 0:
+            msg = (
+                "illuminated, warn_unclean and max_unclean lie between 0 and 1 and "
+                f"hot_sigma is 0 or more, not {fractions} and {self.hot_sigma}"
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +116,26 @@ class QualityRecipe:
     """... but never a level within this fraction of the group's."""
     max_saturated: float = 0.02
     """A flat with a larger fraction of saturated pixels is left out."""
+    max_elongation: float = 2.0
+    """A light whose stars are so many times as elongated as the others' is trailed ..."""
+    max_fwhm: float = 2.0
+    """... whose stars are so many times as wide is out of focus ..."""
+    min_stars: float = 0.2
+    """... with a smaller fraction of their number of stars is clouded out ..."""
+    min_flux: float = 0.1
+    """... as one whose bright stars have a smaller fraction of their flux is ..."""
+    max_sky: float = 10.0
+    """... and with so many times their sky level is lit: stacks do without it."""
+
+    def __post_init__(self) -> None:
+        factors = (self.max_elongation, self.max_fwhm, self.max_sky)
+        fractions = (self.min_stars, self.min_flux)
+        if min(factors) <= 1 or min(fractions) < 0 or max(fractions) >= 1:
+            msg = (
+                "max_elongation, max_fwhm and max_sky are above 1, min_stars and "
+                f"min_flux lie between 0 and 1, not {factors} and {fractions}"
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

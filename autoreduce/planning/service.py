@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -91,6 +91,11 @@ def stem(cell: str) -> str:
     """Return the name of a master from its path or name."""
     name = PurePosixPath(cell.strip()).name.removesuffix(".fits")
     return NONE if name.lower() == NONE else name
+
+
+def is_absolute(cell: str) -> bool:
+    """Tell whether a cell is the path of a master that stands in a library."""
+    return PurePath(cell.strip()).is_absolute()
 
 
 def dark_service(setup: Facts, master: Facts, method: DarkMethod) -> Service:

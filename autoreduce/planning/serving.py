@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from autoreduce.planning.byhand import chosen_output, overruled, service_by_hand
+from autoreduce.planning.candidates import LIBRARY, ORIGIN
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.matching import Choice, match
 from autoreduce.planning.plan import DarkMethod, LedgerEntry
@@ -100,6 +101,8 @@ def _from_ladder(
     when = "same night" if choice.same_night else apart_text(choice.days)
     if choice.unconfirmed:
         when += f", {' and '.join(choice.unconfirmed)} not confirmed"
+    if master[ORIGIN] == LIBRARY:
+        when += ", from the library"
     level = choice.rung.level
     if need != "dark":
         words = f"{need} {stem(master['output'])}, {when}"

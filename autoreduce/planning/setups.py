@@ -22,7 +22,7 @@ from autoreduce.planning.grouping import (
 )
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules
-from autoreduce.planning.service import NEEDS, stem
+from autoreduce.planning.service import NEEDS, is_absolute, stem
 from autoreduce.planning.words import number_text
 
 _TYPES = (
@@ -108,8 +108,13 @@ def _with_choices(frames: pd.DataFrame) -> pd.DataFrame:
             is_by_hand(need, cell, reason)
             for cell, reason in zip(frames[need], frames["reason"], strict=True)
         ]
-        frames[need] = frames[need].where(by_hand).map(stem, na_action="ignore")
+        frames[need] = frames[need].where(by_hand).map(_named, na_action="ignore")
     return frames
+
+
+def _named(cell: str) -> str:
+    """Write a choice as a name; that of a library's master as a path."""
+    return cell.strip() if is_absolute(cell) else stem(cell)
 
 
 def _setups(frames: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:

@@ -271,7 +271,7 @@ def _verdict(is_linear: bool | None, n_free: int) -> str:
         return "The counts agree with a straight line."
     return (
         "The counts do not lie on a straight line within their errors, so that the "
-        "line was not used: darks are scaled by the ratio of the exposures instead."
+        "line was not used for darks of other exposures."
     )
 
 

@@ -120,6 +120,15 @@ def left_out(report: NightReport) -> dict[str, str]:
     return lost
 
 
+def _unstacked(report: NightReport) -> Iterator[tuple[str, str]]:
+    """Tell which calibrated lights their stack does without, and why."""
+    for task in report.plan.tasks:
+        outcome = report.outcomes.get(task.output)
+        if task.action is Action.STACK and outcome is not None:
+            for light, reason in outcome.left_out.items():
+                yield f"not stacked, {reason}", light
+
+
 def _known(value: object) -> str:
     return "" if pd.isna(value) else str(value)
 
@@ -140,6 +149,7 @@ def remarks(report: NightReport) -> tuple[Remark, ...]:
         *_joined(
             Concern.LEFT_OUT, ((why, file) for file, why in left_out(report).items())
         ),
+        *_joined(Concern.LEFT_OUT, _unstacked(report)),
         *_kept(report),
         *_caveats(report),
     ]

@@ -37,6 +37,8 @@ FRAME_COLUMNS = (
     ("sky", "Sky", "ADU"),
     ("stars", "Stars", ""),
     ("fwhm", "FWHM", "px"),
+    ("elongation", "Elongation", ""),
+    ("unstacked", "Not stacked", ""),
 )
 """Columns of the frame table that the report shows: name, heading, unit."""
 

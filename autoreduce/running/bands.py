@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.pixels.calibrate import calibrate
+from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.measure import overscan_level
 from autoreduce.pixels.sections import parse_section
 from autoreduce.planning.plan import FrameInput
 from autoreduce.running.images import ImageReader, open_image
+from autoreduce.running.rates import DarkRates, Read
 
 Floats = NDArray[np.float32]
 Raw = NDArray[Any]
@@ -42,11 +44,28 @@ class Correction:
     """Added to the scaled dark, ADU."""
     flat: str | None = None
     """Output of the master flat."""
+    scale_error: float = 0.0
+    """1-sigma error of the factor."""
+    offset_error: float = 0.0
+    """1-sigma error of what is added, ADU."""
+    rates: DarkRates | None = None
+    """What the dark is made from instead, pixel by pixel; factor and offset then tell
+    what comes of an ordinary pixel of the master."""
+    exptime: float = 0.0
+    """Exposure that the dark is taken to by the rates, s."""
+
+    @property
+    def scaling(self) -> DarkScaling:
+        """What the dark that is read is taken to the exposure by."""
+        if self.rates is not None:
+            return DarkScaling(1.0, 0.0)
+        return DarkScaling(self.dark_scale, self.dark_offset)
 
     @property
     def masters(self) -> tuple[str, ...]:
         """Outputs of the masters that are used."""
-        return tuple(name for name in (self.bias, self.dark, self.flat) if name)
+        darks = self.rates.outputs if self.rates else (self.dark,)
+        return tuple(name for name in (self.bias, *darks, self.flat) if name)
 
 
 class RawFrame:
@@ -133,6 +152,7 @@ class MasterRows:
     def __init__(self, folder: Path, outputs: Sequence[str], plane: int = 0) -> None:
         self._stack = ExitStack()
         self._band: dict[str, tuple[int, int, Floats]] = {}
+        self._dark: tuple[object, Floats] | None = None
         self._readers: dict[str, ImageReader] = {}
         try:
             for output in outputs:
@@ -169,16 +189,37 @@ class MasterRows:
                 )
                 raise ProductError(msg)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the first master."""
+        ny, nx = next(iter(self._readers.values())).shape
+        return ny, nx
+
     def rows(self, output: str | None, start: int, stop: int) -> Floats | None:
         """Read rows of a master; None where there is no master."""
-        if output is None:
-            return None
-        known = self._band.get(output)
-        if known is None or known[:2] != (start, stop):
-            data = self._readers[output].rows(start, stop)
-            known = (start, stop, data)
-            self._band[output] = known
-        return known[2]
+        return None if output is None else self.reader((start, stop))(output)
+
+    def reader(self, band: tuple[int, int]) -> Read:
+        """Make a function that reads a band of a master by its output."""
+
+        def read(output: str) -> Floats:
+            known = self._band.get(output)
+            if known is None or known[:2] != band:
+                known = (*band, self._readers[output].rows(*band))
+                self._band[output] = known
+            return known[2]
+
+        return read
+
+    def dark(self, fix: Correction, start: int, stop: int) -> Floats | None:
+        """Give rows of the dark that `Correction.scaling` goes with; None without."""
+        if fix.rates is None:
+            return self.rows(fix.dark, start, stop)
+        key = (fix.rates.file, fix.exptime, start, stop)
+        if self._dark is None or self._dark[0] != key:
+            rows = fix.rates.dark(fix.exptime, self.reader((start, stop)))
+            self._dark = (key, rows)
+        return self._dark[1]
 
     def summed_squares(self, band: tuple[int, int]) -> Floats:
         """Add up the squares of all masters' rows; 0 without any."""
@@ -204,9 +245,9 @@ def calibrated_rows(
         frame.rows(start, stop),
         overscan=frame.overscan,
         bias=masters.rows(fix.bias, start, stop),
-        dark=masters.rows(fix.dark, start, stop),
-        dark_scale=fix.dark_scale,
-        dark_offset=fix.dark_offset,
+        dark=masters.dark(fix, start, stop),
+        dark_scale=fix.scaling.scale,
+        dark_offset=fix.scaling.offset,
         flat=masters.rows(fix.flat, start, stop),
     )
 

@@ -254,7 +254,10 @@ def make_plain(
                 "noise": noise,
                 "rejected": result.rejected_fraction(),
             }
-            extra = [Card("NOISEADU", noise, "[adu] noise of a single frame")]
+            extra = [
+                Card("NOISEADU", noise, "[adu] noise of a single frame"),
+                *_saturation_card(space, members),
+            ]
             product.finish(writer, statistics, extra, result.rejected)
     return product.made(statistics)
 
@@ -280,6 +283,15 @@ def _combined_rows(
     bias = masters.rows(fix.bias, *band)
     data = combined.data if bias is None else combined.data - bias
     return data, combined.n_used, combined.rejected
+
+
+def _saturation_card(space: Workspace, members: Members) -> list[Card]:
+    """Tell the level at which the pixels of a master are full, if that is known."""
+    saturate, pedestals = members.frames[0].saturate, _pedestals(space, members)
+    if saturate is None:
+        return []
+    level = saturate - (pedestals[0] if pedestals else 0.0)
+    return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 
 
 def _variance(

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 
-from autoreduce.pixels.darkcurrent import DarkScaling, rate_scaling, ratio_scaling
+from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
 from autoreduce.planning.plan import DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel
 from autoreduce.running.bands import Correction
 from autoreduce.running.darks import read_fit
 from autoreduce.running.made import Workspace
 from autoreduce.running.provenance import Card
+from autoreduce.running.rates import DarkRates
 
 
 def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Correction:
@@ -36,25 +38,42 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     usable = plan.dark in made and (plan.bias is None or bias is not None)
     if not usable:
         return Correction(bias=bias, flat=flat)
-    scaling = _scaling(item, space, made)
-    return Correction(bias, plan.dark, scaling.scale, scaling.offset, flat)
+    fix = Correction(
+        bias=bias,
+        dark=plan.dark,
+        dark_scale=1.0 if plan.dark_scale is None else plan.dark_scale,
+        dark_offset=plan.dark_offset,
+        flat=flat,
+    )
+    return (
+        _fitted(fix, item, space, made) if plan.dark_method is DarkMethod.FIT else fix
+    )
 
 
-def _scaling(item: FrameInput, space: Workspace, made: Collection[str]) -> DarkScaling:
-    plan = item.calibration
-    if plan.dark_method is not DarkMethod.FIT:
-        return DarkScaling(
-            1.0 if plan.dark_scale is None else plan.dark_scale, plan.dark_offset
+def _fitted(
+    fix: Correction, item: FrameInput, space: Workspace, made: Collection[str]
+) -> Correction:
+    """Take the dark to the frame's exposure, by the night's fit and the model."""
+    plan, model = item.calibration, space.recipe.dark.model
+    t, master_t = item.exptime or 0.0, plan.dark_exptime or math.nan
+    if not plan.dark_fit or plan.dark_fit not in made:
+        return replace(fix, dark_scale=t / master_t)
+    fit = read_fit(space.folder / plan.dark_fit)
+    offset, slope = fit["offset"], fit["slope"]
+    if model is DarkModel.RATIO and fit["linear"]:
+        errors = fit["offset_error"], fit["slope_error"], fit["covariance"]
+        return replace(
+            fix,
+            dark_scale=ratio_scaling(t, master_t, offset=offset, slope=slope).scale,
+            scale_error=ratio_error(t, master_t, (offset, slope), errors),
         )
-    exptime, master = item.exptime or 0.0, plan.dark_exptime or math.nan
-    fit = None
-    if plan.dark_fit and plan.dark_fit in made:
-        fit = read_fit(space.folder / plan.dark_fit)
-    if fit is None or not fit["linear"]:
-        return rate_scaling(exptime, master, offset=0.0)
-    if space.recipe.dark.model is DarkModel.RATIO:
-        return ratio_scaling(exptime, master, offset=fit["offset"], slope=fit["slope"])
-    return rate_scaling(exptime, master, offset=fit["offset"])
+    scaling = rate_scaling(t, master_t, offset=offset if fit["linear"] else 0.0)
+    fix = replace(fix, dark_scale=scaling.scale, dark_offset=scaling.offset)
+    if model is DarkModel.RATE_MAP:
+        rates = DarkRates.from_fit(fit)
+        return replace(fix, rates=rates, exptime=rates.equivalent_s(t, item.ccd_temp))
+    error = abs(1 - scaling.scale) * fit["offset_error"] if fit["linear"] else 0.0
+    return replace(fix, offset_error=error)
 
 
 def lost(item: FrameInput, fix: Correction) -> tuple[str, ...]:
@@ -118,6 +137,8 @@ def _dark_cards(fix: Correction, item: FrameInput, space: Workspace) -> list[Car
         Card("DARKOFFS", fix.dark_offset, "[adu] added to the scaled dark"),
         Card("DARKMETH", plan.dark_method, "exact, fit or scaled"),
     ]
+    if fix.rates is not None:
+        cards.append(Card("DARKRATE", fix.rates.file, "rates used, pixel by pixel"))
     if plan.dark_method is DarkMethod.FIT and plan.dark_fit:
         fit = read_fit(space.folder / plan.dark_fit)
         cards += [

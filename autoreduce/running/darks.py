@@ -1,8 +1,8 @@
 """The night's dark current, fitted against exposure, as a product."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy as np
 from autoreduce.errors import ProductError
 from autoreduce.pixels.darkcurrent import (
     DarkFit,
+    Doubling,
     fit_dark_counts,
+    fit_doubling,
 )
+from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
 from autoreduce.pixels.sections import (
     Section,
     central_section,
@@ -20,9 +23,13 @@ from autoreduce.pixels.sections import (
     within,
 )
 from autoreduce.planning.plan import Task
-from autoreduce.planning.recipe import DarkRecipe
-from autoreduce.running.images import open_image
+from autoreduce.planning.recipe import DarkModel, DarkRecipe
+from autoreduce.running.bands import MasterRows, bands
+from autoreduce.running.cards import format_card
+from autoreduce.running.images import ProductWriter, open_image
 from autoreduce.running.made import Made, Workspace
+from autoreduce.running.provenance import Card, product_cards
+from autoreduce.running.rates import DarkRates
 from autoreduce.running.text import write_text
 
 LEVEL_ERROR = "level_error"
@@ -30,6 +37,8 @@ LEVEL_ERROR = "level_error"
 
 LARGEST_MISFIT = 0.02
 """Residual, as a fraction of the counts' range, that is never called non-linear."""
+STEP_VARIANCE = 1 / 12
+"""Variance of the rounding of a frame to integers, ADU**2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,19 @@ class DarkPoint:
     """Level in the section, ADU."""
     error: float | None
     """1-sigma error of the level, ADU; None where the frames do not tell."""
+    variance: float
+    """Variance of a pixel, ADU**2."""
+    n_frames: int
+    """Frames that went into it."""
+    saturate: float | None
+    """Level at which pixels are saturated, ADU; None if unknown."""
+    ccd_temp: float | None = None
+    """Temperature of the sensor, Celsius; None if unknown."""
+
+
+def rate_map_of(fit: Path) -> Path:
+    """Name the map of rates that stands beside a fit."""
+    return fit.with_suffix(".fits")
 
 
 def make_dark_fit(
@@ -52,7 +74,10 @@ def make_dark_fit(
     digest: str,
     statistics: Mapping[str, Mapping[str, float]],
 ) -> Made:
-    """Fit dark counts against exposure and write the fit as JSON.
+    """Fit dark counts against exposure: their level, and each pixel.
+
+    The fit of the level is written as JSON, the rates of the pixels as a map beside
+    it, the map first: where the JSON stands both are whole.
 
     Parameters
     ----------
@@ -68,12 +93,13 @@ def make_dark_fit(
     Returns
     -------
     Made
-        ``offset``, ``slope``, their errors and ``chi_square`` as statistics.
+        ``offset``, ``slope``, their errors and ``chi_square``, and the numbers of
+        pixels that are ``non_linear``, ``saturated`` and ``glowing`` as statistics.
 
     Raises
     ------
     ProductError
-        If fewer than two exposures are there to fit.
+        If fewer than two exposures are there to fit, or a product cannot be written.
     """
     points = sorted(
         (_measure(space, output, statistics[output]) for output in statistics),
@@ -82,13 +108,26 @@ def make_dark_fit(
     if len({point.exptime for point in points}) < 2:
         msg = f"{task.output} needs darks of two exposures, {len(points)} could be made"
         raise ProductError(msg)
+    doubling = _doubling(points) if space.recipe.dark.temperature else None
+    if doubling is not None:
+        points = _at_one_temperature(points, doubling)
     fit = _fit(points, weighted=space.recipe.dark.weighted)
-    content = {**_fields(fit), "linear": _linear(fit, points)}
-    points_json = [asdict(point) for point in points]
-    text = json.dumps({"digest": digest, **content, "points": points_json}, indent=1)
-    write_text(space.folder / task.output, text)
-    numbers = {name: float(value) for name, value in content.items()}
-    return Made(statistics=numbers, n_used=len(points), caveats=_caveats(content))
+    numbers = {**_fields(fit), "linear": _linear(fit, points)}
+    content = {
+        "digest": digest,
+        **numbers,
+        "rate_map": rate_map_of(Path(task.output)).as_posix(),
+        "bias_variance": _bias_variance(space, points[0].file),
+        "egain": task.facts.get("egain"),
+        "doubling": None if doubling is None else doubling._asdict(),
+        "points": [asdict(point) for point in points],
+    }
+    pixels = _write_rates(task, space, digest, DarkRates.from_fit(content))
+    content = {**content, **pixels}
+    write_text(space.folder / task.output, json.dumps(content, indent=1))
+    found = {name: float(value) for name, value in {**numbers, **pixels}.items()}
+    caveats = _caveats(content, space.recipe.dark.model)
+    return Made(statistics=found, n_used=len(points), caveats=caveats)
 
 
 def _measure(
@@ -98,10 +137,88 @@ def _measure(
     with open_image(space.folder / output) as reader:
         rows, columns = _section(recipe, reader.shape)
         data = reader.rows(rows.start, rows.stop)[:, columns].astype(np.float64)
-        exptime = float(str(reader.get("EXPTIME")))
+        header = reader.header
     statistic = np.nanmean if recipe.statistic == "mean" else np.nanmedian
-    error = statistics.get(LEVEL_ERROR)
-    return DarkPoint(output, exptime, float(statistic(data)), error)
+    return DarkPoint(
+        file=output,
+        exptime=float(header["EXPTIME"]),
+        counts=float(statistic(data)),
+        error=statistics.get(LEVEL_ERROR),
+        variance=_pixel_variance(header),
+        n_frames=int(header["NCOMBINE"]),
+        saturate=header.get("SATURATE"),
+        ccd_temp=header.get("CCD-TEMP"),
+    )
+
+
+def _pixel_variance(header: Mapping[str, Any]) -> float:
+    """Give the variance of an ordinary pixel of a master, in ADU**2."""
+    noise = max(float(header["NOISEADU"]) ** 2, STEP_VARIANCE)
+    return noise / float(header.get("NCOMBINE", 1))
+
+
+def _bias_variance(space: Workspace, output: str) -> float:
+    """Give the variance of a pixel of the bias that a master dark is without."""
+    with open_image(space.folder / output) as reader:
+        bias = reader.header.get("BIASFILE")
+    if bias is None:
+        return 0.0
+    with open_image(space.folder / bias) as reader:
+        return _pixel_variance(reader.header)
+
+
+def _write_rates(
+    task: Task, space: Workspace, digest: str, rates: DarkRates
+) -> dict[str, int]:
+    """Write the map of rates by bands, and count the pixels that are flagged."""
+    counts = dict.fromkeys(_FLAGS, 0)
+    masters = [point.file for point in rates.points]
+    with MasterRows(space.folder, masters) as darks:
+        darks.check(darks.shape)
+        with ProductWriter(
+            space.folder / rates.file,
+            darks.shape,
+            header_cards=100,
+            planes=("UNCERT", "MASK"),
+            overwrite=True,
+        ) as writer:
+            for band in _whole_blocks(*darks.shape, len(masters), space.memory):
+                found = rates.fit(darks.reader(band))
+                writer.write_rows(band[0], found.rate)
+                writer.write_rows(band[0], found.error, plane="UNCERT")
+                writer.write_rows(band[0], found.flags, plane="MASK")
+                for name, flag in _FLAGS.items():
+                    counts[name] += int(np.count_nonzero(found.flags & flag))
+            cards = product_cards(task, _map_cards(rates, counts, digest))
+            writer.finish(cards, plane_cards=BUNIT)
+    return counts
+
+
+def _whole_blocks(
+    ny: int, nx: int, n_darks: int, memory: int
+) -> Iterator[tuple[int, int]]:
+    """Cut an image into bands, all but the last of a multiple of `BLOCK` rows."""
+    _, stop = next(bands(ny, nx, 2 * n_darks, memory))
+    height = max(stop // BLOCK, 1) * BLOCK
+    for start in range(0, ny, height):
+        yield start, min(start + height, ny)
+
+
+BUNIT = format_card("BUNIT", "adu/s", "unit of the pixel values")
+_FLAGS = {"non_linear": NON_LINEAR, "saturated": SATURATED, "glowing": GLOWING}
+
+
+def _map_cards(
+    rates: DarkRates, counts: Mapping[str, int], digest: str
+) -> Sequence[Card]:
+    return [
+        Card("DFOFFSET", rates.offset, "[adu] offset that all pixels share"),
+        Card("DFPOINTS", len(rates.points), "master darks"),
+        Card("NNONLIN", counts["non_linear"], "pixels off the line: MASK 1"),
+        Card("NSATUR", counts["saturated"], "pixels saturated in some: MASK 2"),
+        Card("NGLOW", counts["glowing"], "pixels of blocks that glow: MASK 4"),
+        Card("DIGEST", digest, "state of all that it was made from"),
+    ]
 
 
 def _section(recipe: DarkRecipe, shape: tuple[int, ...]) -> Section:
@@ -118,6 +235,27 @@ def _fit(points: list[DarkPoint], *, weighted: bool) -> DarkFit:
     errors = [point.error for point in points if point.error]
     known = weighted and len(errors) == len(points)
     return fit_dark_counts(exptimes, counts, errors if known else None)
+
+
+def _doubling(points: list[DarkPoint]) -> Doubling | None:
+    """Fit the doubling temperature, if every dark tells its temperature and error."""
+    known = [
+        (p.error, p.ccd_temp) for p in points if p.error and p.ccd_temp is not None
+    ]
+    if len(known) < len(points):
+        return None
+    errors, temperatures = zip(*known, strict=True)
+    exptimes, counts = [p.exptime for p in points], [p.counts for p in points]
+    return fit_doubling(exptimes, counts, errors, temperatures)
+
+
+def _at_one_temperature(points: list[DarkPoint], doubling: Doubling) -> list[DarkPoint]:
+    """Replace exposures by those that make as many counts at one temperature."""
+    moved = [
+        replace(p, exptime=doubling.equivalent_s(p.exptime, p.ccd_temp or 0.0))
+        for p in points
+    ]
+    return sorted(moved, key=lambda point: (point.exptime, point.file))
 
 
 def _linear(fit: DarkFit, points: list[DarkPoint]) -> bool:
@@ -143,13 +281,15 @@ def _fields(fit: DarkFit) -> dict[str, float]:
     }
 
 
-def _caveats(content: Mapping[str, float]) -> tuple[str, ...]:
+def _caveats(content: Mapping[str, Any], model: DarkModel) -> tuple[str, ...]:
     if content["linear"]:
         return ()
+    way = "darks are scaled by the ratio of exposures instead"
+    if model is DarkModel.RATE_MAP:
+        way = "each pixel goes by its own counts, from 0 ADU at no exposure"
     caveat = (
-        f"the darks do not lie on a line within their errors (chi-square "
-        f"{content['chi_square']:.1f}, {content['n']:.0f} exposures): darks are scaled "
-        "by the ratio of exposures instead"
+        "the darks do not lie on a line within their errors (chi-square "
+        f"{content['chi_square']:.1f}, {content['n']} exposures): {way}"
     )
     return (caveat,)
 

@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from autoreduce.errors import AutoreduceError, NoFrameLeftError
+from autoreduce.errors import AutoreduceError, NoFrameLeftError, ProductError
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import task_digest
-from autoreduce.running.tasks import current_digest, run_task
+from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,11 @@ def run_plan(
     -------
     dict of str to Outcome
         How each task ended, keyed by its output, in the order of the plan.
+
+    Raises
+    ------
+    ProductError
+        If planes are asked for, and a master from a library has none.
     """
     jobs = jobs or os.cpu_count() or 1
     budget = (memory or free_memory() // 2) // jobs
@@ -150,6 +155,9 @@ class _Run:
         self._plan, self._space, self._known = plan, space, known
         self._report = report or _silent
         self._outcomes: dict[str, Outcome] = {}
+        self._external = {
+            path: _standing(path, planes=space.planes) for path in plan.external
+        }
 
     def run(self, jobs: int) -> dict[str, Outcome]:
         sorter = self._plan.sorter()
@@ -160,7 +168,8 @@ class _Run:
                 for output in sorter.get_ready():
                     task = self._tasks[output]
                     self._report("start", task, len(self._outcomes), len(self._tasks))
-                    needs = {n: self._outcomes[n] for n in task.needs}
+                    there = {**self._external, **self._outcomes}
+                    needs = {n: there[n] for n in task.needs}
                     running[pool.submit(self._outcome, task, needs)] = output
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     output = running.pop(future)
@@ -205,6 +214,23 @@ class _Run:
         else:
             return _done(made, digest, time.perf_counter() - begin)
         return Outcome(Status.FAILED, reason, seconds=time.perf_counter() - begin)
+
+
+def _standing(path: str, *, planes: bool) -> Outcome:
+    """Tell of a master that is used and not made, as if an earlier run had made it."""
+    try:
+        digest = current_digest(Path(path))
+        if digest is None:
+            return Outcome(Status.FAILED, "it is not there, or damaged")
+        if planes and not has_uncertainty(Path(path)):
+            msg = (
+                f"{path} has no UNCERT plane, which --planes needs of every master: "
+                "leave --planes out, or make that master again with --planes"
+            )
+            raise ProductError(msg)
+    except OSError as error:
+        return Outcome(Status.FAILED, f"{path} cannot be read: {error.strerror}")
+    return Outcome(Status.CURRENT, digest=digest)
 
 
 def _blocker(

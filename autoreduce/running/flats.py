@@ -1,14 +1,23 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.errors import ProductError
+from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
-from autoreduce.pixels.trails import HALO, mask_moving
+from autoreduce.pixels.flatfield import (
+    Impulses,
+    impulses,
+    lit_level,
+    neighbourhood,
+    pixel_scatter,
+)
+from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.running.bands import (
@@ -26,6 +35,7 @@ from autoreduce.running.combining import (
 )
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import Card
+from autoreduce.running.uncertainty import UNCERT_HDU, shared_variance
 
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
@@ -35,12 +45,20 @@ LARGEST_MASKED = 0.05
 LEAST_NOISE = 1e-6
 """Relative noise that single precision leaves at the least."""
 
+NO_VALUE, UNCLEAN, REPAIRED = 1, 2, 4
+"""Bits of the MASK plane: no response, too few samples free of stars, neighbours'."""
+
+Levels = dict[str, list[float]]
+"""Level of each colour of each frame, ADU."""
+Mask = NDArray[np.bool_]
+
 
 def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) -> Made:
     """Combine flats into a master of unit level.
 
-    Each frame is calibrated with its own bias and dark and scaled to unit level; stars
-    and trails that move between the frames are masked if the recipe says so.
+    Each frame is calibrated with its own bias and dark and scaled to unit level, in
+    each colour; stars and trails that move between the frames are masked if the
+    recipe says so; hot pixels get the median of their neighbours.
 
     Parameters
     ----------
@@ -56,59 +74,106 @@ def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) 
     Returns
     -------
     Made
-        ``level`` (median of the frames' levels, ADU), ``masked`` and ``rejected``
-        (fractions of the samples), ``dead`` (pixels without response) as statistics.
+        ``level`` (median of the frames' levels, ADU), ``noise`` (relative, of a
+        frame), ``unit`` (that the master was divided by), ``masked`` and ``rejected``
+        (fractions of the samples), ``unclean`` (fraction of the pixels), ``dead``
+        (pixels without response) and ``hot`` (pixels repaired) as statistics; of a
+        colour filter array also ``level_R`` and so on.
 
     Raises
     ------
     ProductError
-        If no frame is fit for use, or the product cannot be written.
+        If no frame is fit for use, stars leave too few clean samples, or the product
+        cannot be written.
     """
     with (
         open_members(task, space, made) as opened,
         MasterRows(space.folder, opened.masters) as masters,
     ):
         masters.check(opened.shape)
-        levels = _levels(opened, masters, space)
+        colours = _colours(task, opened, masters, space)
+        levels = _levels(opened, masters, space, colours)
         members = opened.without(_too_dark(levels))
-        stack = _FlatStack(members, masters, space, levels)
+        stack = _FlatStack(members, masters, space, colours, levels)
         return _write(stack, MasterProduct(task, space, digest, members))
 
 
+def _colours(
+    task: Task, members: Members, masters: MasterRows, space: Workspace
+) -> Mosaic:
+    """Say which pixels share a level: those of a colour, if the flats show the colours.
+
+    If they do not show the pattern that the header tells, each place of it has a
+    level of its own, which is right for any pattern.
+    """
+    pattern = task.facts.get("bayerpat")
+    if not space.recipe.flat.per_colour or not isinstance(pattern, str):
+        return WHITE
+    frame, ny = members.frames[0], members.shape[0]
+    told = mosaic(pattern, frame.origin)
+    start = max(0, (ny - SAMPLED_ROWS) // 2)
+    stop = min(ny, start + SAMPLED_ROWS)
+    rows = calibrated_rows(frame, members.fixes[0], masters, start, stop)
+    return told if agrees(told, rows, start=start) else by_place(told)
+
+
 def _levels(
+    members: Members, masters: MasterRows, space: Workspace, colours: Mosaic
+) -> Levels:
+    """Measure the level of each colour of each frame once it is calibrated, in ADU."""
+    recipe = space.recipe.flat
+    mean = recipe.level is FlatLevel.MEAN
+    if mean and not recipe.illuminated:
+        return _mean_levels(members, masters, space, colours)
+    ny = members.shape[0]
+    every = max(1, ny // (2 * SAMPLED_ROWS * colours.step))
+    samples: dict[tuple[str, int], list[Floats]] = {}
+    for file, start, rows in _calibrated(members, masters, space):
+        for colour in range(len(colours.colours)):
+            found = colours.of_colour(rows, colour, start=start, every=every)
+            kept = samples.setdefault((file, colour), [])
+            kept += [pixels.ravel() for pixels in found]
+    levels: Levels = {}
+    for (file, _), parts in samples.items():
+        level = lit_level(np.concatenate(parts), recipe.illuminated, mean=mean)
+        levels.setdefault(file, []).append(level)
+    return levels
+
+
+def _mean_levels(
+    members: Members, masters: MasterRows, space: Workspace, colours: Mosaic
+) -> Levels:
+    """Average all pixels, which need not be held for that."""
+    n = len(colours.colours)
+    sums = {item.file: np.zeros((n, 2)) for item in members.items}
+    for file, start, rows in _calibrated(members, masters, space):
+        for colour in range(n):
+            for pixels in colours.of_colour(rows, colour, start=start):
+                finite = np.isfinite(pixels)
+                total = np.sum(pixels, where=finite, dtype=np.float64)
+                sums[file][colour] += total, finite.sum()
+    return {
+        file: [total / n if n else math.nan for total, n in of.tolist()]
+        for file, of in sums.items()
+    }
+
+
+def _calibrated(
     members: Members, masters: MasterRows, space: Workspace
-) -> dict[str, float]:
-    """Measure the level of each frame once it is calibrated, in ADU."""
-    ny, nx = members.shape
-    mean = space.recipe.flat.level is FlatLevel.MEAN
-    samples: dict[str, list[Floats]] = {item.file: [] for item in members.items}
-    sums = {item.file: (0.0, 0) for item in members.items}
-    stride = max(1, ny // (2 * SAMPLED_ROWS))
-    for start, stop in bands(ny, nx, 1, space.memory):
+) -> Iterator[tuple[str, int, Floats]]:
+    """Read the calibrated frames by bands: file, first row, rows."""
+    for start, stop in bands(*members.shape, 1, space.memory):
         for frame, fix in zip(members.frames, members.fixes, strict=True):
             rows = calibrated_rows(frame, fix, masters, start, stop)
-            if mean:
-                finite = np.isfinite(rows)
-                total, n = sums[frame.item.file]
-                total += float(np.sum(rows, where=finite, dtype=np.float64))
-                sums[frame.item.file] = (total, n + int(finite.sum()))
-            else:
-                samples[frame.item.file].append(rows[-start % stride :: stride].copy())
-    if mean:
-        return {file: total / n if n else math.nan for file, (total, n) in sums.items()}
-    return {file: _median(np.concatenate(rows)) for file, rows in samples.items()}
+            yield frame.item.file, start, rows
 
 
-def _median(values: Floats) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else math.nan
-
-
-def _too_dark(levels: dict[str, float]) -> dict[str, str]:
+def _too_dark(levels: Levels) -> dict[str, str]:
     return {
-        file: f"no light in it: its level is {level:.1f} ADU once bias and dark are out"
-        for file, level in levels.items()
-        if not level > 0
+        file: f"no light in it: its level is {min(of):.1f} ADU once bias and dark are "
+        "out"
+        for file, of in levels.items()
+        if not min(of) > 0
     }
 
 
@@ -120,11 +185,15 @@ class _FlatStack:
         members: Members,
         masters: MasterRows,
         space: Workspace,
-        levels: dict[str, float],
+        colours: Mosaic,
+        levels: Levels,
     ) -> None:
-        self.members, self._masters, self.space = members, masters, space
-        self.levels = [levels[item.file] for item in members.items]
+        self.members, self.masters, self.space = members, masters, space
+        self.colours = colours
+        self.levels = np.array([levels[item.file] for item in members.items])
+        """(n, n_colours), ADU."""
         self.noise = self._relative_noise()
+        """(n, n_colours): of each frame at unit level."""
         self._masking = (
             space.recipe.flat.mask_moving and len(self.levels) >= FEWEST_TO_MASK
         )
@@ -136,10 +205,14 @@ class _FlatStack:
         stack = np.empty(
             (len(self.levels), stop - start, self.members.shape[1]), np.float32
         )
-        triples = zip(self.members.frames, self.members.fixes, self.levels, strict=True)
-        for plane, (frame, fix, level) in zip(stack, triples, strict=True):
-            rows = calibrated_rows(frame, fix, self._masters, start, stop)
-            np.divide(rows, np.float32(level), out=plane)
+        pairs = zip(self.members.frames, self.members.fixes, strict=True)
+        for plane, (frame, fix), levels in zip(stack, pairs, self.levels, strict=True):
+            rows = calibrated_rows(frame, fix, self.masters, start, stop)
+            for colour, level in enumerate(levels.astype(np.float32)):
+                parts = self.colours.of_colour(rows, colour, start=start)
+                scaled = self.colours.of_colour(plane, colour, start=start)
+                for part, out in zip(parts, scaled, strict=True):
+                    np.divide(part, level, out=out)
         return stack
 
     def _relative_noise(self) -> NDArray[np.float32]:
@@ -147,24 +220,28 @@ class _FlatStack:
 
         Returns
         -------
-        (n, 1, 1) float32 array
+        (n, n_colours) float32 array
             1 sigma, at least `LEAST_NOISE`.
         """
         n, ny = len(self.levels), self.members.shape[0]
+        noise = np.full(self.levels.shape, LEAST_NOISE, np.float32)
         if n < 2:
-            return np.full((1, 1, 1), LEAST_NOISE, np.float32)
+            return noise
         start = max(0, (ny - SAMPLED_ROWS) // 2)
         stack = self._scaled(start, min(ny, start + SAMPLED_ROWS))
         reference = np.mean(stack, axis=0)
+        stack -= reference
+        # What is not lit has the noise of the readout only.
+        stack[:, reference <= self.space.recipe.flat.illuminated] = np.nan
         # The mean holds the frame itself, which takes 1/n off the variance.
         factor = math.sqrt(n / (n - 1))
-        scatter = [
-            max(factor * robust_scatter(plane - reference, 1 / level), LEAST_NOISE)
-            for plane, level in zip(stack, self.levels, strict=True)
-        ]
-        return np.array(scatter, np.float32).reshape(n, 1, 1)
+        for (i, colour), level in np.ndenumerate(self.levels):
+            parts = self.colours.of_colour(stack[i], colour, start=start)
+            scatter = robust_scatter(_joined(parts), 1 / level)
+            noise[i, colour] = max(factor * scatter, LEAST_NOISE)
+        return noise
 
-    def combined_rows(self, start: int, stop: int) -> tuple[Floats, Floats]:
+    def combined_rows(self, start: int, stop: int) -> tuple[Floats, Floats, Mask]:
         """Combine a band.
 
         Returns
@@ -173,72 +250,219 @@ class _FlatStack:
             Near unit level.
         variance : (stop - start, nx) float32 array
             Its expected variance.
+        unclean : (stop - start, nx) array of bool
+            Where too few samples are free of stars.
         """
         halo = HALO if self._masking else 0
-        first = max(0, start - halo)
-        last = min(self.members.shape[0], stop + halo)
+        ny, nx = self.members.shape
+        first, last = max(0, start - halo), min(ny, stop + halo)
         stack = self._scaled(first, last)
-        mask = None
+        noise = self.colours.spread(self.noise, first, (last - first, nx))
+        mask, unclean = None, np.zeros((stop - start, nx), np.bool_)
         if self._masking:
-            mask = mask_moving(
-                stack, self.noise, above=start - first, below=last - stop
+            mask, unclean = mask_moving(
+                stack, noise, above=start - first, below=last - stop
             )
             self.masked += int(mask.sum())
-        stack = stack[:, start - first : stop - first]
+        inner = slice(start - first, stop - first)
+        noise = noise[:, inner] if noise.shape[1] > 1 else noise
         how = self.space.recipe.flat.combine
-        combined = combine(stack, how, mask=mask, noise=self.noise)
+        combined = combine(stack[:, inner], how, mask=mask, noise=noise)
         self.rejected += combined.rejected
-        single = np.float32(np.mean(self.noise**2))
+        single = np.mean(noise**2, axis=0)
         variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
-        return combined.data, variance
+        return combined.data, variance, unclean
+
+
+def _joined(parts: list[Floats]) -> Floats:
+    """Put the pixels of a colour in a row."""
+    return np.concatenate([part.ravel() for part in parts])
+
+
+@dataclass(frozen=True, slots=True)
+class _Master:
+    """A master flat as it is written, and what was done to it."""
+
+    data: Floats
+    variance: Floats | None
+    """None unless planes are written."""
+    flags: NDArray[np.uint8]
+    """Bits of MASK."""
+    statistics: Mapping[str, float]
 
 
 def _write(stack: _FlatStack, product: MasterProduct) -> Made:
-    """Combine all bands, normalise, flag what has no response, write."""
-    recipe, (ny, nx) = stack.space.recipe.flat, stack.members.shape
-    flat = np.empty((ny, nx), np.float32)
-    planes = stack.space.planes
-    variance = np.empty((ny, nx), np.float32) if planes else None
-    for start, stop in bands(ny, nx, 2 * len(stack.levels), stack.space.memory):
-        flat[start:stop], band = stack.combined_rows(start, stop)
-        if variance is not None:
-            variance[start:stop] = band
-    unit = _unit(flat, mean=recipe.level is FlatLevel.MEAN)
-    flat /= np.float32(unit)
-    dead = flat < recipe.smallest
-    flat[dead] = np.nan
-    samples = ny * nx * len(stack.levels)
-    statistics = {
-        "level": float(np.median(stack.levels)),
-        "noise": float(np.median(stack.noise)),
-        "unit": unit,
-        "masked": stack.masked / samples,
-        "rejected": float(stack.rejected.sum()) / samples,
-        "dead": float(dead.sum()),
-    }
-    extra = [
-        Card("MASKED", statistics["masked"], "fraction of samples touched by stars"),
-        Card("NDEAD", int(dead.sum()), "pixels without response, NaN"),
-    ]
+    master = _finished(stack, product, *_combined(stack))
+    statistics = master.statistics
     with product.writer() as writer:
-        writer.write_rows(0, flat)
-        if variance is not None:
-            writer.write_rows(0, np.sqrt(variance) / np.float32(unit), plane="UNCERT")
-            writer.write_rows(0, np.isnan(flat), plane="MASK")
-        scales = [1 / level for level in stack.levels]
+        writer.write_rows(0, master.data)
+        if master.variance is not None:
+            writer.write_rows(0, np.sqrt(master.variance), plane="UNCERT")
+            writer.write_rows(0, master.flags, plane="MASK")
+        scales = (1 / stack.levels.mean(axis=1)).tolist()
+        extra = _cards(statistics)
         product.finish(writer, statistics, extra, stack.rejected, scales)
     made = product.made(statistics)
-    if statistics["masked"] <= LARGEST_MASKED:
-        return made
-    caveat = (
-        f"{statistics['masked']:.0%} of the samples differ between the frames by more "
-        "than noise, as stars or clouds do, and are masked"
-    )
-    return replace(made, caveats=(*made.caveats, caveat))
+    return replace(made, caveats=(*made.caveats, *_caveats(stack, statistics)))
 
 
-def _unit(flat: Floats, *, mean: bool) -> float:
-    finite = flat[np.isfinite(flat)]
-    if mean:
-        return float(np.mean(finite, dtype=np.float64))
-    return float(np.median(finite))
+def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
+    """Combine all bands: data, variance, and where it is unclean."""
+    ny, nx = stack.members.shape
+    flat = np.empty((ny, nx), np.float32)
+    variance = np.empty((ny, nx), np.float32) if stack.space.planes else None
+    unclean = np.empty((ny, nx), np.bool_)
+    outputs = stack.members.masters * stack.space.planes
+    weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
+    with MasterRows(stack.space.folder, outputs, UNCERT_HDU) as sigmas:
+        for start, stop in bands(ny, nx, 2 * len(stack.levels), stack.space.memory):
+            flat[start:stop], own, unclean[start:stop] = stack.combined_rows(
+                start, stop
+            )
+            if variance is not None:
+                shared = shared_variance(
+                    stack.members.fixes, weights, stack.masters, sigmas, (start, stop)
+                )
+                variance[start:stop] = own + shared
+    return flat, variance, unclean
+
+
+def _finished(
+    stack: _FlatStack,
+    product: MasterProduct,
+    flat: Floats,
+    variance: Floats | None,
+    unclean: Mask,
+) -> _Master:
+    """Normalise the combined frames, repair hot pixels, flag what is no response."""
+    units = _normalise(flat, variance, stack)
+    unclean = unclean & (flat >= stack.space.recipe.flat.smallest)
+    _refuse_unclean(stack, product, float(unclean.mean()))
+    flags = np.where(unclean, np.uint8(UNCLEAN), np.uint8(0))
+    hot = _hot(flat, stack)
+    flat[hot.y, hot.x] = hot.around
+    flags[hot.y, hot.x] |= REPAIRED
+    if variance is not None:
+        variance[hot.y, hot.x] = np.maximum(variance[hot.y, hot.x], hot.sigma**2)
+    dead = flat < stack.space.recipe.flat.smallest
+    flat[dead] = np.nan
+    flags[np.isnan(flat)] |= NO_VALUE
+    samples = flat.size * len(stack.levels)
+    statistics = {
+        **_levels_told(stack, units),
+        "noise": float(np.median(stack.noise)),
+        "masked": stack.masked / samples,
+        "rejected": float(stack.rejected.sum()) / samples,
+        "unclean": float(unclean.mean()),
+        "hot": float(len(hot)),
+        "dead": float(dead.sum()),
+    }
+    return _Master(flat, variance, flags, statistics)
+
+
+def _refuse_unclean(stack: _FlatStack, product: MasterProduct, unclean: float) -> None:
+    """Refuse a master that would hold the stars of its frames.
+
+    Raises
+    ------
+    ProductError
+        If too many pixels are touched by stars in nearly all frames.
+    """
+    limit = stack.space.recipe.flat.max_unclean
+    if unclean > limit:
+        msg = (
+            f"{product.task.output}: in {unclean:.1%} of the pixels fewer than {CLEAN} "
+            f"of the {len(stack.levels)} flats are free of stars or clouds, at most "
+            f"{limit:.1%} may be. Take more flats, and let the sky move on between "
+            "them; exclude those that clouds crossed with --exclude; or raise "
+            "max_unclean in the recipe's [flat]"
+        )
+        raise ProductError(msg)
+
+
+def _normalise(flat: Floats, variance: Floats | None, stack: _FlatStack) -> list[float]:
+    """Bring each colour to unit level, in place; return what it was divided by."""
+    recipe = stack.space.recipe.flat
+    mean = recipe.level is FlatLevel.MEAN
+    units = [
+        lit_level(
+            _joined(stack.colours.of_colour(flat, colour)),
+            recipe.illuminated,
+            mean=mean,
+        )
+        for colour in range(len(stack.colours.colours))
+    ]
+    of_pixels = stack.colours.spread(np.array(units, np.float32), 0, flat.shape)
+    flat /= of_pixels
+    if variance is not None:
+        variance /= of_pixels**2
+    return units
+
+
+def _hot(flat: Floats, stack: _FlatStack) -> Impulses:
+    """Find hot pixels that are left in a flat.
+
+    A pixel that stands out of its neighbourhood is hot if it does so in the dark that
+    was subtracted as well; without a dark, if it is brighter than its neighbours: no
+    pixel's response is so far above theirs.
+    """
+    n_sigma = stack.space.recipe.flat.hot_sigma
+    fixes = {fix.dark: fix for fix in stack.members.fixes}
+    found = impulses(flat, n_sigma or math.inf, below=None not in fixes)
+    if None in fixes or not len(found):
+        return found
+    hot = np.zeros(len(found), np.bool_)
+    for fix in fixes.values():
+        dark = stack.masters.dark(fix, 0, len(flat))
+        if dark is not None:
+            around = neighbourhood(dark, found.y, found.x)
+            hot |= dark[found.y, found.x] - around > n_sigma * pixel_scatter(dark)
+    return found.only(hot)
+
+
+def _levels_told(stack: _FlatStack, units: list[float]) -> dict[str, float]:
+    """Tell the levels: all in all, and of each colour."""
+    told = {
+        "level": float(np.median(stack.levels.mean(axis=1))),
+        "unit": float(np.mean(units)),
+    }
+    names = stack.colours.colours
+    if len(names) > 1:
+        of_colours = np.median(stack.levels, axis=0).tolist()
+        told |= {f"level_{c}": v for c, v in zip(names, of_colours, strict=True)}
+    return told
+
+
+def _cards(statistics: Mapping[str, float]) -> list[Card]:
+    colours = [
+        Card(name.upper(), value, "[adu] median level of a colour")
+        for name, value in statistics.items()
+        if name.startswith("level_")
+    ]
+    return [
+        *colours,
+        Card("MASKED", statistics["masked"], "fraction of samples touched by stars"),
+        Card("UNCLEAN", statistics["unclean"], "fraction of pixels never free of them"),
+        Card("NHOT", int(statistics["hot"]), "hot pixels, median of neighbours"),
+        Card("NDEAD", int(statistics["dead"]), "pixels without response, NaN"),
+    ]
+
+
+def _caveats(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[str]:
+    """Say what the observer should know of a master."""
+    if statistics["masked"] > LARGEST_MASKED:
+        yield (
+            f"{statistics['masked']:.0%} of the samples differ between the frames by "
+            "more than noise, as stars or clouds do, and are masked"
+        )
+    if statistics["unclean"] > stack.space.recipe.flat.warn_unclean:
+        yield (
+            f"in {statistics['unclean']:.1%} of the pixels fewer than {CLEAN} of the "
+            f"{len(stack.levels)} flats are free of stars: traces of them may be left, "
+            "more flats help"
+        )
+    if any(len(name) > 1 for name in stack.colours.colours):
+        yield (
+            "the flats do not show the colours where the header's pattern has them: "
+            "each of its four places is brought to unit level by itself"
+        )

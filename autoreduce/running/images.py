@@ -40,6 +40,9 @@ _HDU_SUFFIX = re.compile(r"(.+)\[(\d+)\]$")
 _SPARE = 2 * BLOCK
 _LARGEST_HEADER = 4000 * BLOCK
 
+PIECE = 1 << 20
+"""Bytes turned to the file's order at a time: they stay in the cache until written."""
+
 STRUCTURE = (
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS*", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS",
     "BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM", "EXTNAME", "EXTVER", "INHERIT",
@@ -450,11 +453,15 @@ class ProductWriter:
         plane : str
             "" for the data, else the name of the plane.
         """
-        stored = np.ascontiguousarray(data, dtype=self._types[plane])
-        raw = stored.reshape(-1).view(np.uint8)
-        offset = start * self.shape[1] * stored.dtype.itemsize
-        self._write(raw.data, self._offsets[plane][1] + offset)
-        self._sums[plane] = _partial_sum(raw, offset, self._sums[plane])
+        dtype = self._types[plane]
+        row = self.shape[1] * dtype.itemsize
+        height = max(PIECE // row, 1)
+        for first in range(0, len(data), height):
+            stored = np.ascontiguousarray(data[first : first + height], dtype=dtype)
+            raw = stored.reshape(-1).view(np.uint8)
+            offset = (start + first) * row
+            self._write(raw.data, self._offsets[plane][1] + offset)
+            self._sums[plane] = _partial_sum(raw, offset, self._sums[plane])
 
     def finish(
         self,

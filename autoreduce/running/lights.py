@@ -24,6 +24,8 @@ from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import Card, product_cards, shifted_wcs
 from autoreduce.running.uncertainty import Uncertainty, light_uncertainty
 
+KEEP = "KEEP"
+"""Keyword that tells the stack to use a light whatever it is like."""
 BUNIT = format_card("BUNIT", "adu", "unit of the pixel values")
 
 
@@ -47,8 +49,8 @@ def make_light(
     Returns
     -------
     Made
-        ``sky``, ``sky_noise`` (ADU), ``stars``, ``fwhm`` (pixel), ``dark_scale`` and
-        ``dark_offset`` (ADU) as statistics.
+        ``sky``, ``sky_noise`` (ADU), ``stars``, ``fwhm`` (pixel), ``elongation``,
+        ``star_flux``, ``dark_scale`` and ``dark_offset`` (ADU) as statistics.
 
     Raises
     ------
@@ -71,6 +73,7 @@ def make_light(
             *_exposure_cards(item),
             *correction_cards(fix, item, space, frame.overscan),
             *_light_cards(light),
+            Card(KEEP, item.keep, "asked for: never left out of a stack"),
             Card("RECIPE", space.recipe.name, "recipe"),
             Card("DIGEST", digest, "state of all that it was made from"),
         ]
@@ -136,6 +139,8 @@ def _light_cards(light: LightStatistics) -> list[Card]:
         Card("SKYNOISE", _known(light.sky_noise_adu), "[adu] sky noise"),
         Card("NSTARS", light.stars, "stars found"),
         Card("FWHM", _known(light.fwhm_pixel), "[pixel] median width of the stars"),
+        Card("ELONGAT", _known(light.elongation), "median length over width"),
+        Card("STARFLUX", _known(light.flux_adu), "[adu] median of the brightest stars"),
     ]
 
 
@@ -147,8 +152,10 @@ def _statistics(light: LightStatistics, fix: Correction) -> Mapping[str, float]:
     numbers = {
         "sky": light.sky_adu,
         "sky_noise": light.sky_noise_adu,
-        "stars": float(light.stars),
+        "stars": math.nan if light.stars is None else float(light.stars),
         "fwhm": light.fwhm_pixel,
+        "elongation": light.elongation,
+        "star_flux": light.flux_adu,
     }
     if fix.dark:
         numbers |= {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
@@ -158,8 +165,9 @@ def _statistics(light: LightStatistics, fix: Correction) -> Mapping[str, float]:
 def _measured(raw: FrameStatistics, light: LightStatistics) -> dict[str, float]:
     columns = {
         "sky": light.sky_adu,
-        "stars": float(light.stars),
+        "stars": math.nan if light.stars is None else float(light.stars),
         "fwhm": light.fwhm_pixel,
+        "elongation": light.elongation,
     }
     return {**raw_columns(raw), **_finite(columns)}
 

@@ -27,7 +27,7 @@ from autoreduce.running.cards import (
 from autoreduce.running.images import split_hdu
 
 CREATOR = f"autoreduce {__version__}"
-PRODUCT_FORMAT = 1
+PRODUCT_FORMAT = 3
 """Raised whenever the same task would give other pixels or cards than before."""
 
 FACT_CARDS = {
@@ -51,18 +51,24 @@ FACT_CARDS = {
     "yorgsubf": ("YORGSUBF", "first row of the subframe"),
     "bayerpat": ("BAYERPAT", "colour filter array"),
     "night": ("NIGHT", "local date of the evening"),
+    "naxis1": ("RAWAXIS1", "[pixel] columns of a raw frame"),
+    "naxis2": ("RAWAXIS2", "[pixel] rows of a raw frame"),
+    "biassec": ("RAWBIAS", "overscan section of a raw frame"),
+    "trimsec": ("RAWTRIM", "section of a raw frame that is kept"),
 }
 """Keyword and comment under which a product carries each match key."""
 
 OF_EACH_FRAME = ("exptime", "ccd_temp", "set_temp", "focallen", "rotator")
 """Match keys that agree within a tolerance: a light keeps its own."""
 
-_MASTER_TYPES = {
+MASTER_TYPES = {
     Action.BIAS: "Master Bias",
     Action.DARK: "Master Dark",
+    Action.DARK_FIT: "Master Dark Current",
     Action.FLAT: "Master Flat",
     Action.STACK: "Stack",
 }
+MASTER_FLAT_DARK = "Master Flat Dark"
 _MEANINGLESS_AFTER = (
     "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
     "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
@@ -128,7 +134,7 @@ def _used_part(recipe: Recipe, action: Action) -> dict[str, object]:
         Action.DARK_FIT: ("dark",),
         Action.FLAT: ("dark", "flat", "quality"),
         Action.CALIBRATE: ("dark",),
-        Action.STACK: ("stack",),
+        Action.STACK: ("stack", "quality"),
     }
     return {name: parts[name] for name in used[action]}
 
@@ -200,15 +206,16 @@ def _task_cards(task: Task) -> list[Card]:
             value = None
         if value is not None:
             cards.append(Card(keyword, value, comment))
-    if task.action in _MASTER_TYPES:
-        kind = _MASTER_TYPES[task.action]
+    if task.action in MASTER_TYPES:
+        kind = MASTER_TYPES[task.action]
         if task.facts.get("imagetyp") == "flatdark":
-            kind = "Master Flat Dark"
+            kind = MASTER_FLAT_DARK
         cards.append(Card("IMAGETYP", kind, "kind of image"))
     cards.append(Card("GROUP", task.group, "group of frames it was made from"))
     if task.missing:
         cards.append(Card("MISSING", "; ".join(task.missing)))
-    cards.append(Card("BUNIT", "adu", "unit of the pixel values"))
+    unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
+    cards.append(Card("BUNIT", unit, "unit of the pixel values"))
     return cards
 
 

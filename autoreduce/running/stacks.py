@@ -2,23 +2,30 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreduce.pixels.combine import combine
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.planning.recipe import StackLevel
+from autoreduce.quality import unusable_lights
 from autoreduce.running.bands import bands
 from autoreduce.running.cards import format_card
 from autoreduce.running.images import ImageReader, ProductWriter, open_image
+from autoreduce.running.lights import KEEP
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import Card, InputRow, inputs_table, product_cards
 
 _OF_ONE_LIGHT = {
-    "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "OVERSCAN", "DARKSCAL", "DARKOFFS",
-    "DARKMETH", "AIRMASS", "JD", "JD-HELIO", "MJD-OBS", "TIME-OBS", "UT", "DATE-LOC",
+    "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "ELONGAT", "STARFLUX", "KEEP", "OVERSCAN",
+    "DARKSCAL", "DARKOFFS", "DARKMETH", "AIRMASS", "JD", "JD-HELIO", "MJD-OBS",
+    "TIME-OBS", "UT", "DATE-LOC",
 }  # fmt: skip
 """Cards of the first light that do not hold for the stack."""
+MOST_TOLD = 100
+"""Lights left out that HISTORY names; the table of inputs has all."""
 
 
 def make_stack(
@@ -29,6 +36,9 @@ def make_stack(
     digests: Mapping[str, str],
 ) -> Made:
     """Combine calibrated lights of one object and filter, without aligning them.
+
+    Lights that would only harm the stack are left out of it, unless the observer asked
+    for them; see `autoreduce.quality.unusable_lights`.
 
     Parameters
     ----------
@@ -46,62 +56,158 @@ def make_stack(
     Returns
     -------
     Made
-        ``exptime`` (total, s) and ``rejected`` (fraction) as statistics.
+        ``exptime`` (total, s) and ``rejected`` (fraction) as statistics; lights that
+        were left out, each with the reason.
 
     Raises
     ------
     ProductError
         If the product cannot be written.
     """
-    outputs = [output for output in task.products if output in lights]
-    lost = [output for output in task.products if output not in lights]
-    caveats = tuple(f"without {output}, which could not be made" for output in lost)
-    offsets = _offsets(space, [lights[output] for output in outputs])
     with ExitStack() as stack:
-        readers = [
-            stack.enter_context(open_image(space.folder / name)) for name in outputs
-        ]
-        inputs = [
-            _input(name, reader) for name, reader in zip(outputs, readers, strict=True)
-        ]
+        readers = {
+            output: stack.enter_context(open_image(space.folder / output))
+            for output in task.products
+            if output in lights
+        }
+        inputs = {output: _input(output, reader) for output, reader in readers.items()}
+        left_out = _left_out(space, inputs, readers, lights)
+        used = [item for output, item in inputs.items() if output not in left_out]
+        product = _Stack(
+            task,
+            space,
+            digest,
+            used,
+            [readers[item.file] for item in used],
+            _offsets(space, [lights[item.file] for item in used]),
+            left_out,
+        )
+        return product.write(digests)
+
+
+def _left_out(
+    space: Workspace,
+    inputs: Mapping[str, FrameInput],
+    readers: Mapping[str, ImageReader],
+    lights: Mapping[str, Mapping[str, float]],
+) -> dict[str, str]:
+    """Find the unusable lights, those of each exposure among themselves."""
+    if not space.recipe.quality.check:
+        return {}
+    exposures: dict[float | None, list[str]] = {}
+    for output, item in inputs.items():
+        exposures.setdefault(item.exptime, []).append(output)
+    found = {
+        outputs[i]: reason
+        for outputs in exposures.values()
+        for i, reason in unusable_lights(
+            [lights[output] for output in outputs], space.recipe.quality
+        ).items()
+    }
+    return {
+        o: reason for o, reason in found.items() if readers[o].get(KEEP) is not True
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """A stack on its way to the disk."""
+
+    task: Task
+    space: Workspace
+    digest: str
+    inputs: list[FrameInput]
+    readers: list[ImageReader]
+    offsets: list[float]
+    """What is taken off each light, ADU."""
+    left_out: Mapping[str, str]
+
+    def write(self, digests: Mapping[str, str]) -> Made:
+        """Combine band by band, and write everything."""
+        task, space, readers = self.task, self.space, self.readers
+        caveats = tuple(
+            f"without {output}, which could not be made"
+            for output in task.products
+            if output not in digests
+        )
         ny, nx = readers[0].shape
         rejected = np.zeros(len(readers), np.int64)
         planes = ("MASK",) if space.planes else ()
-        writer = stack.enter_context(
-            ProductWriter(
-                space.folder / task.output,
-                (ny, nx),
-                header_cards=len(readers[0].cards) + 60,
-                planes=planes,
-                overwrite=True,
+        with ProductWriter(
+            space.folder / task.output,
+            (ny, nx),
+            header_cards=len(readers[0].cards) + 60 + 3 * len(self.left_out),
+            planes=planes,
+            overwrite=True,
+        ) as writer:
+            for start, stop in bands(ny, nx, len(readers), space.memory):
+                band = [
+                    reader.rows(start, stop) - np.float32(offset)
+                    for reader, offset in zip(readers, self.offsets, strict=True)
+                ]
+                combined = combine(band, space.recipe.stack.combine)
+                rejected += combined.rejected
+                writer.write_rows(start, combined.data)
+                if planes:
+                    writer.write_rows(start, np.isnan(combined.data), plane="MASK")
+            statistics = {
+                "exptime": sum(item.exptime or 0.0 for item in self.inputs),
+                "rejected": float(rejected.sum()) / (ny * nx * len(readers)),
+            }
+            writer.finish(
+                self._cards(statistics, caveats),
+                plane_cards=format_card("BUNIT", "adu", "unit of the pixel values"),
+                table=inputs_table(self._rows(digests, rejected)),
             )
+        return Made(
+            statistics=statistics,
+            left_out=self.left_out,
+            caveats=caveats,
+            n_used=len(readers),
         )
-        for start, stop in bands(ny, nx, len(readers), space.memory):
-            band = [
-                reader.rows(start, stop) - np.float32(offset)
-                for reader, offset in zip(readers, offsets, strict=True)
-            ]
-            combined = combine(band, space.recipe.stack.combine)
-            rejected += combined.rejected
-            writer.write_rows(start, combined.data)
-            if planes:
-                writer.write_rows(start, np.isnan(combined.data), plane="MASK")
-        statistics = {
-            "exptime": sum(item.exptime or 0.0 for item in inputs),
-            "rejected": float(rejected.sum()) / (ny * nx * len(readers)),
-        }
-        rows = [
+
+    def _rows(
+        self, digests: Mapping[str, str], rejected: NDArray[np.int64]
+    ) -> list[InputRow]:
+        used = [
             InputRow(
-                item.file, item.date_obs or "", digests[item.file], 1.0, 1.0, int(n)
+                item.file,
+                item.date_obs or "",
+                digests[item.file],
+                rejected=int(n),
             )
-            for item, n in zip(inputs, rejected, strict=True)
+            for item, n in zip(self.inputs, rejected, strict=True)
         ]
-        writer.finish(
-            _cards(task, space, digest, readers[0], inputs, statistics, caveats),
-            plane_cards=format_card("BUNIT", "adu", "unit of the pixel values"),
-            table=inputs_table(rows),
+        return used + [
+            InputRow(output, digest=digests[output], weight=0.0, reason=reason)
+            for output, reason in self.left_out.items()
+        ]
+
+    def _cards(
+        self, statistics: Mapping[str, float], caveats: tuple[str, ...]
+    ) -> list[bytes]:
+        n = len(self.left_out)
+        extra = [
+            Card("NCOMBINE", len(self.inputs), "lights combined"),
+            Card("NLEFTOUT", n, "lights left out automatically"),
+            Card(
+                "TOTEXP", statistics["exptime"], "[s] exposure of all lights together"
+            ),
+            Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
+            Card("ALIGNED", False, "whether the lights were aligned"),
+            Card("RECIPE", self.space.recipe.name, "recipe"),
+            Card("DIGEST", self.digest, "state of all that it was made from"),
+        ]
+        cards = self.readers[0].cards
+        base = [card for card in cards if _keyword(card) not in _OF_ONE_LIGHT]
+        history = [f"left out {o}: {why}" for o, why in self.left_out.items()]
+        return product_cards(
+            self.task,
+            extra,
+            base=base,
+            used=self.inputs,
+            history=(*caveats, *history[:MOST_TOLD]),
         )
-    return Made(statistics=statistics, caveats=caveats, n_used=len(outputs))
 
 
 def _offsets(space: Workspace, lights: list[Mapping[str, float]]) -> list[float]:
@@ -120,27 +226,6 @@ def _input(output: str, reader: ImageReader) -> FrameInput:
         exptime=float(exptime) if isinstance(exptime, int | float) else None,
         date_obs=f"{date}+00:00" if isinstance(date, str) and "T" in date else None,
     )
-
-
-def _cards(
-    task: Task,
-    space: Workspace,
-    digest: str,
-    first: ImageReader,
-    inputs: list[FrameInput],
-    statistics: Mapping[str, float],
-    caveats: tuple[str, ...],
-) -> list[bytes]:
-    extra = [
-        Card("NCOMBINE", len(inputs), "lights combined"),
-        Card("TOTEXP", statistics["exptime"], "[s] exposure of all lights together"),
-        Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
-        Card("ALIGNED", False, "whether the lights were aligned"),
-        Card("RECIPE", space.recipe.name, "recipe"),
-        Card("DIGEST", digest, "state of all that it was made from"),
-    ]
-    base = [card for card in first.cards if _keyword(card) not in _OF_ONE_LIGHT]
-    return product_cards(task, extra, base=base, used=inputs, history=caveats)
 
 
 def _keyword(card: bytes) -> str:

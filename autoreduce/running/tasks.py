@@ -8,12 +8,13 @@ from typing import Protocol
 from autoreduce.errors import InputError, ProductError
 from autoreduce.planning.plan import Action, Task
 from autoreduce.running.combining import make_plain
-from autoreduce.running.darks import make_dark_fit
+from autoreduce.running.darks import make_dark_fit, rate_map_of
 from autoreduce.running.flats import make_flat
 from autoreduce.running.images import open_image
 from autoreduce.running.lights import make_light
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.stacks import make_stack
+from autoreduce.running.uncertainty import UNCERT_HDU
 
 
 class Product(Protocol):
@@ -94,6 +95,8 @@ def current_digest(path: Path) -> str | None:
     try:
         if path.suffix == ".json":
             digest = json.loads(path.read_text("utf-8")).get("digest")
+            if digest is not None and current_digest(rate_map_of(path)) != digest:
+                return None
         else:
             with open_image(path) as reader:
                 digest = reader.get("DIGEST")
@@ -106,3 +109,12 @@ def current_digest(path: Path) -> str | None:
         )
         raise ProductError(msg)
     return str(digest)
+
+
+def has_uncertainty(path: Path) -> bool:
+    """Tell whether a product has the plane ``UNCERT``."""
+    try:
+        with open_image(path, UNCERT_HDU) as reader:
+            return reader.get("EXTNAME") == "UNCERT"
+    except InputError:
+        return False

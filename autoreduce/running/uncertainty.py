@@ -1,6 +1,6 @@
 """The uncertainty and mask planes of calibrated lights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.pixels.calibrate import calibrated_variance
+from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.running.bands import Correction, Floats, MasterRows, RawFrame
 from autoreduce.running.images import open_image
 from autoreduce.running.made import Workspace
@@ -83,11 +84,8 @@ class Uncertainty:
                 data,
                 egain=self.egain or 0.0,
                 rdnoise=self.rdnoise or 0.0,
-                bias_variance=_square(sigmas.rows(fix.bias, start, stop)),
-                dark=values.rows(fix.dark, start, stop),
-                dark_variance=_square(sigmas.rows(fix.dark, start, stop)),
-                dark_scale=fix.dark_scale,
-                dark_offset=fix.dark_offset,
+                dark=_scaled(values.dark(fix, start, stop), fix.scaling),
+                dark_variance=subtracted_variance(fix, values, sigmas, (start, stop)),
                 flat=values.rows(fix.flat, start, stop),
                 flat_variance=_square(sigmas.rows(fix.flat, start, stop)),
             )
@@ -96,6 +94,87 @@ class Uncertainty:
 
 def _square(sigma: Floats | None) -> Floats | None:
     return None if sigma is None else sigma**2
+
+
+def _scaled(dark: Floats | None, scaling: DarkScaling) -> Floats | None:
+    if dark is None or scaling == (1, 0):
+        return dark
+    return dark * np.float32(scaling.scale) + np.float32(scaling.offset)
+
+
+def subtracted_variance(
+    fix: Correction, values: MasterRows, sigmas: MasterRows, band: tuple[int, int]
+) -> Floats:
+    """Give the variance that bias and dark together bring into a frame.
+
+    Where the bias was taken out of the dark too, it is subtracted 1 - scale times.
+
+    Parameters
+    ----------
+    fix : Correction
+        What is taken out of the frame.
+    values, sigmas : MasterRows
+        The masters, and their UNCERT planes.
+    band : tuple of int
+        First row and the row after the last.
+
+    Returns
+    -------
+    array, ADU**2, broadcastable to the rows
+        Noise of the masters and the errors of the fit at the frame's exposure.
+    """
+    bias = _square(sigmas.rows(fix.bias, *band))
+    of_bias = np.zeros((1, 1), np.float32) if bias is None else bias
+    if fix.rates is not None:
+        read, read_sigma = values.reader(band), sigmas.reader(band)
+        return fix.rates.variance(fix.exptime, read, read_sigma, of_bias)
+    dark, sigma = values.rows(fix.dark, *band), sigmas.rows(fix.dark, *band)
+    if dark is None or sigma is None:
+        return of_bias
+    scale = np.float32(fix.dark_scale)
+    variance = np.maximum((1 - 2 * scale) * of_bias + (scale * sigma) ** 2, 0)
+    if fix.scale_error or fix.offset_error:
+        variance += (dark * np.float32(fix.scale_error)) ** 2
+        variance += np.float32(fix.offset_error) ** 2
+    return variance
+
+
+def shared_variance(
+    fixes: Sequence[Correction],
+    weights: Sequence[float],
+    values: MasterRows,
+    sigmas: MasterRows,
+    band: tuple[int, int],
+) -> Floats:
+    """Give the variance that bias and dark bring into a combination of frames.
+
+    Frames that are treated alike share the error, those of other exposures nearly so,
+    as their darks come from the same masters: it does not average out.
+
+    Parameters
+    ----------
+    fixes : sequence of Correction
+        What is taken out of each frame.
+    weights : sequence of float
+        Factor of each frame in the combination.
+    values, sigmas : MasterRows
+        The masters, and their UNCERT planes.
+    band : tuple of int
+        First row and the row after the last.
+
+    Returns
+    -------
+    array, broadcastable to the rows
+        In the squared unit of the combination.
+    """
+    total: dict[Correction, float] = {}
+    for fix, weight in zip(fixes, weights, strict=True):
+        total[fix] = total.get(fix, 0.0) + weight
+    sigma: Floats = np.zeros((1, 1), np.float32)
+    for fix, weight in total.items():
+        variance = subtracted_variance(fix, values, sigmas, band)
+        sigma = np.asarray(sigma + weight * np.sqrt(variance), np.float32)
+    return np.asarray(sigma**2, np.float32)
 
 
 def light_uncertainty(

@@ -93,7 +93,7 @@ def response(
     Parameters
     ----------
     detector : Detector
-        Vignetting, scatter of the pixels and dust.
+        Vignetting, scatter of the pixels, colour filter array and dust.
     shape : (ny, nx)
         Size of the frame, without overscan.
     rng : Generator
@@ -113,6 +113,9 @@ def response(
     flat: Floats = (1 - loss).astype(np.float32)
     pixels = rng.standard_normal(shape, dtype=np.float32)
     flat *= 1 + np.float32(detector.pixel_response) * pixels
+    if detector.bayer:
+        cell = np.reshape(detector.bayer, (2, 2)).astype(np.float32)
+        flat *= np.tile(cell, (ny // 2 + 1, nx // 2 + 1))[:ny, :nx]
     for index in range(detector.dust_rings):
         _add_dust_ring(flat, detector.dust_depth, (rng, filter_rng)[index % 2])
     flat /= flat.mean(dtype=np.float64)

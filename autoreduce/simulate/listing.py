@@ -25,6 +25,9 @@ FAULTS = MappingProxyType(
         "warm": "degrees by which the sensor is warmer than it should be",
         "clouds": "fraction of the light that is lost",
         "glare": "factor on the light",
+        "daylight": "ADU of daylight all over a light",
+        "defocus": "factor on the width of a light's stars",
+        "drift": "pixels by which a light's stars move along the rows",
         "satellite": "electrons per pixel along the trail of a satellite",
         "zero": "any value: every pixel is 0",
     }
@@ -85,6 +88,9 @@ class Detector:
     """Fraction of the light that is lost in the corners."""
     pixel_response: float = 0.0
     """1-sigma scatter of the sensitivity of single pixels."""
+    bayer: tuple[float, ...] = ()
+    """Sensitivity of the four pixels of a colour filter array's cell, row by row; the
+    card BAYERPAT belongs into `header`.  Empty: no colour filters."""
     dust_rings: int = 0
     dust_depth: float = 0.0
     """Deepest loss in a dust ring; the rings vary from it down to a quarter."""

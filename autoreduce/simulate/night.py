@@ -187,13 +187,16 @@ class Night:
         scene += np.roll(cloud, whole, (0, 1)) * np.float32(
             band.nebula * camera.detector.pixel_area * frame.exptime_s
         )
-        sky.add_stars(
-            scene,
-            stars,
-            band.stars * frame.exptime_s,
-            camera.detector.fwhm_pixels,
-            shift,
-        )
+        scene += frame.faults.get("daylight", 0.0) * camera.detector.gain_e_per_adu
+        fwhm = camera.detector.fwhm_pixels * frame.faults.get("defocus", 1.0)
+        exposure = band.stars * frame.exptime_s
+        if drift := frame.faults.get("drift"):
+            ny, nx = camera.shape
+            # `add_trails` counts from one frame's width left of the image
+            above = sky.Catalogue(stars.x + nx, stars.y + ny / 2, stars.rate_e_per_s)
+            sky.add_trails(scene, above, exposure, fwhm, shift, (drift, 0.0))
+        else:
+            sky.add_stars(scene, stars, exposure, fwhm, shift)
         return scene
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +36,9 @@ NOISE_PAIRS = 8
 """Pairs of frames in which it is measured, about."""
 _NEED_NOISE = (Rejection.SIGMA, Rejection.WINSORIZED)
 
-MAX_OPEN = 128
+FILES_FOR_OTHERS = 64
+"""Files that a process may open, less those that frames are left."""
+MAX_OPEN = max(getrlimit(RLIMIT_NOFILE)[0] - FILES_FOR_OTHERS, FILES_FOR_OTHERS)
 """Files that are open at a time; frames beyond these are opened anew for each band."""
 
 

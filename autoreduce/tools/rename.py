@@ -17,7 +17,7 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.frames.reader import RawHeader
 from autoreduce.running.images import split_hdu
 from autoreduce.tools.filelists import FITS_NAME, natural_key
-from autoreduce.tools.files import write_text
+from autoreduce.tools.files import refuse_existing, write_text
 from autoreduce.tools.headers import header_value, read_header, time_of_day
 from autoreduce.tools.values import date_digits, parse_date, sort_value
 
@@ -132,23 +132,19 @@ def _new_path(old: Path, stem: str, tail: str) -> Path:
 
 def _sidecars(names: dict[Path, Path]) -> list[Renaming]:
     """Find files that share an image's name, or its stem, up to one more suffix."""
-    found = []
+    beginnings: dict[Path, Path] = {}
     for old, new in names.items():
-        for other in sorted(old.parent.iterdir(), key=lambda item: item.name):
-            if other in names or other.is_dir() or FITS_NAME.search(other.name):
-                continue
-            if (behind := _behind(other.name, old.name)) is not None:
-                found.append(Renaming(other, new.with_name(new.name + behind)))
-            elif (behind := _behind(other.name, _stem(old.name))) is not None:
-                name = _stem(new.name) + behind
-                found.append(Renaming(other, new.with_name(name)))
+        beginnings[old] = new
+        beginnings[old.with_name(_stem(old.name))] = new.with_name(_stem(new.name))
+    found = []
+    for folder in dict.fromkeys(old.parent for old in names):
+        for other in sorted(folder.iterdir(), key=lambda item: natural_key(item.name)):
+            begin = beginnings.get(other.with_suffix(""))
+            is_image = other in names or FITS_NAME.search(other.name)
+            if begin is not None and not is_image and other.is_file():
+                new = begin.with_name(begin.name + other.suffix)
+                found.append(Renaming(other, new))
     return found
-
-
-def _behind(name: str, beginning: str) -> str | None:
-    """Return the one suffix that a name has more than its beginning, else None."""
-    rest = name.removeprefix(beginning)
-    return rest if rest != name and re.fullmatch(r"\.[^.]+", rest) else None
 
 
 def _stem(name: str) -> str:
@@ -194,12 +190,13 @@ def rename(
     if how is not Transfer.MOVE:
         _check_copies(renamings)
     script = script_name(log)
+    for path in (log, script):
+        refuse_existing(path, overwrite=False)
     try:
         with ExitStack() as back:
+            back.callback(_forget, renamings, log)
             write_text(log, _log_text(renamings, how, _BEGUN))
-            back.callback(log.unlink)
             write_text(script, _script_text(renamings, how))
-            back.callback(script.unlink)
             script.chmod(script.stat().st_mode | 0o111)
             for item in renamings:
                 _begin(item, how, back)
@@ -210,6 +207,13 @@ def rename(
     except OSError as error:
         msg = f"{error.filename}: {error.strerror}; nothing is renamed"
         raise ProductError(msg) from error
+
+
+def _forget(renamings: Sequence[Renaming], log: Path) -> None:
+    """Remove the log of a renaming that was taken back, if really all of it was."""
+    if all(_exists(item.old) for item in renamings):
+        log.unlink(missing_ok=True)
+        script_name(log).unlink(missing_ok=True)
 
 
 def _check_copies(renamings: Sequence[Renaming]) -> None:

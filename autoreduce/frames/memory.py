@@ -1,0 +1,41 @@
+"""Work on headers that is done once for all headers with the same cards."""
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from autoreduce.frames.reader import RawHeader
+
+Result = TypeVar("Result")
+
+
+class CardMemory(Generic[Result]):
+    """A function of a header that depends on some of its cards, with a memory.
+
+    The headers of a night are alike: of the cards that give a fact most say the same
+    on hundreds of frames.  The result for each different set of cards is worked out
+    once.
+
+    Parameters
+    ----------
+    keywords : iterable of str
+        Every keyword that the function asks a header for.
+    function : callable
+        It must depend on nothing but these cards, and its result must not be
+        changed by those who get it.
+    """
+
+    def __init__(
+        self, keywords: Iterable[str], function: Callable[[RawHeader], Result]
+    ) -> None:
+        self.keywords = tuple(dict.fromkeys(keywords))
+        """What the function asks for."""
+        self._function = function
+        self._known: dict[bytes, Result] = {}
+
+    def __call__(self, header: RawHeader) -> Result:
+        """Return what the function gives for a header."""
+        cards = header.raw(self.keywords)
+        try:
+            return self._known[cards]
+        except KeyError:
+            return self._known.setdefault(cards, self._function(header))

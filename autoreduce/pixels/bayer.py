@@ -1,0 +1,166 @@
+"""Colour filter arrays: which pixels of a frame have the same colour.
+
+Pure arrays.  A frame without a colour filter array is a mosaic of one colour, so
+that what is written for colours holds for all frames.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELL = 2
+"""Rows and columns after which the patterns of FITS headers repeat."""
+ALIKE = 0.1
+"""Pixels of one colour differ in level by less than this fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Which pixels share a colour."""
+
+    colours: tuple[str, ...]
+    """Names of the colours; empty for the only one of a frame without filters."""
+    cell: tuple[tuple[int, ...], ...]
+    """The square that repeats: at each place the index of its colour."""
+
+    @property
+    def step(self) -> int:
+        """Distance between pixels of one place."""
+        return len(self.cell)
+
+    def places(self, colour: int) -> list[tuple[int, int]]:
+        """Give row and column of the places of a colour in the cell."""
+        return [(y, x) for y, x in np.ndindex(self.step, self.step)
+                if self.cell[y][x] == colour]  # fmt: skip
+
+    def of_colour(
+        self, rows: NDArray[Any], colour: int, *, start: int = 0, every: int = 1
+    ) -> list[NDArray[Any]]:
+        """Give the pixels of a colour, as views.
+
+        Parameters
+        ----------
+        rows : (..., n_rows, nx) array
+            Rows of a frame.
+        colour : int
+            Index of the colour.
+        start : int
+            Row of the frame with which `rows` begins.
+        every : int
+            Of the rows of cells only each so many-th.
+
+        Returns
+        -------
+        list of array
+            One for each place of the colour in the cell.
+        """
+        step = self.step
+        return [
+            rows[..., (y - start) % (step * every) :: step * every, x::step]
+            for y, x in self.places(colour)
+        ]
+
+    def spread(
+        self, values: NDArray[Any], start: int, shape: tuple[int, int]
+    ) -> NDArray[Any]:
+        """Give each pixel the value of its colour.
+
+        Parameters
+        ----------
+        values : (..., n_colours) array
+            A value for each colour.
+        start : int
+            Row of the frame with which the result begins.
+        shape : (n_rows, nx)
+            Rows and columns of the result.
+
+        Returns
+        -------
+        (..., n_rows, nx) array
+            Or (..., 1, 1) if there is one colour.
+        """
+        cells = values[..., np.array(self.cell)]
+        if len(self.colours) == 1:
+            return cells[..., :1, :1]
+        ny, nx = shape
+        rows = (start + np.arange(ny)) % self.step
+        return cells[..., rows[:, None], np.arange(nx) % self.step]
+
+
+WHITE = Mosaic(("",), ((0,),))
+"""No colour filter array."""
+
+
+def mosaic(pattern: str | None, origin: tuple[int, int] = (0, 0)) -> Mosaic:
+    """Read a pattern of four letters.
+
+    Parameters
+    ----------
+    pattern : str or None
+        The colours of the first two by two pixels of the raw frame, row by row, such
+        as RGGB; empty or None for a frame without colour filters.
+    origin : (row, column)
+        Pixel of the raw frame with which the frame begins, if it is trimmed.
+
+    Returns
+    -------
+    Mosaic
+        A colour that the pattern names twice counts once.
+
+    Raises
+    ------
+    ValueError
+        If the pattern has not four letters.
+    """
+    if not pattern:
+        return WHITE
+    if len(pattern) != CELL * CELL:
+        msg = f"a colour filter array is told by four letters, not by {pattern!r}"
+        raise ValueError(msg)
+    letters = np.array(list(pattern)).reshape(CELL, CELL)
+    letters = np.roll(letters, (-origin[0], -origin[1]), axis=(0, 1))
+    colours = tuple(dict.fromkeys(pattern))
+    cell = tuple(tuple(colours.index(str(name)) for name in row) for row in letters)
+    return Mosaic(colours, cell)
+
+
+def by_place(of: Mosaic) -> Mosaic:
+    """Let each place of the cell be a colour of its own: R, G1, G2, B."""
+    names: list[str] = []
+    for row in of.cell:
+        for colour in row:
+            name = of.colours[colour]
+            n = len(of.places(colour))
+            seen = sum(known.startswith(name) for known in names)
+            names.append(f"{name}{seen + 1}" if n > 1 else name)
+    places = np.arange(len(names)).reshape(of.step, of.step)
+    return Mosaic(tuple(names), tuple(map(tuple, places.tolist())))
+
+
+def agrees(of: Mosaic, rows: NDArray[Any], *, start: int = 0) -> bool:
+    """Tell whether the pixels that should have one colour have one level.
+
+    Headers count the pattern from the first pixel of the sensor, of the file or of
+    the screen; a flat shows whether it was understood.
+
+    Parameters
+    ----------
+    of : Mosaic
+        As the header tells it.
+    rows : (n_rows, nx) array
+        Rows of a flat, free of bias.
+    start : int
+        Row of the frame with which they begin.
+
+    Returns
+    -------
+    bool
+        False if the medians of two places of one colour differ by more than `ALIKE`.
+    """
+    for colour in range(len(of.colours)):
+        levels = [np.nanmedian(p) for p in of.of_colour(rows, colour, start=start)]
+        if max(levels) - min(levels) > ALIKE * abs(max(levels)):
+            return False
+    return True

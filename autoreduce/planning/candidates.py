@@ -1,0 +1,86 @@
+"""The masters that may serve: those of the frames at hand, and those of a library."""
+
+import pandas as pd
+
+from autoreduce.errors import TableError
+from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
+from autoreduce.planning.rules import TemperatureRule
+from autoreduce.planning.service import SERVED_BY
+
+ORIGIN = "origin"
+"""Column that tells where a master comes from."""
+HERE = "these frames"
+"""Origin of a master that is made by the plan."""
+LIBRARY = "library"
+"""Origin of a master that stands in a library."""
+
+LIBRARY_DTYPES = {
+    "output": "string",
+    **{column.name: column.dtype for column in FACT_COLUMNS},
+    "n_frames": "Int64",
+    "keeps_bias": "boolean",
+}
+"""Columns of a table of a library's masters that planning reads: ``output`` (absolute
+path), `FACT_NAMES`, ``date_obs`` (start, UTC), ``n_frames``, ``keeps_bias`` (whether a
+dark holds its bias)."""
+
+
+def masters_of_frames(groups: pd.DataFrame, need: str) -> pd.DataFrame:
+    """Take the groups that the masters for a need are made from."""
+    masters = groups[groups["imagetyp"].isin(SERVED_BY[need])]
+    return masters.assign(origin=pd.Series(HERE, masters.index, dtype="string"))
+
+
+def library_candidates(
+    library: pd.DataFrame | None, rule: TemperatureRule
+) -> pd.DataFrame:
+    """Describe the masters of a library as the groups of a night are described.
+
+    Parameters
+    ----------
+    library : DataFrame or None
+        One row for each master, with the columns of `LIBRARY_DTYPES`.
+    rule : TemperatureRule
+        How temperatures are read.
+
+    Returns
+    -------
+    DataFrame
+        `FACT_NAMES`, ``temperature``, ``temperature_limit``, ``hours``, ``n_frames``,
+        ``output``, ``keeps_bias``, ``origin``; empty without a library.
+
+    Raises
+    ------
+    TableError
+        If a column is missing.
+    """
+    names = [*FACT_NAMES, TIME, "n_frames", "keeps_bias", "output"]
+    if library is None:
+        library = pd.DataFrame(columns=names)
+    if lost := sorted(set(names) - set(library)):
+        msg = (
+            f"the library's table has no column {', '.join(lost)}: make its index anew"
+        )
+        raise TableError(msg)
+    table = library[names].astype({name: LIBRARY_DTYPES[name] for name in names})
+    table = comparable(table.reset_index(drop=True), rule)
+    origin = pd.Series(LIBRARY, table.index, dtype="string")
+    return table.assign(
+        hours=hours_of(table[TIME]),
+        keeps_bias=table["keeps_bias"].fillna(value=False).astype(bool),
+        origin=origin,
+    )
+
+
+def with_library(
+    masters: pd.DataFrame, library: pd.DataFrame, need: str
+) -> pd.DataFrame:
+    """Put the masters of a library behind those of the frames at hand."""
+    more = library[library["imagetyp"].isin(SERVED_BY[need])]
+    if more.empty:
+        return masters
+    columns = [name for name in masters if name in more]
+    more = more.astype({name: masters[name].dtype for name in columns})
+    parts = [part for part in (masters, more) if len(part)]
+    return pd.concat(parts, ignore_index=True).reindex(columns=list(masters))

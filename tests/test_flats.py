@@ -1,0 +1,264 @@
+"""Master flats of nights with trails, hot pixels, colour filters and round fields."""
+
+from importlib import resources
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from simulated_groups import write_part
+from small_night import BIAS, RATE, make_flat_field, write_frame
+
+from autoreduce.night import Choices
+from autoreduce.reduction import Limits, reduce_night
+from autoreduce.running.execute import Status
+from autoreduce.running.flats import NO_VALUE, REPAIRED, UNCLEAN
+
+SHAPE = (120, 160)
+
+
+def reduce(night, *, recipe=()):
+    """Reduce a night with the default recipe, a text in it replaced by another."""
+    name = "default"
+    if recipe:
+        text, (old, new) = default_recipe(), recipe
+        assert old in text
+        path = night.with_name("mine.toml")
+        path.write_text(text.replace(old, new), "utf-8")
+        name = str(path)
+    reduced = reduce_night(
+        night,
+        output=night.with_name("products"),
+        choices=Choices(recipe=name),
+        limits=Limits(planes=True),
+        page=False,
+    )
+    (output,) = (o for o in reduced.report.outcomes if "masters/flat_" in o)
+    return reduced, output, reduced.report.outcomes[output]
+
+
+def default_recipe():
+    folder = resources.files("autoreduce.planning") / "recipes"
+    return (folder / "default.toml").read_text("utf-8")
+
+
+def make_raw_flat(name, light, shape=SHAPE):
+    """Make a raw flat of 2 s that holds some light in ADU, of an array or a number."""
+    rng = np.random.default_rng(sum(name.encode()) * 1000 + len(name))
+    signal = rng.poisson(np.broadcast_to(light, shape))
+    raw = BIAS + 2 * RATE + signal + rng.normal(0, 4, shape)
+    return np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
+
+
+def write_flats(night, lights, shape=SHAPE, **cards):
+    """Write bias frames, flats with given light, and a light frame."""
+    for n in range(3):
+        pixels = make_raw_flat(f"bias{n}", 0, shape) - np.uint16(2 * RATE)
+        write_frame(night, f"b{n}.fit", "bias", pixels=pixels, **cards)
+    for n, light in enumerate(lights):
+        pixels = make_raw_flat(f"flat{n}", light, shape)
+        write_frame(night, f"f{n}.fit", "flat", 2.0, pixels=pixels, **cards)
+    pixels = make_raw_flat("light", 0.02 * np.asarray(lights[0]), shape)
+    write_frame(night, "l0.fit", "light", 60.0, pixels=pixels, **cards)
+    return night
+
+
+def planes_of(reduced, output):
+    with fits.open(reduced.folder / output) as hdus:
+        return [hdus[name].data.copy() for name in (0, "UNCERT", "MASK")]
+
+
+def trailed(n_starry, n=5, reach=slice(20, 110)):
+    """Give flats of which the first ones have a bright band, each of its own height."""
+    lights = [np.full(SHAPE, 20000.0) for _ in range(n)]
+    for i in range(n_starry):
+        lights[i][reach] *= 1.2 + 0.1 * i
+    return lights
+
+
+def test_a_flat_that_stars_never_leave_is_refused_with_the_way_out(tmp_path):
+    night = write_flats(tmp_path / "night", trailed(4, reach=slice(20, 36)))
+    reduced, output, outcome = reduce(
+        night, recipe=("max_unclean = 0.25", "max_unclean = 0.02")
+    )
+    assert outcome.status is Status.FAILED
+    assert f"{output}: in " in outcome.reason
+    assert "fewer than 2 of the 5 flats are free of stars or clouds" in outcome.reason
+    assert "Take more flats" in outcome.reason
+    assert "max_unclean" in outcome.reason
+    light = reduced.report.outcomes["calibrated/l0.fit"]
+    assert light.caveats == (f"not flat-fielded: {output} could not be made",)
+
+
+def test_less_of_it_is_a_caveat(tmp_path):
+    night = write_flats(tmp_path / "night", trailed(4, reach=slice(20, 36)))
+    reduced, output, outcome = reduce(night)
+    assert outcome.status is Status.DONE
+    unclean = (planes_of(reduced, output)[2] & UNCLEAN) > 0
+    assert unclean.mean() == outcome.statistics["unclean"]
+    assert fits.getheader(reduced.folder / output)["UNCLEAN"] == unclean.mean()
+    assert unclean[22:34].mean() > 0.9
+    assert not unclean[:10].any()
+    assert not unclean[50:].any()
+    assert any("traces of them may be left" in text for text in outcome.caveats)
+    assert 0.05 < outcome.statistics["unclean"] < 0.25
+
+
+def test_clean_flats_have_no_unclean_pixel_and_no_caveat(notes_night):
+    for output, outcome in notes_night.reduced.report.outcomes.items():
+        if "masters/flat_" in output:
+            assert outcome.statistics["unclean"] < 1e-3
+            assert outcome.statistics["hot"] == 0
+            assert outcome.caveats == ()
+
+
+@pytest.fixture(scope="module")
+def hot_night(tmp_path_factory):
+    """Flats of 10 s with hot pixels and without darks, and their truth."""
+
+    def keep(row):
+        flat = row["imagetyp"] == "flat" and row["filter"] == "Halpha"
+        return flat or row["imagetyp"] == "bias"
+
+    camera = [("hot_e_per_s = 1.0", "hot_e_per_s = 150.0")]
+    return write_part(tmp_path_factory.mktemp("hot"), keep, camera=camera)
+
+
+def flat_error(night, reduced, output, hot):
+    """Compare a master flat with the truth: rms error of hot pixels and of others."""
+    made = fits.getdata(reduced.folder / output).astype(float)
+    truth = fits.getdata(night.with_name("night_truth") / "flat_Halpha.fits")
+    ratio = made / truth / np.median(made / truth) - 1
+    return np.sqrt(np.mean(ratio[hot] ** 2)), np.sqrt(np.mean(ratio[~hot] ** 2))
+
+
+def test_hot_pixels_are_not_burnt_into_flats_without_darks(hot_night):
+    rate = fits.getdata(hot_night.with_name("night_truth") / "dark_rate.fits")
+    hot = rate * 10 / 28000 > 0.1
+    assert hot.sum() > 50
+    reduced, output, outcome = reduce(hot_night)
+    repaired, others = flat_error(hot_night, reduced, output, hot)
+    _, sigma, mask = planes_of(reduced, output)
+    assert ((mask & REPAIRED) > 0).sum() == outcome.statistics["hot"] > 50
+    assert ((mask & REPAIRED) > 0)[hot].all()
+    # What is left is what pixels differ by, and UNCERT says so.
+    assert repaired < 0.012
+    assert 0.007 < np.median(sigma[hot]) < 0.012
+    reduced, output, outcome = reduce(
+        hot_night, recipe=("hot_sigma = 7.0", "hot_sigma = 0.0")
+    )
+    burnt, same = flat_error(hot_night, reduced, output, hot)
+    assert outcome.statistics["hot"] == 0
+    assert burnt > 20 * repaired
+    assert others <= same
+
+
+@pytest.mark.parametrize(("hot_dark", "expected"), [(True, 1), (False, 0)])
+def test_with_a_dark_only_what_is_hot_in_it_is_repaired(tmp_path, hot_dark, expected):
+    night = write_flats(tmp_path / "night", [star_free()] * 3)
+    for n in range(3):
+        dark = make_raw_flat(f"dark{n}", 0)
+        dark[50, 60] += 900 * hot_dark
+        write_frame(night, f"d{n}.fit", "dark", 2.0, pixels=dark)
+    _, _, outcome = reduce(night)
+    assert outcome.statistics["hot"] == expected
+
+
+def star_free():
+    """Give the light of a flat with one pixel that is brighter than its neighbours."""
+    light = np.full(SHAPE, 20000.0)
+    light[50, 60] *= 1.2
+    return light
+
+
+def test_a_round_field_has_unit_level_over_its_disc(tmp_path):
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    disc = np.hypot(x - 80, y - 60) < 40
+    lights = [20000.0 * 0.95**i * disc for i in range(3)]
+    night = write_flats(tmp_path / "night", lights)
+    reduced, output, outcome = reduce(night)
+    data, _, mask = planes_of(reduced, output)
+    assert outcome.status is Status.DONE
+    assert outcome.left_out == {}
+    assert np.nanmedian(data[disc]) == pytest.approx(1, abs=1e-3)
+    assert outcome.statistics["level"] == pytest.approx(19000, rel=0.01)
+    np.testing.assert_array_equal((mask & NO_VALUE) > 0, ~disc)
+    assert outcome.statistics["unclean"] < 1e-3
+    assert outcome.statistics["masked"] < 0.05
+
+
+CELL = np.array([[0.5, 1.0], [1.02, 0.7]])
+
+
+def test_each_colour_of_a_mosaic_has_unit_level_though_the_sky_changes(tmp_path):
+    field = make_flat_field(SHAPE)
+    dusk = [np.array([[1 - d, 1.0], [1.0, 1 + d]]) for d in (-0.1, 0.0, 0.15)]
+    lights = [20000 * field * np.tile(CELL * c, (60, 80)) for c in dusk]
+    night = write_flats(tmp_path / "night", lights, BAYERPAT="RGGB")
+    reduced, output, outcome = reduce(night)
+    data, _, _ = planes_of(reduced, output)
+    green = np.concatenate([data[::2, 1::2], data[1::2, ::2]])
+    for colour in (data[::2, ::2], green, data[1::2, 1::2]):
+        assert np.median(colour) == pytest.approx(1, abs=1e-3)
+    # Pixels of one colour keep what they differ by.
+    ratio = np.median(data[1::2, ::2]) / np.median(data[::2, 1::2])
+    assert ratio == pytest.approx(1.02, abs=1e-3)
+    levels = [outcome.statistics[f"level_{c}"] for c in "RGB"]
+    middle = np.median(field)
+    expected = [20000 * middle * v for v in (0.5, 1.01, 0.7)]
+    assert levels == pytest.approx(expected, rel=0.01)
+    assert outcome.statistics["masked"] < 1e-3
+    assert outcome.caveats == ()
+
+
+def test_calibrated_lights_keep_the_colour_balance_of_the_sensor(tmp_path):
+    light = 20000 * make_flat_field(SHAPE) * np.tile(CELL, (60, 80))
+    night = write_flats(tmp_path / "night", [light] * 3, BAYERPAT="RGGB")
+    reduced, _, _ = reduce(night)
+    made = fits.getdata(reduced.folder / "calibrated" / "l0.fit")
+    levels = [np.median(made[y::2, x::2]) for y, x in ((0, 0), (0, 1), (1, 1))]
+    assert levels[0] / levels[1] == pytest.approx(0.5, abs=0.05)
+    assert levels[2] / levels[1] == pytest.approx(0.7, abs=0.05)
+
+
+def test_a_mosaic_can_be_taken_as_one_colour(tmp_path):
+    light = 20000 * np.tile(CELL, (60, 80))
+    night = write_flats(tmp_path / "night", [light] * 3, BAYERPAT="RGGB")
+    recipe = ("per_colour = true", "per_colour = false")
+    reduced, output, outcome = reduce(night, recipe=recipe)
+    data, _, _ = planes_of(reduced, output)
+    ratio = np.median(data[::2, ::2]) / np.median(data[::2, 1::2])
+    assert ratio == pytest.approx(0.5, abs=1e-3)
+    assert "level_R" not in outcome.statistics
+
+
+def test_a_pattern_that_begins_elsewhere_is_noticed(tmp_path):
+    light = 20000 * np.roll(np.tile(CELL, (60, 80)), 1, axis=1)
+    night = write_flats(tmp_path / "night", [light] * 3, BAYERPAT="RGGB")
+    reduced, output, outcome = reduce(night)
+    data, _, _ = planes_of(reduced, output)
+    for y, x in np.ndindex(2, 2):
+        assert np.median(data[y::2, x::2]) == pytest.approx(1, abs=1e-3)
+    assert any("do not show the colours" in text for text in outcome.caveats)
+    assert set(outcome.statistics) >= {"level_R", "level_G1", "level_G2", "level_B"}
+
+
+def test_a_simulated_mosaic_is_flat_fielded_within_its_noise(tmp_path):
+    def keep(row):
+        flat = row["imagetyp"] == "flat" and row["filter"] == "R"
+        return flat or row["imagetyp"] == "bias"
+
+    camera = [
+        ("dust_rings = 14", "dust_rings = 14\nbayer = [0.5, 1.0, 1.0, 0.7]"),
+        ("SET-TEMP = -20.0", 'SET-TEMP = -20.0\nBAYERPAT = "RGGB"'),
+    ]
+    night = write_part(tmp_path, keep, camera=camera)
+    reduced, output, outcome = reduce(night)
+    made, sigma, _ = planes_of(reduced, output)
+    truth = fits.getdata(tmp_path / "night_truth" / "flat_R.fits")
+    assert outcome.left_out == {}
+    for y, x in np.ndindex(2, 2):
+        real = truth[y::2, x::2] / np.median(truth[y::2, x::2])
+        pulls = (made[y::2, x::2] - real) / sigma[y::2, x::2]
+        low, high = np.percentile(pulls, [15.87, 84.13])
+        assert (high - low) / 2 == pytest.approx(1, abs=0.15)
+        assert abs(np.median(pulls)) < 0.3

@@ -1,0 +1,258 @@
+"""Lights that stacks do without: found by what was measured, and never clean ones."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from simulated_groups import write_part
+
+from autoreduce.errors import SettingsError
+from autoreduce.frames.overrides import read_frames_csv
+from autoreduce.night import Choices
+from autoreduce.pixels.stars import measure_light
+from autoreduce.planning.recipe import QualityRecipe, parse_recipe
+from autoreduce.quality import unusable_lights
+from autoreduce.reduction import Limits, reduce_night
+from autoreduce.running.execute import Status
+
+LIMITS = QualityRecipe()
+LIGHT = {
+    "sky": 250.0,
+    "sky_noise": 12.0,
+    "stars": 120.0,
+    "star_flux": 5e4,
+    "fwhm": 3.0,
+    "elongation": 1.1,
+}
+
+
+def lights_with(n=5, **changes):
+    """Give n equal lights, the second of which is changed."""
+    lights = [dict(LIGHT) for _ in range(n)]
+    lights[1] |= changes
+    return lights
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"elongation": 2.5},
+            (
+                "trailed: its sources are 2.5 times as long as wide, 1.1 times in the "
+                "stack's median light"
+            ),
+        ),
+        (
+            {"fwhm": 6.5},
+            (
+                "out of focus: its stars are 6.5 pixels wide, 3.0 in the stack's median "
+                "light"
+            ),
+        ),
+        (
+            {"star_flux": 4e3},
+            (
+                "clouded out: its bright stars have 8.0% of the flux that they have in the "
+                "stack's median light"
+            ),
+        ),
+        (
+            {"stars": 20.0},
+            "clouded out or not guided: it shows 20 stars, the stack's median light 120",
+        ),
+        ({"sky": 2600.0}, "lit: its sky is 2600 ADU, 250 in the stack's median light"),
+    ],
+)
+def test_an_unusable_light_is_found_with_the_number_that_decided(n, changes, reason):
+    assert unusable_lights(lights_with(n, **changes), LIMITS) == {1: reason}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"elongation": 2.1},
+        {"fwhm": 5.9},
+        {"star_flux": 6e3},
+        {"stars": 25.0},
+        {"sky": 2400.0},
+        {"sky": 10.0, "stars": 4000.0, "fwhm": 0.5, "elongation": 1.0},
+    ],
+)
+def test_what_is_worse_but_usable_is_kept(changes):
+    assert unusable_lights(lights_with(**changes), LIMITS) == {}
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_of_one_light_or_two_none_is_blamed(n):
+    lights = [dict(LIGHT), LIGHT | {"sky": 1e5, "elongation": 9.0}][:n]
+    assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_what_was_not_measured_decides_nothing():
+    lights = lights_with()
+    for name in ("fwhm", "elongation", "star_flux", "stars", "sky"):
+        del lights[1][name]
+    assert unusable_lights(lights, LIMITS) == {}
+    assert unusable_lights([{}] * 4, LIMITS) == {}
+
+
+def test_a_few_stars_tell_nothing_of_clouds():
+    lights = [LIGHT | {"stars": n, "star_flux": np.nan} for n in (8.0, 9.0, 1.0, 7.0)]
+    assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_a_dark_sky_may_vary():
+    lights = [LIGHT | {"sky": s} for s in (2.0, -1.0, 60.0, 3.0)]
+    assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_never_half_of_the_lights_are_left_out():
+    lights = [LIGHT | {"elongation": e} for e in (1.0, 1.1, 4.0, 4.0)]
+    assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_two_hundred_clean_stacks_lose_no_light():
+    rng = np.random.default_rng(20210227)
+    for _ in range(200):
+        n = int(rng.integers(3, 30))
+        seeing = rng.uniform(0.8, 1.5, n)
+        clear = rng.uniform(0.4, 1.0, n)
+        field = rng.uniform(5, 800)
+        rise = np.linspace(1, rng.uniform(0.5, 4), n)
+        lights = [
+            {
+                "sky": LIGHT["sky"] * rise[i] * clear[i],
+                "sky_noise": LIGHT["sky_noise"] * np.sqrt(rise[i]),
+                "stars": float(rng.poisson(field * clear[i] / seeing[i])),
+                "star_flux": LIGHT["star_flux"] * clear[i] * rng.uniform(0.8, 1.2),
+                "fwhm": 3 * seeing[i],
+                "elongation": 1 + abs(rng.normal(0, 0.12)),
+            }
+            for i in range(n)
+        ]
+        assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_limits_that_would_leave_all_out_are_refused():
+    for line in ("max_fwhm = 0.9", "min_stars = 1.0", "min_flux = -0.1"):
+        with pytest.raises(SettingsError, match="min_flux lie between 0 and 1"):
+            parse_recipe(f"[quality]\n{line}", "mine")
+
+
+def make_field(shape=(300, 400), n=40, fwhm=3.0, stretch=1.0, seed=1):
+    """Draw stars, Gaussian, longer along the rows by a factor, on a noisy sky."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = rng.normal(100, 5, shape)
+    sigma = fwhm / 2.3548
+    for _ in range(n):
+        y0, x0 = rng.uniform(20, shape[0] - 20), rng.uniform(20, shape[1] - 20)
+        square = ((x - x0) / stretch) ** 2 + (y - y0) ** 2
+        image += 800 * np.exp(-square / (2 * sigma**2))
+    return image
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.5, 3.0, 6.0])
+def test_the_elongation_is_length_over_width(stretch):
+    found = measure_light(make_field(stretch=stretch))
+    assert found.elongation == pytest.approx(stretch, rel=0.15)
+
+
+def test_hot_pixels_are_no_stars():
+    image = make_field()
+    clean = measure_light(image)
+    rng = np.random.default_rng(2)
+    hot = rng.integers(5, 295, 200), rng.integers(5, 395, 200)
+    image[hot] += rng.exponential(1000, 200)
+    found = measure_light(image)
+    assert found.stars == pytest.approx(clean.stars, abs=6)
+    assert found.fwhm_pixel == pytest.approx(clean.fwhm_pixel, rel=0.05)
+
+
+def test_the_flux_of_bright_stars_follows_the_clouds():
+    clear, cloudy = make_field(), 100 + 0.3 * (make_field() - 100)
+    ratio = measure_light(cloudy).flux_adu / measure_light(clear).flux_adu
+    assert ratio == pytest.approx(0.3, rel=0.05)
+
+
+TRAILED = "20210227.0066.fit"
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Three lights of one stack, one of them trailed."""
+
+    def keep(row):
+        cluster = row["object"] == "cluster" and row["filter"] == "R"
+        return cluster or row["imagetyp"] == "bias"
+
+    return write_part(
+        tmp_path_factory.mktemp("lights"),
+        keep,
+        size=(624, 470),
+        fault=lambda row: "drift=20" if row["name"] == TRAILED else "",
+    )
+
+
+def reduce(night, output, **choices):
+    reduced = reduce_night(
+        night, output=output, choices=Choices(**choices), limits=Limits(), page=False
+    )
+    (stack,) = (o for o in reduced.report.outcomes if o.startswith("stacks/"))
+    return reduced, stack
+
+
+def test_a_trailed_light_is_calibrated_and_not_stacked(night, tmp_path):
+    reduced, stack = reduce(night, tmp_path / "products")
+    outcome = reduced.report.outcomes[stack]
+    light = f"calibrated/{TRAILED}"
+    reason = outcome.left_out[light]
+    assert list(outcome.left_out) == [light]
+    assert reason.startswith("trailed: its sources are ")
+    assert outcome.n_used == 2
+    assert (reduced.folder / light).exists()
+    header = fits.getheader(reduced.folder / stack)
+    assert (header["NCOMBINE"], header["NLEFTOUT"]) == (2, 1)
+    assert any("left out" in str(line) for line in header["HISTORY"])
+    used = [f for f in sorted(reduced.folder.glob("calibrated/*")) if f.name != TRAILED]
+    skies = [fits.getheader(f)["SKYLEVEL"] for f in used]
+    planes = [
+        fits.getdata(f) - (s - skies[0]) for f, s in zip(used, skies, strict=True)
+    ]
+    made = fits.getdata(reduced.folder / stack)
+    np.testing.assert_allclose(made, np.mean(planes, axis=0), rtol=1e-5, atol=1e-2)
+
+
+def test_the_tables_say_which_light_was_not_stacked_and_why(night, tmp_path):
+    reduced, stack = reduce(night, tmp_path / "products")
+    rows = Table.read(reduced.folder / stack, hdu="INPUTS")
+    assert sorted(rows["weight"]) == [0.0, 1.0, 1.0]
+    (reason,) = rows["reason"][rows["weight"] == 0]
+    assert "trailed" in str(reason)
+    frames = read_frames_csv(reduced.folder / "frames.csv").set_index("file")
+    assert frames.loc[TRAILED, "unstacked"] == str(reason).strip()
+    assert frames["unstacked"].notna().sum() == 1
+    assert frames["use"].all()
+    assert frames["why_not"].isna().all()
+    assert frames.loc[TRAILED, "elongation"] > 2
+    assert reduced.incomplete
+
+
+def test_a_second_run_with_its_own_table_does_the_same(night, tmp_path):
+    first, stack = reduce(night, tmp_path / "products")
+    again, _ = reduce(
+        night, tmp_path / "products", frames_csv=first.folder / "frames.csv"
+    )
+    assert again.report.outcomes[stack].status is Status.CURRENT
+    assert again.report.frames["unstacked"].equals(first.report.frames["unstacked"])
+
+
+@pytest.mark.parametrize("choices", [{"keep_all": True}, {"include": (TRAILED,)}])
+def test_what_the_observer_asks_for_is_stacked(night, tmp_path, choices):
+    reduced, stack = reduce(night, tmp_path / "products", **choices)
+    outcome = reduced.report.outcomes[stack]
+    assert outcome.left_out == {}
+    assert outcome.n_used == 3
+    assert reduced.report.frames["unstacked"].isna().all()
