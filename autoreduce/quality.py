@@ -55,6 +55,8 @@ SMALL_SAMPLE = 8.0
 keeps false alarms rare whatever the scatter is."""
 STARRY = 10
 """Stars below which their number tells nothing of clouds."""
+FEWEST_STARS = 5
+"""Stars below which their width may be that of a nebula, or of nothing."""
 SKY_FLOOR = 10.0
 """Sky that any light may have, of the sky noise."""
 LIT = 0.1
@@ -162,7 +164,8 @@ def _unusable(
             f"{elongation:.1f} times in the stack's median light"
         )
     fwhm = usual.get("fwhm", math.inf)
-    if light.get("fwhm", 0.0) > limits.max_fwhm * fwhm:
+    few = min(light.get("stars", 0.0), usual.get("stars", 0.0)) < FEWEST_STARS
+    if not few and light.get("fwhm", 0.0) > limits.max_fwhm * fwhm:
         return (
             f"out of focus: its stars are {light['fwhm']:.1f} pixels wide, {fwhm:.1f} "
             "in the stack's median light"

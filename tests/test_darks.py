@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from small_night import write_frame, write_night
-from tool_files import command
 
 from autoreduce.night import Choices
 from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
@@ -410,29 +409,3 @@ def test_a_map_that_is_not_whole_is_made_again(tmp_path, damage):
     assert done == [f"masters/{path.stem}.json"]
     np.testing.assert_array_equal(fits.getdata(path), before)
     assert not any("earlier run" in note for note in again.plan.notes)
-
-
-def test_a_bias_of_another_program_may_leave_its_number_of_frames_unsaid(tmp_path):
-    """The darks' own bias is taken from a library: 4 ADU of noise, of how many?"""
-    night = write_night(tmp_path / "night", without=["bias"])
-    library = tmp_path / "library"
-    pixels = np.random.default_rng(1).normal(300, 4, (48, 64)).astype(np.float32)
-    write_frame(
-        tmp_path, "master_bias.fit", "bias", pixels=pixels, IMAGETYP="Master Bias"
-    )
-    add = (
-        "library",
-        "add",
-        str(tmp_path / "master_bias.fit"),
-        "--library",
-        str(library),
-    )
-    command(*add)
-    made = reduce_night(
-        night,
-        output=tmp_path / "out",
-        choices=Choices(library=library),
-        page=False,
-    )
-    (path,) = made.folder.glob("masters/*.json")
-    assert json.loads(path.read_text())["bias_variance"] == pytest.approx(16, rel=0.2)

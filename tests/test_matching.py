@@ -184,6 +184,44 @@ def test_a_section_that_is_not_there_is_not_unknown(column):
     assert level_of("bias", trimmed.copy(), light=trimmed.copy()) == 0
 
 
+WHOLE = {"naxis1": 100, "naxis2": 50, "xorgsubf": 0, "yorgsubf": 0}
+PART = {"naxis1": 40, "naxis2": 20, "xorgsubf": 10, "yorgsubf": 5}
+
+
+@pytest.mark.parametrize("need", ["bias", "dark", "flat"])
+def test_a_subframe_is_cut_out_of_a_larger_master(need):
+    choice, _, _ = matched(need, WHOLE.copy(), light=PART.copy())
+    assert (choice.rung.level, choice.cut) == (0, "[11:50,6:25]")
+
+
+def test_a_master_of_the_frames_own_size_is_taken_first():
+    choice, name, ledger = matched("bias", WHOLE.copy(), PART.copy(), light=PART.copy())
+    assert (name, choice.cut) == ("b", None)
+    assert (ledger["a"].criterion, ledger["a"].found) == (
+        "size",
+        "larger than the frame",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"xorgsubf": 61},
+        {"yorgsubf": 31},
+        {"xorgsubf": None},
+        {"naxis1": 120},
+        {"xbinning": 2},
+        {"trimsec": "[1:30,1:20]"},
+    ],
+)
+def test_nothing_is_cut_where_the_geometry_does_not_fit(change):
+    assert level_of("bias", WHOLE.copy(), light={**PART, **change}) is None
+
+
+def test_nothing_is_cut_out_of_a_master_that_does_not_say_where_it_begins():
+    assert level_of("bias", {**WHOLE, "xorgsubf": None}, light=PART.copy()) is None
+
+
 def test_missing_on_the_frame_does_not_choose_between_two():
     light = {"filter": None}
     _, name, ledger = matched("flat", {"filter": "R"}, {"filter": "V"}, light=light)

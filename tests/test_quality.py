@@ -61,8 +61,18 @@ def test_two_hundred_clean_nights_lose_no_frame():
         darks = drawn_statistics(rng, n, rng.uniform(1000, 1300))
         assert odd_frames(darks, Action.DARK, LIMITS) == {}
         assert odd_frames(darks, Action.DARK, LIMITS, pedestals=[1000.0] * n) == {}
-        flats = [drawn_statistics(rng, 1, m)[0] for m in rng.uniform(8e3, 4e4, n)]
+        flats = [
+            with_gradient(rng, drawn_statistics(rng, 1, m)[0])
+            for m in rng.uniform(8e3, 4e4, n)
+        ]
         assert odd_frames(flats, Action.FLAT, LIMITS, pedestals=[1000.0] * n) == {}
+
+
+def with_gradient(rng, flat, sigma=0.015):
+    """Tilt the sky of a flat by some percent from edge to edge."""
+    y, x = np.divmod(np.arange(64), 8) / np.float64(7) - 0.5
+    tilt = 1 + rng.normal(0, sigma) * x + rng.normal(0, sigma) * y
+    return replace(flat, blocks=tuple(1000 + (np.array(flat.blocks) - 1000) * tilt))
 
 
 def drawn_statistics(rng, n, level):

@@ -122,7 +122,10 @@ def test_all_cards_are_those_that_astropy_reads(tmp_path):
 
 
 @given(
-    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60),
+    # astropy itself misreads a string in which a quote is followed by a slash.
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60).filter(
+        lambda text: "'/" not in text
+    ),
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.integers(-(2**31), 2**31),
 )

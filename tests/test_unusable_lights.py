@@ -1,5 +1,7 @@
 """Lights that stacks do without: found by what was measured, and never clean ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -14,6 +16,7 @@ from autoreduce.planning.recipe import QualityRecipe, parse_recipe
 from autoreduce.quality import unusable_lights
 from autoreduce.reduction import Limits, reduce_night
 from autoreduce.running.execute import Status
+from autoreduce.simulate import make_night, read_listing
 
 LIMITS = QualityRecipe()
 LIGHT = {
@@ -45,9 +48,9 @@ def lights_with(n=5, **changes):
             ),
         ),
         (
-            {"fwhm": 6.5},
+            {"fwhm": 8.5},
             (
-                "out of focus: its stars are 6.5 pixels wide, 3.0 in the stack's median "
+                "out of focus: its stars are 8.5 pixels wide, 3.0 in the stack's median "
                 "light"
             ),
         ),
@@ -73,7 +76,7 @@ def test_an_unusable_light_is_found_with_the_number_that_decided(n, changes, rea
     "changes",
     [
         {"elongation": 2.1},
-        {"fwhm": 5.9},
+        {"fwhm": 7.4},
         {"star_flux": 6e3},
         {"stars": 25.0},
         {"sky": 2400.0},
@@ -100,6 +103,11 @@ def test_what_was_not_measured_decides_nothing():
 
 def test_a_few_stars_tell_nothing_of_clouds():
     lights = [LIGHT | {"stars": n, "star_flux": np.nan} for n in (8.0, 9.0, 1.0, 7.0)]
+    assert unusable_lights(lights, LIMITS) == {}
+
+
+def test_a_few_stars_tell_nothing_of_the_focus():
+    lights = [LIGHT | {"stars": 4.0, "fwhm": f} for f in (3.0, 3.2, 35.0, 2.8)]
     assert unusable_lights(lights, LIMITS) == {}
 
 
@@ -175,6 +183,59 @@ def test_the_flux_of_bright_stars_follows_the_clouds():
     clear, cloudy = make_field(), 100 + 0.3 * (make_field() - 100)
     ratio = measure_light(cloudy).flux_adu / measure_light(clear).flux_adu
     assert ratio == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return make_night(read_listing("notes_2021"), seed=3, size=(832, 626))
+
+
+def measured(night, faults):
+    """Measure the three simulated lights of a stack, the last with a fault."""
+    listed = [
+        frame
+        for frame in night.listing.frames
+        if (frame.object, frame.filter) == ("cluster", "Lum")
+    ]
+    camera = night.cameras[""]
+    found = []
+    for frame in [*listed[:2], replace(listed[2], faults=faults)]:
+        exposure = night.expose(frame)
+        image = (exposure.raw - camera.bias_adu) / camera.response["Lum"]
+        light = measure_light(image)
+        found.append(
+            {
+                "sky": light.sky_adu,
+                "sky_noise": light.sky_noise_adu,
+                "stars": float(light.stars),
+                "star_flux": light.flux_adu,
+                "fwhm": light.fwhm_pixel,
+                "elongation": light.elongation,
+            }
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ({"drift": 20.0}, "trailed"),
+        ({"defocus": 5.0}, "out of focus"),
+        ({"clouds": 0.97}, "clouded out"),
+        ({"daylight": 20000.0}, "lit"),
+    ],
+)
+def test_simulated_unusable_lights_are_found(simulated, fault, word):
+    (index,) = odd = unusable_lights(measured(simulated, fault), LIMITS)
+    assert index == 2
+    assert odd[2].startswith(word)
+
+
+@pytest.mark.parametrize(
+    "fault", [{}, {"drift": 3.0}, {"defocus": 1.4}, {"clouds": 0.5}, {"satellite": 3e3}]
+)
+def test_simulated_usable_lights_are_kept(simulated, fault):
+    assert unusable_lights(measured(simulated, fault), LIMITS) == {}
 
 
 TRAILED = "20210227.0066.fit"

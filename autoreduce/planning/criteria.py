@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from autoreduce.pixels.sections import format_section
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.plan import DarkMethod
 from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule
@@ -16,6 +17,7 @@ Pairs = NDArray[np.bool_]
 
 HOURS_A_DAY = 24.0
 _SECTIONS = ("biassec", "trimsec")
+_GEOMETRY = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Judged:
         self.rules, self.rule, self.settings = rules, rule, settings
         self.shape = (len(setups), len(masters))
         self.equal_columns = (*rules.setup, *rule.equal)
+        self.larger = self._larger()
         self._equal = {name: self._equality(name) for name in self.equal_columns}
         self._within = {
             name: self.closeness(name, rules.tolerance[name]) for name in rule.within
@@ -58,6 +61,31 @@ class Judged:
         self.apart_days = _apart(setups["hours"], masters["hours"]) / HOURS_A_DAY
         self.apart_degc = _apart(setups["temperature"], masters["temperature"])
         self.same_night = self._of_same_night()
+
+    def _larger(self) -> Pairs:
+        """Mark masters that a frame can be cut out of: larger, and where is known.
+
+        Only where nothing is trimmed: a section would no longer lie where it was.
+        """
+        larger, inside = np.zeros(self.shape, bool), np.ones(self.shape, bool)
+        for size, origin in (("naxis1", "xorgsubf"), ("naxis2", "yorgsubf")):
+            begins = column_of(self.setups[origin])[:, None]
+            starts = column_of(self.masters[origin])[None, :]
+            length = column_of(self.setups[size])[:, None]
+            extent = column_of(self.masters[size])[None, :]
+            larger |= extent > length
+            inside &= (starts <= begins) & (begins + length <= starts + extent)
+        whole = self.setups[list(_SECTIONS)].isna().all(axis=1).to_numpy()
+        return np.asarray(larger & inside & whole[:, None])
+
+    def cut(self, row: int, candidate: int) -> str | None:
+        """Give the section of a larger master that lies over the frames."""
+        if not self.larger[row, candidate]:
+            return None
+        setup, master = self.setups.iloc[row], self.masters.iloc[candidate]
+        y, x = (int(setup[n] - master[n]) for n in ("yorgsubf", "xorgsubf"))
+        ny, nx = int(setup["naxis2"]), int(setup["naxis1"])
+        return format_section((slice(y, y + ny), slice(x, x + nx)))
 
     def _of_same_night(self) -> Pairs:
         """Mark pairs of one night; without nights, those less than half a day apart."""
@@ -111,6 +139,8 @@ class Judged:
         same = _same(self.setups[name], self.masters[name])
         if name in _SECTIONS:
             return same
+        if name in _GEOMETRY:
+            same = same | self.larger
         return np.asarray(same | self.setups[name].isna().to_numpy()[:, None])
 
     def _relaxed(self, name: str, holds: Pairs, rung: Rung) -> Pairs:

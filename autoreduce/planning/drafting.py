@@ -90,7 +90,14 @@ def _calibration(
 ) -> Calibration:
     nothing = Service(None, None, "")
     bias, dark, flat = (found[need].get(setup, nothing) for need in NEEDS)
-    calibration = Calibration(overscan, trim, bias=bias.output, flat=flat.output)
+    cuts = tuple(
+        (item.output, item.cut)
+        for item in (bias, dark, flat)
+        if item.output and item.cut
+    )
+    calibration = Calibration(
+        overscan, trim, bias=bias.output, flat=flat.output, cuts=cuts
+    )
     if dark.output is None:
         return calibration
     return replace(

@@ -92,6 +92,9 @@ class LedgerWriter:
         """Write what a candidate is judged by where several are eligible."""
         if name == "time":
             return apart_text(float(self._judged.apart_days[row, candidate]))
+        if name == "size":
+            larger = self._judged.larger[row, candidate]
+            return "larger than the frame" if larger else "of the frame's size"
         if name in {"level", "method"}:
             rung = self._judged.rule.rung[self._climbed.rung[row, candidate]]
             return f"level {rung.level}" if name == "level" else str(rung.method)

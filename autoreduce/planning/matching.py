@@ -33,6 +33,8 @@ class Choice:
     """How far it is in time; NaN if that is unknown."""
     unconfirmed: tuple[str, ...] = ()
     """Columns that should agree and that the master leaves unsaid, or only nearly."""
+    cut: str | None = None
+    """Section of a larger master that lies over the frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ def _choice(
             *(name for name in lenient if not judged.agrees(name, row, chosen)),
             *_unsaid(judged, row, chosen),
         ),
+        judged.cut(row, chosen),
     )
 
 
@@ -201,6 +204,7 @@ def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float
     return {
         "level": levels[climbed.rung],
         "method": np.where(stopped, -climbed.depth, climbed.rung).astype(float),
+        "size": judged.larger.astype(float),
         "type": _second_choice(judged),
         "temperature": warm.astype(float),
         ORIGIN: _made_before(judged, climbed),

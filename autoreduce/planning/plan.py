@@ -73,6 +73,8 @@ class Calibration:
     """Output of the dark fit (FIT)."""
     flat: str | None = None
     """Output of the master flat."""
+    cuts: tuple[tuple[str, str], ...] = ()
+    """Masters larger than the frame: output and the section over it, FITS text."""
 
     @property
     def masters(self) -> tuple[str, ...]:
@@ -161,6 +163,7 @@ def _frame_input(fields: dict[str, Any]) -> FrameInput:
     calibration = dict(fields["calibration"])
     if calibration["dark_method"] is not None:
         calibration["dark_method"] = DarkMethod(calibration["dark_method"])
+    calibration["cuts"] = tuple(tuple(cut) for cut in calibration.get("cuts", ()))
     return FrameInput(**{**fields, "calibration": Calibration(**calibration)})
 
 

@@ -118,7 +118,7 @@ class QualityRecipe:
     """A flat with a larger fraction of saturated pixels is left out."""
     max_elongation: float = 2.0
     """A light whose stars are so many times as elongated as the others' is trailed ..."""
-    max_fwhm: float = 2.0
+    max_fwhm: float = 2.5
     """... whose stars are so many times as wide is out of focus ..."""
     min_stars: float = 0.2
     """... with a smaller fraction of their number of stars is clouded out ..."""

@@ -56,6 +56,8 @@ class Service:
     """Output of the fit that a dark is taken to the exposure by."""
     keeps_bias: bool = False
     """Whether a dark holds its bias."""
+    cut: str | None = None
+    """Section of a larger master that lies over the frames."""
 
 
 Services = dict[str, dict[int, Service]]

@@ -99,6 +99,8 @@ def _from_ladder(
         return Service(None, None, str(lack), lack)
     master = masters[choice.candidate]
     when = "same night" if choice.same_night else apart_text(choice.days)
+    if choice.cut:
+        when += f", cut to {choice.cut}"
     if choice.unconfirmed:
         when += f", {' and '.join(choice.unconfirmed)} not confirmed"
     if master[ORIGIN] == LIBRARY:
@@ -106,9 +108,10 @@ def _from_ladder(
     level = choice.rung.level
     if need != "dark":
         words = f"{need} {stem(master['output'])}, {when}"
-        return Service(master["output"], level, words)
+        return Service(master["output"], level, words, cut=choice.cut)
     service = dark_service(setup, master, choice.rung.method or DarkMethod.EXACT)
-    return replace(service, level=level, words=f"{service.words}, {when}")
+    words = f"{service.words}, {when}"
+    return replace(service, level=level, words=words, cut=choice.cut)
 
 
 _PLURAL = {"bias": "bias frames", "dark": "darks", "flat": "flats"}

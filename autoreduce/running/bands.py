@@ -1,6 +1,6 @@
 """Raw frames seen through their calibration, a band of rows at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.measure import overscan_level
-from autoreduce.pixels.sections import parse_section
+from autoreduce.pixels.sections import parse_section, section_shape, within
 from autoreduce.planning.plan import FrameInput
 from autoreduce.running.images import ImageReader, open_image
 from autoreduce.running.rates import DarkRates, Read
@@ -53,6 +53,8 @@ class Correction:
     what comes of an ordinary pixel of the master."""
     exptime: float = 0.0
     """Exposure that the dark is taken to by the rates, s."""
+    cuts: tuple[tuple[str, str], ...] = ()
+    """Masters larger than the frame: output and the section over it, FITS text."""
 
     @property
     def scaling(self) -> DarkScaling:
@@ -149,7 +151,15 @@ class RawFrame:
 class MasterRows:
     """Rows of master frames; those of the last band are kept for its other users."""
 
-    def __init__(self, folder: Path, outputs: Sequence[str], plane: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        outputs: Sequence[str],
+        plane: int = 0,
+        *,
+        cuts: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self._cuts = {output: parse_section(cut) for output, cut in cuts}
         self._stack = ExitStack()
         self._band: dict[str, tuple[int, int, Floats]] = {}
         self._dark: tuple[object, Floats] | None = None
@@ -182,9 +192,12 @@ class MasterRows:
             If one has not.
         """
         for output, reader in self._readers.items():
-            if reader.shape != shape:
+            found, cut = reader.shape, self._cuts.get(output)
+            if cut is not None and within(cut, found):
+                found = section_shape(cut)
+            if found != shape:
                 msg = (
-                    f"{output} is {reader.shape[1]}x{reader.shape[0]} pixels, the frame "
+                    f"{output} is {found[1]}x{found[0]} pixels, the frame "
                     f"{shape[1]}x{shape[0]}"
                 )
                 raise ProductError(msg)
@@ -205,11 +218,20 @@ class MasterRows:
         def read(output: str) -> Floats:
             known = self._band.get(output)
             if known is None or known[:2] != band:
-                known = (*band, self._readers[output].rows(*band))
+                known = (*band, self._cut_rows(output, *band))
                 self._band[output] = known
             return known[2]
 
         return read
+
+    def _cut_rows(self, output: str, start: int, stop: int) -> Floats:
+        """Read rows of the part of a master that lies over the frame."""
+        reader = self._readers[output]
+        if output not in self._cuts:
+            return reader.rows(start, stop)
+        rows, columns = self._cuts[output]
+        data = reader.rows(rows.start + start, rows.start + stop)[:, columns]
+        return np.ascontiguousarray(data)
 
     def dark(self, fix: Correction, start: int, stop: int) -> Floats | None:
         """Give rows of the dark that `Correction.scaling` goes with; None without."""

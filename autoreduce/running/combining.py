@@ -73,6 +73,11 @@ class Members:
         names = (name for fix in self.fixes for name in fix.masters)
         return list(dict.fromkeys(names))
 
+    @property
+    def cuts(self) -> dict[str, str]:
+        """Masters larger than the frames, and the section over them."""
+        return {output: cut for fix in self.fixes for output, cut in fix.cuts}
+
     def without(self, reasons: Mapping[str, str]) -> "Members":
         """Leave more frames out.
 
@@ -229,8 +234,13 @@ def make_plain(
     how = recipe.bias if task.action is Action.BIAS else recipe.dark.combine
     with (
         open_members(task, space, made) as members,
-        MasterRows(space.folder, members.masters) as masters,
-        MasterRows(space.folder, members.masters * space.planes, UNCERT_HDU) as sigmas,
+        MasterRows(space.folder, members.masters, cuts=members.cuts.items()) as masters,
+        MasterRows(
+            space.folder,
+            members.masters * space.planes,
+            UNCERT_HDU,
+            cuts=members.cuts.items(),
+        ) as sigmas,
     ):
         masters.check(members.shape)
         noise = pair_noise(members)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
-from autoreduce.planning.plan import DarkMethod, FrameInput
+from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel
 from autoreduce.running.bands import Correction
 from autoreduce.running.darks import read_fit
@@ -37,13 +37,14 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     flat = plan.flat if plan.flat in made else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
     if not usable:
-        return Correction(bias=bias, flat=flat)
+        return Correction(bias=bias, flat=flat, cuts=plan.cuts)
     fix = Correction(
         bias=bias,
         dark=plan.dark,
         dark_scale=1.0 if plan.dark_scale is None else plan.dark_scale,
         dark_offset=plan.dark_offset,
         flat=flat,
+        cuts=plan.cuts,
     )
     return (
         _fitted(fix, item, space, made) if plan.dark_method is DarkMethod.FIT else fix
@@ -71,9 +72,17 @@ def _fitted(
     fix = replace(fix, dark_scale=scaling.scale, dark_offset=scaling.offset)
     if model is DarkModel.RATE_MAP:
         rates = DarkRates.from_fit(fit)
-        return replace(fix, rates=rates, exptime=rates.equivalent_s(t, item.ccd_temp))
+        exptime = rates.equivalent_s(t, item.ccd_temp)
+        return replace(fix, rates=rates, exptime=exptime, cuts=_all_cuts(plan, rates))
     error = abs(1 - scaling.scale) * fit["offset_error"] if fit["linear"] else 0.0
     return replace(fix, offset_error=error)
+
+
+def _all_cuts(plan: Calibration, rates: DarkRates) -> tuple[tuple[str, str], ...]:
+    """Cut all that the rates come from as the dark that was chosen."""
+    cut = dict(plan.cuts).get(plan.dark or "")
+    more = () if cut is None else tuple((output, cut) for output in rates.outputs)
+    return tuple(dict.fromkeys((*plan.cuts, *more)))
 
 
 def lost(item: FrameInput, fix: Correction) -> tuple[str, ...]:

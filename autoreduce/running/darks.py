@@ -152,7 +152,11 @@ def _measure(
 
 
 def _pixel_variance(header: Mapping[str, Any]) -> float:
-    """Give the variance of an ordinary pixel of a master, in ADU**2."""
+    """Give the variance of an ordinary pixel of a master, in ADU**2.
+
+    A master of another program that does not tell how many frames went into it has
+    its own noise as that of a single frame.
+    """
     noise = max(float(header["NOISEADU"]) ** 2, STEP_VARIANCE)
     return noise / float(header.get("NCOMBINE", 1))
 

@@ -88,7 +88,7 @@ def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) 
     """
     with (
         open_members(task, space, made) as opened,
-        MasterRows(space.folder, opened.masters) as masters,
+        MasterRows(space.folder, opened.masters, cuts=opened.cuts.items()) as masters,
     ):
         masters.check(opened.shape)
         colours = _colours(task, opened, masters, space)
@@ -314,7 +314,8 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
     unclean = np.empty((ny, nx), np.bool_)
     outputs = stack.members.masters * stack.space.planes
     weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
-    with MasterRows(stack.space.folder, outputs, UNCERT_HDU) as sigmas:
+    cuts = stack.members.cuts.items()
+    with MasterRows(stack.space.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
         for start, stop in bands(ny, nx, 2 * len(stack.levels), stack.space.memory):
             flat[start:stop], own, unclean[start:stop] = stack.combined_rows(
                 start, stop

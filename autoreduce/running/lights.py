@@ -94,7 +94,7 @@ def make_light(
 
 def _calibrated(frame: RawFrame, fix: Correction, space: Workspace) -> Floats:
     image = np.empty(frame.shape, np.float32)
-    with MasterRows(space.folder, fix.masters) as masters:
+    with MasterRows(space.folder, fix.masters, cuts=fix.cuts) as masters:
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, space.memory):
             image[start:stop] = calibrated_rows(frame, fix, masters, start, stop)

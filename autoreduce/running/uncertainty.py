@@ -77,8 +77,8 @@ class Uncertainty:
     def _sigma(self, data: Floats, start: int, stop: int) -> Floats:
         fix = self.fix
         with (
-            MasterRows(self.folder, fix.masters) as values,
-            MasterRows(self.folder, fix.masters, UNCERT_HDU) as sigmas,
+            MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values,
+            MasterRows(self.folder, fix.masters, UNCERT_HDU, cuts=fix.cuts) as sigmas,
         ):
             variance = calibrated_variance(
                 data,
