@@ -81,7 +81,7 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
         The night's folders.
     output : Path, optional
         What the observer asked for.  If absent, ``NIGHT_reduced`` beside the night;
-        of several nights ``FIRST-LAST_reduced`` in the folder that holds them.
+        of several folders, beside the folder that holds them all.
 
     Returns
     -------
@@ -94,7 +94,10 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
         If it lies in the night's own folder, or holds files that are not ours.
     """
     nights = [folder.resolve() for folder in folders]
-    output = (output or _beside(nights)).resolve()
+    if output is None:
+        root = Path(os.path.commonpath(nights))
+        output = root.with_name(f"{root.name or 'night'}{SUFFIX}")
+    output = output.resolve()
     for night in nights:
         if output.is_relative_to(night):
             msg = (
@@ -112,14 +115,6 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
         )
         raise InputError(msg)
     return output
-
-
-def _beside(nights: Sequence[Path]) -> Path:
-    root = Path(os.path.commonpath(nights))
-    if root in nights:
-        return root.with_name(f"{root.name or 'night'}{SUFFIX}")
-    first, *_, last = sorted(nights)
-    return root / f"{first.name}-{last.name}{SUFFIX}"
 
 
 def is_output(folder: Path) -> bool:

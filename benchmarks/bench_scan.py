@@ -6,6 +6,7 @@ With ``--slow`` ten times as many files are scanned as well, to see the cost of 
 """
 
 import argparse
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,6 @@ import bench_common as bench
 import numpy as np
 from bench_common import PEERS, Contender
 from peers import KEYWORDS
-
-START = "autoreduce's start"
-"""Interpreter, imports and dialect tables: what no header has a part in."""
 
 
 def make_headers(folder: Path, n: int) -> list[Path]:
@@ -70,8 +68,8 @@ def contenders(folder: Path, headers: Path) -> list[Contender]:
         out = folder / f"{name}.txt"
         command = [sys.executable, PEERS, name, str(out), str(headers)]
         found.append(Contender(name, command, out))
-    for name, job in {START: "autoreduce_start", "Python and numpy": "imports"}.items():
-        found.append(Contender(name, [sys.executable, PEERS, job, "", ""]))
+    nothing = [sys.executable, PEERS, "imports", "", ""]
+    found.append(Contender("Python and numpy", nothing))
     out = folder / "shell.txt"
     keys = " ".join(KEYWORDS)
     for program, line in {
@@ -83,15 +81,17 @@ def contenders(folder: Path, headers: Path) -> list[Contender]:
     return found
 
 
-def print_start_up_aside(found: list[Contender], n: int) -> None:
-    """Print what a header costs us when the start of the program is taken off."""
-    cpu = {one.name: one.median("cpu_s") for one in found if one.runs}
+def print_start_up_aside(found: list[Contender], n: int, repeat: int) -> None:
+    """Print what headers cost us, the start of the program and its tables aside."""
+    shell = next((one for one in found if one.name == "dfits" and one.runs), None)
     rows = []
-    for name in ("autoreduce_scan", "autoreduce_again"):
-        if name in cpu and START in cpu:
-            work = cpu[name] - cpu[START]
-            ratio = f"{work / cpu['dfits']:.1f}" if "dfits" in cpu else ""
-            rows.append([name, f"{work:.3f}", f"{1e6 * work / n:.0f}", ratio])
+    for one in found:
+        notes = one.output.with_suffix(".seconds") if one.output else None
+        if notes and notes.exists():
+            seconds = map(float, notes.read_text().split()[-repeat:])
+            cpu = statistics.median(seconds)
+            ratio = f"{cpu / shell.median('cpu_s'):.1f}" if shell else ""
+            rows.append([one.name, f"{cpu:.3f}", f"{1e6 * cpu / n:.0f}", ratio])
     head = ["start-up aside", "CPU s", "us of CPU for a file", "x dfits"]
     bench.print_table(head, rows)
 
@@ -119,7 +119,7 @@ def run(folder: Path, number: int, options: argparse.Namespace) -> None:
     bench.print_race(
         f"headers of {len(paths)} files", found, len(paths), "files", limit_s
     )
-    print_start_up_aside(found, len(paths))
+    print_start_up_aside(found, len(paths), options.repeat)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from autoreduce.reduction import reduce_night
+from autoreduce.night import Choices, prepare_night
+from autoreduce.reduction import Limits, reduce_night
 
 SHAPE = (60, 80)
 ROWS, COLUMNS = slice(10, 40), slice(20, 70)
-KINDS = (("Bias Frame", 0.0, 3), ("Dark Frame", 60.0, 3), ("Flat Field", 60.0, 3))
+CUT = "[21:70,11:40]"
+RATE = 0.5
 
 
 def write_frame(path, data, imagetyp, exptime, number):
@@ -18,42 +20,96 @@ def write_frame(path, data, imagetyp, exptime, number):
     header["DATE-OBS"] = f"2024-03-01T20:{number:02d}:00"
     header["FILTER"], header["INSTRUME"], header["OBJECT"] = "R", "CAM", "M13"
     header["XBINNING"] = header["YBINNING"] = 1
+    header["EGAIN"], header["RDNOISE"] = 1.0, 5.0
     header["XORGSUBF"] = COLUMNS.start if data.shape != SHAPE else 0
     header["YORGSUBF"] = ROWS.start if data.shape != SHAPE else 0
     fits.PrimaryHDU(data, header).writeto(path)
 
 
 @pytest.fixture(scope="module")
-def products(tmp_path_factory):
-    """Reduce a night with one light twice: whole, and as a subframe."""
-    night = tmp_path_factory.mktemp("subframes") / "night"
-    night.mkdir()
+def night(tmp_path_factory):
+    """Write masters' frames of the whole sensor, and lights whole and cut from it."""
+    folder = tmp_path_factory.mktemp("subframes") / "night"
+    folder.mkdir()
     rng = np.random.default_rng(20240301)
-    pattern = rng.normal(1000.0, 20.0, SHAPE)
-    levels = {"Bias Frame": 0.0, "Dark Frame": 50.0, "Flat Field": 20_000.0}
+    bias = rng.normal(1000.0, 20.0, SHAPE)
+    rate = np.where(rng.random(SHAPE) < 0.02, 20.0, RATE)
     number = 0
-    for imagetyp, exptime, n in KINDS:
-        for _ in range(n):
-            noise = rng.normal(0.0, 5.0, SHAPE)
-            data = np.round(pattern + levels[imagetyp] + noise).astype(np.uint16)
+
+    def frame(level, exptime):
+        signal = rng.poisson(level + rate * exptime)
+        return np.round(bias + signal + rng.normal(0.0, 5.0, SHAPE)).astype(np.uint16)
+
+    kinds = (
+        ("Bias Frame", 0.0, 0.0),
+        ("Dark Frame", 60.0, 0.0),
+        ("Dark Frame", 120.0, 0.0),
+        ("Flat Field", 2.0, 20_000.0),
+    )
+    for imagetyp, exptime, level in kinds:
+        for _ in range(5):
             number += 1
-            path = night / f"{imagetyp[:4]}{number}.fits"
-            write_frame(path, data, imagetyp, exptime, number)
-    light = np.round(pattern + rng.normal(300.0, 20.0, SHAPE)).astype(np.uint16)
-    write_frame(night / "whole.fits", light, "Light Frame", 60.0, 20)
-    part = light[ROWS, COLUMNS]
-    write_frame(night / "part.fits", part, "Light Frame", 60.0, 21)
-    output = night.with_name("products")
-    reduce_night(night, output=output, page=False)
-    return output / "calibrated"
+            path = folder / f"{imagetyp[:4]}{number}.fits"
+            write_frame(path, frame(level, exptime), imagetyp, exptime, number)
+    for exptime in (60.0, 90.0):
+        light = frame(300.0, exptime)
+        for name, part in (("whole", light), ("part", light[ROWS, COLUMNS])):
+            number += 1
+            path = folder / f"{name}{exptime:.0f}.fits"
+            write_frame(path, part, "Light Frame", exptime, number)
+    return folder
 
 
-def test_a_subframe_is_calibrated_as_the_same_part_of_the_whole(products):
-    whole = fits.getdata(products / "whole.fits")
-    part = fits.getdata(products / "part.fits")
+@pytest.fixture(scope="module")
+def reduced(night):
+    return reduce_night(night, limits=Limits(planes=True), page=False)
+
+
+@pytest.mark.parametrize("exptime", [60, 90])
+@pytest.mark.parametrize("plane", [0, "UNCERT", "MASK"])
+def test_a_subframe_is_calibrated_as_the_same_part_of_the_whole(
+    reduced, exptime, plane
+):
+    folder = reduced.folder / "calibrated"
+    whole = fits.getdata(folder / f"whole{exptime}.fits", plane)
+    part = fits.getdata(folder / f"part{exptime}.fits", plane)
     np.testing.assert_array_equal(part, whole[ROWS, COLUMNS])
-    assert np.median(part) == pytest.approx(250.0, abs=10.0)
+    if plane == 0:
+        assert np.median(part) == pytest.approx(300.0, abs=15.0)
 
 
-def test_nothing_was_left_out_of_the_subframe(products):
-    assert fits.getheader(products / "part.fits")["CALSTAT"] == "BDF"
+def test_the_part_that_is_used_stands_in_reason_and_header(reduced):
+    light = reduced.report.frames.set_index("file").loc["part90.fits"]
+    assert light["reason"].count(f"cut to {CUT}") == 3
+    header = fits.getheader(reduced.folder / "calibrated" / "part90.fits")
+    assert header["CALSTAT"] == "BDF"
+    assert {header[card] for card in ("BIASCUT", "DARKCUT", "FLATCUT")} == {CUT}
+    assert "BIASCUT" not in fits.getheader(
+        reduced.folder / "calibrated" / "whole90.fits"
+    )
+
+
+def test_a_larger_master_that_is_chosen_by_hand_is_cut_as_well(night):
+    choices = Choices(settings=["part90.fits: dark=dark_60s_1x1"])
+    frames = prepare_night([night], choices).frames.set_index("file")
+    reason = frames.loc["part90.fits", "reason"]
+    assert f"dark dark_60s_1x1, chosen by hand, cut to {CUT}" in reason
+
+
+def test_flats_of_a_subframe_take_bias_and_darks_of_the_whole(night, tmp_path):
+    part = tmp_path / "part"
+    part.mkdir()
+    for number, path in enumerate(sorted(night.glob("*.fits"))):
+        data, header = fits.getdata(path), fits.getheader(path)
+        imagetyp = header["IMAGETYP"]
+        if imagetyp == "Flat Field":
+            write_frame(part / path.name, data[ROWS, COLUMNS], imagetyp, 2.0, number)
+        elif not path.name.startswith("whole"):
+            (part / path.name).write_bytes(path.read_bytes())
+    flat = reduce_night(part, limits=Limits(planes=True), page=False)
+    header = fits.getheader(flat.folder / "masters" / "flat_R_1x1.fits")
+    assert (header["NAXIS1"], header["NAXIS2"]) == (50, 30)
+    assert (header["BIASCUT"], header["DARKCUT"]) == (CUT, CUT)
+    light = fits.getheader(flat.folder / "calibrated" / "part90.fits")
+    assert "FLATCUT" not in light
+    assert light["CALSTAT"] == "BDF"

@@ -81,10 +81,25 @@ FACT_COLUMNS = (
 
 PLAN_COLUMNS = (
     Column("group", "string", "", "Group of like frames; stem of its product."),
-    Column("bias", "string", "", "Master bias, path below the output folder."),
-    Column("dark", "string", "", "Master dark, path below the output folder."),
+    Column(
+        "bias",
+        "string",
+        "",
+        "Master bias: path below the output folder, or of a library.",
+    ),
+    Column(
+        "dark",
+        "string",
+        "",
+        "Master dark: path below the output folder, or of a library.",
+    ),
     Column("dark_scale", "Float64", "", "Factor on the master dark where not 1."),
-    Column("flat", "string", "", "Master flat, path below the output folder."),
+    Column(
+        "flat",
+        "string",
+        "",
+        "Master flat: path below the output folder, or of a library.",
+    ),
     Column("level", "Int64", "", "Worst level among its masters, 0 (best) to 3."),
     Column("reason", "string", "", "One short sentence for each master, or lack."),
 )

@@ -102,7 +102,8 @@ def service_by_hand(
     setup : mapping
         The frames.
     master : mapping or None
-        The master; None to go without.
+        The master, with ``cut`` (section of a larger one that lies over the frames, or
+        None); None to go without.
     level : int or None
         Level that the ladder gives it; None counts as 3.
     exposure : Tolerance or None
@@ -120,15 +121,17 @@ def service_by_hand(
     """
     if master is None:
         return Service(None, None, f"{need} {NONE}, {BY_HAND}")
-    _check_shape(need, setup, master)
+    cut = master["cut"]
+    if not cut:
+        _check_shape(need, setup, master)
     output, level = str(master["output"]), _LAST if level is None else level
-    words = f"{need} {stem(output)}, {BY_HAND}"
+    words = f"{need} {stem(output)}, {BY_HAND}" + (f", cut to {cut}" if cut else "")
     if need != "dark":
-        return Service(output, level, words)
+        return Service(output, level, words, cut=cut)
     service = dark_service(setup, master, _method(setup, master, exposure))
     how = service.words.removeprefix(f"dark {stem(output)}").strip()
     words = f"{words} ({how})" if how else words
-    return replace(service, level=level, words=words)
+    return replace(service, level=level, words=words, cut=cut)
 
 
 def _method(setup: Facts, master: Facts, exposure: Tolerance | None) -> DarkMethod:

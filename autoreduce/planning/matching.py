@@ -50,6 +50,8 @@ class Matches:
     misses: tuple[tuple[LedgerEntry, ...], ...]
     """For each setup without a choice, the candidates that came closest: those that
     failed in the same criterion as the closest of all, which comes first."""
+    judged: Judged
+    """All pairs, for what else is asked of them."""
 
 
 def match(
@@ -158,7 +160,7 @@ def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
         misses.append(
             tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
         )
-    return Matches(judged.masters, tuple(choices), tuple(ledger), tuple(misses))
+    return Matches(judged.masters, tuple(choices), tuple(ledger), tuple(misses), judged)
 
 
 def _choice(

@@ -74,10 +74,13 @@ def serve(
             if chosen != service.output:
                 found = {entry.candidate: i for i, entry in enumerate(entries)}
                 i = None if chosen is None else found[chosen]
+                master = None
+                if i is not None:
+                    master = {**candidates[i], "cut": matches.judged.cut(row, i)}
                 service = service_by_hand(
                     need,
                     setup,
-                    None if i is None else candidates[i],
+                    master,
                     None if i is None else entries[i].level,
                     exposure,
                 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
 from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel
+from autoreduce.planning.service import is_absolute
 from autoreduce.running.bands import Correction
 from autoreduce.running.darks import read_fit
 from autoreduce.running.made import Workspace
@@ -90,14 +91,18 @@ def lost(item: FrameInput, fix: Correction) -> tuple[str, ...]:
     plan = item.calibration
     pairs = (("bias", plan.bias, fix.bias), ("dark", plan.dark, fix.dark))
     return tuple(
-        f"{name} not subtracted: {planned} could not be made"
+        f"{name} not subtracted: {_not_there(planned)}"
         for name, planned, used in pairs
         if planned and not used
     ) + (
-        (f"not flat-fielded: {plan.flat} could not be made",)
+        (f"not flat-fielded: {_not_there(plan.flat)}",)
         if plan.flat and not fix.flat
         else ()
     )
+
+
+def _not_there(output: str) -> str:
+    return f"{output} could not be {'read' if is_absolute(output) else 'made'}"
 
 
 def correction_cards(
@@ -134,6 +139,8 @@ def correction_cards(
     ):
         if output:
             cards.append(Card(keyword, output, "master used"))
+        if output and (cut := dict(fix.cuts).get(output)):
+            cards.append(Card(f"{keyword[:4]}CUT", cut, "part of it that was used"))
     if fix.dark:
         cards += _dark_cards(fix, item, space)
     return cards

@@ -218,18 +218,17 @@ class _Run:
 
 def _standing(path: str, *, planes: bool) -> Outcome:
     """Tell of a master that is used and not made, as if an earlier run had made it."""
-    try:
-        digest = current_digest(Path(path))
-        if digest is None:
-            return Outcome(Status.FAILED, "it is not there, or damaged")
-        if planes and not has_uncertainty(Path(path)):
-            msg = (
-                f"{path} has no UNCERT plane, which --planes needs of every master: "
-                "leave --planes out, or make that master again with --planes"
-            )
-            raise ProductError(msg)
-    except OSError as error:
-        return Outcome(Status.FAILED, f"{path} cannot be read: {error.strerror}")
+    digest = current_digest(Path(path))
+    if digest is None:
+        reason = f"{path} is not there any more, or damaged"
+        log.error("the frames that need it are reduced without it: %s", reason)
+        return Outcome(Status.FAILED, reason)
+    if planes and not has_uncertainty(Path(path)):
+        msg = (
+            f"{path} has no UNCERT plane, which --planes needs of every master: "
+            "leave --planes out, or make that master again with --planes"
+        )
+        raise ProductError(msg)
     return Outcome(Status.CURRENT, digest=digest)
 
 
