@@ -108,10 +108,11 @@ def read_and_write(output, files):
 
 
 def autoreduce_calibrate(output, files):
-    """Calibrate with our kernel, reader and writer; the next light is read meanwhile."""
+    """Calibrate as a run does: two lights side by side, each band by band."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from autoreduce.pixels.calibrate import calibrate
-    from autoreduce.running.ahead import read_ahead
-    from autoreduce.running.images import open_image, write_image
+    from autoreduce.running.images import ProductWriter, open_image
 
     *lights, bias, dark, flat = files
     masters = {}
@@ -119,18 +120,22 @@ def autoreduce_calibrate(output, files):
         with open_image(file) as image:
             masters[name] = image.read()
 
-    buffers = [None, None]
+    def one(light):
+        ny, nx = masters["bias"].shape
+        path = Path(output) / Path(light).name
+        with (
+            open_image(light) as image,
+            ProductWriter(path, (ny, nx), header_cards=0, overwrite=True) as writer,
+        ):
+            for start in range(0, ny, 64):
+                rows = slice(start, min(start + 64, ny))
+                raw = image.rows(rows.start, rows.stop)
+                part = {name: master[rows] for name, master in masters.items()}
+                writer.write_rows(start, calibrate(raw, **part, dark_scale=0.5))
+            writer.finish([])
 
-    def read(i):
-        with open_image(lights[i]) as image:
-            if buffers[i % 2] is None:
-                buffers[i % 2] = np.empty(image.shape, image.dtype)
-            return image.rows(0, image.shape[0], buffers[i % 2])
-
-    out = np.empty(masters["bias"].shape, np.float32)
-    for i, raw in read_ahead(read, range(len(lights))):
-        calibrate(raw, **masters, dark_scale=0.5, out=out)
-        write_image(Path(output) / Path(lights[i]).name, out, [], overwrite=True)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, lights))
 
 
 KEYWORDS = (

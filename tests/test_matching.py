@@ -438,9 +438,7 @@ def test_a_library_makes_no_master_of_the_frames_at_hand_doubtful():
     _, name, ledger = matched("flat", {}, other(), light={"filter": None})
     assert name == "a"
     assert ledger["b"].criterion == "filter"
-    _, name, _ = matched(
-        "flat", {"origin": LIBRARY}, other(), light={"filter": None}
-    )
+    _, name, _ = matched("flat", {"origin": LIBRARY}, other(), light={"filter": None})
     assert name is None
 
 

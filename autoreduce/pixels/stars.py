@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_MEASURED = 4096
+LARGEST_MEASURED = 2048
 """Rows and columns, about the centre, beyond which a light is not measured."""
 DETECTION_SIGMA = 5.0
 SIGMA_TO_FWHM = 2.3548
@@ -65,7 +65,7 @@ def measure_light(data: NDArray[Any]) -> LightStatistics:
     """
     import sep
 
-    image = _centre(data)
+    image = np.array(data[central_part(data.shape)], np.float32, order="C")
     mask = ~np.isfinite(image)
     if mask.all():
         return LightStatistics(np.nan, np.nan, 0, np.nan)
@@ -105,9 +105,12 @@ def measure_light(data: NDArray[Any]) -> LightStatistics:
     )
 
 
-def _centre(data: NDArray[Any]) -> NDArray[np.float32]:
-    slices = []
-    for n in data.shape:
-        lead = max(0, (n - LARGEST_MEASURED) // 2)
-        slices.append(slice(lead, lead + min(n, LARGEST_MEASURED)))
-    return np.array(data[tuple(slices)], dtype=np.float32, order="C")
+def central_part(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Give the rows and columns that are measured of an image of some shape."""
+    rows, columns = (
+        slice(
+            lead := max(0, (n - LARGEST_MEASURED) // 2), lead + min(n, LARGEST_MEASURED)
+        )
+        for n in shape
+    )
+    return rows, columns

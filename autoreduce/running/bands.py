@@ -18,6 +18,7 @@ from autoreduce.pixels.sections import parse_section, section_shape, within
 from autoreduce.planning.plan import FrameInput
 from autoreduce.running.images import ImageReader, open_image
 from autoreduce.running.rates import DarkRates, Read
+from autoreduce.running.store import MasterStore
 
 Floats = NDArray[np.float32]
 Raw = NDArray[Any]
@@ -158,7 +159,9 @@ class MasterRows:
         plane: int = 0,
         *,
         cuts: Iterable[tuple[str, str]] = (),
+        store: MasterStore | None = None,
     ) -> None:
+        self._plane, self._store = plane, store or MasterStore()
         self._cuts = {output: parse_section(cut) for output, cut in cuts}
         self._stack = ExitStack()
         self._band: dict[str, tuple[int, int, Floats]] = {}
@@ -228,9 +231,10 @@ class MasterRows:
         """Read rows of the part of a master that lies over the frame."""
         reader = self._readers[output]
         if output not in self._cuts:
-            return reader.rows(start, stop)
+            return self._store.rows(reader, self._plane, start, stop)
         rows, columns = self._cuts[output]
-        data = reader.rows(rows.start + start, rows.start + stop)[:, columns]
+        first, last = rows.start + start, rows.start + stop
+        data = self._store.rows(reader, self._plane, first, last)[:, columns]
         return np.ascontiguousarray(data)
 
     def dark(self, fix: Correction, start: int, stop: int) -> Floats | None:

@@ -14,10 +14,13 @@ from autoreduce.errors import AutoreduceError, NoFrameLeftError, ProductError
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.running.made import Made, Workspace
 from autoreduce.running.provenance import task_digest
+from autoreduce.running.store import MasterStore
 from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)
 
+KEPT_PART = 0.4
+"""Part of the memory in which masters are kept between their users."""
 Report = Callable[[str, Task, int, int], None]
 """Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
 
@@ -134,9 +137,15 @@ def run_plan(
         If planes are asked for, and a master from a library has none.
     """
     jobs = jobs or os.cpu_count() or 1
-    budget = (memory or free_memory() // 2) // jobs
+    budget = memory or free_memory() // 2
+    kept = int(KEPT_PART * budget)
     space = Workspace(
-        Path(plan.root), Path(folder), plan.recipe, max(budget, 1 << 20), planes
+        Path(plan.root),
+        Path(folder),
+        plan.recipe,
+        max((budget - kept) // jobs, 1 << 20),
+        planes,
+        MasterStore(kept),
     )
     return _Run(plan, space, known or {}, report).run(jobs)
 

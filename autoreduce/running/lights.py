@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from autoreduce.pixels.measure import FrameStatistics, measure
-from autoreduce.pixels.stars import LightStatistics, measure_light
+from autoreduce.pixels.stars import LightStatistics, central_part, measure_light
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.running.bands import (
     Correction,
@@ -26,6 +26,10 @@ from autoreduce.running.uncertainty import Uncertainty, light_uncertainty
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
+MOST_CARDS = 80
+"""Cards that a light gets beside those of its raw frame, at the most."""
+LIGHT_BAND = 8 << 20
+"""Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 BUNIT = format_card("BUNIT", "adu", "unit of the pixel values")
 
 
@@ -63,27 +67,31 @@ def make_light(
     fix = correction(item, space, made)
     with RawFrame(space.root, item) as frame:
         raw = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
-        image = _calibrated(frame, fix, space)
-        light = measure_light(image)
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
         caveats = lost(item, fix)
         if uncertainty is not None and uncertainty.unknown:
             caveats = (*caveats, uncertainty.unknown)
-        extra = [
-            *_exposure_cards(item),
-            *correction_cards(fix, item, space, frame.overscan),
-            *_light_cards(light),
-            Card(KEEP, item.keep, "asked for: never left out of a stack"),
-            Card("RECIPE", space.recipe.name, "recipe"),
-            Card("DIGEST", digest, "state of all that it was made from"),
-        ]
-        cards = product_cards(
-            task,
-            extra,
-            base=shifted_wcs(frame.cards, frame.origin[1], frame.origin[0]),
-            history=[*task.missing, *caveats],
-        )
-        _write(task, space, frame, image, cards, uncertainty)
+        base = shifted_wcs(frame.cards, frame.origin[1], frame.origin[0])
+        with ProductWriter(
+            space.folder / task.output,
+            frame.shape,
+            header_cards=len(base) + MOST_CARDS + len(task.missing),
+            planes=() if uncertainty is None else uncertainty.planes,
+            overwrite=True,
+        ) as writer:
+            centre = _write_rows(writer, frame, fix, space, uncertainty)
+            light = measure_light(centre)
+            extra = [
+                *_exposure_cards(item),
+                *correction_cards(fix, item, space, frame.overscan),
+                *_light_cards(light),
+                Card(KEEP, item.keep, "asked for: never left out of a stack"),
+                Card("RECIPE", space.recipe.name, "recipe"),
+                Card("DIGEST", digest, "state of all that it was made from"),
+            ]
+            past = [*task.missing, *caveats]
+            cards = product_cards(task, extra, base=base, history=past)
+            writer.finish(cards, plane_cards=BUNIT)
     return Made(
         statistics=_statistics(light, fix),
         caveats=caveats,
@@ -92,38 +100,35 @@ def make_light(
     )
 
 
-def _calibrated(frame: RawFrame, fix: Correction, space: Workspace) -> Floats:
-    image = np.empty(frame.shape, np.float32)
-    with MasterRows(space.folder, fix.masters, cuts=fix.cuts) as masters:
-        masters.check(frame.shape)
-        for start, stop in bands(*frame.shape, 2, space.memory):
-            image[start:stop] = calibrated_rows(frame, fix, masters, start, stop)
-    return image
-
-
-def _write(
-    task: Task,
-    space: Workspace,
+def _write_rows(
+    writer: ProductWriter,
     frame: RawFrame,
-    image: Floats,
-    cards: list[bytes],
+    fix: Correction,
+    space: Workspace,
     uncertainty: Uncertainty | None,
-) -> None:
-    names = () if uncertainty is None else uncertainty.planes
-    with ProductWriter(
-        space.folder / task.output,
-        frame.shape,
-        header_cards=len(cards),
-        planes=names,
-        overwrite=True,
-    ) as writer:
-        writer.write_rows(0, image)
-        if uncertainty is not None:
-            for start, stop in bands(*frame.shape, 4, space.memory):
-                planes = uncertainty.rows(frame, image[start:stop], start, stop)
-                for name in names:
-                    writer.write_rows(start, planes[name], plane=name)
-        writer.finish(cards, plane_cards=BUNIT)
+) -> Floats:
+    """Calibrate a light and write it band by band; return the part that is measured."""
+    rows, columns = central_part(frame.shape)
+    centre = np.empty(
+        (rows.stop - rows.start, columns.stop - columns.start), np.float32
+    )
+    memory = min(space.memory, LIGHT_BAND)
+    with MasterRows(
+        space.folder, fix.masters, cuts=fix.cuts, store=space.store
+    ) as masters:
+        masters.check(frame.shape)
+        for start, stop in bands(*frame.shape, 2, memory):
+            band = calibrated_rows(frame, fix, masters, start, stop)
+            writer.write_rows(start, band)
+            if uncertainty is not None:
+                planes = uncertainty.rows(frame, band, start, stop)
+                for name, plane in planes.items():
+                    writer.write_rows(start, plane, plane=name)
+            first, last = max(start, rows.start), min(stop, rows.stop)
+            if first < last:
+                part = band[first - start : last - start, columns]
+                centre[first - rows.start : last - rows.start] = part
+    return centre
 
 
 def _exposure_cards(item: FrameInput) -> list[Card]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoreduce.planning.recipe import Recipe
+from autoreduce.running.store import MasterStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Workspace:
     """Bytes that one task may use for its bands."""
     planes: bool = False
     """Whether UNCERT and MASK are written."""
+    store: MasterStore = field(default_factory=MasterStore, compare=False)
+    """Masters that are kept in memory for the lights that use them."""
 
 
 @dataclass(frozen=True, slots=True)

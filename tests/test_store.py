@@ -1,0 +1,53 @@
+"""Masters kept in memory."""
+
+import numpy as np
+import pytest
+
+from autoreduce.running.images import open_image, write_image
+from autoreduce.running.store import MasterStore
+
+SIZE = 20 * 10 * 4
+
+
+@pytest.fixture
+def masters(tmp_path):
+    rng = np.random.default_rng(5)
+    pixels = {name: rng.normal(size=(20, 10)).astype(np.float32) for name in "abc"}
+    for name, data in pixels.items():
+        write_image(tmp_path / f"{name}.fits", data, [])
+    readers = {name: open_image(tmp_path / f"{name}.fits") for name in pixels}
+    yield pixels, readers
+    for reader in readers.values():
+        reader.close()
+
+
+@pytest.mark.parametrize("room_for", [0, 1, 2, 5])
+def test_rows_are_those_of_the_master_whatever_there_is_room_for(masters, room_for):
+    pixels, readers = masters
+    store = MasterStore(room_for * SIZE)
+    for name in "abcabca":
+        rows = store.rows(readers[name], 0, 3, 9)
+        np.testing.assert_array_equal(rows, pixels[name][3:9])
+
+
+def test_a_master_is_read_once_while_there_is_room_for_it(masters, monkeypatch):
+    _, readers = masters
+    read = []
+    monkeypatch.setattr(
+        type(readers["a"]),
+        "read",
+        lambda self: read.append(self.path.name) or np.zeros((20, 10), np.float32),
+    )
+    store = MasterStore(2 * SIZE)
+    for name in "ababcb":
+        store.rows(readers[name], 0, 0, 1)
+    assert read == ["a.fits", "b.fits", "c.fits"]
+    store.rows(readers["a"], 0, 0, 1)
+    assert read[3:] == ["a.fits"]
+
+
+def test_what_is_kept_cannot_be_changed(masters):
+    _, readers = masters
+    rows = MasterStore(SIZE).rows(readers["a"], 0, 0, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        rows += 1
