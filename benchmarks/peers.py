@@ -127,8 +127,8 @@ def autoreduce_calibrate(output, files):
             open_image(light) as image,
             ProductWriter(path, (ny, nx), header_cards=0, overwrite=True) as writer,
         ):
-            for start in range(0, ny, 64):
-                rows = slice(start, min(start + 64, ny))
+            for start in range(0, ny, 256):
+                rows = slice(start, min(start + 256, ny))
                 raw = image.rows(rows.start, rows.stop)
                 part = {name: master[rows] for name, master in masters.items()}
                 writer.write_rows(start, calibrate(raw, **part, dark_scale=0.5))

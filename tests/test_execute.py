@@ -189,3 +189,20 @@ def test_a_light_keeps_its_own_temperature_and_gets_what_was_set(night):
     assert header["CCD-TEMP"] == -10.4
     assert header["OBJECT"] == "M 92"
     assert header["EXPTIME"] == 60
+
+
+def test_more_frames_than_files_may_be_open_are_combined(tmp_path):
+    import resource
+
+    folder = tmp_path / "many"
+    for n in range(200):
+        write_frame(folder, f"bias_{n:04d}.fit", "bias")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, hard))
+    try:
+        reduced = reduce_night(folder, page=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not reduced.failed
+    (bias,) = reduced.folder.glob("masters/bias_*.fits")
+    assert fits.getheader(bias)["NCOMBINE"] == 200

@@ -47,7 +47,9 @@ def test_pixels_without_data_do_not_count():
 def test_the_level_scales_with_the_light(factor, fraction):
     values = np.linspace(0.0, 1.0, 501)
     expected = factor * lit_level(values, fraction)
-    assert lit_level(factor * values, fraction) == pytest.approx(expected)
+    # A pixel right at the limit may fall on either side of it by rounding.
+    found = lit_level(factor * values, fraction)
+    assert found == pytest.approx(expected, abs=2 * factor / 500)
 
 
 def test_the_neighbourhood_is_the_median_of_every_second_pixel():

@@ -192,3 +192,15 @@ def test_the_cards_of_a_raw_frame_are_carried_over_unchanged(tmp_path):
     )
     with open_image(path) as reader:
         assert odd in reader.cards
+
+
+@pytest.mark.parametrize("ending", ["fits", "fits.gz"])
+def test_a_released_file_is_opened_again_when_rows_are_asked_for(tmp_path, ending):
+    pixels = make_pixels("u2")
+    path = tmp_path / f"a.{ending}"
+    fits.writeto(path, pixels)
+    with open_image(path) as reader:
+        for start in (0, 8, 3):
+            band = reader.rows(start, start + 5)
+            np.testing.assert_array_equal(band, pixels[start : start + 5])
+            reader.release()

@@ -29,7 +29,8 @@ def test_the_notes_are_followed_step_by_step():
     flat = notes.flat
     assert (flat.combine.method, flat.level) == (Method.MEDIAN, FlatLevel.MEAN)
     assert (flat.combine.rejection, flat.combine.drop_high) == (Rejection.MINMAX, 1)
-    assert not (flat.mask_moving or flat.per_colour)
+    assert not flat.mask_moving
+    assert not flat.per_colour
     assert (flat.smallest, flat.illuminated, flat.hot_sigma) == (0, 0, 0)
     assert (notes.stack.combine, notes.stack.level) == (notes.bias, StackLevel.NONE)
 

@@ -30,6 +30,10 @@ NEIGHBOUR_SCATTER = 1.5
 looked at more closely where a step along the row is so much below the limit."""
 NOISE_PIXELS = 1 << 17
 """Pixels from which the scatter is taken: it is known to 0.4 % then."""
+REACH = AROUND * APART
+"""Rows above and below that a neighbourhood reaches to."""
+AT_A_TIME = 1 << 14
+"""Neighbourhoods held at a time."""
 STRIP = 64
 """Rows worked on at a time: what is needed for them stays in the cache."""
 
@@ -171,6 +175,16 @@ def neighbourhood(
         without the pixel itself; at the edges of those that there are.  NaN where
         there is none.
     """
+    parts = [
+        _neighbourhood(data, y[at : at + AT_A_TIME], x[at : at + AT_A_TIME])
+        for at in range(0, len(y), AT_A_TIME)
+    ]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _neighbourhood(
+    data: NDArray[np.floating[Any]], y: NDArray[np.intp], x: NDArray[np.intp]
+) -> NDArray[np.float64]:
     ny, nx = data.shape
     reach = APART * np.arange(-AROUND, AROUND + 1)
     dy, dx = (shift.ravel() for shift in np.meshgrid(reach, reach, indexing="ij"))

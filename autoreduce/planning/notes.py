@@ -164,6 +164,13 @@ def _alike(name: str, other: str) -> bool:
 _SIMILAR = 0.7
 
 
+BARE_FLAT = (
+    "without bias, dark and overscan a flat keeps its zero level and would correct "
+    "vignetting wrongly"
+)
+"""Why a flat that nothing can be taken out of is not used."""
+
+
 def _bare_flats(setups: pd.DataFrame, found: Services) -> list[str]:
     """Name flats that are left out, as nothing can be taken out of them."""
     refused = sorted(refused_flats(setups, found))
@@ -171,11 +178,7 @@ def _bare_flats(setups: pd.DataFrame, found: Services) -> list[str]:
         return []
     n = int(setups["n_frames"].loc[refused].sum())
     names = ", ".join(dict.fromkeys(setups["group"].loc[refused]))
-    note = (
-        f"{_count(n, 'flat')} of {names} left out: without bias, dark and overscan a "
-        "flat keeps its zero level and would correct vignetting wrongly"
-    )
-    return [note]
+    return [f"{_count(n, 'flat')} of {names} left out: {BARE_FLAT}"]
 
 
 def _single_lights(groups: pd.DataFrame) -> list[str]:

@@ -24,7 +24,7 @@ from autoreduce.planning.drafting import (
 )
 from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.naming import group_names
-from autoreduce.planning.notes import night_notes
+from autoreduce.planning.notes import BARE_FLAT, night_notes
 from autoreduce.planning.plan import Action, FrameInput, LedgerEntry, Plan, Task
 from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
@@ -250,10 +250,8 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         item.file: _cells(task, item) for task in plan.tasks for item in task.frames
     }
     table = frames.reindex(columns=list(dict.fromkeys([*frames, *_NO_CELLS])))
-    rows = [
-        decided.get(row["file"]) or _kept_cells(row)
-        for row in table[["file", *_NO_CELLS]].to_dict("records")
-    ]
+    known = table[["file", "use", "imagetyp", *_NO_CELLS]].to_dict("records")
+    rows = [decided.get(row["file"]) or _kept_cells(row) for row in known]
     cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)
     for column in PLAN_COLUMNS:
         table[column.name] = cells[column.name].astype(column.dtype)
@@ -265,7 +263,9 @@ def _kept_cells(row: Facts) -> dict[str, object]:
     chosen = {
         need: row[need] for need in NEEDS if is_by_hand(need, row[need], row["reason"])
     }
-    return {**_NO_CELLS, **chosen}
+    # A flat that could take part and does not is one that nothing is taken out of.
+    bare = row["use"] is not False and row["imagetyp"] == ImageType.FLAT
+    return {**_NO_CELLS, "reason": BARE_FLAT if bare else None, **chosen}
 
 
 _NO_CELLS: dict[str, object] = dict.fromkeys(column.name for column in PLAN_COLUMNS)

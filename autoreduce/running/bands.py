@@ -81,8 +81,9 @@ class RawFrame:
     origin: tuple[int, int]
     """(row, column) of the raw frame at which it begins."""
 
-    def __init__(self, root: Path, item: FrameInput) -> None:
-        self.item = item
+    def __init__(self, root: Path, item: FrameInput, *, keep_open: bool = True) -> None:
+        """Open a frame; without `keep_open` its file is open only while it is read."""
+        self.item, self._keep_open = item, keep_open
         self._reader = open_image(root / item.file)
         try:
             self._set_up()
@@ -137,7 +138,10 @@ class RawFrame:
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""
         first = self.origin[0]
-        return self._reader.rows(first + start, first + stop)[:, self._columns]
+        rows = self._reader.rows(first + start, first + stop)[:, self._columns]
+        if not self._keep_open:
+            self._reader.release()
+        return rows
 
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none."""

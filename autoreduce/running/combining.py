@@ -40,6 +40,8 @@ from autoreduce.running.uncertainty import UNCERT_HDU
 
 MAD_TO_SIGMA = 1.4826
 """For a normal distribution."""
+MOST_OPEN = 128
+"""Frames of a combination whose files stay open; more would exhaust what is allowed."""
 SAMPLED_ROWS = 96
 """Rows from which the noise of a frame and the median of a flat are taken."""
 
@@ -147,12 +149,15 @@ def open_members(
         If no frame is left.
     """
     with ExitStack() as stack:
+        keep_open = len(task.frames) <= MOST_OPEN
         opened: dict[str, RawFrame] = {}
         left_out: dict[str, str] = {}
         statistics: dict[str, FrameStatistics] = {}
         for item in task.frames:
             try:
-                frame = stack.enter_context(RawFrame(space.root, item))
+                frame = stack.enter_context(
+                    RawFrame(space.root, item, keep_open=keep_open)
+                )
                 data = frame.rows(0, frame.shape[0])
                 statistics[item.file] = measure(data, saturate=frame.saturate)
                 opened[item.file] = frame

@@ -19,6 +19,8 @@ from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)
 
+BYTES_PER_PIXEL = 12
+"""What a master flat, the largest of all tasks, takes beside its bands."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 Report = Callable[[str, Task, int, int], None]
@@ -136,8 +138,8 @@ def run_plan(
     ProductError
         If planes are asked for, and a master from a library has none.
     """
-    jobs = jobs or os.cpu_count() or 1
     budget = memory or free_memory() // 2
+    jobs = min(jobs or os.cpu_count() or 1, max(1, budget // _largest_need(plan)))
     kept = int(KEPT_PART * budget)
     space = Workspace(
         Path(plan.root),
@@ -148,6 +150,15 @@ def run_plan(
         MasterStore(kept),
     )
     return _Run(plan, space, known or {}, report).run(jobs)
+
+
+def _largest_need(plan: Plan) -> int:
+    """Estimate the bytes that the task with the largest frames holds at once."""
+    sizes = [
+        (task.facts.get("naxis1") or 0, task.facts.get("naxis2") or 0)
+        for task in plan.tasks
+    ]
+    return 1 + max((int(nx) * int(ny) for nx, ny in sizes), default=0) * BYTES_PER_PIXEL
 
 
 class _Run:

@@ -11,6 +11,7 @@ from autoreduce.errors import ProductError
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flatfield import (
+    REACH,
     Impulses,
     impulses,
     lit_level,
@@ -21,6 +22,7 @@ from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.running.bands import (
+    Correction,
     Floats,
     MasterRows,
     bands,
@@ -40,6 +42,8 @@ from autoreduce.running.uncertainty import UNCERT_HDU, shared_variance
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
 
+ENOUGH_PIXELS = 1 << 23
+"""Pixels whose median is the master's level: it is known to 1e-5 then."""
 LARGEST_MASKED = 0.05
 """Fraction of masked samples that needs no word."""
 LEAST_NOISE = 1e-6
@@ -383,21 +387,26 @@ def _refuse_unclean(stack: _FlatStack, product: MasterProduct, unclean: float) -
 
 def _normalise(flat: Floats, variance: Floats | None, stack: _FlatStack) -> list[float]:
     """Bring each colour to unit level, in place; return what it was divided by."""
-    recipe = stack.space.recipe.flat
-    mean = recipe.level is FlatLevel.MEAN
-    units = [
-        lit_level(
-            _joined(stack.colours.of_colour(flat, colour)),
-            recipe.illuminated,
-            mean=mean,
-        )
-        for colour in range(len(stack.colours.colours))
-    ]
+    colours = range(len(stack.colours.colours))
+    units = [_unit(flat, stack, colour) for colour in colours]
     of_pixels = stack.colours.spread(np.array(units, np.float32), 0, flat.shape)
     flat /= of_pixels
     if variance is not None:
         variance /= of_pixels**2
     return units
+
+
+def _unit(flat: Floats, stack: _FlatStack, colour: int) -> float:
+    """Measure the level of a colour: a mean of all pixels, a median of enough."""
+    recipe = stack.space.recipe.flat
+    mean = recipe.level is FlatLevel.MEAN
+    if not mean or recipe.illuminated:
+        every = max(1, flat.size // ENOUGH_PIXELS)
+        pixels = _joined(stack.colours.of_colour(flat, colour, every=every))
+        return lit_level(pixels, recipe.illuminated, mean=mean)
+    parts = stack.colours.of_colour(flat, colour)
+    total = sum(float(np.nansum(part, dtype=np.float64)) for part in parts)
+    return total / sum(int(np.isfinite(part).sum()) for part in parts)
 
 
 def _hot(flat: Floats, stack: _FlatStack) -> Impulses:
@@ -414,11 +423,29 @@ def _hot(flat: Floats, stack: _FlatStack) -> Impulses:
         return found
     hot = np.zeros(len(found), np.bool_)
     for fix in fixes.values():
-        dark = stack.masters.dark(fix, 0, len(flat))
-        if dark is not None:
-            around = neighbourhood(dark, found.y, found.x)
-            hot |= dark[found.y, found.x] - around > n_sigma * pixel_scatter(dark)
+        hot |= _hot_in_dark(found, fix, stack, n_sigma)
     return found.only(hot)
+
+
+def _hot_in_dark(
+    found: Impulses, fix: Correction, stack: _FlatStack, n_sigma: float
+) -> Mask:
+    """Say which of the pixels stand out of the dark that was subtracted, too."""
+    (ny, nx), masters = stack.members.shape, stack.masters
+    middle = max(0, (ny - SAMPLED_ROWS) // 2)
+    sample = masters.dark(fix, middle, min(ny, middle + SAMPLED_ROWS))
+    hot = np.zeros(len(found), np.bool_)
+    if sample is None:
+        return hot
+    limit = n_sigma * pixel_scatter(sample)
+    for start, stop in bands(ny, nx, 4, stack.space.memory):
+        here = np.flatnonzero((found.y >= start) & (found.y < stop))
+        first = max(0, start - REACH)
+        dark = masters.dark(fix, first, min(ny, stop + REACH)) if len(here) else None
+        if dark is not None:
+            y, x = found.y[here] - first, found.x[here]
+            hot[here] = dark[y, x] - neighbourhood(dark, y, x) > limit
+    return hot
 
 
 def _levels_told(stack: _FlatStack, units: list[float]) -> dict[str, float]:

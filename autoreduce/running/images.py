@@ -129,6 +129,11 @@ class ImageReader:
         if self._compressed is not None:
             self._compressed.close()
 
+    def release(self) -> None:
+        """Close a plain file until rows are asked for again."""
+        if self._compressed is None:
+            self._file.close()
+
     @property
     def header(self) -> Any:  # noqa: ANN401 -- astropy's Header is not imported at start
         """The header, as an `astropy.io.fits.Header`."""
@@ -254,6 +259,8 @@ class ImageReader:
         return values
 
     def _fill(self, buffer: memoryview, offset: int) -> None:
+        if self._file.closed:
+            self._file = _open_plain(self.path)
         done = 0
         while done < len(buffer):
             n = os.preadv(self._file.fileno(), [buffer[done:]], offset + done)

@@ -28,7 +28,7 @@ KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
 MOST_CARDS = 80
 """Cards that a light gets beside those of its raw frame, at the most."""
-LIGHT_BAND = 8 << 20
+LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 BUNIT = format_card("BUNIT", "adu", "unit of the pixel values")
 

@@ -11,8 +11,9 @@ from autoreduce.pixels.combine import combine
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.planning.recipe import StackLevel
 from autoreduce.quality import unusable_lights
-from autoreduce.running.bands import bands
+from autoreduce.running.bands import Floats, bands
 from autoreduce.running.cards import format_card
+from autoreduce.running.combining import MOST_OPEN
 from autoreduce.running.images import ImageReader, ProductWriter, open_image
 from autoreduce.running.lights import KEEP
 from autoreduce.running.made import Made, Workspace
@@ -65,11 +66,13 @@ def make_stack(
         If the product cannot be written.
     """
     with ExitStack() as stack:
-        readers = {
-            output: stack.enter_context(open_image(space.folder / output))
-            for output in task.products
-            if output in lights
-        }
+        readers = {}
+        for output in task.products:
+            if output in lights:
+                reader = stack.enter_context(open_image(space.folder / output))
+                readers[output] = reader
+                if len(lights) > MOST_OPEN:
+                    reader.release()
         inputs = {output: _input(output, reader) for output, reader in readers.items()}
         left_out = _left_out(space, inputs, readers, lights)
         used = [item for output, item in inputs.items() if output not in left_out]
@@ -83,6 +86,14 @@ def make_stack(
             left_out,
         )
         return product.write(digests)
+
+
+def _rows(reader: ImageReader, band: tuple[int, int], n_files: int) -> Floats:
+    """Read rows; with too many files none stays open."""
+    rows = reader.rows(*band)
+    if n_files > MOST_OPEN:
+        reader.release()
+    return rows
 
 
 def _left_out(
@@ -142,7 +153,7 @@ class _Stack:
         ) as writer:
             for start, stop in bands(ny, nx, len(readers), space.memory):
                 band = [
-                    reader.rows(start, stop) - np.float32(offset)
+                    _rows(reader, (start, stop), len(readers)) - np.float32(offset)
                     for reader, offset in zip(readers, self.offsets, strict=True)
                 ]
                 combined = combine(band, space.recipe.stack.combine)
