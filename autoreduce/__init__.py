@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from autoreduce.planning.plan import Plan
     from autoreduce.planning.planner import annotate, make_plan
     from autoreduce.planning.recipe import load_recipe
-    from autoreduce.reduction import Limits, reduce_night
-    from autoreduce.running.execute import run_plan
+    from autoreduce.reduction import reduce_night
+    from autoreduce.running.execute import Limits, run_plan
     from autoreduce.simulate import simulate_night
 
 _HOME = {
     "FRAME_COLUMNS": "autoreduce.frames.schema",
     "Choices": "autoreduce.night",
-    "Limits": "autoreduce.reduction",
+    "Limits": "autoreduce.running.execute",
     "Plan": "autoreduce.planning.plan",
     "annotate": "autoreduce.planning.planner",
     "load_recipe": "autoreduce.planning.recipe",

@@ -28,7 +28,7 @@ from autoreduce.night import (
 from autoreduce.planning.plan import Action, Plan
 from autoreduce.report.content import NightReport
 from autoreduce.running.darks import rate_map_of, read_fit
-from autoreduce.running.execute import Outcome, Report, Status, run_plan
+from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
 from autoreduce.running.text import write_text
 
 log = logging.getLogger(__name__)
@@ -38,18 +38,6 @@ PRODUCT_FOLDERS = ("masters", "calibrated", "stacks")
 MEASURED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
 """Columns of the frame table that a run fills."""
 _HEADER_BYTES = 32 * 2880
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run may use, and what it writes beside the data."""
-
-    jobs: int | None = None
-    """Tasks run at a time; as many as there are cores if None."""
-    memory: int | None = None
-    """Bytes that all bands together may use; half of what is free if None."""
-    planes: bool = False
-    """Whether UNCERT and MASK are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +168,7 @@ def run_prepared(
         for row in prepared.night.unreadable.itertuples():
             log.warning("%s is not used: %s", row.file, row.reason)
         outcomes = run_plan(
-            prepared.plan,
-            folder,
-            jobs=limits.jobs,
-            memory=limits.memory,
-            planes=limits.planes,
-            known=known,
-            report=report,
+            prepared.plan, folder, limits=limits, known=known, report=report
         )
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
     write_frames_csv(frames, folder / "frames.csv")

@@ -43,7 +43,8 @@ def raw_notes_night(tmp_path_factory):
 @pytest.fixture(scope="session")
 def notes_night(raw_notes_night, tmp_path_factory):
     """Reduce the night of the notes with the default recipe."""
-    from autoreduce.reduction import Limits, reduce_night
+    from autoreduce.reduction import reduce_night
+    from autoreduce.running.execute import Limits
 
     output = tmp_path_factory.mktemp("default") / "products"
     limits = Limits(planes=True)

@@ -13,10 +13,10 @@ from small_night import write_frame, write_night
 from autoreduce.night import Choices
 from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel, parse_recipe
-from autoreduce.reduction import Limits, reduce_night
+from autoreduce.reduction import reduce_night
 from autoreduce.running.bands import Correction, MasterRows
 from autoreduce.running.corrections import correction
-from autoreduce.running.execute import Status
+from autoreduce.running.execute import Limits, Status
 from autoreduce.running.images import write_image
 from autoreduce.running.made import Workspace
 from autoreduce.running.rates import DarkRates

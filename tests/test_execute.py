@@ -8,8 +8,8 @@ from astropy.io import fits
 from small_night import write_frame, write_night
 
 from autoreduce.night import Choices, prepare_night
-from autoreduce.reduction import Limits, reduce_night
-from autoreduce.running.execute import Outcome, Status, free_memory, run_plan
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits, Outcome, Status, free_memory, run_plan
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from simulated_groups import write_part
 from small_night import BIAS, RATE, make_flat_field, write_frame
 
 from autoreduce.night import Choices
-from autoreduce.reduction import Limits, reduce_night
-from autoreduce.running.execute import Status
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits, Status
 from autoreduce.running.flats import NO_VALUE, REPAIRED, UNCLEAN
 
 SHAPE = (120, 160)

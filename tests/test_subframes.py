@@ -5,7 +5,8 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.night import Choices, prepare_night
-from autoreduce.reduction import Limits, reduce_night
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits
 
 SHAPE = (60, 80)
 ROWS, COLUMNS = slice(10, 40), slice(20, 70)

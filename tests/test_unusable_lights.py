@@ -14,8 +14,8 @@ from autoreduce.night import Choices
 from autoreduce.pixels.stars import measure_light
 from autoreduce.planning.recipe import QualityRecipe, parse_recipe
 from autoreduce.quality import unusable_lights
-from autoreduce.reduction import Limits, reduce_night
-from autoreduce.running.execute import Status
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits, Status
 from autoreduce.simulate import make_night, read_listing
 
 LIMITS = QualityRecipe()

@@ -38,6 +38,11 @@ from autoreduce.cli.options import size_in_bytes
     metavar="SIZE",
     help="Memory for pixels, as in 2GB; half of what is free.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Carry the tasks out on a Dask cluster that is there, as in tcp://host:8786.",
+)
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option(
     "--strict",
@@ -62,13 +67,19 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
     """
     from autoreduce.cli import console
     from autoreduce.cli.plan import plan_only
-    from autoreduce.reduction import Limits, reduce_night
+    from autoreduce.reduction import reduce_night
+    from autoreduce.running.execute import Limits
 
     if options["dry_run"]:
         chosen = choices(options)
         plan_only(nights, options["output"], chosen, quiet=options["quiet"])
         return
-    limits = Limits(options.pop("jobs"), options.pop("memory"), options.pop("planes"))
+    limits = Limits(
+        options.pop("jobs"),
+        options.pop("memory"),
+        options.pop("planes"),
+        options.pop("scheduler"),
+    )
     with console.progress(quiet=options["quiet"]) as report:
         reduced = reduce_night(
             *nights,

@@ -4,7 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +31,20 @@ KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 Report = Callable[[str, Task, int, int], None]
 """Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use, and what it writes beside the data."""
+
+    jobs: int | None = None
+    """Tasks run at a time; as many as there are cores if None."""
+    memory: int | None = None
+    """Bytes that all bands together may use; half of what is free if None."""
+    planes: bool = False
+    """Whether UNCERT and MASK are written."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler that carries the tasks out; threads if None."""
 
 
 class Status(StrEnum):
@@ -99,9 +119,7 @@ def run_plan(
     plan: Plan,
     folder: str | os.PathLike[str],
     *,
-    jobs: int | None = None,
-    memory: int | None = None,
-    planes: bool = False,
+    limits: Limits | None = None,
     known: Mapping[str, Outcome] | None = None,
     report: Report | None = None,
 ) -> dict[str, Outcome]:
@@ -116,12 +134,8 @@ def run_plan(
         What to make.
     folder : path
         Output folder.
-    jobs : int, optional
-        Tasks run at a time; as many as there are cores if absent.
-    memory : int, optional
-        Bytes that all bands together may use; half of what is free if absent.
-    planes : bool
-        Whether UNCERT and MASK are written.
+    limits : Limits, optional
+        What the run may use, and what it writes beside the data.
     known : mapping of str to Outcome, optional
         Outcomes of an earlier run in the same folder: products whose digest is the
         same are not made again.
@@ -137,19 +151,30 @@ def run_plan(
     ------
     ProductError
         If planes are asked for, and a master from a library has none.
+    PlanError
+        If no scheduler answers.
     """
-    budget = memory or free_memory() // 2
-    jobs = min(jobs or os.cpu_count() or 1, max(1, budget // _largest_need(plan)))
+    limits = limits or Limits()
+    budget = limits.memory or free_memory() // 2
+    most = max(1, budget // _largest_need(plan))
+    jobs = min(limits.jobs or os.cpu_count() or 1, most)
     kept = int(KEPT_PART * budget)
     space = Workspace(
-        Path(plan.root),
-        Path(folder),
+        Path(plan.root).resolve(),
+        Path(folder).resolve(),
         plan.recipe,
         max((budget - kept) // jobs, 1 << 20),
-        planes,
+        limits.planes,
         MasterStore(kept),
     )
-    return _Run(plan, space, known or {}, report).run(jobs)
+    run = _Run(plan, space, known or {}, report)
+    if limits.scheduler is None:
+        with ThreadPoolExecutor(jobs) as threads:
+            return run.on(threads)
+    from autoreduce.running.cluster import cluster_executor
+
+    with cluster_executor(limits.scheduler) as workers:
+        return run.on(workers)
 
 
 def _largest_need(plan: Plan) -> int:
@@ -179,23 +204,33 @@ class _Run:
             path: _standing(path, planes=space.planes) for path in plan.external
         }
 
-    def run(self, jobs: int) -> dict[str, Outcome]:
+    def on(self, pool: Executor) -> dict[str, Outcome]:
         sorter = self._plan.sorter()
         sorter.prepare()
         running: dict[Future[Outcome], str] = {}
-        with ThreadPoolExecutor(jobs) as pool:
+        try:
             while sorter.is_active():
                 for output in sorter.get_ready():
-                    task = self._tasks[output]
-                    self._report("start", task, len(self._outcomes), len(self._tasks))
-                    there = {**self._external, **self._outcomes}
-                    needs = {n: there[n] for n in task.needs}
-                    running[pool.submit(self._outcome, task, needs)] = output
+                    running[self._begin(output, pool)] = output
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     output = running.pop(future)
                     self._end(output, future.result())
                     sorter.done(output)
+        except BaseException:
+            # An observer who interrupts does not want the rest to be made first.
+            for future in running:
+                future.cancel()
+            raise
         return {output: self._outcomes[output] for output in self._tasks}
+
+    def _begin(self, output: str, pool: Executor) -> "Future[Outcome]":
+        task = self._tasks[output]
+        self._report("start", task, len(self._outcomes), len(self._tasks))
+        there = {**self._external, **self._outcomes}
+        needs = {name: there[name] for name in task.needs}
+        return pool.submit(
+            task_outcome, task, self._space, needs, self._known.get(output)
+        )
 
     def _end(self, output: str, outcome: Outcome) -> None:
         self._outcomes[output] = outcome
@@ -207,33 +242,53 @@ class _Run:
         done = len(self._outcomes)
         self._report("end", self._tasks[output], done, len(self._tasks))
 
-    def _outcome(self, task: Task, needs: Mapping[str, Outcome]) -> Outcome:
-        begin = time.perf_counter()
-        usable = {output: outcome for output, outcome in needs.items() if outcome.made}
-        digests = {output: outcome.digest for output, outcome in usable.items()}
-        space = self._space
-        digest = task_digest(
-            task, space.recipe, space.root, digests, planes=space.planes
-        )
-        if blocker := _blocker(task, usable, needs):
-            return Outcome(Status.BLOCKED, blocker)
-        before = self._known.get(task.output)
-        try:
-            standing = current_digest(space.folder / task.output)
-            if before is not None and before.digest == standing == digest:
-                return replace(before, status=Status.CURRENT, seconds=0.0)
-            made = run_task(task, space, digest, usable)
-        except NoFrameLeftError as error:
-            return Outcome(Status.FAILED, str(error), left_out=dict(error.left_out))
-        except (AutoreduceError, OSError, MemoryError) as error:
-            reason = str(error) or type(error).__name__
-        except Exception as error:
-            # A mistake of ours must not cost the observer the rest of the night.
-            log.exception("%s: internal error", task.output)
-            reason = f"internal error ({error!r}); autoreduce.log has the details"
-        else:
-            return _done(made, digest, time.perf_counter() - begin)
-        return Outcome(Status.FAILED, reason, seconds=time.perf_counter() - begin)
+
+def task_outcome(
+    task: Task,
+    space: Workspace,
+    needs: Mapping[str, Outcome],
+    before: Outcome | None = None,
+) -> Outcome:
+    """Carry out one task, unless its product is current, and say how it ended.
+
+    Parameters
+    ----------
+    task : Task
+        What to make.
+    space : Workspace
+        Where.
+    needs : mapping of str to Outcome
+        How the tasks ended whose products it uses.
+    before : Outcome, optional
+        How it ended in an earlier run.
+
+    Returns
+    -------
+    Outcome
+        Failures included: nothing that goes wrong with one product is raised.
+    """
+    begin = time.perf_counter()
+    usable = {output: outcome for output, outcome in needs.items() if outcome.made}
+    digests = {output: outcome.digest for output, outcome in usable.items()}
+    digest = task_digest(task, space.recipe, space.root, digests, planes=space.planes)
+    if blocker := _blocker(task, usable, needs):
+        return Outcome(Status.BLOCKED, blocker)
+    try:
+        standing = current_digest(space.folder / task.output)
+        if before is not None and before.digest == standing == digest:
+            return replace(before, status=Status.CURRENT, seconds=0.0)
+        made = run_task(task, space, digest, usable)
+    except NoFrameLeftError as error:
+        return Outcome(Status.FAILED, str(error), left_out=dict(error.left_out))
+    except (AutoreduceError, OSError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+    except Exception as error:
+        # A mistake of ours must not cost the observer the rest of the night.
+        log.exception("%s: internal error", task.output)
+        reason = f"internal error ({error!r}); autoreduce.log has the details"
+    else:
+        return _done(made, digest, time.perf_counter() - begin)
+    return Outcome(Status.FAILED, reason, seconds=time.perf_counter() - begin)
 
 
 def _standing(path: str, *, planes: bool) -> Outcome:

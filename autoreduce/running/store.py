@@ -24,6 +24,10 @@ class MasterStore:
         self._kept: OrderedDict[tuple[Path, int], Floats] = OrderedDict()
         self._lock = Lock()
 
+    def __reduce__(self) -> tuple[type["MasterStore"], tuple[int]]:
+        """Travel to another process empty."""
+        return MasterStore, (self._capacity,)
+
     def rows(self, reader: ImageReader, plane: int, start: int, stop: int) -> Floats:
         """Give rows of a master, from memory if there is room for it.
 
