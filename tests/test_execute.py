@@ -206,3 +206,20 @@ def test_more_frames_than_files_may_be_open_are_combined(tmp_path):
     assert not reduced.failed
     (bias,) = reduced.folder.glob("masters/bias_*.fits")
     assert fits.getheader(bias)["NCOMBINE"] == 200
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.0, False), (1.0, True)])
+def test_a_bias_that_drifts_through_the_night_is_told(tmp_path, step, told):
+    folder = tmp_path / "night"
+    rng = np.random.default_rng(2)
+    for n in range(9):
+        pixels = rng.normal(300 + step * n, 4, (48, 64)).round().astype(np.uint16)
+        date = f"2024-03-02T0{n}:00:00"
+        write_frame(
+            folder, f"bias_{n}.fit", "bias", pixels=pixels, **{"DATE-OBS": date}
+        )
+    reduced = reduce_night(folder, page=False)
+    (outcome,) = reduced.report.outcomes.values()
+    assert outcome.n_used == 9
+    assert outcome.statistics["drift"] == pytest.approx(6 * step, abs=0.7)
+    assert any("drifts by" in caveat for caveat in outcome.caveats) is told

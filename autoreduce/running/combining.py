@@ -42,6 +42,10 @@ MAD_TO_SIGMA = 1.4826
 """For a normal distribution."""
 MOST_OPEN = 128
 """Frames of a combination whose files stay open; more would exhaust what is allowed."""
+FEWEST_TO_DRIFT = 6
+"""Frames that tell a drift of the level from its scatter."""
+LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
+"""Drift that needs no word, in ADU and in units of a frame's noise."""
 SAMPLED_ROWS = 96
 """Rows from which the noise of a frame and the median of a flat are taken."""
 
@@ -273,8 +277,45 @@ def make_plain(
                 Card("NOISEADU", noise, "[adu] noise of a single frame"),
                 *_saturation_card(space, members),
             ]
+            if task.action is Action.BIAS:
+                statistics["drift"] = level_drift(members)
             product.finish(writer, statistics, extra, result.rejected)
-    return product.made(statistics)
+    told = product.made(statistics)
+    return replace(told, caveats=(*told.caveats, *_drift_caveat(statistics)))
+
+
+def level_drift(members: Members) -> float:
+    """Measure by how much the level of the frames drifts while they are taken.
+
+    Parameters
+    ----------
+    members : Members
+        Frames that are to have one level, such as bias frames at dusk and at dawn.
+
+    Returns
+    -------
+    float
+        Mean level of the last third less that of the first third, in ADU, overscan
+        taken out; 0 with fewer than `FEWEST_TO_DRIFT` dated frames.
+    """
+    levels = [
+        members.statistics[frame.item.file].median - (frame.overscan or 0.0)
+        for frame in sorted(members.frames, key=lambda f: f.item.date_obs or "")
+        if frame.item.date_obs
+    ]
+    if len(levels) < FEWEST_TO_DRIFT:
+        return 0.0
+    third = len(levels) // 3
+    return float(np.mean(levels[-third:]) - np.mean(levels[:third]))
+
+
+def _drift_caveat(statistics: Mapping[str, float]) -> Iterator[str]:
+    drift = statistics.get("drift", 0.0)
+    if abs(drift) > max(LEAST_DRIFT, LARGEST_DRIFT * statistics["noise"]):
+        yield (
+            f"the level of the bias drifts by {drift:+.1f} ADU from its first frames to "
+            "its last: frames without overscan are off by up to as much"
+        )
 
 
 def _combined_rows(
