@@ -199,3 +199,8 @@ def test_help_imports_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert "HEAVY []" in result.stdout
+
+
+def test_a_mistyped_command_is_told_the_nearest_one():
+    assert "did you mean plan?" in invoke("plna", "night", code=2)
+    assert "neither a folder nor a command" in invoke("no_such_night", code=2)

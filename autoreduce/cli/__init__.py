@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, cast
 
@@ -49,7 +51,13 @@ class _ObserverGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.list_commands(ctx):
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            if not Path(args[0]).exists() and Path(args[0]).name == args[0]:
+                near = get_close_matches(args[0], names, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                msg = f"{args[0]!r} is neither a folder nor a command{hint}"
+                raise click.UsageError(msg, ctx)
             args = [_DEFAULT, *args]
         return super().resolve_command(ctx, args)
 
