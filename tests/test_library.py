@@ -15,8 +15,8 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.frames.overrides import read_frames_csv
 from autoreduce.night import Choices, prepare_night
 from autoreduce.planning.plan import Plan
-from autoreduce.reduction import reduce_night
-from autoreduce.running.execute import Limits, run_prepared
+from autoreduce.reduction import reduce_night, run_prepared
+from autoreduce.running.execute import Limits
 from autoreduce.running.library import (
     INDEX,
     add_to_library,
