@@ -31,6 +31,7 @@ def test_reads_every_type_as_astropy_does(tmp_path, dtype, ending):
         if np.dtype(dtype).kind == "f":
             pytest.skip("tile compression of floats loses digits")
         fits.CompImageHDU(pixels).writeto(path)
+        pixels = fits.getdata(path)  # astropy before 7.1 writes int8 wrongly
     else:
         fits.writeto(path, pixels)
     with open_image(path) as reader:
