@@ -223,3 +223,18 @@ def test_a_bias_that_drifts_through_the_night_is_told(tmp_path, step, told):
     assert outcome.n_used == 9
     assert outcome.statistics["drift"] == pytest.approx(6 * step, abs=0.7)
     assert any("drifts by" in caveat for caveat in outcome.caveats) is told
+
+
+def test_however_many_frames_are_left_out_the_master_is_made_and_names_them(tmp_path):
+    folder = tmp_path / "night"
+    saturated = np.full((48, 64), 65535, np.uint16)
+    for n in range(150):
+        write_frame(folder, f"flat_{n:04d}.fit", "flat", 2, pixels=saturated)
+    for n in range(4):
+        write_frame(folder, f"flat_{n:04d}.fits", "flat", 2)
+        write_frame(folder, f"bias_{n:04d}.fit", "bias")
+    reduced = reduce_night(folder, page=False)
+    assert not reduced.failed
+    (flat,) = reduced.folder.glob("masters/flat_*.fits")
+    assert fits.getheader(flat)["NLEFTOUT"] == 150
+    assert (fits.getdata(flat, extname="INPUTS")["weight"] == 0).sum() == 150

@@ -205,3 +205,18 @@ def test_a_released_file_is_opened_again_when_rows_are_asked_for(tmp_path, endin
             band = reader.rows(start, start + 5)
             np.testing.assert_array_equal(band, pixels[start : start + 5])
             reader.release()
+
+
+def test_a_header_longer_than_foreseen_moves_the_data_on(tmp_path):
+    data = make_pixels("f4", (50, 31))
+    cards = [card for n in range(500) for card in format_card(f"KEY{n}", n)]
+    path = tmp_path / "p.fits"
+    with ProductWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
+        writer.write_rows(0, data)
+        writer.write_rows(0, data > 0, plane="MASK")
+        writer.finish(cards, table=b"")
+    with fits.open(path, checksum=True) as hdus:
+        assert hdus[0].header["KEY499"] == 499
+        np.testing.assert_array_equal(hdus[0].data, data)
+        np.testing.assert_array_equal(hdus["MASK"].data, data > 0)
+        assert hdus[0].verify_datasum() == hdus[1].verify_datasum() == 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import AutoreduceError, NoFrameLeftError
+from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.measure import FrameStatistics, measure
@@ -38,8 +39,6 @@ from autoreduce.running.provenance import (
 )
 from autoreduce.running.uncertainty import UNCERT_HDU
 
-MAD_TO_SIGMA = 1.4826
-"""For a normal distribution."""
 MOST_OPEN = 128
 """Frames of a combination whose files stay open; more would exhaust what is allowed."""
 FEWEST_TO_DRIFT = 6

@@ -38,6 +38,7 @@ _UNSIGNED = {
 }
 _HDU_SUFFIX = re.compile(r"(.+)\[(\d+)\]$")
 _SPARE = 2 * BLOCK
+_MOVED_AT_A_TIME = 1 << 22
 _LARGEST_HEADER = 4000 * BLOCK
 
 PIECE = 1 << 20
@@ -403,7 +404,8 @@ class ProductWriter:
         shape : (ny, nx)
             Size of the image.
         header_cards : int
-            Cards that the header will have; some dozens more always fit.
+            Cards that the header will have, about: if it has many more, the data are
+            moved on to make room for them.
         planes : sequence of str
             Planes beside the data: ``UNCERT``, ``MASK``.
         overwrite : bool
@@ -493,9 +495,11 @@ class ProductWriter:
         ProductError
             If the disk does not take it.
         """
+        primary = [*self._structure(""), *without(cards, STRUCTURE)]
+        self._make_room(len(primary))
         for name, (header_at, data_at) in self._offsets.items():
-            own = without(cards if not name else plane_cards, STRUCTURE)
-            full = [*self._structure(name), *own]
+            plane = [*self._structure(name), *without(plane_cards, STRUCTURE)]
+            full = plane if name else primary
             reserve = data_at - header_at
             header = checksummed_header(full, self._sums[name], reserve=reserve)
             self._write(memoryview(header), header_at)
@@ -507,6 +511,21 @@ class ProductWriter:
             Path(self._temporary).replace(self.path)
         except OSError as error:
             raise self._failure(error) from error
+
+    def _make_room(self, n_cards: int) -> None:
+        """Move the data on if the primary header is longer than was foreseen."""
+        checksums_and_end = 3
+        needed = -(-(n_cards + checksums_and_end) * CARD // BLOCK) * BLOCK
+        extra = needed - self._reserve
+        if extra <= 0:
+            return
+        at = self._length
+        while at > self._reserve:
+            size = min(_MOVED_AT_A_TIME, at - self._reserve)
+            at -= size
+            self._write(memoryview(os.pread(self._file.fileno(), size, at)), at + extra)
+        self._reserve = needed
+        self._offsets = self._plan_offsets()
 
     def _plan_offsets(self) -> dict[str, tuple[int, int]]:
         offsets, at = {}, 0
