@@ -6,28 +6,28 @@ package costs nothing.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from autoreduce.version import __version__
 
 if TYPE_CHECKING:
     from autoreduce.frames.scan import scan
     from autoreduce.frames.schema import FRAME_COLUMNS
-    from autoreduce.night import Choices, prepare_night
     from autoreduce.planning.plan import Plan
     from autoreduce.planning.planner import annotate, make_plan
     from autoreduce.planning.recipe import load_recipe
+    from autoreduce.prepare import Choices, prepare_night
     from autoreduce.reduction import reduce_night
     from autoreduce.running.execute import Limits, run_plan
     from autoreduce.simulate import simulate_night
 
 _HOME = {
     "FRAME_COLUMNS": "autoreduce.frames.schema",
-    "Choices": "autoreduce.night",
+    "Choices": "autoreduce.prepare",
     "Limits": "autoreduce.running.execute",
     "Plan": "autoreduce.planning.plan",
     "annotate": "autoreduce.planning.planner",
     "load_recipe": "autoreduce.planning.recipe",
     "make_plan": "autoreduce.planning.planner",
-    "prepare_night": "autoreduce.night",
+    "prepare_night": "autoreduce.prepare",
     "reduce_night": "autoreduce.reduction",
     "run_plan": "autoreduce.running.execute",
     "scan": "autoreduce.frames.scan",

@@ -11,11 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from autoreduce import __version__
+from autoreduce.calibration.dark_rates import rate_map_of, read_fit
 from autoreduce.errors import ProductError
+from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import write_frames_csv
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
-from autoreduce.night import (
+from autoreduce.planning.plan import Action, Plan
+from autoreduce.prepare import (
     Choices,
     Prepared,
     earlier_outcomes,
@@ -25,11 +27,9 @@ from autoreduce.night import (
     prepare_night,
     write_plan,
 )
-from autoreduce.planning.plan import Action, Plan
 from autoreduce.report.content import NightReport
-from autoreduce.running.darks import rate_map_of, read_fit
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
-from autoreduce.running.text import write_text
+from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 import bench_common as bench
 import numpy as np
 
+from autoreduce.calibration.dark_rates import DarkRates
 from autoreduce.pixels.darkcurrent import fit_dark_counts, rate_scaling, ratio_scaling
-from autoreduce.running.combining import robust_scatter
-from autoreduce.running.darks import LARGEST_MISFIT
-from autoreduce.running.rates import DarkRates
+from autoreduce.pixels.measure import robust_scatter
+from autoreduce.products.dark_fit import LARGEST_MISFIT
 from autoreduce.simulate import detector as simulated
 from autoreduce.simulate.listing import Detector, read_listing
 

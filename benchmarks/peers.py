@@ -111,8 +111,9 @@ def autoreduce_calibrate(output, files):
     """Calibrate as a run does: two lights side by side, each band by band."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from autoreduce.fits.images import open_image
+    from autoreduce.fits.writer import ProductWriter
     from autoreduce.pixels.calibrate import calibrate
-    from autoreduce.running.images import ProductWriter, open_image
 
     *lights, bias, dark, flat = files
     masters = {}
@@ -175,7 +176,7 @@ def _scan(output, files):
 
 
 def autoreduce_headers(output, files):
-    from autoreduce.frames.reader import read_headers
+    from autoreduce.fits.header import read_headers
 
     paths = sorted(Path(files[0]).glob("*.fits"))
     headers = (read_headers(path)[0] for path in paths)

@@ -56,7 +56,7 @@ def notes_night(raw_notes_night, tmp_path_factory):
 @pytest.fixture(scope="session")
 def notes_recipe_night(raw_notes_night, tmp_path_factory):
     """Reduce the night of the notes with the observer's own recipe."""
-    from autoreduce.night import Choices
+    from autoreduce.prepare import Choices
     from autoreduce.reduction import reduce_night
 
     output = tmp_path_factory.mktemp("as_in_the_notes") / "products"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from autoreduce.running.ahead import read_ahead
+from autoreduce.fits.ahead import read_ahead
 
 
 def test_pieces_come_in_order_with_what_was_read():

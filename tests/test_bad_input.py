@@ -8,7 +8,7 @@ from small_night import SHAPE, hashes, write_frame, write_night
 
 from autoreduce.cli import cli
 from autoreduce.errors import AutoreduceError
-from autoreduce.night import Choices, prepare_night
+from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Status
 

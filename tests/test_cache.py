@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from autoreduce.frames import cache, reader, scan
-from autoreduce.frames.reader import read_headers
+from autoreduce.fits import header as reader
+from autoreduce.fits.header import read_headers
+from autoreduce.frames import cache, scan
 from autoreduce.frames.scan import scan_night
 
 

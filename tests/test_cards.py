@@ -6,7 +6,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoreduce.running.cards import (
+from autoreduce.fits.cards import (
     checksummed_header,
     format_card,
     format_history,

@@ -10,21 +10,21 @@ import pytest
 from astropy.io import fits
 from small_night import write_frame, write_night
 
-from autoreduce.night import Choices
-from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
-from autoreduce.planning.recipe import DarkModel, parse_recipe
-from autoreduce.reduction import reduce_night
-from autoreduce.running.bands import Correction, MasterRows
-from autoreduce.running.corrections import correction
-from autoreduce.running.execute import Limits, Status
-from autoreduce.running.images import write_image
-from autoreduce.running.made import Workspace
-from autoreduce.running.rates import DarkRates
-from autoreduce.running.uncertainty import (
+from autoreduce.calibration.bands import Correction, MasterRows
+from autoreduce.calibration.corrections import correction
+from autoreduce.calibration.dark_rates import DarkRates
+from autoreduce.calibration.uncertainty import (
     UNCERT_HDU,
     shared_variance,
     subtracted_variance,
 )
+from autoreduce.calibration.workspace import Workspace
+from autoreduce.fits.writer import write_image
+from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
+from autoreduce.planning.recipe import DarkModel, parse_recipe
+from autoreduce.prepare import Choices
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits, Status
 from autoreduce.simulate import simulate_night
 from autoreduce.simulate.listing import listing_folder
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from autoreduce.errors import SettingsError
+from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects, recognise, type_key
 from autoreduce.frames.facts import FactReader, valid_section
-from autoreduce.frames.reader import headers_from_text
 
 
 def facts_of(cards, extra=()):

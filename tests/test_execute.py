@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from small_night import write_frame, write_night
 
-from autoreduce.night import Choices, prepare_night
+from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Outcome, Status, free_memory, run_plan
 
@@ -139,7 +139,7 @@ def test_progress_is_told_task_by_task(night):
 
 
 def test_a_mistake_of_ours_costs_one_product_and_is_named(night, monkeypatch):
-    from autoreduce.running import lights
+    from autoreduce.products import lights
 
     real = lights.measure_light
 

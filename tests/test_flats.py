@@ -8,10 +8,10 @@ from astropy.io import fits
 from simulated_groups import write_part
 from small_night import BIAS, RATE, make_flat_field, write_frame
 
-from autoreduce.night import Choices
+from autoreduce.prepare import Choices
+from autoreduce.products.flats import NO_VALUE, REPAIRED, UNCLEAN
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
-from autoreduce.running.flats import NO_VALUE, REPAIRED, UNCLEAN
 
 SHAPE = (120, 160)
 

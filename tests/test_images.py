@@ -9,8 +9,9 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.running.cards import format_card
-from autoreduce.running.images import ProductWriter, open_image, split_hdu, write_image
+from autoreduce.fits.cards import format_card
+from autoreduce.fits.images import open_image, split_hdu
+from autoreduce.fits.writer import ProductWriter, write_image
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects, recognise
 from autoreduce.frames.facts import FactReader
 from autoreduce.frames.imagetype import decide_type, type_of_words
-from autoreduce.frames.reader import headers_from_text
 
 GENERAL = load_dialects()[-1]
 

@@ -13,11 +13,7 @@ from small_night import SHAPE, hashes, make_flat_field, write_frame, write_night
 from autoreduce.cli import cli
 from autoreduce.errors import InputError, ProductError
 from autoreduce.frames.overrides import read_frames_csv
-from autoreduce.night import Choices, prepare_night
-from autoreduce.planning.plan import Plan
-from autoreduce.reduction import reduce_night, run_prepared
-from autoreduce.running.execute import Limits
-from autoreduce.running.library import (
+from autoreduce.library.masters import (
     INDEX,
     add_to_library,
     check_library,
@@ -25,6 +21,10 @@ from autoreduce.running.library import (
     read_library,
     write_index,
 )
+from autoreduce.planning.plan import Plan
+from autoreduce.prepare import Choices, prepare_night
+from autoreduce.reduction import reduce_night, run_prepared
+from autoreduce.running.execute import Limits
 
 
 def invoke(*arguments, code=0):

@@ -9,7 +9,7 @@ from small_night import write_frame
 
 from autoreduce.cli import cli
 from autoreduce.frames.overrides import read_frames_csv
-from autoreduce.night import Choices, output_folder, prepare_night
+from autoreduce.prepare import Choices, output_folder, prepare_night
 from autoreduce.reduction import reduce_night
 
 FRAMES = {

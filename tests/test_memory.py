@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoreduce.fits.header import RawHeader, headers_from_text
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader, frames_of_file
 from autoreduce.frames.memory import CardMemory
-from autoreduce.frames.reader import RawHeader, headers_from_text
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_headers").glob("*/*.txt"))
 IMAGE = ["SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 9", "NAXIS2  = 8"]

@@ -172,7 +172,7 @@ def test_very_long_and_very_thin_images_have_pictures(tmp_path):
 
 
 def test_only_a_sample_of_the_rows_is_read(tmp_path, monkeypatch):
-    from autoreduce.running.images import ImageReader
+    from autoreduce.fits.images import ImageReader
 
     path = write(tmp_path / "tall.fits", np.zeros((4000, 50), np.float32))
     n_read, rows = [], ImageReader.rows

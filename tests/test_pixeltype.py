@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from autoreduce.fits.header import read_headers
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at, sum_up
-from autoreduce.frames.reader import read_headers
 from autoreduce.frames.scan import scan, scan_night
 from autoreduce.frames.schema import ImageType
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from autoreduce.calibration.quality import odd_frames
 from autoreduce.pixels.measure import FrameStatistics, block_medians, measure
 from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import QualityRecipe
-from autoreduce.quality import odd_frames
 from autoreduce.simulate import make_night, read_listing
 
 LIMITS = QualityRecipe()

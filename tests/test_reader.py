@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoreduce.errors import InputError
-from autoreduce.frames.reader import (
+from autoreduce.fits.header import (
     BLOCK,
     RawHeader,
     headers_from_text,

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from autoreduce.errors import InputError
+from autoreduce.fits.header import RawHeader, headers_from_text, image_shape
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import frames_of_file, is_image
-from autoreduce.frames.night import decide_together
-from autoreduce.frames.reader import RawHeader, headers_from_text, image_shape
+from autoreduce.frames.together import decide_together
 
 HEADERS = Path(__file__).parents[2] / "shared" / "data" / "headers"
 EXPECTED = Path(__file__).parent / "data" / "real_headers.csv"

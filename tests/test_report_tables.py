@@ -24,7 +24,7 @@ from report_night import (
 )
 
 from autoreduce.planning.plan import Action, Calibration, DarkMethod, FrameInput
-from autoreduce.report.night import (
+from autoreduce.report.overview import (
     about,
     deviations,
     exposures,

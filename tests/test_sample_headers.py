@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import frames_of_file
-from autoreduce.frames.night import decide_together
-from autoreduce.frames.reader import headers_from_text
+from autoreduce.frames.together import decide_together
 
 SAMPLES = Path(__file__).parents[1] / "sample_headers"
 NOT_COLUMNS = {"date_loc", "longitude", "filename", "raw", "file"}

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoreduce.errors import InputError, SettingsError
+from autoreduce.fits.header import RawHeader
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import frames_of_file
-from autoreduce.frames.night import decide_together
-from autoreduce.frames.reader import RawHeader
 from autoreduce.frames.scan import read_file, scan, scan_night
 from autoreduce.frames.schema import EVIDENCE_COLUMNS, FRAME_COLUMNS
+from autoreduce.frames.together import decide_together
 
 
 def write_light(path, **cards):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoreduce.pixels.sections import (
+from autoreduce.fits.sections import (
     central_section,
     format_section,
     parse_section,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from autoreduce.running.images import open_image, write_image
-from autoreduce.running.store import MasterStore
+from autoreduce.calibration.store import MasterStore
+from autoreduce.fits.images import open_image
+from autoreduce.fits.writer import write_image
 
 SIZE = 20 * 10 * 4
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from autoreduce.night import Choices, prepare_night
+from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits
 

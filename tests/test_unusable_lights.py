@@ -8,12 +8,12 @@ from astropy.io import fits
 from astropy.table import Table
 from simulated_groups import write_part
 
+from autoreduce.calibration.quality import unusable_lights
 from autoreduce.errors import SettingsError
 from autoreduce.frames.overrides import read_frames_csv
-from autoreduce.night import Choices
 from autoreduce.pixels.stars import measure_light
 from autoreduce.planning.recipe import QualityRecipe, parse_recipe
-from autoreduce.quality import unusable_lights
+from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
 from autoreduce.simulate import make_night, read_listing

@@ -34,8 +34,8 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
         autoreduce explain 0074 0089 --night ./night/
     """
     from autoreduce.frames.overrides import select
-    from autoreduce.night import prepare_night
     from autoreduce.planning.explain import explain_frames, explain_json
+    from autoreduce.prepare import prepare_night
 
     night = options["night"] or _night_of(frames)
     prepared = prepare_night([night], choices(options))

@@ -74,7 +74,7 @@ def add(
         autoreduce library add night_reduced --library ~/masters
         autoreduce library add MasterDark_300s.fit --dark-bias kept --library ~/masters
     """
-    from autoreduce.running.library import add_to_library
+    from autoreduce.library.masters import add_to_library
 
     keeps_bias = None if dark_bias is None else dark_bias == "kept"
     added = add_to_library(library, sources, dialects=dialects, keeps_bias=keeps_bias)
@@ -103,7 +103,7 @@ def list_masters(library: Path, *, as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from autoreduce.running.library import listing, read_library
+    from autoreduce.library.masters import listing, read_library
 
     found = read_library(library)
     table = listing(found, datetime.now(UTC))
@@ -134,7 +134,7 @@ def check(library: Path, *, rebuild: bool) -> None:
         autoreduce library check --library ~/masters
         autoreduce library check --rebuild --library ~/masters
     """
-    from autoreduce.running.library import check_library, read_library, write_index
+    from autoreduce.library.masters import check_library, read_library, write_index
 
     problems = check_library(library)
     for file, problem in problems.items():

@@ -9,7 +9,7 @@ import click
 from autoreduce.cli.options import complete_frames, complete_settings
 
 if TYPE_CHECKING:
-    from autoreduce.night import Choices
+    from autoreduce.prepare import Choices
 
 Command = Callable[..., Any]
 
@@ -104,7 +104,7 @@ def night_options(command: Command) -> Command:
 
 def choices(options: dict[str, Any]) -> "Choices":
     """Collect the values of `night_options`, and take them out of `options`."""
-    from autoreduce.night import Choices
+    from autoreduce.prepare import Choices
 
     names = (
         "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",

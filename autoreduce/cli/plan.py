@@ -9,7 +9,7 @@ import click
 from autoreduce.cli.night_options import choices, night_options
 
 if TYPE_CHECKING:
-    from autoreduce.night import Choices
+    from autoreduce.prepare import Choices
 
 
 @click.command()
@@ -48,8 +48,8 @@ def plan_only(
 ) -> None:
     """Plan a night, write the plan, and print it unless `quiet`."""
     from autoreduce.cli import console
-    from autoreduce.night import output_folder, prepare_night, write_plan
     from autoreduce.planning.explain import describe_plan
+    from autoreduce.prepare import output_folder, prepare_night, write_plan
 
     folder = output_folder(nights, output)
     prepared = prepare_night(nights, chosen)

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from autoreduce.frames import reader
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits import header
+from autoreduce.fits.header import RawHeader
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _beginning(folder: Path) -> bytes:
 
 @cache
 def _reader_version() -> str:
-    return hashlib.sha256(Path(reader.__file__).read_bytes()).hexdigest()[:32]
+    return hashlib.sha256(Path(header.__file__).read_bytes()).hexdigest()[:32]
 
 
 def _packed(entries: Mapping[str, Entry], beginning: bytes) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autoreduce.errors import SettingsError
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits.header import RawHeader
 from autoreduce.frames.schema import ImageType
 
 GENERAL = "general"

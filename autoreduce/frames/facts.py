@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
+from autoreduce.fits.cards import Card
+from autoreduce.fits.header import RawHeader, Value
 from autoreduce.frames import literals
 from autoreduce.frames.dialects import Dialect, FactRule, Source
 from autoreduce.frames.memory import CardMemory
-from autoreduce.frames.reader import Card, RawHeader, Value
 
 Fact = str | float | int | datetime
 

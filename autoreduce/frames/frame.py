@@ -8,12 +8,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from autoreduce.fits.header import RawHeader, image_shape
 from autoreduce.frames.dialects import Dialect, possible, recognise
 from autoreduce.frames.facts import FactReader, Reading, valid_section
 from autoreduce.frames.imagetype import decide_type
 from autoreduce.frames.memory import CardMemory
 from autoreduce.frames.rawness import keywords_of_products, why_not_raw
-from autoreduce.frames.reader import RawHeader, image_shape
 from autoreduce.frames.schema import FACT_COLUMNS
 
 EvidenceRow = tuple[str, str, str, str, str, str, str]

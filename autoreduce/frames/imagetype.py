@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from autoreduce.fits.cards import Card
+from autoreduce.fits.header import RawHeader
 from autoreduce.frames.dialects import Dialect, type_key
 from autoreduce.frames.facts import Reading, is_closed
 from autoreduce.frames.literals import text
-from autoreduce.frames.reader import Card, RawHeader
 from autoreduce.frames.schema import ImageType
 
 _NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)

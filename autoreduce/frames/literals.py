@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta, timezone
 from statistics import fmean
 
-from autoreduce.frames.reader import Value
+from autoreduce.fits.header import Value
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No CCD frame is older."""

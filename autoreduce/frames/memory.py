@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits.header import RawHeader
 
 Result = TypeVar("Result")
 

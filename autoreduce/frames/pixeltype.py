@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.frames.reader import BLOCK, CARD, RawHeader
+from autoreduce.fits.header import BLOCK, CARD, RawHeader
 from autoreduce.frames.schema import ImageType
 
 BANDS = 8

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from autoreduce.fits.header import RawHeader, Value
 from autoreduce.frames.dialects import CalibratedRule, Dialect, StackedRule
 from autoreduce.frames.literals import number
-from autoreduce.frames.reader import RawHeader, Value
 
 OWN_CARDS = ("CREATOR", "SWCREATE", "SOFTWARE")
 """Cards that name the writer; ours begin with ``autoreduce``."""

@@ -13,21 +13,21 @@ from pathlib import Path
 import pandas as pd
 
 from autoreduce.errors import InputError
-from autoreduce.frames import cache
-from autoreduce.frames.dialects import load_dialects
-from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
-from autoreduce.frames.night import decide_together
-from autoreduce.frames.reader import (
+from autoreduce.fits.header import (
     RawHeader,
     headers_from_text,
     image_shape,
     read_headers,
 )
+from autoreduce.frames import cache
+from autoreduce.frames.dialects import load_dialects
+from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.schema import (
     EVIDENCE_COLUMNS,
     UNREADABLE_COLUMNS,
     make_frame_table,
 )
+from autoreduce.frames.together import decide_together
 
 SUFFIXES = (".fits", ".fit", ".fts")
 COMPRESSED = ("", ".gz", ".fz", ".bz2", ".xz", ".z")

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.fits.sections import Section, within
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
-from autoreduce.pixels.sections import Section, within
 from autoreduce.pixels.tiles import tiles
 
 COUNTED_PIXELS = 128 * 1024
@@ -179,6 +179,32 @@ def pixel_noise(data: NDArray[Any]) -> float:
     step = 1.0 if data.dtype.kind in "ui" else 0.0
     low, high = _quartiles(differences, step)
     return float((high - low) * IQR_TO_SIGMA / np.sqrt(2))
+
+
+def robust_scatter(values: NDArray[np.floating], step: float = 1.0) -> float:
+    """Measure the 1-sigma scatter about the median of quantised values.
+
+    Parameters
+    ----------
+    values : array
+        Values; those that are not finite are left out.
+    step : float
+        Their quantum, in their unit.  The median absolute deviation jumps by it, or is
+        0, where the noise is small: so the deviations within 5 scales, or 5 steps, are
+        averaged.
+
+    Returns
+    -------
+    float
+        1 sigma; 0 if no value is finite.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0
+    deviation = np.abs(finite - np.median(finite))
+    scale = MAD_TO_SIGMA * float(np.median(deviation))
+    core = deviation[deviation <= 5 * max(scale, step)]
+    return float(np.sqrt(np.mean(core**2)))
 
 
 def pair_noise(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from autoreduce.errors import TableError
 from autoreduce.planning.plan import DarkMethod, LedgerEntry
 from autoreduce.planning.rules import Tolerance
-from autoreduce.planning.service import (
+from autoreduce.planning.use import (
     BY_HAND,
     NONE,
     Facts,

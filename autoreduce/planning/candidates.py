@@ -6,7 +6,7 @@ from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
 from autoreduce.planning.rules import TemperatureRule
-from autoreduce.planning.service import SERVED_BY
+from autoreduce.planning.use import SERVED_BY
 
 ORIGIN = "origin"
 """Column that tells where a master comes from."""

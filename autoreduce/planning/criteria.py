@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from autoreduce.pixels.sections import format_section
+from autoreduce.fits.sections import format_section
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.plan import DarkMethod
 from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule

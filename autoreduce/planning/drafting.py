@@ -11,8 +11,8 @@ from autoreduce.frames.schema import ImageType
 from autoreduce.planning.grouping import FACT_NAMES
 from autoreduce.planning.naming import calibrated_outputs
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
-from autoreduce.planning.service import NEEDS, Facts, Service, Services, refused_flats
 from autoreduce.planning.setups import Night
+from autoreduce.planning.use import NEEDS, Facts, Service, Services, refused_flats
 from autoreduce.planning.words import merged_lacks
 
 _ACTIONS = {

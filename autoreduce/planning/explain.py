@@ -19,7 +19,7 @@ from autoreduce.planning.plan import (
     Plan,
     Task,
 )
-from autoreduce.planning.service import BY_HAND, NEEDS, is_absolute, stem
+from autoreduce.planning.use import BY_HAND, NEEDS, is_absolute, stem
 from autoreduce.planning.words import number_text
 
 

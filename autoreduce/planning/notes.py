@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.service import (
+from autoreduce.planning.use import (
     NEEDS,
     SERVED_BY,
     Services,

@@ -14,6 +14,7 @@ from autoreduce.planning.candidates import (
     masters_of_frames,
     with_library,
 )
+from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.drafting import (
     facts_of,
@@ -28,7 +29,8 @@ from autoreduce.planning.notes import BARE_FLAT, night_notes
 from autoreduce.planning.plan import Action, FrameInput, LedgerEntry, Plan, Task
 from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
-from autoreduce.planning.service import (
+from autoreduce.planning.setups import Night, make_night
+from autoreduce.planning.use import (
     BY_HAND,
     NEEDS,
     NONE,
@@ -37,8 +39,6 @@ from autoreduce.planning.service import (
     Services,
     refused_flats,
 )
-from autoreduce.planning.serving import serve
-from autoreduce.planning.setups import Night, make_night
 from autoreduce.planning.words import Lack
 
 STACK_BY = ("object", "filter", "exptime")

@@ -22,7 +22,7 @@ from autoreduce.planning.grouping import (
 )
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules
-from autoreduce.planning.service import NEEDS, is_absolute, stem
+from autoreduce.planning.use import NEEDS, is_absolute, stem
 from autoreduce.planning.words import number_text
 
 _TYPES = (

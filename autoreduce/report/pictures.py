@@ -101,7 +101,7 @@ def read_picture(
     Picture
         The picture, with statistics and a histogram of the pixels that were read.
     """
-    from autoreduce.running.images import open_image
+    from autoreduce.fits.images import open_image
 
     with open_image(path) as image:
         ny, nx = image.shape[-2:]

@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from autoreduce.fits.whole import write_text
 from autoreduce.planning.plan import Action
 from autoreduce.report.content import NightReport
 from autoreduce.report.gallery import Exhibit, exhibits
-from autoreduce.report.night import (
+from autoreduce.report.overview import (
     TYPE_ORDER,
     about,
     deviations,
@@ -41,7 +42,6 @@ from autoreduce.report.tables import (
     recipe_settings,
 )
 from autoreduce.report.words import TIMES, count, duration, level_word, number
-from autoreduce.running.text import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Template

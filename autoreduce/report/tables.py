@@ -17,7 +17,7 @@ from autoreduce.planning.plan import (
 )
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
-from autoreduce.report.night import TYPE_ORDER
+from autoreduce.report.overview import TYPE_ORDER
 from autoreduce.report.summary import left_out
 from autoreduce.report.words import NOTHING, TIMES, count, duration, number
 

@@ -16,11 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from autoreduce.calibration.store import MasterStore
+from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import AutoreduceError, NoFrameLeftError, ProductError
 from autoreduce.planning.plan import Action, Plan, Task
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.provenance import task_digest
-from autoreduce.running.store import MasterStore
+from autoreduce.products.provenance import task_digest
 from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)

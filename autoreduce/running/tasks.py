@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from autoreduce.calibration.dark_rates import rate_map_of
+from autoreduce.calibration.uncertainty import UNCERT_HDU
+from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.images import open_image
 from autoreduce.planning.plan import Action, Task
-from autoreduce.running.combining import make_plain
-from autoreduce.running.darks import make_dark_fit, rate_map_of
-from autoreduce.running.flats import make_flat
-from autoreduce.running.images import open_image
-from autoreduce.running.lights import make_light
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.stacks import make_stack
-from autoreduce.running.uncertainty import UNCERT_HDU
+from autoreduce.products.bias_dark import make_plain
+from autoreduce.products.dark_fit import make_dark_fit
+from autoreduce.products.flats import make_flat
+from autoreduce.products.lights import make_light
+from autoreduce.products.stacks import make_stack
 
 
 class Product(Protocol):

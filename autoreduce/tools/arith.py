@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
-from autoreduce.running.cards import CardValue
+from autoreduce.fits.cards import CardValue
 from autoreduce.tools.expression import (
     Images,
     Kind,

@@ -15,15 +15,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.bands import LARGEST_BAND, bands
 from autoreduce.errors import InputError, ProductError
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits.ahead import read_ahead
+from autoreduce.fits.cards import CardValue
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.writer import ProductWriter
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import Combined, combine
 from autoreduce.pixels.measure import pair_noise
-from autoreduce.running.ahead import read_ahead
-from autoreduce.running.bands import LARGEST_BAND, bands
-from autoreduce.running.cards import CardValue
-from autoreduce.running.images import ImageReader, ProductWriter, open_image
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import exposure, start_of_exposure
 from autoreduce.tools.products import product_cards, write_product

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import open_image
+from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
-from autoreduce.pixels.sections import central_section
-from autoreduce.running.images import open_image
 from autoreduce.tools.files import replacing
 from autoreduce.tools.headers import exposure
 from autoreduce.tools.regions import Region

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoreduce.errors import ProductError
-from autoreduce.running.images import split_hdu
-from autoreduce.running.text import UMASK
-from autoreduce.running.text import write_text as replace_text
+from autoreduce.fits.images import split_hdu
+from autoreduce.fits.whole import UMASK
+from autoreduce.fits.whole import write_text as replace_text
 from autoreduce.tools.filelists import FITS_NAME
 
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")

@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from autoreduce.errors import InputError
-from autoreduce.frames.reader import RawHeader, Value, image_shape, read_headers
-from autoreduce.running.images import split_hdu
+from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
+from autoreduce.fits.images import split_hdu
 from autoreduce.tools.tables import Table
 from autoreduce.tools.values import parse_date, parse_number
 

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce import __version__
 from autoreduce.errors import InputError
-from autoreduce.frames.reader import read_headers
-from autoreduce.running.cards import (
+from autoreduce.fits.cards import (
     BLOCK,
     CardValue,
     checksummed_header,
@@ -21,8 +19,11 @@ from autoreduce.running.cards import (
     ones_complement_sum,
     without,
 )
-from autoreduce.running.images import STRUCTURE, open_image, split_hdu
+from autoreduce.fits.header import read_headers
+from autoreduce.fits.images import open_image, split_hdu
+from autoreduce.fits.writer import STRUCTURE
 from autoreduce.tools.files import replacing
+from autoreduce.version import __version__
 
 Array = NDArray[Any]
 
@@ -234,7 +235,7 @@ def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[b
     rows, columns : slice
         The section.
     """
-    from autoreduce.running.provenance import shifted_wcs
+    from autoreduce.products.provenance import shifted_wcs
 
     kept = without(cards, ("BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC", "AMPSEC"))
     return shifted_wcs(kept, columns.start, rows.start)

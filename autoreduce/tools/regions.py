@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
-from autoreduce.pixels.sections import Section, format_section, parse_section, within
+from autoreduce.fits.sections import Section, format_section, parse_section, within
 
 _CUBE = re.compile(
     r"\[(?P<plane>[^,\]]*,[^,\]]*),\s*(?P<first>\d+)\s*:\s*(?P<last>\d+)\s*\]"

@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.frames.reader import RawHeader
-from autoreduce.running.images import split_hdu
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import split_hdu
 from autoreduce.tools.filelists import FITS_NAME, natural_key
 from autoreduce.tools.files import refuse_existing, write_text
 from autoreduce.tools.headers import header_value, read_header, time_of_day

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.running.images import open_image
+from autoreduce.fits.images import open_image
 from autoreduce.tools.files import replacing
 from autoreduce.tools.regions import Region
 

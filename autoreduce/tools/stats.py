@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.frames.reader import RawHeader
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import open_image, split_hdu
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
-from autoreduce.running.images import open_image, split_hdu
 from autoreduce.tools.files import replacing
 from autoreduce.tools.regions import Region
 from autoreduce.tools.tables import Cell, Table

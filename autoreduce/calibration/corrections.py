@@ -4,15 +4,14 @@ import math
 from collections.abc import Collection
 from dataclasses import replace
 
+from autoreduce.calibration.bands import Correction
+from autoreduce.calibration.dark_rates import DarkRates, read_fit
+from autoreduce.calibration.workspace import Workspace
+from autoreduce.fits.cards import Card
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
 from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel
-from autoreduce.planning.service import is_absolute
-from autoreduce.running.bands import Correction
-from autoreduce.running.darks import read_fit
-from autoreduce.running.made import Workspace
-from autoreduce.running.provenance import Card
-from autoreduce.running.rates import DarkRates
+from autoreduce.planning.use import is_absolute
 
 
 def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Correction:

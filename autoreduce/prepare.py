@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import InputError, ProductError, TableError
+from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
     read_frames_csv,
@@ -18,12 +19,11 @@ from autoreduce.frames.overrides import (
 )
 from autoreduce.frames.scan import Night, scan_night
 from autoreduce.frames.schema import typed
+from autoreduce.library.masters import read_library
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
-from autoreduce.running.library import read_library
-from autoreduce.running.text import write_text
 
 log = logging.getLogger(__name__)
 

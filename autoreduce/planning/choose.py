@@ -11,7 +11,7 @@ from autoreduce.planning.criteria import Settings
 from autoreduce.planning.matching import Choice, match
 from autoreduce.planning.plan import DarkMethod, LedgerEntry
 from autoreduce.planning.rules import Rules
-from autoreduce.planning.service import Facts, Service, dark_service, stem
+from autoreduce.planning.use import Facts, Service, dark_service, stem
 from autoreduce.planning.words import Lack, apart_text, listed
 
 

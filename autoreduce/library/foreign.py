@@ -11,20 +11,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from autoreduce.calibration.bands import Floats
 from autoreduce.errors import InputError
+from autoreduce.fits.cards import Card
+from autoreduce.fits.images import open_image
+from autoreduce.fits.writer import ProductWriter
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import type_of_words
 from autoreduce.frames.literals import number
 from autoreduce.frames.scan import read_file
 from autoreduce.frames.schema import ImageType, make_frame_table
+from autoreduce.pixels.measure import robust_scatter
 from autoreduce.planning.grouping import FACT_NAMES, comparable
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.plan import Action, Fact, FrameInput, Task
 from autoreduce.planning.rules import load_rules
-from autoreduce.running.bands import Floats
-from autoreduce.running.combining import robust_scatter
-from autoreduce.running.images import ProductWriter, open_image
-from autoreduce.running.provenance import Card, product_cards
+from autoreduce.products.provenance import product_cards
 
 UNIT_LEVEL = 0.2
 """How far the level of a master flat may be from 1."""

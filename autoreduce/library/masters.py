@@ -19,17 +19,17 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import AutoreduceError, InputError, ProductError, TableError
-from autoreduce.frames.reader import RawHeader, read_headers
+from autoreduce.fits.cards import BLOCK, ones_complement_sum
+from autoreduce.fits.header import RawHeader, read_headers
+from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import ImageType, typed
+from autoreduce.library.foreign import ForeignMaster, read_foreign, write_foreign
 from autoreduce.planning.candidates import LIBRARY_DTYPES
 from autoreduce.planning.grouping import FACT_NAMES, comparable
 from autoreduce.planning.naming import slug
 from autoreduce.planning.plan import Action
 from autoreduce.planning.rules import load_rules
-from autoreduce.running.cards import BLOCK, ones_complement_sum
-from autoreduce.running.foreign import ForeignMaster, read_foreign, write_foreign
-from autoreduce.running.provenance import FACT_CARDS, MASTER_FLAT_DARK, MASTER_TYPES
-from autoreduce.running.text import write_text
+from autoreduce.products.provenance import FACT_CARDS, MASTER_FLAT_DARK, MASTER_TYPES
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from autoreduce.calibration.bands import MasterRows, bands
+from autoreduce.calibration.dark_rates import DarkRates, rate_map_of
+from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import ProductError
+from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.images import open_image
+from autoreduce.fits.sections import (
+    Section,
+    central_section,
+    parse_section,
+    within,
+)
+from autoreduce.fits.whole import write_text
+from autoreduce.fits.writer import ProductWriter
 from autoreduce.pixels.darkcurrent import (
     DarkFit,
     Doubling,
@@ -16,21 +29,9 @@ from autoreduce.pixels.darkcurrent import (
     fit_doubling,
 )
 from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
-from autoreduce.pixels.sections import (
-    Section,
-    central_section,
-    parse_section,
-    within,
-)
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import DarkModel, DarkRecipe
-from autoreduce.running.bands import MasterRows, bands
-from autoreduce.running.cards import format_card
-from autoreduce.running.images import ProductWriter, open_image
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.provenance import Card, product_cards
-from autoreduce.running.rates import DarkRates
-from autoreduce.running.text import write_text
+from autoreduce.products.provenance import product_cards
 
 LEVEL_ERROR = "level_error"
 """Statistic of a master dark: 1-sigma error of its level, ADU."""
@@ -61,11 +62,6 @@ class DarkPoint:
     """Level at which pixels are saturated, ADU; None if unknown."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius; None if unknown."""
-
-
-def rate_map_of(fit: Path) -> Path:
-    """Name the map of rates that stands beside a fit."""
-    return fit.with_suffix(".fits")
 
 
 def make_dark_fit(
@@ -296,9 +292,3 @@ def _caveats(content: Mapping[str, Any], model: DarkModel) -> tuple[str, ...]:
         f"{content['chi_square']:.1f}, {content['n']} exposures): {way}"
     )
     return (caveat,)
-
-
-def read_fit(path: Path) -> dict[str, Any]:
-    """Read a fit of dark counts that `make_dark_fit` wrote."""
-    fit: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return fit

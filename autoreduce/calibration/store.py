@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.running.images import ImageReader
+from autoreduce.fits.images import ImageReader
 
 Floats = NDArray[np.float32]
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoreduce.calibration.store import MasterStore
 from autoreduce.planning.recipe import Recipe
-from autoreduce.running.store import MasterStore
 
 
 @dataclass(frozen=True, slots=True)

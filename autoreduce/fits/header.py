@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from autoreduce.errors import InputError
+from autoreduce.fits.cards import Card
 
 BLOCK = 2880
 CARD = 80
@@ -50,17 +50,6 @@ _LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
 _STRING = re.compile(r"'((?:[^']|'')*)('|$)")
 
 Value = str | bool | int | float | None
-
-
-class Card(NamedTuple):
-    """One header card."""
-
-    keyword: str
-    """In capitals; words of a HIERARCH keyword are joined by single blanks."""
-    value: Value
-    """None where the card has no value; the text of COMMENT and HISTORY."""
-    comment: str
-    """Text behind the slash."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Darks of any exposure from the night's rate map and the master darks behind it."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -235,3 +237,14 @@ def _rate_point(point: Mapping[str, Any], fit: Mapping[str, Any]) -> RatePoint:
         n_frames=point["n_frames"],
         saturate=point["saturate"],
     )
+
+
+def rate_map_of(fit: Path) -> Path:
+    """Name the map of rates that stands beside a fit."""
+    return fit.with_suffix(".fits")
+
+
+def read_fit(path: Path) -> dict[str, Any]:
+    """Read a fit of dark counts that `make_dark_fit` wrote."""
+    fit: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return fit

@@ -10,15 +10,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.dark_rates import DarkRates, Read
+from autoreduce.calibration.store import MasterStore
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.measure import overscan_level
-from autoreduce.pixels.sections import parse_section, section_shape, within
 from autoreduce.planning.plan import FrameInput
-from autoreduce.running.images import ImageReader, open_image
-from autoreduce.running.rates import DarkRates, Read
-from autoreduce.running.store import MasterStore
 
 Floats = NDArray[np.float32]
 Raw = NDArray[Any]

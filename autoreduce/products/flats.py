@@ -7,7 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.bands import (
+    Correction,
+    Floats,
+    MasterRows,
+    bands,
+    calibrated_rows,
+)
+from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
+from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
+from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import ProductError
+from autoreduce.fits.cards import Card
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flatfield import (
@@ -18,26 +29,11 @@ from autoreduce.pixels.flatfield import (
     neighbourhood,
     pixel_scatter,
 )
+from autoreduce.pixels.measure import robust_scatter
 from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
-from autoreduce.running.bands import (
-    Correction,
-    Floats,
-    MasterRows,
-    bands,
-    calibrated_rows,
-)
-from autoreduce.running.combining import (
-    SAMPLED_ROWS,
-    MasterProduct,
-    Members,
-    open_members,
-    robust_scatter,
-)
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.provenance import Card
-from autoreduce.running.uncertainty import UNCERT_HDU, shared_variance
+from autoreduce.products.master import MasterProduct
 
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.bands import Floats, bands
+from autoreduce.calibration.members import MOST_OPEN
+from autoreduce.calibration.quality import unusable_lights
+from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.writer import ProductWriter
 from autoreduce.pixels.combine import combine
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.planning.recipe import StackLevel
-from autoreduce.quality import unusable_lights
-from autoreduce.running.bands import Floats, bands
-from autoreduce.running.cards import format_card
-from autoreduce.running.combining import MOST_OPEN
-from autoreduce.running.images import ImageReader, ProductWriter, open_image
-from autoreduce.running.lights import KEEP
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.provenance import Card, InputRow, inputs_table, product_cards
+from autoreduce.products.lights import KEEP
+from autoreduce.products.provenance import InputRow, inputs_table, product_cards
 
 _OF_ONE_LIGHT = {
     "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "ELONGAT", "STARFLUX", "KEEP", "OVERSCAN",
@@ -39,7 +40,7 @@ def make_stack(
     """Combine calibrated lights of one object and filter, without aligning them.
 
     Lights that would only harm the stack are left out of it, unless the observer asked
-    for them; see `autoreduce.quality.unusable_lights`.
+    for them; see `autoreduce.calibration.quality.unusable_lights`.
 
     Parameters
     ----------

@@ -5,10 +5,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from autoreduce.pixels.measure import FrameStatistics, measure
-from autoreduce.pixels.stars import LightStatistics, central_part, measure_light
-from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.running.bands import (
+from autoreduce.calibration.bands import (
     Correction,
     Floats,
     MasterRows,
@@ -16,13 +13,16 @@ from autoreduce.running.bands import (
     bands,
     calibrated_rows,
 )
-from autoreduce.running.cards import format_card
-from autoreduce.running.combining import dark_columns, raw_columns
-from autoreduce.running.corrections import correction, correction_cards, lost
-from autoreduce.running.images import ProductWriter
-from autoreduce.running.made import Made, Workspace
-from autoreduce.running.provenance import Card, product_cards, shifted_wcs
-from autoreduce.running.uncertainty import Uncertainty, light_uncertainty
+from autoreduce.calibration.corrections import correction, correction_cards, lost
+from autoreduce.calibration.members import dark_columns, raw_columns
+from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
+from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.writer import ProductWriter
+from autoreduce.pixels.measure import FrameStatistics, measure
+from autoreduce.pixels.stars import LightStatistics, central_part, measure_light
+from autoreduce.planning.plan import FrameInput, Task
+from autoreduce.products.provenance import product_cards, shifted_wcs
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""

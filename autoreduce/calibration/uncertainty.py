@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.bands import Correction, Floats, MasterRows, RawFrame
+from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import InputError
+from autoreduce.fits.images import open_image
 from autoreduce.pixels.calibrate import calibrated_variance
 from autoreduce.pixels.darkcurrent import DarkScaling
-from autoreduce.running.bands import Correction, Floats, MasterRows, RawFrame
-from autoreduce.running.images import open_image
-from autoreduce.running.made import Workspace
 
 UNCERT_HDU = 1
 """Where a master keeps its UNCERT plane."""

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce import __version__
-from autoreduce.planning.plan import Action, FrameInput, Task
-from autoreduce.planning.recipe import Recipe
-from autoreduce.running.cards import (
+from autoreduce.fits.cards import (
     BLOCK,
     CARD,
+    Card,
     CardValue,
     checksummed_header,
     format_card,
@@ -24,7 +22,10 @@ from autoreduce.running.cards import (
     ones_complement_sum,
     without,
 )
-from autoreduce.running.images import split_hdu
+from autoreduce.fits.images import split_hdu
+from autoreduce.planning.plan import Action, FrameInput, Task
+from autoreduce.planning.recipe import Recipe
+from autoreduce.version import __version__
 
 CREATOR = f"autoreduce {__version__}"
 PRODUCT_FORMAT = 3
@@ -73,18 +74,6 @@ _MEANINGLESS_AFTER = (
     "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
     "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A header card to be."""
-
-    keyword: str
-    """Keyword."""
-    value: CardValue
-    """Value; None leaves it undefined."""
-    comment: str = ""
-    """Comment."""
 
 
 def task_digest(

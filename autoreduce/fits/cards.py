@@ -12,6 +12,7 @@ FITS Standard 4.0 (2018), sections 4.1-4.2 (cards, CONTINUE) and 4.4.2.7, append
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,18 @@ from numpy.typing import NDArray
 CARD = 80
 BLOCK = 2880
 CardValue = str | bool | int | float | None
+
+
+class Card(NamedTuple):
+    """One header card."""
+
+    keyword: str
+    """In capitals; words of a HIERARCH keyword are joined by single blanks."""
+    value: CardValue
+    """None where the card has no value; the text of COMMENT and HISTORY."""
+    comment: str = ""
+    """Text behind the slash."""
+
 
 _PLAIN_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _STRING_CHUNK = 66

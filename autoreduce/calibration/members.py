@@ -1,0 +1,206 @@
+"""Master frames: bias, darks and flats, combined from bands of their raw frames."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from autoreduce.calibration.bands import (
+    Correction,
+    RawFrame,
+)
+from autoreduce.calibration.corrections import correction
+from autoreduce.calibration.quality import odd_frames
+from autoreduce.calibration.workspace import Workspace
+from autoreduce.errors import AutoreduceError, NoFrameLeftError
+from autoreduce.fits.images import open_image
+from autoreduce.pixels.measure import FrameStatistics, measure, robust_scatter
+from autoreduce.planning.plan import FrameInput, Task
+
+MOST_OPEN = 128
+"""Frames of a combination whose files stay open; more would exhaust what is allowed."""
+SAMPLED_ROWS = 96
+"""Rows from which the noise of a frame and the median of a flat are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The frames of a combination that are used, and why the others are not."""
+
+    frames: tuple[RawFrame, ...]
+    """Open frames that go in."""
+    fixes: tuple[Correction, ...]
+    """What is taken out of each."""
+    statistics: Mapping[str, FrameStatistics]
+    """Statistics of every frame that could be read."""
+    left_out: Mapping[str, str]
+    """Frames that do not go in, each with the reason."""
+
+    @property
+    def items(self) -> tuple[FrameInput, ...]:
+        """The frames that go in, as the plan has them."""
+        return tuple(frame.item for frame in self.frames)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the frames."""
+        return self.frames[0].shape
+
+    @property
+    def masters(self) -> list[str]:
+        """Outputs of the masters that the frames use, each once."""
+        names = (name for fix in self.fixes for name in fix.masters)
+        return list(dict.fromkeys(names))
+
+    @property
+    def cuts(self) -> dict[str, str]:
+        """Masters larger than the frames, and the section over them."""
+        return {output: cut for fix in self.fixes for output, cut in fix.cuts}
+
+    def without(self, reasons: Mapping[str, str]) -> "Members":
+        """Leave more frames out.
+
+        Raises
+        ------
+        NoFrameLeftError
+            If no frame is left.
+        """
+        pairs = [
+            (frame, fix)
+            for frame, fix in zip(self.frames, self.fixes, strict=True)
+            if frame.item.file not in reasons
+        ]
+        left_out = {**self.left_out, **reasons}
+        if not pairs:
+            raise NoFrameLeftError(left_out)
+        frames, fixes = zip(*pairs, strict=True)
+        return replace(self, frames=frames, fixes=fixes, left_out=left_out)
+
+    def measured(self) -> dict[str, dict[str, float]]:
+        """List the measured columns of the frame table for each frame."""
+        columns = {file: raw_columns(s) for file, s in self.statistics.items()}
+        for item, fix in zip(self.items, self.fixes, strict=True):
+            columns[item.file] |= dark_columns(fix)
+        return columns
+
+
+def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
+    """Give the measured columns of the frame table that a raw frame fills."""
+    columns = {
+        "median": statistics.median,
+        "noise": statistics.noise,
+        "saturated": statistics.saturated,
+    }
+    return {
+        name: value
+        for name, value in columns.items()
+        if value is not None and math.isfinite(value)
+    }
+
+
+def dark_columns(fix: Correction) -> dict[str, float]:
+    """Give the dark's factor and offset where they are not 1 and 0."""
+    if not fix.dark or (fix.dark_scale == 1 and not fix.dark_offset):
+        return {}
+    return {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
+
+
+@contextmanager
+def open_members(
+    task: Task, space: Workspace, made: Collection[str]
+) -> Iterator[Members]:
+    """Open the frames of a combination, without those that cannot or should not go in.
+
+    Parameters
+    ----------
+    task : Task
+        The combination.
+    space : Workspace
+        Where.
+    made : set of str
+        Outputs of other tasks that could be made.
+
+    Raises
+    ------
+    NoFrameLeftError
+        If no frame is left.
+    """
+    with ExitStack() as stack:
+        keep_open = len(task.frames) <= MOST_OPEN
+        opened: dict[str, RawFrame] = {}
+        left_out: dict[str, str] = {}
+        statistics: dict[str, FrameStatistics] = {}
+        for item in task.frames:
+            try:
+                frame = stack.enter_context(
+                    RawFrame(space.root, item, keep_open=keep_open)
+                )
+                data = frame.rows(0, frame.shape[0])
+                statistics[item.file] = measure(data, saturate=frame.saturate)
+                opened[item.file] = frame
+            except (AutoreduceError, OSError) as error:
+                left_out[item.file] = f"cannot be read: {error}"
+        frames = tuple(opened.values())
+        if not frames:
+            raise NoFrameLeftError(left_out)
+        fixes = tuple(correction(frame.item, space, made) for frame in frames)
+        members = Members(frames, fixes, statistics, left_out)
+        yield members.without(_odd(task, space, members))
+
+
+def _odd(task: Task, space: Workspace, members: Members) -> dict[str, str]:
+    limits = space.recipe.quality
+    if not limits.check:
+        return {}
+    found = odd_frames(
+        [members.statistics[item.file] for item in members.items],
+        task.action,
+        limits,
+        pedestals=pedestals(space, members),
+    )
+    odd = {members.items[i].file: reason for i, reason in found.items()}
+    keep = {item.file for item in task.frames if item.keep}
+    return {file: reason for file, reason in odd.items() if file not in keep}
+
+
+def pedestals(space: Workspace, members: Members) -> list[float] | None:
+    """Give the part of each frame's level that is overscan and bias, in ADU.
+
+    None if it is not known of all of them.
+    """
+    masters = {fix.bias for fix in members.fixes if fix.bias}
+    levels = {output: _level(space.folder / output) for output in sorted(masters)}
+    pedestals = []
+    for frame, fix in zip(members.frames, members.fixes, strict=True):
+        if fix.bias is None and frame.overscan is None:
+            return None
+        pedestals.append(
+            (frame.overscan or 0.0) + (levels[fix.bias] if fix.bias else 0)
+        )
+    return pedestals
+
+
+def _level(path: Path) -> float:
+    with open_image(path) as reader:
+        return float(str(reader.get("LEVEL")))
+
+
+def pair_noise(members: Members) -> float:
+    """Measure the noise of a single frame in ADU.
+
+    Two frames are subtracted from each other, so that fixed patterns do not count; a
+    lone frame gives its own scatter.  Frames without a finite pixel give 0.
+    """
+    first = members.frames[0]
+    if len(members.frames) < 2:
+        noise = members.statistics[first.item.file].noise
+        return noise if math.isfinite(noise) else 0.0
+    ny = first.shape[0]
+    start = max(0, (ny - SAMPLED_ROWS) // 2)
+    stop = min(ny, start + SAMPLED_ROWS)
+    pair = [frame.rows(start, stop).astype(np.float64) for frame in members.frames[:2]]
+    difference = pair[0] - pair[1]
+    return robust_scatter(difference) / math.sqrt(2)

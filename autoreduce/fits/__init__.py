@@ -1,0 +1,1 @@
+"""Files: names, header blocks, cards, images by bands, writers; nothing appears by halves."""

@@ -1,0 +1,1 @@
+"""Masters of other nights and of other programs."""

@@ -1,0 +1,1 @@
+"""What each task makes, and what its header says of it."""

@@ -1,0 +1,192 @@
+"""Master bias and master darks, combined from bands of their raw frames."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.calibration.bands import (
+    Floats,
+    MasterRows,
+    Raw,
+    bands,
+    calibrated_rows,
+)
+from autoreduce.calibration.members import Members, open_members, pair_noise, pedestals
+from autoreduce.calibration.uncertainty import UNCERT_HDU
+from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.fits.cards import Card
+from autoreduce.pixels.combination import Combination
+from autoreduce.pixels.combine import combine
+from autoreduce.planning.plan import Action, Task
+from autoreduce.products.dark_fit import LEVEL_ERROR
+from autoreduce.products.master import MasterProduct, Tally
+
+FEWEST_TO_DRIFT = 6
+"""Frames that tell a drift of the level from its scatter."""
+
+LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
+"""Drift that needs no word, in ADU and in units of a frame's noise."""
+
+
+def make_plain(
+    task: Task, space: Workspace, digest: str, made: Collection[str]
+) -> Made:
+    """Combine bias frames or darks into a master.
+
+    Parameters
+    ----------
+    task : Task
+        The combination.
+    space : Workspace
+        Where.
+    digest : str
+        Digest of the task.
+    made : set of str
+        Outputs of other tasks that could be made.
+
+    Returns
+    -------
+    Made
+        ``level`` (median), ``level_error``, ``noise`` (1 sigma of a single frame), all
+        in ADU, and ``rejected`` (fraction of the samples) as statistics.
+
+    Raises
+    ------
+    ProductError
+        If no frame is fit for use, or the product cannot be written.
+    """
+    recipe = space.recipe
+    how = recipe.bias if task.action is Action.BIAS else recipe.dark.combine
+    with (
+        open_members(task, space, made) as members,
+        MasterRows(space.folder, members.masters, cuts=members.cuts.items()) as masters,
+        MasterRows(
+            space.folder,
+            members.masters * space.planes,
+            UNCERT_HDU,
+            cuts=members.cuts.items(),
+        ) as sigmas,
+    ):
+        masters.check(members.shape)
+        noise = pair_noise(members)
+        result = Tally(members.shape, len(members.frames))
+        product = MasterProduct(task, space, digest, members)
+        with product.writer() as writer:
+            for start, stop in bands(*members.shape, len(members.frames), space.memory):
+                data, n_used, rejected = _combined_rows(
+                    members, masters, how, noise, (start, stop)
+                )
+                result.add(start, data, rejected)
+                writer.write_rows(start, data)
+                if space.planes:
+                    variance = _variance(data, n_used, noise, task)
+                    variance += sigmas.summed_squares((start, stop))
+                    writer.write_rows(start, np.sqrt(variance), plane="UNCERT")
+                    writer.write_rows(start, np.isnan(data), plane="MASK")
+            statistics = {
+                "level": result.level(),
+                LEVEL_ERROR: _level_error(members),
+                "noise": noise,
+                "rejected": result.rejected_fraction(),
+            }
+            extra = [
+                Card("NOISEADU", noise, "[adu] noise of a single frame"),
+                *_saturation_card(space, members),
+            ]
+            if task.action is Action.BIAS:
+                statistics["drift"] = level_drift(members)
+            product.finish(writer, statistics, extra, result.rejected)
+    told = product.made(statistics)
+    return replace(told, caveats=(*told.caveats, *_drift_caveat(statistics)))
+
+
+def level_drift(members: Members) -> float:
+    """Measure by how much the level of the frames drifts while they are taken.
+
+    Parameters
+    ----------
+    members : Members
+        Frames that are to have one level, such as bias frames at dusk and at dawn.
+
+    Returns
+    -------
+    float
+        Mean level of the last third less that of the first third, in ADU, overscan
+        taken out; 0 with fewer than `FEWEST_TO_DRIFT` dated frames.
+    """
+    levels = [
+        members.statistics[frame.item.file].median - (frame.overscan or 0.0)
+        for frame in sorted(members.frames, key=lambda f: f.item.date_obs or "")
+        if frame.item.date_obs
+    ]
+    if len(levels) < FEWEST_TO_DRIFT:
+        return 0.0
+    third = len(levels) // 3
+    return float(np.mean(levels[-third:]) - np.mean(levels[:third]))
+
+
+def _drift_caveat(statistics: Mapping[str, float]) -> Iterator[str]:
+    drift = statistics.get("drift", 0.0)
+    if abs(drift) > max(LEAST_DRIFT, LARGEST_DRIFT * statistics["noise"]):
+        yield (
+            f"the level of the bias drifts by {drift:+.1f} ADU from its first frames to "
+            "its last: frames without overscan are off by up to as much"
+        )
+
+
+def _combined_rows(
+    members: Members,
+    masters: MasterRows,
+    how: Combination,
+    noise: float,
+    band: tuple[int, int],
+) -> tuple[Floats, NDArray[np.uint16], NDArray[np.int64]]:
+    """Combine a band; what all frames share is subtracted once, afterwards."""
+    shared = len(set(members.fixes)) == 1 and members.frames[0].overscan is None
+    if not shared:
+        frames = zip(members.frames, members.fixes, strict=True)
+        stack: list[Raw] = [
+            calibrated_rows(f, fix, masters, *band) for f, fix in frames
+        ]
+        combined = combine(stack, how, noise=noise)
+        return combined.data, combined.n_used, combined.rejected
+    combined = combine([f.rows(*band) for f in members.frames], how, noise=noise)
+    fix = members.fixes[0]
+    bias = masters.rows(fix.bias, *band)
+    data = combined.data if bias is None else combined.data - bias
+    return data, combined.n_used, combined.rejected
+
+
+def _saturation_card(space: Workspace, members: Members) -> list[Card]:
+    """Tell the level at which the pixels of a master are full, if that is known."""
+    saturate = members.frames[0].saturate
+    if saturate is None:
+        return []
+    levels = pedestals(space, members)
+    level = saturate - (levels[0] if levels else 0.0)
+    return [Card("SATURATE", level, "[adu] level of saturated pixels")]
+
+
+def _variance(
+    data: Floats, n_used: NDArray[np.uint16], noise: float, task: Task
+) -> Floats:
+    """Propagate read noise, and photon noise where the gain is known, to the mean."""
+    single = np.full(data.shape, noise**2, np.float32)
+    egain = task.facts.get("egain")
+    if task.action is Action.DARK and isinstance(egain, float):
+        single += np.maximum(data, 0) / np.float32(egain)
+    single /= np.maximum(n_used, 1)
+    return single
+
+
+def _level_error(members: Members) -> float:
+    """Estimate the error of the level from the frames' own levels, in ADU.
+
+    Levels are medians of integers: they are not better known than their steps.
+    """
+    levels = [members.statistics[item.file].median for item in members.items]
+    variance = float(np.var(levels, ddof=1)) if len(levels) > 1 else 0.0
+    return math.sqrt(max(variance, 1 / 12) / len(levels))

@@ -1,0 +1,156 @@
+"""A master on its way to the disk: header, table of inputs, what is told of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.calibration.bands import (
+    Floats,
+)
+from autoreduce.calibration.corrections import correction_cards, lost
+from autoreduce.calibration.members import SAMPLED_ROWS, Members
+from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.writer import ProductWriter
+from autoreduce.planning.plan import Task
+from autoreduce.products.provenance import (
+    InputRow,
+    file_digest,
+    inputs_table,
+    product_cards,
+)
+
+
+class Tally:
+    """What is learned of a product while it is made band by band."""
+
+    def __init__(self, shape: tuple[int, int], n_frames: int) -> None:
+        self._stride = max(1, shape[0] // (2 * SAMPLED_ROWS))
+        self._samples = shape[0] * shape[1] * n_frames
+        self._sampled: list[Floats] = []
+        self.rejected = np.zeros(n_frames, np.int64)
+
+    def add(self, start: int, data: Floats, rejected: NDArray[np.int64]) -> None:
+        """Take in a band that begins at row `start`."""
+        first = -start % self._stride
+        self._sampled.append(data[first :: self._stride].copy())
+        self.rejected += rejected
+
+    def level(self) -> float:
+        """Give the median of the rows that were sampled, NaN if none is finite."""
+        values = np.concatenate(self._sampled)
+        return (
+            float(np.median(values[np.isfinite(values)])) if values.size else math.nan
+        )
+
+    def rejected_fraction(self) -> float:
+        """Give the fraction of all samples that was rejected."""
+        return float(self.rejected.sum()) / self._samples
+
+
+@dataclass(frozen=True, slots=True)
+class MasterProduct:
+    """A master on its way to the disk."""
+
+    task: Task
+    space: Workspace
+    digest: str
+    members: Members
+
+    def writer(self) -> ProductWriter:
+        """Open the product for writing."""
+        planes = ("UNCERT", "MASK") if self.space.planes else ()
+        return ProductWriter(
+            self.space.folder / self.task.output,
+            self.members.shape,
+            header_cards=100,
+            planes=planes,
+            overwrite=True,
+        )
+
+    def finish(
+        self,
+        writer: ProductWriter,
+        statistics: Mapping[str, float],
+        extra: Sequence[Card],
+        rejected: NDArray[np.int64],
+        scales: Sequence[float] = (),
+    ) -> None:
+        """Write header and ``INPUTS``, and move the product to its name.
+
+        Parameters
+        ----------
+        writer : ProductWriter
+            All its rows are written.
+        statistics : mapping of str to float
+            ``level`` and ``rejected`` at least.
+        extra : sequence of Card
+            Cards particular to this kind of master.
+        rejected : (n,) array
+            Samples rejected of each frame.
+        scales : sequence of float
+            Factor on each frame; 1 if empty.
+        """
+        recipe, members = self.space.recipe, self.members
+        cards = [
+            Card("NCOMBINE", len(members.frames), "frames combined"),
+            Card("NLEFTOUT", len(members.left_out), "frames left out automatically"),
+            Card("RECIPE", recipe.name, "recipe"),
+            Card("LEVEL", statistics["level"], "[adu] median"),
+            Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
+            *self._calibration_cards(),
+            *extra,
+            Card("DIGEST", self.digest, "state of all that it was made from"),
+        ]
+        history = [f"left out {f}: {why}" for f, why in members.left_out.items()]
+        writer.finish(
+            product_cards(self.task, cards, used=members.items, history=history[:100]),
+            plane_cards=format_card("BUNIT", "adu", "unit of the pixel values"),
+            table=inputs_table(self._inputs(rejected, scales)),
+        )
+
+    def _calibration_cards(self) -> list[Card]:
+        first, fix = self.members.frames[0], self.members.fixes[0]
+        cards = correction_cards(fix, first.item, self.space, first.overscan)
+        scales = {f.dark_scale for f in self.members.fixes if f.dark}
+        if len(scales) < 2:
+            return cards
+        text = f"{min(scales):.4f} to {max(scales):.4f}"
+        kept = [card for card in cards if card.keyword not in ("DARKSCAL", "DARKOFFS")]
+        return [*kept, Card("DARKSCAL", text, "factors, one for each exposure")]
+
+    def _inputs(
+        self, rejected: NDArray[np.int64], scales: Sequence[float]
+    ) -> list[InputRow]:
+        items = self.members.items
+        weights = scales or [1.0] * len(items)
+        rows = [
+            InputRow(
+                item.file,
+                item.date_obs or "",
+                file_digest(self.space.root, item.file),
+                scale,
+                rejected=int(n),
+            )
+            for item, n, scale in zip(items, rejected, weights, strict=True)
+        ]
+        left_out = [
+            InputRow(file, weight=0.0, reason=reason)
+            for file, reason in self.members.left_out.items()
+        ]
+        return rows + left_out
+
+    def made(self, statistics: Mapping[str, float]) -> Made:
+        """Say what there is to say of the product."""
+        pairs = zip(self.members.items, self.members.fixes, strict=True)
+        caveats = dict.fromkeys(text for item, fix in pairs for text in lost(item, fix))
+        return Made(
+            statistics=statistics,
+            left_out=self.members.left_out,
+            caveats=tuple(caveats),
+            measured=self.members.measured(),
+            n_used=len(self.members.frames),
+        )
