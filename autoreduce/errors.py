@@ -31,6 +31,10 @@ class ProductError(AutoreduceError):
     """A product that cannot be made from the frames at hand."""
 
 
+class FolderHeldError(AutoreduceError):
+    """An output folder that another run owns."""
+
+
 class NoFrameLeftError(ProductError):
     """A combination of which every frame was left out."""
 
