@@ -112,7 +112,7 @@ def autoreduce_calibrate(output, files):
     from concurrent.futures import ThreadPoolExecutor
 
     from autoreduce.fits.images import open_image
-    from autoreduce.fits.writer import ProductWriter
+    from autoreduce.fits.writer import ImageWriter
     from autoreduce.pixels.calibrate import calibrate
 
     *lights, bias, dark, flat = files
@@ -126,7 +126,7 @@ def autoreduce_calibrate(output, files):
         path = Path(output) / Path(light).name
         with (
             open_image(light) as image,
-            ProductWriter(path, (ny, nx), header_cards=0, overwrite=True) as writer,
+            ImageWriter(path, (ny, nx), header_cards=0, overwrite=True) as writer,
         ):
             for start in range(0, ny, 256):
                 rows = slice(start, min(start + 256, ny))

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import zlib
 
 import pandas as pd
@@ -243,10 +244,10 @@ def test_cache_without_permission_to_write_still_serves(
     write_frame(night / "light_1.fits", exptime=99.0)
     reads.clear()
 
-    def refuse(**_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(cache.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
     assert 99.0 in scan_night([night]).frames["exptime"].tolist()
     assert reads == ["light_1.fits"]
 

@@ -20,6 +20,7 @@ from autoreduce.calibration.uncertainty import (
 )
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.writer import write_image
+from autoreduce.pixels.flags import Flag
 from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
 from autoreduce.planning.recipe import DarkModel, parse_recipe
 from autoreduce.prepare import Choices
@@ -29,6 +30,9 @@ from autoreduce.simulate import simulate_night
 from autoreduce.simulate.listing import listing_folder
 
 LIGHT_EXPTIME = 90
+
+NONE = Flag.NON_LINEAR | Flag.GLOWING
+"""Pixels without a rate."""
 
 
 def core_width(pulls):
@@ -168,8 +172,8 @@ def test_the_map_holds_the_true_rates_within_its_errors(notes_night):
     assert core_width(pulls) == pytest.approx(1, abs=0.05)
     assert np.nanmedian(pulls) == pytest.approx(0, abs=0.1)
     assert np.isnan(made).mean() < 0.005
-    np.testing.assert_array_equal(np.isnan(made), (flags & 5) > 0)
-    assert fit["non_linear"] == np.count_nonzero(flags & 1)
+    np.testing.assert_array_equal(np.isnan(made), (flags & NONE) > 0)
+    assert fit["non_linear"] == np.count_nonzero(flags & Flag.NON_LINEAR)
     header = fits.getheader(path)
     assert header["IMAGETYP"] == "Master Dark Current"
     assert (header["BUNIT"], header["NNONLIN"]) == ("adu/s", fit["non_linear"])

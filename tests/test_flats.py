@@ -8,8 +8,8 @@ from astropy.io import fits
 from simulated_groups import write_part
 from small_night import BIAS, RATE, make_flat_field, write_frame
 
+from autoreduce.pixels.flags import Flag
 from autoreduce.prepare import Choices
-from autoreduce.products.flats import NO_VALUE, REPAIRED, UNCLEAN
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
 
@@ -93,7 +93,7 @@ def test_less_of_it_is_a_caveat(tmp_path):
     night = write_flats(tmp_path / "night", trailed(4, reach=slice(20, 36)))
     reduced, output, outcome = reduce(night)
     assert outcome.status is Status.DONE
-    unclean = (planes_of(reduced, output)[2] & UNCLEAN) > 0
+    unclean = (planes_of(reduced, output)[2] & Flag.FEW_SAMPLES) > 0
     assert unclean.mean() == outcome.statistics["unclean"]
     assert fits.getheader(reduced.folder / output)["UNCLEAN"] == unclean.mean()
     assert unclean[22:34].mean() > 0.9
@@ -138,8 +138,8 @@ def test_hot_pixels_are_not_burnt_into_flats_without_darks(hot_night):
     reduced, output, outcome = reduce(hot_night)
     repaired, others = flat_error(hot_night, reduced, output, hot)
     _, sigma, mask = planes_of(reduced, output)
-    assert ((mask & REPAIRED) > 0).sum() == outcome.statistics["hot"] > 50
-    assert ((mask & REPAIRED) > 0)[hot].all()
+    assert ((mask & Flag.REPAIRED) > 0).sum() == outcome.statistics["hot"] > 50
+    assert ((mask & Flag.REPAIRED) > 0)[hot].all()
     # What is left is what pixels differ by, and UNCERT says so.
     assert repaired < 0.012
     assert 0.007 < np.median(sigma[hot]) < 0.012
@@ -181,7 +181,7 @@ def test_a_round_field_has_unit_level_over_its_disc(tmp_path):
     assert outcome.left_out == {}
     assert np.nanmedian(data[disc]) == pytest.approx(1, abs=1e-3)
     assert outcome.statistics["level"] == pytest.approx(19000, rel=0.01)
-    np.testing.assert_array_equal((mask & NO_VALUE) > 0, ~disc)
+    np.testing.assert_array_equal((mask & Flag.NO_VALUE) > 0, ~disc)
     assert outcome.statistics["unclean"] < 1e-3
     assert outcome.statistics["masked"] < 0.05
 

@@ -10,8 +10,9 @@ from astropy.nddata import CCDData
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import format_card
-from autoreduce.fits.images import open_image, split_hdu
-from autoreduce.fits.writer import ProductWriter, write_image
+from autoreduce.fits.images import open_image
+from autoreduce.fits.names import split_hdu
+from autoreduce.fits.writer import ImageWriter, write_image
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 
@@ -90,8 +91,8 @@ def test_a_file_whose_name_ends_in_brackets_is_taken_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no image found"),
-        (b"<html>not found</html>" * 200, "no image found"),
+        (b"", "empty file"),
+        (b"<html>not found</html>" * 200, "not FITS: begins with"),
         (b"SIMPLE  =                    T" + b" " * 5000, "no image|no END"),
     ],
 )
@@ -142,7 +143,7 @@ def test_bands_written_in_any_order_give_the_same_bytes(tmp_path):
     data = make_pixels("f4", (30, 7))
     for name, starts in (("a", (0, 10, 20)), ("b", (20, 0, 10))):
         path = tmp_path / f"{name}.fits"
-        with ProductWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
+        with ImageWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
             for start in starts:
                 band = data[start : start + 10]
                 writer.write_rows(start, band)
@@ -152,7 +153,7 @@ def test_bands_written_in_any_order_give_the_same_bytes(tmp_path):
 
 
 def half_a_product(path):
-    with ProductWriter(path, (4, 4), header_cards=1) as writer:
+    with ImageWriter(path, (4, 4), header_cards=1) as writer:
         writer.write_rows(0, np.zeros((2, 4)))
         raise KeyboardInterrupt
 
@@ -212,7 +213,7 @@ def test_a_header_longer_than_foreseen_moves_the_data_on(tmp_path):
     data = make_pixels("f4", (50, 31))
     cards = [card for n in range(500) for card in format_card(f"KEY{n}", n)]
     path = tmp_path / "p.fits"
-    with ProductWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
+    with ImageWriter(path, data.shape, header_cards=1, planes=["MASK"]) as writer:
         writer.write_rows(0, data)
         writer.write_rows(0, data > 0, plane="MASK")
         writer.finish(cards, table=b"")

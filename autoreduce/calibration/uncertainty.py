@@ -12,8 +12,10 @@ from autoreduce.calibration.bands import Correction, Floats, MasterRows, RawFram
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import InputError
 from autoreduce.fits.images import open_image
+from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.calibrate import calibrated_variance
 from autoreduce.pixels.darkcurrent import DarkScaling
+from autoreduce.pixels.flags import Flag
 
 UNCERT_HDU = 1
 """Where a master keeps its UNCERT plane."""
@@ -44,7 +46,7 @@ class Uncertainty:
     @property
     def planes(self) -> tuple[str, ...]:
         """Names of the planes."""
-        return ("MASK",) if self.unknown else ("UNCERT", "MASK")
+        return (MASK,) if self.unknown else (UNCERT, MASK)
 
     def rows(
         self, frame: RawFrame, data: Floats, start: int, stop: int
@@ -63,15 +65,15 @@ class Uncertainty:
         Returns
         -------
         mapping
-            ``UNCERT``: one sigma in ADU, float32; ``MASK``: uint8, nonzero where the
-            pixel has no value or is saturated.
+            ``UNCERT``: one sigma in ADU, float32; ``MASK``: uint8, bits of `Flag`:
+            no value, saturated.
         """
-        bad = ~np.isfinite(data)
+        flags = np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
         if frame.saturate is not None:
-            bad |= frame.rows(start, stop) >= frame.saturate
-        planes: dict[str, NDArray[Any]] = {"MASK": bad.view(np.uint8)}
+            flags[frame.rows(start, stop) >= frame.saturate] |= np.uint8(Flag.SATURATED)
+        planes: dict[str, NDArray[Any]] = {MASK: flags}
         if not self.unknown:
-            planes["UNCERT"] = self._sigma(data, start, stop)
+            planes[UNCERT] = self._sigma(data, start, stop)
         return planes
 
     def _sigma(self, data: Floats, start: int, stop: int) -> Floats:

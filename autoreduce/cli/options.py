@@ -21,7 +21,8 @@ def complete_images(
 
     In a comma separated list it is the last name that is completed.
     """
-    from autoreduce.tools.filelists import FITS_NAME, natural_key
+    from autoreduce.fits.names import is_fits_name
+    from autoreduce.tools.filelists import natural_key
 
     before, comma, last = incomplete.rpartition(",")
     folder, name = Path(last).parent, Path(last).name
@@ -37,7 +38,7 @@ def complete_images(
     return [
         f"{before}{comma}{lead}{item.name}{'/' * item.is_dir()}"
         for item in found
-        if item.is_dir() or FITS_NAME.search(item.name)
+        if item.is_dir() or is_fits_name(item.name)
     ]
 
 

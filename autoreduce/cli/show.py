@@ -149,8 +149,9 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         autoreduce show red.fit,green.fit,blue.fit --rgb -o colour.png
         autoreduce show light.fit --term
     """
+    from autoreduce.fits.names import stem as stem_of
     from autoreduce.tools import show as tool
-    from autoreduce.tools.filelists import FITS_NAME, expand
+    from autoreduce.tools.filelists import expand
 
     chosen = _limits(limits, rms, percentile, span)
     display = tool.Display(
@@ -173,7 +174,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
             click.echo(tool.terminal_preview(picture, display), nl=False, color=True)
         return
     if output is None and not tool.has_screen():
-        stem = FITS_NAME.sub("", Path(images[0]).name)
+        stem = stem_of(Path(images[0]).name)
         output = Path(f"{stem}{'.gif' if animate else '.png'}")
     if dry_run:
         _tell(pictures, display, output)

@@ -153,7 +153,7 @@ def without(cards: Iterable[bytes], keywords: Iterable[str]) -> list[bytes]:
     kept: list[bytes] = []
     dropping = False
     for card in cards:
-        keyword = card[:8].decode("ascii", "replace").strip()
+        keyword = card[:8].decode("ascii", "replace").strip().upper()
         if keyword != "CONTINUE":
             dropping = keyword in exact or (bool(stems) and keyword.startswith(stems))
         if not dropping:

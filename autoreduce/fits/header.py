@@ -19,10 +19,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from autoreduce.errors import InputError
-from autoreduce.fits.cards import Card
+from autoreduce.fits.cards import BLOCK, CARD, Card, CardValue
+from autoreduce.fits.formats import GZIP, recognise
 
-BLOCK = 2880
-CARD = 80
 MAX_BLOCKS = 2000
 """Longest header that is read (72000 cards): longer ones are garbage."""
 MAX_HDUS = 2000
@@ -31,17 +30,6 @@ MAX_HDUS = 2000
 _END = b"END" + b" " * 77
 _FIRST_READ = 8 * BLOCK
 """Holds the whole header of nearly every camera: one call for one file."""
-_GZIP_MAGIC = b"\x1f\x8b"
-_STRANGERS = {
-    b"\0\5\x16\7": "an AppleDouble file (macOS keeps notes in it), not an image",
-    b"version https://git-lfs": "a Git LFS pointer; fetch the file: `git lfs pull`",
-    b"BZh": "compressed with bzip2; unpack it with `bunzip2`",
-    b"\x1f\x9d": "compressed with compress (.Z); unpack it with `gunzip`",
-    b"\xfd7zXZ": "compressed with xz; unpack it with `unxz`",
-    b"PK\3\4": "a zip archive; unpack it with `unzip`",
-    b"XISF0100": "an XISF image; save it as FITS",
-}
-"""What lies about under FITS names, by its first bytes."""
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 _LONG = "HIERARCH"
 _PIXEL_BITS = {8, 16, 32, 64, -32, -64}
@@ -49,7 +37,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")
 _LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
 _STRING = re.compile(r"'((?:[^']|'')*)('|$)")
 
-Value = str | bool | int | float | None
+Value = CardValue
 
 
 @dataclass(frozen=True)
@@ -206,7 +194,7 @@ def read_headers(path: Path) -> list[RawHeader]:
     try:
         with path.open("rb", buffering=0) as file:
             beginning = file.read(_FIRST_READ)
-            if beginning.startswith(_GZIP_MAGIC):
+            if recognise(beginning) is GZIP:
                 return _read_gzipped(file)
             size = os.fstat(file.fileno()).st_size
             return list(_read_plain(file, size, beginning))
@@ -270,6 +258,49 @@ def image_shape(header: RawHeader) -> tuple[int, ...]:
     return shape if all(shape) else ()
 
 
+def image_axes(header: RawHeader) -> tuple[int, ...]:
+    """Return the shape of an image as arrays have it, NAXIS1 last.
+
+    Axes of length one in front are left out: a plane in a cube is a plane.
+
+    Returns
+    -------
+    tuple of int
+        (ny, nx) or (nz, ny, nx); empty if the header describes no such image.
+
+    Raises
+    ------
+    InputError
+        If the header contradicts itself.
+    """
+    axes = image_shape(header)[::-1]
+    while len(axes) > 2 and axes[0] == 1:
+        axes = axes[1:]
+    return axes if 2 <= len(axes) <= 3 and axes[-1] * axes[-2] > 1 else ()
+
+
+def headers_of(file: io.FileIO) -> Iterator[tuple[RawHeader, int]]:
+    """Read the headers of an open plain file, each with where its data begin.
+
+    Only what is asked for is read; how many data there should be is not checked.
+
+    Raises
+    ------
+    InputError
+        If the file does not begin like FITS, or a header cannot be read.
+    """
+    start = 0
+    for hdu in range(MAX_HDUS):
+        file.seek(start)
+        beginning = file.read(_FIRST_READ)
+        if hdu and not beginning.strip(b"\0 "):
+            return
+        header = _read_header(file, hdu, beginning)
+        start += _padded(len(header.block) + CARD)
+        yield header, start
+        start += _padded(_data_bytes(header))
+
+
 def _read_plain(
     file: io.FileIO | gzip.GzipFile, size: int, beginning: bytes
 ) -> Iterator[RawHeader]:
@@ -279,7 +310,7 @@ def _read_plain(
             header = _read_header(file, hdu, beginning)
             pixels = _data_bytes(header)
         except InputError:
-            # What follows a sound image is of no account: padding, garbage.
+            # What follows a sound image does not matter: padding, garbage.
             if hdu == 0:
                 raise
             return
@@ -349,18 +380,12 @@ def _read_header(file: io.FileIO | gzip.GzipFile, hdu: int, data: bytes) -> RawH
 
 
 def _check_beginning(data: bytes, hdu: int) -> None:
-    wanted = b"XTENSION" if hdu else b"SIMPLE  "
-    if data.startswith(wanted) and data[8:9] == b"=":
-        return
-    if not data.strip(b"\0"):
-        msg = "nothing but zero bytes" if data else "empty file"
+    if hdu == 0:
+        recognise(data)
+    elif not data.startswith(b"XTENSION="):
+        shown = data[:24].decode("latin-1")
+        msg = f"no extension: begins with {shown!r}, expected 'XTENSION='"
         raise InputError(msg)
-    for magic, meaning in _STRANGERS.items():
-        if data.startswith(magic):
-            raise InputError(meaning)
-    shown = data[:24].decode("latin-1")
-    msg = f"not FITS: begins with {shown!r}, expected 'SIMPLE  ='"
-    raise InputError(msg)
 
 
 def _find_end(data: bytes, searched: int) -> int | None:
@@ -374,11 +399,52 @@ def _find_end(data: bytes, searched: int) -> int | None:
     return len(data) - CARD if last == b"END" and len(data) % CARD == 0 else None
 
 
-def _data_bytes(header: RawHeader) -> int:
+def pixel_bits(header: RawHeader) -> int:
+    """Return BITPIX.
+
+    Raises
+    ------
+    InputError
+        If it is none of those that the standard knows.
+    """
     bits = header.get("BITPIX")
     if not isinstance(bits, int) or bits not in _PIXEL_BITS:
         msg = f"BITPIX is {bits!r}, expected one of 8, 16, 32, 64, -32, -64"
         raise InputError(msg)
+    return bits
+
+
+def pixel_scaling(header: RawHeader) -> tuple[float, float, int | None]:
+    """Return BSCALE, BZERO and, for integers, BLANK.
+
+    Raises
+    ------
+    InputError
+        If one of them is there and is no number.
+    """
+    scale, zero = _number(header, "BSCALE", 1.0), _number(header, "BZERO", 0.0)
+    blank = header.get("BLANK")
+    if blank is None or pixel_bits(header) < 0:
+        return scale, zero, None
+    return scale, zero, int(_number(header, "BLANK", 0.0))
+
+
+def _number(header: RawHeader, keyword: str, default: float) -> float:
+    value = header.get(keyword)
+    if value is None:
+        return default
+    try:
+        number = float(str(value).replace("D", "E"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        msg = f"{keyword} is {value!r}, expected a number"
+        raise InputError(msg)
+    return number
+
+
+def _data_bytes(header: RawHeader) -> int:
+    bits = pixel_bits(header)
     shape = _axes(header, "NAXIS")
     if header.get("GROUPS") is True and shape[:1] == (0,):
         shape = shape[1:]

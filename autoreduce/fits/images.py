@@ -1,10 +1,7 @@
-"""Images in and out, by bands of rows.  A product is written whole or not at all."""
+"""Images in, by bands of rows."""
 
-import gzip
 import os
-import re
-import shutil
-import tempfile
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -13,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
-from autoreduce.fits.cards import (
-    BLOCK,
-    CARD,
+from autoreduce.fits.cards import CARD
+from autoreduce.fits.formats import PLAIN, open_unpacked
+from autoreduce.fits.header import (
+    RawHeader,
+    Value,
+    headers_of,
+    image_axes,
+    pixel_bits,
+    pixel_scaling,
 )
-from autoreduce.fits.header import RawHeader, Value
+from autoreduce.fits.names import split_hdu
 
 Array = NDArray[Any]
 
@@ -28,17 +31,6 @@ _UNSIGNED = {
     (32, 2**31): np.uint32,
     (64, 2**63): np.uint64,
 }
-_HDU_SUFFIX = re.compile(r"(.+)\[(\d+)\]$")
-_LARGEST_HEADER = 4000 * BLOCK
-
-
-def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
-    """Split ``FILE[N]`` into the file and the HDU; a file so named stays whole."""
-    text = os.fspath(name)
-    match = _HDU_SUFFIX.match(text)
-    if match and not Path(text).exists():
-        return Path(match[1]), int(match[2])
-    return Path(text), None
 
 
 def open_image(name: str | os.PathLike[str], hdu: int | None = None) -> "ImageReader":
@@ -64,7 +56,24 @@ def open_image(name: str | os.PathLike[str], hdu: int | None = None) -> "ImageRe
     path, suffix = split_hdu(name)
     try:
         return ImageReader(path, suffix if hdu is None else hdu)
-    except (OSError, EOFError, ValueError) as error:
+    except (InputError, OSError, EOFError, ValueError, zlib.error) as error:
+        msg = f"{path}: {error}"
+        raise InputError(msg) from error
+
+
+def extension_names(path: Path) -> list[str]:
+    """List the EXTNAME of each HDU, empty where it has none.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    try:
+        file, _ = open_unpacked(path)
+        with file:
+            return [str(header.get("EXTNAME") or "") for header, _ in headers_of(file)]
+    except (InputError, OSError, EOFError, zlib.error) as error:
         msg = f"{path}: {error}"
         raise InputError(msg) from error
 
@@ -78,13 +87,13 @@ class ImageReader:
     """(ny, nx), or (nz, ny, nx) for a cube."""
     dtype: np.dtype[Any]
     """Type of the values: uint16 for 16-bit data with BZERO 32768."""
-    cards: list[bytes]
-    """The header's cards as they stand in the file, END not among them."""
+    raw: RawHeader
+    """The header as it stands in the file."""
 
     def __init__(self, path: Path, hdu: int | None = None) -> None:
         self.path = path
         self._compressed: Any = None
-        self._file = _open_plain(path)
+        self._file, self._format = open_unpacked(path)
         try:
             self._find(hdu)
         except BaseException:
@@ -110,7 +119,7 @@ class ImageReader:
 
     def release(self) -> None:
         """Close a plain file until rows are asked for again."""
-        if self._compressed is None:
+        if self._compressed is None and self._format is PLAIN:
             self._file.close()
 
     @property
@@ -118,11 +127,17 @@ class ImageReader:
         """The header, as an `astropy.io.fits.Header`."""
         from astropy.io import fits
 
-        return fits.Header.fromstring(b"".join(self.cards))
+        return fits.Header.fromstring(self.raw.block)
+
+    @property
+    def cards(self) -> list[bytes]:
+        """The header's cards as they stand in the file, END not among them."""
+        block = self.raw.block
+        return [block[at : at + CARD] for at in range(0, len(block), CARD)]
 
     def get(self, keyword: str) -> Value:
         """Return the value of a keyword of the header, None if it has none."""
-        return RawHeader(0, b"".join(self.cards)).get(keyword)
+        return self.raw.get(keyword)
 
     def rows(self, start: int, stop: int, out: Array | None = None) -> Array:
         """Read rows [start, stop) of a 2-D image.
@@ -163,41 +178,35 @@ class ImageReader:
         return self.rows(0, ny).reshape(self.shape)
 
     def _find(self, hdu: int | None) -> None:
-        index, offset = 0, 0
-        while True:
-            cards, start = _read_cards(self._file, offset, self.path)
-            if hdu == index or (hdu is None and _has_image(cards)):
-                break
-            offset = start + _data_size(cards)
-            index += 1
-        if not _has_image(cards):
-            msg = f"{self.path}: HDU {index} holds no image"
-            raise InputError(msg)
-        self.cards = cards
-        if _value(cards, "ZIMAGE") == "T":
-            self._open_compressed(index)
-        else:
-            self._lay_out(cards, start)
+        for header, start in headers_of(self._file):
+            if hdu == header.hdu or (hdu is None and image_axes(header)):
+                self._set_up(header, start)
+                return
+        msg = "no image found in it" if hdu is None else f"there is no HDU {hdu}"
+        raise InputError(msg)
 
-    def _lay_out(self, cards: list[bytes], start: int) -> None:
-        bitpix = _integer(cards, "BITPIX", 0)
-        if bitpix not in _TYPES:
-            msg = f"{self.path}: BITPIX is {bitpix}, expected 8, 16, 32, 64, -32 or -64"
+    def _set_up(self, header: RawHeader, start: int) -> None:
+        if not image_axes(header):
+            msg = f"HDU {header.hdu} holds no image"
             raise InputError(msg)
+        if header.get("ZIMAGE") is True:
+            self.shape = image_axes(header)
+            self._open_compressed(header.hdu)
+        else:
+            self._lay_out(header, start)
+
+    def _lay_out(self, header: RawHeader, start: int) -> None:
+        self.raw, self.shape, self._start = header, image_axes(header), start
+        bitpix = pixel_bits(header)
         self._raw_type = np.dtype(_TYPES[bitpix])
-        self._zero = _number(cards, "BZERO", 0.0)
-        self._scale = _number(cards, "BSCALE", 1.0)
-        blank = _value(cards, "BLANK")
-        self._blank = int(float(blank)) if blank and bitpix > 0 else None
+        self._scale, self._zero, self._blank = pixel_scaling(header)
         self._is_shift, self.dtype = self._value_type(bitpix)
-        self.shape = _shape(cards)
-        self._start = start
         size = os.fstat(self._file.fileno()).st_size
         wanted = int(np.prod(self.shape)) * self._raw_type.itemsize
         if size < start + wanted:
             msg = (
-                f"{self.path} is truncated: {max(size - start, 0)} bytes of pixels, "
-                f"{wanted} expected; copy it again from the camera"
+                f"truncated: {max(size - start, 0)} bytes of pixels, {wanted} "
+                "expected; copy it again from the camera"
             )
             raise InputError(msg)
 
@@ -239,7 +248,7 @@ class ImageReader:
 
     def _fill(self, buffer: memoryview, offset: int) -> None:
         if self._file.closed:
-            self._file = _open_plain(self.path)
+            self._file, _ = open_unpacked(self.path)
         done = 0
         while done < len(buffer):
             n = os.preadv(self._file.fileno(), [buffer[done:]], offset + done)
@@ -252,15 +261,9 @@ class ImageReader:
         from astropy.io import fits
 
         self._compressed = fits.open(self.path, memmap=False, mode="readonly")
-        image = self._compressed[index]
-        axes = tuple(image.shape)
-        while len(axes) > 2 and axes[0] == 1:
-            axes = axes[1:]
-        self.shape = axes
-        self._image = image
+        image = self._image = self._compressed[index]
         text = image.header.tostring(endcard=False, padding=False)
-        encoded = text.encode("ascii", "replace")
-        self.cards = [encoded[at : at + CARD] for at in range(0, len(encoded), CARD)]
+        self.raw = RawHeader(index, text.encode("ascii", "replace"))
         self.dtype = self._compressed_rows(0, 1).dtype
 
     def _compressed_rows(self, start: int, stop: int) -> Array:
@@ -275,82 +278,3 @@ class ImageReader:
 
 def _contiguous(out: Array | None) -> bool:
     return out is not None and bool(out.flags.c_contiguous)
-
-
-def _open_plain(path: Path) -> Any:  # noqa: ANN401 -- a binary file with a descriptor
-    """Open a file; a gzipped one is unpacked once, into a file without a name."""
-    if path.suffix.lower() != ".gz":
-        return path.open("rb", buffering=0)
-    plain = tempfile.TemporaryFile()  # noqa: SIM115 -- its reader closes it
-    try:
-        with gzip.open(path, "rb") as packed:
-            shutil.copyfileobj(packed, plain, 1 << 20)
-        plain.flush()
-    except BaseException:
-        plain.close()
-        raise
-    return plain
-
-
-def _read_cards(file: Any, offset: int, path: Path) -> tuple[list[bytes], int]:  # noqa: ANN401 -- see _open_plain
-    cards: list[bytes] = []
-    limit = offset + _LARGEST_HEADER
-    while offset < limit:
-        block = os.pread(file.fileno(), BLOCK, offset)
-        offset += BLOCK
-        if not block or (not cards and block[:6] not in (b"SIMPLE", b"XTENSI")):
-            msg = f"{path}: no image found in it"
-            raise InputError(msg)
-        for at in range(0, len(block), CARD):
-            card = block[at : at + CARD]
-            if card[:8] == b"END     " or card.rstrip() == b"END":
-                return cards, offset
-            cards.append(card)
-    msg = f"{path}: the header has no END"
-    raise InputError(msg)
-
-
-def _value(cards: list[bytes], keyword: str) -> str | None:
-    head = keyword.ljust(8).encode() + b"="
-    for card in cards:
-        if card.startswith(head):
-            return card[10:].split(b"/")[0].decode("ascii", "replace").strip()
-    return None
-
-
-def _number(cards: list[bytes], keyword: str, default: float) -> float:
-    text = _value(cards, keyword)
-    return float(text.replace("D", "E").strip("' ")) if text else default
-
-
-def _integer(cards: list[bytes], keyword: str, default: int) -> int:
-    return int(_number(cards, keyword, default))
-
-
-def _shape(cards: list[bytes]) -> tuple[int, ...]:
-    prefix = "ZNAXIS" if _value(cards, "ZIMAGE") == "T" else "NAXIS"
-    n = _integer(cards, prefix, 0)
-    axes = [_integer(cards, f"{prefix}{i}", 0) for i in range(n, 0, -1)]
-    while len(axes) > 2 and axes[0] == 1:
-        axes.pop(0)
-    return tuple(axes)
-
-
-def _has_image(cards: list[bytes]) -> bool:
-    table = (_value(cards, "XTENSION") or "").strip("' ") in ("BINTABLE", "TABLE")
-    if table and _value(cards, "ZIMAGE") != "T":
-        return False
-    shape = _shape(cards)
-    return 2 <= len(shape) <= 3 and min(shape) > 0
-
-
-def _data_size(cards: list[bytes]) -> int:
-    axes = [
-        _integer(cards, f"NAXIS{i + 1}", 0) for i in range(_integer(cards, "NAXIS", 0))
-    ]
-    if _value(cards, "GROUPS") == "T" and axes and axes[0] == 0:
-        axes = axes[1:]
-    n = int(np.prod(axes)) if axes else 0
-    groups, extra = _integer(cards, "GCOUNT", 1), _integer(cards, "PCOUNT", 0)
-    size = abs(_integer(cards, "BITPIX", 8)) // 8 * groups * (extra + n)
-    return -(-size // BLOCK) * BLOCK

@@ -1,10 +1,15 @@
-"""Text files that appear whole or not at all."""
+"""Files that appear whole or not at all."""
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autoreduce.errors import ProductError
+
+PART = ".part"
+"""Ending of the name that a file has until it is whole."""
 
 
 def _ask_umask() -> int:
@@ -17,34 +22,72 @@ UMASK = _ask_umask()
 """Mode bits that new files do not get; asked for once, while there is one thread."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file to a temporary name and move it into place.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Lend a name beside `path`; what is written there becomes `path` at the end.
 
     Parameters
     ----------
     path : Path
-        Where to; its folder is made if need be, a file there is replaced.
-    text : str
-        Content, written as UTF-8.
+        Where the file shall stand; its folder is made if need be.  A file there is
+        replaced, and its mode kept; a symbolic link is replaced and never followed.
+
+    Yields
+    ------
+    Path
+        An empty file ``.NAME.xxxx.part`` with the same suffix behind it.  If the block
+        fails it is removed, and `path` is what it was.
 
     Raises
     ------
     ProductError
-        If it cannot be written.
+        If the file cannot be written.
     """
+    part = _new_part(path)
+    try:
+        yield part
+        part.chmod(_mode(path))
+        part.replace(path)
+    except OSError as error:
+        raise unwritten(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unwritten(path: Path, error: OSError) -> ProductError:
+    """Say that a file could not be written, why, and the way out."""
+    return ProductError(
+        f"{path} could not be written: {error.strerror or error}; nothing is left of "
+        "it: free some space or make its folder writable, or choose another place"
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8, line ends as they are; errors as in `replacing`."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+def write_bytes(path: Path, content: Iterator[bytes]) -> None:
+    """Write a file piece by piece; errors as in `replacing`."""
+    with replacing(path) as part, part.open("wb") as file:
+        file.writelines(content)
+
+
+def _new_part(path: Path) -> Path:
+    ending = PART + "".join(path.suffixes[-2:])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(ending, f".{path.name}.", path.parent)
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}"
+        msg = f"{path} cannot be written: {error.strerror}; choose another place"
         raise ProductError(msg) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o666 & ~UMASK)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        msg = f"{path} could not be written: {error.strerror}"
-        raise ProductError(msg) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _mode(path: Path) -> int:
+    """Keep the mode of a file that is replaced; a new one has what the umask leaves."""
+    if path.is_file() and not path.is_symlink():
+        return path.stat().st_mode & 0o7777
+    return 0o666 & ~UMASK

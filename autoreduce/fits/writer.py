@@ -1,36 +1,34 @@
-"""Images out, by bands of rows: a product is written whole or not at all."""
+"""Images out, by bands of rows: of any type, with planes, whole or not at all."""
 
 import os
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import (
     BLOCK,
     CARD,
+    Card,
     CardValue,
     checksummed_header,
     format_card,
     ones_complement_sum,
     without,
 )
-from autoreduce.fits.whole import UMASK
+from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
 
-_SPARE = 2 * BLOCK
-
-_MOVED_AT_A_TIME = 1 << 22
-
 PIECE = 1 << 20
 """Bytes turned to the file's order at a time: they stay in the cache until written."""
+_MOVED_AT_A_TIME = 1 << 22
+_CHECKSUMS_AND_END = 3
 
 STRUCTURE = (
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS*", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS",
@@ -41,65 +39,103 @@ STRUCTURE = (
 )  # fmt: skip
 """Keywords that describe how pixels lie in a file: never copied to a product."""
 
+UNCERT, MASK = "UNCERT", "MASK"
+PLANE_TYPES: Mapping[str, DTypeLike] = {UNCERT: np.float32, MASK: np.uint8}
+"""Types of the planes that stand beside an image, as `astropy.nddata.CCDData` reads
+them: one sigma in the unit of the image; nonzero is bad."""
+_BITPIX = {
+    "uint8": 8, "int16": 16, "int32": 32, "int64": 64, "float32": -32, "float64": -64,
+}  # fmt: skip
+_ZERO = {"int8": -128, "uint16": 2**15, "uint32": 2**31, "uint64": 2**63}
 
-class ProductWriter:
-    """A FITS product that is written by bands and appears only when it is whole.
 
-    The primary HDU holds float32 data; planes follow as image extensions ``UNCERT``
-    (float32, standard deviation) and ``MASK`` (uint8, nonzero is bad), named and typed
-    as `astropy.nddata.CCDData` reads them.
+class _Stored(NamedTuple):
+    """How values of a type lie in a file."""
+
+    dtype: np.dtype[Any]
+    """Their type there, big-endian."""
+    bitpix: int
+    zero: int
+    """BZERO; 0 for types that FITS has."""
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any]) -> "_Stored":
+        """Find the type of FITS that holds all values."""
+        dtype = np.dtype(np.uint8) if dtype == np.bool_ else dtype.newbyteorder("=")
+        zero = _ZERO.get(dtype.name, 0)
+        if zero:
+            kind = "u" if dtype == np.int8 else "i"
+            dtype = np.dtype(f"{kind}{dtype.itemsize}")
+        return cls(dtype.newbyteorder(">"), _BITPIX[dtype.name], zero)
+
+    def values(self, data: Array, dtype: np.dtype[Any]) -> Array:
+        """Turn values into what lies in the file.
+
+        A shift by half the range is a flip of the highest bit.
+        """
+        plain = np.ascontiguousarray(data, dtype)
+        if self.zero:
+            unsigned = np.dtype(f"u{dtype.itemsize}")
+            half = unsigned.type(1 << (8 * dtype.itemsize - 1))
+            plain = (plain.view(unsigned) ^ half).view(self.dtype.newbyteorder("="))
+        return np.ascontiguousarray(plain, self.dtype)
+
+
+class ImageWriter:
+    """An image that is written by bands and appears only when it is whole.
+
+    The primary HDU holds the data; planes follow as image extensions of the same shape.
     """
 
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
         *,
         header_cards: int,
-        planes: Sequence[str] = (),
+        dtype: DTypeLike = np.float32,
+        planes: Mapping[str, DTypeLike] | Sequence[str] = (),
         overwrite: bool = False,
     ) -> None:
-        """Reserve room for a product.
+        """Reserve room for an image.
 
         Parameters
         ----------
         path : Path
             Where it will stand; its folder is made if need be.
-        shape : (ny, nx)
+        shape : (ny, nx) or (nz, ny, nx)
             Size of the image.
         header_cards : int
-            Cards that the header will have, about: if it has many more, the data are
-            moved on to make room for them.
-        planes : sequence of str
-            Planes beside the data: ``UNCERT``, ``MASK``.
+            Cards that `finish` will be given, about: where their number needs another
+            number of blocks, the data are moved.
+        dtype : dtype
+            Type of the data; unsigned integers are written with BZERO.
+        planes : sequence of str, or mapping of str to dtype
+            Planes beside the data; those of `PLANE_TYPES` need no type.
         overwrite : bool
-            Whether a product that stands there is replaced.
+            Whether a file that stands there is replaced.
 
         Raises
         ------
         ProductError
-            If the product exists and may not be replaced, or cannot be created.
+            If the file exists and may not be replaced, or cannot be created.
         """
         if path.exists() and not overwrite:
             msg = f"{path} exists; remove it, or allow it to be overwritten"
             raise ProductError(msg)
-        self.path, self.shape = path, shape
-        self._reserve = -(-(header_cards * CARD + _SPARE) // BLOCK) * BLOCK
-        names = ("", *planes)
-        self._types = {
-            name: np.dtype("u1" if name == "MASK" else ">f4") for name in names
-        }
-        self._sums = dict.fromkeys(names, 0)
-        self._offsets = self._plan_offsets()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, self._temporary = tempfile.mkstemp(
-                prefix=f".{path.name}.", suffix=".part", dir=path.parent
-            )
-        except OSError as error:
-            msg = f"{path} cannot be written: {error.strerror}"
-            raise ProductError(msg) from error
-        self._file = os.fdopen(handle, "r+b", buffering=0)
+        self.path, self.shape = path, tuple(shape)
+        if not isinstance(planes, Mapping):
+            planes = {name: PLANE_TYPES[name] for name in planes}
+        types = {"": dtype, **planes}
+        self._types = {name: np.dtype(one) for name, one in types.items()}
+        self._stored = {name: _Stored.of(one) for name, one in self._types.items()}
+        self._sums = dict.fromkeys(self._types, 0)
+        structure = len(self._structure(""))
+        self._reserve = _header_bytes(structure + header_cards)
+        self._offsets = self._plan_offsets(())
+        self._stack = ExitStack()
+        part = self._stack.enter_context(replacing(path))
+        self._file = self._stack.enter_context(part.open("r+b", buffering=0))
 
     def __enter__(self) -> Self:
         return self
@@ -110,9 +146,12 @@ class ProductWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        with suppress(FileNotFoundError):
-            Path(self._temporary).unlink()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Remove what was written, unless it stands at its name already."""
+        stack, self._stack = self._stack, ExitStack()
+        stack.__exit__(_AbandonedError, _AbandonedError(), None)
 
     def write_rows(self, start: int, data: Array, *, plane: str = "") -> None:
         """Write rows of a plane, from row `start` on; each row once, in any order.
@@ -120,18 +159,18 @@ class ProductWriter:
         Parameters
         ----------
         start : int
-            Zero-based row of the first one.
+            Zero-based row of the first one; in a cube its planes follow each other.
         data : (n, nx) array
             Values; converted to the type of the plane.
         plane : str
             "" for the data, else the name of the plane.
         """
-        dtype = self._types[plane]
-        row = self.shape[1] * dtype.itemsize
+        dtype, stored = self._types[plane], self._stored[plane]
+        row = self.shape[-1] * stored.dtype.itemsize
         height = max(PIECE // row, 1)
         for first in range(0, len(data), height):
-            stored = np.ascontiguousarray(data[first : first + height], dtype=dtype)
-            raw = stored.reshape(-1).view(np.uint8)
+            values = stored.values(data[first : first + height], dtype)
+            raw = values.reshape(-1).view(np.uint8)
             offset = (start + first) * row
             self._write(raw.data, self._offsets[plane][1] + offset)
             self._sums[plane] = _partial_sum(raw, offset, self._sums[plane])
@@ -140,88 +179,109 @@ class ProductWriter:
         self,
         cards: Sequence[bytes],
         *,
-        plane_cards: Sequence[bytes] = (),
+        plane_cards: Mapping[str, Sequence[bytes]] | None = None,
         table: bytes = b"",
     ) -> None:
-        """Write the headers, move the product to its name.
+        """Write the headers, move the file to its name.
 
         Parameters
         ----------
         cards : sequence of bytes
-            Cards of the product; those of `STRUCTURE` are dropped and set anew.
-        plane_cards : sequence of bytes
-            Cards that the planes get as well.
+            Cards of the image; those of `STRUCTURE` are dropped and set anew.
+        plane_cards : mapping of str to sequence of bytes, optional
+            Cards that a plane gets as well, by its name.
         table : bytes
-            A whole extension (header and data) that is put behind the planes.
+            Whole extensions (header and data) that are put behind the planes.
 
         Raises
         ------
         ProductError
             If the disk does not take it.
         """
-        primary = [*self._structure(""), *without(cards, STRUCTURE)]
-        self._make_room(len(primary))
+        more = plane_cards or {}
+        headers = {
+            name: [*self._structure(name), *without(more.get(name, ()), STRUCTURE)]
+            for name in self._types
+        }
+        headers[""] = [*self._structure(""), *without(cards, STRUCTURE)]
+        self._make_room(headers)
         for name, (header_at, data_at) in self._offsets.items():
-            plane = [*self._structure(name), *without(plane_cards, STRUCTURE)]
-            full = plane if name else primary
-            reserve = data_at - header_at
-            header = checksummed_header(full, self._sums[name], reserve=reserve)
+            header = checksummed_header(
+                headers[name], self._sums[name], reserve=data_at - header_at
+            )
             self._write(memoryview(header), header_at)
-        end = self._end()
-        self._write(memoryview(table), end)
+        self._write(memoryview(table), self._length)
         try:
-            os.ftruncate(self._file.fileno(), end + len(table))
-            Path(self._temporary).chmod(0o666 & ~UMASK)
-            Path(self._temporary).replace(self.path)
+            os.ftruncate(self._file.fileno(), self._length + len(table))
         except OSError as error:
-            raise self._failure(error) from error
+            raise unwritten(self.path, error) from error
+        self._stack.close()
 
-    def _make_room(self, n_cards: int) -> None:
-        """Move the data on if the primary header is longer than was foreseen."""
-        checksums_and_end = 3
-        needed = -(-(n_cards + checksums_and_end) * CARD // BLOCK) * BLOCK
-        extra = needed - self._reserve
-        if extra <= 0:
+    def _make_room(self, headers: Mapping[str, Sequence[bytes]]) -> None:
+        """Move the data to where they are if headers are longer or shorter than planned."""
+        before = self._offsets
+        self._reserve = _header_bytes(len(headers[""]))
+        lengths = tuple(_header_bytes(len(headers[name])) for name in self._types)
+        self._offsets = self._plan_offsets(lengths)
+        order = list(self._types)
+        if self._offsets[""][1] > before[""][1]:
+            order.reverse()
+        for name in order:
+            self._move(before[name][1], self._offsets[name][1], self._size(name))
+
+    def _move(self, old: int, new: int, size: int) -> None:
+        if old == new:
             return
-        at = self._length
-        while at > self._reserve:
-            size = min(_MOVED_AT_A_TIME, at - self._reserve)
-            at -= size
-            self._write(memoryview(os.pread(self._file.fileno(), size, at)), at + extra)
-        self._reserve = needed
-        self._offsets = self._plan_offsets()
+        pieces = range(0, size, _MOVED_AT_A_TIME)
+        for at in reversed(pieces) if new > old else pieces:
+            length = min(_MOVED_AT_A_TIME, size - at)
+            piece = os.pread(self._file.fileno(), length, old + at)
+            self._write(memoryview(piece.ljust(length, b"\0")), new + at)
+        self._write(memoryview(bytes(-size % BLOCK)), new + size)
 
-    def _plan_offsets(self) -> dict[str, tuple[int, int]]:
+    def _size(self, name: str) -> int:
+        """Return the bytes of a plane, without padding."""
+        return int(np.prod(self.shape)) * self._stored[name].dtype.itemsize
+
+    def _plan_offsets(self, lengths: Sequence[int]) -> dict[str, tuple[int, int]]:
+        """Say where the header and the data of each HDU begin."""
+        lengths = lengths or [self._reserve, *[BLOCK] * (len(self._types) - 1)]
         offsets, at = {}, 0
-        for name, dtype in self._types.items():
-            data_at = at + (self._reserve if not name else BLOCK)
-            offsets[name] = (at, data_at)
-            size = self.shape[0] * self.shape[1] * dtype.itemsize
-            at = data_at + -(-size // BLOCK) * BLOCK
+        for name, length in zip(self._types, lengths, strict=True):
+            offsets[name] = (at, at + length)
+            at += length + -(-self._size(name) // BLOCK) * BLOCK
         self._length = at
         return offsets
 
-    def _end(self) -> int:
-        return self._length
-
     def _structure(self, name: str) -> list[bytes]:
-        bitpix = 8 if name == "MASK" else -32
-        pairs: list[tuple[str, CardValue, str]] = [
-            ("XTENSION", "IMAGE", "image extension")
-            if name
-            else ("SIMPLE", True, "conforms to the FITS standard"),
-            ("BITPIX", bitpix, "bits per pixel"),
-            ("NAXIS", 2, "number of axes"),
-            ("NAXIS1", self.shape[1], "columns"),
-            ("NAXIS2", self.shape[0], "rows"),
+        stored = self._stored[name]
+        begin: tuple[str, CardValue, str] = (
+            "SIMPLE",
+            True,
+            "conforms to the FITS standard",
+        )
+        if name:
+            begin = ("XTENSION", "IMAGE", "image extension")
+        axes = [
+            Card(f"NAXIS{n}", length)
+            for n, length in enumerate(reversed(self.shape), start=1)
+        ]
+        cards = [
+            Card(*begin),
+            Card("BITPIX", stored.bitpix, "bits per pixel"),
+            Card("NAXIS", len(self.shape), "number of axes"),
+            *axes,
         ]
         if name:
-            pairs += [("PCOUNT", 0, ""), ("GCOUNT", 1, ""), ("EXTNAME", name, "plane")]
-            if name == "UNCERT":
-                pairs += [("UTYPE", "StdDevUncertainty", "kind of uncertainty")]
+            cards += [Card("PCOUNT", 0), Card("GCOUNT", 1)]
+            cards += [Card("EXTNAME", name, "plane")]
         else:
-            pairs += [("EXTEND", True, "extensions may follow")]
-        return [card for pair in pairs for card in format_card(*pair)]
+            cards += [Card("EXTEND", True, "extensions may follow")]
+        if name == UNCERT:
+            cards += [Card("UTYPE", "StdDevUncertainty", "kind of uncertainty")]
+        if stored.zero:
+            cards += [Card("BZERO", stored.zero), Card("BSCALE", 1)]
+        return [line for card in cards for line in format_card(*card)]
 
     def _write(self, data: memoryview, offset: int) -> None:
         done, view = 0, data.cast("B") if data.format != "B" else data
@@ -229,13 +289,16 @@ class ProductWriter:
             while done < len(view):
                 done += os.pwrite(self._file.fileno(), view[done:], offset + done)
         except OSError as error:
-            raise self._failure(error) from error
+            raise unwritten(self.path, error) from error
 
-    def _failure(self, error: OSError) -> ProductError:
-        return ProductError(
-            f"{self.path} could not be written: {error.strerror}; "
-            "nothing is left of it, free some space or choose another folder with -o"
-        )
+
+class _AbandonedError(Exception):
+    """Ends the context of a file that is not to appear."""
+
+
+def _header_bytes(n_cards: int) -> int:
+    """Return the bytes of a header of so many cards, its checksums and END."""
+    return -(-(n_cards + _CHECKSUMS_AND_END) * CARD // BLOCK) * BLOCK
 
 
 def _partial_sum(raw: NDArray[np.uint8], offset: int, total: int) -> int:
@@ -254,42 +317,41 @@ def write_image(
     data: Array,
     cards: Sequence[bytes],
     *,
-    overwrite: bool = False,
-    planes: dict[str, Array] | None = None,
+    planes: Mapping[str, Array] | None = None,
     table: bytes = b"",
+    overwrite: bool = False,
 ) -> None:
-    """Write a 2-D float32 image with its planes, whole or not at all.
+    """Write an image of any type with its planes, whole or not at all.
 
     Parameters
     ----------
     path : Path
         Where to.
-    data : (ny, nx) array
-        Converted to float32.
+    data : (ny, nx) or (nz, ny, nx) array
+        Integers are written as integers, unsigned ones with BZERO.
     cards : sequence of bytes
         Header cards (see `autoreduce.fits.cards`); structure is set anew.
+    planes : mapping of str to array, optional
+        Planes of the same shape, such as ``UNCERT`` and ``MASK``, each of its type.
+    table : bytes
+        Extensions put behind.
     overwrite : bool
         Whether a file that stands there is replaced.
-    planes : dict of str to (ny, nx) array, optional
-        ``UNCERT`` and ``MASK``.
-    table : bytes
-        An extension put behind.
 
     Raises
     ------
     ProductError
         If it exists and may not be replaced, or the disk does not take it.
     """
-    planes = planes or {}
-    ny, nx = data.shape
-    with ProductWriter(
+    images = {"": data, **(planes or {})}
+    with ImageWriter(
         path,
-        (ny, nx),
+        data.shape,
         header_cards=len(cards),
-        planes=tuple(planes),
+        dtype=data.dtype,
+        planes={name: plane.dtype for name, plane in (planes or {}).items()},
         overwrite=overwrite,
     ) as writer:
-        writer.write_rows(0, data)
-        for name, plane in planes.items():
-            writer.write_rows(0, plane, plane=name)
+        for name, image in images.items():
+            writer.write_rows(0, image.reshape(-1, data.shape[-1]), plane=name)
         writer.finish(cards, table=table)

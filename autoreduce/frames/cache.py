@@ -10,15 +10,16 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from autoreduce.errors import ProductError
 from autoreduce.fits import header
 from autoreduce.fits.header import RawHeader
+from autoreduce.fits.whole import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ SETTLED_S = 3.0
 be changed again without a trace, and is not kept."""
 _FILES_IN_PART = 1024
 _LENGTH_BYTES = 8
-_DAMAGED = (OSError, ValueError, TypeError, zlib.error)
+_DAMAGED = (OSError, ProductError, ValueError, TypeError, zlib.error)
 
 
 class Stamp(NamedTuple):
@@ -114,7 +115,7 @@ def save(kept: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
     """
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        _write(_file_of(kept, folder), _packed(entries, _beginning(folder)))
+        write_bytes(_file_of(kept, folder), _packed(entries, _beginning(folder)))
         _drop_oldest(kept)
     except _DAMAGED as error:
         log.debug("headers of %s are not kept: %s", folder, error)
@@ -169,19 +170,6 @@ def _unpacked(data: bytes, beginning: bytes) -> Iterator[tuple[str, Entry]]:
                 headers.append(RawHeader(hdu, raw[place : place + length]))
                 place += length
             yield name, (Stamp(*stamp), headers)
-
-
-def _write(file: Path, parts: Iterator[bytes]) -> None:
-    """Write a file that is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=file.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.writelines(parts)
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _drop_oldest(kept: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader
+from autoreduce.fits.names import stem
 from autoreduce.frames.dialects import Dialect, type_key
 from autoreduce.frames.facts import Reading, is_closed
 from autoreduce.frames.literals import text
@@ -46,7 +47,6 @@ _MASTER = re.compile(
     r"masters(?![a-z])|master([\W_]+\w{1,8}){0,2}[\W_]*(super)?(bias|dark|flat|zero|offset|light|twilight|sky)"
     r"|(bias|dark|flat|zero)s?[\W_]*master(?![a-z])"
 )
-_SUFFIX = re.compile(r"\.(fits?|fts)(\.(gz|fz))?(\[\d+\])?$", re.IGNORECASE)
 _LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
 _PLAIN_WORDS = re.compile(
@@ -227,8 +227,7 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
     """
     path = PurePosixPath(file)
     target = str(facts["object"].value).lower() if "object" in facts else ""
-    stem = _SUFFIX.sub("", path.name)
-    places = [("file name", stem)]
+    places = [("file name", stem(path.name))]
     if "filename" in facts:
         places.append((facts["filename"].keyword, str(facts["filename"].value)))
     folders = [parent.name for parent in path.parents if parent.name]

@@ -4,7 +4,6 @@ import csv
 import difflib
 import io
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -13,6 +12,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from autoreduce.errors import TableError
+from autoreduce.fits.names import stem
+from autoreduce.fits.whole import write_text
 from autoreduce.frames.literals import moment
 from autoreduce.frames.schema import (
     FACT_COLUMNS,
@@ -32,7 +33,6 @@ _SETTABLE = (*(column.name for column in FACT_COLUMNS[1:]), "bias", "dark", "fla
 _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
-_SUFFIX = re.compile(r"\.(fits?|fts)(\.(gz|fz))?(\[\d+\])?$", re.IGNORECASE)
 _TYPES = ", ".join(ImageType)
 
 
@@ -132,9 +132,7 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
     writer.writerow(_COLUMNS)
     cells = (_cells(frames[name]) for name in _COLUMNS)
     writer.writerows(zip(*cells, strict=True))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text.getvalue(), encoding="utf-8", newline="")
-    part.replace(path)
+    write_text(path, text.getvalue())
 
 
 def read_frames_csv(path: Path) -> pd.DataFrame:
@@ -185,7 +183,7 @@ def _is_meant(name: str, pattern: str) -> bool:
 
 
 def _frame_number(base: str) -> int | None:
-    numbers = re.findall(r"\d+", _SUFFIX.sub("", base))
+    numbers = re.findall(r"\d+", stem(base))
     return int(numbers[-1]) if numbers else None
 
 

@@ -5,7 +5,6 @@ mean nothing by themselves: they are compared with frames of the same camera who
 types are known, and where the comparison leaves a doubt no type is given.
 """
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.header import BLOCK, CARD, RawHeader
+from autoreduce.errors import InputError
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import open_image
 from autoreduce.frames.schema import ImageType
 
 BANDS = 8
@@ -29,7 +30,6 @@ BRIGHTER = 5.0
 
 _MAD_TO_SIGMA = 1.4826
 _CELL = 32
-_TYPE_CODES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +64,27 @@ def look_at(path: Path, header: RawHeader, shape: tuple[int, ...]) -> Look | Non
     path : Path
         A FITS file, plain or gzipped.
     header : RawHeader
-        Its primary header; pixels of extensions are not looked at.
+        The header of its image.
     shape : tuple of int
         NAXIS1, NAXIS2.
 
     Returns
     -------
     Look or None
-        None where the pixels are not in the primary array, cannot be read, or are
-        not all numbers.
+        None where the pixels cannot be read, or are not all numbers.
     """
-    bits = header.get("BITPIX")
-    if header.hdu or not isinstance(bits, int) or bits not in _TYPE_CODES:
-        return None
-    nx, ny = shape[:2]
+    ny = shape[1]
     rows = min(ROWS, ny)
     starts = np.unique(np.linspace(0, ny - rows, BANDS).astype(int))
-    code = np.dtype(_TYPE_CODES[bits])
-    begin = -(-(len(header.block) + CARD) // BLOCK) * BLOCK
     try:
-        bands = _read_bands(path, begin, nx, [(int(at), rows) for at in starts], code)
-    except (OSError, EOFError, ValueError):
+        with open_image(path, header.hdu) as image:
+            raw = [image.rows(int(at), int(at) + rows) for at in starts]
+    except (InputError, OSError):
         return None
+    bands = [band.astype(np.float64) for band in raw]
     if not all(np.isfinite(band).all() for band in bands):
         return None
-    scale, zero = _number(header, "BSCALE", 1.0), _number(header, "BZERO", 0.0)
-    step = 2 if header.get("BAYERPAT") is not None else 1
-    return sum_up([band * scale + zero for band in bands], step)
+    return sum_up(bands, 2 if header.get("BAYERPAT") is not None else 1)
 
 
 def sum_up(bands: Sequence[NDArray[np.float64]], step: int = 1) -> Look:
@@ -194,23 +188,3 @@ def _count_stars(band: NDArray[np.float64], noise: float, step: int) -> int:
     for side in sides:
         peaks &= (side > 4 * noise) & (side <= middle)
     return int(np.count_nonzero(peaks))
-
-
-def _read_bands(
-    path: Path, begin: int, nx: int, places: list[tuple[int, int]], code: np.dtype
-) -> list[NDArray[np.float64]]:
-    bands = []
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if packed else path.open("rb") as pixels:
-        for start, rows in places:
-            pixels.seek(begin + start * nx * code.itemsize)
-            raw = pixels.read(rows * nx * code.itemsize)
-            band = np.frombuffer(raw, code).reshape(rows, nx)
-            bands.append(band.astype(np.float64))
-    return bands
-
-
-def _number(header: RawHeader, keyword: str, absent: float) -> float:
-    value = header.get(keyword)
-    return float(value) if isinstance(value, int | float) else absent

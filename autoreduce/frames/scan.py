@@ -19,6 +19,7 @@ from autoreduce.fits.header import (
     image_shape,
     read_headers,
 )
+from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
@@ -29,9 +30,6 @@ from autoreduce.frames.schema import (
 )
 from autoreduce.frames.together import decide_together
 
-SUFFIXES = (".fits", ".fit", ".fts")
-COMPRESSED = ("", ".gz", ".fz", ".bz2", ".xz", ".z")
-"""Unreadable compressions are listed too, so that the observer hears of them."""
 OWN_TABLE = "autoreduce.toml"
 """Name of a dialect table that is used without being asked for."""
 
@@ -230,7 +228,7 @@ def _fits_files(
     places: dict[Path, set[str]] = {}
     for folder in folders:
         for place, names in _walk(folder, lost):
-            if found := set(filter(_is_fits, names)):
+            if found := set(filter(is_fits_name, names)):
                 places.setdefault(place, set()).update(found)
     return places
 
@@ -330,13 +328,6 @@ def _printable(name: str) -> str:
 
 def _is_output(names: Iterable[str]) -> bool:
     return {"plan.json", "frames.csv"} <= set(names)
-
-
-def _is_fits(name: str) -> bool:
-    small = name.lower()
-    return any(
-        small.endswith(suffix + packed) for suffix in SUFFIXES for packed in COMPRESSED
-    )
 
 
 def _try_headers(path: Path, state: os.stat_result | None) -> list[RawHeader] | str:

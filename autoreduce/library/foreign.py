@@ -15,7 +15,7 @@ from autoreduce.calibration.bands import Floats
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import open_image
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import type_of_words
 from autoreduce.frames.literals import number
@@ -287,6 +287,6 @@ def write_foreign(master: ForeignMaster, target: Path) -> None:
         Card("DIGEST", master.digest, "state of all that it was made from"),
     ]
     history = [f"taken over from {master.source.name}, made by {master.program}"]
-    with ProductWriter(target, master.data.shape, header_cards=100) as writer:
+    with ImageWriter(target, master.data.shape, header_cards=100) as writer:
         writer.write_rows(0, master.data)
         writer.finish(product_cards(task, cards, used=[used], history=history))

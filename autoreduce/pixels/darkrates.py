@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.darkcurrent import LEAST_PROBABILITY
+from autoreduce.pixels.flags import Flag
 from autoreduce.pixels.tiles import tiles
 
 Floats = NDArray[np.float64]
 
-NON_LINEAR = np.uint8(1)
-"""Flag: no rate describes the pixel, its counts do not grow with the exposure alone."""
-SATURATED = np.uint8(2)
-"""Flag: the pixel is saturated in some master darks, which were left out of its fit."""
-
-GLOWING = np.uint8(4)
-"""Flag: too many pixels around do not grow in proportion to the exposure."""
+NON_LINEAR = np.uint8(Flag.NON_LINEAR)
+"""No rate describes the pixel, its counts do not grow with the exposure alone."""
+SATURATED = np.uint8(Flag.SATURATED)
+"""The pixel is saturated in some master darks, which were left out of its fit."""
+GLOWING = np.uint8(Flag.GLOWING)
+"""Too many pixels around do not grow in proportion to the exposure."""
 
 TILE_PIXELS = 16 * 1024
 """Pixels that are worked on at a time."""

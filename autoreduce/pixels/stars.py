@@ -43,6 +43,10 @@ class LightStatistics(NamedTuple):
     there are fewer stars."""
 
 
+NOT_MEASURED = LightStatistics(np.nan, np.nan, None, np.nan)
+"""Statistics of a light before it is measured."""
+
+
 def measure_light(data: NDArray[Any]) -> LightStatistics:
     """Measure the sky and the stars of a calibrated light.
 

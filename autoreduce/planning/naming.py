@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from autoreduce.fits.names import Name, parse_name
 from autoreduce.planning.rules import TEMPERATURE
 
 _LONGEST = 24
@@ -190,13 +191,6 @@ def _known(value: object, otherwise: object) -> object:
     return otherwise if pd.isna(value) else value
 
 
-_COMPRESSED = re.compile(
-    r"^(?P<stem>.*?)(?P<end>\.(?:fits?|fts))(?:\.(?:gz|fz|bz2|xz|zip|z))?"
-    r"(?:\[(?P<hdu>\d+)\])?$",
-    re.IGNORECASE,
-)
-
-
 def calibrated_outputs(files: Sequence[str]) -> list[str]:
     """Name the calibrated frames after their raw frames.
 
@@ -220,9 +214,8 @@ def calibrated_outputs(files: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     outputs = {}
     for file in sorted(files):
-        parts = _COMPRESSED.match(file)
-        stem, end = (parts["stem"], parts["end"]) if parts else (file, "")
-        stem += f"_{parts['hdu']}" if parts and parts["hdu"] else ""
+        parts = parse_name(file) or Name(file, "", "", "")
+        stem, end = parts.stem + (f"_{parts.hdu}" if parts.hdu else ""), parts.suffix
         name, number = f"calibrated/{stem}{end}", 1
         while name.casefold() in taken:
             number += 1

@@ -18,8 +18,10 @@ from autoreduce.calibration.members import Members, open_members, pair_noise, pe
 from autoreduce.calibration.uncertainty import UNCERT_HDU
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.cards import Card
+from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import combine
+from autoreduce.pixels.flags import no_value
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
 from autoreduce.products.master import MasterProduct, Tally
@@ -84,8 +86,8 @@ def make_plain(
                 if space.planes:
                     variance = _variance(data, n_used, noise, task)
                     variance += sigmas.summed_squares((start, stop))
-                    writer.write_rows(start, np.sqrt(variance), plane="UNCERT")
-                    writer.write_rows(start, np.isnan(data), plane="MASK")
+                    writer.write_rows(start, np.sqrt(variance), plane=UNCERT)
+                    writer.write_rows(start, no_value(data), plane=MASK)
             statistics = {
                 "level": result.level(),
                 LEVEL_ERROR: _level_error(members),

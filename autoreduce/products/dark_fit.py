@@ -21,7 +21,7 @@ from autoreduce.fits.sections import (
     within,
 )
 from autoreduce.fits.whole import write_text
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.pixels.darkcurrent import (
     DarkFit,
     Doubling,
@@ -31,7 +31,7 @@ from autoreduce.pixels.darkcurrent import (
 from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import DarkModel, DarkRecipe
-from autoreduce.products.provenance import product_cards
+from autoreduce.products.provenance import PLANE_CARDS, product_cards
 
 LEVEL_ERROR = "level_error"
 """Statistic of a master dark: 1-sigma error of its level, ADU."""
@@ -175,22 +175,22 @@ def _write_rates(
     masters = [point.file for point in rates.points]
     with MasterRows(space.folder, masters) as darks:
         darks.check(darks.shape)
-        with ProductWriter(
+        with ImageWriter(
             space.folder / rates.file,
             darks.shape,
             header_cards=100,
-            planes=("UNCERT", "MASK"),
+            planes=(UNCERT, MASK),
             overwrite=True,
         ) as writer:
             for band in _whole_blocks(*darks.shape, len(masters), space.memory):
                 found = rates.fit(darks.reader(band))
                 writer.write_rows(band[0], found.rate)
-                writer.write_rows(band[0], found.error, plane="UNCERT")
-                writer.write_rows(band[0], found.flags, plane="MASK")
+                writer.write_rows(band[0], found.error, plane=UNCERT)
+                writer.write_rows(band[0], found.flags, plane=MASK)
                 for name, flag in _FLAGS.items():
                     counts[name] += int(np.count_nonzero(found.flags & flag))
             cards = product_cards(task, _map_cards(rates, counts, digest))
-            writer.finish(cards, plane_cards=BUNIT)
+            writer.finish(cards, plane_cards={**PLANE_CARDS, UNCERT: BUNIT})
     return counts
 
 
@@ -214,9 +214,9 @@ def _map_cards(
     return [
         Card("DFOFFSET", rates.offset, "[adu] offset that all pixels share"),
         Card("DFPOINTS", len(rates.points), "master darks"),
-        Card("NNONLIN", counts["non_linear"], "pixels off the line: MASK 1"),
-        Card("NSATUR", counts["saturated"], "pixels saturated in some: MASK 2"),
-        Card("NGLOW", counts["glowing"], "pixels of blocks that glow: MASK 4"),
+        Card("NNONLIN", counts["non_linear"], "pixels off the line"),
+        Card("NSATUR", counts["saturated"], "pixels saturated in some"),
+        Card("NGLOW", counts["glowing"], "pixels of blocks that glow"),
         Card("DIGEST", digest, "state of all that it was made from"),
     ]
 

@@ -19,8 +19,10 @@ from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
+from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
+from autoreduce.pixels.flags import Flag
 from autoreduce.pixels.flatfield import (
     REACH,
     Impulses,
@@ -44,9 +46,6 @@ LARGEST_MASKED = 0.05
 """Fraction of masked samples that needs no word."""
 LEAST_NOISE = 1e-6
 """Relative noise that single precision leaves at the least."""
-
-NO_VALUE, UNCLEAN, REPAIRED = 1, 2, 4
-"""Bits of the MASK plane: no response, too few samples free of stars, neighbours'."""
 
 Levels = dict[str, list[float]]
 """Level of each colour of each frame, ADU."""
@@ -297,8 +296,8 @@ def _write(stack: _FlatStack, product: MasterProduct) -> Made:
     with product.writer() as writer:
         writer.write_rows(0, master.data)
         if master.variance is not None:
-            writer.write_rows(0, np.sqrt(master.variance), plane="UNCERT")
-            writer.write_rows(0, master.flags, plane="MASK")
+            writer.write_rows(0, np.sqrt(master.variance), plane=UNCERT)
+            writer.write_rows(0, master.flags, plane=MASK)
         scales = (1 / stack.levels.mean(axis=1)).tolist()
         extra = _cards(statistics)
         product.finish(writer, statistics, extra, stack.rejected, scales)
@@ -339,15 +338,15 @@ def _finished(
     units = _normalise(flat, variance, stack)
     unclean = unclean & (flat >= stack.space.recipe.flat.smallest)
     _refuse_unclean(stack, product, float(unclean.mean()))
-    flags = np.where(unclean, np.uint8(UNCLEAN), np.uint8(0))
+    flags = np.where(unclean, np.uint8(Flag.FEW_SAMPLES), np.uint8(0))
     hot = _hot(flat, stack)
     flat[hot.y, hot.x] = hot.around
-    flags[hot.y, hot.x] |= REPAIRED
+    flags[hot.y, hot.x] |= np.uint8(Flag.REPAIRED)
     if variance is not None:
         variance[hot.y, hot.x] = np.maximum(variance[hot.y, hot.x], hot.sigma**2)
     dead = flat < stack.space.recipe.flat.smallest
     flat[dead] = np.nan
-    flags[np.isnan(flat)] |= NO_VALUE
+    flags[np.isnan(flat)] |= np.uint8(Flag.NO_VALUE)
     samples = flat.size * len(stack.levels)
     statistics = {
         **_levels_told(stack, units),

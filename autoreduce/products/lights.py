@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,20 +18,22 @@ from autoreduce.calibration.corrections import correction, correction_cards, los
 from autoreduce.calibration.members import dark_columns, raw_columns
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.fits.cards import Card, format_card
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.cards import Card
+from autoreduce.fits.writer import ImageWriter
 from autoreduce.pixels.measure import FrameStatistics, measure
-from autoreduce.pixels.stars import LightStatistics, central_part, measure_light
+from autoreduce.pixels.stars import (
+    NOT_MEASURED,
+    LightStatistics,
+    central_part,
+    measure_light,
+)
 from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.products.provenance import product_cards, shifted_wcs
+from autoreduce.products.provenance import PLANE_CARDS, product_cards, shifted_wcs
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
-MOST_CARDS = 80
-"""Cards that a light gets beside those of its raw frame, at the most."""
 LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
-BUNIT = format_card("BUNIT", "adu", "unit of the pixel values")
 
 
 def make_light(
@@ -71,27 +74,17 @@ def make_light(
         caveats = lost(item, fix)
         if uncertainty is not None and uncertainty.unknown:
             caveats = (*caveats, uncertainty.unknown)
-        base = shifted_wcs(frame.cards, frame.origin[1], frame.origin[0])
-        with ProductWriter(
+        header = _LightHeader(task, space, digest, fix, frame, caveats)
+        with ImageWriter(
             space.folder / task.output,
             frame.shape,
-            header_cards=len(base) + MOST_CARDS + len(task.missing),
+            header_cards=len(header.cards(NOT_MEASURED)),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
         ) as writer:
             centre = _write_rows(writer, frame, fix, space, uncertainty)
             light = measure_light(centre)
-            extra = [
-                *_exposure_cards(item),
-                *correction_cards(fix, item, space, frame.overscan),
-                *_light_cards(light),
-                Card(KEEP, item.keep, "asked for: never left out of a stack"),
-                Card("RECIPE", space.recipe.name, "recipe"),
-                Card("DIGEST", digest, "state of all that it was made from"),
-            ]
-            past = [*task.missing, *caveats]
-            cards = product_cards(task, extra, base=base, history=past)
-            writer.finish(cards, plane_cards=BUNIT)
+            writer.finish(header.cards(light), plane_cards=PLANE_CARDS)
     return Made(
         statistics=_statistics(light, fix),
         caveats=caveats,
@@ -100,8 +93,35 @@ def make_light(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _LightHeader:
+    """The header of a calibrated light; its length does not depend on its pixels."""
+
+    task: Task
+    space: Workspace
+    digest: str
+    fix: Correction
+    frame: RawFrame
+    caveats: tuple[str, ...]
+
+    def cards(self, light: LightStatistics) -> list[bytes]:
+        """Give all cards, with what was measured."""
+        item, frame = self.frame.item, self.frame
+        extra = [
+            *_exposure_cards(item),
+            *correction_cards(self.fix, item, self.space, frame.overscan),
+            *_light_cards(light),
+            Card(KEEP, item.keep, "asked for: never left out of a stack"),
+            Card("RECIPE", self.space.recipe.name, "recipe"),
+            Card("DIGEST", self.digest, "state of all that it was made from"),
+        ]
+        base = shifted_wcs(frame.cards, frame.origin[1], frame.origin[0])
+        past = [*self.task.missing, *self.caveats]
+        return product_cards(self.task, extra, base=base, history=past)
+
+
 def _write_rows(
-    writer: ProductWriter,
+    writer: ImageWriter,
     frame: RawFrame,
     fix: Correction,
     space: Workspace,

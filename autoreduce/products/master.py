@@ -13,10 +13,11 @@ from autoreduce.calibration.bands import (
 from autoreduce.calibration.corrections import correction_cards, lost
 from autoreduce.calibration.members import SAMPLED_ROWS, Members
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.fits.cards import Card, format_card
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.cards import Card
+from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.planning.plan import Task
 from autoreduce.products.provenance import (
+    PLANE_CARDS,
     InputRow,
     file_digest,
     inputs_table,
@@ -51,6 +52,12 @@ class Tally:
         return float(self.rejected.sum()) / self._samples
 
 
+_EXTRA = 3
+"""Cards of their own that masters have, about."""
+MOST_TOLD = 100
+"""Frames left out that HISTORY names; the table of inputs has all."""
+
+
 @dataclass(frozen=True, slots=True)
 class MasterProduct:
     """A master on its way to the disk."""
@@ -60,20 +67,20 @@ class MasterProduct:
     digest: str
     members: Members
 
-    def writer(self) -> ProductWriter:
+    def writer(self) -> ImageWriter:
         """Open the product for writing."""
-        planes = ("UNCERT", "MASK") if self.space.planes else ()
-        return ProductWriter(
+        planes = (UNCERT, MASK) if self.space.planes else ()
+        return ImageWriter(
             self.space.folder / self.task.output,
             self.members.shape,
-            header_cards=100,
+            header_cards=len(self._cards({"level": 0.0, "rejected": 0.0}, [])) + _EXTRA,
             planes=planes,
             overwrite=True,
         )
 
     def finish(
         self,
-        writer: ProductWriter,
+        writer: ImageWriter,
         statistics: Mapping[str, float],
         extra: Sequence[Card],
         rejected: NDArray[np.int64],
@@ -83,7 +90,7 @@ class MasterProduct:
 
         Parameters
         ----------
-        writer : ProductWriter
+        writer : ImageWriter
             All its rows are written.
         statistics : mapping of str to float
             ``level`` and ``rejected`` at least.
@@ -94,6 +101,15 @@ class MasterProduct:
         scales : sequence of float
             Factor on each frame; 1 if empty.
         """
+        writer.finish(
+            self._cards(statistics, extra),
+            plane_cards=PLANE_CARDS,
+            table=inputs_table(self._inputs(rejected, scales)),
+        )
+
+    def _cards(
+        self, statistics: Mapping[str, float], extra: Sequence[Card]
+    ) -> list[bytes]:
         recipe, members = self.space.recipe, self.members
         cards = [
             Card("NCOMBINE", len(members.frames), "frames combined"),
@@ -106,10 +122,8 @@ class MasterProduct:
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         history = [f"left out {f}: {why}" for f, why in members.left_out.items()]
-        writer.finish(
-            product_cards(self.task, cards, used=members.items, history=history[:100]),
-            plane_cards=format_card("BUNIT", "adu", "unit of the pixel values"),
-            table=inputs_table(self._inputs(rejected, scales)),
+        return product_cards(
+            self.task, cards, used=members.items, history=history[:MOST_TOLD]
         )
 
     def _calibration_cards(self) -> list[Card]:

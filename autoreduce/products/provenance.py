@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoreduce.fits.cards import (
-    BLOCK,
     CARD,
     Card,
-    CardValue,
-    checksummed_header,
     format_card,
     format_history,
-    ones_complement_sum,
     without,
 )
-from autoreduce.fits.images import split_hdu
+from autoreduce.fits.names import split_hdu
+from autoreduce.fits.tables import table_extension
+from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.pixels.flags import MEANINGS
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 from autoreduce.version import __version__
@@ -58,6 +55,17 @@ FACT_CARDS = {
     "trimsec": ("RAWTRIM", "section of a raw frame that is kept"),
 }
 """Keyword and comment under which a product carries each match key."""
+
+BUNIT = Card("BUNIT", "adu", "unit of the pixel values")
+PLANE_CARDS = {
+    UNCERT: format_card(*BUNIT),
+    MASK: [
+        card
+        for flag, meaning in MEANINGS.items()
+        for card in format_card(f"MASKBIT{flag.bit_length() - 1}", int(flag), meaning)
+    ],
+}
+"""Cards of the planes: the unit of errors, the meaning of the bits."""
 
 OF_EACH_FRAME = ("exptime", "ccd_temp", "set_temp", "focallen", "rotator")
 """Match keys that agree within a tolerance: a light keeps its own."""
@@ -271,44 +279,11 @@ def inputs_table(rows: Sequence[InputRow]) -> bytes:
     bytes
         Header and data of the extension, checksums set.
     """
-    columns = {item.name: _column(rows, item.name) for item in fields(InputRow)}
-    data = np.zeros(len(rows), [(name, c.dtype) for name, c in columns.items()])
-    for name, column in columns.items():
-        data[name] = column
-    raw = data.tobytes()
-    padded = raw + bytes(-len(raw) % BLOCK)
-    cards = [line for card in _table_cards(data) for line in format_card(*card)]
-    return checksummed_header(cards, ones_complement_sum(padded)) + padded
-
-
-def _column(rows: Sequence[InputRow], name: str) -> NDArray[Any]:
-    values = [getattr(row, name) for row in rows]
-    if name in ("scale", "weight"):
-        return np.array(values, ">f8")
-    if name == "rejected":
-        return np.array(values, ">i8")
-    # FITS tables hold ASCII; other letters keep their code point in view.
-    texts = [value.encode("ascii", "backslashreplace") for value in values]
-    return np.array(texts, f"S{max([1, *map(len, texts)])}")
-
-
-def _table_cards(data: NDArray[Any]) -> list[tuple[str, CardValue, str]]:
-    cards: list[tuple[str, CardValue, str]] = [
-        ("XTENSION", "BINTABLE", "binary table"),
-        ("BITPIX", 8, "bytes"),
-        ("NAXIS", 2, "number of axes"),
-        ("NAXIS1", data.dtype.itemsize, "bytes of a row"),
-        ("NAXIS2", len(data), "rows"),
-        ("PCOUNT", 0, "no heap"),
-        ("GCOUNT", 1, "one table"),
-        ("TFIELDS", len(data.dtype.names or ()), "columns"),
-        ("EXTNAME", "INPUTS", "what the product was made from"),
-    ]
-    for at, name in enumerate(data.dtype.names or (), 1):
-        dtype = data.dtype[name]
-        letter = {"S": f"{dtype.itemsize}A", "f": "D", "i": "K"}[dtype.kind]
-        cards += [(f"TTYPE{at}", name, ""), (f"TFORM{at}", letter, "")]
-    return cards
+    columns = {
+        item.name: np.array([getattr(row, item.name) for row in rows], item.type)
+        for item in fields(InputRow)
+    }
+    return table_extension("INPUTS", columns)
 
 
 def shifted_wcs(cards: Sequence[bytes], x0: int, y0: int) -> list[bytes]:

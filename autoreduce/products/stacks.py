@@ -11,14 +11,20 @@ from autoreduce.calibration.bands import Floats, bands
 from autoreduce.calibration.members import MOST_OPEN
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.cards import Card
 from autoreduce.fits.images import ImageReader, open_image
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.writer import MASK, ImageWriter
 from autoreduce.pixels.combine import combine
+from autoreduce.pixels.flags import no_value
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.planning.recipe import StackLevel
 from autoreduce.products.lights import KEEP
-from autoreduce.products.provenance import InputRow, inputs_table, product_cards
+from autoreduce.products.provenance import (
+    PLANE_CARDS,
+    InputRow,
+    inputs_table,
+    product_cards,
+)
 
 _OF_ONE_LIGHT = {
     "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "ELONGAT", "STARFLUX", "KEEP", "OVERSCAN",
@@ -144,11 +150,11 @@ class _Stack:
         )
         ny, nx = readers[0].shape
         rejected = np.zeros(len(readers), np.int64)
-        planes = ("MASK",) if space.planes else ()
-        with ProductWriter(
+        planes = (MASK,) if space.planes else ()
+        with ImageWriter(
             space.folder / task.output,
             (ny, nx),
-            header_cards=len(readers[0].cards) + 60 + 3 * len(self.left_out),
+            header_cards=len(self._cards({"exptime": 0.0, "rejected": 0.0}, caveats)),
             planes=planes,
             overwrite=True,
         ) as writer:
@@ -161,14 +167,14 @@ class _Stack:
                 rejected += combined.rejected
                 writer.write_rows(start, combined.data)
                 if planes:
-                    writer.write_rows(start, np.isnan(combined.data), plane="MASK")
+                    writer.write_rows(start, no_value(combined.data), plane=MASK)
             statistics = {
                 "exptime": sum(item.exptime or 0.0 for item in self.inputs),
                 "rejected": float(rejected.sum()) / (ny * nx * len(readers)),
             }
             writer.finish(
                 self._cards(statistics, caveats),
-                plane_cards=format_card("BUNIT", "adu", "unit of the pixel values"),
+                plane_cards=PLANE_CARDS,
                 table=inputs_table(self._rows(digests, rejected)),
             )
         return Made(

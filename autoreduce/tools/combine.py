@@ -21,7 +21,7 @@ from autoreduce.fits.ahead import read_ahead
 from autoreduce.fits.cards import CardValue
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import ImageReader, open_image
-from autoreduce.fits.writer import ProductWriter
+from autoreduce.fits.writer import ImageWriter
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import Combined, combine
 from autoreduce.pixels.measure import pair_noise
@@ -316,7 +316,7 @@ def _stream(job: _Job, output: Path, *, overwrite: bool) -> Summary:
     count = _Count(np.zeros(len(job.stack), np.int64))
     ny, nx = job.stack.shape
     n_cards = len(_cards(job, count, None))
-    with ProductWriter(
+    with ImageWriter(
         output, (ny, nx), header_cards=n_cards, overwrite=overwrite
     ) as writer:
         for start, band in job.combined():

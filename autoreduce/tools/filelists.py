@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autoreduce.errors import InputError
-
-FITS_NAME = re.compile(r"\.(fits?|fts)(\.gz|\.fz)?$", re.IGNORECASE)
-"""How the name of a FITS file ends."""
+from autoreduce.fits.names import is_fits_name
 
 _HDU = re.compile(r"^(?P<file>.+?)(?P<hdu>\[\d+\])$")
 _COMMA = re.compile(r",(?![^\[\]]*\])")  # not the comma of [1,2]
@@ -73,7 +71,7 @@ def _matches(piece: str) -> list[str]:
 def _existing(piece: str) -> list[str]:
     path = Path(piece).expanduser()
     if path.is_dir():
-        files = [str(item) for item in path.iterdir() if FITS_NAME.search(item.name)]
+        files = [str(item) for item in path.iterdir() if is_fits_name(item.name)]
         return sorted(files, key=natural_key)
     if path.exists():
         return [str(path)]

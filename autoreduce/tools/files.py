@@ -1,18 +1,14 @@
 """Files that appear whole or not at all, and never in the place of another."""
 
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from autoreduce.errors import ProductError
-from autoreduce.fits.images import split_hdu
-from autoreduce.fits.whole import UMASK
-from autoreduce.fits.whole import write_text as replace_text
-from autoreduce.tools.filelists import FITS_NAME
+from autoreduce.fits import whole
+from autoreduce.fits.names import is_fits_name, parse_name, split_hdu
 
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
 
@@ -47,30 +43,14 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         If the file exists and may not be replaced, or cannot be written.
     """
     refuse_existing(path, overwrite=overwrite)
-    suffix = "".join(path.suffixes[-2:])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix=suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}"
-        raise ProductError(msg) from error
-    part = Path(name)
-    try:
+    with whole.replacing(path) as part:
         yield part
-        part.chmod(path.stat().st_mode if path.exists() else 0o666 & ~UMASK)
-        part.replace(path)
-    except OSError as error:
-        msg = f"{path} could not be written: {error.strerror or error}"
-        raise ProductError(msg) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
     """Write a text file, whole or not at all; errors as in `replacing`."""
     refuse_existing(path, overwrite=overwrite)
-    replace_text(path, text)
+    whole.write_text(path, text)
 
 
 def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
@@ -96,7 +76,7 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
     ProductError
         If the numbers differ, or two inputs would get the same name.
     """
-    if len(outputs) == 1 and not FITS_NAME.search(outputs[0]):
+    if len(outputs) == 1 and not is_fits_name(outputs[0]):
         names = [_rooted(outputs[0], name) for name in inputs]
     elif len(outputs) == len(inputs):
         names = [Path(output) for output in outputs]
@@ -114,7 +94,8 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
 
 def _rooted(root: str, image: str) -> Path:
     path, hdu = split_hdu(image)
-    name = re.sub(r"\.(gz|fz)$", "", path.name, flags=re.IGNORECASE)
+    parts = parse_name(path.name)
+    name = parts.stem + parts.suffix if parts else path.name
     if root.endswith("/") or Path(root).is_dir():
         product = Path(root) / name
     else:

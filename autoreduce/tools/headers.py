@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
-from autoreduce.fits.images import split_hdu
+from autoreduce.fits.names import split_hdu
 from autoreduce.tools.tables import Table
 from autoreduce.tools.values import parse_date, parse_number
 

@@ -11,26 +11,18 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import (
-    BLOCK,
     CardValue,
-    checksummed_header,
     format_card,
     format_history,
-    ones_complement_sum,
     without,
 )
-from autoreduce.fits.header import read_headers
-from autoreduce.fits.images import open_image, split_hdu
-from autoreduce.fits.writer import STRUCTURE
-from autoreduce.tools.files import replacing
+from autoreduce.fits.images import extension_names, open_image
+from autoreduce.fits.names import split_hdu
+from autoreduce.fits.writer import STRUCTURE, write_image
+from autoreduce.tools.files import refuse_existing
 from autoreduce.version import __version__
 
 Array = NDArray[Any]
-
-_BITPIX = {
-    "uint8": 8, "int16": 16, "int32": 32, "int64": 64, "float32": -32, "float64": -64,
-}  # fmt: skip
-_ZERO = {"int8": -128, "uint16": 2**15, "uint32": 2**31, "uint64": 2**63}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +61,7 @@ def read_image(name: str) -> Image:
         return Image(name, data, cards)
     planes = {
         title: _read_plane(path, number, title, data.shape)
-        for number, title in enumerate(_titles(path))
+        for number, title in enumerate(extension_names(path))
         if title in ("UNCERT", "MASK")
     }
     mask = planes.get("MASK")
@@ -84,17 +76,6 @@ def _read_plane(path: Path, number: int, title: str, shape: tuple[int, ...]) -> 
             msg = f"{path}: its {title} is {reader.shape}, its image {shape}"
             raise InputError(msg)
         return reader.read()
-
-
-def _titles(path: Path) -> list[str]:
-    """List the EXTNAME of each HDU."""
-    if path.suffix.lower() == ".gz":
-        # Headers behind pixels are not read there without unpacking them.
-        from astropy.io import fits
-
-        with fits.open(path) as hdus:
-            return [hdu.name for hdu in hdus]
-    return [str(header.get("EXTNAME") or "") for header in read_headers(path)]
 
 
 def product_cards(
@@ -163,61 +144,8 @@ def write_product(
     ProductError
         If it exists and may not be replaced, or the disk does not take it.
     """
-    with replacing(path, overwrite=overwrite) as part, part.open("wb") as file:
-        _write_hdu(file, data, [_card("SIMPLE", value=True)], cards)
-        for name, plane in (planes or {}).items():
-            own = [_card("EXTNAME", value=name)]
-            if name == "UNCERT":
-                own.append(_card("UTYPE", value="StdDevUncertainty"))
-            stored = plane.astype(np.uint8) if plane.dtype == np.bool_ else plane
-            _write_hdu(file, stored, [_card("XTENSION", value="IMAGE")], own)
-
-
-def _write_hdu(
-    file: Any,  # noqa: ANN401 -- an open binary file
-    data: Array,
-    begin: Sequence[bytes],
-    cards: Sequence[bytes],
-) -> None:
-    raw, zero = _stored(data)
-    padded = np.zeros(-(-raw.nbytes // BLOCK) * BLOCK, np.uint8)
-    padded[: raw.nbytes] = raw.reshape(-1).view(np.uint8)
-    structure = [
-        *begin,
-        _card("BITPIX", value=_BITPIX[raw.dtype.newbyteorder("=").name]),
-        _card("NAXIS", value=raw.ndim),
-        *(_card(f"NAXIS{n}", value=size) for n, size in _axes(raw)),
-    ]
-    if begin[0].startswith(b"XTENSION"):
-        structure += [_card("PCOUNT", value=0), _card("GCOUNT", value=1)]
-    else:
-        structure += [_card("EXTEND", value=True)]
-    if zero:
-        structure += [_card("BZERO", value=zero), _card("BSCALE", value=1)]
-    total = ones_complement_sum(padded)
-    file.write(checksummed_header([*structure, *cards], total))
-    file.write(padded.data)
-
-
-def _axes(raw: Array) -> list[tuple[int, int]]:
-    return list(enumerate(reversed(raw.shape), start=1))
-
-
-def _card(keyword: str, *, value: CardValue) -> bytes:
-    return format_card(keyword, value)[0]
-
-
-def _stored(data: Array) -> tuple[Array, int]:
-    """Return the data as they lie in the file, and their BZERO."""
-    zero = _ZERO.get(data.dtype.name, 0)
-    if zero:
-        # A shift by half the range is a flip of the highest bit.
-        bits = data.dtype.itemsize * 8
-        unsigned = np.dtype(f"u{data.dtype.itemsize}")
-        flipped = data.view(unsigned) ^ unsigned.type(1 << (bits - 1))
-        kind = "u" if data.dtype == np.int8 else "i"
-        data = flipped.view(np.dtype(f"{kind}{data.dtype.itemsize}"))
-    return np.ascontiguousarray(data, data.dtype.newbyteorder(">")), zero
+    refuse_existing(path, overwrite=overwrite)
+    write_image(path, data, cards, planes=planes, overwrite=True)
 
 
 def without_levels(cards: Sequence[bytes]) -> list[bytes]:

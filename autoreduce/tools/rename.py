@@ -15,8 +15,8 @@ from pathlib import Path
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import RawHeader
-from autoreduce.fits.images import split_hdu
-from autoreduce.tools.filelists import FITS_NAME, natural_key
+from autoreduce.fits.names import is_fits_name, split_hdu, stem
+from autoreduce.tools.filelists import natural_key
 from autoreduce.tools.files import refuse_existing, write_text
 from autoreduce.tools.headers import header_value, read_header, time_of_day
 from autoreduce.tools.values import date_digits, parse_date, sort_value
@@ -140,7 +140,7 @@ def _sidecars(names: dict[Path, Path]) -> list[Renaming]:
     for folder in dict.fromkeys(old.parent for old in names):
         for other in sorted(folder.iterdir(), key=lambda item: natural_key(item.name)):
             begin = beginnings.get(other.with_suffix(""))
-            is_image = other in names or FITS_NAME.search(other.name)
+            is_image = other in names or is_fits_name(other.name)
             if begin is not None and not is_image and other.is_file():
                 new = begin.with_name(begin.name + other.suffix)
                 found.append(Renaming(other, new))
@@ -148,7 +148,7 @@ def _sidecars(names: dict[Path, Path]) -> list[Renaming]:
 
 
 def _stem(name: str) -> str:
-    bare = FITS_NAME.sub("", name)
+    bare = stem(name)
     return bare if bare != name else name.rpartition(".")[0] or name
 
 

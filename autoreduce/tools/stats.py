@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import RawHeader
-from autoreduce.fits.images import open_image, split_hdu
+from autoreduce.fits.images import open_image
+from autoreduce.fits.names import split_hdu
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
 from autoreduce.tools.files import replacing

@@ -1,0 +1,116 @@
+"""What a file is, seen from its first bytes: for headers and pixels alike.
+
+A name tells nothing: gzipped files are called ``.fits`` and plain ones ``.gz``.
+"""
+
+import gzip
+import io
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from autoreduce.errors import InputError
+
+_PIECE = 1 << 20
+
+
+class Format(NamedTuple):
+    """One kind of file."""
+
+    magic: bytes
+    """How it begins."""
+    words: str
+    """What it is and, where it cannot be read, the way out."""
+    unpack: Callable[[Path], io.FileIO] | None
+    """Opens it as plain FITS; None if it cannot be read."""
+
+
+def _open_plain(path: Path) -> io.FileIO:
+    return path.open("rb", buffering=0)
+
+
+def _unpack_gzip(path: Path) -> io.FileIO:
+    """Unpack a file once, into one without a name that goes when it is closed."""
+    plain = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- its reader closes it
+    try:
+        with gzip.open(path, "rb") as packed:
+            shutil.copyfileobj(packed, plain, _PIECE)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+PLAIN = Format(b"SIMPLE  =", "a FITS file", _open_plain)
+GZIP = Format(b"\x1f\x8b", "a gzipped file", _unpack_gzip)
+FORMATS = (
+    PLAIN,
+    GZIP,
+    Format(
+        b"\0\5\x16\7",
+        "an AppleDouble file (macOS keeps notes in it), not an image",
+        None,
+    ),
+    Format(
+        b"version https://git-lfs",
+        "a Git LFS pointer; fetch the file: `git lfs pull`",
+        None,
+    ),
+    Format(b"BZh", "compressed with bzip2; unpack it with `bunzip2`", None),
+    Format(b"\x1f\x9d", "compressed with compress (.Z); unpack it with `gunzip`", None),
+    Format(b"\xfd7zXZ", "compressed with xz; unpack it with `unxz`", None),
+    Format(b"PK\3\4", "a zip archive; unpack it with `unzip`", None),
+    Format(b"XISF0100", "an XISF image; save it as FITS", None),
+)
+"""Every kind of file that is known; one more is a line here, and a function that opens
+it as plain FITS."""
+
+
+def recognise(beginning: bytes) -> Format:
+    """Tell what a file is.
+
+    Parameters
+    ----------
+    beginning : bytes
+        Its first bytes, some tens at least.
+
+    Returns
+    -------
+    Format
+        One that can be read.
+
+    Raises
+    ------
+    InputError
+        If it is empty, of a kind that cannot be read, or unknown; the message says so.
+    """
+    for one in FORMATS:
+        if beginning.startswith(one.magic):
+            if one.unpack is None:
+                raise InputError(one.words)
+            return one
+    if not beginning.strip(b"\0"):
+        msg = "nothing but zero bytes" if beginning else "empty file"
+        raise InputError(msg)
+    shown = beginning[:24].decode("latin-1")
+    msg = f"not FITS: begins with {shown!r}, expected 'SIMPLE  ='"
+    raise InputError(msg)
+
+
+def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
+    """Open a file so that plain FITS is read from it, whatever it is packed with.
+
+    Raises
+    ------
+    InputError
+        As `recognise`.
+    OSError, EOFError, zlib.error
+        If the file cannot be read, or is damaged where it is packed.
+    """
+    with path.open("rb", buffering=0) as file:
+        kind = recognise(file.read(64))
+    if kind.unpack is None:
+        raise InputError(kind.words)
+    return kind.unpack(path), kind

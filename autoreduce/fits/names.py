@@ -1,0 +1,72 @@
+"""How FITS files are named: their endings, those of what packs them, and ``FILE[N]``."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+SUFFIXES = (".fits", ".fit", ".fts")
+"""Endings of a FITS file, whatever their case."""
+PACKED = (".gz", ".fz", ".bz2", ".xz", ".zip", ".z")
+"""Endings that a program which packs files puts behind them; not all can be read."""
+
+_NAME = re.compile(
+    rf"(?P<stem>.*?)(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
+    rf"(?P<packed>{'|'.join(map(re.escape, PACKED))})?(?:\[(?P<hdu>\d+)\])?",
+    re.IGNORECASE | re.DOTALL,
+)
+_HDU = re.compile(r"(.+)\[(\d+)\]$", re.DOTALL)
+
+
+class Name(NamedTuple):
+    """The name of a FITS file, taken apart."""
+
+    stem: str
+    """What stands before the ending, folders included."""
+    suffix: str
+    """``.fits`` or another of `SUFFIXES`, as it is written."""
+    packed: str
+    """``.gz`` or another of `PACKED`; empty for a plain file."""
+    hdu: str
+    """Number in ``FILE[N]``; empty without."""
+
+
+def parse_name(name: str) -> Name | None:
+    """Take the name of a FITS file apart; None if it does not end like one.
+
+    Examples
+    --------
+    >>> parse_name("night/m13.FIT.gz[2]")
+    Name(stem='night/m13', suffix='.FIT', packed='.gz', hdu='2')
+    >>> parse_name("notes.txt") is None
+    True
+    """
+    match = _NAME.fullmatch(name)
+    return None if match is None else Name(*(part or "" for part in match.groups()))
+
+
+def is_fits_name(name: str) -> bool:
+    """Tell whether a file's name ends like that of a FITS file, packed or not."""
+    parts = parse_name(name)
+    return parts is not None and not parts.hdu
+
+
+def stem(name: str) -> str:
+    """Return a name without the endings of a FITS file, of packing, and ``[N]``.
+
+    Examples
+    --------
+    >>> stem("M13.0041.fits.fz"), stem("notes.txt")
+    ('M13.0041', 'notes.txt')
+    """
+    parts = parse_name(name)
+    return name if parts is None else parts.stem
+
+
+def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
+    """Split ``FILE[N]`` into the file and the HDU; a file so named stays whole."""
+    text = os.fspath(name)
+    match = _HDU.match(text)
+    if match and not Path(text).exists():
+        return Path(match[1]), int(match[2])
+    return Path(text), None
