@@ -6,6 +6,8 @@ an observer can cause, see and mend is one of these.
 
 from collections.abc import Mapping
 
+from autoreduce.remarks import Remark
+
 
 class AutoreduceError(Exception):
     """An error whose message is written for the observer."""
@@ -38,13 +40,13 @@ class FolderHeldError(AutoreduceError):
 class NoFrameLeftError(ProductError):
     """A combination of which every frame was left out."""
 
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Remark]
     """The frames, each with the reason."""
 
-    def __init__(self, left_out: Mapping[str, str]) -> None:
+    def __init__(self, left_out: Mapping[str, Remark]) -> None:
         """Name the first frames and their reasons."""
         self.left_out = left_out
         shown = [f"{file}: {reason}" for file, reason in list(left_out.items())[:3]]
         more = len(left_out) - len(shown)
         rest = f"; and {more} more" if more > 0 else ""
-        super().__init__(f"no frame is fit for use: {'; '.join(shown)}{rest}")
+        super().__init__(f"{'; '.join(shown)}{rest}")

@@ -27,7 +27,9 @@ from autoreduce.prepare import (
     prepare_night,
     write_plan,
 )
+from autoreduce.remarks import Severity, remark
 from autoreduce.report.content import NightReport
+from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
 from autoreduce.version import __version__
 
@@ -61,12 +63,7 @@ class Reduced:
     @property
     def incomplete(self) -> bool:
         """Whether a frame was left out, or a master is missing."""
-        frames = self.report.frames
-        if not frames["use"].all() or len(self.report.unreadable):
-            return True
-        outcomes = self.report.outcomes.values()
-        missing = any(task.missing for task in self.report.plan.tasks)
-        return missing or any(o.caveats or o.left_out for o in outcomes)
+        return any(one.severity is not Severity.NOTE for one in remarks(self.report))
 
 
 def reduce_night(
@@ -221,7 +218,7 @@ def _with_stale(prepared: Prepared, folder: Path) -> Prepared:
     if not stale:
         return prepared
     shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if stale[3:] else "")
-    note = f"left from an earlier run and no longer part of the plan: {shown}"
+    note = remark("stale", found=shown)
     plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
     return replace(prepared, plan=plan)
 
@@ -302,11 +299,11 @@ def with_outcomes(
                 table.loc[file, column] = values[column]
         if task.action is Action.STACK:
             for output in task.products:
-                reason = outcome.left_out.get(output, pd.NA)
-                table.loc[lights[output], "unstacked"] = reason
+                why = outcome.left_out.get(output)
+                table.loc[lights[output], "unstacked"] = str(why) if why else pd.NA
             continue
-        for file, reason in outcome.left_out.items():
-            table.loc[file, ["use", "why_not"]] = [False, reason]
+        for file, why in outcome.left_out.items():
+            table.loc[file, ["use", "why_not", "code"]] = [False, str(why), why.code]
     entered = typed(table.reset_index())
     entered.attrs = dict(frames.attrs)
     return entered

@@ -10,13 +10,14 @@ from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.plan import (
     Action,
     Calibration,
-    DarkMethod,
     FrameInput,
-    LedgerEntry,
     Plan,
     Task,
+    Verdict,
 )
 from autoreduce.planning.recipe import load_recipe
+from autoreduce.planning.use import DarkMethod
+from autoreduce.remarks import remark
 from autoreduce.report.content import NightReport
 
 BIAS, DARK, FIT = "masters/bias.fits", "masters/dark_60s.fits", "masters/darkfit.json"
@@ -34,8 +35,7 @@ class FakeOutcome:
     """How a task ended, as far as a report asks."""
 
     status: str = "done"
-    reason: str = ""
-    caveats: tuple = ()
+    remarks: tuple = ()
     left_out: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
@@ -59,9 +59,19 @@ def make_frames():
     return table.assign(night="2021-02-26", xbinning=1, ybinning=1)
 
 
-def inputs(names, calibration=None):
+def inputs(names, calibration=None, setup=""):
     calibration = calibration or Calibration()
-    return tuple(FrameInput(name, calibration) for name in names)
+    return tuple(FrameInput(name, calibration, setup=setup) for name in names)
+
+
+def failed(why, status="failed", output=""):
+    code = {"failed": "failed", "blocked": "blocked"}[status]
+    return FakeOutcome(status, (remark(code, *filter(None, [output]), found=why),))
+
+
+def doubt(why, output=STACK):
+    """Any remark on a product; its words are what matters here."""
+    return remark("without-light", output, found=why)
 
 
 def calibrate(name, **changes):
@@ -92,8 +102,8 @@ def make_plan(*tasks, **fields):
 
 
 LEDGER = (
-    LedgerEntry("M1_Ha", "dark", DARK, chosen=True, level=0),
-    LedgerEntry("M1_Ha", "dark", "masters/dark_180s.fits", False, None,
+    Verdict("M1_Ha", "dark", DARK, chosen=True, level=0),
+    Verdict("M1_Ha", "dark", "masters/dark_180s.fits", False, None,
                 "exptime", "60 s", "180 s"),
 )  # fmt: skip
 
@@ -120,7 +130,7 @@ def make_outcomes(plan, **changes):
 
 
 def make_report(plan=None, **fields):
-    plan = plan or make_plan(ledger=LEDGER)
+    plan = plan or make_plan(verdicts=LEDGER)
     standard = {
         "frames": make_frames(),
         "plan": plan,

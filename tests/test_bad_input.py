@@ -34,7 +34,7 @@ def left_out(reduced):
 
 
 def notes(reduced):
-    return " | ".join(reduced.report.plan.notes)
+    return " | ".join(map(str, reduced.report.plan.notes))
 
 
 def lights(reduced):

@@ -13,6 +13,7 @@ from report_night import (
     STACK,
     FakeOutcome,
     calibrate,
+    failed,
     make_frames,
     make_outcomes,
     make_plan,
@@ -27,10 +28,13 @@ from autoreduce.cli.console import (
     progress,
 )
 from autoreduce.planning.explain import GroupRow, PlanSummary
+from autoreduce.remarks import remark
 from autoreduce.report.summary import headline
 from autoreduce.report.words import NOTHING, TIMES
 
-LONG = "no flat: filter V wanted, there is B, G, Halpha, Lum, OIII, R, SII, open"
+LONG = remark(
+    "unlike-flat", found="B, G, Halpha, Lum, OIII, R, SII, open", expected="filter V"
+)
 
 
 class Terminal(io.TextIOWrapper):
@@ -77,20 +81,25 @@ def make_row(**changes):
 
 
 def make_summary(*rows, **changes):
-    fields = {"left_out": (("calibrated already", 2),), "notes": ("2 nights",)}
+    fields = {
+        "left_out": (("calibrated already", 2),),
+        "notes": (remark("several", found="2 nights"),),
+    }
     return PlanSummary(rows or (make_row(),), **{**fields, **changes})
 
 
 def troubled_report():
     plan = make_plan(
-        calibrate("l0.fit", missing=(LONG,)), notes=("frames of 2 nights",)
+        calibrate("l0.fit", missing=(LONG,)),
+        notes=(remark("several", found="2 nights"),),
     )
-    many = {f"b{i}.fit": "odd level" for i in range(3)} | {"d0.fit": "odd level"}
+    odd = remark("left-out", found="odd level")
+    many = dict.fromkeys(("b0.fit", "b1.fit", "b2.fit", "d0.fit"), odd)
     outcomes = make_outcomes(
         plan,
         **{
             BIAS: FakeOutcome(left_out=many),
-            FLAT: FakeOutcome("failed", "all flats are saturated"),
+            FLAT: failed("all flats are saturated", output=FLAT),
         },
     )
     unreadable = pd.DataFrame({"file": ["[red]x[/red].fit"], "reason": ["truncated"]})
@@ -108,7 +117,10 @@ def test_a_plan_in_a_pipe_is_a_table_with_one_line_for_each_group(terminal):
     assert titles == "group frames exposure bias dark flat level"
     assert cells == "light_M1_V 3 60 s bias_1x1 dark_60s (exact) none incomplete"
     assert second.startswith("light_M1_R")
-    assert rest == ["left out: 2 frames: calibrated already", "note: 2 nights"]
+    assert rest == [
+        "left out: 2 frames: calibrated already",
+        "note: frames of 2 nights",
+    ]
 
 
 def test_a_plan_on_a_narrow_terminal_is_a_few_lines_for_each_group(terminal):

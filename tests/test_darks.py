@@ -21,8 +21,9 @@ from autoreduce.calibration.uncertainty import (
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.writer import write_image
 from autoreduce.pixels.flags import Flag
-from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
+from autoreduce.planning.plan import Calibration, FrameInput
 from autoreduce.planning.recipe import DarkModel, parse_recipe
+from autoreduce.planning.use import DarkMethod
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
@@ -412,4 +413,4 @@ def test_a_map_that_is_not_whole_is_made_again(tmp_path, damage):
     done = [n for n, o in again.outcomes.items() if o.status is Status.DONE]
     assert done == [f"masters/{path.stem}.json"]
     np.testing.assert_array_equal(fits.getdata(path), before)
-    assert not any("earlier run" in note for note in again.plan.notes)
+    assert not any("earlier run" in note for note in map(str, again.plan.notes))

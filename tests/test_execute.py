@@ -9,6 +9,7 @@ from small_night import write_frame, write_night
 
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
+from autoreduce.remarks import remark
 from autoreduce.running.execute import Limits, Outcome, Status, free_memory, run_plan
 
 
@@ -107,7 +108,7 @@ def test_a_failure_costs_only_what_it_must(night):
     assert "dark_60s" in failed[0]
     light = outcomes["calibrated/light_0001.fit"]
     assert light.status is Status.DONE
-    assert "dark not subtracted" in " ".join(light.caveats)
+    assert "dark not subtracted" in " ".join(map(str, light.remarks))
     header = fits.getheader(night.with_name("products") / "calibrated/light_0001.fit")
     assert header["CALSTAT"] == "BF"
 
@@ -160,8 +161,8 @@ def test_a_mistake_of_ours_costs_one_product_and_is_named(night, monkeypatch):
 def test_outcomes_survive_their_json_form():
     outcome = Outcome(
         Status.DONE,
-        caveats=("a",),
-        left_out={"f": "why"},
+        remarks=(remark("without-light", "s", found="a"),),
+        left_out={"f": remark("odd-level", "f", found="1 ADU", expected="2")},
         statistics={"x": 1.5},
         measured={"f": {"median": 2.0}},
         n_used=3,
@@ -178,7 +179,10 @@ def test_memory_that_is_free_is_known():
 def test_what_an_earlier_run_left_is_named_and_kept(night):
     run(night)
     again = run(night, choices=Choices(exclude=["light_0003*"]))
-    assert any("calibrated/light_0003.fit" in note for note in again.report.plan.notes)
+    assert any(
+        "calibrated/light_0003.fit" in note
+        for note in map(str, again.report.plan.notes)
+    )
     assert (again.folder / "calibrated" / "light_0003.fit").exists()
 
 
@@ -222,7 +226,7 @@ def test_a_bias_that_drifts_through_the_night_is_told(tmp_path, step, told):
     (outcome,) = reduced.report.outcomes.values()
     assert outcome.n_used == 9
     assert outcome.statistics["drift"] == pytest.approx(6 * step, abs=0.7)
-    assert any("drifts by" in caveat for caveat in outcome.caveats) is told
+    assert any("drifts by" in caveat for caveat in map(str, outcome.remarks)) is told
 
 
 def test_however_many_frames_are_left_out_the_master_is_made_and_names_them(tmp_path):

@@ -15,7 +15,7 @@ from autoreduce.planning.explain import (
     explain_json,
     frame_stories,
 )
-from autoreduce.planning.plan import LedgerEntry
+from autoreduce.planning.plan import Verdict
 from autoreduce.planning.planner import make_plan
 
 ROWS = [
@@ -73,8 +73,10 @@ def test_the_plan_is_summed_up_group_by_group(frames, plan):
 def test_the_summary_says_what_is_missing_and_left_out(frames, plan):
     summary = describe_plan(frames, plan)
     dark, flat = summary.rows[-1].missing
-    assert dark.startswith("no dark: exposure 120 s wanted, there is 80 s (only --extr")
-    assert flat == "no flat: filter V wanted, there is R"
+    assert str(dark).startswith(
+        "no dark: exposure 120 s wanted, there is 80 s (only --extr"
+    )
+    assert str(flat) == "no flat: filter V wanted, there is R"
     assert summary.rows[-1].output == ""
     assert summary.left_out == (("cloudy", 1),)
     assert summary.notes == plan.notes
@@ -187,5 +189,5 @@ def test_the_machine_form_says_the_same(frames, plan, evidence):
     ],
 )
 def test_each_candidate_is_one_line(fields, text):
-    entry = LedgerEntry("g", "dark", "masters/d.fits", **fields, wanted="1", found="2")
+    entry = Verdict("g", "dark", "masters/d.fits", **fields, wanted="1", found="2")
     assert candidate_text(entry) == text

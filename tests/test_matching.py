@@ -7,8 +7,8 @@ from autoreduce.planning.candidates import HERE, LIBRARY
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.grouping import comparable, group_facts
 from autoreduce.planning.matching import match
-from autoreduce.planning.plan import DarkMethod
 from autoreduce.planning.rules import load_rules, parse_rules
+from autoreduce.planning.use import DarkMethod
 
 RULES = load_rules()
 
@@ -66,14 +66,14 @@ def make_masters(kind, *changes):
 
 
 def matched(need, *changes, light=None, rules=RULES, kind=None, **settings):
-    """Match one light; return the choice, the chosen name and the ledger by name."""
+    """Match one light; return the choice, the chosen name and the verdicts by name."""
     masters = make_masters(kind or need, *changes)
     setup = make_setup(**(light or {}))
     matches = match(need, setup, masters, rules, Settings(**settings))
     choice = matches.choices[0]
     name = None if choice is None else "abcdef"[choice.candidate]
-    ledger = {entry.candidate[0]: entry for entry in matches.ledger}
-    return choice, name, ledger
+    verdicts = {entry.candidate[0]: entry for entry in matches.verdicts}
+    return choice, name, verdicts
 
 
 def level_of(need, change, **options):
@@ -143,26 +143,26 @@ def test_the_same_exposure_is_within_a_thousandth(exptime, level):
 def test_what_must_agree_is_the_criterion_that_fails(need, column, other):
     light = {"offset": 10.0, "readoutm": "slow"}
     same = {"offset": 10.0, "readoutm": "slow"}
-    _, name, ledger = matched(need, {**same, column: other}, light=light)
+    _, name, verdicts = matched(need, {**same, column: other}, light=light)
     assert name is None
-    assert ledger["a"].criterion == column
-    assert ledger["a"].level is None
-    assert (ledger["a"].wanted, ledger["a"].found) != ("", "")
+    assert verdicts["a"].criterion == column
+    assert verdicts["a"].level is None
+    assert (verdicts["a"].wanted, verdicts["a"].found) != ("", "")
 
 
 def test_both_values_of_the_criterion_are_in_the_ledger():
-    _, _, ledger = matched("dark", {"exptime": 30.0}, {"set_temp": -10.0})
-    entry = ledger["a"]
+    _, _, verdicts = matched("dark", {"exptime": 30.0}, {"set_temp": -10.0})
+    entry = verdicts["a"]
     assert (entry.criterion, entry.wanted, entry.found) == ("exposure", "60 s", "30 s")
-    entry = ledger["b"]
+    entry = verdicts["b"]
     assert (entry.wanted, entry.found) == ("-20.0 degC", "-10.0 degC")
 
 
 @pytest.mark.parametrize("column", ["gain", "instrume", "xbinning"])
 def test_missing_on_the_candidate_disqualifies(column):
-    _, name, ledger = matched("bias", {column: None})
+    _, name, verdicts = matched("bias", {column: None})
     assert name is None
-    assert (ledger["a"].criterion, ledger["a"].found) == (column, "unknown")
+    assert (verdicts["a"].criterion, verdicts["a"].found) == (column, "unknown")
 
 
 @pytest.mark.parametrize("need", ["bias", "dark", "flat"])
@@ -195,9 +195,11 @@ def test_a_subframe_is_cut_out_of_a_larger_master(need):
 
 
 def test_a_master_of_the_frames_own_size_is_taken_first():
-    choice, name, ledger = matched("bias", WHOLE.copy(), PART.copy(), light=PART.copy())
+    choice, name, verdicts = matched(
+        "bias", WHOLE.copy(), PART.copy(), light=PART.copy()
+    )
     assert (name, choice.cut) == ("b", None)
-    assert (ledger["a"].criterion, ledger["a"].found) == (
+    assert (verdicts["a"].criterion, verdicts["a"].found) == (
         "size",
         "larger than the frame",
     )
@@ -224,10 +226,10 @@ def test_nothing_is_cut_out_of_a_master_that_does_not_say_where_it_begins():
 
 def test_missing_on_the_frame_does_not_choose_between_two():
     light = {"filter": None}
-    _, name, ledger = matched("flat", {"filter": "R"}, {"filter": "V"}, light=light)
+    _, name, verdicts = matched("flat", {"filter": "R"}, {"filter": "V"}, light=light)
     assert name is None
-    assert {entry.criterion for entry in ledger.values()} == {"filter"}
-    assert (ledger["a"].wanted, ledger["a"].found) == ("unknown", "R")
+    assert {entry.criterion for entry in verdicts.values()} == {"filter"}
+    assert (verdicts["a"].wanted, verdicts["a"].found) == ("unknown", "R")
 
 
 def test_missing_on_the_frame_takes_what_does_not_say_it_either():
@@ -274,36 +276,36 @@ def test_without_nights_half_a_day_is_the_same_night():
 
 def test_the_best_level_wins_over_the_nearest():
     near_in_time = {"set_temp": -18.0}
-    _, name, ledger = matched("dark", near_in_time, {})
+    _, name, verdicts = matched("dark", near_in_time, {})
     assert name == "b"
-    assert (ledger["a"].criterion, ledger["a"].level) == ("level", 1)
-    assert (ledger["a"].wanted, ledger["a"].found) == ("level 0", "level 1")
+    assert (verdicts["a"].criterion, verdicts["a"].level) == ("level", 1)
+    assert (verdicts["a"].wanted, verdicts["a"].found) == ("level 0", "level 1")
 
 
 def test_within_a_level_the_temperature_decides_before_the_time():
     other, near = {"set_temp": -18.0}, LATER[6].copy()
-    _, name, ledger = matched("dark", other, near)
+    _, name, verdicts = matched("dark", other, near)
     assert name == "b"
-    assert ledger["a"].criterion == "temperature"
+    assert verdicts["a"].criterion == "temperature"
 
 
 def test_then_the_nearest_in_time():
-    _, name, ledger = matched("flat", LATER[6].copy(), LATER[1].copy())
+    _, name, verdicts = matched("flat", LATER[6].copy(), LATER[1].copy())
     assert name == "b"
-    assert ledger["a"].criterion == "time"
-    assert (ledger["a"].wanted, ledger["a"].found) == ("1.0 d away", "6.0 d away")
+    assert verdicts["a"].criterion == "time"
+    assert (verdicts["a"].wanted, verdicts["a"].found) == ("1.0 d away", "6.0 d away")
 
 
 def test_then_the_one_of_most_frames():
-    _, name, ledger = matched("bias", {"n_frames": 5}, {"n_frames": 9})
+    _, name, verdicts = matched("bias", {"n_frames": 5}, {"n_frames": 9})
     assert name == "b"
-    assert ledger["a"].criterion == "number of frames"
+    assert verdicts["a"].criterion == "number of frames"
 
 
 def test_then_the_name():
-    _, name, ledger = matched("bias", {}, {})
+    _, name, verdicts = matched("bias", {}, {})
     assert name == "a"
-    assert (ledger["b"].criterion, ledger["b"].found) == ("name", "b.fits")
+    assert (verdicts["b"].criterion, verdicts["b"].found) == ("name", "b.fits")
 
 
 def test_a_fit_serves_between_and_below_its_exposures():
@@ -345,9 +347,9 @@ def test_the_recipe_may_keep_darks_to_their_own_exposure():
 def test_without_a_bias_no_dark_is_scaled(where):
     light = {"has_bias": where != "light"}
     dark = {"exptime": 180.0, "keeps_bias": where == "dark"}
-    _, name, ledger = matched("dark", dark, light=light)
+    _, name, verdicts = matched("dark", dark, light=light)
     assert name is None
-    assert ledger["a"].criterion == "bias"
+    assert verdicts["a"].criterion == "bias"
 
 
 def test_without_a_bias_a_dark_of_the_same_exposure_serves():
@@ -356,19 +358,19 @@ def test_without_a_bias_a_dark_of_the_same_exposure_serves():
 
 @pytest.mark.parametrize(("imagetyp", "chosen"), [("flat", "b"), ("light", "a")])
 def test_flat_darks_serve_flats_first(imagetyp, chosen):
-    _, name, ledger = matched(
+    _, name, verdicts = matched(
         "dark", {}, {"imagetyp": "flatdark"}, light={"imagetyp": imagetyp}
     )
     assert name == chosen
-    assert ledger[{"a": "b", "b": "a"}[chosen]].criterion == "type"
+    assert verdicts[{"a": "b", "b": "a"}[chosen]].criterion == "type"
 
 
 def test_a_ladder_without_scaling_asks_for_a_fit():
     fit_only = '[[use.dark.rung]]\nlevel = 2\nmethod = "fit"\nsame_night = true\n'
     rules = parse_rules(fit_only, "my.toml")
-    _, name, ledger = matched("dark", {"exptime": 180.0}, rules=rules)
+    _, name, verdicts = matched("dark", {"exptime": 180.0}, rules=rules)
     assert name is None
-    assert (ledger["a"].criterion, ledger["a"].found) == (
+    assert (verdicts["a"].criterion, verdicts["a"].found) == (
         "fit",
         "no fit with this dark",
     )
@@ -386,16 +388,16 @@ def test_an_undated_frame_takes_a_master_of_any_night():
 
 
 def test_an_undated_master_serves_no_dated_frame():
-    _, name, ledger = matched("bias", {"night": None, "date_obs": None})
+    _, name, verdicts = matched("bias", {"night": None, "date_obs": None})
     assert name is None
-    assert ledger["a"].criterion == "days"
+    assert verdicts["a"].criterion == "days"
 
 
 def test_every_candidate_has_an_entry_and_one_is_chosen():
     masters = make_masters("bias", {}, {"gain": 0.0}, LATER[1].copy())
     setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
     matches = match("bias", setups, masters, RULES, Settings())
-    assert [(e.group, e.candidate, e.chosen) for e in matches.ledger] == [
+    assert [(e.setup, e.candidate, e.chosen) for e in matches.verdicts] == [
         ("x", "a.fits", True),
         ("x", "b.fits", False),
         ("x", "c.fits", False),
@@ -408,7 +410,7 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
 def test_without_candidates_there_is_no_choice_and_no_entry():
     masters = make_masters("bias", {}).iloc[:0]
     matches = match("bias", make_setup(), masters, RULES, Settings())
-    assert (matches.choices, matches.ledger, matches.misses) == ((None,), (), ((),))
+    assert (matches.choices, matches.verdicts, matches.misses) == ((None,), (), ((),))
 
 
 def test_those_that_came_closest_are_told_first():
@@ -419,9 +421,9 @@ def test_those_that_came_closest_are_told_first():
 
 def test_a_master_of_the_frames_at_hand_comes_before_its_copy_in_the_library():
     copy = {"origin": LIBRARY, "n_frames": 99}
-    _, name, ledger = matched("bias", copy, {})
+    _, name, verdicts = matched("bias", copy, {})
     assert name == "b"
-    assert (ledger["a"].criterion, ledger["a"].found) == ("origin", "library")
+    assert (verdicts["a"].criterion, verdicts["a"].found) == ("origin", "library")
 
 
 def test_the_nearest_of_other_nights_serves_wherever_it_comes_from():
@@ -435,9 +437,9 @@ def test_a_library_makes_no_master_of_the_frames_at_hand_doubtful():
     def other():
         return {"filter": "V", "origin": LIBRARY}
 
-    _, name, ledger = matched("flat", {}, other(), light={"filter": None})
+    _, name, verdicts = matched("flat", {}, other(), light={"filter": None})
     assert name == "a"
-    assert ledger["b"].criterion == "filter"
+    assert verdicts["b"].criterion == "filter"
     _, name, _ = matched("flat", {"origin": LIBRARY}, other(), light={"filter": None})
     assert name is None
 

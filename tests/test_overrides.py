@@ -126,7 +126,7 @@ def test_empty_value_makes_a_fact_missing():
 
 
 def test_type_by_hand_brings_back_what_the_type_left_out():
-    frames = make_frames(use=False, why_not="type unknown: no witness")
+    frames = make_frames(use=False, why_not="type unknown: no witness", code="untyped")
     frames = apply_overrides(frames, settings=["0051: imagetyp=Light"])
     row = frames.set_index("file").loc[NAMES[1]]
     assert (row["use"], row["imagetyp"]) == (True, "light")
@@ -206,7 +206,7 @@ def test_frames_csv_comes_back_unchanged(tmp_path_factory, rows):
 def test_missing_facts_are_empty_cells(tmp_path):
     write_frames_csv(make_frames(filter="R"), tmp_path / "frames.csv")
     line = (tmp_path / "frames.csv").read_text().splitlines()[1]
-    assert line.startswith("20210227.0041.fit,true,,,,R,,")
+    assert line.startswith("20210227.0041.fit,true,,,,,R,,")
 
 
 def read_text(tmp_path, text, encoding="utf-8"):

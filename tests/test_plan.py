@@ -3,20 +3,20 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autoreduce.errors import PlanError
 from autoreduce.planning.plan import (
+    PLAN_VERSION,
     Action,
     Calibration,
-    DarkMethod,
     FrameInput,
-    LedgerEntry,
     Plan,
     Task,
+    Verdict,
 )
-from autoreduce.planning.recipe import load_recipe, recipe_names
+from autoreduce.planning.recipe import load_recipe
+from autoreduce.planning.use import Use
+from autoreduce.remarks import remark
 
 
 def make_task(output="bias.fits", action=Action.BIAS, **fields):
@@ -73,66 +73,21 @@ def test_a_task_is_found_by_its_output():
         plan.task("flat.fits")
 
 
-words = st.text(max_size=8)
-numbers = st.none() | st.floats(-1e6, 1e6)
-calibrations = st.builds(
-    Calibration,
-    overscan=st.none() | words,
-    dark_method=st.none() | st.sampled_from(DarkMethod),
-    dark_scale=numbers,
-    dark_exptime=numbers,
-)
-frames = st.builds(
-    FrameInput,
-    file=words,
-    calibration=calibrations,
-    exptime=numbers,
-    date_obs=st.none() | words,
-    keep=st.booleans(),
-    setup=words,
-    level=st.none() | st.integers(0, 3),
-    reason=words,
-)
-tasks = st.builds(
-    Task,
-    output=words,
-    action=st.sampled_from(Action),
-    group=words,
-    facts=st.dictionaries(words, numbers | words | st.integers()),
-    frames=st.lists(frames, max_size=3).map(tuple),
-    level=st.integers(0, 3),
-    missing=st.lists(words, max_size=2).map(tuple),
-)
-entries = st.builds(
-    LedgerEntry,
-    group=words,
-    need=st.sampled_from(["bias", "dark", "flat"]),
-    candidate=words,
-    chosen=st.booleans(),
-    level=st.none() | st.integers(0, 3),
-)
-
-
-@given(
-    st.lists(tasks, max_size=4, unique_by=lambda task: task.output),
-    st.lists(entries, max_size=3),
-    st.sampled_from(recipe_names()),
-    st.lists(words, max_size=2),
-)
-def test_a_plan_reads_back_as_it_was_written(tasks, ledger, recipe, notes):
+def test_a_plan_is_written_down_with_words_for_people():
+    lack = remark("unlike-flat", found="R", expected="filter V")
+    light = FrameInput("l.fits", setup="light", level=1)
+    task = make_task("light.fits", Action.CALIBRATE, frames=(light,), missing=(lack,))
+    uses = {"light": {"flat": Use("flat", lack=lack)}}
+    verdict = Verdict("light", "flat", "r.fits", chosen=False, level=None)
     plan = make_plan(
-        *tasks, ledger=tuple(ledger), recipe=load_recipe(recipe), notes=tuple(notes)
+        task, uses=uses, verdicts=(verdict,), notes=(remark("single-light", found="l"),)
     )
-    assert Plan.from_json(plan.to_json()) == plan
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "not json"])
-def test_text_that_is_no_plan_is_refused(text):
-    with pytest.raises(PlanError, match="not a plan that autoreduce wrote"):
-        Plan.from_json(text)
-
-
-def test_a_plan_of_another_version_is_refused():
-    fields = json.loads(make_plan().to_json()) | {"version": 99}
-    with pytest.raises(PlanError, match="has version 99; this autoreduce reads 1"):
-        Plan.from_json(json.dumps(fields))
+    fields = json.loads(plan.to_json())
+    assert fields["version"] == PLAN_VERSION
+    assert fields["tasks"][0]["missing"][0]["text"] == (
+        "no flat: filter V wanted, there is R"
+    )
+    assert fields["uses"]["light"]["flat"]["lack"]["code"] == "unlike-flat"
+    assert fields["verdicts"][0]["candidate"] == "r.fits"
+    assert fields["notes"][0]["text"].endswith("not stacked: l")
+    assert fields["recipe"]["name"] == "default"

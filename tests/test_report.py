@@ -18,6 +18,7 @@ from report_night import (
     STACK,
     FakeOutcome,
     calibrate,
+    failed,
     inputs,
     make_frames,
     make_outcomes,
@@ -31,6 +32,7 @@ from autoreduce.errors import ProductError
 from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.plan import Action, Plan
 from autoreduce.planning.recipe import load_recipe
+from autoreduce.remarks import remark
 from autoreduce.report.gallery import LARGEST, TOTAL_PIXELS, evenly, picture_size
 from autoreduce.report.render import disagreements, render_report, write_report
 
@@ -157,17 +159,18 @@ def test_every_product_has_a_picture_and_a_link(tmp_path):
 def test_names_cannot_break_the_page(tmp_path):
     frames = make_frames().replace({"file": {"l0.fit": NASTY}, "object": {"M1": NASTY}})
     plan = make_plan(
-        calibrate("x.fit", output=f"calibrated/{NASTY}s", group=NASTY, reason=NASTY,
-                  missing=(f"no flat: {NASTY}",), facts={"object": NASTY},
+        calibrate("x.fit", output=f"calibrated/{NASTY}s", group=NASTY,
+                  missing=(remark("no-flat", found=NASTY),), facts={"object": NASTY},
                   frames=inputs([NASTY])),
-        notes=(NASTY,),
-        ledger=tuple(LEDGER),
+        notes=(remark("single-light", found=NASTY),),
+        verdicts=tuple(LEDGER),
     )  # fmt: skip
-    failed = FakeOutcome("failed", NASTY, caveats=(NASTY,), left_out={NASTY: NASTY})
+    why = remark("failed", found=NASTY)
+    bad = FakeOutcome("failed", (why, why), left_out={NASTY: why})
     report = make_report(
         plan,
         frames=frames,
-        outcomes=make_outcomes(plan, **{FLAT: failed}),
+        outcomes=make_outcomes(plan, **{FLAT: bad}),
         unreadable=pd.DataFrame({"file": [NASTY], "reason": [NASTY]}),
         fits={NASTY: DARK_FIT},
         title=NASTY,
@@ -183,8 +186,10 @@ def test_names_cannot_break_the_page(tmp_path):
 
 
 def test_what_needs_attention_stands_before_everything_else(tmp_path):
-    plan = make_plan(calibrate("l0.fit", missing=("no flat: none of Ha",)))
-    outcomes = make_outcomes(plan, **{BIAS: FakeOutcome("failed", "all frames differ")})
+    plan = make_plan(
+        calibrate("l0.fit", missing=(remark("no-flat", found="none of Ha"),))
+    )
+    outcomes = make_outcomes(plan, **{BIAS: failed("all frames differ")})
     unreadable = pd.DataFrame({"file": ["cut.fit"], "reason": ["is truncated"]})
     frames = make_frames()
     frames.loc[0, ["use", "why_not"]] = [False, "odd level"]
@@ -211,7 +216,7 @@ def test_a_night_in_which_all_went_well_says_so(tmp_path):
 
 def test_a_product_that_is_not_there_has_no_picture_but_a_reason(tmp_path):
     plan = make_plan()
-    outcomes = make_outcomes(plan, **{STACK: FakeOutcome("blocked", "needs a light")})
+    outcomes = make_outcomes(plan, **{STACK: failed("a light", "blocked")})
     page = render(tmp_path, make_report(plan, outcomes=outcomes))
     (tmp_path / FLAT).unlink()
     (tmp_path / BIAS).write_text("not FITS")

@@ -23,7 +23,9 @@ from report_night import (
     make_report,
 )
 
-from autoreduce.planning.plan import Action, Calibration, DarkMethod, FrameInput
+from autoreduce.planning.plan import Action, Calibration, FrameInput
+from autoreduce.planning.use import DarkMethod, Use
+from autoreduce.remarks import remark
 from autoreduce.report.overview import (
     about,
     deviations,
@@ -45,9 +47,8 @@ from autoreduce.report.tables import (
     frame_columns,
     frame_rows,
     group_rows,
-    ledger_groups,
-    reason_for,
     recipe_settings,
+    verdict_groups,
 )
 from autoreduce.report.words import NOTHING, TIMES
 
@@ -91,7 +92,7 @@ def test_a_row_of_the_frame_table_shows_and_sorts_each_fact():
 
 def test_a_frame_that_was_left_out_says_why_in_its_row():
     plan = make_plan()
-    odd = FakeOutcome(left_out={"d1.fit": "odd level"})
+    odd = FakeOutcome(left_out={"d1.fit": remark("left-out", found="odd level")})
     report = make_report(plan, outcomes=make_outcomes(plan, **{DARK: odd}))
     reasons = {row.cells[0].text: row.why_not for row in frame_rows(report)}
     assert reasons.pop("d1.fit") == "odd level"
@@ -112,7 +113,7 @@ def test_groups_come_by_type_with_their_facts_and_products():
 
 
 def test_lights_of_a_group_with_the_same_masters_share_a_row():
-    plan = make_plan(ledger=LEDGER)
+    plan = make_plan(verdicts=LEDGER)
     (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
     assert (row.group, row.n_frames, row.level) == ("M1_Ha", 3, 0)
     assert [choice.output for choice in row.choices] == [BIAS, DARK, FLAT]
@@ -121,11 +122,11 @@ def test_lights_of_a_group_with_the_same_masters_share_a_row():
 
 def test_lights_of_a_group_with_other_masters_stand_in_a_row_of_their_own():
     bare = inputs(["l2.fit"], Calibration(bias=BIAS))
-    lacks = ("no dark: none of 60 s", "no flat: none of Ha")
+    lacks = tuple(remark(f"no-{need}", found="none") for need in ("dark", "flat"))
     plan = make_plan(
         calibrate("l0.fit"),
         calibrate("l1.fit"),
-        calibrate("l2.fit", frames=bare, missing=lacks, reason="; ".join(lacks)),
+        calibrate("l2.fit", frames=bare, missing=lacks),
     )
     full, poor = choice_rows(make_report(plan), Action.CALIBRATE)
     assert (full.n_frames, poor.n_frames) == (2, 1)
@@ -133,18 +134,26 @@ def test_lights_of_a_group_with_other_masters_stand_in_a_row_of_their_own():
     assert [choice.is_lacking for choice in poor.choices] == [False, True, True]
 
 
-def test_a_master_is_said_to_fit_as_the_ledger_and_the_reason_say():
-    light = FrameInput(
-        "l0.fit",
-        calibrate("l0.fit").frames[0].calibration,
-        setup="M1_Ha",
-        reason="bias bias, same night; dark dark_60s, 3 d away; flat flat_Ha, 9 h away",
+def uses_of(*uses):
+    return {"M1_Ha": {use.need: use for use in uses}}
+
+
+def test_a_master_is_said_to_fit_as_its_use_says():
+    taken = calibrate("l0.fit").frames[0].calibration
+    light = FrameInput("l0.fit", taken, setup="M1_Ha")
+    uses = uses_of(
+        Use("bias", BIAS, 0, same_night=True),
+        Use("dark", DARK, 0, days=3.0, method=DarkMethod.EXACT),
+        Use("flat", FLAT, 1, days=0.375, unconfirmed=("telescop",)),
     )
-    ledger = (*LEDGER, LEDGER[0].__class__("M1_Ha", "flat", FLAT, True, 1))
-    plan = make_plan(calibrate("l0.fit", frames=(light,)), ledger=ledger)
+    plan = make_plan(calibrate("l0.fit", frames=(light,)), uses=uses)
     (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
     said = [(choice.level, choice.words) for choice in row.choices]
-    assert said == [(0, "same night"), (0, "3 d away"), (1, "9 h away")]
+    assert said == [
+        (0, "same night"),
+        (0, "3.0 d away"),
+        (1, "9.0 h away, telescop not confirmed"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +167,8 @@ def test_a_master_is_said_to_fit_as_the_ledger_and_the_reason_say():
     ],
 )
 def test_factor_and_offset_of_a_dark_are_shown_as_the_run_used_them(used, words):
-    plan = make_plan()
+    plan = make_plan(uses={"": {"dark": Use("dark", DARK, by_hand=True)}})
+    words = ", ".join(word for word in ("chosen by hand", words) if word)
     measured = {
         f"f{i}.fit": {"dark_scale": scale, "dark_offset": offset}
         for i, (scale, offset) in enumerate(used)
@@ -171,31 +181,26 @@ def test_factor_and_offset_of_a_dark_are_shown_as_the_run_used_them(used, words)
 
 def test_a_factor_that_the_reason_gives_for_one_frame_is_not_said_twice():
     taken = Calibration(dark=DARK, dark_method=DarkMethod.SCALED, dark_scale=0.75)
-    light = FrameInput("l0.fit", taken, reason="dark dark_60s scaled by 0.75, 2 d away")
-    plan = make_plan(calibrate("l0.fit", frames=(light,)))
+    light = FrameInput("l0.fit", taken, setup="M1_Ha")
+    use = Use("dark", DARK, 2, DarkMethod.SCALED, 0.75, 60.0, 45.0, days=2.0)
+    plan = make_plan(calibrate("l0.fit", frames=(light,)), uses=uses_of(use))
     (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
-    assert row.choices[1].words == f"scaled, 2 d away, {TIMES} 0.75"
+    assert row.choices[1].words == f"scaled, 2.0 d away, {TIMES} 0.75"
 
 
-@pytest.mark.parametrize(
-    ("need", "output", "words"),
-    [
-        ("bias", "masters/b.fits", "same night"),
-        ("dark", "masters/d_180s.fits", "fitted to 2 s, same night"),
-        ("flat", "", "filter V wanted, there is R; only with a word"),
-        ("bias", "masters/other.fits", ""),
-    ],
-)
-def test_a_reason_is_taken_apart_by_master(need, output, words):
-    reason = (
-        "bias b, same night; dark d_180s fitted to 2 s, same night; "
-        "no flat: filter V wanted, there is R; only with a word"
-    )
-    assert reason_for(reason, need, output) == words
+def test_why_there_is_no_master_is_told_without_saying_so_twice():
+    lack = remark("unlike-flat", found="R", expected="filter V", way_out="with a word")
+    light = FrameInput("l0.fit", Calibration(), setup="M1_Ha")
+    uses = uses_of(Use("flat", lack=lack), Use("bias", held_by=DARK))
+    plan = make_plan(calibrate("l0.fit", frames=(light,), missing=(lack,)), uses=uses)
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    assert row.choices[0].words == "no bias, as dark dark_60s holds it"
+    assert row.choices[2].words == "filter V wanted, there is R (with a word)"
+    assert [choice.is_lacking for choice in row.choices] == [False, False, True]
 
 
 def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
-    (group,) = ledger_groups(make_plan(ledger=LEDGER))
+    (group,) = verdict_groups(make_plan(verdicts=LEDGER))
     assert group.group == "M1_Ha"
     assert [entry.candidate for entry in group.chosen] == [DARK]
     assert [entry.found for entry in group.rejected] == ["180 s"]
@@ -248,7 +253,7 @@ def test_levels_are_compared_with_the_middle_of_their_group():
     frames = make_frames()
     frames["median"] = [1000.0, 1000.0, 1010.0, 0.0, 0.0, 0.0, *[5.0] * 5, None]
     plan = make_plan()
-    odd = FakeOutcome(left_out={"b2.fit": "odd level"})
+    odd = FakeOutcome(left_out={"b2.fit": remark("left-out", found="odd level")})
     report = make_report(
         plan, frames=frames, outcomes=make_outcomes(plan, **{BIAS: odd})
     )

@@ -13,6 +13,8 @@ from report_night import (
     STACK,
     FakeOutcome,
     calibrate,
+    doubt,
+    failed,
     make_frame,
     make_frames,
     make_outcomes,
@@ -20,12 +22,10 @@ from report_night import (
     make_report,
 )
 
-from autoreduce.frames.overrides import BY_HAND
 from autoreduce.frames.schema import make_frame_table
+from autoreduce.remarks import remark
 from autoreduce.report.colours import filter_colour, frame_colour
 from autoreduce.report.summary import (
-    Concern,
-    Remark,
     heading,
     headline,
     left_out,
@@ -184,11 +184,11 @@ def test_frames_left_out_by_table_run_and_plan_are_told_in_order():
     frames.loc[frames["file"] == "l1.fit", ["use", "why_not"]] = [False, "clouds"]
     frames.loc[frames["file"] == "l2.fit", "use"] = False
     plan = make_plan()
-    odd = FakeOutcome(left_out={"b1.fit": "odd level"})
+    odd = FakeOutcome(left_out={"b1.fit": remark("left-out", found="odd level")})
     report = make_report(
         plan, frames=frames, outcomes=make_outcomes(plan, **{BIAS: odd})
     )
-    assert list(left_out(report).items()) == [
+    assert [(file, str(why)) for file, why in left_out(report).items()] == [
         ("b1.fit", "odd level"),
         ("l1.fit", "clouds"),
         ("l2.fit", "no reason is given"),
@@ -201,68 +201,61 @@ def test_a_night_in_which_all_went_well_needs_no_remark():
 
 
 def test_remarks_come_gravest_first_and_equal_ones_are_joined():
-    lack = "no flat: filter V wanted"
+    lack = remark("unlike-flat", found="R", expected="filter V")
     plan = make_plan(
         calibrate("l0.fit", missing=(lack,)),
         calibrate("l1.fit", missing=(lack,)),
         calibrate("l2.fit", group="M1_R"),
-        notes=("frames of 2 nights",),
+        notes=(remark("several", found="2 nights"),),
     )
     outcomes = make_outcomes(
         plan,
         **{
-            STACK: FakeOutcome(caveats=("not aligned",)),
-            FLAT: FakeOutcome("failed", "all flats are saturated"),
-            "calibrated/l2.fits": FakeOutcome("blocked", "needs masters/flat_Ha.fits"),
+            STACK: FakeOutcome(remarks=(doubt("l9", STACK),)),
+            FLAT: failed("all flats are saturated"),
+            "calibrated/l2.fits": failed("masters/flat_Ha.fits", "blocked"),
         },
     )
     unreadable = pd.DataFrame({"file": ["x.fit", "y.fit"], "reason": ["empty"] * 2})
     report = make_report(plan, outcomes=outcomes, unreadable=unreadable)
-    assert remarks(report) == (
-        Remark(Concern.FAILED, "all flats are saturated", (FLAT,)),
-        Remark(Concern.BLOCKED, "needs masters/flat_Ha.fits", ("calibrated/l2.fits",)),
-        Remark(Concern.MISSING, lack, ("M1_Ha (2 frames)",)),
-        Remark(Concern.UNREADABLE, "empty", ("x.fit", "y.fit")),
-        Remark(Concern.CAVEAT, "not aligned", (STACK,)),
-        Remark(Concern.NOTE, "frames of 2 nights"),
-    )
+    assert [(one.severity, str(one), one.subject) for one in remarks(report)] == [
+        ("failed", "all flats are saturated", ()),
+        ("blocked", "needs masters/flat_Ha.fits", ()),
+        ("missing", "no flat: filter V wanted, there is R", ("M1_Ha (2 frames)",)),
+        ("damaged", "empty", ("x.fit", "y.fit")),
+        ("doubtful", "without l9, which could not be made", (STACK,)),
+        ("note", "frames of 2 nights", ()),
+    ]
 
 
 def test_notes_that_repeat_what_is_missing_are_not_told_twice():
-    lack = {"missing": ("no flat: filter V wanted",), "facts": {"imagetyp": "light"}}
+    lack = remark("unlike-flat", found="R", expected="filter V")
     notes = (
-        "2 lights: no flat: filter V, I wanted",
-        "2 flats: no flat: never",
-        "there are no flats among the frames that are used",
-        "there are no darks among the frames that are used",
+        lack.about("2 lights"),
+        remark("absent", found="flats"),
+        remark("absent", found="darks"),
     )
-    plan = make_plan(calibrate("l0.fit", **lack), notes=notes)
-    told = [
-        remark.text
-        for remark in remarks(make_report(plan))
-        if remark.concern is Concern.NOTE
-    ]
-    assert told == [notes[1], notes[3]]
+    plan = make_plan(calibrate("l0.fit", missing=(lack,)), notes=notes)
+    told = [one for one in remarks(make_report(plan)) if one.severity == "note"]
+    assert told == [notes[2]]
 
 
 def test_a_frame_kept_in_spite_of_a_reason_is_noted_but_not_the_observers_word():
     frames = make_frames()
     frames.loc[0, "why_not"] = "odd level"
-    frames.loc[1, "why_not"] = BY_HAND
+    frames.loc[1, ["why_not", "code"]] = ["included by hand", "included"]
     told = remarks(make_report(frames=frames))
     file = frames["file"].iloc[0]
-    assert told == (Remark(Concern.NOTE, "used in spite of this: odd level", (file,)),)
+    (one,) = told
+    assert (str(one), one.subject) == ("used in spite of this: odd level", (file,))
 
 
 def test_reasons_that_differ_only_in_the_name_of_the_file_are_told_once():
     files = ["a b.fit", "c.fit", "d.fit"]
     reasons = [f"unknown: --set '{file}: imagetyp=light'" for file in files[:2]]
     unreadable = pd.DataFrame({"file": files, "reason": [*reasons, "d.fit is empty"]})
-    assert remarks(make_report(unreadable=unreadable)) == (
-        Remark(
-            Concern.UNREADABLE,
-            "unknown: --set 'FILE: imagetyp=light'",
-            ("a b.fit", "c.fit"),
-        ),
-        Remark(Concern.UNREADABLE, "d.fit is empty", ("d.fit",)),
-    )
+    told = remarks(make_report(unreadable=unreadable))
+    assert [(str(one), one.subject) for one in told] == [
+        ("unknown: --set 'FILE: imagetyp=light'", ("a b.fit", "c.fit")),
+        ("d.fit is empty", ("d.fit",)),
+    ]

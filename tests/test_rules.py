@@ -5,7 +5,6 @@ from click.testing import CliRunner
 
 from autoreduce.cli.rules import command
 from autoreduce.errors import SettingsError
-from autoreduce.planning.plan import DarkMethod
 from autoreduce.planning.rules import (
     Rung,
     Tolerance,
@@ -14,6 +13,7 @@ from autoreduce.planning.rules import (
     parse_rules,
     rules_text,
 )
+from autoreduce.planning.use import DarkMethod
 
 
 def test_the_built_in_ladders_have_the_documented_levels():

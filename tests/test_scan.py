@@ -194,7 +194,7 @@ def test_folder_of_unreadable_files_names_one_of_them(tmp_path):
         ({"STACKCNT": 187}, "made of 187 exposures (STACKCNT)"),
         ({"IMAGETYP": "focus"}, "type other, not for imaging (IMAGETYP = focus)"),
         ({"IMAGETYP": "Master Dark"}, "type master, not a raw frame"),
-        ({"IMAGETYP": "riddle"}, "type unknown (IMAGETYP = riddle)"),
+        ({"IMAGETYP": "riddle"}, "type unknown: IMAGETYP = riddle"),
     ],
 )
 def test_frame_that_must_not_enter_is_left_out_with_the_reason(tmp_path, cards, reason):

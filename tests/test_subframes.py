@@ -94,7 +94,7 @@ def test_a_larger_master_that_is_chosen_by_hand_is_cut_as_well(night):
     choices = Choices(settings=["part90.fits: dark=dark_60s_1x1"])
     frames = prepare_night([night], choices).frames.set_index("file")
     reason = frames.loc["part90.fits", "reason"]
-    assert f"dark dark_60s_1x1, chosen by hand, cut to {CUT}" in reason
+    assert f"dark dark_60s_1x1 scaled by 1.5, chosen by hand, cut to {CUT}" in reason
 
 
 def test_flats_of_a_subframe_take_bias_and_darks_of_the_whole(night, tmp_path):

@@ -9,9 +9,10 @@ from autoreduce.calibration.dark_rates import DarkRates, read_fit
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
-from autoreduce.planning.plan import Calibration, DarkMethod, FrameInput
+from autoreduce.planning.plan import Calibration, FrameInput
 from autoreduce.planning.recipe import DarkModel
-from autoreduce.planning.use import is_absolute
+from autoreduce.planning.use import DarkMethod, is_absolute
+from autoreduce.remarks import Remark, remark
 
 
 def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Correction:
@@ -85,18 +86,18 @@ def _all_cuts(plan: Calibration, rates: DarkRates) -> tuple[tuple[str, str], ...
     return tuple(dict.fromkeys((*plan.cuts, *more)))
 
 
-def lost(item: FrameInput, fix: Correction) -> tuple[str, ...]:
+def lost(item: FrameInput, fix: Correction) -> tuple[Remark, ...]:
     """Name the masters that were planned for a frame and are not taken out of it."""
     plan = item.calibration
-    pairs = (("bias", plan.bias, fix.bias), ("dark", plan.dark, fix.dark))
+    pairs = (
+        ("bias", plan.bias, fix.bias),
+        ("dark", plan.dark, fix.dark),
+        ("flat", plan.flat, fix.flat),
+    )
     return tuple(
-        f"{name} not subtracted: {_not_there(planned)}"
-        for name, planned, used in pairs
+        remark(f"{need}-lost", found=_not_there(planned))
+        for need, planned, used in pairs
         if planned and not used
-    ) + (
-        (f"not flat-fielded: {_not_there(plan.flat)}",)
-        if plan.flat and not fix.flat
-        else ()
     )
 
 

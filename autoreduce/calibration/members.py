@@ -19,6 +19,7 @@ from autoreduce.errors import AutoreduceError, NoFrameLeftError
 from autoreduce.fits.images import open_image
 from autoreduce.pixels.measure import FrameStatistics, measure, robust_scatter
 from autoreduce.planning.plan import FrameInput, Task
+from autoreduce.remarks import Remark, remark
 
 MOST_OPEN = 128
 """Frames of a combination whose files stay open; more would exhaust what is allowed."""
@@ -36,7 +37,7 @@ class Members:
     """What is taken out of each."""
     statistics: Mapping[str, FrameStatistics]
     """Statistics of every frame that could be read."""
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Remark]
     """Frames that do not go in, each with the reason."""
 
     @property
@@ -60,7 +61,7 @@ class Members:
         """Masters larger than the frames, and the section over them."""
         return {output: cut for fix in self.fixes for output, cut in fix.cuts}
 
-    def without(self, reasons: Mapping[str, str]) -> "Members":
+    def without(self, reasons: Mapping[str, Remark]) -> "Members":
         """Leave more frames out.
 
         Raises
@@ -131,7 +132,7 @@ def open_members(
     with ExitStack() as stack:
         keep_open = len(task.frames) <= MOST_OPEN
         opened: dict[str, RawFrame] = {}
-        left_out: dict[str, str] = {}
+        left_out: dict[str, Remark] = {}
         statistics: dict[str, FrameStatistics] = {}
         for item in task.frames:
             try:
@@ -142,7 +143,7 @@ def open_members(
                 statistics[item.file] = measure(data, saturate=frame.saturate)
                 opened[item.file] = frame
             except (AutoreduceError, OSError) as error:
-                left_out[item.file] = f"cannot be read: {error}"
+                left_out[item.file] = remark("unread", item.file, found=str(error))
         frames = tuple(opened.values())
         if not frames:
             raise NoFrameLeftError(left_out)
@@ -151,7 +152,7 @@ def open_members(
         yield members.without(_odd(task, space, members))
 
 
-def _odd(task: Task, space: Workspace, members: Members) -> dict[str, str]:
+def _odd(task: Task, space: Workspace, members: Members) -> dict[str, Remark]:
     limits = space.recipe.quality
     if not limits.check:
         return {}
@@ -161,9 +162,9 @@ def _odd(task: Task, space: Workspace, members: Members) -> dict[str, str]:
         limits,
         pedestals=pedestals(space, members),
     )
-    odd = {members.items[i].file: reason for i, reason in found.items()}
+    odd = {members.items[i].file: why for i, why in found.items()}
     keep = {item.file for item in task.frames if item.keep}
-    return {file: reason for file, reason in odd.items() if file not in keep}
+    return {file: why.about(file) for file, why in odd.items() if file not in keep}
 
 
 def pedestals(space: Workspace, members: Members) -> list[float] | None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from autoreduce.pixels.measure import FrameStatistics
 from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import QualityRecipe
+from autoreduce.remarks import Remark, remark
 
 Values = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def odd_frames(
     limits: QualityRecipe,
     *,
     pedestals: Sequence[float] | None = None,
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find the frames that should not go into a combination.
 
     Parameters
@@ -90,7 +91,7 @@ def odd_frames(
 
     Returns
     -------
-    dict of int to str
+    dict of int to Remark
         The index of each odd frame, with the reason and the number that decided.
         It may name all of them: a group of saturated flats is left out whole.
 
@@ -116,7 +117,7 @@ def odd_frames(
 
 def unusable_lights(
     lights: Sequence[Mapping[str, float]], limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find the lights that would only harm their stack.
 
     Parameters
@@ -131,7 +132,7 @@ def unusable_lights(
 
     Returns
     -------
-    dict of int to str
+    dict of int to Remark
         The index of each unusable light, with the reason and the number that decided.
         Never half of them, and none of fewer than three.
     """
@@ -144,45 +145,34 @@ def unusable_lights(
         and len(values) >= FEWEST
     }
     found = ((i, _unusable(light, usual, limits)) for i, light in enumerate(lights))
-    return {i: reason for i, reason in found if reason}
+    return {i: why for i, why in found if why is not None}
 
 
 def _unusable(
     light: Mapping[str, float], usual: Mapping[str, float], limits: QualityRecipe
-) -> str:
+) -> Remark | None:
     """Say what is wrong with a light, if anything is."""
     sky = max(usual.get("sky", math.inf), SKY_FLOOR * usual.get("sky_noise", 0.0))
     if light.get("sky", 0.0) > limits.max_sky * sky:
-        return (
-            f"lit: its sky is {light['sky']:.0f} ADU, {usual['sky']:.0f} in the stack's "
-            "median light"
-        )
+        found, expected = f"{light['sky']:.0f} ADU", f"{usual['sky']:.0f}"
+        return remark("lit", found=found, expected=expected)
     elongation = usual.get("elongation", math.inf)
     if light.get("elongation", 0.0) > limits.max_elongation * elongation:
-        return (
-            f"trailed: its sources are {light['elongation']:.1f} times as long as wide, "
-            f"{elongation:.1f} times in the stack's median light"
-        )
+        found = f"{light['elongation']:.1f}"
+        return remark("trailed", found=found, expected=f"{elongation:.1f}")
     fwhm = usual.get("fwhm", math.inf)
     few = min(light.get("stars", 0.0), usual.get("stars", 0.0)) < FEWEST_STARS
     if not few and light.get("fwhm", 0.0) > limits.max_fwhm * fwhm:
-        return (
-            f"out of focus: its stars are {light['fwhm']:.1f} pixels wide, {fwhm:.1f} "
-            "in the stack's median light"
-        )
+        found = f"{light['fwhm']:.1f} pixels"
+        return remark("out-of-focus", found=found, expected=f"{fwhm:.1f}")
     flux = usual.get("star_flux", 0.0)
     if light.get("star_flux", math.inf) < limits.min_flux * flux:
-        return (
-            f"clouded out: its bright stars have {light['star_flux'] / flux:.1%} of the "
-            "flux that they have in the stack's median light"
-        )
+        return remark("faint", found=f"{light['star_flux'] / flux:.1%}")
     stars = usual.get("stars", 0.0)
     if stars >= STARRY and light.get("stars", math.inf) < limits.min_stars * stars:
-        return (
-            f"clouded out or not guided: it shows {light['stars']:.0f} stars, the "
-            f"stack's median light {stars:.0f}"
-        )
-    return ""
+        found, expected = f"{light['stars']:.0f}", f"{stars:.0f}"
+        return remark("few-stars", found=found, expected=expected)
+    return None
 
 
 def _levels(
@@ -220,65 +210,64 @@ def _worthless(
     signals: Values,
     *,
     known: bool,
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find frames that are no use whatever the others are like."""
-    odd: dict[int, str] = {}
+    odd: dict[int, Remark] = {}
     for i, item in enumerate(statistics):
         if not item.finite:
-            odd[i] = "it holds no data: no pixel is finite"
+            odd[i] = remark("no-data", found="no pixel is finite")
         elif item.minimum == item.maximum == 0:
-            odd[i] = "it holds no data: every pixel is 0"
+            odd[i] = remark("no-data", found="every pixel is 0")
         elif action is Action.FLAT and (item.saturated or 0) > limits.max_saturated:
-            odd[i] = (
-                f"{item.saturated:.1%} of its pixels are saturated, at most "
-                f"{limits.max_saturated:.1%} may be"
-            )
+            found, expected = f"{item.saturated:.1%}", f"{limits.max_saturated:.1%}"
+            odd[i] = remark("saturated", found=found, expected=expected)
         elif action is Action.FLAT and known and not signals[i] > 0:
-            odd[i] = (
-                f"no light in it: its level of {item.median:.1f} ADU is not above "
-                f"the {item.median - signals[i]:.1f} ADU of bias"
-            )
+            found, bias = f"{item.median:.1f} ADU", item.median - signals[i]
+            odd[i] = remark("unlit", found=found, expected=f"{bias:.1f} ADU")
     constant = [item.minimum == item.maximum for item in statistics]
     if not all(constant):
         for index in np.flatnonzero(constant).tolist():
             value = statistics[index].median
-            odd.setdefault(index, f"it holds no data: every pixel is {value:g}")
+            every = f"every pixel is {value:g}"
+            odd.setdefault(index, remark("no-data", found=every))
     return odd
 
 
 def _odd_levels(
     group: Sequence[FrameStatistics], known: Levels, limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     levels = np.array([item.median for item in group])
     noise = float(np.median([item.noise for item in group]))
     quantum = QUANTUM if np.array_equal(2 * levels, np.rint(2 * levels)) else 0.0
     floor = max(LEVEL_FLOOR * noise, quantum)
     tolerated = limits.tolerance * abs(float(np.median(known.signal)))
     inside = _majority(known.signal, floor, tolerated, limits.n_sigma)
-    return _reasons("level", levels, inside)
+    return _reasons("odd-level", levels, inside)
 
 
 def _odd_noise(
     group: Sequence[FrameStatistics], _known: Levels, limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     noise = np.array([item.noise for item in group])
     floor = limits.tolerance * float(np.median(noise))
-    return _reasons("noise", noise, _majority(noise, floor, 0.0, limits.n_sigma))
+    return _reasons("odd-noise", noise, _majority(noise, floor, 0.0, limits.n_sigma))
 
 
-def _reasons(what: str, values: Values, inside: NDArray[np.bool_]) -> dict[int, str]:
+def _reasons(code: str, values: Values, inside: NDArray[np.bool_]) -> dict[int, Remark]:
     others = values[inside]
     low, high = others.min(), others.max()
     usual = f"have {low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
     return {
-        int(i): f"{what} {values[i]:.1f} ADU, the other {len(others)} {usual}"
+        int(i): remark(
+            code, found=f"{values[i]:.1f} ADU", expected=f"{len(others)} {usual}"
+        )
         for i in np.flatnonzero(~inside)
     }
 
 
 def _odd_patterns(
     group: Sequence[FrameStatistics], _known: Levels, limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find darks and bias frames with light or interference in a part of them."""
     if not all(item.blocks for item in group):
         return {}
@@ -289,31 +278,33 @@ def _odd_patterns(
     floor = max(BLOCK_FLOOR * noise, QUANTUM)
     limit = max(limits.n_sigma * floor, USUAL * float(np.median(deviations)))
     return {
-        int(i): f"a part of it is {deviations[i]:.1f} ADU off the others' pattern, "
-        f"at most {limit:.1f} would pass"
+        int(i): remark(
+            "odd-pattern", found=f"{deviations[i]:.1f} ADU", expected=f"{limit:.1f}"
+        )
         for i in np.flatnonzero(deviations > limit)
     }
 
 
 def _poor_flats(
     group: Sequence[FrameStatistics], known: Levels, _limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find flats with far more, or far less, relative noise than the others."""
     relative = np.array([item.noise for item in group]) / known.signal
     typical = float(np.median(relative))
     odd = {}
     for i, value in enumerate(relative.tolist()):
-        numbers = f"{value:.2%} of its level, {typical:.2%} in the other flats"
+        found = f"{value:.2%} of its level"
+        expected = f"{typical:.2%} in the other flats"
         if value > POOR_FLAT * typical:
-            odd[i] = f"too little light: its noise is {numbers}"
+            odd[i] = remark("dim-flat", found=found, expected=expected)
         elif POOR_FLAT * value < typical:
-            odd[i] = f"too little noise for a flat that is not saturated: {numbers}"
+            odd[i] = remark("full-flat", found=found, expected=expected)
     return odd
 
 
 def _odd_shapes(
     group: Sequence[FrameStatistics], known: Levels, limits: QualityRecipe
-) -> dict[int, str]:
+) -> dict[int, Remark]:
     """Find flats that are lit otherwise than the others: a cloud, a lamp, a dome."""
     if not all(item.blocks for item in group):
         return {}
@@ -325,13 +316,14 @@ def _odd_shapes(
     deviations = np.sqrt(np.mean((shapes / np.median(shapes, axis=0) - 1) ** 2, axis=1))
     limit = max(limits.n_sigma * SHAPE_FLOOR, USUAL * float(np.median(deviations)))
     return {
-        int(i): f"it is lit otherwise than the other flats: by {deviations[i]:.1%} "
-        f"(rms), at most {limit:.1%} would pass"
+        int(i): remark(
+            "odd-shape", found=f"{deviations[i]:.1%}", expected=f"{limit:.1%}"
+        )
         for i in np.flatnonzero(deviations > limit)
     }
 
 
-Check = Callable[[Sequence[FrameStatistics], Levels, QualityRecipe], dict[int, str]]
+Check = Callable[[Sequence[FrameStatistics], Levels, QualityRecipe], dict[int, Remark]]
 _DARK_CHECKS: tuple[Check, ...] = (_odd_levels, _odd_noise, _odd_patterns)
 _FLAT_CHECKS: tuple[Check, ...] = (_poor_flats, _odd_shapes)
 

@@ -16,6 +16,7 @@ from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.calibrate import calibrated_variance
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.flags import Flag
+from autoreduce.remarks import Remark, remark
 
 UNCERT_HDU = 1
 """Where a master keeps its UNCERT plane."""
@@ -35,13 +36,15 @@ class Uncertainty:
     """Read noise in electrons, from the header or measured from the bias frames."""
 
     @property
-    def unknown(self) -> str:
-        """Say why there is no UNCERT plane; empty if there is one."""
+    def unknown(self) -> Remark | None:
+        """Say why there is no UNCERT plane; None if there is one."""
         if self.egain is None:
-            return "no UNCERT: the gain is unknown, give it with --set '*: egain=1.5'"
+            way_out = "--set '*: egain=1.5'"
+            return remark("no-uncert", found="the gain is unknown", way_out=way_out)
         if self.rdnoise is None:
-            return "no UNCERT: read noise unknown, give it with --set '*: rdnoise=8'"
-        return ""
+            way_out = "--set '*: rdnoise=8'"
+            return remark("no-uncert", found="read noise unknown", way_out=way_out)
+        return None
 
     @property
     def planes(self) -> tuple[str, ...]:

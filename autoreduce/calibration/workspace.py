@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autoreduce.calibration.store import MasterStore
 from autoreduce.planning.recipe import Recipe
+from autoreduce.remarks import Remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Made:
 
     statistics: Mapping[str, float] = field(default_factory=dict)
     """Numbers that describe the product or the way to it."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, Remark] = field(default_factory=dict)
     """Frames that were left out automatically, each with the reason."""
-    caveats: tuple[str, ...] = ()
-    """What is not as it was planned, in words."""
+    remarks: tuple[Remark, ...] = ()
+    """What is doubtful of it."""
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Measured columns of the frame table, for each raw frame."""
     n_used: int = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from autoreduce.planning.plan import Action, Task
+from autoreduce.remarks import Remark, Severity
 from autoreduce.report.words import count, level_word
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from autoreduce.planning.explain import GroupRow, PlanSummary
     from autoreduce.report.content import NightReport
-    from autoreduce.report.summary import Remark
 
 Callback = Callable[[str, Task, int, int], None]
 """Told of progress: event (``start`` or ``end``), task, tasks ended, tasks in all."""
@@ -171,7 +171,7 @@ def print_plan(summary: "PlanSummary", *, stream: TextIO | None = None) -> None:
     for reason, n in summary.left_out:
         _say(console, f"left out: {count(n, 'frame')}: {reason}", style="yellow")
     for note in summary.notes:
-        _say(console, f"note: {note}")
+        _say(console, f"note: {_remark_words(note)}")
 
 
 def _plan_table(console: "Console", rows: Sequence["GroupRow"]) -> "Table":
@@ -214,7 +214,7 @@ def _masters(row: "GroupRow") -> list[str]:
 
 
 def _lacks(row: "GroupRow", need: str) -> bool:
-    return any(text.startswith(f"no {need}") for text in row.missing)
+    return any(one.need == need for one in row.missing)
 
 
 def _level(row: "GroupRow") -> str:
@@ -260,31 +260,31 @@ def print_summary(
 
 def _concerns(
     report: "NightReport",
-) -> Iterator[tuple[str, str, Sequence["Remark"]]]:
-    from autoreduce.report.summary import Concern, remarks
+) -> Iterator[tuple[str, str, Sequence[Remark]]]:
+    from autoreduce.report.summary import remarks
 
     titles = {
-        Concern.FAILED: ("Could not be made", "bold red"),
-        Concern.BLOCKED: ("Waited for what could not be made", "bold red"),
-        Concern.MISSING: ("Masters are missing", "bold yellow"),
-        Concern.UNREADABLE: ("Could not be read", "bold yellow"),
-        Concern.LEFT_OUT: ("Left out", "bold yellow"),
-        Concern.CAVEAT: ("To be used with care", "bold yellow"),
-        Concern.NOTE: ("Good to know", "bold"),
+        Severity.FAILED: ("Could not be made", "bold red"),
+        Severity.BLOCKED: ("Waited for what could not be made", "bold red"),
+        Severity.MISSING: ("Masters are missing", "bold yellow"),
+        Severity.DAMAGED: ("Could not be read", "bold yellow"),
+        Severity.LEFT_OUT: ("Left out", "bold yellow"),
+        Severity.DOUBTFUL: ("To be used with care", "bold yellow"),
+        Severity.NOTE: ("Good to know", "bold"),
     }
     found = remarks(report)
-    for concern, (title, style) in titles.items():
-        if about := [remark for remark in found if remark.concern is concern]:
+    for severity, (title, style) in titles.items():
+        if about := [one for one in found if one.severity is severity]:
             yield title, style, about
 
 
-def _remark_words(remark: "Remark") -> str:
-    if not remark.items:
-        return remark.text
-    named = ", ".join(remark.items[:ITEMS_SHOWN])
-    if (n_more := len(remark.items) - ITEMS_SHOWN) > 0:
+def _remark_words(remark: Remark) -> str:
+    if not remark.subject:
+        return str(remark)
+    named = ", ".join(remark.subject[:ITEMS_SHOWN])
+    if (n_more := len(remark.subject) - ITEMS_SHOWN) > 0:
         named += f" and {n_more} more"
-    return f"{named}: {remark.text}"
+    return f"{named}: {remark}"
 
 
 def _places(folder: Path) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from autoreduce.frames.imagetype import decide_type
 from autoreduce.frames.memory import CardMemory
 from autoreduce.frames.rawness import keywords_of_products, why_not_raw
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.remarks import Remark, remark
 
 EvidenceRow = tuple[str, str, str, str, str, str, str]
 
@@ -37,8 +38,8 @@ class Frame:
     """What the header says, by fact."""
     shape: tuple[int, ...]
     """NAXIS1, NAXIS2, ..."""
-    why_not: str = ""
-    """Why it is left out; empty if nothing speaks against it."""
+    why_not: Remark | None = None
+    """Why it is left out; None if nothing speaks against it."""
 
     def value(self, fact: str) -> object:
         """Return a fact's value, None where it is missing."""
@@ -58,7 +59,8 @@ class Frame:
             "naxis1": self.shape[0],
             "naxis2": self.shape[1],
             "use": not self.why_not,
-            "why_not": self.why_not or None,
+            "why_not": self.why_not and str(self.why_not.about(self.file)),
+            "code": self.why_not and self.why_not.code,
         }
 
     def evidence(self) -> Iterator[EvidenceRow]:
@@ -177,12 +179,11 @@ class _DialectReader:
         )
 
 
-def _why_no_plane(shape: tuple[int, ...]) -> str:
+def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
     planes = [length for length in shape[2:] if length > 1]
     if not planes:
-        return ""
-    axes = " x ".join(map(str, shape))
-    return f"a cube of {axes} pixels, not one exposure; combine its planes first"
+        return None
+    return remark("cube", found=" x ".join(map(str, shape)))
 
 
 def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:

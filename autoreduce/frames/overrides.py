@@ -23,10 +23,12 @@ from autoreduce.frames.schema import (
     ImageType,
     typed,
 )
+from autoreduce.remarks import Remark, remark
 
-BY_HAND = "included by hand"
-"""Reason of a frame that is kept although nothing spoke against it."""
-SET_BY_HAND = "excluded by hand"
+EXCLUDED, INCLUDED = "excluded", "included"
+"""Codes of frames that the observer left out, or asked for with nothing against them."""
+_BY_TYPE = ("untyped", "typed-other", "typed-master", "typed-by-hand")
+"""Codes of frames that are left out for their type."""
 
 _COLUMNS = {column.name: column for column in FRAME_COLUMNS}
 _SETTABLE = (*(column.name for column in FACT_COLUMNS[1:]), "bias", "dark", "flat")
@@ -77,13 +79,12 @@ def apply_overrides(
         table = _set(table, setting)
     for pattern in exclude:
         chosen = select(table, pattern)
-        table.loc[chosen, "use"] = False
-        table.loc[chosen, "why_not"] = SET_BY_HAND
+        _tell(table, chosen, False, remark(EXCLUDED))
     for pattern in include:
         chosen = select(table, pattern)
         table.loc[chosen, "use"] = True
-        said = table["why_not"].fillna("").where(table["why_not"] != SET_BY_HAND, "")
-        table.loc[chosen & (said == ""), "why_not"] = BY_HAND
+        unsaid = table["why_not"].fillna("").eq("") | table["code"].eq(EXCLUDED)
+        _tell(table, chosen & unsaid.fillna(value=False), True, remark(INCLUDED))
     table.attrs.update(frames.attrs)
     return table
 
@@ -222,12 +223,18 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 def _bring_back(table: pd.DataFrame, chosen: pd.Series, kind: str) -> None:
     if kind in (ImageType.OTHER, ImageType.MASTER):
-        table.loc[chosen, "use"] = False
-        table.loc[chosen, "why_not"] = f"type {kind} by hand"
+        _tell(table, chosen, False, remark("typed-by-hand", found=kind))
         return
-    by_type = chosen & table["why_not"].str.startswith("type ").fillna(value=False)
+    by_type = chosen & table["code"].isin(_BY_TYPE)
     table.loc[by_type, "use"] = True
-    table.loc[by_type, "why_not"] = pd.NA
+    table.loc[by_type, ["why_not", "code"]] = pd.NA
+
+
+def _tell(table: pd.DataFrame, chosen: pd.Series, use: bool, why: Remark) -> None:
+    """Say of some frames whether they are used, and why."""
+    table.loc[chosen, "use"] = use
+    table.loc[chosen, "why_not"] = str(why)
+    table.loc[chosen, "code"] = why.code
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

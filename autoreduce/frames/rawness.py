@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from autoreduce.fits.header import RawHeader, Value
 from autoreduce.frames.dialects import CalibratedRule, Dialect, StackedRule
 from autoreduce.frames.literals import number
+from autoreduce.remarks import Remark, remark
 
 OWN_CARDS = ("CREATOR", "SWCREATE", "SOFTWARE")
 """Cards that name the writer; ours begin with ``autoreduce``."""
@@ -39,28 +40,30 @@ def keywords_of_products(dialect: Dialect) -> Iterator[str]:
     yield from (*stacked.counts, *stacked.cards)
 
 
-def why_not_raw(header: RawHeader, dialect: Dialect) -> str:
-    """Return why an image is not a raw frame; empty if nothing says so."""
+def why_not_raw(header: RawHeader, dialect: Dialect) -> Remark | None:
+    """Return why an image is not a raw frame; None if nothing says so."""
     for card in OWN_CARDS:
         if str(header.get(card)).lower().startswith("autoreduce"):
-            return f"made by autoreduce ({card})"
+            return remark("own-product", found=card)
     name = header.get("EXTNAME")
     if isinstance(name, str) and _NO_IMAGE_NAMES.fullmatch(name.strip()):
-        return f"extension {name.strip()} is no exposure"
+        return remark("no-exposure", found=name.strip())
     history = [str(card.value) for card in header.find("HISTORY")]
     return _why_calibrated(header, dialect.calibrated, history) or _why_stacked(
         header, dialect.stacked, history
     )
 
 
-def _why_calibrated(header: RawHeader, rule: CalibratedRule, history: list[str]) -> str:
+def _why_calibrated(
+    header: RawHeader, rule: CalibratedRule, history: list[str]
+) -> Remark | None:
     keyword = next(_calibrated_cards(header, rule), "")
     if keyword:
-        return f"calibrated already ({keyword} = {header.get(keyword)})"
+        return remark("calibrated", found=f"{keyword} = {header.get(keyword)}")
     for line in history:
         if any(pattern.search(line) for pattern in rule.history):
-            return f"calibrated already (HISTORY {line.strip()})"
-    return ""
+            return remark("calibrated", found=f"HISTORY {line.strip()}")
+    return None
 
 
 def _calibrated_cards(header: RawHeader, rule: CalibratedRule) -> Iterator[str]:
@@ -81,18 +84,22 @@ def _is_done(value: Value) -> bool:
     return str(value).strip().lower() not in _NOT_DONE
 
 
-def _why_stacked(header: RawHeader, rule: StackedRule, history: list[str]) -> str:
+def _why_stacked(
+    header: RawHeader, rule: StackedRule, history: list[str]
+) -> Remark | None:
     for keyword in rule.counts:
         value = header.get(keyword)
         if value is True:
-            return f"made of several exposures ({keyword})"
+            return remark("several-exposures", found="several", expected=keyword)
         count = number(value)
         if count is not None and 1 < count < 1e6:
-            return f"made of {count:.0f} exposures ({keyword})"
+            return remark("several-exposures", found=f"{count:.0f}", expected=keyword)
     for keyword in rule.cards:
         if header.get(keyword) is not None:
-            return f"made of several exposures ({keyword} = {header.get(keyword)})"
+            card = f"{keyword} = {header.get(keyword)}"
+            return remark("several-exposures", found="several", expected=card)
     for line in history:
         if any(pattern.search(line) for pattern in rule.history):
-            return f"made of several exposures (HISTORY {line.strip()})"
-    return ""
+            card = f"HISTORY {line.strip()}"
+            return remark("several-exposures", found="several", expected=card)
+    return None

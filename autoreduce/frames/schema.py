@@ -46,6 +46,9 @@ FACT_COLUMNS = (
         "",
         "Why it is left out; with use true: kept in spite of this reason.",
     ),
+    Column(
+        "code", "string", "", "Stable word for why_not, as docs/messages.md has it."
+    ),
     Column("imagetyp", "string", "", "One of ImageType; missing if nothing tells."),
     Column("object", "string", "", "What the telescope pointed at."),
     Column("filter", "string", "", "Filter; wheels in series are joined by '+'."),
@@ -100,6 +103,7 @@ PLAN_COLUMNS = (
         "",
         "Master flat: path below the output folder, or of a library.",
     ),
+    Column("planned", "string", "", "Masters that the plan itself chose."),
     Column("level", "Int64", "", "Worst level among its masters, 0 (best) to 3."),
     Column("reason", "string", "", "One short sentence for each master, or lack."),
 )

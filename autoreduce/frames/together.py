@@ -12,6 +12,7 @@ from autoreduce.frames.frame import Frame
 from autoreduce.frames.literals import day
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
+from autoreduce.remarks import ITSELF, remark
 
 _HALF_DAY = timedelta(hours=12)
 _LOOKS = 3
@@ -20,7 +21,6 @@ _CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.F
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
 _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
-_WAY_OUT = "say what it is with --set '{file}: imagetyp=light'"
 
 
 def decide_together(frames: list[Frame]) -> None:
@@ -153,20 +153,18 @@ def _leave_out_by_type(frames: Iterable[Frame]) -> None:
         if frame.why_not:
             continue
         if kind is None:
-            said = (
-                f" ({reading.keyword} = {reading.literal})" if reading.keyword else ""
+            said = f"{reading.keyword} = {reading.literal}; " if reading.keyword else ""
+            frame.why_not = remark(
+                "untyped",
+                found=f"{said}{reading.rule}",
+                way_out=f"--set '{ITSELF}: imagetyp=light'",
             )
-            way_out = _WAY_OUT.format(file=frame.file)
-            frame.why_not = f"type unknown{said}: {reading.rule}; {way_out}"
         elif kind == ImageType.OTHER:
-            frame.why_not = (
-                f"type other, not for imaging ({reading.keyword} = {reading.literal})"
-            )
+            card = f"{reading.keyword} = {reading.literal}"
+            frame.why_not = remark("typed-other", found=card)
         elif kind == ImageType.MASTER:
-            frame.why_not = (
-                f"type master, not a raw frame ({reading.keyword} = {reading.literal});"
-                " masters are used from a library: autoreduce library add, --library"
-            )
+            card = f"{reading.keyword} = {reading.literal}"
+            frame.why_not = remark("typed-master", found=card)
 
 
 def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
@@ -182,7 +180,7 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
             digest = hashlib.sha256(frame.path.read_bytes()).digest()
             original = first.setdefault((digest, frame.header.hdu), frame)
             if original is not frame and not frame.why_not:
-                frame.why_not = f"byte for byte the same as {original.file}"
+                frame.why_not = remark("copy", found=original.file)
 
 
 def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
@@ -201,7 +199,7 @@ def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
             processed.append((key, frame))
     for twin, frame in processed:
         if twin in raw:
-            frame.why_not = f"calibrated already: the same exposure as {raw[twin]}"
+            frame.why_not = remark("twin", found=raw[twin])
 
 
 def _unify_spellings(frames: Iterable[Frame], fact: str) -> None:

@@ -1,6 +1,5 @@
 """Masters that the observer names in the frame table."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -8,24 +7,26 @@ from difflib import get_close_matches
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.planning.plan import DarkMethod, LedgerEntry
+from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Tolerance
 from autoreduce.planning.use import (
     BY_HAND,
     NONE,
+    DarkMethod,
     Facts,
-    Service,
-    dark_service,
+    Use,
+    dark_use,
     is_absolute,
+    is_planned,
     stem,
 )
 
 
-def is_by_hand(need: str, cell: object, reason: object) -> bool:
+def is_by_hand(need: str, cell: object, planned: object) -> bool:
     """Tell whether a cell of the frame table is the observer's own choice.
 
-    A plan writes its choices into the same cells, and names them in ``reason``; a
-    cell that the reason does not account for was put there by hand.
+    A plan writes its choices into the same cells, and notes in ``planned`` which it
+    wrote.
 
     Parameters
     ----------
@@ -33,14 +34,13 @@ def is_by_hand(need: str, cell: object, reason: object) -> bool:
         One of `NEEDS`.
     cell : str or missing
         What the table says.
-    reason : str or missing
-        The reason that stands beside it.
+    planned : str or missing
+        What the plan noted; missing where no plan did: then every cell counts as the
+        observer's, and one that names what the ladder chooses changes nothing.
     """
     if pd.isna(cell) or not str(cell).strip():
         return False
-    name = re.escape(stem(str(cell)))
-    own = rf"\b{need} {name}(?= |,(?! {BY_HAND}))"
-    return re.search(own, "" if pd.isna(reason) else str(reason)) is None
+    return pd.isna(planned) or not is_planned(need, str(cell), str(planned))
 
 
 def chosen_output(need: str, setup: Facts, masters: Sequence[Facts]) -> str | None:
@@ -86,13 +86,13 @@ def chosen_output(need: str, setup: Facts, masters: Sequence[Facts]) -> str | No
     raise TableError(msg)
 
 
-def service_by_hand(
+def use_by_hand(
     need: str,
     setup: Facts,
     master: Facts | None,
     level: int | None,
     exposure: Tolerance | None,
-) -> Service:
+) -> Use:
     """Serve frames by the master that the observer chose.
 
     Parameters
@@ -111,8 +111,8 @@ def service_by_hand(
 
     Returns
     -------
-    Service
-        The service, its words saying that it was chosen by hand.
+    Use
+        With `Use.by_hand`.
 
     Raises
     ------
@@ -120,18 +120,15 @@ def service_by_hand(
         If the master is not of the frames' size.
     """
     if master is None:
-        return Service(None, None, f"{need} {NONE}, {BY_HAND}")
+        return Use(need, by_hand=True)
     cut = master["cut"]
     if not cut:
         _check_shape(need, setup, master)
-    output, level = str(master["output"]), _LAST if level is None else level
-    words = f"{need} {stem(output)}, {BY_HAND}" + (f", cut to {cut}" if cut else "")
-    if need != "dark":
-        return Service(output, level, words, cut=cut)
-    service = dark_service(setup, master, _method(setup, master, exposure))
-    how = service.words.removeprefix(f"dark {stem(output)}").strip()
-    words = f"{words} ({how})" if how else words
-    return replace(service, level=level, words=words, cut=cut)
+    level = _LAST if level is None else level
+    use = Use(need, str(master["output"]))
+    if need == "dark":
+        use = dark_use(setup, master, _method(setup, master, exposure))
+    return replace(use, level=level, by_hand=True, cut=cut)
 
 
 def _method(setup: Facts, master: Facts, exposure: Tolerance | None) -> DarkMethod:
@@ -158,12 +155,12 @@ def _check_shape(need: str, setup: Facts, master: Facts) -> None:
             raise TableError(msg)
 
 
-def overruled(entries: Sequence[LedgerEntry], chosen: str | None) -> list[LedgerEntry]:
-    """Write into the ledger of one setup that the observer decided.
+def overruled(entries: Sequence[Verdict], chosen: str | None) -> list[Verdict]:
+    """Write into the verdicts of one setup that the observer decided.
 
     Parameters
     ----------
-    entries : sequence of LedgerEntry
+    entries : sequence of Verdict
         As the ladder has it.
     chosen : str or None
         Output of the observer's choice.
@@ -176,7 +173,7 @@ def overruled(entries: Sequence[LedgerEntry], chosen: str | None) -> list[Ledger
     ]
 
 
-def _taken_by_hand(entry: LedgerEntry) -> LedgerEntry:
+def _taken_by_hand(entry: Verdict) -> Verdict:
     level = _LAST if entry.level is None else entry.level
     return replace(
         entry, chosen=True, level=level, criterion=BY_HAND, wanted="", found=""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.sections import format_section
 from autoreduce.planning.grouping import equal_codes
-from autoreduce.planning.plan import DarkMethod
 from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule
+from autoreduce.planning.use import DarkMethod
 
 Pairs = NDArray[np.bool_]
 """Truth for each setup and candidate, shape (n_setups, n_candidates)."""
@@ -32,7 +32,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One test of all pairs, by the name that the ledger gives it."""
+    """One test of all pairs, by the name that a verdict gives it."""
 
     name: str
     holds: Pairs

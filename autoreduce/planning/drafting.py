@@ -9,11 +9,12 @@ import pandas as pd
 
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.grouping import FACT_NAMES
+from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
 from autoreduce.planning.setups import Night
-from autoreduce.planning.use import NEEDS, Facts, Service, Services, refused_flats
-from autoreduce.planning.words import merged_lacks
+from autoreduce.planning.use import NEEDS, Facts, Use, Uses, refused_flats
+from autoreduce.remarks import Remark, joined
 
 _ACTIONS = {
     ImageType.BIAS: Action.BIAS,
@@ -37,7 +38,7 @@ def _scalar(value: object) -> Fact:
     return int(number) if isinstance(value, int | np.integer) else number
 
 
-def frame_inputs(night: Night, found: Services) -> list[FrameInput]:
+def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
     """Say how each frame is calibrated, in the order of `night.frames`."""
     labels = night.setups["setup"].tolist()
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
@@ -45,7 +46,7 @@ def frame_inputs(night: Night, found: Services) -> list[FrameInput]:
     values["date_obs"] = _iso(night.frames["date_obs"])
     values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
     calibrations: dict[tuple[object, ...], Calibration] = {}
-    judged = [_judgement(setup, found) for setup in range(len(labels))]
+    levels = [_level(setup, found) for setup in range(len(labels))]
     inputs = []
     for row in zip(*values.values(), strict=True):
         frame = dict(zip(values, row, strict=True))
@@ -53,14 +54,12 @@ def frame_inputs(night: Night, found: Services) -> list[FrameInput]:
         key = (setup, overscan, trim)
         if key not in calibrations:
             calibrations[key] = _calibration(setup, overscan, trim, found)
-        level, reason = judged[setup]
         inputs.append(
             FrameInput(
                 **frame,
                 calibration=calibrations[key],
                 setup=labels[setup],
-                level=level,
-                reason=reason,
+                level=levels[setup],
             )
         )
     return inputs
@@ -78,18 +77,24 @@ def _iso(times: pd.Series) -> list[object]:
     return [None if pd.isna(time) else time.isoformat() for time in times]
 
 
-def _judgement(setup: int, found: Services) -> tuple[int | None, str]:
-    """Sum up what serves a setup: the worst level, and a sentence for each need."""
-    services = [found[need][setup] for need in NEEDS if setup in found[need]]
-    levels = [service.level for service in services if service.level is not None]
-    return max(levels, default=None), "; ".join(item.words for item in services)
+def uses_of(night: Night, found: Uses) -> dict[str, dict[str, Use]]:
+    """Gather how each setup is served, by its label and the need."""
+    return {
+        label: {need: found[need][row] for need in NEEDS if row in found[need]}
+        for row, label in night.setups["setup"].items()
+    }
+
+
+def _level(setup: int, found: Uses) -> int | None:
+    """Give the worst level of what serves a setup."""
+    uses = [found[need][setup] for need in NEEDS if setup in found[need]]
+    return max((use.level for use in uses if use.level is not None), default=None)
 
 
 def _calibration(
-    setup: int, overscan: str | None, trim: str | None, found: Services
+    setup: int, overscan: str | None, trim: str | None, found: Uses
 ) -> Calibration:
-    nothing = Service(None, None, "")
-    bias, dark, flat = (found[need].get(setup, nothing) for need in NEEDS)
+    bias, dark, flat = (found[need].get(setup, Use(need)) for need in NEEDS)
     cuts = tuple(
         (item.output, item.cut)
         for item in (bias, dark, flat)
@@ -110,25 +115,23 @@ def _calibration(
     )
 
 
-def _missing(setups: Iterable[int], found: Services) -> tuple[str, ...]:
-    """List in words the steps that any of the setups goes without."""
+def _missing(setups: Iterable[int], found: Uses) -> tuple[Remark, ...]:
+    """List the steps that any of the setups goes without."""
     different = sorted(set(setups))
-    services = (
+    uses = (
         found[need][setup]
         for need in NEEDS
         for setup in different
         if setup in found[need]
     )
-    return tuple(merged_lacks(item.lack for item in services if item.lack))
+    return tuple(merged(use.lack for use in uses if use.lack))
 
 
 def _worst(inputs: Iterable[FrameInput]) -> int:
     return max((item.level or 0 for item in inputs), default=0)
 
 
-def master_tasks(
-    night: Night, inputs: Sequence[FrameInput], found: Services
-) -> list[Task]:
+def master_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list[Task]:
     """Plan a master for each group of calibration frames that can make one."""
     tasks = []
     members = night.frames.groupby("group_code", sort=True).indices
@@ -146,7 +149,6 @@ def master_tasks(
                 facts=facts_of(group),
                 frames=frames,
                 level=_worst(frames),
-                reason=_joined(item.reason for item in frames),
                 missing=_missing(setups[rows], found),
             )
             tasks.append(task)
@@ -155,21 +157,7 @@ def master_tasks(
     )
 
 
-def _joined(reasons: Iterable[str]) -> str:
-    """Put different reasons after each other; many exposures make a long list."""
-    different = list(dict.fromkeys(reasons))
-    more = len(different) - _REASONS
-    return " | ".join(different[:_REASONS]) + (
-        f" | and {more} more" if more > 0 else ""
-    )
-
-
-_REASONS = 4
-
-
-def light_tasks(
-    night: Night, inputs: Sequence[FrameInput], found: Services
-) -> list[Task]:
+def light_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list[Task]:
     """Plan a calibrated frame for each light, in order of time."""
     is_light = night.frames["imagetyp"].eq(ImageType.LIGHT).to_numpy(dtype=bool)
     rows = [int(row) for row in is_light.nonzero()[0]]
@@ -188,7 +176,6 @@ def light_tasks(
             facts=facts[setups[row]],
             frames=(inputs[row],),
             level=inputs[row].level or 0,
-            reason=inputs[row].reason,
             missing=missing[setups[row]],
         )
         for row, output in zip(rows, outputs, strict=True)
@@ -209,9 +196,7 @@ def stack_tasks(night: Night, lights: Sequence[Task]) -> list[Task]:
             facts=facts_of(groups[name]),
             products=tuple(task.output for task in tasks),
             level=max(task.level for task in tasks),
-            missing=tuple(
-                dict.fromkeys(word for task in tasks for word in task.missing)
-            ),
+            missing=tuple(joined(one for task in tasks for one in task.missing)),
         )
         for name, tasks in sorted(members.items())
         if len(tasks) > 1

@@ -13,14 +13,14 @@ from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.plan import (
     Action,
-    DarkMethod,
     FrameInput,
-    LedgerEntry,
     Plan,
     Task,
+    Verdict,
 )
-from autoreduce.planning.use import BY_HAND, NEEDS, is_absolute, stem
+from autoreduce.planning.use import BY_HAND, NEEDS, DarkMethod, is_absolute, stem
 from autoreduce.planning.words import number_text
+from autoreduce.remarks import Remark, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class GroupRow:
     """Master flat."""
     level: int
     """Worst level among the masters."""
-    missing: tuple[str, ...]
-    """What is left out for want of a master, in words."""
+    missing: tuple[Remark, ...]
+    """What is left out for want of a master."""
     output: str
     """Product; empty if the frames are calibrated and not stacked."""
 
@@ -57,7 +57,7 @@ class PlanSummary:
     """One for each group: bias, darks, fits, flats, lights."""
     left_out: tuple[tuple[str, int], ...]
     """Why frames are left out, and how many for each reason."""
-    notes: tuple[str, ...]
+    notes: tuple[Remark, ...]
     """What the observer should know of the night as a whole."""
 
 
@@ -94,7 +94,7 @@ class FrameStory:
     """Worst level among its masters."""
     steps: tuple[str, ...]
     """One sentence for each master, or for the lack of it."""
-    candidates: tuple[LedgerEntry, ...]
+    candidates: tuple[Verdict, ...]
     """Every master that was considered, the chosen one first."""
 
 
@@ -120,9 +120,10 @@ def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
         if task.action is Action.CALIBRATE:
             lights[task.group].append(task)
         elif task.action is not Action.STACK:
-            rows.append(_master_row(task))
+            rows.append(_master_row(plan, task))
     rows += [
-        _light_row(tasks, stacks.get(group)) for group, tasks in sorted(lights.items())
+        _light_row(plan, tasks, stacks.get(group))
+        for group, tasks in sorted(lights.items())
     ]
     return PlanSummary(tuple(rows), _left_out(frames), plan.notes)
 
@@ -135,30 +136,30 @@ def _left_out(frames: pd.DataFrame) -> tuple[tuple[str, int], ...]:
     return tuple((str(reason), int(n)) for reason, n in ordered)
 
 
-def _master_row(task: Task) -> GroupRow:
+def _master_row(plan: Plan, task: Task) -> GroupRow:
     fit = task.action is Action.DARK_FIT
     return GroupRow(
         kind="dark fit" if fit else str(task.facts["imagetyp"]),
         group=task.group,
         n_frames=len(task.products if fit else task.frames),
         exposure="" if fit else _exposures(task.frames),
-        **_masters_of(task.frames),
+        **_masters_of(plan, task.frames),
         level=task.level,
         missing=task.missing,
         output=task.output,
     )
 
 
-def _light_row(tasks: Sequence[Task], stack: Task | None) -> GroupRow:
+def _light_row(plan: Plan, tasks: Sequence[Task], stack: Task | None) -> GroupRow:
     frames = [item for task in tasks for item in task.frames]
     return GroupRow(
         kind="light",
         group=tasks[0].group,
         n_frames=len(tasks),
         exposure=_exposures(frames),
-        **_masters_of(frames),
+        **_masters_of(plan, frames),
         level=max(task.level for task in tasks),
-        missing=tuple(dict.fromkeys(word for task in tasks for word in task.missing)),
+        missing=tuple(joined(one for task in tasks for one in task.missing)),
         output=stack.output if stack else "",
     )
 
@@ -172,12 +173,12 @@ def _exposures(frames: Sequence[FrameInput]) -> str:
     return f"{known[0]:.6g} - {number_text('exptime', known[-1])}"
 
 
-def _masters_of(frames: Sequence[FrameInput]) -> dict[str, str]:
+def _masters_of(plan: Plan, frames: Sequence[FrameInput]) -> dict[str, str]:
     """Say in a few words which masters the frames of a group get."""
     texts: dict[str, list[str]] = {need: [] for need in NEEDS}
     for item in frames:
         calibration = item.calibration
-        texts["bias"].append(_name(calibration.bias) or _instead_of_bias(item))
+        texts["bias"].append(_name(calibration.bias) or _instead_of_bias(plan, item))
         texts["dark"].append(_dark_text(frames, calibration.dark))
         texts["flat"].append(_name(calibration.flat))
     return {
@@ -192,8 +193,9 @@ def _name(output: str | None) -> str:
     return f"{stem(output)} (library)" if is_absolute(output) else stem(output)
 
 
-def _instead_of_bias(item: FrameInput) -> str:
-    if item.calibration.dark and "holds it" in item.reason:
+def _instead_of_bias(plan: Plan, item: FrameInput) -> str:
+    use = plan.uses.get(item.setup, {}).get("bias")
+    if use is not None and use.held_by is not None:
         return "in the dark"
     return "overscan" if item.calibration.overscan else ""
 
@@ -255,18 +257,19 @@ class _Book:
     """A plan and the evidence, opened at the frame."""
 
     def __init__(self, plan: Plan, evidence: pd.DataFrame) -> None:
+        self._plan = plan
         self._inputs: dict[str, tuple[Task, FrameInput]] = {}
         self._stacks: dict[str, str] = {}
         self._sizes: Counter[str] = Counter()
-        self._ledger: dict[str, list[LedgerEntry]] = defaultdict(list)
+        self._verdicts: dict[str, list[Verdict]] = defaultdict(list)
         self._sources: dict[str, dict[str, Any]] = defaultdict(dict)
         for task in plan.tasks:
             self._sizes[task.group] += len(task.frames)
             self._inputs.update({item.file: (task, item) for item in task.frames})
             if task.action is Action.STACK:
                 self._stacks.update(dict.fromkeys(task.products, task.output))
-        for entry in plan.ledger:
-            self._ledger[entry.group].append(entry)
+        for entry in plan.verdicts:
+            self._verdicts[entry.setup].append(entry)
         for line in evidence.itertuples():
             self._sources[line.file][line.fact] = line
 
@@ -283,20 +286,24 @@ class _Book:
             output=task.output if task else "",
             stack=self._stacks.get(task.output, "") if task else "",
             level=item.level if item else None,
-            steps=tuple(item.reason.split("; ")) if item and item.reason else (),
+            steps=self._steps(item) if item else (),
             candidates=self._candidates(item.setup) if item else (),
         )
 
-    def _candidates(self, setup: str) -> tuple[LedgerEntry, ...]:
+    def _steps(self, item: FrameInput) -> tuple[str, ...]:
+        uses = self._plan.uses.get(item.setup, {}).values()
+        return tuple(words for use in uses if (words := str(use)))
+
+    def _candidates(self, setup: str) -> tuple[Verdict, ...]:
         """List the entries of a setup by need, the chosen one first, then by level."""
 
-        def rank(entry: LedgerEntry) -> tuple[int, bool, int, str]:
+        def rank(entry: Verdict) -> tuple[int, bool, int, str]:
             level = 9 if entry.level is None else entry.level
             return (
                 NEEDS.index(entry.need), not entry.chosen, level, entry.candidate
             )  # fmt: skip
 
-        return tuple(sorted(self._ledger[setup], key=rank))
+        return tuple(sorted(self._verdicts[setup], key=rank))
 
 
 def _row_of(table: pd.DataFrame, file: str) -> pd.Series:
@@ -391,7 +398,7 @@ def _fact_text(line: FactLine) -> str:
     return f"{text}    but {line.disagree}" if line.disagree else text
 
 
-def candidate_text(entry: LedgerEntry) -> str:
+def candidate_text(entry: Verdict) -> str:
     """Say in one line why a candidate was, or was not, taken."""
     name = _name(entry.candidate)
     if entry.chosen:

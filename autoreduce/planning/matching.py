@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from autoreduce.planning.candidates import LIBRARY, ORIGIN
 from autoreduce.planning.criteria import Criterion, Judged, Settings, column_of
 from autoreduce.planning.grouping import equal_codes
-from autoreduce.planning.ledger import Climbed, LedgerWriter
-from autoreduce.planning.plan import LedgerEntry
+from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules, Rung
+from autoreduce.planning.verdicts import Climbed, VerdictWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Matches:
     """The candidates, by name; choices name their rows."""
     choices: tuple[Choice | None, ...]
     """One for each setup; None where no candidate is eligible."""
-    ledger: tuple[LedgerEntry, ...]
+    verdicts: tuple[Verdict, ...]
     """One entry for each setup and candidate."""
-    misses: tuple[tuple[LedgerEntry, ...], ...]
+    misses: tuple[tuple[Verdict, ...], ...]
     """For each setup without a choice, the candidates that came closest: those that
     failed in the same criterion as the closest of all, which comes first."""
     judged: Judged
@@ -81,7 +81,7 @@ def match(
     Returns
     -------
     Matches
-        Choices and ledger in the order of `setups`, candidates by name.
+        Choices and verdicts in the order of `setups`, candidates by name.
     """
     masters = masters.sort_values("output", kind="stable", ignore_index=True)
     rule = rules.use[need]
@@ -145,22 +145,24 @@ def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
 def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
     keys = _preferences(judged, climbed)
     order = np.lexsort(list(reversed(keys.values())), axis=-1)
-    writer = LedgerWriter(need, judged, climbed, keys)
+    writer = VerdictWriter(need, judged, climbed, keys)
     choices: list[Choice | None] = []
-    ledger: list[LedgerEntry] = []
-    misses: list[tuple[LedgerEntry, ...]] = []
+    verdicts: list[Verdict] = []
+    misses: list[tuple[Verdict, ...]] = []
     for row in range(judged.shape[0]):
         best = int(order[row, 0]) if judged.shape[1] else None
         eligible = best is not None and climbed.rung[row, best] >= 0
         chosen = best if eligible else None
         entries = writer.entries(row, chosen)
-        ledger += entries
+        verdicts += entries
         choices.append(_choice(judged, climbed, row, chosen))
         ranked = [entries[i] for i in order[row]] if chosen is None else []
         misses.append(
             tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
         )
-    return Matches(judged.masters, tuple(choices), tuple(ledger), tuple(misses), judged)
+    return Matches(
+        judged.masters, tuple(choices), tuple(verdicts), tuple(misses), judged
+    )
 
 
 def _choice(

@@ -1,4 +1,4 @@
-"""What the observer should know of the night as a whole, in words."""
+"""What the observer should know of the night as a whole."""
 
 from collections import Counter, defaultdict
 from difflib import SequenceMatcher
@@ -6,13 +6,14 @@ from difflib import SequenceMatcher
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.lacks import merged
 from autoreduce.planning.use import (
     NEEDS,
     SERVED_BY,
-    Services,
+    Uses,
     refused_flats,
 )
-from autoreduce.planning.words import Lack, merged_lacks
+from autoreduce.remarks import Remark, remark
 
 _PLURALS = {
     ImageType.BIAS: "bias frames",
@@ -26,9 +27,9 @@ def night_notes(
     table: pd.DataFrame,
     groups: pd.DataFrame,
     setups: pd.DataFrame,
-    found: Services,
-) -> tuple[str, ...]:
-    """Put into words what is missing and what is mixed.
+    found: Uses,
+) -> tuple[Remark, ...]:
+    """Remark on what is missing and what is mixed.
 
     Parameters
     ----------
@@ -39,12 +40,12 @@ def night_notes(
     setups : DataFrame
         Facts of each setup, with ``group`` and ``n_frames``.
     found : mapping
-        Service of each need for each setup.
+        How each need of each setup is served.
 
     Returns
     -------
-    tuple of str
-        One sentence for each note, the most general first.
+    tuple of Remark
+        The most general first.
     """
     return (
         *_absent(groups, found),
@@ -57,41 +58,45 @@ def night_notes(
     )
 
 
-def _absent(groups: pd.DataFrame, found: Services) -> list[str]:
+def _absent(groups: pd.DataFrame, found: Uses) -> list[Remark]:
     if groups.empty:
-        return ["no frame is used"]
+        return [remark("no-frames")]
     there = set(groups["imagetyp"])
     return [
-        f"there are no {words} among the frames that are used{_instead(kind, found)}"
+        remark("absent-served" if _is_served(kind, found) else "absent", found=words)
         for kind, words in _PLURALS.items()
         if kind not in there
     ]
 
 
-def _instead(kind: ImageType, found: Services) -> str:
-    served = any(service.output for service in found.get(kind, {}).values())
-    return ": masters from the library serve instead" if served else ""
+def _is_served(kind: ImageType, found: Uses) -> bool:
+    return any(use.output for use in found.get(kind, {}).values())
 
 
-def _mixed(table: pd.DataFrame, groups: pd.DataFrame) -> list[str]:
+def _mixed(table: pd.DataFrame, groups: pd.DataFrame) -> list[Remark]:
     """Name cameras and sizes, where there are several."""
     notes = []
     cameras = sorted(groups["instrume"].dropna().unique())
     if len(cameras) > 1:
-        notes.append(f"frames of {len(cameras)} cameras: {', '.join(cameras)}")
+        notes.append(_several("cameras", cameras))
     sizes = sorted(
         f"{row.naxis1}x{row.naxis2}"
         for row in groups[["naxis1", "naxis2"]].dropna().drop_duplicates().itertuples()
     )
     if len(sizes) > 1:
-        notes.append(f"frames of {len(sizes)} sizes: {', '.join(sizes)}")
+        notes.append(_several("sizes", sizes))
     nights = sorted(table.loc[table["use"].astype(bool), "night"].dropna().unique())
     if len(nights) > 1:
-        notes.append(f"frames of {len(nights)} nights: {nights[0]} to {nights[-1]}")
+        found = f"{len(nights)} nights: {nights[0]} to {nights[-1]}"
+        notes.append(remark("several", found=found))
     return notes
 
 
-def _unusable(table: pd.DataFrame) -> list[str]:
+def _several(what: str, names: list[str]) -> Remark:
+    return remark("several", found=f"{len(names)} {what}: {', '.join(names)}")
+
+
+def _unusable(table: pd.DataFrame) -> list[Remark]:
     """Count frames that are to be used, but as what they are cannot be."""
     used = table[table["use"].astype(bool)]
     unknown = used[used["imagetyp"].isna()]
@@ -99,15 +104,18 @@ def _unusable(table: pd.DataFrame) -> list[str]:
     if len(unknown):
         first = unknown["file"].iloc[0]
         notes.append(
-            f"left out: {_count(len(unknown), 'frame')} of unknown type, such as "
-            f"{first}: say what they are, --set '{first}: imagetyp=light'"
+            remark(
+                "type-unknown",
+                found=_count(len(unknown), "frame"),
+                expected=first,
+                way_out=f"--set '{first}: imagetyp=light'",
+            )
         )
     other = used[used["imagetyp"].isin([ImageType.MASTER, ImageType.OTHER])]
     if len(other):
-        notes.append(
-            f"left out: {_count(len(other), 'frame')} of type master or other, "
-            f"such as {other['file'].iloc[0]}"
-        )
+        found = _count(len(other), "frame")
+        first = other["file"].iloc[0]
+        notes.append(remark("not-reduced", found=found, expected=first))
     return notes
 
 
@@ -115,28 +123,28 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _lacking(setups: pd.DataFrame, groups: pd.DataFrame, found: Services) -> list[str]:
+def _lacking(setups: pd.DataFrame, groups: pd.DataFrame, found: Uses) -> list[Remark]:
     """Count the frames that go without a master that the night has for others."""
     there = set(groups["imagetyp"])
-    counts: Counter[tuple[str, str, str]] = Counter()
-    lacks: dict[tuple[str, str, str], list[Lack]] = defaultdict(list)
+    counts: Counter[str] = Counter()
+    lacks: dict[str, list[Remark]] = defaultdict(list)
     for need in NEEDS:
-        for row, service in found[need].items():
-            if service.lack and there & set(SERVED_BY[need]):
-                key = (
-                    str(setups.loc[row, "imagetyp"]),
-                    service.lack.before,
-                    service.lack.after,
-                )
+        if not there & set(SERVED_BY[need]):
+            continue
+        for row, use in found[need].items():
+            if use.lack:
+                kind = str(setups.loc[row, "imagetyp"])
+                key = f"{kind} {use.lack.code} {use.lack.found} {use.lack.way_out}"
                 counts[key] += int(setups.loc[row, "n_frames"])
-                lacks[key].append(service.lack)
+                lacks[key].append(use.lack.about(kind))
     return [
-        f"{_count(n, key[0])}: {merged_lacks(lacks[key])[0]}"
+        one.about(_count(n, one.subject[0]))
         for key, n in counts.items()
+        for one in merged(lacks[key])
     ]
 
 
-def _likely_filters(groups: pd.DataFrame) -> list[str]:
+def _likely_filters(groups: pd.DataFrame) -> list[Remark]:
     """Point out filters of lights that may be another spelling of a flat's."""
     flats = set(groups.loc[groups["imagetyp"] == ImageType.FLAT, "filter"].dropna())
     lights = set(groups.loc[groups["imagetyp"] == ImageType.LIGHT, "filter"].dropna())
@@ -144,9 +152,10 @@ def _likely_filters(groups: pd.DataFrame) -> list[str]:
     for name in sorted(lights - flats):
         near = [flat for flat in sorted(flats - lights) if _alike(name, flat)]
         if near:
+            way_out = f"--set 'PATTERN: filter={near[0]}'"
+            there = ", ".join(near)
             notes.append(
-                f"lights have filter {name} and flats have {', '.join(near)}: if they "
-                f"are the same, --set 'PATTERN: filter={near[0]}'"
+                remark("likely-filter", found=name, expected=there, way_out=way_out)
             )
     return notes
 
@@ -164,27 +173,20 @@ def _alike(name: str, other: str) -> bool:
 _SIMILAR = 0.7
 
 
-BARE_FLAT = (
-    "without bias, dark and overscan a flat keeps its zero level and would correct "
-    "vignetting wrongly"
-)
-"""Why a flat that nothing can be taken out of is not used."""
-
-
-def _bare_flats(setups: pd.DataFrame, found: Services) -> list[str]:
+def _bare_flats(setups: pd.DataFrame, found: Uses) -> list[Remark]:
     """Name flats that are left out, as nothing can be taken out of them."""
     refused = sorted(refused_flats(setups, found))
     if not refused:
         return []
     n = int(setups["n_frames"].loc[refused].sum())
     names = ", ".join(dict.fromkeys(setups["group"].loc[refused]))
-    return [f"{_count(n, 'flat')} of {names} left out: {BARE_FLAT}"]
+    return [remark("bare-flats", found=f"{_count(n, 'flat')} of {names}")]
 
 
-def _single_lights(groups: pd.DataFrame) -> list[str]:
+def _single_lights(groups: pd.DataFrame) -> list[Remark]:
     """Name the lights that have nothing to be stacked with."""
     lights = groups[(groups["imagetyp"] == ImageType.LIGHT) & (groups["n_frames"] == 1)]
     if lights.empty:
         return []
     names = ", ".join(lights["group"])
-    return [f"single lights are calibrated and not stacked: {names}"]
+    return [remark("single-light", found=names)]

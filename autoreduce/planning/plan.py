@@ -1,7 +1,7 @@
 """A plan: the tasks that turn raw frames into products, and their order.
 
-A plan is plain data.  It can be written down, read by the observer before any
-pixel is touched, and run on another machine.
+A plan is plain data.  It can be written down, and read by the observer before any
+pixel is touched.
 """
 
 import json
@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Self
+from typing import Any
 
 from autoreduce.errors import PlanError
-from autoreduce.planning.recipe import Recipe, recipe_from_dict
+from autoreduce.planning.recipe import Recipe
+from autoreduce.planning.use import DarkMethod, Use
+from autoreduce.remarks import Remark
 
-PLAN_VERSION = 1
-"""Version of the JSON form; raised when `Plan.from_json` must refuse older text."""
+PLAN_VERSION = 2
+"""Version of the JSON form; raised when what stands in it means something else."""
 
 Fact = str | float | int | None
 
@@ -36,17 +38,6 @@ class Action(StrEnum):
     """One calibrated light."""
     STACK = "stack"
     """A stack of calibrated lights."""
-
-
-class DarkMethod(StrEnum):
-    """How a master dark serves an exposure."""
-
-    EXACT = "exact"
-    """The master has the frame's exposure."""
-    FIT = "fit"
-    """The master is taken to the frame's exposure by the night's dark fit."""
-    SCALED = "scaled"
-    """The master is scaled by the ratio of the exposures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +97,9 @@ class FrameInput:
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""
-    """Like frames that it was matched with; `LedgerEntry.group`."""
+    """Like frames that it was matched with; `Verdict.setup`, key of `Plan.uses`."""
     level: int | None = None
     """Worst level among its masters; None if it has none."""
-    reason: str = ""
-    """A short sentence for each of its masters, or for the lack of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +120,8 @@ class Task:
     """Outputs of other tasks that go in: lights of a stack, darks of a fit."""
     level: int = 0
     """Worst level among the masters, 0 to 3."""
-    reason: str = ""
-    """Why these masters, in words."""
-    missing: tuple[str, ...] = ()
-    """Steps that are left out for want of a master, in words."""
+    missing: tuple[Remark, ...] = ()
+    """Steps that are left out for want of a master."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -144,34 +131,12 @@ class Task:
         )
         return tuple(dict.fromkeys((*masters, *self.products)))
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Rebuild a task from its JSON form."""
-        frames = tuple(_frame_input(item) for item in fields["frames"])
-        return cls(
-            **{
-                **fields,
-                "action": Action(fields["action"]),
-                "frames": frames,
-                "products": tuple(fields["products"]),
-                "missing": tuple(fields["missing"]),
-            }
-        )
-
-
-def _frame_input(fields: dict[str, Any]) -> FrameInput:
-    calibration = dict(fields["calibration"])
-    if calibration["dark_method"] is not None:
-        calibration["dark_method"] = DarkMethod(calibration["dark_method"])
-    calibration["cuts"] = tuple(tuple(cut) for cut in calibration.get("cuts", ()))
-    return FrameInput(**{**fields, "calibration": Calibration(**calibration)})
-
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class Verdict:
     """Why one candidate was, or was not, chosen for one group."""
 
-    group: str
+    setup: str
     """Like frames that need a master; `FrameInput.setup`."""
     need: str
     """``bias``, ``dark`` or ``flat``."""
@@ -199,10 +164,12 @@ class Plan:
     """How pixels are treated."""
     tasks: tuple[Task, ...]
     """What is made."""
-    ledger: tuple[LedgerEntry, ...] = ()
-    """Why."""
-    notes: tuple[str, ...] = ()
-    """What the observer should know of the night as a whole, in words."""
+    uses: Mapping[str, Mapping[str, Use]] = field(default_factory=dict)
+    """How each need of each setup is served."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Why each candidate was, or was not, chosen."""
+    notes: tuple[Remark, ...] = ()
+    """What the observer should know of the night as a whole."""
     external: tuple[str, ...] = ()
     """Masters that are used and not made: absolute paths, which stand for them
     wherever the output of a task would."""
@@ -244,42 +211,19 @@ class Plan:
         raise PlanError(msg)
 
     def to_json(self) -> str:
-        """Write the plan down; `from_json` reads it back unchanged."""
+        """Write the plan down."""
         return json.dumps(
             {"version": PLAN_VERSION, **_fields(self)}, default=_fields, indent=1
         )
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a plan that `to_json` wrote.
-
-        Raises
-        ------
-        PlanError
-            If the text is not a plan, or is one of another version.
-        """
-        try:
-            fields = json.loads(text)
-            _check_version(fields["version"])
-            return cls(
-                root=fields["root"],
-                recipe=recipe_from_dict(fields["recipe"]),
-                tasks=tuple(Task.from_dict(task) for task in fields["tasks"]),
-                ledger=tuple(LedgerEntry(**entry) for entry in fields["ledger"]),
-                notes=tuple(fields["notes"]),
-                external=tuple(fields.get("external", ())),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"not a plan that autoreduce wrote: {error!r}"
-            raise PlanError(msg) from error
+    def reason(self, item: FrameInput) -> str:
+        """Write a short sentence for each master of a frame, or for the lack of it."""
+        uses = self.uses.get(item.setup, {}).values()
+        return "; ".join(words for use in uses if (words := str(use)))
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's classes
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
+    if isinstance(value, Remark):
+        return value.to_dict()
     return {item.name: getattr(value, item.name) for item in fields(value)}
-
-
-def _check_version(version: int) -> None:
-    if version != PLAN_VERSION:
-        msg = f"plan has version {version}; this autoreduce reads {PLAN_VERSION}"
-        raise PlanError(msg)

@@ -22,24 +22,25 @@ from autoreduce.planning.drafting import (
     light_tasks,
     master_tasks,
     stack_tasks,
+    uses_of,
 )
 from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.naming import group_names
-from autoreduce.planning.notes import BARE_FLAT, night_notes
-from autoreduce.planning.plan import Action, FrameInput, LedgerEntry, Plan, Task
+from autoreduce.planning.notes import night_notes
+from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
 from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
 from autoreduce.planning.setups import Night, make_night
 from autoreduce.planning.use import (
-    BY_HAND,
     NEEDS,
     NONE,
     Facts,
-    Service,
-    Services,
+    Use,
+    Uses,
+    planned_text,
     refused_flats,
 )
-from autoreduce.planning.words import Lack
+from autoreduce.remarks import remark
 
 STACK_BY = ("object", "filter", "exptime")
 """Columns in which the lights of one stack agree, unless the observer says else."""
@@ -98,14 +99,26 @@ def make_plan(
     recipe = load_recipe() if recipe is None else recipe
     root = frames.attrs.get("root", ".") if root is None else root
     table = typed(frames)
+    if _is_unaccounted(table):
+        bare = table.assign(**dict.fromkeys(NEEDS, pd.NA))
+        ladder = make_plan(
+            bare,
+            rules=rules,
+            recipe=recipe,
+            root=root,
+            extrapolate_darks=extrapolate_darks,
+            stack_by=stack_by,
+            library=library,
+        )
+        table["planned"] = annotate(bare, ladder)["planned"]
     night = make_night(table, rules, _stack_rule(rules, stack_by))
     exact = recipe.dark.model is DarkModel.EXACT
     settings = Settings(other_exposures=not exact, extrapolate=extrapolate_darks)
     there = library_candidates(library, rules.temperature)
-    services, fits, ledger = _services(night, there, rules, settings)
-    inputs = frame_inputs(night, services)
-    masters = master_tasks(night, inputs, services)
-    lights = light_tasks(night, inputs, services)
+    uses, fits, verdicts = _uses(night, there, rules, settings)
+    inputs = frame_inputs(night, uses)
+    masters = master_tasks(night, inputs, uses)
+    lights = light_tasks(night, inputs, uses)
     tasks = (*masters, *fits, *lights, *stack_tasks(night, lights))
     needed = {output for task in tasks for output in task.needs}
     return Plan(
@@ -113,9 +126,19 @@ def make_plan(
         recipe=recipe,
         tasks=tasks,
         external=tuple(sorted(needed & set(there["output"]))),
-        ledger=tuple(ledger),
-        notes=night_notes(table, night.groups, night.setups, services),
+        uses=uses_of(night, uses),
+        verdicts=tuple(verdicts),
+        notes=night_notes(table, night.groups, night.setups, uses),
     )
+
+
+def _is_unaccounted(table: pd.DataFrame) -> bool:
+    """Tell whether masters are named and nothing says if a plan named them.
+
+    What the ladder would choose is then no choice of the observer.
+    """
+    named = table[list(NEEDS)].notna().to_numpy().any()
+    return bool(named) and bool(table["planned"].isna().all())
 
 
 def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
@@ -137,20 +160,20 @@ def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
     )
 
 
-def _services(
+def _uses(
     night: Night, library: pd.DataFrame, rules: Rules, settings: Settings
-) -> tuple[Services, list[Task], list[LedgerEntry]]:
+) -> tuple[Uses, list[Task], list[Verdict]]:
     """Decide in the order of the corrections: bias, then darks, then flats."""
     setups, groups = night.setups, night.groups
     kind = setups["imagetyp"]
-    found: Services = {}
-    ledger: list[LedgerEntry] = []
+    found: Uses = {}
+    verdicts: list[Verdict] = []
 
     def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> None:
         masters = with_library(masters, library, need)
         served = serve(need, asking, masters, rules, settings)
-        found[need] = dict(zip(asking.index.tolist(), served.services, strict=True))
-        ledger.extend(served.ledger)
+        found[need] = dict(zip(asking.index.tolist(), served.uses, strict=True))
+        verdicts.extend(served.verdicts)
 
     decide("bias", setups[kind != ImageType.BIAS], masters_of_frames(groups, "bias"))
     darks = masters_of_frames(groups, "dark")
@@ -166,11 +189,11 @@ def _services(
     flats = masters_of_frames(groups, "flat")
     flats = flats[flats.index.isin(made["group_code"])]
     decide("flat", setups[kind == ImageType.LIGHT], flats)
-    return found, fits, ledger
+    return found, fits, verdicts
 
 
 def _with_keeps_bias(
-    darks: pd.DataFrame, setups: pd.DataFrame, bias: dict[int, Service]
+    darks: pd.DataFrame, setups: pd.DataFrame, bias: dict[int, Use]
 ) -> pd.DataFrame:
     """Note which master darks keep their bias, for want of a master bias.
 
@@ -181,17 +204,16 @@ def _with_keeps_bias(
     without = {int(codes[row]) for row in of_dark if bias[row].output is None}
     for row in of_dark:
         if codes[row] in without and bias[row].output is not None:
-            words = "no bias: not every dark of its group has one"
-            bias[row] = Service(None, None, words, Lack(words))
+            why = remark("no-bias", found="not every dark of its group has one")
+            bias[row] = Use("bias", lack=why)
     return darks.assign(keeps_bias=darks.index.isin(without))
 
 
-def _hold_bias(found: Services) -> None:
+def _hold_bias(found: Uses) -> None:
     """Take no bias out of a frame whose dark holds it already."""
     for row, dark in found["dark"].items():
         if dark.keeps_bias and dark.output is not None:
-            words = f"no bias, as {dark.words.split(',')[0]} holds it"
-            found["bias"][row] = Service(None, None, words)
+            found["bias"][row] = Use("bias", held_by=dark.output)
 
 
 def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
@@ -247,7 +269,9 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         but for masters that the observer chose.
     """
     decided = {
-        item.file: _cells(task, item) for task in plan.tasks for item in task.frames
+        item.file: _cells(plan, task, item)
+        for task in plan.tasks
+        for item in task.frames
     }
     table = frames.reindex(columns=list(dict.fromkeys([*frames, *_NO_CELLS])))
     known = table[["file", "use", "imagetyp", *_NO_CELLS]].to_dict("records")
@@ -261,26 +285,27 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _kept_cells(row: Facts) -> dict[str, object]:
     """Keep the observer's choices for a frame that takes no part this time."""
     chosen = {
-        need: row[need] for need in NEEDS if is_by_hand(need, row[need], row["reason"])
+        need: row[need] for need in NEEDS if is_by_hand(need, row[need], row["planned"])
     }
     # A flat that could take part and does not is one that nothing is taken out of.
     bare = row["use"] is not False and row["imagetyp"] == ImageType.FLAT
-    return {**_NO_CELLS, "reason": BARE_FLAT if bare else None, **chosen}
+    return {**_NO_CELLS, "reason": str(remark("bare-flat")) if bare else None, **chosen}
 
 
 _NO_CELLS: dict[str, object] = dict.fromkeys(column.name for column in PLAN_COLUMNS)
 
 
-def _cells(task: Task, item: FrameInput) -> dict[str, object]:
-    calibration = item.calibration
+def _cells(plan: Plan, task: Task, item: FrameInput) -> dict[str, object]:
+    calibration, uses = item.calibration, plan.uses.get(item.setup, {})
     scale = calibration.dark_scale if calibration.dark else None
     cells: dict[str, object] = {
         "group": task.group,
         "dark_scale": None if scale == 1 else scale,
+        "planned": planned_text(uses),
         "level": item.level,
-        "reason": item.reason or None,
+        "reason": plan.reason(item) or None,
     }
     for need in NEEDS:
-        without = f"{need} {NONE}, {BY_HAND}" in item.reason
+        without = need in uses and uses[need].by_hand and uses[need].output is None
         cells[need] = NONE if without else getattr(calibration, need)
     return cells

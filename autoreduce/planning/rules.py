@@ -13,7 +13,7 @@ from typing import Any
 
 from autoreduce.errors import SettingsError
 from autoreduce.frames.schema import FACT_COLUMNS
-from autoreduce.planning.plan import DarkMethod
+from autoreduce.planning.use import DarkMethod
 
 TEMPERATURE = "temperature"
 """Name, in rules, of the temperature that frames are compared by."""

@@ -105,8 +105,8 @@ def _with_choices(frames: pd.DataFrame) -> pd.DataFrame:
     """Keep in `NEEDS` only what the observer wrote there, not an earlier plan."""
     for need in NEEDS:
         by_hand = [
-            is_by_hand(need, cell, reason)
-            for cell, reason in zip(frames[need], frames["reason"], strict=True)
+            is_by_hand(need, cell, planned)
+            for cell, planned in zip(frames[need], frames["planned"], strict=True)
         ]
         frames[need] = frames[need].where(by_hand).map(_named, na_action="ignore")
     return frames

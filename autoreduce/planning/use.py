@@ -1,22 +1,22 @@
-"""One master serving like frames, or the lack of it, as a value."""
+"""How one master serves like frames, or the lack of it, as a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import PurePath, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.plan import DarkMethod
-from autoreduce.planning.words import Lack, number_text
+from autoreduce.planning.words import apart_text, number_text
+from autoreduce.remarks import Remark
 
 Facts = Mapping[str, Any]
 """One row of a table of setups or of masters."""
 
 NEEDS = ("bias", "dark", "flat")
 """The masters that a frame may need, in the order in which they are taken out."""
-
 
 SERVED_BY = {
     "bias": (ImageType.BIAS,),
@@ -25,46 +25,128 @@ SERVED_BY = {
 }
 """Types of the frames that the master for each need is made from."""
 
-
 BY_HAND = "chosen by hand"
-"""What the reason says of a master that the observer named."""
-
+"""Criterion of a verdict that is the observer's."""
 
 NONE = "none"
 """Word in a cell of the frame table for: without this master."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One master and how it serves like frames, or the lack of one."""
+class DarkMethod(StrEnum):
+    """How a master dark serves an exposure."""
 
-    output: str | None
+    EXACT = "exact"
+    """The master has the frame's exposure."""
+    FIT = "fit"
+    """The master is taken to the frame's exposure by the night's dark fit."""
+    SCALED = "scaled"
+    """The master is scaled by the ratio of the exposures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How one master serves like frames, or why none does."""
+
+    need: str
+    """One of `NEEDS`."""
+    output: str | None = None
     """Output of the master; None if there is none."""
-    level: int | None
-    """Level on the ladder."""
-    words: str
-    """One short sentence."""
-    lack: Lack | None = None
-    """Why a step is left out for want of it; None if none is."""
+    level: int | None = None
+    """Level on the ladder, 0 (best) to 3; None without a master."""
     method: DarkMethod | None = None
     """How a dark is taken to the exposure."""
     scale: float | None = 1.0
     """Factor on a dark; None until its fit is known."""
     exptime: float | None = None
     """Exposure of a dark, s."""
+    wanted: float | None = None
+    """Exposure that a dark is taken to, s."""
     fit: str | None = None
     """Output of the fit that a dark is taken to the exposure by."""
     keeps_bias: bool = False
     """Whether a dark holds its bias."""
     cut: str | None = None
     """Section of a larger master that lies over the frames."""
+    by_hand: bool = False
+    """Whether the observer chose it, or chose to go without."""
+    same_night: bool = False
+    """Whether it is of the frames' night."""
+    days: float | None = None
+    """How far it is in time; None if that is unknown, or does not matter."""
+    unconfirmed: tuple[str, ...] = ()
+    """Facts that should agree and that the master leaves unsaid, or only nearly."""
+    from_library: bool = False
+    """Whether it stands in a library."""
+    held_by: str | None = None
+    """Output of the dark that holds the bias, which therefore is not taken out."""
+    lack: Remark | None = None
+    """Why a step is left out for want of a master; None if none is."""
+
+    def __str__(self) -> str:
+        """Say in a short sentence which master serves, and how well it fits."""
+        if self.output is None:
+            return self._without()
+        head = " ".join(part for part in (self.need, self.name, self.how) if part)
+        return ", ".join((head, *self.fit_words))
+
+    @property
+    def fit_words(self) -> tuple[str, ...]:
+        """Say how well the master fits: when it was taken, what is not confirmed."""
+        parts = []
+        if self.by_hand:
+            parts.append(BY_HAND)
+        elif self.same_night:
+            parts.append("same night")
+        else:
+            parts.append(apart_text(float("nan") if self.days is None else self.days))
+        if self.cut:
+            parts.append(f"cut to {self.cut}")
+        if self.unconfirmed:
+            parts.append(f"{' and '.join(self.unconfirmed)} not confirmed")
+        if self.from_library:
+            parts.append("from the library")
+        return tuple(parts)
+
+    def _without(self) -> str:
+        if self.by_hand:
+            return f"{self.need} {NONE}, {BY_HAND}"
+        if self.held_by is not None:
+            return f"no {self.need}, as dark {stem(self.held_by)} holds it"
+        return "" if self.lack is None else str(self.lack)
+
+    @property
+    def name(self) -> str:
+        """Name of the master; empty without one."""
+        return "" if self.output is None else stem(self.output)
+
+    @property
+    def how(self) -> str:
+        """How a dark is taken to the exposure; empty if it serves as it is."""
+        if self.method is DarkMethod.FIT:
+            return f"fitted to {number_text('exptime', self.wanted)}"
+        if self.method is DarkMethod.SCALED:
+            return f"scaled by {self.scale:.4g}"
+        return ""
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Rebuild a use from its JSON form."""
+        method, lack = fields["method"], fields["lack"]
+        return cls(
+            **{
+                **fields,
+                "method": None if method is None else DarkMethod(method),
+                "unconfirmed": tuple(fields["unconfirmed"]),
+                "lack": None if lack is None else Remark.from_dict(lack),
+            }
+        )
 
 
-Services = dict[str, dict[int, Service]]
-"""Service of each need, for each setup that has the need."""
+Uses = dict[str, dict[int, Use]]
+"""How each need of each setup that has it is served."""
 
 
-def refused_flats(setups: pd.DataFrame, found: Services) -> set[int]:
+def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
     """List the setups of flats whose level without light cannot be taken out.
 
     A flat that keeps that level turns vignetting upside down.
@@ -100,7 +182,7 @@ def is_absolute(cell: str) -> bool:
     return PurePath(cell.strip()).is_absolute()
 
 
-def dark_service(setup: Facts, master: Facts, method: DarkMethod) -> Service:
+def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:
     """Describe how a dark is taken to the exposure of a setup.
 
     Parameters
@@ -114,24 +196,35 @@ def dark_service(setup: Facts, master: Facts, method: DarkMethod) -> Service:
 
     Returns
     -------
-    Service
+    Use
         Without a level.
     """
-    words = f"dark {stem(master['output'])}"
     exptime = None if pd.isna(master["exptime"]) else float(master["exptime"])
-    service = Service(
+    use = Use(
+        "dark",
         master["output"],
-        None,
-        words,
         method=method,
         exptime=exptime,
         keeps_bias=bool(master["keeps_bias"]),
     )
     if method is DarkMethod.EXACT or exptime is None:
-        return service
-    wanted = number_text("exptime", float(setup["exptime"]))
+        return use
+    wanted = float(setup["exptime"])
     if method is DarkMethod.FIT:
-        words = f"{words} fitted to {wanted}"
-        return replace(service, words=words, scale=None, fit=str(master["fit"]))
-    scale = float(setup["exptime"]) / exptime
-    return replace(service, words=f"{words} scaled by {scale:.4g}", scale=scale)
+        return replace(use, wanted=wanted, scale=None, fit=str(master["fit"]))
+    return replace(use, wanted=wanted, scale=wanted / exptime)
+
+
+PLANNED = "|"
+"""What stands between the masters in the column ``planned``."""
+
+
+def planned_text(uses: Mapping[str, Use]) -> str:
+    """Write down which masters the plan itself chose: ``bias=masters/b.fits|...``."""
+    own = (use for use in uses.values() if use.output and not use.by_hand)
+    return PLANNED.join(f"{use.need}={use.output}" for use in own)
+
+
+def is_planned(need: str, cell: str, planned: str) -> bool:
+    """Tell whether a cell holds what the plan itself wrote into it."""
+    return f"{need}={cell.strip()}" in planned.split(PLANNED)

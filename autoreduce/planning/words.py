@@ -1,13 +1,13 @@
-"""How facts, distances and lacks are put into words."""
+"""How facts and distances are put into words."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+UNKNOWN = "unknown"
+"""What stands for a fact that is missing."""
 _UNITS = {
     "exptime": " s",
     "ccd_temp": " degC",
@@ -26,7 +26,7 @@ def number_text(name: str, value: object) -> str:
     ('60 s', 'unknown')
     """
     if pd.isna(value):
-        return "unknown"
+        return UNKNOWN
     if name == "temperature":
         return f"{float(str(value)):.1f} degC"
     if isinstance(value, float):
@@ -47,34 +47,6 @@ def apart_text(days: float) -> str:
     if days < 1:
         return f"{days * 24:.1f} h away"
     return f"{days:.1f} d away"
-
-
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """A sentence about what is missing, around the value that was wanted."""
-
-    before: str
-    wanted: str = ""
-    after: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.before}{self.wanted}{self.after}"
-
-
-def merged_lacks(lacks: Iterable[Lack]) -> list[str]:
-    """Write lacks as sentences, one for all that differ only in what was wanted.
-
-    Examples
-    --------
-    >>> merged_lacks([Lack("no dark: ", "5 s", " wanted"), Lack("no dark: ", "2 s", " wanted")])
-    ['no dark: 2 s, 5 s wanted']
-    """
-    wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for lack in lacks:
-        wanted[lack.before, lack.after].add(lack.wanted)
-    return [
-        f"{before}{listed(values)}{after}" for (before, after), values in wanted.items()
-    ]
 
 
 def listed(values: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from autoreduce.pixels.flags import no_value
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
 from autoreduce.products.master import MasterProduct, Tally
+from autoreduce.remarks import Remark, remark
 
 FEWEST_TO_DRIFT = 6
 """Frames that tell a drift of the level from its scatter."""
@@ -102,7 +103,7 @@ def make_plain(
                 statistics["drift"] = level_drift(members)
             product.finish(writer, statistics, extra, result.rejected)
     told = product.made(statistics)
-    return replace(told, caveats=(*told.caveats, *_drift_caveat(statistics)))
+    return replace(told, remarks=(*told.remarks, *_drift(statistics)))
 
 
 def level_drift(members: Members) -> float:
@@ -130,13 +131,10 @@ def level_drift(members: Members) -> float:
     return float(np.mean(levels[-third:]) - np.mean(levels[:third]))
 
 
-def _drift_caveat(statistics: Mapping[str, float]) -> Iterator[str]:
+def _drift(statistics: Mapping[str, float]) -> Iterator[Remark]:
     drift = statistics.get("drift", 0.0)
     if abs(drift) > max(LEAST_DRIFT, LARGEST_DRIFT * statistics["noise"]):
-        yield (
-            f"the level of the bias drifts by {drift:+.1f} ADU from its first frames to "
-            "its last: frames without overscan are off by up to as much"
-        )
+        yield remark("bias-drift", found=f"{drift:+.1f} ADU")
 
 
 def _combined_rows(

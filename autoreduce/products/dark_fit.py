@@ -32,6 +32,7 @@ from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import DarkModel, DarkRecipe
 from autoreduce.products.provenance import PLANE_CARDS, product_cards
+from autoreduce.remarks import Remark, remark
 
 LEVEL_ERROR = "level_error"
 """Statistic of a master dark: 1-sigma error of its level, ADU."""
@@ -122,8 +123,8 @@ def make_dark_fit(
     content = {**content, **pixels}
     write_text(space.folder / task.output, json.dumps(content, indent=1))
     found = {name: float(value) for name, value in {**numbers, **pixels}.items()}
-    caveats = _caveats(content, space.recipe.dark.model)
-    return Made(statistics=found, n_used=len(points), caveats=caveats)
+    doubts = _doubts(content, space.recipe.dark.model)
+    return Made(statistics=found, n_used=len(points), remarks=doubts)
 
 
 def _measure(
@@ -281,14 +282,11 @@ def _fields(fit: DarkFit) -> dict[str, float]:
     }
 
 
-def _caveats(content: Mapping[str, Any], model: DarkModel) -> tuple[str, ...]:
+def _doubts(content: Mapping[str, Any], model: DarkModel) -> tuple[Remark, ...]:
     if content["linear"]:
         return ()
     way = "darks are scaled by the ratio of exposures instead"
     if model is DarkModel.RATE_MAP:
         way = "each pixel goes by its own counts, from 0 ADU at no exposure"
-    caveat = (
-        "the darks do not lie on a line within their errors (chi-square "
-        f"{content['chi_square']:.1f}, {content['n']} exposures): {way}"
-    )
-    return (caveat,)
+    numbers = f"chi-square {content['chi_square']:.1f}, {content['n']} exposures"
+    return (remark("not-linear", found=numbers, expected=way),)

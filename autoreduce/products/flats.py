@@ -36,6 +36,7 @@ from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.products.master import MasterProduct
+from autoreduce.remarks import Remark, remark
 
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
@@ -167,10 +168,9 @@ def _calibrated(
             yield frame.item.file, start, rows
 
 
-def _too_dark(levels: Levels) -> dict[str, str]:
+def _too_dark(levels: Levels) -> dict[str, Remark]:
     return {
-        file: f"no light in it: its level is {min(of):.1f} ADU once bias and dark are "
-        "out"
+        file: remark("too-dark", file, found=f"{min(of):.1f} ADU")
         for file, of in levels.items()
         if not min(of) > 0
     }
@@ -302,7 +302,7 @@ def _write(stack: _FlatStack, product: MasterProduct) -> Made:
         extra = _cards(statistics)
         product.finish(writer, statistics, extra, stack.rejected, scales)
     made = product.made(statistics)
-    return replace(made, caveats=(*made.caveats, *_caveats(stack, statistics)))
+    return replace(made, remarks=(*made.remarks, *_doubts(stack, statistics)))
 
 
 def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
@@ -471,21 +471,13 @@ def _cards(statistics: Mapping[str, float]) -> list[Card]:
     ]
 
 
-def _caveats(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[str]:
+def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Remark]:
     """Say what the observer should know of a master."""
     if statistics["masked"] > LARGEST_MASKED:
-        yield (
-            f"{statistics['masked']:.0%} of the samples differ between the frames by "
-            "more than noise, as stars or clouds do, and are masked"
-        )
+        yield remark("flat-masked", found=f"{statistics['masked']:.0%}")
     if statistics["unclean"] > stack.space.recipe.flat.warn_unclean:
-        yield (
-            f"in {statistics['unclean']:.1%} of the pixels fewer than {CLEAN} of the "
-            f"{len(stack.levels)} flats are free of stars: traces of them may be left, "
-            "more flats help"
-        )
+        few = f"{CLEAN} of the {len(stack.levels)}"
+        found = f"{statistics['unclean']:.1%}"
+        yield remark("flat-unclean", found=found, expected=few)
     if any(len(name) > 1 for name in stack.colours.colours):
-        yield (
-            "the flats do not show the colours where the header's pattern has them: "
-            "each of its four places is brought to unit level by itself"
-        )
+        yield remark("flat-pattern")

@@ -29,6 +29,7 @@ from autoreduce.pixels.stars import (
 )
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.provenance import PLANE_CARDS, product_cards, shifted_wcs
+from autoreduce.remarks import Remark
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
@@ -71,10 +72,10 @@ def make_light(
     with RawFrame(space.root, item) as frame:
         raw = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
-        caveats = lost(item, fix)
+        doubts = lost(item, fix)
         if uncertainty is not None and uncertainty.unknown:
-            caveats = (*caveats, uncertainty.unknown)
-        header = _LightHeader(task, space, digest, fix, frame, caveats)
+            doubts = (*doubts, uncertainty.unknown)
+        header = _LightHeader(task, space, digest, fix, frame, doubts)
         with ImageWriter(
             space.folder / task.output,
             frame.shape,
@@ -87,7 +88,7 @@ def make_light(
             writer.finish(header.cards(light), plane_cards=PLANE_CARDS)
     return Made(
         statistics=_statistics(light, fix),
-        caveats=caveats,
+        remarks=doubts,
         measured={item.file: {**_measured(raw, light), **dark_columns(fix)}},
         n_used=1,
     )
@@ -102,7 +103,7 @@ class _LightHeader:
     digest: str
     fix: Correction
     frame: RawFrame
-    caveats: tuple[str, ...]
+    doubts: tuple[Remark, ...]
 
     def cards(self, light: LightStatistics) -> list[bytes]:
         """Give all cards, with what was measured."""
@@ -116,7 +117,7 @@ class _LightHeader:
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         base = shifted_wcs(frame.cards, frame.origin[1], frame.origin[0])
-        past = [*self.task.missing, *self.caveats]
+        past = [str(one) for one in (*self.task.missing, *self.doubts)]
         return product_cards(self.task, extra, base=base, history=past)
 
 

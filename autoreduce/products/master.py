@@ -23,6 +23,7 @@ from autoreduce.products.provenance import (
     inputs_table,
     product_cards,
 )
+from autoreduce.remarks import joined
 
 
 class Tally:
@@ -152,19 +153,19 @@ class MasterProduct:
             for item, n, scale in zip(items, rejected, weights, strict=True)
         ]
         left_out = [
-            InputRow(file, weight=0.0, reason=reason)
-            for file, reason in self.members.left_out.items()
+            InputRow(file, weight=0.0, reason=str(why))
+            for file, why in self.members.left_out.items()
         ]
         return rows + left_out
 
     def made(self, statistics: Mapping[str, float]) -> Made:
         """Say what there is to say of the product."""
         pairs = zip(self.members.items, self.members.fixes, strict=True)
-        caveats = dict.fromkeys(text for item, fix in pairs for text in lost(item, fix))
+        doubts = joined(one for item, fix in pairs for one in lost(item, fix))
         return Made(
             statistics=statistics,
             left_out=self.members.left_out,
-            caveats=tuple(caveats),
+            remarks=tuple(doubts),
             measured=self.members.measured(),
             n_used=len(self.members.frames),
         )

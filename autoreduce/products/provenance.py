@@ -210,7 +210,7 @@ def _task_cards(task: Task) -> list[Card]:
         cards.append(Card("IMAGETYP", kind, "kind of image"))
     cards.append(Card("GROUP", task.group, "group of frames it was made from"))
     if task.missing:
-        cards.append(Card("MISSING", "; ".join(task.missing)))
+        cards.append(Card("MISSING", "; ".join(map(str, task.missing))))
     unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
     cards.append(Card("BUNIT", unit, "unit of the pixel values"))
     return cards

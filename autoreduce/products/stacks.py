@@ -25,6 +25,7 @@ from autoreduce.products.provenance import (
     inputs_table,
     product_cards,
 )
+from autoreduce.remarks import Remark, remark
 
 _OF_ONE_LIGHT = {
     "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "ELONGAT", "STARFLUX", "KEEP", "OVERSCAN",
@@ -108,7 +109,7 @@ def _left_out(
     inputs: Mapping[str, FrameInput],
     readers: Mapping[str, ImageReader],
     lights: Mapping[str, Mapping[str, float]],
-) -> dict[str, str]:
+) -> dict[str, Remark]:
     """Find the unusable lights, those of each exposure among themselves."""
     if not space.recipe.quality.check:
         return {}
@@ -116,15 +117,13 @@ def _left_out(
     for output, item in inputs.items():
         exposures.setdefault(item.exptime, []).append(output)
     found = {
-        outputs[i]: reason
+        outputs[i]: why.about(outputs[i])
         for outputs in exposures.values()
-        for i, reason in unusable_lights(
+        for i, why in unusable_lights(
             [lights[output] for output in outputs], space.recipe.quality
         ).items()
     }
-    return {
-        o: reason for o, reason in found.items() if readers[o].get(KEEP) is not True
-    }
+    return {o: why for o, why in found.items() if readers[o].get(KEEP) is not True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +137,13 @@ class _Stack:
     readers: list[ImageReader]
     offsets: list[float]
     """What is taken off each light, ADU."""
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Remark]
 
     def write(self, digests: Mapping[str, str]) -> Made:
         """Combine band by band, and write everything."""
         task, space, readers = self.task, self.space, self.readers
-        caveats = tuple(
-            f"without {output}, which could not be made"
+        doubts = tuple(
+            remark("without-light", found=output)
             for output in task.products
             if output not in digests
         )
@@ -154,7 +153,7 @@ class _Stack:
         with ImageWriter(
             space.folder / task.output,
             (ny, nx),
-            header_cards=len(self._cards({"exptime": 0.0, "rejected": 0.0}, caveats)),
+            header_cards=len(self._cards({"exptime": 0.0, "rejected": 0.0}, doubts)),
             planes=planes,
             overwrite=True,
         ) as writer:
@@ -173,14 +172,14 @@ class _Stack:
                 "rejected": float(rejected.sum()) / (ny * nx * len(readers)),
             }
             writer.finish(
-                self._cards(statistics, caveats),
+                self._cards(statistics, doubts),
                 plane_cards=PLANE_CARDS,
                 table=inputs_table(self._rows(digests, rejected)),
             )
         return Made(
             statistics=statistics,
             left_out=self.left_out,
-            caveats=caveats,
+            remarks=doubts,
             n_used=len(readers),
         )
 
@@ -197,12 +196,12 @@ class _Stack:
             for item, n in zip(self.inputs, rejected, strict=True)
         ]
         return used + [
-            InputRow(output, digest=digests[output], weight=0.0, reason=reason)
-            for output, reason in self.left_out.items()
+            InputRow(output, digest=digests[output], weight=0.0, reason=str(why))
+            for output, why in self.left_out.items()
         ]
 
     def _cards(
-        self, statistics: Mapping[str, float], caveats: tuple[str, ...]
+        self, statistics: Mapping[str, float], doubts: tuple[Remark, ...]
     ) -> list[bytes]:
         n = len(self.left_out)
         extra = [
@@ -224,7 +223,7 @@ class _Stack:
             extra,
             base=base,
             used=self.inputs,
-            history=(*caveats, *history[:MOST_TOLD]),
+            history=(*map(str, doubts), *history[:MOST_TOLD]),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from autoreduce.planning.plan import Plan
+from autoreduce.remarks import Remark
 
 
 class Outcome(Protocol):
@@ -20,15 +21,11 @@ class Outcome(Protocol):
         """``done``, ``current`` (nothing to do), ``failed`` or ``blocked``."""
 
     @property
-    def reason(self) -> str:
-        """Why it failed or was blocked, in words."""
+    def remarks(self) -> tuple[Remark, ...]:
+        """Why it failed, or what the observer should know of the product."""
 
     @property
-    def caveats(self) -> tuple[str, ...]:
-        """What the observer should know of the product, in words."""
-
-    @property
-    def left_out(self) -> Mapping[str, str]:
+    def left_out(self) -> Mapping[str, Remark]:
         """Frames that the run itself left out, and why."""
 
     @property

@@ -125,7 +125,7 @@ def picture_size(actions: list[Action]) -> int:
 
 def _exhibit(report: NightReport, task: Task, folder: Path, size: int) -> Exhibit:
     outcome = report.outcomes.get(task.output)
-    picture, why = None, outcome.reason if outcome else "not made in this run"
+    picture, why = None, "" if outcome else "not made in this run"
     if is_there(report, task.output):
         picture, why = _picture(folder / task.output, task.action, size)
     stem, through = Path(task.output).stem, str(task.facts.get("filter") or "")
@@ -148,7 +148,10 @@ def _exhibit(report: NightReport, task: Task, folder: Path, size: int) -> Exhibi
             for name, value in numbers.items()
         ),
         histogram=histogram(picture.histogram, picture.span) if picture else "",
-        remarks=(*(outcome.caveats if outcome else ()), *([why] if why else [])),
+        remarks=(
+            *map(str, outcome.remarks if outcome else ()),
+            *([why] if why else []),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoreduce.remarks import Remark
 from autoreduce.report.colours import filter_colour, frame_colour
 from autoreduce.report.content import NightReport
 from autoreduce.report.plots import Deviation, Exposure
@@ -83,7 +84,9 @@ def exposures(report: NightReport) -> list[Exposure]:
     return sorted(bars, key=lambda bar: lanes.index(bar.lane))
 
 
-def _bar(frame: dict[str, Any], objects: list[str], lost: dict[str, str]) -> Exposure:
+def _bar(
+    frame: dict[str, Any], objects: list[str], lost: dict[str, Remark]
+) -> Exposure:
     known = {key: value for key, value in frame.items() if not pd.isna(value)}
     imagetyp, through = known.get("imagetyp"), known.get("filter")
     seconds = float(known.get("exptime", 0.0))
@@ -120,7 +123,7 @@ def deviations(report: NightReport) -> list[Deviation]:
     return sorted(dots, key=lambda dot: (order.get(kinds[dot.lane], 9), dot.lane))
 
 
-def _dot(frame: dict[str, Any], middle: float, lost: dict[str, str]) -> Deviation:
+def _dot(frame: dict[str, Any], middle: float, lost: dict[str, Remark]) -> Deviation:
     file, level = str(frame["file"]), float(frame["median"])
     words = [file, f"{number(level)} ADU", f"{100 * (level / middle - 1):+.2g} %"]
     if file in lost:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from autoreduce.fits.whole import write_text
 from autoreduce.planning.plan import Action
+from autoreduce.remarks import Remark, Severity
 from autoreduce.report.content import NightReport
 from autoreduce.report.gallery import Exhibit, exhibits
 from autoreduce.report.overview import (
@@ -26,8 +27,6 @@ from autoreduce.report.overview import (
 )
 from autoreduce.report.plots import dark_fit, levels, timeline
 from autoreduce.report.summary import (
-    Concern,
-    Remark,
     heading,
     headline,
     remarks,
@@ -38,8 +37,8 @@ from autoreduce.report.tables import (
     frame_rows,
     frames_words,
     group_rows,
-    ledger_groups,
     recipe_settings,
+    verdict_groups,
 )
 from autoreduce.report.words import TIMES, count, duration, level_word, number
 
@@ -47,13 +46,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _CONCERNS = {
-    Concern.FAILED: ("Could not be made", "products", "bad"),
-    Concern.BLOCKED: ("Waited for what could not be made", "products", "bad"),
-    Concern.MISSING: ("Masters are missing", "groups", "poor"),
-    Concern.UNREADABLE: ("Files that could not be read", "files", "poor"),
-    Concern.LEFT_OUT: ("Frames left out", "frames", "fair"),
-    Concern.CAVEAT: ("To be used with care", "products", "fair"),
-    Concern.NOTE: ("Good to know", "frames", "calm-note"),
+    Severity.FAILED: ("Could not be made", "products", "bad"),
+    Severity.BLOCKED: ("Waited for what could not be made", "products", "bad"),
+    Severity.MISSING: ("Masters are missing", "groups", "poor"),
+    Severity.DAMAGED: ("Files that could not be read", "files", "poor"),
+    Severity.LEFT_OUT: ("Frames left out", "frames", "fair"),
+    Severity.DOUBTFUL: ("To be used with care", "products", "fair"),
+    Severity.NOTE: ("Good to know", "frames", "calm-note"),
 }
 """Title, what the items are, and style of each concern."""
 
@@ -157,7 +156,7 @@ _SECTIONS = (
     ("plan", "Which master", "light_rows"),
     ("groups", "Groups", "groups"),
     ("frames", "Frames", "rows"),
-    ("ledger", "Why not", "ledger"),
+    ("verdicts", "Why not", "verdicts"),
     ("recipe", "How", "provenance"),
 )
 """Anchor and name of the sections, and the content without which they are empty."""
@@ -192,7 +191,7 @@ def _night(report: NightReport) -> dict[str, Any]:
         "headline": headline(report),
         "about": about(frames),
         "concerns": _concerns(found),
-        "is_troubled": any(remark.concern is not Concern.NOTE for remark in found),
+        "is_troubled": any(one.severity is not Severity.NOTE for one in found),
         "light": light_gathered(report),
         "timeline": timeline(bars),
         "levels": levels(deviations(report)),
@@ -227,7 +226,7 @@ def _details(report: NightReport) -> dict[str, Any]:
         "numeric": [index for index, name in enumerate(names) if name in _NUMERIC],
         "level_column": names.index("level") if "level" in names else -1,
         "rows": frame_rows(report),
-        "ledger": ledger_groups(report.plan),
+        "verdicts": verdict_groups(report.plan),
         "recipe": recipe_settings(report.plan),
         "provenance": _provenance(report),
         "disagreements": disagreements(report.evidence),
@@ -237,11 +236,9 @@ def _details(report: NightReport) -> dict[str, Any]:
 
 
 def _concerns(found: Sequence[Remark]) -> list[ConcernBox]:
-    order = list(Concern)
-    sorted_remarks = sorted(found, key=lambda item: order.index(item.concern))
     return [
-        ConcernBox(*_CONCERNS[concern], tuple(group))
-        for concern, group in groupby(sorted_remarks, key=lambda item: item.concern)
+        ConcernBox(*_CONCERNS[severity], tuple(group))
+        for severity, group in groupby(found, key=lambda one: one.severity)
     ]
 
 

@@ -1,9 +1,7 @@
-"""The report's tables as plain rows of text: groups, masters chosen, frames, ledger."""
+"""The report's tables as plain rows of text: groups, masters chosen, frames, verdicts."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -11,10 +9,12 @@ import pandas as pd
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
-    LedgerEntry,
     Plan,
     Task,
+    Verdict,
 )
+from autoreduce.planning.use import DarkMethod, Use
+from autoreduce.remarks import Remark
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
 from autoreduce.report.overview import TYPE_ORDER
@@ -130,14 +130,14 @@ class ChoiceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerGroup:
+class VerdictGroup:
     """Every candidate that was considered for one group."""
 
     group: str
     """Name of the group."""
-    chosen: tuple[LedgerEntry, ...]
+    chosen: tuple[Verdict, ...]
     """Those taken."""
-    rejected: tuple[LedgerEntry, ...]
+    rejected: tuple[Verdict, ...]
     """The others, with the first criterion that failed."""
 
 
@@ -159,7 +159,7 @@ def frame_rows(report: NightReport) -> list[FrameRow]:
         FrameRow(
             cells=tuple(cells[name][row] for name in columns),
             colour=frame_colour(_text(imagetyp), _text(filter_name)),
-            why_not=reasons.get(file, ""),
+            why_not=str(reasons[file]) if file in reasons else "",
             remark=_text(remark),
         )
         for row, (file, imagetyp, filter_name, remark) in enumerate(
@@ -218,7 +218,7 @@ def _type_rank(imagetyp: str) -> int:
 
 
 def _group_row(
-    name: str, members: pd.DataFrame, lost: dict[str, str], outputs: tuple[str, ...]
+    name: str, members: pd.DataFrame, lost: dict[str, Remark], outputs: tuple[str, ...]
 ) -> GroupRow:
     first = members.iloc[0]
     times = members["date_obs"].dropna()
@@ -305,12 +305,7 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
             scaling = _scaling(report, task, frame)
             alike.scales += scaling[:1]
             alike.offsets += scaling[1:]
-    levels = {
-        (entry.group, entry.need, entry.candidate): entry.level
-        for entry in report.plan.ledger
-        if entry.chosen
-    }
-    return [_choice_row(alike, frames, levels) for alike in rows.values()]
+    return [_choice_row(report.plan, alike, frames) for alike in rows.values()]
 
 
 def _scaling(report: NightReport, task: Task, frame: FrameInput) -> list[float]:
@@ -325,46 +320,56 @@ def _scaling(report: NightReport, task: Task, frame: FrameInput) -> list[float]:
     return [scale, used.get("dark_offset", frame.calibration.dark_offset)]
 
 
-def _choice_row(
-    alike: _Alike,
-    frames: pd.DataFrame,
-    levels: dict[tuple[str, str, str], int | None],
-) -> ChoiceRow:
+def _choice_row(plan: Plan, alike: _Alike, frames: pd.DataFrame) -> ChoiceRow:
     task, first = alike.task, alike.first
     imagetyp, through = "", ""
     if first.file in frames.index:
         looks = frames.loc[first.file, ["imagetyp", "filter"]]
         imagetyp, through = (_text(part) for part in looks)
+    uses = plan.uses.get(first.setup, {})
     return ChoiceRow(
         group=task.group,
         colour=frame_colour(imagetyp, through),
         imagetyp=imagetyp,
         n_frames=len(alike.files),
-        choices=tuple(_choice(alike, need, levels) for need in _NEEDS[task.action]),
+        choices=tuple(
+            _choice(alike, uses.get(need, Use(need))) for need in _NEEDS[task.action]
+        ),
         level=task.level,
         complete=not task.missing,
-        reason=first.reason,
+        reason=plan.reason(first),
     )
 
 
-def _choice(
-    alike: _Alike, need: str, levels: dict[tuple[str, str, str], int | None]
-) -> MasterChoice:
-    taken = alike.first.calibration
-    masters = {"bias": taken.bias, "dark": taken.dark, "flat": taken.flat}
-    output = masters[need] or ""
-    words = reason_for(alike.first.reason, need, output)
-    if need == "dark" and (factor := _factor(alike)):
-        # the reason is that of the first frame, whose factor is one of several
-        words = re.sub(r"scaled by [^,]+", "scaled", words)
-        words = ", ".join(part for part in (words, factor) if part)
+def _choice(alike: _Alike, use: Use) -> MasterChoice:
     return MasterChoice(
-        need=need,
-        output=output,
-        level=levels.get((alike.first.setup, need, output)) or 0,
-        words=words,
-        is_lacking=any(text.startswith(f"no {need}") for text in alike.task.missing),
+        need=use.need,
+        output=getattr(alike.first.calibration, use.need) or "",
+        level=use.level or 0,
+        words=", ".join(_choice_words(alike, use)),
+        is_lacking=any(one.need == use.need for one in alike.task.missing),
     )
+
+
+def _choice_words(alike: _Alike, use: Use) -> list[str]:
+    """Say how a master fits, or why there is none."""
+    if use.output is None:
+        return [words for words in (_lack_words(use),) if words]
+    words = [use.how, *use.fit_words]
+    if use.need == "dark" and (factor := _factor(alike)):
+        # The factor of the use is that of the first frame, one of several.
+        scaled = use.method is DarkMethod.SCALED
+        words = ["scaled" if scaled else use.how, *use.fit_words, factor]
+    return [word for word in words if word]
+
+
+def _lack_words(use: Use) -> str:
+    lack = use.lack
+    if lack is None:
+        return str(use)
+    words = f"{lack.expected} wanted, there is {lack.found}" if lack.expected else ""
+    way_out = f" ({lack.way_out})" if lack.way_out else ""
+    return f"{words or lack.found}{way_out}"
 
 
 _NEEDS = {
@@ -372,31 +377,6 @@ _NEEDS = {
     Action.FLAT: ("bias", "dark"),
     Action.DARK: ("bias",),
 }
-
-
-def reason_for(reason: str, need: str, output: str) -> str:
-    """Find what a reason says of one master.
-
-    Parameters
-    ----------
-    reason : str
-        A clause for each master, as in ``bias b1, same night; no flat: filter V
-        wanted``.
-    need : str
-        ``bias``, ``dark`` or ``flat``.
-    output : str
-        The master; empty if there is none.
-
-    Returns
-    -------
-    str
-        The clause without the name of the master; empty if there is none.
-    """
-    begin = f"{need} {PurePosixPath(output).stem}" if output else f"no {need}"
-    for clause in re.split(r"; (?=(?:no )?(?:bias|dark|flat)\b)", reason):
-        if clause.startswith(begin):
-            return clause.removeprefix(begin).lstrip(",: ")
-    return ""
 
 
 def _factor(alike: _Alike) -> str:
@@ -412,13 +392,13 @@ def _span(values: list[float]) -> str:
     return " to ".join(dict.fromkeys(number(value, 3) for value in ends))
 
 
-def ledger_groups(plan: Plan) -> list[LedgerGroup]:
-    """Gather the ledger by group, in the order of the ledger."""
-    groups: dict[str, list[LedgerEntry]] = {}
-    for entry in plan.ledger:
-        groups.setdefault(entry.group, []).append(entry)
+def verdict_groups(plan: Plan) -> list[VerdictGroup]:
+    """Gather the verdicts by group, in the order of the verdicts."""
+    groups: dict[str, list[Verdict]] = {}
+    for entry in plan.verdicts:
+        groups.setdefault(entry.setup, []).append(entry)
     return [
-        LedgerGroup(
+        VerdictGroup(
             group,
             chosen=tuple(entry for entry in entries if entry.chosen),
             rejected=tuple(entry for entry in entries if not entry.chosen),

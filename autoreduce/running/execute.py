@@ -21,6 +21,7 @@ from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import AutoreduceError, NoFrameLeftError, ProductError
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.provenance import task_digest
+from autoreduce.remarks import Remark, remark
 from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,9 @@ class Outcome:
 
     status: Status
     """How it ended."""
-    reason: str = ""
-    """Why it failed."""
-    caveats: tuple[str, ...] = ()
-    """What is not as it was planned, in words."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
+    """Why it failed, or what is doubtful of it."""
+    left_out: Mapping[str, Remark] = field(default_factory=dict)
     """Frames that were left out automatically, each with the reason."""
     statistics: Mapping[str, float] = field(default_factory=dict)
     """Numbers that describe the product."""
@@ -84,13 +83,20 @@ class Outcome:
     """Digest of the product."""
 
     @property
+    def reason(self) -> str:
+        """Why it failed, or what is doubtful of it, in words."""
+        return "; ".join(map(str, self.remarks))
+
+    @property
     def made(self) -> bool:
         """Whether the product is there."""
         return self.status in (Status.DONE, Status.CURRENT)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return asdict(self)
+        left_out = {file: why.to_dict() for file, why in self.left_out.items()}
+        remarks = [one.to_dict() for one in self.remarks]
+        return {**asdict(self), "remarks": remarks, "left_out": left_out}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -99,7 +105,11 @@ class Outcome:
             **{
                 **fields,
                 "status": Status(fields["status"]),
-                "caveats": tuple(fields["caveats"]),
+                "remarks": tuple(map(Remark.from_dict, fields["remarks"])),
+                "left_out": {
+                    file: Remark.from_dict(why)
+                    for file, why in fields["left_out"].items()
+                },
             }
         )
 
@@ -234,9 +244,8 @@ class _Run:
 
     def _end(self, output: str, outcome: Outcome) -> None:
         self._outcomes[output] = outcome
-        words = "; ".join((outcome.reason, *outcome.caveats)).strip("; ")
         level = logging.INFO if outcome.made else logging.ERROR
-        log.log(level, "%s %s %s", outcome.status, output, words)
+        log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
         for file, reason in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, reason)
         done = len(self._outcomes)
@@ -272,23 +281,25 @@ def task_outcome(
     digests = {output: outcome.digest for output, outcome in usable.items()}
     digest = task_digest(task, space.recipe, space.root, digests, planes=space.planes)
     if blocker := _blocker(task, usable, needs):
-        return Outcome(Status.BLOCKED, blocker)
+        return Outcome(Status.BLOCKED, (blocker.about(task.output),))
     try:
         standing = current_digest(space.folder / task.output)
         if before is not None and before.digest == standing == digest:
             return replace(before, status=Status.CURRENT, seconds=0.0)
         made = run_task(task, space, digest, usable)
     except NoFrameLeftError as error:
-        return Outcome(Status.FAILED, str(error), left_out=dict(error.left_out))
+        why = remark("no-frame-left", task.output, found=str(error))
+        return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
     except (AutoreduceError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
+        why = remark("failed", task.output, found=reason)
     except Exception as error:
         # A mistake of ours must not cost the observer the rest of the night.
         log.exception("%s: internal error", task.output)
-        reason = f"internal error ({error!r}); autoreduce.log has the details"
+        why = remark("internal", task.output, found=repr(error))
     else:
-        return _done(made, digest, time.perf_counter() - begin)
-    return Outcome(Status.FAILED, reason, seconds=time.perf_counter() - begin)
+        return _done(task, made, digest, time.perf_counter() - begin)
+    return Outcome(Status.FAILED, (why,), seconds=time.perf_counter() - begin)
 
 
 def _standing(path: str, *, planes: bool) -> Outcome:
@@ -297,7 +308,7 @@ def _standing(path: str, *, planes: bool) -> Outcome:
     if digest is None:
         reason = f"{path} is not there any more, or damaged"
         log.error("the frames that need it are reduced without it: %s", reason)
-        return Outcome(Status.FAILED, reason)
+        return Outcome(Status.FAILED, (remark("failed", path, found=reason),))
     if planes and not has_uncertainty(Path(path)):
         msg = (
             f"{path} has no UNCERT plane, which --planes needs of every master: "
@@ -309,21 +320,24 @@ def _standing(path: str, *, planes: bool) -> Outcome:
 
 def _blocker(
     task: Task, usable: Mapping[str, Outcome], needs: Mapping[str, Outcome]
-) -> str:
-    """Say why too little is left to make a product from; empty if enough is."""
+) -> Remark | None:
+    """Say why too little is left to make a product from; None if enough is."""
     if task.action not in (Action.STACK, Action.DARK_FIT):
-        return ""
+        return None
     lost = [output for output in task.products if output not in usable]
     fewest = 2 if task.action is Action.DARK_FIT else 1
     if len(task.products) - len(lost) >= fewest:
-        return ""
-    return "; ".join(f"needs {output}: {needs[output].reason}" for output in lost[:3])
+        return None
+    whys = (
+        f"{output}: {'; '.join(map(str, needs[output].remarks))}" for output in lost[:3]
+    )
+    return remark("blocked", found="; needs ".join(whys))
 
 
-def _done(made: Made, digest: str, seconds: float) -> Outcome:
+def _done(task: Task, made: Made, digest: str, seconds: float) -> Outcome:
     return Outcome(
         Status.DONE,
-        caveats=made.caveats,
+        remarks=tuple(one.about(task.output) for one in made.remarks),
         left_out=made.left_out,
         statistics=made.statistics,
         measured=made.measured,

@@ -1,4 +1,4 @@
-"""The ledger: why each candidate was, or was not, chosen."""
+"""Why each candidate was, or was not, chosen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.planning.criteria import Judged
-from autoreduce.planning.plan import LedgerEntry
+from autoreduce.planning.plan import Verdict
 from autoreduce.planning.words import apart_text, number_text
 
 
@@ -23,7 +23,7 @@ class Climbed:
     """How many criteria it met there."""
 
 
-class LedgerWriter:
+class VerdictWriter:
     """Puts into words why each candidate was, or was not, chosen."""
 
     def __init__(
@@ -40,7 +40,7 @@ class LedgerWriter:
         self._levels = [rung.level for rung in judged.rule.rung]
         self._texts: dict[str, tuple[list[str], list[str]]] = {}
 
-    def entries(self, row: int, chosen: int | None) -> list[LedgerEntry]:
+    def entries(self, row: int, chosen: int | None) -> list[Verdict]:
         """Write the entries of one setup, one for each candidate."""
         return [
             self._entry(row, candidate, rung, failed, chosen)
@@ -60,7 +60,7 @@ class LedgerWriter:
         rung: int,
         failed: str | None,
         chosen: int | None,
-    ) -> LedgerEntry:
+    ) -> Verdict:
         if failed is not None:
             criterion = failed
             wanted, found = self._values(failed, row, candidate)
@@ -68,7 +68,7 @@ class LedgerWriter:
             criterion, wanted, found = "", "", ""
         else:
             criterion, wanted, found = self._decided(row, candidate, chosen)
-        return LedgerEntry(
+        return Verdict(
             self._labels[row],
             self._need,
             self._outputs[candidate],

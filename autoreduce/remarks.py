@@ -1,0 +1,447 @@
+"""What an observer is told, as values: one table of all messages, written out last.
+
+Whatever notices something makes a `Remark`; terminal, report, headers and tables are
+written from it, and nobody reads a sentence back.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+
+
+class Severity(StrEnum):
+    """What kind of thing a remark is about, gravest first."""
+
+    FAILED = "failed"
+    """A product could not be made."""
+    BLOCKED = "blocked"
+    """A product waited for one that could not be made."""
+    MISSING = "missing"
+    """A correction is left out for want of a master."""
+    DAMAGED = "damaged"
+    """A file cannot be read."""
+    LEFT_OUT = "left-out"
+    """A frame takes no part."""
+    DOUBTFUL = "doubtful"
+    """A product is to be used with care."""
+    NOTE = "note"
+    """Good to know."""
+
+
+class Code(NamedTuple):
+    """One message."""
+
+    severity: Severity
+    """How grave it is."""
+    sentence: str
+    """Its words, with ``{found}`` and ``{expected}`` where the values go."""
+    meaning: str
+    """What it means and what to do, for the documents."""
+    need: str = ""
+    """``bias``, ``dark`` or ``flat``: the master that it is about."""
+
+
+ITSELF = "<subject>"
+"""Stands for the name of the subject in what is found, expected or typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that the observer should know."""
+
+    code: str
+    """Stable word of `CODES`."""
+    severity: Severity
+    """How grave it is."""
+    subject: tuple[str, ...] = ()
+    """Frames, files, groups or products that it is about."""
+    found: str = ""
+    """What was found, with its unit."""
+    expected: str = ""
+    """What was expected, with its unit."""
+    way_out: str = ""
+    """What can be typed to change it: an option that works when it is pasted."""
+
+    def __str__(self) -> str:
+        """Write the sentence; its subject stands in it only where it must."""
+        words = CODES[self.code].sentence.format(
+            found=self.found, expected=self.expected
+        )
+        words = f"{words} ({self.way_out})" if self.way_out else words
+        return words.replace(
+            ITSELF, self.subject[0] if len(self.subject) == 1 else "FILE"
+        )
+
+    @property
+    def need(self) -> str:
+        """The master that it is about; empty if it is about none."""
+        return CODES[self.code].need
+
+    def about(self, *subject: str) -> Self:
+        """Return the same remark about something else."""
+        return replace(self, subject=subject)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form; ``text`` is there for people."""
+        return {**asdict(self), "text": str(self)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Rebuild a remark from its JSON form.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is none, or of a code that is not known.
+        """
+        known = {name: fields[name] for name in cls.__dataclass_fields__}
+        known["severity"] = Severity(known["severity"])
+        known["subject"] = tuple(known["subject"])
+        remark = cls(**known)
+        CODES[remark.code]
+        return remark
+
+
+def remark(
+    code: str, *subject: str, found: str = "", expected: str = "", way_out: str = ""
+) -> Remark:
+    """Make a remark with the severity that its code has.
+
+    Examples
+    --------
+    >>> str(remark("unread", "a.fit", found="a.fit: damaged gzip file"))
+    'cannot be read: a.fit: damaged gzip file'
+    """
+    severity = CODES[code].severity
+    return Remark(code, severity, subject, found, expected, way_out)
+
+
+def joined(remarks: Iterable[Remark]) -> list[Remark]:
+    """Join remarks that differ in their subject only.
+
+    Returns
+    -------
+    list of Remark
+        In the order in which each was first said; subjects in the order given.
+    """
+    subjects: dict[Remark, dict[str, None]] = {}
+    for one in remarks:
+        subjects.setdefault(one.about(), {}).update(dict.fromkeys(one.subject))
+    return [one.about(*names) for one, names in subjects.items()]
+
+
+_S = Severity
+_MASTERS = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
+
+CODES: dict[str, Code] = {
+    # ------------------------------------------------------------ masters that lack
+    **{
+        f"no-{need}": Code(
+            _S.MISSING,
+            f"no {need}: {{found}}",
+            f"No master {need} serves these frames, for the reason that is given: the "
+            "step is left out.",
+            need,
+        )
+        for need in _MASTERS
+    },
+    **{
+        f"unlike-{need}": Code(
+            _S.MISSING,
+            f"no {need}: {{expected}} wanted, there is {{found}}",
+            f"There are {frames}, but none that agrees with these frames in what is "
+            "named: the step is left out.",
+            need,
+        )
+        for need, frames in _MASTERS.items()
+    },
+    **{
+        f"{need}-lost": Code(
+            _S.DOUBTFUL,
+            f"{step}: {{found}}",
+            f"The plan had a master {need} for this frame, and it could not be made or "
+            "read: the frame is reduced without it.",
+            need,
+        )
+        for need, step in (
+            ("bias", "bias not subtracted"),
+            ("dark", "dark not subtracted"),
+            ("flat", "not flat-fielded"),
+        )
+    },
+    # ------------------------------------------------------------------- products
+    "failed": Code(
+        _S.FAILED, "{found}", "The product could not be made, for this reason."
+    ),
+    "internal": Code(
+        _S.FAILED,
+        "internal error ({found}); autoreduce.log has the details",
+        "A mistake of autoreduce itself: please report it, with the log.",
+    ),
+    "no-frame-left": Code(
+        _S.FAILED,
+        "no frame is fit for use: {found}",
+        "Every frame of the combination was left out.",
+    ),
+    "blocked": Code(
+        _S.BLOCKED,
+        "needs {found}",
+        "What the product is made from could not be made.",
+    ),
+    "without-light": Code(
+        _S.DOUBTFUL,
+        "without {found}, which could not be made",
+        "The stack does without a light that could not be calibrated.",
+    ),
+    "bias-drift": Code(
+        _S.DOUBTFUL,
+        "the level of the bias drifts by {found} from its first frames to its last: "
+        "frames without overscan are off by up to as much",
+        "The bias level is not stable; take bias frames around the lights, or use the "
+        "overscan.",
+    ),
+    "not-linear": Code(
+        _S.DOUBTFUL,
+        "the darks do not lie on a line within their errors ({found}): {expected}",
+        "Dark counts do not grow in proportion to the exposure.",
+    ),
+    "flat-masked": Code(
+        _S.DOUBTFUL,
+        "{found} of the samples differ between the frames by more than noise, as stars "
+        "or clouds do, and are masked",
+        "The flats are not as alike as flats are: stars, clouds, or a changing lamp.",
+    ),
+    "flat-unclean": Code(
+        _S.DOUBTFUL,
+        "in {found} of the pixels fewer than {expected} flats are free of stars: "
+        "traces of them may be left, more flats help",
+        "Stars stood at the same place in nearly all flats.",
+    ),
+    "flat-pattern": Code(
+        _S.DOUBTFUL,
+        "the flats do not show the colours where the header's pattern has them: each "
+        "of its four places is brought to unit level by itself",
+        "The header's Bayer pattern is not that of the pixels.",
+    ),
+    "no-uncert": Code(
+        _S.DOUBTFUL,
+        "no UNCERT: {found}",
+        "Errors cannot be computed without the gain and the read noise.",
+    ),
+    "stale": Code(
+        _S.NOTE,
+        "left from an earlier run and no longer part of the plan: {found}",
+        "Products that today's plan does not make still lie in the output folder.",
+    ),
+    # --------------------------------------------------------------- frames left out
+    "unread": Code(
+        _S.LEFT_OUT, "cannot be read: {found}", "The frame's pixels cannot be read."
+    ),
+    "unreadable": Code(
+        _S.DAMAGED,
+        "{found}",
+        "The file is no FITS image, or damaged: it is not in the frame table.",
+    ),
+    "left-out": Code(
+        _S.LEFT_OUT, "{found}", "The frame takes no part, for the reason in the table."
+    ),
+    "not-stacked": Code(
+        _S.LEFT_OUT,
+        "not stacked, {found}",
+        "The light is calibrated, and its stack does without it.",
+    ),
+    "own-product": Code(
+        _S.LEFT_OUT, "made by autoreduce ({found})", "Our own output given as input."
+    ),
+    "no-exposure": Code(
+        _S.LEFT_OUT,
+        "extension {found} is no exposure",
+        "Masks, errors, weights and thumbnails in extensions are no frames.",
+    ),
+    "calibrated": Code(
+        _S.LEFT_OUT,
+        "calibrated already ({found})",
+        "A card says that the frame is no raw one.",
+    ),
+    "several-exposures": Code(
+        _S.LEFT_OUT,
+        "made of {found} exposures ({expected})",
+        "A card says that the frame is a stack.",
+    ),
+    "cube": Code(
+        _S.LEFT_OUT,
+        "a cube of {found} pixels, not one exposure; combine its planes first",
+        "The image has three axes.",
+    ),
+    "untyped": Code(
+        _S.LEFT_OUT,
+        "type unknown: {found}",
+        "Neither header nor name nor pixels say what the frame is.",
+    ),
+    "typed-other": Code(
+        _S.LEFT_OUT,
+        "type other, not for imaging ({found})",
+        "Focus frames, arcs, tests.",
+    ),
+    "typed-master": Code(
+        _S.LEFT_OUT,
+        "type master, not a raw frame ({found}); masters are used from a library: "
+        "autoreduce library add, --library",
+        "A master of another program among the night's frames.",
+    ),
+    "typed-by-hand": Code(
+        _S.LEFT_OUT, "type {found} by hand", "The observer gave the frame this type."
+    ),
+    "copy": Code(
+        _S.LEFT_OUT,
+        "byte for byte the same as {found}",
+        "A frame that is there twice counts once.",
+    ),
+    "twin": Code(
+        _S.LEFT_OUT,
+        "calibrated already: the same exposure as {found}",
+        "Another program's version of a raw frame that is there.",
+    ),
+    "excluded": Code(
+        _S.LEFT_OUT, "excluded by hand", "The observer left the frame out."
+    ),
+    "included": Code(
+        _S.NOTE, "included by hand", "The observer asked for the frame."
+    ),
+    "kept": Code(
+        _S.NOTE,
+        "used in spite of this: {found}",
+        "The observer asked for a frame that would have been left out.",
+    ),
+    "no-data": Code(
+        _S.LEFT_OUT, "it holds no data: {found}", "No pixel of the frame tells anything."
+    ),
+    "saturated": Code(
+        _S.LEFT_OUT,
+        "{found} of its pixels are saturated, at most {expected} may be",
+        "A flat that is too bright.",
+    ),
+    "unlit": Code(
+        _S.LEFT_OUT,
+        "no light in it: its level of {found} is not above the {expected} of bias",
+        "A flat without light.",
+    ),
+    "too-dark": Code(
+        _S.LEFT_OUT,
+        "no light in it: its level is {found} once bias and dark are out",
+        "A flat without light.",
+    ),
+    "odd-level": Code(
+        _S.LEFT_OUT,
+        "level {found}, the other {expected}",
+        "The frame's level is far from that of the frames that it belongs with.",
+    ),
+    "odd-noise": Code(
+        _S.LEFT_OUT,
+        "noise {found}, the other {expected}",
+        "The frame's noise is far from that of the frames that it belongs with.",
+    ),
+    "odd-pattern": Code(
+        _S.LEFT_OUT,
+        "a part of it is {found} off the others' pattern, at most {expected} would pass",
+        "Light or interference in a part of a dark or bias frame.",
+    ),
+    "dim-flat": Code(
+        _S.LEFT_OUT,
+        "too little light: its noise is {found}, {expected}",
+        "A flat with far more relative noise than the others.",
+    ),
+    "full-flat": Code(
+        _S.LEFT_OUT,
+        "too little noise for a flat that is not saturated: {found}, {expected}",
+        "A flat with far less relative noise than the others: it is full.",
+    ),
+    "odd-shape": Code(
+        _S.LEFT_OUT,
+        "it is lit otherwise than the other flats: by {found} (rms), at most "
+        "{expected} would pass",
+        "A cloud, another lamp, or the dome in a flat.",
+    ),
+    "lit": Code(
+        _S.LEFT_OUT,
+        "lit: its sky is {found}, {expected} in the stack's median light",
+        "The light is far brighter than its stack: it is calibrated and not stacked.",
+    ),
+    "trailed": Code(
+        _S.LEFT_OUT,
+        "trailed: its sources are {found} times as long as wide, {expected} times in "
+        "the stack's median light",
+        "The telescope moved: the light is calibrated and not stacked.",
+    ),
+    "out-of-focus": Code(
+        _S.LEFT_OUT,
+        "out of focus: its stars are {found} wide, {expected} in the stack's median "
+        "light",
+        "The light is calibrated and not stacked.",
+    ),
+    "faint": Code(
+        _S.LEFT_OUT,
+        "clouded out: its bright stars have {found} of the flux that they have in the "
+        "stack's median light",
+        "Clouds: the light is calibrated and not stacked.",
+    ),
+    "few-stars": Code(
+        _S.LEFT_OUT,
+        "clouded out or not guided: it shows {found} stars, the stack's median light "
+        "{expected}",
+        "The light is calibrated and not stacked.",
+    ),
+    # ------------------------------------------------------------- the night as a whole
+    "no-frames": Code(_S.NOTE, "no frame is used", "Every frame is left out."),
+    "absent": Code(
+        _S.NOTE,
+        "there are no {found} among the frames that are used",
+        "The night has no frames of this type.",
+    ),
+    "absent-served": Code(
+        _S.NOTE,
+        "there are no {found} among the frames that are used: masters from the library "
+        "serve instead",
+        "The night has no frames of this type, and a library fills in.",
+    ),
+    "several": Code(
+        _S.NOTE,
+        "frames of {found}",
+        "Frames of several cameras, sizes or nights were given at once.",
+    ),
+    "type-unknown": Code(
+        _S.NOTE,
+        "left out: {found} of unknown type, such as {expected}: say what they are",
+        "Nothing in header, name or pixels says what the frames are.",
+    ),
+    "not-reduced": Code(
+        _S.NOTE,
+        "left out: {found} of type master or other, such as {expected}",
+        "Masters and frames that are neither calibration frames nor lights.",
+    ),
+    "likely-filter": Code(
+        _S.NOTE,
+        "lights have filter {found} and flats have {expected}: if they are the same, "
+        "say so",
+        "Two spellings of one filter, perhaps.",
+    ),
+    "bare-flat": Code(
+        _S.LEFT_OUT,
+        "without bias, dark and overscan a flat keeps its zero level and would correct "
+        "vignetting wrongly",
+        "Take bias frames or flat-darks.",
+    ),
+    "bare-flats": Code(
+        _S.NOTE,
+        "{found} left out: without bias, dark and overscan a flat keeps its zero level "
+        "and would correct vignetting wrongly",
+        "Take bias frames or flat-darks.",
+    ),
+    "single-light": Code(
+        _S.NOTE,
+        "single lights are calibrated and not stacked: {found}",
+        "A stack needs two lights.",
+    ),
+}  # fmt: skip
+"""Every message: its stable word, how grave it is, its sentence, what it means."""
