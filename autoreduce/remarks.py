@@ -394,17 +394,15 @@ CODES: dict[str, Code] = {
     ),
     # ------------------------------------------------------------- the night as a whole
     "no-frames": Code(_S.NOTE, "no frame is used", "Every frame is left out."),
-    "absent": Code(
-        _S.NOTE,
-        "there are no {found} among the frames that are used",
-        "The night has no frames of this type.",
-    ),
-    "absent-served": Code(
-        _S.NOTE,
-        "there are no {found} among the frames that are used: masters from the library "
-        "serve instead",
-        "The night has no frames of this type, and a library fills in.",
-    ),
+    **{
+        f"absent-{kind}": Code(
+            _S.NOTE,
+            f"there are no {frames} among the frames that are used{{found}}",
+            "The night has no frames of this type; a library may fill in.",
+            kind if kind in _MASTERS else "",
+        )
+        for kind, frames in {**_MASTERS, "light": "lights"}.items()
+    },
     "several": Code(
         _S.NOTE,
         "frames of {found}",
@@ -445,3 +443,24 @@ CODES: dict[str, Code] = {
     ),
 }  # fmt: skip
 """Every message: its stable word, how grave it is, its sentence, what it means."""
+
+
+def messages_page() -> str:
+    """Write the page of all messages, as docs/messages.md has it."""
+    lines = [
+        "# What you may be told",
+        "",
+        "Every message has a stable word: `code` in `plan.json`, and in `frames.csv` for",
+        "frames that are left out.  `...` stands for what was found or expected; a way",
+        "out, where there is one, is an option that can be pasted.",
+    ]
+    for severity in Severity:
+        codes = {key: one for key, one in CODES.items() if one.severity is severity}
+        lines += ["", f"## {severity.replace('-', ' ').capitalize()}", ""]
+        lines += ["| code | message | what it means |", "|---|---|---|"]
+        lines += [
+            f"| `{key}` | {one.sentence.format(found='...', expected='...')} | "
+            f"{one.meaning} |"
+            for key, one in codes.items()
+        ]
+    return "\n".join(lines) + "\n"

@@ -5,6 +5,8 @@ touch no file, apart from the tables that come with the package.
 """
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,9 @@ def test_the_command_line_starts_without_heavy_libraries(path):
         for name in imports(ast.parse(path.read_text()), top_only=True)
     }
     assert not top & HEAVY
+
+
+@pytest.mark.parametrize("module", ["tools.combine", "tools.arith", "products.lights"])
+def test_what_works_on_pixels_starts_without_pandas(module):
+    code = f"import sys, autoreduce.{module}; sys.exit('pandas' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

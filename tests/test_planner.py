@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoreduce.errors import SettingsError, TableError
-from autoreduce.frames.schema import make_frame_table
+from autoreduce.frames.schema import MEASURED_COLUMNS, make_frame_table
 from autoreduce.planning.plan import PLAN_VERSION, Action, Calibration
 from autoreduce.planning.planner import annotate, make_plan
 from autoreduce.planning.recipe import load_recipe, parse_recipe
@@ -790,3 +790,38 @@ def test_ten_thousand_frames_and_two_hundred_masters_are_planned_in_seconds():
     assert len(frames) == 10_000
     masters = (Action.BIAS, Action.DARK, Action.FLAT)
     assert sum(task.action in masters for task in plan.tasks) == 200
+
+
+MEASURED = [column.name for column in MEASURED_COLUMNS]
+
+
+def notes_like_night():
+    rows = [*bias(3), *dark(60.0, 3), *dark(180.0, 3), *flat("R", 5.0, 3)]
+    return make_night(*rows, *flat("V", 9.0, 3), *light(n=3), *light("V", n=2))
+
+
+OWN = ("group", "bias", "dark", "dark_scale", "flat", "planned", "level", "reason")
+"""Columns of a frame table that a plan writes."""
+
+
+@pytest.mark.parametrize("column", [*OWN, "why_not", "code", *MEASURED])
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_table_without_a_column_plans_as_the_whole_one(column, by_hand):
+    frames = notes_like_night()
+    if by_hand:
+        last = len(frames) - 1
+        frames = with_cell(frames, last, dark="dark_60s_2x2_m20C", bias="none")
+    table = annotate(frames, make_plan(frames))
+    if by_hand and column in ("bias", "dark"):
+        pytest.skip("the column holds the observer's choice")
+    assert make_plan(table.drop(columns=column)) == make_plan(table)
+
+
+def test_without_the_note_of_what_was_planned_the_observers_choice_is_still_found():
+    frames = with_cell(choosing_night(), 6, flat="masters/flat_V_2x2.fits")
+    table = annotate(frames, make_plan(frames)).drop(columns="planned")
+    plan = make_plan(table)
+    by_hand = [
+        use for uses in plan.uses.values() for use in uses.values() if use.by_hand
+    ]
+    assert [(use.need, use.name) for use in by_hand] == [("flat", "flat_V_2x2")]

@@ -232,8 +232,8 @@ def test_notes_that_repeat_what_is_missing_are_not_told_twice():
     lack = remark("unlike-flat", found="R", expected="filter V")
     notes = (
         lack.about("2 lights"),
-        remark("absent", found="flats"),
-        remark("absent", found="darks"),
+        remark("absent-flat"),
+        remark("absent-dark"),
     )
     plan = make_plan(calibrate("l0.fit", missing=(lack,)), notes=notes)
     told = [one for one in remarks(make_report(plan)) if one.severity == "note"]

@@ -37,6 +37,7 @@ def _unpack_gzip(path: Path) -> io.FileIO:
     try:
         with gzip.open(path, "rb") as packed:
             shutil.copyfileobj(packed, plain, _PIECE)
+        plain.seek(0)
     except BaseException:
         plain.close()
         raise

@@ -1,13 +1,11 @@
-"""Tables out: records as a BINTABLE extension, and in again."""
+"""Tables out: columns as a BINTABLE extension."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.errors import InputError
 from autoreduce.fits.cards import (
     BLOCK,
     Card,
@@ -15,11 +13,8 @@ from autoreduce.fits.cards import (
     format_card,
     ones_complement_sum,
 )
-from autoreduce.fits.formats import open_unpacked
-from autoreduce.fits.header import RawHeader, headers_of
 
 _LETTERS = {"f8": "D", "f4": "E", "i8": "K", "i4": "J", "i2": "I", "u1": "B"}
-_NUMPY = {letter: code for code, letter in _LETTERS.items()}
 
 
 def table_extension(
@@ -63,39 +58,6 @@ def table_extension(
     return checksummed_header(lines, ones_complement_sum(padded)) + padded
 
 
-def read_table(path: Path, name: str) -> dict[str, NDArray[Any]] | None:
-    """Read a table that `table_extension` wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    name : str
-        EXTNAME.
-
-    Returns
-    -------
-    dict of str to array, or None
-        Columns in native byte order, texts as str; None if the file has no such table.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    """
-    try:
-        file, _ = open_unpacked(path)
-        with file:
-            for header, start in headers_of(file):
-                if header.get("EXTNAME") == name:
-                    file.seek(start)
-                    return _columns(header, file.read(_data_size(header)))
-    except (OSError, EOFError, ValueError) as error:
-        msg = f"{path}: {error}"
-        raise InputError(msg) from error
-    return None
-
-
 def _stored(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind in "OUS":
@@ -124,25 +86,3 @@ def _structure(name: str, data: NDArray[Any]) -> list[Card]:
         Card("TFIELDS", len(data.dtype.names or ()), "columns"),
         Card("EXTNAME", name, "name of the table"),
     ]
-
-
-def _data_size(header: RawHeader) -> int:
-    return int(str(header.get("NAXIS1"))) * int(str(header.get("NAXIS2")))
-
-
-def _columns(header: RawHeader, raw: bytes) -> dict[str, NDArray[Any]]:
-    n = int(str(header.get("TFIELDS")))
-    names = [str(header.get(f"TTYPE{at}")) for at in range(1, n + 1)]
-    forms = [str(header.get(f"TFORM{at}")) for at in range(1, n + 1)]
-    data = np.frombuffer(raw, list(zip(names, map(_code, forms), strict=True)))
-    return {name: _native(data[name]) for name in names}
-
-
-def _code(form: str) -> str:
-    return f"S{form[:-1]}" if form.endswith("A") else f">{_NUMPY[form]}"
-
-
-def _native(column: NDArray[Any]) -> NDArray[Any]:
-    if column.dtype.kind == "S":
-        return np.char.decode(column, "ascii")
-    return column.astype(column.dtype.newbyteorder("="))

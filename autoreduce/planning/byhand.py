@@ -7,15 +7,14 @@ from difflib import get_close_matches
 import pandas as pd
 
 from autoreduce.errors import TableError
+from autoreduce.planning.candidates import Facts, dark_use
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Tolerance
 from autoreduce.planning.use import (
     BY_HAND,
     NONE,
     DarkMethod,
-    Facts,
     Use,
-    dark_use,
     is_absolute,
     is_planned,
     stem,

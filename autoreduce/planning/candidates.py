@@ -1,12 +1,26 @@
 """The masters that may serve: those of the frames at hand, and those of a library."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.frames.schema import FACT_COLUMNS, ImageType
 from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
 from autoreduce.planning.rules import TemperatureRule
-from autoreduce.planning.use import SERVED_BY
+from autoreduce.planning.use import DarkMethod, Use, Uses
+
+Facts = Mapping[str, Any]
+"""One row of a table of setups or of masters."""
+
+SERVED_BY = {
+    "bias": (ImageType.BIAS,),
+    "dark": (ImageType.DARK, ImageType.FLATDARK),
+    "flat": (ImageType.FLAT,),
+}
+"""Types of the frames that the master for each need is made from."""
 
 ORIGIN = "origin"
 """Column that tells where a master comes from."""
@@ -84,3 +98,61 @@ def with_library(
     more = more.astype({name: masters[name].dtype for name in columns})
     parts = [part for part in (masters, more) if len(part)]
     return pd.concat(parts, ignore_index=True).reindex(columns=list(masters))
+
+
+def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
+    """List the setups of flats whose level without light cannot be taken out.
+
+    A flat that keeps that level turns vignetting upside down.
+
+    Parameters
+    ----------
+    setups : DataFrame
+        Facts of each setup.
+    found : dict
+        What serves them: bias and dark.
+
+    Returns
+    -------
+    set of int
+        Setups of flats with neither bias nor dark nor overscan.
+    """
+    bare = setups["imagetyp"].eq(ImageType.FLAT) & setups["biassec"].isna()
+    return {
+        row
+        for row in setups.index[bare.astype(bool)].tolist()
+        if found["bias"][row].output is None and found["dark"][row].output is None
+    }
+
+
+def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:
+    """Describe how a dark is taken to the exposure of a setup.
+
+    Parameters
+    ----------
+    setup : mapping
+        The frames; their ``exptime`` is known unless the method is EXACT.
+    master : mapping
+        The dark, with ``output``, ``exptime``, ``keeps_bias`` and ``fit``.
+    method : DarkMethod
+        How it is taken to the exposure.
+
+    Returns
+    -------
+    Use
+        Without a level.
+    """
+    exptime = None if pd.isna(master["exptime"]) else float(master["exptime"])
+    use = Use(
+        "dark",
+        master["output"],
+        method=method,
+        exptime=exptime,
+        keeps_bias=bool(master["keeps_bias"]),
+    )
+    if method is DarkMethod.EXACT or exptime is None:
+        return use
+    wanted = float(setup["exptime"])
+    if method is DarkMethod.FIT:
+        return replace(use, wanted=wanted, scale=None, fit=str(master["fit"]))
+    return replace(use, wanted=wanted, scale=wanted / exptime)

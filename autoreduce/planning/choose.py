@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from autoreduce.planning.byhand import chosen_output, overruled, use_by_hand
-from autoreduce.planning.candidates import LIBRARY, ORIGIN
+from autoreduce.planning.candidates import LIBRARY, ORIGIN, Facts, dark_use
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.lacks import lack
 from autoreduce.planning.matching import Choice, match
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules
-from autoreduce.planning.use import DarkMethod, Facts, Use, dark_use
+from autoreduce.planning.use import DarkMethod, Use
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.candidates import Facts, refused_flats
 from autoreduce.planning.grouping import FACT_NAMES
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
 from autoreduce.planning.setups import Night
-from autoreduce.planning.use import NEEDS, Facts, Use, Uses, refused_flats
+from autoreduce.planning.use import NEEDS, Use, Uses
 from autoreduce.remarks import Remark, joined
 
 _ACTIONS = {

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from autoreduce.planning.candidates import Facts
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.plan import Verdict
-from autoreduce.planning.use import Facts
 from autoreduce.planning.words import UNKNOWN, listed
 from autoreduce.remarks import Remark, remark
 

@@ -6,21 +6,12 @@ from difflib import SequenceMatcher
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.candidates import SERVED_BY, refused_flats
 from autoreduce.planning.lacks import merged
-from autoreduce.planning.use import (
-    NEEDS,
-    SERVED_BY,
-    Uses,
-    refused_flats,
-)
+from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, remark
 
-_PLURALS = {
-    ImageType.BIAS: "bias frames",
-    ImageType.DARK: "darks",
-    ImageType.FLAT: "flats",
-    ImageType.LIGHT: "lights",
-}
+_INSTEAD = ": masters from the library serve instead"
 
 
 def night_notes(
@@ -63,8 +54,8 @@ def _absent(groups: pd.DataFrame, found: Uses) -> list[Remark]:
         return [remark("no-frames")]
     there = set(groups["imagetyp"])
     return [
-        remark("absent-served" if _is_served(kind, found) else "absent", found=words)
-        for kind, words in _PLURALS.items()
+        remark(f"absent-{kind}", found=_INSTEAD if _is_served(kind, found) else "")
+        for kind in (ImageType.BIAS, ImageType.DARK, ImageType.FLAT, ImageType.LIGHT)
         if kind not in there
     ]
 

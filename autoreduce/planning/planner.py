@@ -10,8 +10,10 @@ from autoreduce.errors import SettingsError
 from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
 from autoreduce.planning.byhand import is_by_hand
 from autoreduce.planning.candidates import (
+    Facts,
     library_candidates,
     masters_of_frames,
+    refused_flats,
     with_library,
 )
 from autoreduce.planning.choose import serve
@@ -31,15 +33,7 @@ from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
 from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
 from autoreduce.planning.setups import Night, make_night
-from autoreduce.planning.use import (
-    NEEDS,
-    NONE,
-    Facts,
-    Use,
-    Uses,
-    planned_text,
-    refused_flats,
-)
+from autoreduce.planning.use import NEEDS, NONE, Use, Uses, planned_text
 from autoreduce.remarks import remark
 
 STACK_BY = ("object", "filter", "exptime")

@@ -204,10 +204,10 @@ def parse_recipe(text: str, name: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         msg = f"recipe {name} is not valid TOML: {error}"
         raise SettingsError(msg) from error
-    return recipe_from_dict({**table, "name": name})
+    return _recipe_of({**table, "name": name})
 
 
-def recipe_from_dict(table: dict[str, Any]) -> Recipe:
+def _recipe_of(table: dict[str, Any]) -> Recipe:
     """Build a recipe from nested dictionaries; errors as in `load_recipe`."""
     where = f"recipe {table.get('name', '?')}"
     built: Recipe = _build(Recipe, table, where)

@@ -1,29 +1,18 @@
-"""How one master serves like frames, or the lack of it, as a value."""
+"""How one master serves like frames, or the lack of it, as a value.
+
+Everything that carries out a plan reads this, so it needs no pandas.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath, PurePosixPath
-from typing import Any, Self
 
-import pandas as pd
-
-from autoreduce.frames.schema import ImageType
 from autoreduce.planning.words import apart_text, number_text
 from autoreduce.remarks import Remark
 
-Facts = Mapping[str, Any]
-"""One row of a table of setups or of masters."""
-
 NEEDS = ("bias", "dark", "flat")
 """The masters that a frame may need, in the order in which they are taken out."""
-
-SERVED_BY = {
-    "bias": (ImageType.BIAS,),
-    "dark": (ImageType.DARK, ImageType.FLATDARK),
-    "flat": (ImageType.FLAT,),
-}
-"""Types of the frames that the master for each need is made from."""
 
 BY_HAND = "chosen by hand"
 """Criterion of a verdict that is the observer's."""
@@ -128,47 +117,9 @@ class Use:
             return f"scaled by {self.scale:.4g}"
         return ""
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild a use from its JSON form."""
-        method, lack = fields["method"], fields["lack"]
-        return cls(
-            **{
-                **fields,
-                "method": None if method is None else DarkMethod(method),
-                "unconfirmed": tuple(fields["unconfirmed"]),
-                "lack": None if lack is None else Remark.from_dict(lack),
-            }
-        )
-
 
 Uses = dict[str, dict[int, Use]]
 """How each need of each setup that has it is served."""
-
-
-def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
-    """List the setups of flats whose level without light cannot be taken out.
-
-    A flat that keeps that level turns vignetting upside down.
-
-    Parameters
-    ----------
-    setups : DataFrame
-        Facts of each setup.
-    found : dict
-        What serves them: bias and dark.
-
-    Returns
-    -------
-    set of int
-        Setups of flats with neither bias nor dark nor overscan.
-    """
-    bare = setups["imagetyp"].eq(ImageType.FLAT) & setups["biassec"].isna()
-    return {
-        row
-        for row in setups.index[bare.astype(bool)].tolist()
-        if found["bias"][row].output is None and found["dark"][row].output is None
-    }
 
 
 def stem(cell: str) -> str:
@@ -180,39 +131,6 @@ def stem(cell: str) -> str:
 def is_absolute(cell: str) -> bool:
     """Tell whether a cell is the path of a master that stands in a library."""
     return PurePath(cell.strip()).is_absolute()
-
-
-def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:
-    """Describe how a dark is taken to the exposure of a setup.
-
-    Parameters
-    ----------
-    setup : mapping
-        The frames; their ``exptime`` is known unless the method is EXACT.
-    master : mapping
-        The dark, with ``output``, ``exptime``, ``keeps_bias`` and ``fit``.
-    method : DarkMethod
-        How it is taken to the exposure.
-
-    Returns
-    -------
-    Use
-        Without a level.
-    """
-    exptime = None if pd.isna(master["exptime"]) else float(master["exptime"])
-    use = Use(
-        "dark",
-        master["output"],
-        method=method,
-        exptime=exptime,
-        keeps_bias=bool(master["keeps_bias"]),
-    )
-    if method is DarkMethod.EXACT or exptime is None:
-        return use
-    wanted = float(setup["exptime"])
-    if method is DarkMethod.FIT:
-        return replace(use, wanted=wanted, scale=None, fit=str(master["fit"]))
-    return replace(use, wanted=wanted, scale=wanted / exptime)
 
 
 PLANNED = "|"

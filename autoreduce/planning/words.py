@@ -1,10 +1,8 @@
 """How facts and distances are put into words."""
 
+import math
 import re
 from collections.abc import Iterable
-
-import numpy as np
-import pandas as pd
 
 UNKNOWN = "unknown"
 """What stands for a fact that is missing."""
@@ -25,6 +23,8 @@ def number_text(name: str, value: object) -> str:
     >>> number_text("exptime", 60.0), number_text("filter", None)
     ('60 s', 'unknown')
     """
+    import pandas as pd
+
     if pd.isna(value):
         return UNKNOWN
     if name == "temperature":
@@ -42,7 +42,7 @@ def apart_text(days: float) -> str:
     >>> apart_text(0.125), apart_text(12.04), apart_text(float("nan"))
     ('3.0 h away', '12.0 d away', 'at an unknown time')
     """
-    if np.isnan(days):
+    if math.isnan(days):
         return "at an unknown time"
     if days < 1:
         return f"{days * 24:.1f} h away"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pandas as pd
 
@@ -127,14 +128,20 @@ def remarks(report: NightReport) -> tuple[Remark, ...]:
 
 def _notes(report: NightReport) -> Iterator[Remark]:
     """Take over the plan's notes, but for lacks that are told group by group."""
-    told = {one.need for task in report.plan.tasks for one in task.missing}
+    told = [one for task in report.plan.tasks for one in task.missing]
+    needs = {one.need for one in told}
+    lacks = {_without_wanted(one) for one in told}
     for note in report.plan.notes:
-        absence = note.code.startswith("absent") and _NEEDS.get(note.found) in told
-        if not absence and note.severity is not Severity.MISSING:
+        is_absence = note.severity is Severity.NOTE and note.need
+        if _without_wanted(note) not in lacks and not (
+            is_absence and note.need in needs
+        ):
             yield note
 
 
-_NEEDS = {"bias frames": "bias", "darks": "dark", "flats": "flat"}
+def _without_wanted(lack: Remark) -> Remark:
+    """Return a lack as it is said of frames that wanted something else."""
+    return replace(lack, expected="", subject=())
 
 
 def _missing(tasks: Iterable[Task]) -> Iterator[Remark]:

@@ -1,0 +1,119 @@
+"""What a file is, seen from its first bytes, and how it is named."""
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from autoreduce.errors import InputError
+from autoreduce.fits.formats import FORMATS, GZIP, PLAIN, open_unpacked, recognise
+from autoreduce.fits.header import read_headers
+from autoreduce.fits.images import extension_names, open_image
+from autoreduce.fits.names import is_fits_name, parse_name, stem
+
+PIXELS = np.arange(60, dtype=np.uint16).reshape(6, 10) * 1000
+
+
+def write(path, *, packed):
+    plain = path.with_name("plain")
+    fits.writeto(plain, PIXELS, overwrite=True)
+    raw = plain.read_bytes()
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    plain.unlink()
+    return path
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.gz", "a.FIT.fz"])
+def test_the_name_does_not_tell_how_a_file_is_packed(tmp_path, name, packed):
+    path = write(tmp_path / name, packed=packed)
+    file, kind = open_unpacked(path)
+    with file:
+        assert file.read(9) == b"SIMPLE  ="
+    assert kind is (GZIP if packed else PLAIN)
+    assert read_headers(path)[0].get("NAXIS1") == 10
+    with open_image(path) as image:
+        np.testing.assert_array_equal(image.read(), PIXELS)
+        image.release()
+        np.testing.assert_array_equal(image.rows(2, 4), PIXELS[2:4])
+
+
+def test_keywords_in_small_letters_give_the_right_pixels(tmp_path):
+    path = write(tmp_path / "a.fits", packed=False)
+    raw = path.read_bytes()
+    for keyword in (b"BZERO", b"BSCALE", b"BITPIX", b"NAXIS1"):
+        assert keyword in raw
+        raw = raw.replace(keyword, keyword.lower(), 1)
+    path.write_bytes(raw)
+    with open_image(path) as image:
+        assert image.dtype == np.uint16
+        np.testing.assert_array_equal(image.read(), PIXELS)
+
+
+def test_a_slash_in_a_string_does_not_end_it(tmp_path):
+    path = tmp_path / "a.fits"
+    header = fits.Header({"OBJECT": "C/2023 A3", "FILTER": "R"})
+    fits.writeto(path, PIXELS, header)
+    with open_image(path) as image:
+        assert image.get("OBJECT") == "C/2023 A3"
+
+
+@pytest.mark.parametrize("value", ["'32768,0'", "'many'", "'nan'"])
+def test_a_scaling_that_is_no_number_is_named(tmp_path, value):
+    path = write(tmp_path / "a.fits", packed=False)
+    raw = path.read_bytes()
+    at = raw.index(b"BZERO")
+    path.write_bytes(
+        raw[:at] + f"BZERO   = {value}".ljust(80).encode() + raw[at + 80 :]
+    )
+    with pytest.raises(InputError, match=r"a\.fits: BZERO is .*, expected a number"):
+        open_image(path)
+
+
+def test_the_names_of_extensions_are_read_also_behind_pixels(tmp_path):
+    hdus = fits.HDUList(
+        [fits.PrimaryHDU(PIXELS), fits.ImageHDU(PIXELS, name="MASK"), fits.ImageHDU()]
+    )
+    hdus.writeto(tmp_path / "a.fits")
+    assert extension_names(tmp_path / "a.fits") == ["", "MASK", ""]
+    with (
+        (tmp_path / "a.fits").open("rb") as one,
+        gzip.open(tmp_path / "b", "wb") as two,
+    ):
+        shutil.copyfileobj(one, two)
+    assert extension_names(tmp_path / "b") == ["", "MASK", ""]
+
+
+@pytest.mark.parametrize("kind", [k for k in FORMATS if k.unpack is None])
+def test_what_cannot_be_read_is_called_by_its_name(kind):
+    with pytest.raises(InputError) as caught:
+        recognise(kind.magic + b"...")
+    assert str(caught.value) == kind.words
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [(b"", "empty file"), (bytes(80), "nothing but zero"), (b"<html>", "not FITS")],
+)
+def test_what_is_unknown_is_shown(beginning, words):
+    with pytest.raises(InputError, match=words):
+        recognise(beginning)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a/m13.fits", ("a/m13", ".fits", "", "")),
+        ("M13.0041.FIT.gz", ("M13.0041", ".FIT", ".gz", "")),
+        ("x.fts[3]", ("x", ".fts", "", "3")),
+        ("x.fits.Z", ("x", ".fits", ".Z", "")),
+        ("x.fitsy", None),
+        ("fits", None),
+    ],
+)
+def test_a_name_is_taken_apart(name, parts):
+    assert parse_name(name) == parts
+    assert stem(name) == (name if parts is None else parts[0])
+    assert is_fits_name(name) == (parts is not None and not parts[3])

@@ -1,0 +1,65 @@
+"""Images of every type and with every header, as astropy reads them."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from autoreduce.fits.cards import format_card
+from autoreduce.fits.images import open_image
+from autoreduce.fits.writer import ImageWriter, write_image
+from autoreduce.library.masters import check_sums
+from autoreduce.pixels.flags import MEANINGS, Flag, no_value
+from autoreduce.products.provenance import PLANE_CARDS
+
+TYPES = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
+
+
+@pytest.mark.parametrize("shape", [(7, 11), (3, 5, 4)])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_type_reads_back(tmp_path, dtype, shape):
+    info = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo(dtype)
+    data = np.linspace(0, 1, int(np.prod(shape))).reshape(shape) * 100
+    data = data.astype(dtype)
+    data.flat[:2] = info.min, info.max
+    path = tmp_path / "a.fits"
+    write_image(path, data, [])
+    np.testing.assert_array_equal(fits.getdata(path), data)
+    with open_image(path) as image:
+        assert image.dtype == data.dtype
+        np.testing.assert_array_equal(image.read(), data)
+    check_sums(path)
+
+
+@pytest.mark.parametrize("planned", [0, 33, 40, 200, 700])
+@pytest.mark.parametrize("n_cards", [1, 20, 34, 60, 400])
+def test_a_header_is_as_long_as_it_needs_whatever_was_planned(
+    tmp_path, planned, n_cards
+):
+    rng = np.random.default_rng(planned + n_cards)
+    data = rng.normal(0, 1, (50, 31)).astype(np.float32)
+    data[3, 4] = np.nan
+    cards = [card for n in range(n_cards) for card in format_card(f"KEY{n}", n)]
+    path = tmp_path / "p.fits"
+    with ImageWriter(path, data.shape, header_cards=planned, planes=["MASK"]) as writer:
+        writer.write_rows(0, data[:20])
+        writer.write_rows(20, data[20:])
+        writer.write_rows(0, no_value(data), plane="MASK")
+        writer.finish(cards, plane_cards=PLANE_CARDS)
+    check_sums(path)
+    with fits.open(path, checksum=True) as hdus:
+        assert hdus[0].header[f"KEY{n_cards - 1}"] == n_cards - 1
+        np.testing.assert_array_equal(hdus[0].data, data)
+        np.testing.assert_array_equal(hdus["MASK"].data, np.isnan(data))
+    raw = path.read_bytes()
+    header = raw[: raw.index(b"END" + b" " * 77)]
+    assert (
+        sum(not header[at : at + 80].strip() for at in range(0, len(header), 80)) < 36
+    )
+
+
+def test_the_meaning_of_each_bit_stands_beside_the_mask():
+    told = fits.Header.fromstring(b"".join(PLANE_CARDS["MASK"]))
+    assert "BUNIT" not in told
+    for bit, flag in enumerate(Flag):
+        assert told[f"MASKBIT{bit}"] == flag == 1 << bit
+        assert told.comments[f"MASKBIT{bit}"] == MEANINGS[flag]
