@@ -16,6 +16,7 @@ ROOMS = (
     "remarks",
     "errors",
     "version",
+    "settings",
     "fits",
     "pixels",
     "frames",

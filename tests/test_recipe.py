@@ -48,18 +48,30 @@ def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
     ("text", "message"),
     [
         ("[flat", "recipe mine is not valid TOML"),
-        ("colour = 1", "recipe mine: unknown setting colour; there are bias, dark"),
+        (
+            "colour = 1",
+            "recipe mine, line 1: colour: unknown key; there are bias, dark",
+        ),
         (
             "[flat]\nlevels = 1",
-            "flat: unknown setting levels; there are combine, hot_sigma",
+            "line 2: flat.levels: unknown key; there are combine, hot_sigma",
         ),
-        ('[flat]\nlevel = "mode"', "'mode' is not a valid FlatLevel"),
-        ('[bias]\nmethod = "guess"', "'guess' is not a valid Method"),
+        (
+            '[flat]\nlevel = "mode"',
+            "line 2: flat.level: expected one of mean, median, not 'mode'",
+        ),
+        (
+            '[bias]\nmethod = "guess"',
+            "line 2: bias.method: expected one of mean, median.*, not 'guess'",
+        ),
         ("[bias]\nlow = -1.0", "rejection limits must be positive"),
-        ("[flat.smallest]\nx = 1", "smallest is one value, not a table"),
+        ("[flat.smallest]\nx = 1", "flat.smallest: expected a number, not {'x': 1}"),
         ("[flat]\nilluminated = 2.0", "illuminated, warn_unclean and max_unclean lie"),
         ("[flat]\nhot_sigma = -1.0", "hot_sigma is 0 or more, not .* and -1.0"),
-        ('[flat]\nmax_unclean = "few"', "recipe mine: flat"),
+        (
+            '[flat]\nmax_unclean = "few"',
+            "line 2: flat.max_unclean: expected a number, not 'few'",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_place(text, message):

@@ -61,35 +61,38 @@ def test_a_ladder_is_replaced_as_a_whole():
     ("text", "message"),
     [
         ("a = = 1", "my.toml is not valid TOML: .*line 1"),
-        ("fit_ratio = '2'", "line 1: fit_ratio: must be a number, 0 or more"),
+        ("fit_ratio = '2'", "line 1: fit_ratio: expected a number"),
         ("colour = 1", r"my.toml, line 1: colour: unknown key; there are combine, "),
-        ("[combine.lights]\n", "line 1: combine.lights: unknown key; there are bias"),
-        ("combine = 3", "line 1: combine: must be a table"),
-        ("\nsetup = ['camera']", "line 2: setup: 'camera' is none of .*instrume"),
-        ("setup = 'gain'", "line 1: setup: must be a list of columns, not 'gain'"),
+        ("[combine.lights]\n", "line 1: combine.lights: expected one of bias"),
+        ("combine = 3", "line 1: combine: expected a table, not 3"),
+        (
+            "\nsetup = ['camera']",
+            "line 2: setup: expected one of .*instrume.*, not 'camera'",
+        ),
+        ("setup = 'gain'", "line 1: setup: expected a list, not 'gain'"),
         (
             "[tolerance]\nfilter = {absolute = 1}",
-            "line 2: tolerance.filter: 'filter' is none of",
+            "line 2: tolerance.filter: expected one of .*exptime",
         ),
         (
             "[tolerance]\n\nexptime = {absolute = -1}",
-            "line 3: tolerance.exptime.absolute: must be a number, 0 or more, not -1",
+            "line 3: tolerance.exptime.absolute: expected a number, 0 or more, not -1",
         ),
         (
             "[tolerance]\nexptime = {seconds = 1}",
             "tolerance.exptime.seconds: unknown key; there are absolute, period",
         ),
-        ("[temperature]\nfree = 'warm'", "line 2: temperature.free: must be a number"),
+        ("[temperature]\nfree = 'warm'", "line 2: temperature.free: expected a number"),
         ("[temperature]\ncold = 1", "line 2: temperature.cold: unknown key"),
-        ("[combine.bias]\nhours = true", "line 2: combine.bias.hours: must be a num"),
+        ("[combine.bias]\nhours = true", "line 2: combine.bias.hours: expected a num"),
         (
             "[combine.flat]\nwithin = ['ra']",
-            "line 2: combine.flat.within: 'ra' is none of exptime, focallen, rotator",
+            "line 2: combine.flat.within: expected one of exptime, focallen, rotator",
         ),
-        ("[use.dark]\nrung = []", "line 2: use.dark.rung: must be one or more"),
+        ("[use.dark]\nrung = []", "line 2: use.dark.rung: expected one or more"),
         (
             "[[use.bias.rung]]\nlevel = 4",
-            "line 2: use.bias.rung.level: must be 0, 1, 2",
+            "line 2: use.bias.rung.level: expected one of 0, 1, 2",
         ),
         (
             "[[use.bias.rung]]\nlevel = 1\nmethod = 'exact'",
@@ -97,22 +100,22 @@ def test_a_ladder_is_replaced_as_a_whole():
         ),
         (
             "[[use.dark.rung]]\nlevel = 1\nmethod = 'guess'",
-            "line 3: .*method: must be one of exact, fit, scaled, not 'guess'",
+            "line 3: .*method: expected one of exact, fit, scaled, not 'guess'",
         ),
         (
             "[[use.flat.rung]]\nlevel = 1\nsame_night = 1",
-            "line 3: use.flat.rung.same_night: must be true or false, not 1",
+            "line 3: use.flat.rung.same_night: expected true or false, not 1",
         ),
         (
             "[[use.flat.rung]]\nlevel = 1\nloosely = {ra = {absolute = 1}}",
-            "line 3: use.flat.rung.loosely.ra: 'ra' is none of exptime, focallen, rot",
+            "line 3: use.flat.rung.loosely: expected one of exptime, focallen, rot",
         ),
         (
             "[[use.flat.rung]]\nlevel = 1\nunconfirmed = ['tube']",
-            "line 3: use.flat.rung.unconfirmed: 'tube' is none of",
+            "line 3: use.flat.rung.unconfirmed: expected one of .*, not 'tube'",
         ),
         ("[use.bias]\nladder = 1", "line 2: use.bias.ladder: unknown key"),
-        ("[tolerance]\nexptime = 3", "line 2: tolerance.exptime: must be a table"),
+        ("[tolerance]\nexptime = 3", "line 2: tolerance.exptime: expected a table"),
     ],
 )
 def test_a_wrong_file_is_refused_with_line_and_key(text, message):

@@ -461,9 +461,13 @@ def test_a_wrong_listing_is_refused_with_its_reason(tmp_path, old, new, error, m
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("gain_e_per_adu = 1.0", "", "missing 1 required .* 'gain_e_per_adu'"),
-        ("gain_e_per_adu", "gains", "unknown gains"),
-        ("[filters]", "[filter]", "unknown table filter"),
+        (
+            "gain_e_per_adu = 1.0",
+            "",
+            "detector.gain_e_per_adu: is needed and not there",
+        ),
+        ("gain_e_per_adu", "gains", "line 3: detector.gains: unknown key"),
+        ("[filters]", "[filter]", "filter: unknown key"),
         ("size = [40, 30]", "size = [40, 30", "not valid TOML"),
         ('["EXPTIME"]', '["EXPOSURETIME"]', "EXPOSURETIME = '' cannot be a card"),
         ('bias = "Bias"', "", r"needs 'bias' in table \[imagetyp\]"),

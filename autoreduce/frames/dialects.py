@@ -6,7 +6,6 @@ adds to the general one or overrides it.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields, replace
@@ -14,11 +13,13 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from autoreduce.errors import SettingsError
 from autoreduce.fits.header import RawHeader
 from autoreduce.frames.schema import ImageType
+from autoreduce.settings import SettingsText, build, check_keys, one_of
+
+R = TypeVar("R", "CalibratedRule", "StackedRule")
 
 GENERAL = "general"
 
@@ -56,18 +57,11 @@ FACTS = (
 )
 """Facts that a table can speak of."""
 
-_SECTIONS = (
-    "title",
-    "order",
-    "recognise",
-    "missing",
-    "gain_card",
-    "calibrated",
-    "stacked",
-)
-_UNITS = (
-    *("", "us", "ms", "s", "min", "h", "d"),
-    *("date", "mjd", "jd", "unix", "west", "adu/electron"),
+_UNITS = frozenset(
+    (
+        *("", "us", "ms", "s", "min", "h", "d"),
+        *("date", "mjd", "jd", "unix", "west", "adu/electron"),
+    )
 )
 _GAIN_CARD = {"setting": "gain", "electrons per ADU": "egain"}
 
@@ -78,7 +72,7 @@ class Source:
 
     keyword: str
     """In capitals; HIERARCH keywords without HIERARCH."""
-    unit: str = ""
+    unit: Annotated[str, one_of(_UNITS)] = ""
     """Unit of the literal, where it is not the frame table's."""
     item: int = 0
     """Which number of a list such as ``2 2``, from 1; 0 for a single value."""
@@ -90,6 +84,11 @@ class Source:
     """``whole`` or ``fraction``: the numbers that the source is good for."""
     values: Mapping[str, str] = field(default_factory=dict)
     """What its literals mean, where only this card uses them so."""
+
+    @classmethod
+    def of_text(cls, keyword: str) -> "Source":
+        """Make a source of what most of them are: a keyword alone."""
+        return cls(keyword)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +165,49 @@ class Dialect:
     """What tells that a file is made of several exposures."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    """What a table says besides its facts."""
+
+    title: str = ""
+    order: int = 0
+    recognise: tuple[Mapping[str, Any], ...] = ()
+    missing: tuple[str, ...] = ()
+    gain_card: Literal["", "setting", "electrons per ADU"] = ""
+    calibrated: CalibratedRule = field(default_factory=CalibratedRule)
+    stacked: StackedRule = field(default_factory=StackedRule)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneFact:
+    """What a table says of one fact; see `FactRule`."""
+
+    keywords: tuple[Source, ...] = ()
+    replace: bool = False
+    range: tuple[float, float] | None = None
+    missing: tuple[str, ...] = ()
+    wheels: tuple[tuple[str, ...], ...] = ()
+    clear: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    clock: tuple[str, ...] = ()
+    always: str = ""
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _FactTable(_OneFact):
+    """What a table says of any fact but the type."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _TypeTable(_OneFact):
+    """What a table says of the image type."""
+
+    values: Mapping[ImageType, tuple[str, ...]] = field(default_factory=dict)
+
+
 def load_dialects(extra: Sequence[Path] = ()) -> tuple[Dialect, ...]:
     """Load the tables that come with autoreduce, and the observer's own.
 
@@ -225,7 +267,9 @@ def type_key(literal: str) -> str:
 def _built_in() -> tuple[Dialect, ...]:
     folder = resources.files("autoreduce.frames") / "dialects"
     tables = {
-        entry.name.removesuffix(".toml"): tomllib.loads(entry.read_text("utf-8"))
+        entry.name.removesuffix(".toml"): SettingsText(
+            entry.name, entry.read_text("utf-8")
+        )
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".toml")
     }
@@ -235,16 +279,8 @@ def _built_in() -> tuple[Dialect, ...]:
 
 
 def _load_own(path: Path, general: Dialect) -> Dialect:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-        own = _make_dialect(path.stem, table, general)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"dialect table {path} cannot be read: {error}"
-        raise SettingsError(msg) from error
-    except (ValueError, TypeError, AttributeError, re.error) as error:
-        msg = f"dialect table {path}: {error}; see `autoreduce dialects --help`"
-        raise SettingsError(msg) from error
-    return own
+    text = SettingsText.of_file(path, f"dialect table {path}")
+    return _make_dialect(path.stem, text, general)
 
 
 def _fulfils(header: RawHeader, wanted: Mapping[str, str]) -> bool:
@@ -260,52 +296,51 @@ def _matches(value: object, glob: str) -> bool:
     return fnmatchcase(str(value).strip().lower(), glob.lower())
 
 
-def _make_dialect(
-    name: str, table: Mapping[str, Any], general: Dialect | None
-) -> Dialect:
-    if strange := sorted(set(table) - set(_SECTIONS) - set(FACTS)):
-        known = ", ".join((*_SECTIONS, *FACTS))
-        msg = f"{strange[0]!r} is not a fact; known are {known}"
-        raise ValueError(msg)
-    if general is not None and not _is_list_of_tables(table.get("recognise")):
-        msg = "`recognise` must say which headers are of this dialect, as in "
-        msg += '[{ SWCREATE = "MyProgram*" }]'
-        raise ValueError(msg)
-    nothing = frozenset(text.lower() for text in table.get("missing", ()))
+def _make_dialect(name: str, text: SettingsText, general: Dialect | None) -> Dialect:
+    table = text.table()
+    sections = frozenset(item.name for item in fields(_Sections))
+    check_keys(table, sections | frozenset(FACTS), text)
+    own = build(_Sections, {k: table[k] for k in table if k in sections}, text)
+    if general is not None and not all((own.recognise, *own.recognise)):
+        problem = "must say which headers are of this dialect, as in "
+        problem += '[{ SWCREATE = "MyProgram*" }]'
+        raise text.error(("recognise",), problem)
+    rules = {fact: _fact_table(fact, table.get(fact, {}), text) for fact in FACTS}
     facts = {
         fact: _merge(
-            _make_rule(fact, table.get(fact, {}), nothing),
+            _make_rule(fact, rule, _small(own.missing)),
             general.facts[fact] if general else FactRule(),
-            replaces=bool(table.get(fact, {}).get("replace", False)),
+            replaces=rule.replace,
         )
-        for fact in FACTS
+        for fact, rule in rules.items()
     }
-    _apply_gain_card(facts, table.get("gain_card", ""))
+    _apply_gain_card(facts, own.gain_card)
     return Dialect(
         name=name,
-        title=str(table.get("title", name)),
-        order=int(table.get("order", 0)),
+        title=own.title or name,
+        order=own.order,
         recognise=tuple(
-            {str(keyword).upper(): str(glob) for keyword, glob in wanted.items()}
-            for wanted in table.get("recognise", ())
+            {keyword.upper(): str(glob) for keyword, glob in wanted.items()}
+            for wanted in own.recognise
         ),
         facts=facts,
-        calibrated=_make_calibrated(table.get("calibrated", {}), general),
-        stacked=_make_stacked(table.get("stacked", {}), general),
+        calibrated=_with(general.calibrated, own.calibrated)
+        if general
+        else own.calibrated,
+        stacked=_with(general.stacked, own.stacked) if general else own.stacked,
     )
 
 
-def _is_list_of_tables(value: object) -> bool:
-    if not isinstance(value, list) or not value:
-        return False
-    return all(isinstance(one, dict) and one for one in value)
+def _fact_table(
+    fact: str, table: object, text: SettingsText
+) -> "_FactTable | _TypeTable":
+    if fact == "imagetyp":
+        return build(_TypeTable, table, text, (fact,))
+    return build(_FactTable, table, text, (fact,))
 
 
 def _apply_gain_card(facts: dict[str, FactRule], meaning: str) -> None:
     """Give the card GAIN, which means two things, to the fact that it is here."""
-    if meaning not in ("", *_GAIN_CARD):
-        msg = f"gain_card is {meaning!r}, expected one of {', '.join(_GAIN_CARD)}"
-        raise ValueError(msg)
     if not meaning:
         return
     for fact in ("gain", "egain"):
@@ -317,24 +352,21 @@ def _apply_gain_card(facts: dict[str, FactRule], meaning: str) -> None:
 
 
 def _make_rule(
-    fact: str, table: Mapping[str, Any], nothing: frozenset[str]
+    fact: str, table: "_FactTable | _TypeTable", nothing: frozenset[str]
 ) -> FactRule:
-    allowed = {each.name for each in fields(FactRule)} - {"sources"}
-    if strange := sorted(set(table) - allowed - {"keywords", "replace"}):
-        msg = f"[{fact}] has {strange[0]!r}; known are keywords, {sorted(allowed)}"
-        raise ValueError(msg)
-    limits = table.get("range")
     return FactRule(
-        sources=tuple(_make_source(entry) for entry in table.get("keywords", ())),
-        range=(float(limits[0]), float(limits[1])) if limits else None,
-        missing=nothing | _small(table.get("missing", ())),
-        values=_make_values(fact, table.get("values", {})),
-        wheels=tuple(tuple(wheel) for wheel in table.get("wheels", ())),
-        clear=_small(table.get("clear", ())),
-        closed=_small(table.get("closed", ())),
-        clock=tuple(table.get("clock", ())),
-        always=str(table.get("always", "")),
-        otherwise=str(table.get("otherwise", "")),
+        sources=tuple(
+            replace(one, keyword=one.keyword.upper()) for one in table.keywords
+        ),
+        range=table.range,
+        missing=nothing | _small(table.missing),
+        values=_make_values(fact, table.values),
+        wheels=table.wheels,
+        clear=_small(table.clear),
+        closed=_small(table.closed),
+        clock=table.clock,
+        always=table.always,
+        otherwise=table.otherwise,
     )
 
 
@@ -342,32 +374,14 @@ def _small(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(text.lower() for text in texts)
 
 
-def _make_values(fact: str, table: Mapping[str, Any]) -> dict[str, str]:
+def _make_values(fact: str, table: Mapping[Any, Any]) -> dict[str, str]:
     if fact != "imagetyp":
         return {literal.lower(): str(value) for literal, value in table.items()}
     return {
-        type_key(literal): ImageType(kind).value
+        type_key(literal): str(kind)
         for kind, literals in table.items()
         for literal in literals
     }
-
-
-def _make_source(entry: str | Mapping[str, Any]) -> Source:
-    if isinstance(entry, str):
-        return Source(entry.upper())
-    settings = dict(entry)
-    allowed = [each.name for each in fields(Source)]
-    if "keyword" not in settings or not set(settings) <= set(allowed):
-        msg = f"{settings} is no keyword; expected some of {', '.join(allowed)}"
-        raise ValueError(msg)
-    if settings.get("unit", "") not in _UNITS:
-        msg = f"unit is {settings['unit']!r}, expected one of {', '.join(_UNITS)}"
-        raise ValueError(msg)
-    settings["keyword"] = str(settings["keyword"]).upper()
-    for name in ("comment", "without"):
-        if name in settings:
-            settings[name] = re.compile(settings[name])
-    return Source(**settings)
 
 
 def _merge(own: FactRule, general: FactRule, *, replaces: bool) -> FactRule:
@@ -390,26 +404,17 @@ def _merge(own: FactRule, general: FactRule, *, replaces: bool) -> FactRule:
     )
 
 
-def _make_calibrated(
-    table: Mapping[str, Any], general: Dialect | None
-) -> CalibratedRule:
-    base = general.calibrated if general else CalibratedRule()
-    return CalibratedRule(
-        letters=(*base.letters, *table.get("letters", ())),
-        done=(*base.done, *table.get("done", ())),
-        cards=(*base.cards, *table.get("cards", ())),
-        values={
-            **base.values,
-            **{name: tuple(texts) for name, texts in table.get("values", {}).items()},
-        },
-        history=(*base.history, *map(re.compile, table.get("history", ()))),
+def _with(base: R, own: R) -> R:
+    """Add what one table's rule says to another's."""
+    return type(base)(
+        **{
+            item.name: _both(getattr(base, item.name), getattr(own, item.name))
+            for item in fields(base)
+        }
     )
 
 
-def _make_stacked(table: Mapping[str, Any], general: Dialect | None) -> StackedRule:
-    base = general.stacked if general else StackedRule()
-    return StackedRule(
-        counts=(*base.counts, *table.get("counts", ())),
-        cards=(*base.cards, *table.get("cards", ())),
-        history=(*base.history, *map(re.compile, table.get("history", ()))),
-    )
+def _both(first: Any, second: Any) -> Any:  # noqa: ANN401 -- tables or lists
+    if isinstance(first, Mapping):
+        return {**first, **second}
+    return (*first, *second)

@@ -1,14 +1,13 @@
 """The recipe: how pixels are treated.  TOML in, frozen values out."""
 
-import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from autoreduce.errors import SettingsError
-from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.combination import Combination
+from autoreduce.settings import SettingsText, build
 
 
 class DarkModel(StrEnum):
@@ -194,69 +193,13 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
             f"{', '.join(recipe_names())}, or the path of a TOML file"
         )
         raise SettingsError(msg)
-    return parse_recipe(path.read_text("utf-8"), path.stem)
+    return _recipe(SettingsText.of_file(path, f"recipe {path}"), path.stem)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
     """Read a recipe from TOML text; errors as in `load_recipe`."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        msg = f"recipe {name} is not valid TOML: {error}"
-        raise SettingsError(msg) from error
-    return _recipe_of({**table, "name": name})
+    return _recipe(SettingsText(f"recipe {name}", text), name)
 
 
-def _recipe_of(table: dict[str, Any]) -> Recipe:
-    """Build a recipe from nested dictionaries; errors as in `load_recipe`."""
-    where = f"recipe {table.get('name', '?')}"
-    built: Recipe = _build(Recipe, table, where)
-    return built
-
-
-_NESTED: dict[str, type] = {
-    "bias": Combination,
-    "combine": Combination,
-    "dark": DarkRecipe,
-    "flat": FlatRecipe,
-    "stack": StackRecipe,
-    "quality": QualityRecipe,
-}
-_CHOICES: dict[str, type[StrEnum]] = {
-    "method": Method,
-    "rejection": Rejection,
-    "model": DarkModel,
-}
-
-
-def _build(kind: type, table: dict[str, Any], where: str) -> Any:  # noqa: ANN401 -- any of the recipe's classes
-    known = {item.name for item in fields(kind)}
-    if strange := sorted(set(table) - known):
-        msg = (
-            f"{where}: unknown setting {', '.join(strange)}; "
-            f"there are {', '.join(sorted(known))}"
-        )
-        raise SettingsError(msg)
-    try:
-        return kind(
-            **{
-                key: _value(kind, key, value, f"{where}: {key}")
-                for key, value in table.items()
-            }
-        )
-    except (TypeError, ValueError) as error:
-        msg = f"{where}: {error}"
-        raise SettingsError(msg) from error
-
-
-def _value(kind: type, key: str, value: object, where: str) -> object:
-    if isinstance(value, dict):
-        if key not in _NESTED:
-            msg = f"{where} is one value, not a table"
-            raise SettingsError(msg)
-        return _build(_NESTED[key], value, where)
-    if key == "level":
-        return (FlatLevel if kind is FlatRecipe else StackLevel)(str(value))
-    if key in _CHOICES:
-        return _CHOICES[key](str(value))
-    return value
+def _recipe(source: SettingsText, name: str) -> Recipe:
+    return build(Recipe, source.table(), source, name=name)

@@ -3,34 +3,40 @@
 TOML in, frozen values out; the rules themselves stand in ``rules.toml``.
 """
 
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from autoreduce.errors import SettingsError
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.use import DarkMethod
+from autoreduce.settings import KeyPath, NotNegative, SettingsText, build, one_of
 
 TEMPERATURE = "temperature"
 """Name, in rules, of the temperature that frames are compared by."""
 
 _COLUMNS = {column.name: column.dtype for column in FACT_COLUMNS}
-_NUMBERS = {name for name, dtype in _COLUMNS.items() if dtype in ("Float64", "Int64")}
+_NUMBERS = frozenset(
+    n for n, dtype in _COLUMNS.items() if dtype in ("Float64", "Int64")
+)
+Name = Annotated[str, one_of(_COLUMNS)]
+"""Name of a column of the frame table."""
+NumberName = Annotated[str, one_of(_NUMBERS)]
+"""Name of a column of numbers."""
+Combined = Annotated[str, one_of(frozenset({"bias", "dark", "flat", "light"}))]
+Used = Annotated[str, one_of(frozenset({"bias", "dark", "flat"}))]
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """The largest difference between two numbers that agree."""
 
-    absolute: float = 0.0
+    absolute: NotNegative = 0.0
     """In the column's unit."""
-    relative: float = 0.0
+    relative: NotNegative = 0.0
     """As a fraction of the larger number; the larger of the two limits holds."""
-    period: float | None = None
+    period: NotNegative | None = None
     """Where the number wraps around; None if it does not."""
 
 
@@ -38,11 +44,11 @@ class Tolerance:
 class TemperatureRule:
     """How temperatures are read and compared; all in Celsius."""
 
-    regulated: float
+    regulated: NotNegative
     """Largest difference in one combination where a set point is known."""
-    free: float
+    free: NotNegative
     """Largest difference where no set point is known."""
-    reached: float
+    reached: NotNegative
     """A sensor this near to its set point is taken to be at it."""
 
 
@@ -50,15 +56,15 @@ class TemperatureRule:
 class CombineRule:
     """Which frames may be combined into one product, besides the same setup."""
 
-    equal: tuple[str, ...] = ()
+    equal: tuple[Name, ...] = ()
     """Columns in which they must be equal."""
     within: tuple[str, ...] = ()
     """Columns in which they must agree within the tolerance."""
-    hours: float | None = None
+    hours: NotNegative | None = None
     """How long one combination lasts at the most, in one night; None: any time."""
     loosely: Mapping[str, Tolerance] = field(default_factory=dict)
     """Columns of `within` with a tolerance of their own."""
-    pointing: float | None = None
+    pointing: NotNegative | None = None
     """How far apart frames without an object may point, degrees; None: anywhere."""
 
 
@@ -66,19 +72,19 @@ class CombineRule:
 class Rung:
     """One rung of a ladder: a level, and what a master must meet to stand on it."""
 
-    level: int
+    level: Literal[0, 1, 2, 3]
     """0 (best) to 3."""
     same_night: bool = False
     """Whether it must be of the same night."""
-    days: float | None = None
+    days: NotNegative | None = None
     """How far it may be in time; None: any."""
-    temperature: float | None = None
+    temperature: NotNegative | None = None
     """How far its temperature may be, Celsius; None: any."""
     method: DarkMethod | None = None
     """How a dark is taken to the exposure (darks only)."""
     extrapolated: bool = False
     """Whether it is for exposures longer than the dark's own."""
-    unconfirmed: tuple[str, ...] = ()
+    unconfirmed: tuple[Name, ...] = ()
     """Columns that the master may leave unsaid."""
     loosely: Mapping[str, Tolerance] = field(default_factory=dict)
     """Columns with a wider tolerance."""
@@ -90,7 +96,7 @@ class UseRule:
 
     rung: tuple[Rung, ...]
     """The ladder, best rung first."""
-    equal: tuple[str, ...] = ()
+    equal: tuple[Name, ...] = ()
     """Columns in which the master must equal the frame."""
     within: tuple[str, ...] = ()
     """Columns in which it must agree within the tolerance."""
@@ -100,17 +106,17 @@ class UseRule:
 class Rules:
     """Which frames are alike, and which master may serve which frame."""
 
-    setup: tuple[str, ...]
+    setup: tuple[Name, ...]
     """Columns in which frames must be equal for any purpose."""
-    tolerance: Mapping[str, Tolerance]
+    tolerance: Mapping[NumberName, Tolerance]
     """Tolerance of each column that need not be equal."""
     temperature: TemperatureRule
     """How temperatures are read and compared."""
-    combine: Mapping[str, CombineRule]
+    combine: Mapping[Combined, CombineRule]
     """What may be combined: ``bias``, ``dark``, ``flat``, ``light``."""
-    use: Mapping[str, UseRule]
+    use: Mapping[Used, UseRule]
     """What may be used: ``bias``, ``dark``, ``flat``."""
-    fit_ratio: float
+    fit_ratio: NotNegative
     """Darks are fitted if the longest exposure is so many times the shortest."""
 
 
@@ -141,12 +147,7 @@ def load_rules(path: Path | None = None) -> Rules:
     """
     if path is None:
         return parse_rules("", "rules")
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"rules {path} cannot be read: {error}"
-        raise SettingsError(msg) from error
-    return parse_rules(text, str(path))
+    return _rules(SettingsText.of_file(path, f"rules {path}"))
 
 
 def parse_rules(text: str, name: str) -> Rules:
@@ -159,14 +160,15 @@ def parse_rules(text: str, name: str) -> Rules:
     name : str
         Name of the source, for messages.
     """
-    try:
-        own = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{name} is not valid TOML: {error}"
-        raise SettingsError(msg) from error
-    source = _Source(name, text)
-    _check_known(own, source)
-    return _rules(_merged(tomllib.loads(rules_text()), own), source)
+    return _rules(SettingsText(name, text))
+
+
+def _rules(source: SettingsText) -> Rules:
+    own = source.table()
+    base = SettingsText("rules", rules_text()).table()
+    rules = build(Rules, _merged(base, own), source)
+    _check(rules, source)
+    return rules
 
 
 def changed_rules(rules: Rules) -> list[tuple[str, str, str]]:
@@ -235,214 +237,37 @@ def _merged(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The text that rules are read from, to say where a message belongs."""
-
-    name: str
-    text: str
-
-    def error(self, path: tuple[str, ...], problem: str) -> SettingsError:
-        """Build the error about one key, with its line where it can be found."""
-        line = self._line(path)
-        where = f"{self.name}, line {line}" if line else self.name
-        return SettingsError(f"{where}: {'.'.join(path)}: {problem}")
-
-    def _line(self, path: tuple[str, ...]) -> int | None:
-        """Find the line of the last key of a path, after its table's header."""
-        start, found = 0, None
-        for key in path:
-            pattern = rf"(?m)(^|[\s{{\[.,]){re.escape(key)}\s*[\]=.]"
-            if match := re.compile(pattern).search(self.text, start):
-                start = match.end(1)
-                found = self.text.count("\n", 0, start) + 1
-        return found
+def _check(rules: Rules, source: SettingsText) -> None:
+    """Hold the parts of rules against one another."""
+    names = frozenset((*rules.tolerance, TEMPERATURE))
+    for kind, rule in rules.combine.items():
+        _check_names(rule.within, names, ("combine", kind, "within"), source)
+        loosely = ("combine", kind, "loosely")
+        _check_names(rule.loosely, names - {TEMPERATURE}, loosely, source)
+    for kind, use in rules.use.items():
+        _check_names(use.within, names, ("use", kind, "within"), source)
+        if not use.rung:
+            raise source.wrong(("use", kind, "rung"), [], "one or more [[rung]] tables")
+        for i, rung in enumerate(use.rung, 1):
+            here = ("use", kind, "rung", i)
+            path = (*here, "loosely")
+            _check_names(rung.loosely, names - {TEMPERATURE}, path, source)
+            _check_method(rung.method, kind, (*here, "method"), source)
 
 
-def _check_known(own: Mapping[str, Any], source: _Source) -> None:
-    """Refuse keys that no rule has, at the two upper levels."""
-    _check_keys(own, {item.name for item in fields(Rules)}, (), source)
-    kinds = {
-        "combine": {"bias", "dark", "flat", "light"},
-        "use": {"bias", "dark", "flat"},
-    }
-    for key, known in kinds.items():
-        table = own.get(key, {})
-        if not isinstance(table, dict):
-            raise source.error((key,), "must be a table")
-        _check_keys(table, known, (key,), source)
-
-
-def _check_keys(
-    table: Mapping[str, Any], known: set[str], path: tuple[str, ...], source: _Source
+def _check_names(
+    given: Iterable[str], names: frozenset[str], path: KeyPath, source: SettingsText
 ) -> None:
-    for key in table:
-        if key not in known:
-            problem = f"unknown key; there are {', '.join(sorted(known))}"
-            raise source.error((*path, key), problem)
+    for name in given:
+        if name not in names:
+            raise source.wrong(path, name, one_of(names).expected)
 
 
-def _rules(table: Mapping[str, Any], source: _Source) -> Rules:
-    tolerance = {
-        key: _tolerance(value, ("tolerance", key), source)
-        for key, value in _table(table["tolerance"], ("tolerance",), source).items()
-    }
-    for key in tolerance:
-        _check_column(key, _NUMBERS, ("tolerance", key), source)
-    names = {*tolerance, TEMPERATURE}
-    return Rules(
-        setup=_columns(table["setup"], ("setup",), source),
-        fit_ratio=_number(table["fit_ratio"], ("fit_ratio",), source),
-        tolerance=tolerance,
-        temperature=_temperature(table["temperature"], source),
-        combine={
-            key: _combine(value, ("combine", key), names, source)
-            for key, value in table["combine"].items()
-        },
-        use={
-            key: _use(value, ("use", key), names, source)
-            for key, value in table["use"].items()
-        },
-    )
-
-
-def _table(value: object, path: tuple[str, ...], source: _Source) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise source.error(path, f"must be a table, not {value!r}")
-    return value
-
-
-def _number(value: object, path: tuple[str, ...], source: _Source) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise source.error(path, f"must be a number, 0 or more, not {value!r}")
-    return float(value)
-
-
-def _check_column(
-    name: object, known: set[str], path: tuple[str, ...], source: _Source
+def _check_method(
+    method: DarkMethod | None, kind: str, path: KeyPath, source: SettingsText
 ) -> None:
-    if name not in known:
-        problem = f"{name!r} is none of {', '.join(sorted(known))}"
-        raise source.error(path, problem)
-
-
-def _columns(
-    value: object,
-    path: tuple[str, ...],
-    source: _Source,
-    known: set[str] | None = None,
-) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise source.error(path, f"must be a list of columns, not {value!r}")
-    for name in value:
-        _check_column(name, known or set(_COLUMNS), path, source)
-    return tuple(value)
-
-
-def _tolerance(value: object, path: tuple[str, ...], source: _Source) -> Tolerance:
-    table = _table(value, path, source)
-    _check_keys(table, {item.name for item in fields(Tolerance)}, path, source)
-    return Tolerance(
-        **{key: _number(item, (*path, key), source) for key, item in table.items()}
-    )
-
-
-def _temperature(value: object, source: _Source) -> TemperatureRule:
-    path = ("temperature",)
-    table = _table(value, path, source)
-    _check_keys(table, {item.name for item in fields(TemperatureRule)}, path, source)
-    return TemperatureRule(
-        **{key: _number(item, (*path, key), source) for key, item in table.items()}
-    )
-
-
-def _combine(
-    value: object, path: tuple[str, ...], names: set[str], source: _Source
-) -> CombineRule:
-    table = _table(value, path, source)
-    _check_keys(table, {item.name for item in fields(CombineRule)}, path, source)
-    hours, pointing = (
-        _number(table[key], (*path, key), source) if key in table else None
-        for key in ("hours", "pointing")
-    )
-    return CombineRule(
-        equal=_columns(table.get("equal", []), (*path, "equal"), source),
-        within=_columns(table.get("within", []), (*path, "within"), source, names),
-        hours=hours,
-        loosely=_loosely(table, path, names, source),
-        pointing=pointing,
-    )
-
-
-def _use(
-    value: object, path: tuple[str, ...], names: set[str], source: _Source
-) -> UseRule:
-    table = _table(value, path, source)
-    _check_keys(table, {item.name for item in fields(UseRule)}, path, source)
-    rungs = table["rung"]
-    if not isinstance(rungs, list) or not rungs:
-        raise source.error((*path, "rung"), "must be one or more [[rung]] tables")
-    return UseRule(
-        rung=tuple(_rung(item, (*path, "rung"), names, source) for item in rungs),
-        equal=_columns(table.get("equal", []), (*path, "equal"), source),
-        within=_columns(table.get("within", []), (*path, "within"), source, names),
-    )
-
-
-def _rung(
-    value: object, path: tuple[str, ...], names: set[str], source: _Source
-) -> Rung:
-    table = dict(_table(value, path, source))
-    _check_keys(table, {item.name for item in fields(Rung)}, path, source)
-    if table.get("level") not in {0, 1, 2, 3}:
-        problem = f"must be 0, 1, 2 or 3, not {table.get('level')!r}"
-        raise source.error((*path, "level"), problem)
-    for key in ("days", "temperature"):
-        if key in table:
-            table[key] = _number(table[key], (*path, key), source)
-    for key in ("same_night", "extrapolated"):
-        if not isinstance(table.get(key, False), bool):
-            raise source.error(
-                (*path, key), f"must be true or false, not {table[key]!r}"
-            )
-    if "unconfirmed" in table:
-        where = (*path, "unconfirmed")
-        table["unconfirmed"] = _columns(table["unconfirmed"], where, source)
-    return Rung(
-        **{
-            **table,
-            "method": _method(table, path, source),
-            "loosely": _loosely(table, path, names, source),
-        }
-    )
-
-
-def _method(
-    table: Mapping[str, Any], path: tuple[str, ...], source: _Source
-) -> DarkMethod | None:
-    """Read how a dark is taken to the exposure: darks only, and there always."""
-    method = table.get("method")
-    if "dark" not in path:
-        if method is not None:
-            raise source.error((*path, "method"), "is only for darks")
-        return None
-    if method not in list(DarkMethod):
-        problem = f"must be one of {', '.join(DarkMethod)}, not {method!r}"
-        raise source.error((*path, "method"), problem)
-    return DarkMethod(method)
-
-
-def _loosely(
-    table: Mapping[str, Any],
-    path: tuple[str, ...],
-    names: set[str],
-    source: _Source,
-) -> dict[str, Tolerance]:
-    """Read the tolerances that hold in one rule only."""
-    path = (*path, "loosely")
-    loosely = _table(table.get("loosely", {}), path, source)
-    for key in loosely:
-        _check_column(key, names - {TEMPERATURE}, (*path, key), source)
-    return {
-        key: _tolerance(item, (*path, key), source) for key, item in loosely.items()
-    }
+    """See that darks, and they alone, say how they are taken to an exposure."""
+    if kind != "dark" and method is not None:
+        raise source.error(path, "is only for darks")
+    if kind == "dark" and method is None:
+        raise source.error(path, f"is needed: one of {', '.join(DarkMethod)}")

@@ -6,15 +6,15 @@ same name with the detector, the sky and the header that the camera writes.
 
 import csv
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from autoreduce.errors import SettingsError, TableError
+from autoreduce.settings import SettingsText, build
 
 FRAME_TYPES = ("bias", "dark", "flatdark", "flat", "light")
 FAULTS = MappingProxyType(
@@ -40,8 +40,7 @@ OPTIONAL = ("fault", "setup", "set_temp")
 KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 """What a keyword of a FITS header may be."""
 
-Cards = Mapping[str, str | int | float | bool]
-T = TypeVar("T")
+Cards = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +154,21 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class _Camera:
+    """The TOML file beside a listing."""
+
+    detector: Mapping[str, Any]
+    setups: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+    """What differs from `detector`, by the name that rows give."""
+    twilight: Twilight = field(default_factory=Twilight)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    objects: Mapping[str, Target] = field(default_factory=dict)
+    keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    imagetyp: Mapping[str, str] = field(default_factory=dict)
+    header: Cards = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ListedFrame:
     """One row of a listing."""
 
@@ -243,12 +257,7 @@ def read_listing(name_or_path: str | Path) -> Listing:
     if not camera.is_file():
         msg = f"{path.name} needs a file {camera.name} beside it that tells the camera"
         raise SettingsError(msg)
-    try:
-        table = tomllib.loads(camera.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{camera} is not valid TOML: {error}"
-        raise SettingsError(msg) from error
-    return _listing(_read_rows(path), table, camera.name)
+    return _listing(_read_rows(path), SettingsText.of_file(camera, camera.name))
 
 
 def _listing_path(name_or_path: str | Path) -> Path:
@@ -359,33 +368,21 @@ def _card_value(text: str) -> str | int | float:
     return text
 
 
-def _listing(
-    frames: tuple[ListedFrame, ...], table: dict[str, Any], where: str
-) -> Listing:
-    known = {"detector", "setups", "twilight", "filters", "objects"}
-    known |= {"keywords", "imagetyp", "header"}
-    if strange := sorted(set(table) - known):
-        msg = f"{where}: unknown table {', '.join(strange)}; there are {sorted(known)}"
-        raise SettingsError(msg)
+def _listing(frames: tuple[ListedFrame, ...], text: SettingsText) -> Listing:
+    camera = build(_Camera, text.table(), text)
     listing = Listing(
         frames=frames,
-        detectors=_detectors(table, where),
-        twilight=_build(Twilight, table.get("twilight", {}), f"{where}: twilight"),
-        filters={
-            name: _build(Filter, entry, f"{where}: filter {name}")
-            for name, entry in table.get("filters", {}).items()
-        },
-        targets={
-            name: _build(Target, entry, f"{where}: object {name}")
-            for name, entry in table.get("objects", {}).items()
-        },
-        keywords={key: tuple(v) for key, v in table.get("keywords", {}).items()},
-        imagetyp=table.get("imagetyp", {}),
-        header=table.get("header", {}),
+        detectors=_detectors(camera, text),
+        twilight=camera.twilight,
+        filters=camera.filters,
+        targets=camera.objects,
+        keywords=camera.keywords,
+        imagetyp=camera.imagetyp,
+        header=camera.header,
     )
     for frame in frames:
-        _check_frame(frame, listing, where)
-    _check_cards(listing, where)
+        _check_frame(frame, listing, text.name)
+    _check_cards(listing, text.name)
     return listing
 
 
@@ -399,26 +396,16 @@ def _check_cards(listing: Listing, where: str) -> None:
             raise SettingsError(msg)
 
 
-def _detectors(table: dict[str, Any], where: str) -> dict[str, Detector]:
-    base = table.get("detector", {})
-    setups = table.get("setups", {"": {}})
+def _detectors(camera: "_Camera", text: SettingsText) -> dict[str, Detector]:
     return {
-        name: _build(Detector, {**base, **own}, f"{where}: detector {name}".rstrip())
-        for name, own in setups.items()
+        name: build(
+            Detector,
+            {**camera.detector, **own},
+            text,
+            ("setups", name) if name else ("detector",),
+        )
+        for name, own in camera.setups.items()
     }
-
-
-def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # dataclasses only
-    if strange := sorted(set(table) - known):
-        msg = f"{where}: unknown {', '.join(strange)}; there are {sorted(known)}"
-        raise SettingsError(msg)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        msg = f"{where}: {error}"
-        raise SettingsError(msg) from error
 
 
 def _check_frame(frame: ListedFrame, listing: Listing, where: str) -> None:
