@@ -79,13 +79,10 @@ def correlate(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
         msg = f"images of shapes {image.shape} and {reference.shape} have no one shift"
         raise ValueError(msg)
     factor = max(-(-max(image.shape) // LARGEST), 1)
-    spectra = []
-    for data in (image, reference):
-        flat = _flattened(data, factor)
-        if flat is None:
-            return None
-        spectra.append(fft.rfft2(flat))
-    shape = flat.shape
+    flat, other = (_flattened(data, factor) for data in (image, reference))
+    if flat is None or other is None:
+        return None
+    spectra, shape = [fft.rfft2(flat), fft.rfft2(other)], flat.shape
     weight = _signal(spectra[0], shape) * _signal(spectra[1], shape)
     if not weight.any():
         return None

@@ -72,7 +72,7 @@ class Transform:
         sign = -1.0 if self.mirrored else 1.0
         return np.array([[c, -s * sign, self.dx], [s, c * sign, self.dy]])
 
-    def __call__(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Give the places on the reference of places in the light."""
         (a, b, dx), (c, d, dy) = self.matrix
         return a * x + b * y + dx, c * x + d * y + dy
@@ -86,7 +86,7 @@ class Transform:
 
     def then(self, after: "Transform") -> "Transform":
         """Give the transform that does this one first and `after` next."""
-        dx, dy = after(np.float64(self.dx), np.float64(self.dy))
+        dx, dy = after.matrix @ (self.dx, self.dy, 1)
         sign = -1.0 if after.mirrored else 1.0
         return Transform(
             float(dx),
@@ -464,7 +464,7 @@ def _chance(
     area = max(np.ptp(other.z.real) * np.ptp(other.z.imag), 1.0)
     expected = len(light.z) * len(other.z) * np.pi * radius**2 / area
     if shift_only:
-        trials, free = len(light.z) * len(other.z), 1
+        trials, free = float(len(light.z) * len(other.z)), 1
     else:
         bright = [min(len(one.z), max(BRIGHT)) for one in (light, other)]
         trials, free = (bright[0] * bright[1]) ** 2 / 2, 2
@@ -481,7 +481,7 @@ def _registration(
     )
     middle = np.average(z, weights=weight)
     power = np.sum(weight * np.abs(z - middle) ** 2)
-    spread = np.mean(np.abs(light.z - middle) ** 2)
+    spread = float(np.mean(np.abs(light.z - middle) ** 2))
     error = np.sqrt(2 * (1 / weight.sum() + spread / power))
     rows = np.column_stack([light.rows[pairs[:, 0]], other.rows[pairs[:, 1]]])
     return Registration(fit.similarity.transform(), rows, float(rms), float(error), chance)

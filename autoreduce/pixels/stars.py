@@ -51,6 +51,8 @@ SATURATED, EDGE, BLENDED, MASKED = (np.uint16(1 << bit) for bit in range(4))
 """Flags of a star: its peak is at the saturation level; its aperture is cut by the edge
 of the frame; its light overlaps that of a neighbour; pixels of it are missing."""
 
+LARGEST_MEASURED = 2048
+"""Rows and columns, about the centre, beyond which a light's statistics are not taken."""
 DETECTION_SIGMA = 3.0
 FEWEST_PIXELS, FEWEST_BINNED = 5, 3
 DEBLENDING_LEVELS = 8
@@ -62,6 +64,8 @@ CORE, WHOLE = 0.6, 1.5
 """Radii whose light tells the width of a star, of the width of the frame's stars."""
 COARSE = (4, 12, 36)
 """Factors by which an image is binned to learn how wide its stars are."""
+CROWDED = 0.2
+"""Part of an image that objects cover, from which most of them are blends."""
 FOUND_AT = 2.5
 """Width of the stars, in binned pixels, at the scale at which they are looked for."""
 MEASURED_WIDTHS = 200
@@ -197,8 +201,30 @@ def find_stars(
 
 
 def measure_light(data: NDArray[Any]) -> LightStatistics:
-    """Measure the sky and the stars of a calibrated light, as `find_stars` does."""
-    return find_stars(data).statistics
+    """Measure the sky and the stars of a calibrated light, as `find_stars` does.
+
+    Parameters
+    ----------
+    data : (ny, nx) array, ADU
+        Calibrated light.  Of larger images the `central_part` is measured.
+
+    Returns
+    -------
+    LightStatistics
+        Of the stars that `find_stars` gives.
+    """
+    return find_stars(data[central_part(data.shape)]).statistics
+
+
+def central_part(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Give the rows and columns that are measured of an image of some shape."""
+    rows, columns = (
+        slice(
+            lead := max(0, (n - LARGEST_MEASURED) // 2), lead + min(n, LARGEST_MEASURED)
+        )
+        for n in shape
+    )
+    return rows, columns
 
 
 def superpixels(data: NDArray[Any]) -> NDArray[np.float32]:
@@ -300,6 +326,8 @@ def _scale(light: _Light) -> int:
         found = _extracted(light, factor)
         if found is None or not len(found):
             break
+        if found["npix"].sum() > CROWDED * light.image.size / factor**2:
+            break
         x, y = (found[name] * factor + (factor - 1) / 2 for name in ("x", "y"))
         reach = 3.0 * factor
         chosen = _brightest_alone(x, y, found["flux"], reach)
@@ -345,7 +373,7 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
                 minarea=FEWEST_PIXELS if factor == 1 else FEWEST_BINNED,
                 deblend_nthresh=DEBLENDING_LEVELS,
             )
-        except Exception:  # noqa: BLE001, S112, PERF203 -- see above
+        except Exception:  # noqa: BLE001, S112 -- see above
             continue
         return found
     return None
@@ -406,6 +434,7 @@ def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
     """
     import sep
 
+    reach = min(reach, min(light.image.shape) / 4)
     radii = np.linspace(0, reach, RADII + 1)[1:]
     around = (reach, 1.4 * reach)
     light_within = np.zeros((RADII + 1, len(x)))
@@ -468,13 +497,14 @@ def _profile(light: _Light, table: NDArray[Any], fwhm: float) -> Moffat:
     chosen = np.flatnonzero(alone & (table["peak"] > FITTED_SNR * light.noise))
     chosen = chosen[np.argsort(-table["peak"][chosen], kind="stable")]
     chosen = chosen[: 3 * FITTED_STARS]
-    widths = 2 * _half_radii(light, *places[chosen].T, 3 * fwhm)
+    x, y = places[:, 0], places[:, 1]
+    widths = 2 * _half_radii(light, x[chosen], y[chosen], 3 * fwhm)
     alike = np.abs(np.log(widths / fwhm)) < np.log(ALIKE)
     chosen = chosen[alike][:FITTED_STARS]
     if not len(chosen):
         own = max(fwhm**2 - 2 * PIXEL_VARIANCE * SIGMA_TO_FWHM**2, 0.25 * fwhm**2)
         return Moffat(float(np.sqrt(own)), USUAL_BETA)
-    return fit_moffat(light.image, *places[chosen].T, fwhm, light.noise)
+    return fit_moffat(light.image, x[chosen], y[chosen], fwhm, light.noise)
 
 
 def _add_light(
@@ -518,7 +548,8 @@ def _only_stars(table: NDArray[Any], fwhm: float) -> NDArray[Any]:
     wide = table["fwhm"] * (1 + 2 / snr) > NARROWER * fwhm
     length = table["elongation"]
     longest = max(ROUNDEST, LONGER * float(np.median(length[wide])) if wide.any() else 0)
-    return table[wide & (length < longest) & (table["flux"] > 0)]
+    kept: NDArray[Any] = table[wide & (length < longest) & (table["flux"] > 0)]
+    return kept
 
 
 def _statistics(light: _Light, table: NDArray[Any], fwhm: float) -> LightStatistics:
