@@ -204,7 +204,9 @@ def register_all(
 
 def _without_place(table: Table) -> Placed:
     few = len(table) < FEWEST
-    return Placed(0, None, None, None, Unmatched.FEW_STARS if few else Unmatched.NO_MATCH)
+    return Placed(
+        0, None, None, None, Unmatched.FEW_STARS if few else Unmatched.NO_MATCH
+    )
 
 
 _Field = dict[int, Placed]
@@ -230,9 +232,7 @@ def _fields(
                 first, field = better, again
         found.append((first, field))
     rank = {i: place for place, i in enumerate(order)}
-    return sorted(
-        found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]])
-    )
+    return sorted(found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
 
 
 def _grown(first: int, candidates: Sequence[int], stars: Sequence[Table]) -> _Field:

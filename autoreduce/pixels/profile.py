@@ -180,9 +180,9 @@ def fit_moffat(
     reach = int(np.ceil(REACH * fwhm)) + 1
     ix, iy = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
     near = np.arange(-reach, reach + 1)
-    stamps = image[
-        iy[:, None, None] + near[:, None], ix[:, None, None] + near
-    ].astype(np.float64)
+    stamps = image[iy[:, None, None] + near[:, None], ix[:, None, None] + near].astype(
+        np.float64
+    )
     dx = (ix - x)[:, None, None] + near
     dy = (iy - y)[:, None, None] + near[:, None]
     inside = (near**2 + near[:, None] ** 2 <= reach**2).astype(np.float64)

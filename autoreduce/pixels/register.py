@@ -188,9 +188,7 @@ def match(stars: Table, reference: Table) -> Registration | None:
     return None
 
 
-def match_near(
-    stars: Table, reference: Table, about: Transform
-) -> Registration | None:
+def match_near(stars: Table, reference: Table, about: Transform) -> Registration | None:
     """Match the stars of two lights whose transform is known to a pixel or two.
 
     Parameters
@@ -211,9 +209,7 @@ def match_near(
     return _tried(guess, _places(stars), _places(reference))
 
 
-def match_shift(
-    stars: Table, reference: Table, like: Transform
-) -> Registration | None:
+def match_shift(stars: Table, reference: Table, like: Transform) -> Registration | None:
     """Match the few stars of a light of which all but the shift is known.
 
     Parameters
@@ -427,9 +423,7 @@ def _paired(fit: _Fit, light: _Places, other: _Places) -> Indices:
     return np.column_stack([mine, theirs]).astype(np.intp)
 
 
-def _fitted(
-    pairs: Indices, light: _Places, other: _Places, *, mirrored: bool
-) -> _Fit:
+def _fitted(pairs: Indices, light: _Places, other: _Places, *, mirrored: bool) -> _Fit:
     """Fit a similarity to pairs of stars, by weighted least squares."""
     z, target = light.z[pairs[:, 0]], other.z[pairs[:, 1]]
     if mirrored:
@@ -484,4 +478,6 @@ def _registration(
     spread = float(np.mean(np.abs(light.z - middle) ** 2))
     error = np.sqrt(2 * (1 / weight.sum() + spread / power))
     rows = np.column_stack([light.rows[pairs[:, 0]], other.rows[pairs[:, 1]]])
-    return Registration(fit.similarity.transform(), rows, float(rms), float(error), chance)
+    return Registration(
+        fit.similarity.transform(), rows, float(rms), float(error), chance
+    )

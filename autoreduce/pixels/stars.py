@@ -64,6 +64,8 @@ CORE, WHOLE = 0.6, 1.5
 """Radii whose light tells the width of a star, of the width of the frame's stars."""
 COARSE = (4, 12, 36)
 """Factors by which an image is binned to learn how wide its stars are."""
+BLUR = 0.5 + PIXEL_VARIANCE
+"""Variance, along a side, that sep's smoothing and a pixel's shape add to an object."""
 CROWDED = 0.2
 """Part of an image that objects cover, from which most of them are blends."""
 FOUND_AT = 2.5
@@ -332,9 +334,18 @@ def _scale(light: _Light) -> int:
         reach = 3.0 * factor
         chosen = _brightest_alone(x, y, found["flux"], reach)
         fwhm = _usual_width(_half_radii(light, x[chosen], y[chosen], reach))
+        # A trail is long, but binned by its length it would lose its shape.
+        across = np.median(_unblurred(found["b"][chosen], factor)) * SIGMA_TO_FWHM
+        fwhm = min(fwhm, float(across))
         if fwhm < FOUND_AT * factor:
             break
     return max(int(fwhm / FOUND_AT), 1)
+
+
+def _unblurred(sigma: NDArray[Any], factor: int) -> Floats:
+    """Give sizes measured on a binned image, in whole pixels, without its blur."""
+    squared = np.asarray(sigma, np.float64) ** 2 * factor**2
+    return np.sqrt(np.maximum(squared - BLUR * (factor**2 - 1), squared / 4))
 
 
 def _brightest_alone(
@@ -395,7 +406,7 @@ def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:
         for name in ("x", "y"):
             objects[name] = objects[name] * factor + (factor - 1) / 2
         for name in ("a", "b"):
-            objects[name] *= factor
+            objects[name] = _unblurred(objects[name], factor)
         rows, columns = (
             (objects[name] * factor)[:, None] + np.arange(factor)
             for name in ("ypeak", "xpeak")
@@ -547,7 +558,9 @@ def _only_stars(table: NDArray[Any], fwhm: float) -> NDArray[Any]:
     snr = np.maximum(table["snr"], 1.0)
     wide = table["fwhm"] * (1 + 2 / snr) > NARROWER * fwhm
     length = table["elongation"]
-    longest = max(ROUNDEST, LONGER * float(np.median(length[wide])) if wide.any() else 0)
+    longest = max(
+        ROUNDEST, LONGER * float(np.median(length[wide])) if wide.any() else 0
+    )
     kept: NDArray[Any] = table[wide & (length < longest) & (table["flux"] > 0)]
     return kept
 
