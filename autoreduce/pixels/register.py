@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from autoreduce.pixels.stars import BLENDED, EDGE, MASKED, SATURATED
 
 Floats = NDArray[np.float64]
+Places = Floats | np.float64
 Complex = NDArray[np.complex128]
 Indices = NDArray[np.intp]
 Table = NDArray[Any]
@@ -72,7 +73,7 @@ class Transform:
         sign = -1.0 if self.mirrored else 1.0
         return np.array([[c, -s * sign, self.dx], [s, c * sign, self.dy]])
 
-    def __call__(self, x: Any, y: Any) -> tuple[Any, Any]:
+    def __call__(self, x: Places, y: Places) -> tuple[Places, Places]:
         """Give the places on the reference of places in the light."""
         (a, b, dx), (c, d, dy) = self.matrix
         return a * x + b * y + dx, c * x + d * y + dy
