@@ -106,9 +106,7 @@ def test_thousands_of_stars_are_matched_quickly():
 def test_different_fields_do_not_match(n):
     for seed in range(5):
         rng = np.random.default_rng(100 + seed)
-        stars, reference = (
-            table_of(*draw_field(n, SHAPE, rng), rng) for _ in range(2)
-        )
+        stars, reference = (table_of(*draw_field(n, SHAPE, rng), rng) for _ in range(2))
         assert match(stars, reference) is None
 
 
