@@ -159,7 +159,7 @@ def test_lone_dead_pixels_move_no_star():
 
 
 def test_a_mask_hides_what_lies_under_it():
-    light, x, y, _ = take(20, 3.0)
+    light, *_ = take(20, 3.0)
     mask = np.zeros(SHAPE, bool)
     mask[:300] = True
     table = find_stars(light, mask=mask).table

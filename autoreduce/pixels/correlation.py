@@ -128,7 +128,7 @@ def _signal(spectrum: NDArray[np.complex128], shape: tuple[int, ...]) -> Floats:
     total = np.bincount(ring.ravel(), power.ravel(), RINGS + 1)
     mean = total / np.maximum(np.bincount(ring.ravel(), minlength=RINGS + 1), 1)
     outer = (frequency > NOISE_BAND[0]) & (frequency < NOISE_BAND[1])
-    noise = float(power[outer].mean())
+    noise = max(float(power[outer].mean()), np.finfo(np.float64).tiny)
     part = np.where(mean > ABOVE_NOISE * noise, 1 - noise / np.maximum(mean, noise), 0)
     part[RINGS] = 0
     weight = np.asarray(part[ring], np.float64)
