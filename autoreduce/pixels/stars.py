@@ -87,6 +87,8 @@ SHARPEST_FWHM = 1.2
 """Width of the sharpest stars that can be told from hot pixels, in pixels."""
 RADII = 12
 """Circles in which the light of an object is summed to see how it grows."""
+COARSELY = 9.0
+"""Radius, in pixels, from which circles need no parts of pixels."""
 STEEPER, NARROWER = 0.5, 0.6
 """How much steeper, how much narrower than a star of the frame is no star."""
 LONGER = 2.0
@@ -448,10 +450,11 @@ def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
     reach = min(reach, min(light.image.shape) / 4)
     radii = np.linspace(0, reach, RADII + 1)[1:]
     around = (reach, 1.4 * reach)
+    fine = 5 if reach < COARSELY else 1
     light_within = np.zeros((RADII + 1, len(x)))
     for row, radius in zip(light_within[1:], radii, strict=True):
         row[:], _, _ = sep.sum_circle(
-            light.image, x, y, radius, mask=light.mask, bkgann=around
+            light.image, x, y, radius, mask=light.mask, bkgann=around, subpix=fine
         )
     # A negative whole, or a neighbour's wing, gives no radius.
     part = light_within / np.where(light_within[-1] > 0, light_within[-1], np.nan)
