@@ -184,6 +184,38 @@ def test_frames_of_one_value_are_measured_without_fuss(value):
     assert np.array_equal(found.statistics.sky_adu, value, equal_nan=True)
 
 
+@pytest.mark.parametrize("shape", [(1, 50), (5, 5), (9, 200), (100, 3)])
+def test_frames_too_small_for_stars_are_measured_without_fuss(shape):
+    noise = np.random.default_rng(1).normal(100, 5, shape)
+    assert len(find_stars(noise).table) == 0
+
+
+def test_stars_are_the_same_whatever_the_type_of_the_pixels():
+    light, *_ = take(30, 3.0)
+    whole = np.rint(light)
+    usual = find_stars(whole.astype(np.float32)).table
+    for dtype in (">f4", "<f8", "u2"):
+        assert np.array_equal(find_stars(whole.astype(dtype)).table, usual)
+
+
+@pytest.mark.parametrize("odd", ["column", "rain", "slope", "holes", "infinite"])
+def test_what_is_no_star_is_none(odd):
+    rng = np.random.default_rng(2)
+    light = rng.normal(100, 5, SHAPE).astype(np.float32)
+    if odd == "column":
+        light[:, 100] += 5000
+    elif odd == "rain":
+        add_cosmic_rays(light, 1500, rng)
+        add_hot_pixels(light, 4000, rng)
+    elif odd == "slope":
+        light += np.add.outer(np.arange(600) * 10, np.arange(600) * 3)
+    elif odd == "holes":
+        light[rng.random(SHAPE) < 0.3] = np.nan
+    else:
+        light[50, 50], light[60, 60], light[70, 70] = np.inf, -np.inf, 1e30
+    assert len(find_stars(light).table) == 0
+
+
 def test_sky_and_noise_are_those_of_sep():
     import sep
 
