@@ -1,26 +1,110 @@
-"""Sky and stars of a calibrated light."""
+"""Stars of a calibrated light: where they are, how bright, how wide; and its sky.
+
+Stars are looked for at a scale at which they are two to three pixels wide: an image
+out of focus is binned first, so that a ring of light is one object and not its pieces.
+What is narrower than the frame's own stars is a hot pixel or a cosmic ray.  Their width
+is that of the mode of all widths, so that it is right where stars are outnumbered.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.profile import (
+    PIXEL_VARIANCE,
+    REACH,
+    SIGMA_TO_FWHM,
+    USUAL_BETA,
+    Moffat,
+    fit_moffat,
+    least_steepness,
+    mode,
+    steepness,
+)
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+STAR = np.dtype(
+    [
+        ("x", np.float64),
+        ("y", np.float64),
+        ("error", np.float64),
+        ("flux", np.float64),
+        ("flux_error", np.float64),
+        ("peak", np.float64),
+        ("snr", np.float64),
+        ("fwhm", np.float64),
+        ("elongation", np.float64),
+        ("angle", np.float64),
+        ("flags", np.uint16),
+    ]
+)
+"""A star.  ``x`` and ``y`` count from the centre of the first pixel, which is 0;
+``error`` is the 1-sigma error of either; ``flux`` (ADU) is the light within
+`APERTURE` widths of the frame's stars; ``peak`` is its brightest pixel, above the sky;
+``angle`` (degrees) is that of the long axis, from x towards y."""
+
+SATURATED, EDGE, BLENDED, MASKED = (np.uint16(1 << bit) for bit in range(4))
+"""Flags of a star: its peak is at the saturation level; its aperture is cut by the edge
+of the frame; its light overlaps that of a neighbour; pixels of it are missing."""
+
 LARGEST_MEASURED = 2048
-"""Rows and columns, about the centre, beyond which a light is not measured."""
-DETECTION_SIGMA = 5.0
-SIGMA_TO_FWHM = 2.3548
-FEWEST_PIXELS = 5
+"""Rows and columns, about the centre, beyond which a light's statistics are not taken."""
+DETECTION_SIGMA = 3.0
+FEWEST_PIXELS, FEWEST_BINNED = 5, 3
+DEBLENDING_LEVELS = 8
+"""Enough to tell stars that touch; the usual 32 take twice the time."""
+APERTURE = 2.0
+"""Radius within which light is summed, of the width of the stars: the same part of each
+star whatever the seeing."""
+CORE, WHOLE = 0.6, 1.5
+"""Radii whose light tells the width of a star, of the width of the frame's stars."""
+COARSE = (4, 12, 36)
+"""Factors by which an image is binned to learn how wide its stars are."""
+BLUR = 0.5 + PIXEL_VARIANCE
+"""Variance, along a side, that sep's smoothing and a pixel's shape add to an object."""
+CROWDED = 0.2
+"""Part of an image that objects cover, from which most of them are blends."""
+FOUND_AT = 2.5
+"""Width of the stars, in binned pixels, at the scale at which they are looked for."""
+MEASURED_WIDTHS = 200
+"""Brightest objects from which the width of the stars is learned."""
+FITTED_STARS = 40
+"""Bright stars that the profile is fitted to, at the most."""
+FITTED_SNR = 15.0
+ALONE = 4.0
+"""Distance, in widths, at which a neighbour does not harm the fit."""
+ALIKE = 1.3
+"""Factor by which a star's width may differ from the usual one to be fitted."""
+CENTRE_ERROR = 0.6
+"""Error of a centre, of width over signal-to-noise: that of a Gaussian on a sky."""
+LEAST_RADIUS = 0.65
+"""Radius of half the light, in pixels, below which a thing is but one pixel."""
+SHARPEST_FWHM = 1.2
+"""Width of the sharpest stars that can be told from hot pixels, in pixels."""
+RADII = 12
+"""Circles in which the light of an object is summed to see how it grows."""
+COARSELY = 9.0
+"""Radius, in pixels, from which circles need no parts of pixels."""
+STEEPER, NARROWER = 0.5, 0.6
+"""How much steeper, how much narrower than a star of the frame is no star."""
+LONGER = 2.0
+"""How much longer, for its width, than the frame's stars is no star: a satellite."""
 ROUNDEST = 4.0
-"""Length over width of what is no star any more: a cosmic ray, a satellite, a trail."""
-SHARPEST = 3.0
-"""Peak of a source over its peak in the smoothed image.  A lone pixel, hot or struck by
-a cosmic ray, has 4; a star of 1.5 pixels FWHM 2.4."""
+"""Length over width that any object may have."""
 BRIGHTEST = 5
 """Stars that are the same ones in all lights of a field, though not all stars are."""
 FEWEST_SHAPES = 5
-"""Sources below which their elongation tells nothing: a few may be cosmic rays."""
-DEBLENDING_LEVELS = 8
-"""Enough to tell stars that touch; the usual 32 take twice the time."""
+"""Stars below which their elongation tells nothing: a few may be cosmic rays."""
+LEAST_ROOM = 4096
+PARTS_OF_OBJECT = 8192
+"""Objects that touch, of which sep holds so many."""
+ATTEMPTS = ((1 / 8, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
+"""Part of the pixels that may belong to objects (sep takes time to make room for them),
+and how much the threshold is raised: where one attempt fails, the next is made."""
 
 
 class LightStatistics(NamedTuple):
@@ -34,10 +118,11 @@ class LightStatistics(NamedTuple):
     """Stars brighter than `DETECTION_SIGMA` times that scatter; None if there are too
     many sources to count them."""
     fwhm_pixel: float
-    """Median full width at half maximum of the stars; NaN without stars."""
+    """Full width at half maximum of the stars, free of the pixel's own width; NaN
+    without stars."""
     elongation: float = np.nan
-    """Median length over width of all sources, trailed stars included; NaN if there
-    are fewer than `FEWEST_SHAPES`."""
+    """Median length over width of the stars, trailed ones included; NaN if there are
+    fewer than `FEWEST_SHAPES`."""
     flux_adu: float = np.nan
     """Median flux of the `BRIGHTEST` brightest stars, which clouds make fainter; NaN if
     there are fewer stars."""
@@ -47,66 +132,92 @@ NOT_MEASURED = LightStatistics(np.nan, np.nan, None, np.nan)
 """Statistics of a light before it is measured."""
 
 
-def measure_light(data: NDArray[Any]) -> LightStatistics:
-    """Measure the sky and the stars of a calibrated light.
+class Stars(NamedTuple):
+    """Stars of a light, and what they and the sky are like."""
+
+    table: NDArray[Any]
+    """(n,) of `STAR`, the brightest first."""
+    statistics: LightStatistics
+
+
+class _Light(NamedTuple):
+    """A light without its sky."""
+
+    image: Image
+    mask: Mask
+    sky: float
+    noise: float
+
+
+def find_stars(
+    data: NDArray[Any],
+    *,
+    mask: Mask | None = None,
+    saturate: float | None = None,
+    gain: float | None = None,
+) -> Stars:
+    """Find and measure the stars of a calibrated light.
 
     Parameters
     ----------
     data : (ny, nx) array, ADU
-        Calibrated light.  NaN pixels are left out.  Of larger images the central
-        `LARGEST_MEASURED` rows and columns are measured.
+        Calibrated light.  Lone pixels that are not finite get the mean of their
+        neighbours; larger holes are left out.
+    mask : (ny, nx) array of bool, optional
+        True where a pixel should not be used, as if it were not finite.
+    saturate : float, optional
+        Level of the light, in ADU, from which a peak counts as saturated.
+    gain : float, optional
+        Electrons per ADU, for the photons' part of the errors; without it errors are
+        those of the sky's noise alone.
 
     Returns
     -------
-    LightStatistics
-        Background after Bertin & Arnouts [1]_, stars by thresholding, widths as
-        2.3548 times the geometric mean of the second moments, length and width from
-        their principal axes.  Lone pixels and what overlaps are left out.
+    Stars
+        Stars found by thresholding [1]_, centres by the iterative windowed centroid of
+        SExtractor, the width of the frame's stars by a Moffat profile, averaged over
+        pixels, that fits the bright ones [2]_, and that of a single star by how much of
+        its light lies in its core.
 
     References
     ----------
     .. [1] Bertin & Arnouts (1996), A&AS 117, 393; Barbary (2016), JOSS 1, 58.
+    .. [2] Moffat (1969), A&A 3, 455.
     """
-    import sep
+    light = _without_sky(data, mask)
+    nothing = np.empty(0, STAR)
+    if not light.noise > 0:
+        return Stars(nothing, LightStatistics(light.sky, light.noise, 0, np.nan))
+    objects = _objects(light)
+    if objects is None:
+        return Stars(nothing, LightStatistics(light.sky, light.noise, None, np.nan))
+    objects, fwhm = _starlike(light, objects)
+    table = np.empty(0, STAR)
+    if fwhm > 0:
+        table = _placed(light, objects, fwhm)
+        if saturate is not None:
+            table["flags"][table["peak"] + light.sky >= saturate] |= SATURATED
+        profile = _profile(light, table, fwhm)
+        _add_light(light, table, profile, gain)
+        table, fwhm = _only_stars(table, profile.fwhm), profile.fwhm
+    table = table[np.argsort(-table["flux"], kind="stable")]
+    return Stars(table, _statistics(light, table, fwhm))
 
-    image = np.array(data[central_part(data.shape)], np.float32, order="C")
-    mask = ~np.isfinite(image)
-    if mask.all():
-        return LightStatistics(np.nan, np.nan, 0, np.nan)
-    image[mask] = 0.0
-    background = sep.Background(image, mask=mask)
-    noise = float(background.globalrms)
-    sky = float(background.globalback)
-    if noise <= 0:
-        return LightStatistics(sky, noise, 0, np.nan)
-    background.subfrom(image)
-    # A crowded or trailed frame may overflow the buffers.
-    try:
-        found = sep.extract(
-            image,
-            DETECTION_SIGMA,
-            err=noise,
-            mask=mask,
-            minarea=FEWEST_PIXELS,
-            deblend_nthresh=DEBLENDING_LEVELS,
-        )
-    except Exception as error:
-        if "limit" not in str(error) and "full" not in str(error):
-            raise
-        return LightStatistics(sky, noise, None, np.nan)
-    alone = found[(found["flag"] == 0) & (found["peak"] < SHARPEST * found["cpeak"])]
-    shapes = alone["a"] / alone["b"]
-    stars = alone[shapes < ROUNDEST]
-    brightest = np.sort(stars["flux"])[-BRIGHTEST:]
-    widths = SIGMA_TO_FWHM * np.sqrt(stars["a"] * stars["b"])
-    return LightStatistics(
-        sky,
-        noise,
-        len(stars),
-        float(np.median(widths)) if len(stars) else np.nan,
-        float(np.median(shapes)) if len(shapes) >= FEWEST_SHAPES else np.nan,
-        float(np.median(brightest)) if len(stars) >= BRIGHTEST else np.nan,
-    )
+
+def measure_light(data: NDArray[Any]) -> LightStatistics:
+    """Measure the sky and the stars of a calibrated light, as `find_stars` does.
+
+    Parameters
+    ----------
+    data : (ny, nx) array, ADU
+        Calibrated light.  Of larger images the `central_part` is measured.
+
+    Returns
+    -------
+    LightStatistics
+        Of the stars that `find_stars` gives.
+    """
+    return find_stars(data[central_part(data.shape)]).statistics
 
 
 def central_part(shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -118,3 +229,353 @@ def central_part(shape: tuple[int, ...]) -> tuple[slice, slice]:
         for n in shape
     )
     return rows, columns
+
+
+def superpixels(data: NDArray[Any]) -> NDArray[np.float32]:
+    """Average each two by two pixels: the light of a colour mosaic without its colours.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Colour mosaic; an odd last row or column is left out.
+
+    Returns
+    -------
+    (ny // 2, nx // 2) array
+        NaN where one of the four is.  `on_sensor` with a binning of 2 gives the
+        places of its stars in the mosaic.
+    """
+    return _binned(np.asarray(data, np.float32), 2)
+
+
+def on_sensor(
+    table: NDArray[Any],
+    binning: float | tuple[float, float] = 1,
+    origin: tuple[float, float] = (0, 0),
+) -> NDArray[Any]:
+    """Give stars of a binned image or a subframe in pixels of the whole sensor.
+
+    Parameters
+    ----------
+    table : (n,) array of `STAR`
+        Stars, in pixels of the image.
+    binning : float or (x, y)
+        Pixels of the sensor in one of the image, along a side.
+    origin : (x, y)
+        Pixel of the sensor, from 0, with which the image begins.
+
+    Returns
+    -------
+    (n,) array of `STAR`
+        A copy; positions, their errors and widths in pixels of the sensor.
+    """
+    bx, by = np.broadcast_to(binning, 2)
+    found = table.copy()
+    found["x"] = table["x"] * bx + (bx - 1) / 2 + origin[0]
+    found["y"] = table["y"] * by + (by - 1) / 2 + origin[1]
+    found["error"] *= np.sqrt(bx * by)
+    found["fwhm"] *= np.sqrt(bx * by)
+    return found
+
+
+def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
+    import sep
+
+    image = np.array(data, np.float32, order="C")
+    hidden = ~np.isfinite(image)
+    if mask is not None:
+        hidden |= mask
+    if hidden.all():
+        return _Light(image, hidden, np.nan, np.nan)
+    image[hidden] = 0.0
+    background = sep.Background(image, mask=hidden)
+    background.subfrom(image)
+    _fill_lone(image, hidden)
+    noise, sky = float(background.globalrms), float(background.globalback)
+    return _Light(image, hidden, sky, noise)
+
+
+def _fill_lone(image: Image, hidden: Mask) -> None:
+    """Give hidden pixels with at least five seen neighbours the mean of these."""
+    ny, nx = image.shape
+    ys, xs = np.nonzero(hidden)
+    if not len(ys) or min(ny, nx) < 3:
+        return
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    rows = np.clip([ys + dy for dy, _ in around], 0, ny - 1)
+    columns = np.clip([xs + dx for _, dx in around], 0, nx - 1)
+    seen = ~hidden[rows, columns]
+    n_seen = seen.sum(axis=0)
+    lone = n_seen >= 5
+    total = np.where(seen, image[rows, columns], 0).sum(axis=0)
+    image[ys, xs] = np.where(lone, total / np.maximum(n_seen, 1), 0)
+    hidden[ys[lone], xs[lone]] = False
+
+
+def _objects(light: _Light) -> NDArray[Any] | None:
+    """Find all objects, at the scale of the stars; None if there are too many."""
+    factor = _scale(light)
+    objects = _extracted(light, factor)
+    if objects is not None:
+        _to_whole_pixels(objects, light.image, factor)
+    return objects
+
+
+def _scale(light: _Light) -> int:
+    """Tell by how much to bin the image, to have stars `FOUND_AT` pixels wide."""
+    fwhm = 0.0
+    for factor in COARSE:
+        if min(light.image.shape) < 8 * factor:
+            break
+        found = _extracted(light, factor)
+        if found is None or not len(found):
+            break
+        if found["npix"].sum() > CROWDED * light.image.size / factor**2:
+            break
+        x, y = (found[name] * factor + (factor - 1) / 2 for name in ("x", "y"))
+        reach = 3.0 * factor
+        chosen = _brightest_alone(x, y, found["flux"], reach)
+        fwhm = _usual_width(_half_radii(light, x[chosen], y[chosen], reach))
+        # A trail is long, but binned by its length it would lose its shape.
+        across = np.median(_unblurred(found["b"][chosen], factor)) * SIGMA_TO_FWHM
+        fwhm = min(fwhm, float(across))
+        if fwhm < FOUND_AT * factor:
+            break
+    return max(int(fwhm / FOUND_AT), 1)
+
+
+def _unblurred(sigma: NDArray[Any], factor: int) -> Floats:
+    """Give sizes measured on a binned image, in whole pixels, without its blur."""
+    squared = np.asarray(sigma, np.float64) ** 2 * factor**2
+    return np.sqrt(np.maximum(squared - BLUR * (factor**2 - 1), squared / 4))
+
+
+def _brightest_alone(
+    x: Floats, y: Floats, flux: Floats, distance: float
+) -> NDArray[np.intp]:
+    """Give the brightest objects without neighbours; with them, if too few are alone."""
+    from scipy.spatial import cKDTree
+
+    places = np.column_stack([x, y])
+    near = cKDTree(places).query(places, k=2)[0][:, 1]
+    alone = near > distance
+    if alone.sum() < FEWEST_SHAPES:
+        alone[:] = True
+    order = np.argsort(np.where(alone, -flux, np.inf), kind="stable")
+    return order[: min(int(alone.sum()), MEASURED_WIDTHS)]
+
+
+def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
+    """Extract objects from the image, binned; None if sep cannot hold them."""
+    import sep
+
+    image, mask = light.image, light.mask
+    if factor > 1:
+        image = _binned(image, factor)
+        mask = _binned(mask.astype(np.float32), factor) > 0.5
+    sep.set_sub_object_limit(PARTS_OF_OBJECT)
+    for part, raised in ATTEMPTS:
+        sep.set_extract_pixstack(max(int(part * image.size), LEAST_ROOM))
+        # sep tells a frame with too many sources by a bare Exception.
+        try:
+            found: NDArray[Any] = sep.extract(
+                image,
+                raised * DETECTION_SIGMA,
+                err=light.noise / factor,
+                mask=mask,
+                minarea=FEWEST_PIXELS if factor == 1 else FEWEST_BINNED,
+                deblend_nthresh=DEBLENDING_LEVELS,
+            )
+        except Exception:  # noqa: BLE001, S112 -- see above
+            continue
+        return found
+    return None
+
+
+def _binned(image: Image, factor: int) -> Image:
+    """Average blocks of pixels; rows and columns that fill no block are left out."""
+    ny, nx = (n // factor for n in image.shape)
+    whole = image[: ny * factor, : nx * factor]
+    rows = whole.reshape(ny, factor, -1).sum(axis=1)
+    blocks: Image = rows.reshape(ny, nx, factor).sum(axis=2)
+    blocks /= factor * factor
+    return blocks
+
+
+def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:
+    """Give objects of a binned image in pixels of the image, in place."""
+    if factor > 1:
+        for name in ("x", "y"):
+            objects[name] = objects[name] * factor + (factor - 1) / 2
+        for name in ("a", "b"):
+            objects[name] = _unblurred(objects[name], factor)
+        rows, columns = (
+            (objects[name] * factor)[:, None] + np.arange(factor)
+            for name in ("ypeak", "xpeak")
+        )
+        blocks = image[rows[:, :, None], columns[:, None, :]].reshape(len(objects), -1)
+        brightest = blocks.argmax(axis=1)
+        objects["ypeak"] = rows[:, 0] + brightest // factor
+        objects["xpeak"] = columns[:, 0] + brightest % factor
+    objects["peak"] = image[objects["ypeak"], objects["xpeak"]]
+
+
+def _starlike(light: _Light, objects: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """Take the objects that are no steeper than stars; give these' width, roughly."""
+    objects = objects[_not_steeper(light, objects, SHARPEST_FWHM)]
+    bright = objects[np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]]
+    sizes = SIGMA_TO_FWHM * np.sqrt(bright["a"] * bright["b"])
+    reach = 3 * max(float(np.median(sizes)), 1.0) if len(bright) else 3.0
+    fwhm = _usual_width(_half_radii(light, bright["x"], bright["y"], reach))
+    if fwhm > 0:
+        objects = objects[_not_steeper(light, objects, fwhm)]
+    return objects, fwhm
+
+
+def _not_steeper(light: _Light, objects: NDArray[Any], fwhm: float) -> Mask:
+    """Mark the objects that do not rise much steeper than a star does."""
+    expected = least_steepness(fwhm)
+    found = steepness(light.image, objects["xpeak"], objects["ypeak"])
+    error = light.noise / np.maximum(objects["peak"], light.noise) / np.sqrt(2)
+    return np.asarray((found + 2 * error > STEEPER * expected).all(axis=0))
+
+
+def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
+    """Give the radius of half the light of objects, above what is around them.
+
+    Objects whose light does not grow outwards have NaN.
+    """
+    import sep
+
+    reach = min(reach, min(light.image.shape) / 4)
+    radii = np.linspace(0, reach, RADII + 1)[1:]
+    around = (reach, 1.4 * reach)
+    fine = 5 if reach < COARSELY else 1
+    light_within = np.zeros((RADII + 1, len(x)))
+    for row, radius in zip(light_within[1:], radii, strict=True):
+        row[:], _, _ = sep.sum_circle(
+            light.image, x, y, radius, mask=light.mask, bkgann=around, subpix=fine
+        )
+    # A negative whole, or a neighbour's wing, gives no radius.
+    part = light_within / np.where(light_within[-1] > 0, light_within[-1], np.nan)
+    above = np.argmax(part >= 0.5, axis=0)
+    every = np.arange(len(x))
+    low, high = part[above - 1, every], part[above, every]
+    return np.asarray((above - 1 + (0.5 - low) / (high - low)) * reach / RADII)
+
+
+def _usual_width(radii: Floats) -> float:
+    """Give twice the mode of the radii that are no lone pixels', 0 without any."""
+    wide = radii[radii > LEAST_RADIUS]
+    return 2 * mode(wide) if len(wide) else 0.0
+
+
+def _placed(light: _Light, objects: NDArray[Any], fwhm: float) -> NDArray[Any]:
+    """Begin the table of stars with what is known: places, shapes, flags."""
+    import sep
+
+    x, y, _ = sep.winpos(
+        light.image,
+        objects["x"],
+        objects["y"],
+        np.full(len(objects), fwhm / SIGMA_TO_FWHM),
+        mask=light.mask,
+        subpix=5,
+    )
+    # The window of a star beside a brighter one, or of a trail, may wander off.
+    moved = np.hypot(x - objects["x"], y - objects["y"])
+    length = np.maximum(objects["a"] / np.maximum(objects["b"], 0.1), 1.0)
+    good = (moved < fwhm / 2) & (length < LONGER)
+    table = np.zeros(len(objects), STAR)
+    table["x"], table["y"] = (
+        np.where(good, *pair) for pair in ((x, objects["x"]), (y, objects["y"]))
+    )
+    table["peak"], table["elongation"] = objects["peak"], length
+    table["angle"] = np.rad2deg(objects["theta"])
+    table["flags"][(objects["flag"] & sep.OBJ_MERGED) > 0] |= BLENDED
+    table["flags"][(objects["flag"] & sep.OBJ_TRUNC) > 0] |= EDGE
+    return table
+
+
+def _profile(light: _Light, table: NDArray[Any], fwhm: float) -> Moffat:
+    """Fit the profile of bright stars that stand alone."""
+    from scipy.spatial import cKDTree
+
+    places = np.column_stack([table["x"], table["y"]])
+    near = cKDTree(places).query(places, k=2)[0][:, 1]
+    table["flags"][near < APERTURE * fwhm] |= BLENDED
+    edge = REACH * fwhm + 3
+    upto = np.array(light.image.shape[::-1]) - edge
+    inside = np.all((places > edge) & (places < upto), axis=1)
+    alone = inside & (near > ALONE * fwhm) & (table["flags"] == 0)
+    chosen = np.flatnonzero(alone & (table["peak"] > FITTED_SNR * light.noise))
+    chosen = chosen[np.argsort(-table["peak"][chosen], kind="stable")]
+    chosen = chosen[: 3 * FITTED_STARS]
+    x, y = places[:, 0], places[:, 1]
+    widths = 2 * _half_radii(light, x[chosen], y[chosen], 3 * fwhm)
+    alike = np.abs(np.log(widths / fwhm)) < np.log(ALIKE)
+    chosen = chosen[alike][:FITTED_STARS]
+    if not len(chosen):
+        own = max(fwhm**2 - 2 * PIXEL_VARIANCE * SIGMA_TO_FWHM**2, 0.25 * fwhm**2)
+        return Moffat(float(np.sqrt(own)), USUAL_BETA)
+    return fit_moffat(light.image, x[chosen], y[chosen], fwhm, light.noise)
+
+
+def _add_light(
+    light: _Light, table: NDArray[Any], profile: Moffat, gain: float | None
+) -> None:
+    """Add to stars what sums of their light tell: flux, errors, width; flag holes."""
+    import sep
+
+    seen = np.hypot(profile.fwhm, np.sqrt(PIXEL_VARIANCE) * SIGMA_TO_FWHM)
+    radii = [factor * seen for factor in (APERTURE, CORE, WHOLE)]
+    sums = [
+        sep.sum_circle(
+            light.image,
+            table["x"],
+            table["y"],
+            radius,
+            err=light.noise,
+            gain=gain,
+            mask=light.mask,
+        )
+        for radius in radii
+    ]
+    (flux, error, flags), (core, core_error, _), (whole, _, _) = sums
+    table["flux"], table["flux_error"] = flux, error
+    table["snr"] = core / core_error
+    snr = np.maximum(table["snr"], 1.0)
+    table["error"] = CENTRE_ERROR * seen / snr
+    part = core / np.where(whole > 0, whole, np.nan)
+    table["fwhm"] = profile.width_of(part, *radii[1:])
+    # The fit knows the width best, all the more that of discs, which are no Moffat's.
+    clear = (table["flags"] == 0) & (table["snr"] > FITTED_SNR) & np.isfinite(part)
+    if clear.any():
+        table["fwhm"] *= profile.fwhm / np.median(table["fwhm"][clear])
+    table["flags"][(flags & sep.APER_TRUNC) > 0] |= EDGE
+    table["flags"][(flags & sep.APER_HASMASKED) > 0] |= MASKED
+
+
+def _only_stars(table: NDArray[Any], fwhm: float) -> NDArray[Any]:
+    """Leave out what is narrower, or much longer for its width, than stars are."""
+    snr = np.maximum(table["snr"], 1.0)
+    wide = table["fwhm"] * (1 + 2 / snr) > NARROWER * fwhm
+    length = table["elongation"]
+    longest = max(
+        ROUNDEST, LONGER * float(np.median(length[wide])) if wide.any() else 0
+    )
+    kept: NDArray[Any] = table[wide & (length < longest) & (table["flux"] > 0)]
+    return kept
+
+
+def _statistics(light: _Light, table: NDArray[Any], fwhm: float) -> LightStatistics:
+    brightest = table["flux"][:BRIGHTEST]
+    lengths = table["elongation"]
+    return LightStatistics(
+        light.sky,
+        light.noise,
+        len(table),
+        fwhm if len(table) else np.nan,
+        float(np.median(lengths)) if len(lengths) >= FEWEST_SHAPES else np.nan,
+        float(np.median(brightest)) if len(brightest) >= BRIGHTEST else np.nan,
+    )

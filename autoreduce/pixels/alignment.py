@@ -1,0 +1,341 @@
+"""Find which lights show the same field, the reference of each field, and all places.
+
+Lights of one field are matched with its reference, or with one another where they hang
+together only by their neighbours.  Nothing depends on the order of the lights.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.register import (
+    FEWEST,
+    Registration,
+    Transform,
+    match,
+    match_near,
+    match_shift,
+)
+from autoreduce.pixels.stars import Stars
+
+Table = NDArray[Any]
+Masks = list[NDArray[np.bool_]]
+
+STAYS = 0.7
+"""Distance, in pixels, within which a detection is at the same place of the detector."""
+OFTEN = 0.5
+"""Part of the frames in which what belongs to the detector is found."""
+MOVES = 2.0
+"""Shift, in pixels, by which stars are seen to move."""
+PROBES = 6
+"""Pairs of frames in which it is tried whether the stars move."""
+NEIGHBOURS = 6
+"""Lights of a field, far from one another, with which others are matched."""
+NEAR = 0.1
+"""Distance from the middle of the field, of its extent, that a reference may have."""
+SPARSE = 20
+"""Stars of a light above which a match of them all is asked for."""
+SAME_SCALE, SAME_TURN = 5e-4, 0.05
+"""Differences in scale, and in degrees, that shift no star by much."""
+SPREAD = 0.1
+"""Error of a centre, in pixels, that counts in a light's quality."""
+
+
+class Unmatched(StrEnum):
+    """Why a light has no place."""
+
+    FEW_STARS = "few stars"
+    """It has fewer stars than a match needs."""
+    NO_MATCH = "no match"
+    """Its stars fit those of no other light."""
+
+
+class Placed(NamedTuple):
+    """Where a light lies."""
+
+    field: int
+    """Number of the field, from 1; 0 if the light fits no other."""
+    transform: Transform | None
+    """From its pixels to those of the field's reference."""
+    registration: Registration | None
+    """How it was matched; None for a reference and for a light without a place."""
+    neighbour: int | None
+    """Index of the light that it was matched with: the reference, or one between."""
+    reason: Unmatched | None = None
+    """Why it has no place."""
+
+
+class Alignment(NamedTuple):
+    """How lights lie on one another."""
+
+    references: tuple[int, ...]
+    """Index of the reference of each field; the field with most lights is the first."""
+    lights: tuple[Placed, ...]
+    """One for each light."""
+    static: tuple[NDArray[np.bool_], ...]
+    """Detections of each light that belong to the detector, and were left out."""
+
+
+def quality(stars: Stars) -> float:
+    """Tell how good a reference a light would make: how well its stars fix a place.
+
+    Parameters
+    ----------
+    stars : Stars
+        As `find_stars` gives them.
+
+    Returns
+    -------
+    float
+        More for sharp, deep, round images; 0 without stars.
+    """
+    if not len(stars.table):
+        return 0.0
+    weights = 1 / (SPREAD**2 + stars.table["error"] ** 2)
+    length = float(np.median(stars.table["elongation"]))
+    return float(weights.sum() * SPREAD**2) / length
+
+
+def static_detections(tables: Sequence[Table]) -> Masks:
+    """Mark what stays at its place on the detector while the frames' other stars move.
+
+    Parameters
+    ----------
+    tables : sequence of (n,) arrays of `STAR`
+        Detections of the frames of one detector, in its pixels.
+
+    Returns
+    -------
+    list of (n,) arrays of bool
+        True for hot pixels and the like.  All False where nothing else moves: then
+        the frames were guided without dithering, and what stays are the stars.
+    """
+    nothing = [np.zeros(len(table), np.bool_) for table in tables]
+    marked = _recurring(tables)
+    if not any(mask.any() for mask in marked):
+        return nothing
+    moving = [table[~mask] for table, mask in zip(tables, marked, strict=True)]
+    return marked if _stars_move(moving) else nothing
+
+
+def _recurring(tables: Sequence[Table]) -> Masks:
+    """Mark the detections that most frames have at the same place."""
+    from scipy.spatial import cKDTree
+
+    filled = [t for t in tables if len(t)]
+    trees = [cKDTree(np.column_stack([t["x"], t["y"]])) for t in filled]
+    masks = []
+    for table in tables:
+        places = np.column_stack([table["x"], table["y"]])
+        seen = np.zeros(len(table), np.intp)
+        for tree in trees if len(table) else ():
+            seen += np.isfinite(tree.query(places, distance_upper_bound=STAYS)[0])
+        masks.append(seen >= max(OFTEN * len(filled), 2))
+    return masks
+
+
+def _stars_move(tables: Sequence[Table]) -> bool:
+    """Tell whether most frames match, and moved, when compared over the series."""
+    full = [table for table in tables if len(table) >= FEWEST]
+    if len(full) < 2:
+        return False
+    steps = np.unique(np.linspace(1, len(full) - 1, PROBES).astype(int))
+    moved = []
+    for step in steps:
+        found = match(full[step], full[0])
+        if found is not None:
+            middle = np.float64(full[0]["x"].mean()), np.float64(full[0]["y"].mean())
+            x, y = found.transform(*middle)
+            moved.append(np.hypot(x - middle[0], y - middle[1]) > MOVES)
+    return len(moved) > 0 and bool(np.mean(moved) >= 0.5)
+
+
+def register_all(
+    tables: Sequence[Table],
+    qualities: Sequence[float],
+    names: Sequence[str],
+    *,
+    reference: int | None = None,
+) -> Alignment:
+    """Register all lights of an object.
+
+    Parameters
+    ----------
+    tables : sequence of (n,) arrays of `STAR`
+        Stars of each light, in pixels of the whole sensor (`on_sensor`).
+    qualities : sequence of float
+        How good a reference each would make: see `quality`.
+    names : sequence of str
+        Names of the lights, or their times: they decide between equals.
+    reference : int, optional
+        Index of the light that is to be the reference of the first field.
+
+    Returns
+    -------
+    Alignment
+        The reference of a field is its best light among those near its middle.  The
+        first field is the one with most lights, or that of `reference`.  A light that
+        fits no other has no place.  The order of the lights changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If there is not a quality and a name for each table.
+    """
+    n = len(tables)
+    if not n == len(qualities) == len(names):
+        msg = f"{n} tables need as many qualities and names"
+        raise ValueError(msg)
+    order = sorted(range(n), key=lambda i: (-qualities[i], names[i]))
+    by_name = sorted(range(n), key=lambda i: names[i])
+    marked = static_detections([tables[i] for i in by_name])
+    static = tuple(mask for _, mask in sorted(zip(by_name, marked, strict=True)))
+    stars = [table[~mask] for table, mask in zip(tables, static, strict=True)]
+    fields = _fields(stars, order, reference)
+    lights = [_without_place(table) for table in stars]
+    for number, (_, field) in enumerate(fields, 1):
+        for i, placed in field.items():
+            lights[i] = placed._replace(field=number)
+    return Alignment(tuple(first for first, _ in fields), tuple(lights), static)
+
+
+def _without_place(table: Table) -> Placed:
+    few = len(table) < FEWEST
+    return Placed(
+        0, None, None, None, Unmatched.FEW_STARS if few else Unmatched.NO_MATCH
+    )
+
+
+_Field = dict[int, Placed]
+
+
+def _fields(
+    stars: Sequence[Table], order: Sequence[int], wanted: int | None
+) -> list[tuple[int, _Field]]:
+    """Sort lights into fields, the largest first, each with its reference."""
+    rest = [i for i in order if len(stars[i]) >= FEWEST]
+    found: list[tuple[int, _Field]] = []
+    while rest:
+        first = wanted if wanted in rest else rest[0]
+        field = _grown(first, rest, stars)
+        members = [i for i in rest if i in field]
+        rest = [i for i in rest if i not in field]
+        if len(field) < 2 and first != wanted:
+            continue
+        better = first if first == wanted else _central(members, field, stars)
+        if better != first:
+            again = _grown(better, members, stars)
+            if len(again) == len(field):
+                first, field = better, again
+        found.append((first, field))
+    rank = {i: place for place, i in enumerate(order)}
+    return sorted(found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
+
+
+def _grown(first: int, candidates: Sequence[int], stars: Sequence[Table]) -> _Field:
+    """Find the lights that match a reference, or one another on the way to it."""
+    field = {first: Placed(1, Transform(), None, None)}
+    tried: set[tuple[int, int]] = set()
+    grew = True
+    while grew:
+        grew = False
+        for i in candidates:
+            if i in field:
+                continue
+            for neighbour in _spread(first, field, stars):
+                if (i, neighbour) in tried:
+                    continue
+                tried.add((i, neighbour))
+                placed = _place(i, neighbour, first, field, stars)
+                if placed is not None:
+                    field[i] = placed
+                    grew = True
+                    break
+    _add_sparse(first, candidates, field, stars)
+    return field
+
+
+def _add_sparse(
+    first: int, candidates: Sequence[int], field: _Field, stars: Sequence[Table]
+) -> None:
+    """Add lights with so few stars that they match only as the field's others lie."""
+    if len(field) < 2:
+        return
+    known = [placed.transform for placed in field.values() if placed.transform]
+    for i in candidates:
+        if i in field or len(stars[i]) > SPARSE:
+            continue
+        for like in _unlike(known):
+            found = match_shift(stars[i], stars[first], like)
+            if found is not None:
+                field[i] = Placed(1, found.transform, found, first)
+                break
+
+
+def _unlike(transforms: Sequence[Transform]) -> list[Transform]:
+    """Give transforms that differ by more than their shift."""
+    found: list[Transform] = []
+    for one in transforms:
+        alike = (
+            one.mirrored == other.mirrored
+            and abs(one.scale / other.scale - 1) < SAME_SCALE
+            and abs((one.rotation - other.rotation + 180) % 360 - 180) < SAME_TURN
+            for other in found
+        )
+        if not any(alike):
+            found.append(one)
+    return found
+
+
+def _place(
+    i: int, neighbour: int, first: int, field: _Field, stars: Sequence[Table]
+) -> Placed | None:
+    """Match a light with a neighbour of known place; then with the reference itself."""
+    found = match(stars[i], stars[neighbour])
+    onward = field[neighbour].transform
+    if found is None or onward is None:
+        return None
+    if neighbour == first:
+        return Placed(1, found.transform, found, first)
+    whole = found.transform.then(onward)
+    direct = match_near(stars[i], stars[first], whole)
+    if direct is not None:
+        return Placed(1, direct.transform, direct, first)
+    return Placed(1, whole, found, neighbour)
+
+
+def _middle(table: Table, transform: Transform) -> NDArray[np.float64]:
+    """Give the place, on the reference, of the middle of a light's stars."""
+    middle = (
+        np.float64((table[name].min() + table[name].max()) / 2) for name in ("x", "y")
+    )
+    return np.array(transform(*middle))
+
+
+def _spread(first: int, field: _Field, stars: Sequence[Table]) -> list[int]:
+    """Give the reference and some lights that lie far from it and from one another."""
+    members = list(field)
+    places = np.array(
+        [_middle(stars[i], p.transform) for i, p in field.items() if p.transform]
+    )
+    chosen = [members.index(first)]
+    distance = np.hypot(*(places - places[chosen[0]]).T)
+    while len(chosen) < min(NEIGHBOURS, len(members)):
+        far = int(np.argmax(distance))
+        chosen.append(far)
+        distance = np.minimum(distance, np.hypot(*(places - places[far]).T))
+    return [members[k] for k in chosen]
+
+
+def _central(members: Sequence[int], field: _Field, stars: Sequence[Table]) -> int:
+    """Give the best light, of the half that is next to the middle of all."""
+    places = np.array(
+        [_middle(stars[i], p.transform) for i in members if (p := field[i]).transform]
+    )
+    distance = np.hypot(*(places - np.median(places, axis=0)).T)
+    extent = max(float(np.ptp(stars[members[0]][name])) for name in ("x", "y"))
+    near = distance <= max(float(np.median(distance)), NEAR * extent)
+    return members[int(np.argmax(near))]
