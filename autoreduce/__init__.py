@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autoreduce.planning.planner import annotate, make_plan
     from autoreduce.planning.recipe import load_recipe
     from autoreduce.prepare import Choices, prepare_night
+    from autoreduce.products.starlist import stars
     from autoreduce.reduction import reduce_night
     from autoreduce.running.execute import Limits, run_plan
     from autoreduce.simulate import simulate_night
@@ -32,6 +33,7 @@ _HOME = {
     "run_plan": "autoreduce.running.execute",
     "scan": "autoreduce.frames.scan",
     "simulate_night": "autoreduce.simulate",
+    "stars": "autoreduce.products.starlist",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "run_plan",
     "scan",
     "simulate_night",
+    "stars",
 ]
 
 

@@ -15,14 +15,15 @@ from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
     read_frames_csv,
+    select,
     write_frames_csv,
 )
 from autoreduce.frames.scan import Night, scan_night
-from autoreduce.frames.schema import typed
+from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.masters import read_library
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
-from autoreduce.planning.recipe import Recipe, load_recipe
+from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,13 @@ class Choices:
     """Whether darks may be scaled to longer exposures."""
     stack_by: Sequence[str] = STACK_BY
     """Columns that the lights of one stack share."""
+    align: str | None = None
+    """How lights are laid on one another: ``auto``, ``wcs`` or ``none``; as the recipe
+    has it if absent."""
+    references: Sequence[str] = ()
+    """Patterns of the lights that others are registered on."""
+    stacks: bool = True
+    """Whether lights are stacked."""
     keep_all: bool = False
     """Whether no frame is left out automatically."""
     library: Path | None = None
@@ -163,6 +171,7 @@ def prepare_night(
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
         library=None if choices.library is None else _library(choices.library),
+        references=_references(frames, choices.references),
     )
     return Prepared(night, annotate(frames, plan), plan)
 
@@ -189,8 +198,34 @@ def _edited(night: Night, path: Path) -> pd.DataFrame:
     return typed(pd.concat([edited, new])) if len(new) else edited
 
 
+def _references(frames: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
+    """Find the lights that others are to be registered on, one for each pattern."""
+    found = []
+    for pattern in patterns:
+        chosen = frames[select(frames, pattern)]
+        lights = chosen[chosen["imagetyp"].eq(ImageType.LIGHT) & chosen["use"]]
+        if len(lights) != 1:
+            msg = (
+                f"--reference {pattern} names {len(lights)} lights that are used, "
+                "expected one: give the name of one light, such as "
+                f"{_first_light(frames)}"
+            )
+            raise TableError(msg)
+        found.append(str(lights["file"].iloc[0]))
+    return found
+
+
+def _first_light(frames: pd.DataFrame) -> str:
+    lights = frames[frames["imagetyp"].eq(ImageType.LIGHT) & frames["use"]]
+    return str(lights["file"].iloc[0]) if len(lights) else "FILE"
+
+
 def _recipe(choices: Choices) -> Recipe:
     recipe = load_recipe(choices.recipe)
+    stack = replace(recipe.stack, make=recipe.stack.make and choices.stacks)
+    if choices.align is not None:
+        stack = replace(stack, align=Align(choices.align))
+    recipe = replace(recipe, stack=stack)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

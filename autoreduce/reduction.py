@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from autoreduce.errors import ProductError
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import write_frames_csv
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
-from autoreduce.planning.plan import Action, Plan
+from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
     Prepared,
@@ -27,6 +28,8 @@ from autoreduce.prepare import (
     prepare_night,
     write_plan,
 )
+from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
+from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Severity, remark
 from autoreduce.report.content import NightReport
 from autoreduce.report.summary import remarks
@@ -35,7 +38,7 @@ from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
 
-PRODUCT_FOLDERS = ("masters", "calibrated", "stacks")
+PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
 """Folders of products, below the output folder."""
 MEASURED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
 """Columns of the frame table that a run fills."""
@@ -158,7 +161,7 @@ def run_prepared(
     make_folder(folder)
     _check_space(prepared, folder, planes=limits.planes)
     known = _known(folder)
-    prepared = _with_stale(prepared, folder)
+    prepared = _with_stale(prepared, folder, known)
     write_plan(prepared, folder)
     with _log_file(folder / "autoreduce.log"):
         log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
@@ -169,6 +172,8 @@ def run_prepared(
         )
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
     write_frames_csv(frames, folder / "frames.csv")
+    lights = light_table(prepared.plan, outcomes)
+    write_text(folder / "lights.csv", lights.to_csv(index=False))
     write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
     content = NightReport(
         frames=frames,
@@ -205,9 +210,13 @@ def _write_page(content: NightReport, folder: Path) -> Path:
     return write_report(folder, content)
 
 
-def _with_stale(prepared: Prepared, folder: Path) -> Prepared:
+def _with_stale(
+    prepared: Prepared, folder: Path, known: Mapping[str, Outcome]
+) -> Prepared:
     """Note the products of earlier runs that the plan no longer makes."""
-    planned = {folder / task.output for task in prepared.plan.tasks}
+    made = {task.output for task in prepared.plan.tasks}
+    more = (known[output].outputs for output in made if output in known)
+    planned = {folder / output for output in (*made, *chain(*more))}
     planned |= {rate_map_of(path) for path in planned if path.suffix == ".json"}
     stale = [
         path.relative_to(folder).as_posix()
@@ -232,6 +241,8 @@ def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
         inputs = [pixels[item.file] for item in task.frames]
         inputs += [sizes.get(output, 0) for output in task.products]
         sizes[task.output] = max(inputs, default=0)
+        if task.action is Action.REGISTER:
+            sizes[task.output] = 0
     per_pixel = 9 if planes else 4
     made = [name for name in sizes if not (folder / name).exists()]
     needed = sum(sizes[name] * per_pixel + _HEADER_BYTES for name in made)
@@ -294,7 +305,8 @@ def with_outcomes(
     }
     for task in plan.tasks:
         outcome = outcomes[task.output]
-        for file, values in outcome.measured.items():
+        of_lights = task.action in (Action.REGISTER, Action.STACK)
+        for file, values in () if of_lights else outcome.measured.items():
             for column in MEASURED.intersection(values):
                 table.loc[file, column] = values[column]
         if task.action is Action.STACK:
@@ -307,6 +319,57 @@ def with_outcomes(
     entered = typed(table.reset_index())
     entered.attrs = dict(frames.attrs)
     return entered
+
+
+def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Tell of each calibrated light what was measured, and what became of it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    outcomes : mapping of str to Outcome
+        What came of it.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `autoreduce.products.lightlist.LIGHT_COLUMNS`, a row for each
+        calibrated light that was made, in the order of the plan.
+    """
+    places: dict[str, Mapping[str, float]] = {}
+    stacks: dict[str, Task] = {}
+    for task in plan.tasks:
+        outcome = outcomes[task.output]
+        if task.action is Action.REGISTER:
+            places.update(outcome.measured)
+        if task.action is Action.STACK:
+            stacks.update(dict.fromkeys(task.products, task))
+    rows = []
+    for task in plan.tasks:
+        if task.action is not Action.CALIBRATE or not outcomes[task.output].made:
+            continue
+        (item,) = task.frames
+        place, stack = places.get(task.output, {}), stacks.get(task.output)
+        end = outcomes[stack.output] if stack else None
+        share = end.measured.get(task.output, {}) if end else {}
+        left = end.left_out.get(task.output) if end else None
+        where = stack_output(stack.output, int(place.get("field", 1))) if stack else ""
+        rows.append(
+            light_row(
+                task.output,
+                {**task.facts, "exptime": item.exptime},
+                item.date_obs,
+                outcomes[task.output].statistics,
+                place,
+                share or ({"weight": 0.0} if left else {}),
+                stack=where if share else "",
+                why_not=str(left) if left else "",
+            )
+        )
+    columns = [column.name for column in LIGHT_COLUMNS]
+    table = pd.DataFrame.from_records(rows, columns=columns)
+    return table.astype(dict.fromkeys(WHOLE, "Int64"))
 
 
 def _fits(

@@ -392,6 +392,78 @@ CODES: dict[str, Code] = {
         "{expected}",
         "The light is calibrated and not stacked.",
     ),
+    # ------------------------------------------------------------- lights on one another
+    "no-place": Code(
+        _S.LEFT_OUT,
+        "its {found} stars fit those of no other light of {expected}",
+        "The light shows another field, or its stars are trailed or lost in clouds: it "
+        "is calibrated and not stacked.",
+    ),
+    "no-stars-to-place": Code(
+        _S.LEFT_OUT,
+        "it shows {found} stars, too few to tell where it lies, and no clear shift "
+        "from the reference",
+        "Neither its stars nor the whole image tell where the light lies: it is "
+        "calibrated and not stacked.",
+    ),
+    "no-coordinates": Code(
+        _S.LEFT_OUT,
+        "its header has no coordinates to align it by ({found})",
+        "Alignment by WCS was asked for; plate-solve the lights, or leave `--align wcs` "
+        "out.",
+    ),
+    "alone": Code(
+        _S.LEFT_OUT,
+        "the only one of {found} in its field",
+        "A stack needs two lights that show the same field.",
+    ),
+    "other-field": Code(
+        _S.NOTE,
+        "{found} of the lights show another field: their stack is {expected}",
+        "Panels of a mosaic, or two targets under one OBJECT: each field has a stack.",
+    ),
+    "nothing-fits": Code(
+        _S.FAILED,
+        "no stack: {found}",
+        "No two of its lights could be laid on one another, and a mean of lights that "
+        "are not aligned is worth nothing.",
+    ),
+    "flux-by-exposure": Code(
+        _S.DOUBTFUL,
+        "{found} scaled by exposure alone: fewer than {expected} stars are common with "
+        "the reference",
+        "Clouds and airmass are not taken out of these lights.",
+    ),
+    "by-image": Code(
+        _S.NOTE,
+        "{found} placed by the whole image, for want of stars",
+        "The light was shifted to where its image agrees with the reference; it is not "
+        "turned.",
+    ),
+    "gain-from-sky": Code(
+        _S.NOTE,
+        "gain taken from the noise of the sky: {found} electron/adu at least",
+        "The header names no gain and there are no pairs of flats to measure it from.",
+    ),
+    "not-aligned": Code(
+        _S.NOTE,
+        "NOT ALIGNED: the lights lie pixel on pixel, as {found}",
+        "Stars that moved between the lights stand there several times.",
+    ),
+    "no-stacks": Code(
+        _S.NOTE, "no stacks are made, as asked", "`--no-stack` was given."
+    ),
+    "align-none": Code(
+        _S.NOTE,
+        "stacks are NOT ALIGNED, as recipe {found} asks",
+        "Stars that moved between the lights stand there several times.",
+    ),
+    "mosaics": Code(
+        _S.NOTE,
+        "lights of colour cameras are calibrated and registered, but not stacked: "
+        "{found}",
+        "A mean of colour mosaics would mix the colours.",
+    ),
     # ------------------------------------------------------------- the night as a whole
     "no-frames": Code(_S.NOTE, "no frame is used", "Every frame is left out."),
     **{

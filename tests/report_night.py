@@ -40,6 +40,7 @@ class FakeOutcome:
     statistics: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
     seconds: float = 0.1
+    outputs: tuple = ()
 
 
 def make_frame(file, imagetyp, minute, **facts):

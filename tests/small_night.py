@@ -15,8 +15,26 @@ def make_flat_field(shape=SHAPE):
     return 1.0 - 0.2 * (((x - nx / 2) / nx) ** 2 + ((y - ny / 2) / ny) ** 2)
 
 
+STARS = ((9, 8), (52, 11), (30, 19), (14, 35), (57, 37), (38, 40), (23, 27), (44, 28))
+"""Places of the stars of a light, x and y, for frames of `SHAPE`."""
+
+
+def make_stars(shape=SHAPE, flux=20000.0, sigma=1.1):
+    """Draw a few stars, at the same places in every light."""
+    ny, nx = shape
+    y, x = np.mgrid[:ny, :nx]
+    scene = np.zeros(shape)
+    for n, (cx, cy) in enumerate(STARS):
+        square = (x - cx * nx / SHAPE[1]) ** 2 + (y - cy * ny / SHAPE[0]) ** 2
+        scene += flux * (1 + 0.2 * n) * np.exp(-square / 2 / sigma**2)
+    return scene / (2 * np.pi * sigma**2)
+
+
 def make_pixels(imagetyp, exptime, rng, shape=SHAPE):
-    light = {"flat": 20000.0 * np.ones(shape), "light": SKY * np.ones(shape)}
+    light = {
+        "flat": 20000.0 * np.ones(shape),
+        "light": SKY * np.ones(shape) + make_stars(shape),
+    }
     signal = light.get(imagetyp, np.zeros(shape)) * make_flat_field(shape)
     ideal = BIAS + RATE * exptime + rng.poisson(signal) + rng.normal(0, 4, shape)
     return np.clip(np.rint(ideal), 0, 65535).astype(np.uint16)

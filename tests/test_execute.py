@@ -142,16 +142,16 @@ def test_progress_is_told_task_by_task(night):
 def test_a_mistake_of_ours_costs_one_product_and_is_named(night, monkeypatch):
     from autoreduce.products import lights
 
-    real = lights.measure_light
+    real = lights.find_stars
 
-    def broken(image):
+    def broken(image, **how):
         if image.shape[0] and float(image.flat[0]) > -1e9 and broken.first:
             broken.first = False
             raise ZeroDivisionError
-        return real(image)
+        return real(image, **how)
 
     broken.first = True
-    monkeypatch.setattr(lights, "measure_light", broken)
+    monkeypatch.setattr(lights, "find_stars", broken)
     reduced = run(night, limits=Limits(jobs=1))
     (name,) = reduced.failed
     assert "internal error" in reduced.report.outcomes[name].reason

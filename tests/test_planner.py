@@ -287,7 +287,7 @@ def test_without_a_bias_darks_keep_it_and_serve_their_own_exposure_only():
     exact = calibration_of(plan, frames["file"].iloc[3])
     assert (exact.bias, exact.dark_exptime, exact.dark_scale) == (None, 60.0, 1.0)
     assert "no bias, as dark dark_60s_2x2_m20C holds it" in plan.reason(
-        plan.tasks[-1].frames[0]
+        [t for t in plan.tasks if t.action is Action.CALIBRATE][-1].frames[0]
     )
 
 
@@ -437,7 +437,9 @@ def test_lights_without_a_name_are_stacked_by_where_they_point(first, second, sa
 def test_unnamed_fields_are_told_apart_by_their_place():
     places = [{"ra": 10.0, "dec": 20.0}, {"ra": 83.6, "dec": -5.4}]
     rows = [row for place in places for row in light(object=None, n=2, **place)]
-    stacks = [t.group for t in make_plan(make_night(*rows)).tasks if t.products]
+    tasks = make_plan(make_night(*rows)).tasks
+    stacks = [t.group for t in tasks if t.action is Action.STACK]
+    assert len([t for t in tasks if t.action is Action.REGISTER]) == 2
     assert stacks == [
         "light_unnamed_R_60s_2x2_at10.0+20.0",
         "light_unnamed_R_60s_2x2_at83.6-5.4",

@@ -267,7 +267,8 @@ def reduce(night, output, **choices):
 
 
 def test_a_trailed_light_is_calibrated_and_not_stacked(night, tmp_path):
-    reduced, stack = reduce(night, tmp_path / "products")
+    unaligned = {"align": "none"}
+    reduced, stack = reduce(night, tmp_path / "products", **unaligned)
     outcome = reduced.report.outcomes[stack]
     light = f"calibrated/{TRAILED}"
     reason = str(outcome.left_out[light])
@@ -290,8 +291,9 @@ def test_a_trailed_light_is_calibrated_and_not_stacked(night, tmp_path):
 def test_the_tables_say_which_light_was_not_stacked_and_why(night, tmp_path):
     reduced, stack = reduce(night, tmp_path / "products")
     rows = Table.read(reduced.folder / stack, hdu="INPUTS")
-    assert sorted(rows["weight"]) == [0.0, 1.0, 1.0]
-    (reason,) = rows["reason"][rows["weight"] == 0]
+    assert min(rows["weight"]) == 0.0
+    assert sum(rows["weight"]) == pytest.approx(1)
+    (reason,) = rows["why_not"][rows["weight"] == 0]
     assert "trailed" in str(reason)
     frames = read_frames_csv(reduced.folder / "frames.csv").set_index("file")
     assert frames.loc[TRAILED, "unstacked"] == str(reason).strip()

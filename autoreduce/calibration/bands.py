@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.dark_rates import DarkRates, Read
 from autoreduce.calibration.store import MasterStore
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
@@ -134,6 +135,11 @@ class RawFrame:
     def cards(self) -> list[bytes]:
         """Cards of the raw header."""
         return self._reader.cards
+
+    @property
+    def raw(self) -> RawHeader:
+        """The raw header."""
+        return self._reader.raw
 
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""

@@ -23,6 +23,8 @@ class Workspace:
     """Bytes that one task may use for its bands."""
     planes: bool = False
     """Whether UNCERT and MASK are written."""
+    threads: int = 1
+    """Threads that a task may use for itself."""
     store: MasterStore = field(default_factory=MasterStore, compare=False)
     """Masters that are kept in memory for the lights that use them."""
 
@@ -38,6 +40,9 @@ class Made:
     remarks: tuple[Remark, ...] = ()
     """What is doubtful of it."""
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Measured columns of the frame table, for each raw frame."""
+    """Numbers of each frame that went in: measured columns of the frame table for raw
+    ones, of the table of lights for calibrated ones."""
     n_used: int = 0
     """Frames that went in."""
+    outputs: tuple[str, ...] = ()
+    """What was written, where it is not the task's output alone."""

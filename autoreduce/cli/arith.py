@@ -29,7 +29,7 @@ from autoreduce.cli.options import (
 @click.option("--trim", is_flag=True, help="Write only the section.")
 @overwrite_option
 @dry_run_option
-def command(  # noqa: PLR0913 -- one parameter for each option
+def command(
     *,
     expression: tuple[str, ...],
     output: tuple[str, ...],

@@ -40,6 +40,7 @@ _MAKING = {
     Action.DARK_FIT: "dark fit",
     Action.FLAT: "master flat",
     Action.CALIBRATE: "light",
+    Action.REGISTER: "registration",
     Action.STACK: "stack",
 }
 

@@ -80,6 +80,26 @@ _OPTIONS = (
         help="Columns that the lights of a stack share; object,filter pools exposures.",
     ),
     click.option(
+        "--align",
+        type=click.Choice(["auto", "wcs", "none"]),
+        help="How the lights of a stack are laid on one another: by their stars or "
+        "images (auto), by the coordinates in their headers, or not at all; as the "
+        "recipe has it if not given.",
+    ),
+    click.option(
+        "--reference",
+        "references",
+        multiple=True,
+        metavar="FRAME",
+        shell_complete=complete_frames,
+        help="Lay the other lights of its object on this one; one for each object.",
+    ),
+    click.option(
+        "--no-stack",
+        is_flag=True,
+        help="Make no stacks: calibrated lights, their stars and places only.",
+    ),
+    click.option(
         "--keep-all",
         is_flag=True,
         help="Leave no frame out automatically, however odd it is.",
@@ -108,7 +128,9 @@ def choices(options: dict[str, Any]) -> "Choices":
 
     names = (
         "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",
-        "extrapolate_darks", "keep_all", "library",
+        "extrapolate_darks", "keep_all", "library", "align", "references",
     )  # fmt: skip
+    stacks = not options.pop("no_stack")
     stack_by = [name.strip() for name in options.pop("stack_by").split(",")]
-    return Choices(**{name: options.pop(name) for name in names}, stack_by=stack_by)
+    chosen = {name: options.pop(name) for name in names}
+    return Choices(**chosen, stack_by=stack_by, stacks=stacks)

@@ -1,11 +1,14 @@
-"""Tables out: columns as a BINTABLE extension."""
+"""Tables: columns as a BINTABLE extension, out and in."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.errors import InputError
 from autoreduce.fits.cards import (
     BLOCK,
     Card,
@@ -13,8 +16,12 @@ from autoreduce.fits.cards import (
     format_card,
     ones_complement_sum,
 )
+from autoreduce.fits.formats import open_unpacked
+from autoreduce.fits.header import RawHeader, headers_of
 
 _LETTERS = {"f8": "D", "f4": "E", "i8": "K", "i4": "J", "i2": "I", "u1": "B"}
+_TYPES = {letter: f">{kind}" for kind, letter in _LETTERS.items()}
+_FORM = re.compile(r"(\d*)([A-Z])")
 
 
 def table_extension(
@@ -86,3 +93,54 @@ def _structure(name: str, data: NDArray[Any]) -> list[Card]:
         Card("TFIELDS", len(data.dtype.names or ()), "columns"),
         Card("EXTNAME", name, "name of the table"),
     ]
+
+
+def read_table(path: Path, name: str) -> NDArray[Any]:
+    """Read a table such as `table_extension` writes.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS file.
+    name : str
+        EXTNAME of the table.
+
+    Returns
+    -------
+    (n,) structured array
+        Columns in native byte order; texts as bytes.
+
+    Raises
+    ------
+    InputError
+        If the file has no such table, or it is damaged.
+    """
+    file, _ = open_unpacked(path)
+    with file:
+        for header, start in headers_of(file):
+            if header.get("XTENSION") == "BINTABLE" and header.get("EXTNAME") == name:
+                dtype = _row_type(header, path)
+                file.seek(start)
+                n = int(str(header.get("NAXIS2")))
+                raw = file.read(n * dtype.itemsize)
+                if len(raw) < n * dtype.itemsize:
+                    msg = f"{path}: table {name} is truncated"
+                    raise InputError(msg)
+                table = np.frombuffer(raw, dtype)
+                return table.astype(dtype.newbyteorder("="))
+    msg = f"{path} has no table {name}"
+    raise InputError(msg)
+
+
+def _row_type(header: RawHeader, path: Path) -> np.dtype[Any]:
+    """Give the type of a row of plain columns: numbers of one, and texts."""
+    columns = []
+    for at in range(1, int(str(header.get("TFIELDS"))) + 1):
+        form = str(header.get(f"TFORM{at}")).strip()
+        match = _FORM.fullmatch(form)
+        if match is None or match[2] not in (*_TYPES, "A"):
+            msg = f"{path}: column {at} has the form {form!r}, which is not read"
+            raise InputError(msg)
+        kind = f"S{match[1] or 1}" if match[2] == "A" else _TYPES[match[2]]
+        columns.append((str(header.get(f"TTYPE{at}")), kind))
+    return np.dtype(columns)

@@ -14,7 +14,7 @@ TILE_PIXELS = 32 * 1024
 """Pixels of a tile: its raw samples, masters, buffer and result fit an L2 cache."""
 
 
-def calibrate(  # noqa: PLR0913 -- what a frame is calibrated with
+def calibrate(
     raw: NDArray[Any],
     *,
     overscan: ArrayLike | None = None,

@@ -155,6 +155,7 @@ def find_stars(
     mask: Mask | None = None,
     saturate: float | None = None,
     gain: float | None = None,
+    least_noise: float = 0.0,
 ) -> Stars:
     """Find and measure the stars of a calibrated light.
 
@@ -170,6 +171,8 @@ def find_stars(
     gain : float, optional
         Electrons per ADU, for the photons' part of the errors; without it errors are
         those of the sky's noise alone.
+    least_noise : float
+        Noise that a pixel has at the least, ADU: that of rounding to whole numbers.
 
     Returns
     -------
@@ -185,6 +188,8 @@ def find_stars(
     .. [2] Moffat (1969), A&A 3, 455.
     """
     light = _without_sky(data, mask)
+    if light.noise < least_noise:
+        light = light._replace(noise=least_noise)
     nothing = np.empty(0, STAR)
     if not light.noise > 0:
         return Stars(nothing, LightStatistics(light.sky, light.noise, 0, np.nan))

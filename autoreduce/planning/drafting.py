@@ -1,7 +1,7 @@
 """The tasks of a plan, drafted from groups and from what serves their frames."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +9,11 @@ import pandas as pd
 
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import Facts, refused_flats
-from autoreduce.planning.grouping import FACT_NAMES
+from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
-from autoreduce.planning.naming import calibrated_outputs
+from autoreduce.planning.naming import calibrated_outputs, slug
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
+from autoreduce.planning.rules import Rules
 from autoreduce.planning.setups import Night
 from autoreduce.planning.use import NEEDS, Use, Uses
 from autoreduce.remarks import Remark, joined
@@ -183,12 +184,104 @@ def light_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list
     ]
 
 
-def stack_tasks(night: Night, lights: Sequence[Task]) -> list[Task]:
-    """Plan a stack for each group of two lights or more."""
+def registration_tasks(
+    night: Night, lights: Sequence[Task], rules: Rules, references: Collection[str]
+) -> list[Task]:
+    """Plan, for each object, camera and light path, where its lights lie.
+
+    Parameters
+    ----------
+    night : Night
+        Frames, of which the lights are those of `lights`, in their order.
+    lights : sequence of Task
+        Calibrated lights.
+    rules : Rules
+        Their tolerance of focal lengths counts, and their pointing of unnamed fields.
+    references : collection of str
+        Raw frames on which the observer wants others to be registered.
+
+    Returns
+    -------
+    list of Task
+        Over all filters, binnings, exposures and nights of an object; those of fields
+        without a name, night by night.  None for a lone light.
+    """
+    frames = _lights(night)
+    codes = _one_light_path(frames, rules)
+    names: list[str] = []
+    tasks = []
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code).tolist()
+        if len(rows) < 2:
+            continue
+        members = [lights[row] for row in rows]
+        first = frames.iloc[rows[0]]
+        name = "unnamed" if pd.isna(first["object"]) else slug(str(first["object"]))
+        names.append(name.casefold())
+        number = names.count(name.casefold())
+        label = name if number == 1 else f"{name}_{number}"
+        wanted = [task for task in members if task.frames[0].file in references]
+        facts = {
+            key: value
+            for key, value in members[0].facts.items()
+            if all(task.facts[key] == value for task in members)
+        }
+        tasks.append(
+            Task(
+                output=f"registration/{label}.json",
+                action=Action.REGISTER,
+                group=label,
+                facts={**dict.fromkeys(FACT_NAMES), **facts},
+                products=tuple(task.output for task in members),
+                reference=wanted[0].output if wanted else None,
+                level=0,
+            )
+        )
+    return tasks
+
+
+def _lights(night: Night) -> pd.DataFrame:
+    is_light = night.frames["imagetyp"].eq(ImageType.LIGHT)
+    return night.frames[is_light.astype(bool)].reset_index(drop=True)
+
+
+def _one_light_path(frames: pd.DataFrame, rules: Rules) -> Codes:
+    """Label lights of one object, camera and light path; those of a stack alike."""
+    frames = frames.copy()
+    unnamed = frames["object"].isna()
+    frames["night"] = frames["night"].where(unnamed, other=pd.NA)
+    uneven = frames["xbinning"].ne(frames["ybinning"]).fillna(value=False)
+    for column in ("xbinning", "ybinning"):
+        frames[column] = frames[column].where(uneven, other=pd.NA)
+    rule = rules.combine["light"]
+    columns = ("object", "night", "xbinning", "ybinning", *rule.equal)
+    one_path = replace(rule, equal=tuple(dict.fromkeys(columns)))
+    codes = group_codes(frames, one_path, replace(rules, setup=("instrume",)))
+    for members in frames.groupby("group_code").indices.values():
+        first = codes[members].min()
+        codes[np.isin(codes, codes[members])] = first
+    return codes
+
+
+def stack_tasks(
+    night: Night, lights: Sequence[Task], registrations: Sequence[Task]
+) -> list[Task]:
+    """Plan a stack for each group of two lights or more that are no mosaics.
+
+    Parameters
+    ----------
+    night : Night
+        Frames and their groups.
+    lights : sequence of Task
+        Calibrated lights.
+    registrations : sequence of Task
+        Where they lie on one another; a stack without one is not aligned.
+    """
     members: dict[str, list[Task]] = defaultdict(list)
     for task in lights:
         members[task.group].append(task)
     groups = {group["group"]: group for group in night.groups.to_dict("records")}
+    placed = {light: task.output for task in registrations for light in task.products}
     return [
         Task(
             output=groups[name]["output"],
@@ -196,9 +289,15 @@ def stack_tasks(night: Night, lights: Sequence[Task]) -> list[Task]:
             group=name,
             facts=facts_of(groups[name]),
             products=tuple(task.output for task in tasks),
+            registration=placed.get(tasks[0].output),
             level=max(task.level for task in tasks),
             missing=tuple(joined(one for task in tasks for one in task.missing)),
         )
         for name, tasks in sorted(members.items())
-        if len(tasks) > 1
+        if len(tasks) > 1 and not is_mosaic(tasks[0])
     ]
+
+
+def is_mosaic(task: Task) -> bool:
+    """Tell whether a task's pixels lie under a colour filter array."""
+    return task.facts.get("bayerpat") is not None

@@ -119,7 +119,7 @@ def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
     for task in plan.tasks:
         if task.action is Action.CALIBRATE:
             lights[task.group].append(task)
-        elif task.action is not Action.STACK:
+        elif task.action not in (Action.REGISTER, Action.STACK):
             rows.append(_master_row(plan, task))
     rows += [
         _light_row(plan, tasks, stacks.get(group))

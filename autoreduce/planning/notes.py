@@ -1,6 +1,7 @@
 """What the observer should know of the night as a whole."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import pandas as pd
@@ -8,6 +9,8 @@ import pandas as pd
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, refused_flats
 from autoreduce.planning.lacks import merged
+from autoreduce.planning.plan import Task
+from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, remark
 
@@ -47,6 +50,19 @@ def night_notes(
         *_bare_flats(setups, found),
         *_single_lights(groups),
     )
+
+
+def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
+    """Remark on lights that are not stacked, or not aligned, as things are asked for."""
+    found = []
+    if not recipe.stack.make:
+        found.append(remark("no-stacks"))
+    elif recipe.stack.align is Align.NONE and len(lights) > 1:
+        found.append(remark("align-none", found=recipe.name))
+    mosaics = {task.group: None for task in lights if task.facts.get("bayerpat")}
+    if mosaics and recipe.stack.make:
+        found.append(remark("mosaics", found=", ".join(mosaics)))
+    return tuple(found)
 
 
 def _absent(groups: pd.DataFrame, found: Uses) -> list[Remark]:

@@ -36,6 +36,8 @@ class Action(StrEnum):
     """A master flat from flats."""
     CALIBRATE = "calibrate"
     """One calibrated light."""
+    REGISTER = "register"
+    """Where each light of an object lies on the others."""
     STACK = "stack"
     """A stack of calibrated lights."""
 
@@ -118,6 +120,10 @@ class Task:
     """Raw frames that go in, in the order in which they are read."""
     products: tuple[str, ...] = ()
     """Outputs of other tasks that go in: lights of a stack, darks of a fit."""
+    registration: str | None = None
+    """Output that tells where the lights of a stack lie on one another."""
+    reference: str | None = None
+    """Light that the observer wants the others to be registered on."""
     level: int = 0
     """Worst level among the masters, 0 to 3."""
     missing: tuple[Remark, ...] = ()
@@ -129,7 +135,8 @@ class Task:
         masters = (
             output for item in self.frames for output in item.calibration.masters
         )
-        return tuple(dict.fromkeys((*masters, *self.products)))
+        places = (self.registration,) if self.registration else ()
+        return tuple(dict.fromkeys((*masters, *self.products, *places)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Frame table, rules and recipe in; plan out.  No pixel is read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +23,15 @@ from autoreduce.planning.drafting import (
     frame_inputs,
     light_tasks,
     master_tasks,
+    registration_tasks,
     stack_tasks,
     uses_of,
 )
 from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.naming import group_names
-from autoreduce.planning.notes import night_notes
+from autoreduce.planning.notes import night_notes, stack_notes
 from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
-from autoreduce.planning.recipe import DarkModel, Recipe, load_recipe
+from autoreduce.planning.recipe import Align, DarkModel, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
 from autoreduce.planning.setups import Night, make_night
 from autoreduce.planning.use import NEEDS, NONE, Use, Uses, planned_text
@@ -52,6 +53,7 @@ def make_plan(
     extrapolate_darks: bool = False,
     stack_by: Sequence[str] = STACK_BY,
     library: pd.DataFrame | None = None,
+    references: Collection[str] = (),
 ) -> Plan:
     """Plan which products are made from the frames, and by which masters.
 
@@ -76,6 +78,9 @@ def make_plan(
     library : DataFrame, optional
         Masters made before, with the columns of
         `autoreduce.planning.candidates.LIBRARY_DTYPES`.
+    references : collection of str
+        Lights (``file`` of the table) that the others of their object are to be
+        registered on.
 
     Returns
     -------
@@ -103,6 +108,7 @@ def make_plan(
             extrapolate_darks=extrapolate_darks,
             stack_by=stack_by,
             library=library,
+            references=references,
         )
         table["planned"] = annotate(bare, ladder)["planned"]
     night = make_night(table, rules, _stack_rule(rules, stack_by))
@@ -113,7 +119,10 @@ def make_plan(
     inputs = frame_inputs(night, uses)
     masters = master_tasks(night, inputs, uses)
     lights = light_tasks(night, inputs, uses)
-    tasks = (*masters, *fits, *lights, *stack_tasks(night, lights))
+    aligned = recipe.stack.align is not Align.NONE
+    places = registration_tasks(night, lights, rules, references) if aligned else []
+    stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
+    tasks = (*masters, *fits, *lights, *places, *stacked)
     needed = {output for task in tasks for output in task.needs}
     return Plan(
         root=str(root),
@@ -122,7 +131,10 @@ def make_plan(
         external=tuple(sorted(needed & set(there["output"]))),
         uses=uses_of(night, uses),
         verdicts=tuple(verdicts),
-        notes=night_notes(table, night.groups, night.setups, uses),
+        notes=(
+            *night_notes(table, night.groups, night.setups, uses),
+            *stack_notes(lights, recipe),
+        ),
     )
 
 

@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from autoreduce.errors import SettingsError
-from autoreduce.pixels.combination import Combination
-from autoreduce.settings import SettingsText, build
+from autoreduce.pixels.combination import Combination, Rejection
+from autoreduce.settings import NotNegative, SettingsText, build
 
 
 class DarkModel(StrEnum):
@@ -93,14 +93,49 @@ class FlatRecipe:
             raise ValueError(msg)
 
 
+class Align(StrEnum):
+    """How the lights of a stack are laid on one another."""
+
+    AUTO = "auto"
+    """By their stars; where there are none, by their whole images."""
+    WCS = "wcs"
+    """By the coordinates in their headers."""
+    NONE = "none"
+    """Not at all: pixel on pixel."""
+
+
+class Area(StrEnum):
+    """Which part of the sky a stack shows."""
+
+    REFERENCE = "reference"
+    """That of the reference light: all stacks of an object lie on one grid."""
+    COMMON = "common"
+    """What all its lights show."""
+    ALL = "all"
+    """What any of its lights shows."""
+
+
+def _clipped_mean() -> Combination:
+    return Combination(rejection=Rejection.SIGMA, low=4.0, high=4.0)
+
+
 @dataclass(frozen=True, slots=True)
 class StackRecipe:
     """How calibrated lights are stacked."""
 
-    combine: Combination = field(default_factory=Combination)
-    """Combination of the lights."""
+    make: bool = True
+    """Whether there are stacks at all."""
+    combine: Combination = field(default_factory=_clipped_mean)
+    """Combination of the lights.  The limits of a clipped mean of aligned lights are
+    in sigma of the noise that a sample should have."""
     level: StackLevel = StackLevel.SKY
     """How the lights are brought to one level."""
+    align: Align = Align.AUTO
+    """How they are laid on one another."""
+    area: Area = Area.REFERENCE
+    """Which part of the sky is shown."""
+    change: NotNegative = 0.08
+    """Part of a star's light by which seeing and guiding may change it (1 sigma)."""
 
 
 @dataclass(frozen=True, slots=True)

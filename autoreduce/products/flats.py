@@ -32,9 +32,11 @@ from autoreduce.pixels.flatfield import (
     pixel_scatter,
 )
 from autoreduce.pixels.measure import robust_scatter
+from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
 from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
+from autoreduce.products.gain import read_noise_adu, transfer_cards
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
@@ -45,6 +47,10 @@ ENOUGH_PIXELS = 1 << 23
 """Pixels whose median is the master's level: it is known to 1e-5 then."""
 LARGEST_MASKED = 0.05
 """Fraction of masked samples that needs no word."""
+TRANSFER_ROWS = 256
+"""Rows in the middle of the flats from which the gain is measured ..."""
+MOST_IN_PAIRS = 6
+"""... and flats that are paired for it."""
 LEAST_NOISE = 1e-6
 """Relative noise that single precision leaves at the least."""
 
@@ -240,6 +246,29 @@ class _FlatStack:
             noise[i, colour] = max(factor * scatter, LEAST_NOISE)
         return noise
 
+    def gain(self) -> PhotonTransfer | None:
+        """Measure the gain from pairs of flats, in their middle rows."""
+        ny, pairs = self.members.shape[0], []
+        step = self.colours.step
+        start = max(0, (ny - TRANSFER_ROWS) // 2) // step * step
+        stop = min(ny, start + TRANSFER_ROWS)
+        rows = [
+            calibrated_rows(frame, fix, self.masters, start, stop)
+            for frame, fix in zip(
+                self.members.frames[:MOST_IN_PAIRS], self.members.fixes, strict=False
+            )
+        ]
+        for one, other in zip(rows[::2], rows[1::2], strict=False):
+            phases = [(y, x) for y in range(step) for x in range(step)]
+            pairs += [
+                (one[y::step, x::step], other[y::step, x::step]) for y, x in phases
+            ]
+        return photon_transfer(pairs, read_noise=self.read_noise())
+
+    def read_noise(self) -> float:
+        """Give the noise of a read, ADU; 0 if it is not known."""
+        return read_noise_adu(self.members.fixes[0], self.space.folder)
+
     def combined_rows(self, start: int, stop: int) -> tuple[Floats, Floats, Mask]:
         """Combine a band.
 
@@ -299,7 +328,10 @@ def _write(stack: _FlatStack, product: MasterProduct) -> Made:
             writer.write_rows(0, np.sqrt(master.variance), plane=UNCERT)
             writer.write_rows(0, master.flags, plane=MASK)
         scales = (1 / stack.levels.mean(axis=1)).tolist()
-        extra = _cards(statistics)
+        transfer = stack.gain()
+        extra = [*_cards(statistics), *transfer_cards(transfer, stack.read_noise())]
+        if transfer is not None:
+            statistics = {**statistics, "gain": transfer.gain}
         product.finish(writer, statistics, extra, stack.rejected, scales)
     made = product.made(statistics)
     return replace(made, remarks=(*made.remarks, *_doubts(stack, statistics)))

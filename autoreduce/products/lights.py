@@ -3,8 +3,10 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreduce.calibration.bands import (
     Correction,
@@ -24,15 +26,26 @@ from autoreduce.pixels.measure import FrameStatistics, measure
 from autoreduce.pixels.stars import (
     NOT_MEASURED,
     LightStatistics,
-    central_part,
-    measure_light,
+    find_stars,
+    on_sensor,
+    superpixels,
 )
 from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.products.provenance import PLANE_CARDS, product_cards, shifted_wcs
+from autoreduce.products.gain import Gain, gain_of
+from autoreduce.products.pointing import airmass, pixel_scale_arcsec
+from autoreduce.products.provenance import (
+    PLANE_CARDS,
+    exposure_times,
+    product_cards,
+)
+from autoreduce.products.starlist import stars_extension
+from autoreduce.products.wcs import moved_wcs
 from autoreduce.remarks import Remark
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
+QUANTISED = 1 / math.sqrt(12)
+"""Noise that whole numbers have at the least, ADU."""
 LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 
@@ -69,29 +82,102 @@ def make_light(
     """
     (item,) = task.frames
     fix = correction(item, space, made)
+    gain = gain_of(item, fix, space.folder)
     with RawFrame(space.root, item) as frame:
-        raw = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
+        raw_data = frame.rows(0, frame.shape[0])
+        raw = measure(raw_data, saturate=frame.saturate)
+        full = _full_pixels(raw_data, frame.saturate)
+        del raw_data
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
         doubts = lost(item, fix)
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
-        header = _LightHeader(task, space, digest, fix, frame, doubts)
+        header = _LightHeader(task, space, digest, fix, gain, frame, doubts)
         with ImageWriter(
             space.folder / task.output,
             frame.shape,
-            header_cards=len(header.cards(NOT_MEASURED)),
+            header_cards=len(header.cards(_Seen(NOT_MEASURED))),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
         ) as writer:
-            centre = _write_rows(writer, frame, fix, space, uncertainty)
-            light = measure_light(centre)
-            writer.finish(header.cards(light), plane_cards=PLANE_CARDS)
+            data = _write_rows(writer, frame, fix, space, uncertainty)
+            seen, found = _look(
+                data,
+                full,
+                frame,
+                gain.egain,
+                mosaic=task.facts.get("bayerpat") is not None,
+            )
+            del data
+            writer.finish(
+                header.cards(seen),
+                plane_cards=PLANE_CARDS,
+                table=stars_extension(found),
+            )
     return Made(
-        statistics=_statistics(light, fix),
+        statistics=_statistics(seen, fix),
         remarks=doubts,
-        measured={item.file: {**_measured(raw, light), **dark_columns(fix)}},
+        measured={item.file: {**_measured(raw, seen.light), **dark_columns(fix)}},
         n_used=1,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen in a light and its header."""
+
+    light: LightStatistics
+    saturate: float | None = None
+    """Lowest level of a saturated pixel once calibrated, ADU."""
+    scale_arcsec: float | None = None
+    """Arcseconds in a pixel."""
+    airmass: float | None = None
+
+    @property
+    def fwhm_arcsec(self) -> float | None:
+        """Width of the stars, where the scale is known."""
+        if self.scale_arcsec is None or not math.isfinite(self.light.fwhm_pixel):
+            return None
+        return self.light.fwhm_pixel * self.scale_arcsec
+
+
+def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
+    """Find the saturated pixels of a raw frame: rows and columns."""
+    if saturate is None:
+        return (np.empty(0, np.intp), np.empty(0, np.intp))
+    return np.nonzero(raw >= saturate)
+
+
+def _look(
+    data: Floats,
+    full: tuple[Any, ...],
+    frame: RawFrame,
+    gain: float | None,
+    *,
+    mosaic: bool,
+) -> tuple[_Seen, NDArray[Any]]:
+    """Measure sky and stars of a calibrated light; of a mosaic, without its colours."""
+    levels = data[full]
+    levels = levels[np.isfinite(levels)]
+    saturate = float(np.percentile(levels, 1)) if len(levels) else None
+    image = superpixels(data) if mosaic else data
+    if gain is not None and mosaic:
+        gain *= 4
+    # Sky within one unit of whole numbers shows no scatter of its own.
+    least = QUANTISED if frame.dtype.kind in "iu" else 0.0
+    found = find_stars(image, saturate=saturate, gain=gain, least_noise=least)
+    light, table = found.statistics, found.table
+    if mosaic:
+        table = on_sensor(table, 2)
+        table["flux"] *= 4
+        table["flux_error"] *= 4
+        light = light._replace(
+            sky_noise_adu=light.sky_noise_adu * 2,
+            fwhm_pixel=light.fwhm_pixel * 2,
+            flux_adu=light.flux_adu * 4,
+        )
+    scale, mass = pixel_scale_arcsec(frame.raw), airmass(frame.raw)
+    return _Seen(light, saturate, scale, mass), table
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +188,24 @@ class _LightHeader:
     space: Workspace
     digest: str
     fix: Correction
+    gain: Gain
     frame: RawFrame
     doubts: tuple[Remark, ...]
 
-    def cards(self, light: LightStatistics) -> list[bytes]:
+    def cards(self, seen: _Seen) -> list[bytes]:
         """Give all cards, with what was measured."""
         item, frame = self.frame.item, self.frame
         extra = [
             *_exposure_cards(item),
+            *self.gain.cards(),
+            *exposure_times(item),
             *correction_cards(self.fix, item, self.space, frame.overscan),
-            *_light_cards(light),
+            *_light_cards(seen),
             Card(KEEP, item.keep, "asked for: never left out of a stack"),
             Card("RECIPE", self.space.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
-        base = shifted_wcs(frame.cards, frame.origin[1], frame.origin[0])
+        base = moved_wcs(frame.cards, frame.origin[1], frame.origin[0])
         past = [str(one) for one in (*self.task.missing, *self.doubts)]
         return product_cards(self.task, extra, base=base, history=past)
 
@@ -128,11 +217,8 @@ def _write_rows(
     space: Workspace,
     uncertainty: Uncertainty | None,
 ) -> Floats:
-    """Calibrate a light and write it band by band; return the part that is measured."""
-    rows, columns = central_part(frame.shape)
-    centre = np.empty(
-        (rows.stop - rows.start, columns.stop - columns.start), np.float32
-    )
+    """Calibrate a light and write it band by band; return it."""
+    whole = np.empty(frame.shape, np.float32)
     memory = min(space.memory, LIGHT_BAND)
     with MasterRows(
         space.folder, fix.masters, cuts=fix.cuts, store=space.store
@@ -145,11 +231,8 @@ def _write_rows(
                 planes = uncertainty.rows(frame, band, start, stop)
                 for name, plane in planes.items():
                     writer.write_rows(start, plane, plane=name)
-            first, last = max(start, rows.start), min(stop, rows.stop)
-            if first < last:
-                part = band[first - start : last - start, columns]
-                centre[first - rows.start : last - rows.start] = part
-    return centre
+            whole[start:stop] = band
+    return whole
 
 
 def _exposure_cards(item: FrameInput) -> list[Card]:
@@ -159,14 +242,21 @@ def _exposure_cards(item: FrameInput) -> list[Card]:
     return [Card("EXPTIME", item.exptime, "[s] exposure")]
 
 
-def _light_cards(light: LightStatistics) -> list[Card]:
+def _light_cards(seen: _Seen) -> list[Card]:
+    light = seen.light
     return [
         Card("SKYLEVEL", _known(light.sky_adu), "[adu] sky level"),
         Card("SKYNOISE", _known(light.sky_noise_adu), "[adu] sky noise"),
         Card("NSTARS", light.stars, "stars found"),
         Card("FWHM", _known(light.fwhm_pixel), "[pixel] median width of the stars"),
+        Card("FWHMSEC", seen.fwhm_arcsec, "[arcsec] the same"),
         Card("ELONGAT", _known(light.elongation), "median length over width"),
         Card("STARFLUX", _known(light.flux_adu), "[adu] median of the brightest stars"),
+        *(
+            [Card("SATURATE", seen.saturate, "[adu] saturated pixels, calibrated")]
+            if seen.saturate is not None
+            else []
+        ),
     ]
 
 
@@ -174,7 +264,8 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _statistics(light: LightStatistics, fix: Correction) -> Mapping[str, float]:
+def _statistics(seen: _Seen, fix: Correction) -> Mapping[str, float]:
+    light = seen.light
     numbers = {
         "sky": light.sky_adu,
         "sky_noise": light.sky_noise_adu,
@@ -182,6 +273,9 @@ def _statistics(light: LightStatistics, fix: Correction) -> Mapping[str, float]:
         "fwhm": light.fwhm_pixel,
         "elongation": light.elongation,
         "star_flux": light.flux_adu,
+        "saturate": math.nan if seen.saturate is None else seen.saturate,
+        "fwhm_arcsec": math.nan if seen.fwhm_arcsec is None else seen.fwhm_arcsec,
+        "airmass": math.nan if seen.airmass is None else seen.airmass,
     }
     if fix.dark:
         numbers |= {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}

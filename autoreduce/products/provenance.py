@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from autoreduce.fits.cards import (
-    CARD,
     Card,
     format_card,
     format_history,
@@ -25,7 +24,7 @@ from autoreduce.planning.recipe import Recipe
 from autoreduce.version import __version__
 
 CREATOR = f"autoreduce {__version__}"
-PRODUCT_FORMAT = 3
+PRODUCT_FORMAT = 4
 """Raised whenever the same task would give other pixels or cards than before."""
 
 FACT_CARDS = {
@@ -78,6 +77,7 @@ MASTER_TYPES = {
     Action.STACK: "Stack",
 }
 MASTER_FLAT_DARK = "Master Flat Dark"
+_MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
 _MEANINGLESS_AFTER = (
     "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
     "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
@@ -114,6 +114,8 @@ def task_digest(
         "facts": dict(task.facts),
         "frames": frames,
         "products": task.products,
+        "registration": task.registration,
+        "reference": task.reference,
         "recipe": _used_part(recipe, task.action),
         "files": [_identity(root, item.file) for item in task.frames],
         "needs": dict(sorted(needs.items())),
@@ -124,6 +126,8 @@ def task_digest(
 
 
 def _used_part(recipe: Recipe, action: Action) -> dict[str, object]:
+    if action is Action.REGISTER:
+        return {"align": recipe.stack.align}
     parts = asdict(recipe)
     used = {
         Action.BIAS: ("bias", "quality"),
@@ -235,8 +239,29 @@ def _dates(used: Sequence[FrameInput]) -> list[Card]:
     ]
 
 
+def exposure_times(item: FrameInput) -> list[Card]:
+    """Give the middle of an exposure, and its start as a modified Julian date."""
+    if not item.date_obs:
+        return []
+    begin = datetime.fromisoformat(item.date_obs)
+    middle = (item.exptime or 0.0) / 2
+    return [
+        Card("MJD-OBS", mjd(begin), "[d] start of the exposure, UTC"),
+        Card("DATE-AVG", _iso(begin, middle), "[UTC] middle of the exposure"),
+    ]
+
+
+def mjd(moment: datetime) -> float:
+    """Give the modified Julian date of a time, UTC."""
+    return (moment - _MJD_0).total_seconds() / 86400
+
+
 def _iso(begin: datetime, seconds: float) -> str:
-    moment = datetime.fromtimestamp(begin.timestamp() + seconds, UTC)
+    return iso_text(datetime.fromtimestamp(begin.timestamp() + seconds, UTC))
+
+
+def iso_text(moment: datetime) -> str:
+    """Write a time, UTC, as FITS has it: to the millisecond."""
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00")
 
 
@@ -284,31 +309,3 @@ def inputs_table(rows: Sequence[InputRow]) -> bytes:
         for item in fields(InputRow)
     }
     return table_extension("INPUTS", columns)
-
-
-def shifted_wcs(cards: Sequence[bytes], x0: int, y0: int) -> list[bytes]:
-    """Move CRPIX1 and CRPIX2 to where they are once a margin has been trimmed.
-
-    Parameters
-    ----------
-    cards : sequence of bytes
-        Cards of the raw frame.
-    x0, y0 : int
-        Columns and rows trimmed at the lower edges.
-    """
-    moved = list(cards)
-    for keyword, shift in ((b"CRPIX1  =", x0), (b"CRPIX2  =", y0)):
-        for at, card in enumerate(moved):
-            if shift and card.startswith(keyword):
-                value = _float(card[10:CARD].split(b"/")[0])
-                name = keyword[:8].decode().strip()
-                new = None if value is None else value - shift
-                moved[at] = format_card(name, new, "reference pixel, trimmed")[0]
-    return moved
-
-
-def _float(text: bytes) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

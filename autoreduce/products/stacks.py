@@ -1,40 +1,70 @@
-"""Stacks of calibrated lights."""
+"""Stacks of calibrated lights: registered, weighed, cleaned."""
 
-from collections.abc import Mapping
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.bands import Floats, bands
 from autoreduce.calibration.members import MOST_OPEN
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.errors import NoFrameLeftError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, ImageWriter
+from autoreduce.pixels.combination import Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
+from autoreduce.pixels.fluxscale import FEWEST
+from autoreduce.pixels.stacking import HALO, LightModel, Limits, Stacked, stack
 from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.planning.recipe import StackLevel
+from autoreduce.planning.recipe import Align, Area, StackLevel, StackRecipe
+from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
 from autoreduce.products.lights import KEEP
-from autoreduce.products.provenance import (
-    PLANE_CARDS,
-    InputRow,
-    inputs_table,
-    product_cards,
+from autoreduce.products.provenance import PLANE_CARDS, product_cards
+from autoreduce.products.registration import (
+    Geometry,
+    Means,
+    RegistrationProduct,
+    place_numbers,
+    read_registration,
+)
+from autoreduce.products.stack_cards import (
+    OF_ONE_LIGHT,
+    Shares,
+    exposure_cards,
+    grid_cards,
+    noise_cards,
+    time_cards,
+    total_exposure,
+)
+from autoreduce.products.stack_light import (
+    StackLight,
+    gain_from_sky,
+    models,
+    scaled,
 )
 from autoreduce.remarks import Remark, remark
 
-_OF_ONE_LIGHT = {
-    "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "ELONGAT", "STARFLUX", "KEEP", "OVERSCAN",
-    "DARKSCAL", "DARKOFFS", "DARKMETH", "AIRMASS", "JD", "JD-HELIO", "MJD-OBS",
-    "TIME-OBS", "UT", "DATE-LOC",
-}  # fmt: skip
-"""Cards of the first light that do not hold for the stack."""
+Image = NDArray[np.float32]
+
 MOST_TOLD = 100
 """Lights left out that HISTORY names; the table of inputs has all."""
+TALLEST, SHORTEST = 256, 16
+"""Rows of a band, as memory allows: shorter ones read much of each light twice."""
+ROWS_AT_ONCE = 32
+"""Rows that are combined at a time: what is in between stays in the cache."""
+WORKING = 8
+"""Rows of floats that a light takes on its way to the grid, beside the result."""
+NUSED = "NUSED"
+"""Plane with the number of lights that went into each pixel."""
 
 
 def make_stack(
@@ -44,10 +74,11 @@ def make_stack(
     lights: Mapping[str, Mapping[str, float]],
     digests: Mapping[str, str],
 ) -> Made:
-    """Combine calibrated lights of one object and filter, without aligning them.
+    """Combine calibrated lights of one object and filter.
 
     Lights that would only harm the stack are left out of it, unless the observer asked
-    for them; see `autoreduce.calibration.quality.unusable_lights`.
+    for them; see `autoreduce.calibration.quality.unusable_lights`.  Each field that
+    the lights show gets a stack of its own.
 
     Parameters
     ----------
@@ -66,174 +97,76 @@ def make_stack(
     -------
     Made
         ``exptime`` (total, s) and ``rejected`` (fraction) as statistics; lights that
-        were left out, each with the reason.
+        were left out, each with the reason; of the others ``flux_scale`` and
+        ``weight``; what was written.
 
     Raises
     ------
+    NoFrameLeftError
+        If no two lights lie on one another.
     ProductError
         If the product cannot be written.
     """
-    with ExitStack() as stack:
-        readers = {}
+    registration = None
+    if task.registration is not None:
+        registration = read_registration(space.folder / task.registration)
+    with ExitStack() as stack_of_files:
+        there = []
         for output in task.products:
             if output in lights:
-                reader = stack.enter_context(open_image(space.folder / output))
-                readers[output] = reader
-                if len(lights) > MOST_OPEN:
+                reader = stack_of_files.enter_context(open_image(space.folder / output))
+                keep_open = len(lights) <= MOST_OPEN
+                if not keep_open:
                     reader.release()
-        inputs = {output: _input(output, reader) for output, reader in readers.items()}
-        left_out = _left_out(space, inputs, readers, lights)
-        used = [item for output, item in inputs.items() if output not in left_out]
-        product = _Stack(
-            task,
-            space,
-            digest,
-            used,
-            [readers[item.file] for item in used],
-            _offsets(space, [lights[item.file] for item in used]),
-            left_out,
-        )
-        return product.write(digests)
-
-
-def _rows(reader: ImageReader, band: tuple[int, int], n_files: int) -> Floats:
-    """Read rows; with too many files none stays open."""
-    rows = reader.rows(*band)
-    if n_files > MOST_OPEN:
-        reader.release()
-    return rows
-
-
-def _left_out(
-    space: Workspace,
-    inputs: Mapping[str, FrameInput],
-    readers: Mapping[str, ImageReader],
-    lights: Mapping[str, Mapping[str, float]],
-) -> dict[str, Remark]:
-    """Find the unusable lights, those of each exposure among themselves."""
-    if not space.recipe.quality.check:
-        return {}
-    exposures: dict[float | None, list[str]] = {}
-    for output, item in inputs.items():
-        exposures.setdefault(item.exptime, []).append(output)
-    found = {
-        outputs[i]: why.about(outputs[i])
-        for outputs in exposures.values()
-        for i, why in unusable_lights(
-            [lights[output] for output in outputs], space.recipe.quality
-        ).items()
-    }
-    return {o: why for o, why in found.items() if readers[o].get(KEEP) is not True}
-
-
-@dataclass(frozen=True, slots=True)
-class _Stack:
-    """A stack on its way to the disk."""
-
-    task: Task
-    space: Workspace
-    digest: str
-    inputs: list[FrameInput]
-    readers: list[ImageReader]
-    offsets: list[float]
-    """What is taken off each light, ADU."""
-    left_out: Mapping[str, Remark]
-
-    def write(self, digests: Mapping[str, str]) -> Made:
-        """Combine band by band, and write everything."""
-        task, space, readers = self.task, self.space, self.readers
-        doubts = tuple(
-            remark("without-light", found=output)
-            for output in task.products
-            if output not in digests
-        )
-        ny, nx = readers[0].shape
-        rejected = np.zeros(len(readers), np.int64)
-        planes = (MASK,) if space.planes else ()
-        with ImageWriter(
-            space.folder / task.output,
-            (ny, nx),
-            header_cards=len(self._cards({"exptime": 0.0, "rejected": 0.0}, doubts)),
-            planes=planes,
-            overwrite=True,
-        ) as writer:
-            for start, stop in bands(ny, nx, len(readers), space.memory):
-                band = [
-                    _rows(reader, (start, stop), len(readers)) - np.float32(offset)
-                    for reader, offset in zip(readers, self.offsets, strict=True)
-                ]
-                combined = combine(band, space.recipe.stack.combine)
-                rejected += combined.rejected
-                writer.write_rows(start, combined.data)
-                if planes:
-                    writer.write_rows(start, no_value(combined.data), plane=MASK)
-            statistics = {
-                "exptime": sum(item.exptime or 0.0 for item in self.inputs),
-                "rejected": float(rejected.sum()) / (ny * nx * len(readers)),
-            }
-            writer.finish(
-                self._cards(statistics, doubts),
-                plane_cards=PLANE_CARDS,
-                table=inputs_table(self._rows(digests, rejected)),
-            )
-        return Made(
-            statistics=statistics,
-            left_out=self.left_out,
-            remarks=doubts,
-            n_used=len(readers),
-        )
-
-    def _rows(
-        self, digests: Mapping[str, str], rejected: NDArray[np.int64]
-    ) -> list[InputRow]:
-        used = [
-            InputRow(
-                item.file,
-                item.date_obs or "",
-                digests[item.file],
-                rejected=int(n),
-            )
-            for item, n in zip(self.inputs, rejected, strict=True)
+                item = _input(output, reader)
+                place = registration.places.get(output) if registration else None
+                there.append(StackLight(item, reader, lights[output], keep_open, place))
+        left_out = _unusable(there, space)
+        good = [light for light in there if light.item.file not in left_out]
+        fields, apart = _fields(good, registration, task)
+        left_out |= apart
+        if not fields:
+            raise NoFrameLeftError(left_out)
+        lost = [output for output in task.products if output not in lights]
+        doubts = [remark("without-light", found=output) for output in lost]
+        stacks = [
+            _Stack(task, space, digest, number, members, registration, left_out)
+            for number, members in sorted(fields.items())
         ]
-        return used + [
-            InputRow(output, digest=digests[output], weight=0.0, reason=str(why))
-            for output, why in self.left_out.items()
-        ]
-
-    def _cards(
-        self, statistics: Mapping[str, float], doubts: tuple[Remark, ...]
-    ) -> list[bytes]:
-        n = len(self.left_out)
-        extra = [
-            Card("NCOMBINE", len(self.inputs), "lights combined"),
-            Card("NLEFTOUT", n, "lights left out automatically"),
-            Card(
-                "TOTEXP", statistics["exptime"], "[s] exposure of all lights together"
-            ),
-            Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
-            Card("ALIGNED", False, "whether the lights were aligned"),
-            Card("RECIPE", self.space.recipe.name, "recipe"),
-            Card("DIGEST", self.digest, "state of all that it was made from"),
-        ]
-        cards = self.readers[0].cards
-        base = [card for card in cards if _keyword(card) not in _OF_ONE_LIGHT]
-        history = [f"left out {o}: {why}" for o, why in self.left_out.items()]
-        return product_cards(
-            self.task,
-            extra,
-            base=base,
-            used=self.inputs,
-            history=(*map(str, doubts), *history[:MOST_TOLD]),
-        )
+        made = [one.write(digests, tuple(doubts)) for one in stacks]
+    return _together(task, made, left_out)
 
 
-def _offsets(space: Workspace, lights: list[Mapping[str, float]]) -> list[float]:
-    """Say what takes each light's sky to that of the first, in ADU."""
-    skies = [light.get("sky") for light in lights]
-    if space.recipe.stack.level is StackLevel.NONE or None in skies:
-        return [0.0] * len(lights)
-    known = [sky for sky in skies if sky is not None]
-    return [sky - known[0] for sky in known]
+def _together(task: Task, made: Sequence[Made], left_out: Mapping[str, Remark]) -> Made:
+    """Say of all stacks of a task what there is to say."""
+    n = sum(one.n_used for one in made)
+    remarks = list(dict.fromkeys(one for part in made for one in part.remarks))
+    first = made[0].outputs[0]
+    for part in made[1:] if first == task.output else made:
+        found, shown = f"{part.n_used} of {n}", part.outputs[0]
+        remarks.append(remark("other-field", found=found, expected=shown))
+    return Made(
+        statistics=made[0].statistics,
+        left_out=left_out,
+        remarks=tuple(remarks),
+        measured={light: row for part in made for light, row in part.measured.items()},
+        n_used=n,
+        outputs=tuple(output for part in made for output in part.outputs),
+    )
+
+
+def stack_output(output: str, number: int) -> str:
+    """Name the stack of a field: that of the first has no number.
+
+    Examples
+    --------
+    >>> stack_output("stacks/light_M31_R.fits", 2)
+    'stacks/light_M31_R_field2.fits'
+    """
+    if number <= 1:
+        return output
+    path = PurePosixPath(output)
+    return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
 
 
 def _input(output: str, reader: ImageReader) -> FrameInput:
@@ -243,6 +176,382 @@ def _input(output: str, reader: ImageReader) -> FrameInput:
         exptime=float(exptime) if isinstance(exptime, int | float) else None,
         date_obs=f"{date}+00:00" if isinstance(date, str) and "T" in date else None,
     )
+
+
+def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remark]:
+    """Find the unusable lights, those of each exposure among themselves."""
+    if not space.recipe.quality.check:
+        return {}
+    exposures: dict[float | None, list[StackLight]] = defaultdict(list)
+    for light in lights:
+        exposures[light.item.exptime].append(light)
+    found = {}
+    for group in exposures.values():
+        statistics = [light.statistics for light in group]
+        for i, why in unusable_lights(statistics, space.recipe.quality).items():
+            if group[i].reader.get(KEEP) is not True:
+                found[group[i].item.file] = why.about(group[i].item.file)
+    return found
+
+
+def _fields(
+    lights: Sequence[StackLight], registration: RegistrationProduct | None, task: Task
+) -> tuple[dict[int, list[StackLight]], dict[str, Remark]]:
+    """Sort lights by the field that they show; leave out what cannot be stacked."""
+    if registration is None:
+        return ({1: list(lights)} if lights else {}), {}
+    fields: dict[int, list[StackLight]] = defaultdict(list)
+    apart: dict[str, Remark] = {}
+    for light in lights:
+        place = light.place
+        if place is None or not place.field:
+            why = place.why_not if place else None
+            apart[light.item.file] = why or remark("no-place", found="?", expected="")
+        else:
+            fields[place.field].append(light)
+    for number, members in list(fields.items()):
+        if len(members) < 2 and len(task.products) > 1:
+            (light,) = fields.pop(number)
+            why = remark("alone", light.item.file, found=task.group)
+            apart[light.item.file] = why
+    return dict(fields), apart
+
+
+@dataclass(slots=True)
+class _Stack:
+    """The stack of a field on its way to the disk."""
+
+    task: Task
+    space: Workspace
+    digest: str
+    number: int
+    """Number of the field."""
+    members: Sequence[StackLight]
+    registration: RegistrationProduct | None
+    left_out: Mapping[str, Remark]
+    lights: list[StackLight] = field(init=False)
+    """The members on the grid, scaled."""
+    reference: int = field(init=False)
+    """Index of the light whose scale the stack has."""
+    models: list[LightModel] = field(init=False)
+    cards_of_grid: list[bytes] = field(init=False)
+    grid: Geometry = field(init=False)
+    remarks: list[Remark] = field(init=False)
+
+    @property
+    def output(self) -> str:
+        """Where it is written."""
+        return stack_output(self.task.output, self.number)
+
+    @property
+    def recipe(self) -> StackRecipe:
+        """How lights are stacked."""
+        return self.space.recipe.stack
+
+    def write(self, digests: Mapping[str, str], doubts: Sequence[Remark]) -> Made:
+        """Combine band by band, and write everything."""
+        self.remarks = list(doubts)
+        self._prepare()
+        ny, nx = self.grid.shape
+        rejected = np.zeros(len(self.lights), np.int64)
+        planes = {MASK: np.uint8, NUSED: np.uint16} if self.space.planes else {}
+        shares = Shares.of(self.models)
+        nothing = {"exptime": 0.0, "rejected": 0.0}
+        with ImageWriter(
+            self.space.folder / self.output,
+            (ny, nx),
+            header_cards=len(self._cards(nothing, shares)),
+            planes=planes,
+            overwrite=True,
+        ) as writer:
+            for start, band in self._bands():
+                rejected += band.rejected
+                writer.write_rows(start, band.data)
+                if planes:
+                    writer.write_rows(start, no_value(band.data), plane=MASK)
+                    writer.write_rows(start, band.n_used, plane=NUSED)
+            statistics = {
+                "exptime": total_exposure(self.lights),
+                "rejected": float(rejected.sum()) / (ny * nx * len(self.lights)),
+            }
+            writer.finish(
+                self._cards(statistics, shares),
+                plane_cards=PLANE_CARDS,
+                table=self._inputs(digests, rejected, shares),
+            )
+        return Made(
+            statistics=statistics,
+            remarks=tuple(self.remarks),
+            measured={
+                light.item.file: {"flux_scale": light.factor, "weight": share}
+                for light, share in zip(self.lights, shares.weights, strict=True)
+            },
+            n_used=len(self.lights),
+            outputs=(self.output,),
+        )
+
+    def _prepare(self) -> None:
+        """Choose the reference and the grid; bring the lights to both."""
+        recipe = self.recipe
+        sky = recipe.level is StackLevel.SKY
+        if self.registration is None:
+            self._prepare_plain(sky=sky)
+            return
+        first = self.registration.references[self.number - 1]
+        files = [light.item.file for light in self.members]
+        self.reference = files.index(first) if first in files else _best(self.members)
+        lights = scaled(self.members, self.reference, self.space.folder, sky=sky)
+        self._choose_grid(self.registration, first, lights)
+        self.lights = [light.on_grid(self.grid) for light in lights]
+        gain = self._gain()
+        self.models = models(self.lights, gain, recipe.change)
+        guessed = [light.item.file for light in self.lights if light.n_common is None]
+        if guessed:
+            self.remarks.append(
+                remark("flux-by-exposure", found=_some(guessed), expected=str(FEWEST))
+            )
+        imaged = [
+            light.item.file
+            for light in self.lights
+            if light.place and light.place.means is Means.IMAGE
+        ]
+        if imaged:
+            self.remarks.append(remark("by-image", found=_some(imaged)))
+
+    def _prepare_plain(self, *, sky: bool) -> None:
+        """Leave the lights pixel on pixel, of equal weight."""
+        skies = [light.statistics.get("sky", math.nan) for light in self.members]
+        if not sky or not np.isfinite(skies).all():
+            skies = [0.0] * len(skies)
+        self.lights = [
+            replace(light, offset=skies[0] - level)
+            for light, level in zip(self.members, skies, strict=True)
+        ]
+        self.reference = 0
+        self.models = [LightModel(1.0, 0.0, 0.0, 0.0)] * len(self.lights)
+        self.grid = Geometry(self.lights[0].shape)
+        self.cards_of_grid = self.lights[0].reader.cards
+        asked = self.recipe.align is Align.NONE
+        why = (
+            f"recipe {self.space.recipe.name} asks" if asked else "nothing tells where"
+        )
+        self.remarks.append(remark("not-aligned", found=why))
+
+    def _choose_grid(
+        self,
+        registration: RegistrationProduct,
+        first: str,
+        lights: Sequence[StackLight],
+    ) -> None:
+        """Take the pixels of the field's reference, in the stack's own binning."""
+        reference = registration.places[first].geometry
+        own = lights[self.reference].place
+        binning = own.geometry.binning if own else reference.binning
+        ratio = binning / reference.binning
+        ny, nx = (max(int(n / ratio), 1) for n in reference.shape)
+        grid = Geometry((ny, nx), binning, reference.origin)
+        if self.recipe.area is not Area.REFERENCE:
+            grid = _area(lights, grid, self.recipe.area)
+        self.grid = grid
+        with open_image(self.space.folder / first) as reader:
+            cards = reader.cards
+        x0, y0 = (
+            (new - old) / reference.binning
+            for new, old in zip(grid.origin, reference.origin, strict=True)
+        )
+        base = lights[self.reference].reader.cards
+        self.cards_of_grid = grid_cards(base, cards, (x0, y0), ratio)
+
+    def _gain(self) -> float:
+        """Give the gain of the lights whose header does not tell: measured, or guessed."""
+        if all(light.number("EGAIN") for light in self.lights):
+            return 1.0
+        measured = [
+            gain for light in self.lights if (gain := light.statistics.get("egain"))
+        ]
+        if measured:
+            return float(np.median(measured))
+        gain = gain_from_sky(self.lights)
+        self.remarks.append(remark("gain-from-sky", found=f"{gain:.3g}"))
+        return gain
+
+    def _bands(self) -> Iterator[tuple[int, Stacked]]:
+        """Combine the lights, band by band."""
+        ny, nx = self.grid.shape
+        row = 4 * nx * (len(self.lights) + WORKING * self.space.threads + 4)
+        height = min(max(self.space.memory // row - 2 * HALO, SHORTEST), TALLEST)
+        clean = self._is_clean_mean()
+        with ThreadPoolExecutor(self.space.threads) as pool:
+            for start in range(0, ny, height):
+                stop = min(start + height, ny)
+                low, high = start, stop
+                if clean:
+                    low, high = max(start - HALO, 0), min(stop + HALO, ny)
+                band = list(pool.map(lambda one: one.rows(low, high), self.lights))  # noqa: B023 -- used at once
+                parts = [
+                    (first, min(first + ROWS_AT_ONCE, stop))
+                    for first in range(start, stop, ROWS_AT_ONCE)
+                ]
+                combined = pool.map(
+                    lambda part: self._combined(band, low, high, *part),  # noqa: B023 -- used at once
+                    parts,
+                )
+                yield start, _joined(list(combined))
+
+    def _is_clean_mean(self) -> bool:
+        """Tell whether a mean is made, without what the model of noise excludes."""
+        how = self.recipe.combine
+        if self.registration is None:
+            return False
+        usual = (Rejection.SIGMA, Rejection.NONE)
+        return how.method is Method.MEAN and how.rejection in usual
+
+    def _combined(
+        self, band: Sequence[Image], low: int, high: int, start: int, stop: int
+    ) -> Stacked:
+        """Combine rows of a band."""
+        how = self.recipe.combine
+        # In lights that are not aligned every star that moved would be an outlier.
+        if self.registration is None and how.rejection is Rejection.SIGMA:
+            how = replace(how, rejection=Rejection.NONE)
+        if not self._is_clean_mean():
+            rows = [one[start - low : stop - low] for one in band]
+            weights = [model.weight for model in self.models]
+            mean = how.method is Method.MEAN and self.registration is not None
+            found = combine(rows, how, weights=weights if mean else None)
+            return Stacked(found.data, found.n_used, found.data, found.rejected)
+        limits = Limits(how.low, how.high) if how.rejection is Rejection.SIGMA else None
+        before, after = min(HALO, start - low), min(HALO, high - stop)
+        rows = [one[start - low - before : stop - low + after] for one in band]
+        sky = self.lights[self.reference].statistics.get("sky", 0.0)
+        return stack(rows, self.models, limits, sky=sky, halo=(before, after))
+
+    def _cards(self, statistics: Mapping[str, float], shares: Shares) -> list[bytes]:
+        lights, n = self.lights, len(self.left_out)
+        reference = lights[self.reference]
+        aligned = self.registration is not None
+        extra = [
+            Card("NCOMBINE", len(lights), "lights combined"),
+            Card("NLEFTOUT", n, "lights left out automatically"),
+            *exposure_cards(lights, shares, reference),
+            *time_cards(lights, shares),
+            *noise_cards(lights, shares),
+            Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
+            Card("ALIGNED", aligned, "whether the lights were aligned"),
+            Card("REFERENC", reference.item.file, "light whose scale it has"),
+            Card("RECIPE", self.space.recipe.name, "recipe"),
+            Card("DIGEST", self.digest, "state of all that it was made from"),
+        ]
+        if aligned and self.registration:
+            grid = self.registration.references[self.number - 1]
+            extra += [
+                Card("GRID", grid, "light whose pixels it has"),
+                Card("FIELD", self.number, "number of the field"),
+            ]
+        if aligned and self.recipe.level is StackLevel.SKY:
+            sky = reference.statistics.get("sky")
+            extra.append(Card("SKYLEVEL", sky, "[adu] sky level"))
+        base = [
+            card for card in self.cards_of_grid if _keyword(card) not in OF_ONE_LIGHT
+        ]
+        history = [f"left out {file}: {why}" for file, why in self.left_out.items()]
+        return product_cards(
+            self.task,
+            extra,
+            base=base,
+            history=(*map(str, self.remarks), *history[:MOST_TOLD]),
+        )
+
+    def _inputs(
+        self, digests: Mapping[str, str], rejected: NDArray[np.int64], shares: Shares
+    ) -> bytes:
+        """Write the table of all lights, those left out among them."""
+        rows = []
+        for light, n, share in zip(self.lights, rejected, shares.weights, strict=True):
+            numbers = {"flux_scale": light.factor, "weight": share}
+            rows.append({**self._row(light, numbers, self.output), "rejected": int(n)})
+        for file, why in self.left_out.items():
+            rows.append({"light": file, "weight": 0.0, "why_not": str(why)})
+        for row in rows:
+            row["digest"] = digests.get(str(row["light"]), "")
+        names = [column.name for column in LIGHT_COLUMNS]
+        texts = {column.name for column in LIGHT_COLUMNS if column.text} | {"digest"}
+        columns = {
+            name: [row.get(name, "" if name in texts else math.nan) for row in rows]
+            for name in (*names, "rejected", "digest")
+        }
+        return table_extension(
+            "INPUTS",
+            {
+                name: values if name in texts else np.array(values, np.float64)
+                for name, values in columns.items()
+            },
+            units={one.name: one.unit for one in LIGHT_COLUMNS if one.unit},
+        )
+
+    def _row(
+        self, light: StackLight, numbers: Mapping[str, float], output: str
+    ) -> dict[str, str | float]:
+        facts = {**self.task.facts, "exptime": light.item.exptime}
+        placed = (
+            place_numbers(light.place, self.registration)
+            if light.place and self.registration
+            else {}
+        )
+        return light_row(
+            light.item.file,
+            facts,
+            light.item.date_obs,
+            light.statistics,
+            placed,
+            numbers,
+            stack=output,
+        )
+
+
+def _best(lights: Sequence[StackLight]) -> int:
+    """Give the light that would make the best reference."""
+    worth = [light.place.quality if light.place else 0.0 for light in lights]
+    return worth.index(max(worth))
+
+
+def _area(lights: Sequence[StackLight], grid: Geometry, area: Area) -> Geometry:
+    """Cut the grid to what all lights show, or widen it to what any of them shows."""
+    boxes = []
+    for light in lights:
+        if light.place is None:
+            continue
+        ny, nx = light.shape
+        ends = [(-0.5, -0.5), (nx - 0.5, -0.5), (nx - 0.5, ny - 0.5), (-0.5, ny - 0.5)]
+        transform = light.place.on_grid(grid)
+        corners = np.array([transform(np.float64(x), np.float64(y)) for x, y in ends])
+        ordered = np.sort(corners, axis=0)
+        inner = 1 if area is Area.COMMON else 0
+        boxes.append((ordered[inner], ordered[3 - inner]))
+    lows, highs = (np.array([box[i] for box in boxes]) for i in (0, 1))
+    if area is Area.COMMON:
+        low, high = np.ceil(lows.max(axis=0) + 0.5), np.floor(highs.min(axis=0) - 0.5)
+    else:
+        low, high = np.floor(lows.min(axis=0) + 0.5), np.ceil(highs.max(axis=0) - 0.5)
+    (x0, y0), (nx, ny) = low.astype(int), (high - low).astype(int) + 1
+    if min(nx, ny) < 1:
+        return grid
+    binning = grid.binning
+    origin = grid.origin[0] + binning * x0, grid.origin[1] + binning * y0
+    return Geometry((int(ny), int(nx)), binning, (float(origin[0]), float(origin[1])))
+
+
+def _joined(parts: Sequence[Stacked]) -> Stacked:
+    """Put rows of a band together."""
+    data, used, weight = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    rejected = np.sum([part.rejected for part in parts], axis=0)
+    return Stacked(data, used, weight, rejected)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name some files, and say how many more there are."""
+    shown = ", ".join(Path(name).name for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _keyword(card: bytes) -> str:

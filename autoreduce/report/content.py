@@ -29,6 +29,10 @@ class Outcome(Protocol):
         """Frames that the run itself left out, and why."""
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """What was written, where it is not the task's output alone."""
+
+    @property
     def seconds(self) -> float:
         """How long the task took, s."""
 

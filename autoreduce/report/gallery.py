@@ -95,7 +95,9 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
     shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
     for task in tasks if report.outcomes else ():
         size = max(64, round(largest * _SHARES[task.action]))
-        shown[task.action].append(_exhibit(report, task, folder, size))
+        outcome = report.outcomes.get(task.output)
+        for output in (outcome.outputs if outcome else ()) or (task.output,):
+            shown[task.action].append(_exhibit(report, task, output, folder, size))
     return shown
 
 
@@ -123,19 +125,21 @@ def picture_size(actions: list[Action]) -> int:
     return min(LARGEST, int(math.sqrt(TOTAL_PIXELS / max(shares, 1e-9))))
 
 
-def _exhibit(report: NightReport, task: Task, folder: Path, size: int) -> Exhibit:
+def _exhibit(
+    report: NightReport, task: Task, output: str, folder: Path, size: int
+) -> Exhibit:
     outcome = report.outcomes.get(task.output)
     picture, why = None, "" if outcome else "not made in this run"
     if is_there(report, task.output):
-        picture, why = _picture(folder / task.output, task.action, size)
-    stem, through = Path(task.output).stem, str(task.facts.get("filter") or "")
+        picture, why = _picture(folder / output, task.action, size)
+    stem, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
     numbers = {
         **(picture.statistics if picture else {}),
         **(outcome.statistics if outcome else {}),
     }
     return Exhibit(
-        output=task.output,
+        output=output,
         name=stem,
         title=_title(task, through),
         colour=filter_colour(through) if exposed and through else "",

@@ -18,6 +18,7 @@ PRODUCT_NOUNS = {
     Action.DARK_FIT: ("dark fit", "dark fits"),
     Action.FLAT: ("master flat", "master flats"),
     Action.CALIBRATE: ("calibrated light", "calibrated lights"),
+    Action.REGISTER: ("registration", "registrations"),
     Action.STACK: ("stack", "stacks"),
 }
 """What each action makes: one of them, several of them."""

@@ -81,6 +81,8 @@ class Outcome:
     """Time it took, s."""
     digest: str = ""
     """Digest of the product."""
+    outputs: tuple[str, ...] = ()
+    """What was written, where it is not the task's output alone."""
 
     @property
     def reason(self) -> str:
@@ -106,6 +108,7 @@ class Outcome:
                 **fields,
                 "status": Status(fields["status"]),
                 "remarks": tuple(map(Remark.from_dict, fields["remarks"])),
+                "outputs": tuple(fields["outputs"]),
                 "left_out": {
                     file: Remark.from_dict(why)
                     for file, why in fields["left_out"].items()
@@ -175,6 +178,7 @@ def run_plan(
         plan.recipe,
         max((budget - kept) // jobs, 1 << 20),
         limits.planes,
+        limits.jobs or os.cpu_count() or 1,
         MasterStore(kept),
     )
     run = _Run(plan, space, known or {}, report)
@@ -283,8 +287,13 @@ def task_outcome(
     if blocker := _blocker(task, usable, needs):
         return Outcome(Status.BLOCKED, (blocker.about(task.output),))
     try:
-        standing = current_digest(space.folder / task.output)
-        if before is not None and before.digest == standing == digest:
+        there = (before.outputs if before else ()) or (task.output,)
+        standing = {
+            current_digest(space.folder / output) for output in {task.output, *there}
+        }
+        if task.output not in there:
+            standing.discard(None)
+        if before is not None and before.digest == digest and standing == {digest}:
             return replace(before, status=Status.CURRENT, seconds=0.0)
         made = run_task(task, space, digest, usable)
     except NoFrameLeftError as error:
@@ -322,7 +331,10 @@ def _blocker(
     task: Task, usable: Mapping[str, Outcome], needs: Mapping[str, Outcome]
 ) -> Remark | None:
     """Say why too little is left to make a product from; None if enough is."""
-    if task.action not in (Action.STACK, Action.DARK_FIT):
+    if task.registration is not None and task.registration not in usable:
+        why = "; ".join(map(str, needs[task.registration].remarks))
+        return remark("blocked", found=f"{task.registration}: {why}")
+    if task.action not in (Action.STACK, Action.DARK_FIT, Action.REGISTER):
         return None
     lost = [output for output in task.products if output not in usable]
     fewest = 2 if task.action is Action.DARK_FIT else 1
@@ -344,6 +356,7 @@ def _done(task: Task, made: Made, digest: str, seconds: float) -> Outcome:
         n_used=made.n_used,
         seconds=seconds,
         digest=digest,
+        outputs=made.outputs,
     )
 
 

@@ -15,6 +15,7 @@ from autoreduce.products.bias_dark import make_plain
 from autoreduce.products.dark_fit import make_dark_fit
 from autoreduce.products.flats import make_flat
 from autoreduce.products.lights import make_light
+from autoreduce.products.registration import make_registration
 from autoreduce.products.stacks import make_stack
 
 
@@ -61,6 +62,8 @@ def run_task(
     statistics = {output: product.statistics for output, product in products.items()}
     if task.action is Action.DARK_FIT:
         return make_dark_fit(task, space, digest, statistics)
+    if task.action is Action.REGISTER:
+        return make_registration(task, space, digest, statistics)
     if task.action is Action.STACK:
         digests = {output: product.digest for output, product in products.items()}
         return make_stack(task, space, digest, statistics, digests)
@@ -95,8 +98,10 @@ def current_digest(path: Path) -> str | None:
         return None
     try:
         if path.suffix == ".json":
-            digest = json.loads(path.read_text("utf-8")).get("digest")
-            if digest is not None and current_digest(rate_map_of(path)) != digest:
+            content = json.loads(path.read_text("utf-8"))
+            digest = content.get("digest")
+            is_fit = content.get("product") is None
+            if digest and is_fit and current_digest(rate_map_of(path)) != digest:
                 return None
         else:
             with open_image(path) as reader:

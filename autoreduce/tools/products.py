@@ -163,7 +163,7 @@ def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[b
     rows, columns : slice
         The section.
     """
-    from autoreduce.products.provenance import shifted_wcs
+    from autoreduce.products.wcs import moved_wcs
 
     kept = without(cards, ("BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC", "AMPSEC"))
-    return shifted_wcs(kept, columns.start, rows.start)
+    return moved_wcs(kept, columns.start, rows.start)

@@ -1,0 +1,449 @@
+"""Lay a light on the grid of another: shifted, turned, scaled or mirrored.
+
+A turn is three shears, of rows, of columns, and of rows again [1]_ [2]_.  Within a
+shear every line moves by one amount, so that the weights of its Lanczos kernel are
+constants.  Mirror images and quarter turns are views.  What is missing is filled for
+the kernel's sake and marked apart, so that nothing spreads or rings; about saturated
+pixels, whose edges would ring, the light is interpolated between neighbours.
+
+A row depends on the light alone, not on the band that it is made in.
+
+References
+----------
+.. [1] Paeth (1986), Proc. Graphics Interface, 77.
+.. [2] Unser, Thevenaz & Yaroslavsky (1995), IEEE Trans. Image Process. 4, 1371.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.register import Transform
+
+Image = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Pixels = tuple[Indices, ...]
+"""Rows and columns of some pixels."""
+
+LOBES = 3
+"""Pixels that the kernel reaches to either side."""
+STEP = 0.01
+"""Pixels by which a line of another scale is off the place that its weights are for."""
+PIECE = 1 << 16
+"""Samples that are made at a time: they and their source stay in the cache."""
+LONGEST = 512
+"""Lines of a piece at the most."""
+WHOLE = 1e-6
+"""Part of a pixel that is as good as none."""
+LOST = 0.3
+"""Part of a pixel, between its neighbours, that may come of missing ones."""
+RINGING = LOBES + 1
+"""Pixels about a saturated one in which the kernel would ring."""
+DEPTH = 3
+"""Pixels from its rim to which a hole is filled from what is around it."""
+MARGIN = LOBES + RINGING + DEPTH
+"""Rows of the light beyond a band, on which the band depends."""
+
+
+class Resampler:
+    """How a light is laid on a grid."""
+
+    shape: tuple[int, int]
+    """(ny, nx) of the grid."""
+
+    def __init__(
+        self,
+        transform: Transform,
+        light_shape: tuple[int, int],
+        shape: tuple[int, int],
+    ) -> None:
+        """Work out the shears.
+
+        Parameters
+        ----------
+        transform : Transform
+            From pixels of the light to those of the grid.
+        light_shape, shape : (ny, nx)
+            Sizes of the light and of the grid.
+        """
+        self.shape, self._light_shape = shape, light_shape
+        self._forward, back = transform, transform.inverse()
+        self._matrix = back.matrix
+        self._view, turn, shift = _oriented(back, light_shape)
+        self._shears = _shears(turn, back.scale, shift, (shape[0] - 1) / 2)
+        self._columns = self._shears[2].reach((0, shape[1]), (0, shape[0]))
+
+    def light_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Tell which rows of the light the rows [start, stop) of the grid come from.
+
+        Returns
+        -------
+        tuple of int
+            First row and the row after the last; equal where there are none.
+        """
+        ny = self._light_shape[0]
+        if self._view.quarters % 2:
+            return 0, ny
+        low, high = self._shears[1].reach((start, stop), self._columns)
+        if self._view.upside_down:
+            low, high = ny - high, ny - low
+        low, high = max(low - MARGIN, 0), min(high + MARGIN, ny)
+        return (low, high) if low < high else (0, 0)
+
+    @property
+    def smoothing(self) -> float:
+        """What the noise of a pixel is multiplied by."""
+        reach = np.arange(max(self.shape), dtype=np.float64)
+        factor = 1.0
+        for shear in self._shears:
+            moves = shear.across * reach + (shear.along - 1) * reach + shear.shift
+            squares = lanczos(moves - np.floor(moves)) ** 2
+            factor *= float(squares.sum(axis=0).mean())
+        return math.sqrt(factor)
+
+    def rows(
+        self,
+        light: NDArray[Any],
+        first: int,
+        start: int,
+        stop: int,
+        *,
+        saturate: float = math.inf,
+        sky: float = 0.0,
+    ) -> Image:
+        """Make rows of the grid.
+
+        Parameters
+        ----------
+        light : (n, nx) array
+            The rows of the light that `light_rows` tells; NaN where nothing was
+            measured.
+        first : int
+            Row of the light with which they begin.
+        start, stop : int
+            Rows of the grid.
+        saturate : float
+            Level from which pixels of the light are saturated.
+        sky : float
+            What stands in the midst of large holes.
+
+        Returns
+        -------
+        (stop - start, nx) float32 array
+            NaN where the light was not measured, or ends.
+        """
+        out = np.full((stop - start, self.shape[1]), np.nan, np.float32)
+        if not len(light) or start >= stop:
+            return out
+        whole, holes = _filled(np.asarray(light, np.float32), sky)
+        self._shear(whole, first, start, out)
+        bright = np.nonzero(whole >= saturate) if math.isfinite(saturate) else holes
+        if math.isfinite(saturate) and len(bright[0]):
+            self._smooth(whole, bright, first, start, out)
+        if len(holes[0]):
+            self._lose(holes, first, start, out)
+        self._cut(start, out)
+        return out
+
+    def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
+        """Shear rows, columns and rows of the light as it is seen."""
+        one, two, three = self._shears
+        seen = self._view(light)
+        top = 0
+        if self._view.upside_down and not self._view.quarters % 2:
+            top = self._light_shape[0] - first - len(light)
+        elif not self._view.quarters % 2:
+            top = first
+        low, high = two.reach((start, start + len(out)), self._columns)
+        rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
+        left, right = self._columns
+        once = np.empty((high - low, right - left), np.float32)
+        _resample(seen[rows], one, _Corner(low, left, 0), once)
+        twice = np.empty((len(out), right - left), np.float32)
+        _resample(once.T, two, _Corner(left, start, low), twice.T)
+        _resample(twice, three, _Corner(start, 0, left), out)
+
+    def _smooth(
+        self, light: Image, bright: Pixels, first: int, start: int, out: Image
+    ) -> None:
+        """Interpolate between neighbours wherever a saturated pixel would ring."""
+        marked = np.zeros(light.shape, np.bool_)
+        y, x = bright
+        for dy in range(-RINGING, RINGING + 1):
+            for dx in range(-RINGING, RINGING + 1):
+                row, column = y + dy, x + dx
+                inside = (row >= 0) & (row < len(light)) & (column >= 0)
+                inside &= column < light.shape[1]
+                marked[row[inside], column[inside]] = True
+        touched = np.zeros(out.shape, np.bool_)
+        for row, column, _ in self._touched(np.nonzero(marked), first, start, out):
+            touched[row, column] = True
+        row, column = np.nonzero(touched)
+        (a, b, x0), (c, d, y0) = self._matrix
+        x = a * column + b * (row + start) + x0
+        y = c * column + d * (row + start) + y0
+        out[row, column] = _between(light, x, y - first)
+
+    def _lose(self, holes: Pixels, first: int, start: int, out: Image) -> None:
+        """Lose the pixels that come to a good part of missing ones."""
+        lost = np.zeros(out.shape, np.float32)
+        for row, column, part in self._touched(holes, first, start, out):
+            np.add.at(lost, (row, column), part)
+        out[lost > LOST * min(self._forward.scale**2, 1.0)] = np.nan
+
+    def _touched(
+        self, pixels: Pixels, first: int, start: int, out: Image
+    ) -> Iterator[tuple[Indices, Indices, NDArray[np.float32]]]:
+        """Give the pixels of a band that lie next to some of the light, and how near."""
+        y, x = (index.astype(np.float64) for index in pixels)
+        gx, gy = (np.asarray(g) for g in self._forward(x, y + first))
+        left, low = np.floor(gx), np.floor(gy)
+        for dy in (0, 1):
+            for dx in (0, 1):
+                row, column = low + dy, left + dx
+                part = (1 - np.abs(gx - column)) * (1 - np.abs(gy - row))
+                row -= start
+                inside = (row >= 0) & (row < len(out)) & (column >= 0)
+                inside &= column < out.shape[1]
+                yield (
+                    row[inside].astype(np.intp),
+                    column[inside].astype(np.intp),
+                    part[inside].astype(np.float32),
+                )
+
+    def _cut(self, start: int, out: Image) -> None:
+        """Lose what lies beyond the edges of the light."""
+        rows, nx = np.arange(start, start + len(out)), out.shape[1]
+        low, high = np.zeros(len(rows)), np.full(len(rows), nx - 1.0)
+        sizes = self._light_shape[::-1]
+        for (along, across, shift), n in zip(self._matrix, sizes, strict=True):
+            edges = [edge - across * rows - shift for edge in (-0.5, n - 0.5)]
+            if abs(along) < 1e-9:
+                high[(edges[0] > 0) | (edges[1] < 0)] = -1.0
+                continue
+            ends = np.sort([edge / along for edge in edges], axis=0)
+            low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
+        begin = np.ceil(low - WHOLE).astype(int)
+        end = np.floor(high + WHOLE).astype(int) + 1
+        for row, left, right in zip(out, begin, end, strict=True):
+            row[:left] = np.nan
+            row[max(left, right, 0) :] = np.nan
+
+
+class _Shear(NamedTuple):
+    """Where a place of a line comes from: along * place + across * line + shift."""
+
+    along: float
+    across: float
+    shift: float
+
+    def reach(self, places: tuple[int, int], lines: tuple[int, int]) -> tuple[int, int]:
+        """Give the range that ranges of places and of lines are made of."""
+        found = [
+            self.along * place + self.across * line + self.shift
+            for place in (places[0], places[1] - 1)
+            for line in (lines[0], lines[1] - 1)
+        ]
+        return math.floor(min(found)) - LOBES, math.ceil(max(found)) + LOBES + 1
+
+
+class _Corner(NamedTuple):
+    """Where an array of lines begins, and where the array does that it is made of."""
+
+    line: int
+    place: int
+    source: int
+
+
+class _View(NamedTuple):
+    """A light as it is seen: upside down, then turned by quarters."""
+
+    mirrored: bool
+    quarters: int
+
+    @property
+    def upside_down(self) -> bool:
+        """Whether rows, where they stay rows, are seen in reverse order."""
+        return self.mirrored != (self.quarters == 2)
+
+    def __call__(self, light: Image) -> Image:
+        return np.rot90(light[::-1] if self.mirrored else light, self.quarters)
+
+
+def _oriented(
+    back: Transform, shape: tuple[int, int]
+) -> tuple[_View, float, tuple[float, float]]:
+    """Take mirroring and quarter turns out of a transform from the grid.
+
+    Returns
+    -------
+    view : _View
+        How the light is seen.
+    turn : float
+        What is left to turn, in radians.
+    shift : (x, y)
+        Where pixel (0, 0) of the grid lies in the light as it is seen.
+    """
+    ny, nx = shape
+    x, y, turn = back.dx, back.dy, back.rotation
+    if back.mirrored:
+        y, turn = ny - 1 - y, -turn
+    quarters = round(turn / 90) % 4
+    for _ in range(quarters):
+        x, y = y, nx - 1 - x
+        ny, nx = nx, ny
+    rest = (turn - 90 * quarters + 180) % 360 - 180
+    return _View(back.mirrored, quarters), math.radians(rest), (x, y)
+
+
+def _shears(
+    turn: float, scale: float, shift: tuple[float, float], middle: float
+) -> tuple[_Shear, _Shear, _Shear]:
+    """Write ``scale * rotation(turn) * place + shift`` as three shears."""
+    sine, tangent = math.sin(turn), math.tan(turn / 2)
+    x, y = shift
+    last = tangent * middle
+    return (
+        _Shear(scale, -tangent, x - scale * last + tangent * y),
+        _Shear(scale, scale * sine, y - scale * sine * last),
+        _Shear(1.0, -tangent, last),
+    )
+
+
+def _resample(source: Image, shear: _Shear, corner: _Corner, out: Image) -> None:
+    """Move every line along itself; lines are rows of both arrays."""
+    lines = np.arange(corner.line, corner.line + len(out))
+    n, last = out.shape[1], source.shape[1] - 1
+    excess = shear.along - 1
+    width = n if excess == 0 else max(int(STEP / abs(excess)), 1)
+    edge = corner.place
+    while edge < corner.place + n:
+        # Blocks end at multiples of their width, wherever the band begins.
+        block = edge // width * width if excess else edge
+        stop = min(block + width, corner.place + n)
+        moves = excess * (block + (width - 1) / 2) if excess else 0.0
+        for group, whole, weights in _groups(
+            moves + shear.across * lines + shear.shift
+        ):
+            at = edge + whole - corner.source
+            _weigh(
+                source[group],
+                at,
+                last,
+                weights,
+                out[group, edge - corner.place : stop - corner.place],
+            )
+        edge = stop
+
+
+def _groups(
+    moves: NDArray[np.floating[Any]],
+) -> Iterator[tuple[slice, int, Image | None]]:
+    """Part lines into runs that move by as many whole pixels, with their weights."""
+    whole = np.floor(moves + WHOLE)
+    part = moves - whole
+    whole = whole.astype(np.intp)
+    edges = np.flatnonzero(np.diff(whole)) + 1
+    starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(moves)]
+    for start, stop in zip(starts, stops, strict=True):
+        inside = part[start:stop]
+        weights = lanczos(inside) if np.abs(inside).max() > WHOLE else None
+        yield slice(start, stop), int(whole[start]), weights
+
+
+def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
+    """Give the weights of a Lanczos kernel of `LOBES` lobes.
+
+    Parameters
+    ----------
+    parts : (n,) array
+        How far, in pixels, a place lies behind a pixel.
+
+    Returns
+    -------
+    (2 * LOBES, n) float32 array
+        Weights of the pixels about it, the first `LOBES` - 1 before that pixel; each
+        column sums to one.
+    """
+    taps = np.arange(1 - LOBES, LOBES + 1)[:, None]
+    distance = parts - taps
+    weights = np.sinc(distance) * np.sinc(distance / LOBES)
+    return np.asarray(weights / weights.sum(axis=0), np.float32)
+
+
+def _weigh(
+    source: Image, at: int, last: int, weights: Image | None, out: Image
+) -> None:
+    """Sum a run of lines, moved by as many whole pixels, with its weights."""
+    n_lines, n = out.shape
+    height = min(n_lines, LONGEST)
+    width = max(PIECE // height, 16)
+    product = np.empty(height * min(width, n), np.float32)
+    for line in range(0, n_lines, height):
+        for place in range(0, n, width):
+            piece = out[line : line + height, place : place + width]
+            near = _nearby(
+                source[line : line + height], at + place, piece.shape[1], last
+            )
+            if weights is None:
+                piece[...] = near[:, LOBES - 1 : LOBES - 1 + piece.shape[1]]
+                continue
+            # Laid out as the image is: in columns where lines are columns.
+            term = product[: piece.size].reshape(
+                piece.shape, order="F" if piece.strides[0] < piece.strides[1] else "C"
+            )
+            for tap, weight in enumerate(weights[:, line : line + height, None]):
+                part = near[:, tap : tap + piece.shape[1]]
+                if tap == 0:
+                    np.multiply(part, weight, out=piece)
+                else:
+                    np.multiply(part, weight, out=term)
+                    piece += term
+
+
+def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
+    """Give what a kernel sees for n places; beyond an edge, the pixel at the edge."""
+    begin, end = at - LOBES + 1, at + n + LOBES
+    if begin >= 0 and end <= last + 1:
+        return lines[:, begin:end]
+    return lines[:, np.clip(np.arange(begin, end), 0, last)]
+
+
+def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
+    """Fill what is missing from its neighbours, rim by rim; tell what was missing."""
+    missing = ~np.isfinite(light)
+    y, x = holes = np.nonzero(missing)
+    if not len(y):
+        return light, holes
+    whole = np.where(missing, np.float32(sky), light).astype(np.float32)
+    ny, nx = light.shape
+    steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    for _ in range(DEPTH):
+        rows = np.clip([y + dy for dy, _ in steps], 0, ny - 1)
+        columns = np.clip([x + dx for _, dx in steps], 0, nx - 1)
+        seen = ~missing[rows, columns]
+        number = seen.sum(axis=0)
+        rim = number > 0
+        total = np.where(seen, whole[rows, columns], 0).sum(axis=0, dtype=np.float64)
+        whole[y[rim], x[rim]] = total[rim] / number[rim]
+        missing[y[rim], x[rim]] = False
+        y, x = y[~rim], x[~rim]
+        if not len(y):
+            break
+    return whole, holes
+
+
+def _between(light: Image, x: Floats, y: Floats) -> Floats:
+    """Interpolate between the four neighbours of places."""
+    ny, nx = light.shape
+    left = np.clip(np.floor(x), 0, max(nx - 2, 0)).astype(np.intp)
+    low = np.clip(np.floor(y), 0, max(ny - 2, 0)).astype(np.intp)
+    right, high = np.minimum(left + 1, nx - 1), np.minimum(low + 1, ny - 1)
+    u, v = np.clip(x - left, 0, 1), np.clip(y - low, 0, 1)
+    lower = light[low, left] * (1 - u) + light[low, right] * u
+    upper = light[high, left] * (1 - u) + light[high, right] * u
+    return np.asarray(lower * (1 - v) + upper * v)

@@ -1,0 +1,94 @@
+"""Gain and read noise of a light: what its header says, else what its masters tell."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from autoreduce.calibration.bands import Correction
+from autoreduce.errors import InputError
+from autoreduce.fits.cards import Card
+from autoreduce.fits.images import open_image
+from autoreduce.pixels.phototransfer import PhotonTransfer
+from autoreduce.planning.plan import FrameInput
+
+GAIN, GAIN_ERROR, READ_NOISE = "GAINPTC", "GAINPERR", "RDNPTC"
+"""Cards of a master flat: photon transfer of its pairs."""
+FRAME_NOISE = "NOISEADU"
+"""Card of master bias and dark frames: noise of a single one."""
+
+
+class Gain(NamedTuple):
+    """What turns ADU into electrons."""
+
+    egain: float | None = None
+    """Electrons per ADU."""
+    rdnoise: float | None = None
+    """Read noise, electrons."""
+    measured: bool = False
+    """Whether the gain is from flats, for want of a header's."""
+
+    def cards(self) -> list[Card]:
+        """Write what was measured; a header's own cards stand where they are."""
+        if not self.measured:
+            return []
+        cards = [Card("EGAIN", self.egain, "[electron/adu] measured from flats")]
+        if self.rdnoise is not None:
+            cards.append(Card("RDNOISE", self.rdnoise, "[electron] measured"))
+        return cards
+
+
+def gain_of(item: FrameInput, fix: Correction, folder: Path) -> Gain:
+    """Find the gain of a light.
+
+    Parameters
+    ----------
+    item : FrameInput
+        The light as planned, with what its header says.
+    fix : Correction
+        Its masters.
+    folder : Path
+        Output folder.
+    """
+    if item.egain is not None:
+        return Gain(item.egain, item.rdnoise)
+    if fix.flat is None:
+        return Gain()
+    gain, noise = (_number(folder / fix.flat, key) for key in (GAIN, READ_NOISE))
+    return Gain() if gain is None else Gain(gain, noise, measured=True)
+
+
+def read_noise_adu(fix: Correction, folder: Path) -> float:
+    """Give the noise of a read, ADU, as master bias or dark tell; 0 if neither does."""
+    outputs = [output for output in (fix.bias, fix.dark) if output]
+    found = (_number(folder / output, FRAME_NOISE) for output in outputs)
+    return next((noise for noise in found if noise is not None), 0.0)
+
+
+def transfer_cards(transfer: PhotonTransfer | None, read_noise: float) -> list[Card]:
+    """Say in a master flat what its pairs tell of the camera.
+
+    Parameters
+    ----------
+    transfer : PhotonTransfer or None
+        None gives no cards.
+    read_noise : float
+        Noise of a read, ADU; 0 if it is not known.
+    """
+    if transfer is None:
+        return []
+    cards = [
+        Card(GAIN, transfer.gain, "[electron/adu] measured, pairs of flats"),
+        Card(GAIN_ERROR, transfer.error, "[electron/adu] its 1-sigma error"),
+    ]
+    if read_noise:
+        noise = read_noise * transfer.gain
+        cards.append(Card(READ_NOISE, noise, "[electron] read noise, measured"))
+    return cards
+
+
+def _number(path: Path, keyword: str) -> float | None:
+    try:
+        with open_image(path) as reader:
+            value = reader.get(keyword)
+    except InputError:
+        return None
+    return float(value) if isinstance(value, int | float) else None

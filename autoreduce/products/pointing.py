@@ -1,0 +1,179 @@
+"""What a header tells of the sky: the scale of the pixels, the airmass."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.fits.header import RawHeader
+from autoreduce.pixels.register import Transform
+
+ARCSEC = 3600.0
+LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
+"""Arcseconds in a pixel beyond which a header is not believed."""
+LARGEST_AIRMASS = 40.0
+GRID = 7
+"""Points along a side at which coordinates are compared."""
+
+
+def pixel_scale_arcsec(header: RawHeader) -> float | None:
+    """Tell how many arcseconds a pixel is wide.
+
+    Parameters
+    ----------
+    header : RawHeader
+        Header of a light.
+
+    Returns
+    -------
+    float or None
+        From the WCS, else a card that says it, else the size of the (binned) pixels
+        and the focal length; None if none of these is there, or makes sense.
+    """
+    tries = (_of_matrix(header), _of_card(header), _of_optics(header))
+    return next(
+        (one for one in tries if one and SMALLEST_SCALE < one < LARGEST_SCALE), None
+    )
+
+
+def _of_matrix(header: RawHeader) -> float | None:
+    if "DEC" not in str(header.get("CTYPE2")) + str(header.get("CTYPE1")):
+        return None
+    cd = [_number(header, f"CD{i}_{j}") for i in (1, 2) for j in (1, 2)]
+    if cd[0] is not None or cd[1] is not None:
+        a, b, c, d = (one or 0.0 for one in cd)
+        return math.sqrt(abs(a * d - b * c)) * ARCSEC
+    steps = [_number(header, f"CDELT{axis}") for axis in (1, 2)]
+    if steps[0] is None or steps[1] is None:
+        return None
+    pc = [_number(header, f"PC{i}_{j}") for i in (1, 2) for j in (1, 2)]
+    a, b, c, d = (
+        usual if one is None else one
+        for one, usual in zip(pc, (1.0, 0.0, 0.0, 1.0), strict=True)
+    )
+    return math.sqrt(abs(steps[0] * steps[1] * (a * d - b * c))) * ARCSEC
+
+
+def _of_card(header: RawHeader) -> float | None:
+    names = ("PIXSCALE", "SECPIX", "SECPIX1", "SCALE", "PIXSCAL1")
+    return next((n for name in names if (n := _number(header, name))), None)
+
+
+def _of_optics(header: RawHeader) -> float | None:
+    size, length = _number(header, "XPIXSZ"), _number(header, "FOCALLEN")
+    if not size or not length:
+        return None
+    return math.degrees(size * 1e-3 / length) * ARCSEC
+
+
+def airmass(header: RawHeader) -> float | None:
+    """Tell through how much air a light was taken.
+
+    Returns
+    -------
+    float or None
+        From AIRMASS, else the altitude; None if neither is there, or makes sense.
+    """
+    said = _number(header, "AIRMASS")
+    if said is not None and 0.99 < said < LARGEST_AIRMASS:
+        return said
+    names = ("CENTALT", "OBJCTALT", "ALTITUDE", "TELALT", "ALT-OBJ", "ALT")
+    altitude = next((n for name in names if (n := _number(header, name))), None)
+    if altitude is None or not 0 < altitude <= 90:
+        return None
+    # Pickering (2002), DIO 12, 1, 20: right down to the horizon.
+    shown = altitude + 244 / (165 + 47 * altitude**1.1)
+    return 1 / math.sin(math.radians(shown))
+
+
+def _number(header: RawHeader, keyword: str) -> float | None:
+    value = header.get(keyword)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if value is None or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+class CoordinatesMatch(NamedTuple):
+    """How a light lies on another by their coordinates."""
+
+    transform: Transform
+    """From pixels of the light to those of the reference."""
+    rms: float
+    """Distance of points from where the similarity puts them, 2-d, pixel."""
+
+
+def coordinates_transform(
+    light: RawHeader, reference: RawHeader, shape: tuple[int, int]
+) -> CoordinatesMatch | None:
+    """Find a transform between two lights by the coordinates in their headers.
+
+    Parameters
+    ----------
+    light, reference : RawHeader
+        Headers of both.
+    shape : (ny, nx)
+        Size of the light.
+
+    Returns
+    -------
+    CoordinatesMatch or None
+        The similarity that fits a grid of points best; None if a header has no
+        celestial coordinates, or they lie on different sides of the sky.
+    """
+    worlds = [_world(header) for header in (light, reference)]
+    if worlds[0] is None or worlds[1] is None:
+        return None
+    ny, nx = shape
+    y, x = (
+        axis.ravel()
+        for axis in np.meshgrid(
+            np.linspace(0, ny - 1, GRID), np.linspace(0, nx - 1, GRID), indexing="ij"
+        )
+    )
+    try:
+        sky = worlds[0].pixel_to_world_values(x, y)
+        there = worlds[1].world_to_pixel_values(*sky)
+    except Exception:  # noqa: BLE001 -- wcslib's own errors, of many classes
+        return None
+    target = np.asarray(there[0]) + 1j * np.asarray(there[1])
+    if not np.isfinite(target).all():
+        return None
+    fits = [_similarity(x + sign * 1j * y, target) for sign in (1, -1)]
+    mirrored = fits[1][2] < fits[0][2]
+    turn, shift, rms = fits[mirrored]
+    angle = float(np.rad2deg(np.angle(turn)))
+    transform = Transform(
+        float(shift.real), float(shift.imag), angle, float(abs(turn)), bool(mirrored)
+    )
+    return CoordinatesMatch(transform, rms)
+
+
+def _similarity(
+    z: NDArray[np.complex128], target: NDArray[np.complex128]
+) -> tuple[complex, complex, float]:
+    centred, aim = z - z.mean(), target - target.mean()
+    turn = complex(np.vdot(centred, aim) / np.vdot(centred, centred))
+    shift = complex(target.mean() - turn * z.mean())
+    return turn, shift, float(np.sqrt(np.mean(np.abs(turn * z + shift - target) ** 2)))
+
+
+def _world(header: RawHeader) -> Any:  # noqa: ANN401 -- astropy's WCS is not imported at start
+    """Give the celestial coordinates of a header, None if it has none."""
+    import warnings
+
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            world = WCS(fits.Header.fromstring(header.block), naxis=2)
+        except Exception:  # noqa: BLE001 -- wcslib's own errors, of many classes
+            return None
+    return world if world.has_celestial else None

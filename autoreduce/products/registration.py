@@ -1,0 +1,427 @@
+"""Where the lights of an object lie on one another: one grid over all its filters.
+
+Places are in pixels of the sensor as the finest binning of the object sees it, so that
+lights of other binnings lie on the same grid.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import open_image
+from autoreduce.fits.whole import write_text
+from autoreduce.pixels.alignment import Alignment, quality, register_all
+from autoreduce.pixels.correlation import correlate
+from autoreduce.pixels.register import FEWEST, Transform
+from autoreduce.pixels.stars import NOT_MEASURED, Stars, on_sensor, superpixels
+from autoreduce.planning.plan import Task
+from autoreduce.planning.recipe import Align
+from autoreduce.products.pointing import coordinates_transform
+from autoreduce.products.starlist import read_stars
+from autoreduce.remarks import Remark, remark
+
+FORMAT = 1
+FEW = 20
+"""Stars up to which a light that does not match may be placed by its whole image."""
+PROBES = 3
+"""Lights that are tried as reference of images without stars."""
+
+
+class Means(StrEnum):
+    """What a place was found by."""
+
+    REFERENCE = "reference"
+    STARS = "stars"
+    IMAGE = "image"
+    WCS = "wcs"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Which pixels of the sensor the pixels of a light are."""
+
+    shape: tuple[int, int]
+    """(ny, nx)."""
+    binning: float = 1.0
+    """Pixels of the grid in one of the light, along a side."""
+    origin: tuple[float, float] = (0.0, 0.0)
+    """Pixel of the sensor (x, y) with which it begins."""
+
+    @property
+    def to_sensor(self) -> Transform:
+        """Take pixels of the light to those of the sensor."""
+        middle = (self.binning - 1) / 2
+        return Transform(
+            self.origin[0] + middle, self.origin[1] + middle, 0.0, self.binning
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a light lies."""
+
+    geometry: Geometry
+    """Its pixels."""
+    field: int = 0
+    """Number of the field that it shows, from 1; 0 if it fits no other light."""
+    transform: Transform | None = None
+    """From its pixels of the sensor to those of the field's reference."""
+    means: Means = Means.NONE
+    """What it was found by."""
+    matched: int = 0
+    """Stars in common with the light that it was matched with."""
+    rms: float = math.nan
+    """Distance of those stars from one another, 2-d, pixels of the sensor."""
+    quality: float = 0.0
+    """How good a reference it would make."""
+    why_not: Remark | None = None
+    """Why it has no place."""
+
+    def on_grid(self, grid: Geometry) -> Transform:
+        """Take pixels of the light to those of a grid on the field's reference."""
+        if self.transform is None:
+            msg = "a light without a place lies on no grid"
+            raise ValueError(msg)
+        to_reference = self.geometry.to_sensor.then(self.transform)
+        return to_reference.then(grid.to_sensor.inverse())
+
+
+class RegistrationProduct(NamedTuple):
+    """What a registration tells."""
+
+    references: tuple[str, ...]
+    """Reference of each field."""
+    places: Mapping[str, Place]
+    """Where each light lies."""
+
+
+class _Light(NamedTuple):
+    """A light that is to be registered."""
+
+    output: str
+    stars: NDArray[Any]
+    geometry: Geometry
+
+
+def make_registration(
+    task: Task,
+    space: Workspace,
+    digest: str,
+    lights: Mapping[str, Mapping[str, float]],
+) -> Made:
+    """Find where the lights of an object lie, and write it down.
+
+    Parameters
+    ----------
+    task : Task
+        The registration.
+    space : Workspace
+        Where.
+    digest : str
+        Digest of the task.
+    lights : mapping of str to mapping
+        Statistics of the lights that could be made.
+
+    Returns
+    -------
+    Made
+        ``fields``, ``lights`` and ``placed`` (numbers) as statistics; for each light
+        ``field``, ``dx``, ``dy`` (where its centre lies, from that of the reference,
+        pixel), ``rotation`` (deg), ``mirrored``, ``scale``, ``matched``, ``rms``
+        (pixel).
+
+    Raises
+    ------
+    ProductError
+        If the product cannot be written.
+    """
+    there = sorted(output for output in task.products if output in lights)
+    found = _opened(space.folder, there)
+    wanted = there.index(task.reference) if task.reference in there else None
+    if space.recipe.stack.align is Align.WCS:
+        registration = _by_coordinates(space.folder, found, wanted)
+    else:
+        registration = _by_stars(space.folder, found, wanted, task)
+    _write(space.folder / task.output, registration, digest)
+    return Made(
+        statistics={
+            "fields": float(len(registration.references)),
+            "lights": float(len(there)),
+            "placed": float(sum(p.field > 0 for p in registration.places.values())),
+        },
+        measured={
+            output: measured
+            for output, place in registration.places.items()
+            if (measured := place_numbers(place, registration))
+        },
+        n_used=len(there),
+    )
+
+
+def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
+    """Read the stars of lights and what their pixels are, on a common sensor."""
+    headers = []
+    for output in outputs:
+        with open_image(folder / output) as reader:
+            shape = reader.shape[-2], reader.shape[-1]
+            headers.append((reader.raw, (int(shape[0]), int(shape[1]))))
+    binnings = [_whole(header, "XBINNING", 1) for header, _ in headers]
+    finest = min(binnings, default=1)
+    lights = []
+    for output, (header, shape), own in zip(outputs, headers, binnings, strict=True):
+        binning = own / finest
+        origin = tuple(
+            binning * _whole(header, name, 0) for name in ("XORGSUBF", "YORGSUBF")
+        )
+        geometry = Geometry(shape, binning, (origin[0], origin[1]))
+        stars = on_sensor(read_stars(folder / output), binning, geometry.origin)
+        lights.append(_Light(output, stars, geometry))
+    return lights
+
+
+def _whole(header: RawHeader, keyword: str, otherwise: int) -> int:
+    value = header.get(keyword)
+    return int(value) if isinstance(value, int | float) and value > 0 else otherwise
+
+
+def _by_stars(
+    folder: Path, lights: Sequence[_Light], wanted: int | None, task: Task
+) -> RegistrationProduct:
+    """Register lights by their stars; those with few, by their whole images."""
+    qualities = [quality(Stars(light.stars, NOT_MEASURED)) for light in lights]
+    alignment = register_all(
+        [light.stars for light in lights],
+        qualities,
+        [light.output for light in lights],
+        reference=wanted,
+    )
+    places = [
+        _placed(light, i, alignment, worth, task)
+        for i, (light, worth) in enumerate(zip(lights, qualities, strict=True))
+    ]
+    references = [lights[i].output for i in alignment.references]
+    rest = [
+        i
+        for i, place in enumerate(places)
+        if not place.field and len(lights[i].stars) <= FEW
+    ]
+    if rest and (first := _image_reference(folder, lights, alignment, rest, wanted)):
+        at, shifts = first
+        if not references:
+            references = [lights[at].output]
+            places[at] = replace(
+                places[at],
+                field=1,
+                transform=Transform(),
+                means=Means.REFERENCE,
+                why_not=None,
+            )
+        for i, shift in shifts.items():
+            places[i] = replace(
+                places[i], field=1, transform=shift, means=Means.IMAGE, why_not=None
+            )
+    outputs = (light.output for light in lights)
+    return RegistrationProduct(
+        tuple(references), dict(zip(outputs, places, strict=True))
+    )
+
+
+def _placed(
+    light: _Light, i: int, alignment: Alignment, worth: float, task: Task
+) -> Place:
+    """Write down what is known of a light's place."""
+    found = alignment.lights[i]
+    bare = Place(light.geometry, quality=worth)
+    if found.transform is None:
+        n = len(light.stars)
+        code = "no-place" if n >= FEWEST else "no-stars-to-place"
+        why = remark(code, light.output, found=str(n), expected=task.group)
+        return replace(bare, why_not=why)
+    match = found.registration
+    return replace(
+        bare,
+        field=found.field,
+        transform=found.transform,
+        means=Means.STARS if match else Means.REFERENCE,
+        matched=match.n if match else len(light.stars),
+        rms=match.rms if match else 0.0,
+    )
+
+
+def _image_reference(
+    folder: Path,
+    lights: Sequence[_Light],
+    alignment: Alignment,
+    rest: Sequence[int],
+    wanted: int | None,
+) -> tuple[int, dict[int, Transform]] | None:
+    """Place lights by their whole images: on the reference, or on the best of some."""
+    if alignment.references:
+        tried = [alignment.references[0]]
+    elif wanted is not None:
+        tried = [wanted]
+    else:
+        steps = np.linspace(0, len(rest) - 1, PROBES + 2)[1:-1]
+        tried = [rest[round(step)] for step in steps]
+    best: tuple[int, dict[int, Transform]] | None = None
+    for first in dict.fromkeys(tried):
+        image = _image(folder, lights[first])
+        shifts = {}
+        for i in rest:
+            if i == first or lights[i].geometry.shape != lights[first].geometry.shape:
+                continue
+            found = correlate(_image(folder, lights[i]), image)
+            if found is not None:
+                shift = found.transform
+                if image.shape != lights[first].geometry.shape:
+                    shift = Transform(2 * shift.dx, 2 * shift.dy)
+                shifts[i] = _sensor_shift(shift, lights[i], lights[first])
+        if shifts and (best is None or len(shifts) > len(best[1])):
+            best = first, shifts
+    return best
+
+
+def _image(folder: Path, light: _Light) -> NDArray[Any]:
+    with open_image(folder / light.output) as reader:
+        data = np.asarray(reader.read(), np.float32)
+        return superpixels(data) if reader.get("BAYERPAT") else data
+
+
+def _sensor_shift(shift: Transform, light: _Light, reference: _Light) -> Transform:
+    """Take a shift between images to one between pixels of the sensor."""
+    before = light.geometry.to_sensor.inverse()
+    return before.then(shift).then(reference.geometry.to_sensor)
+
+
+def _by_coordinates(
+    folder: Path, lights: Sequence[_Light], wanted: int | None
+) -> RegistrationProduct:
+    """Register lights by the coordinates in their headers."""
+    headers = []
+    for light in lights:
+        with open_image(folder / light.output) as reader:
+            headers.append(reader.raw)
+    qualities = [quality(Stars(light.stars, NOT_MEASURED)) for light in lights]
+    order = sorted(
+        range(len(lights)), key=lambda i: (i != wanted, -qualities[i], lights[i].output)
+    )
+    usable = [i for i in order if coordinates_transform(headers[i], headers[i], (9, 9))]
+    places = {}
+    for i, light in enumerate(lights):
+        found = None
+        if usable:
+            first = lights[usable[0]]
+            found = coordinates_transform(
+                headers[i], headers[usable[0]], light.geometry.shape
+            )
+        if found is None:
+            why = remark("no-coordinates", light.output, found="no celestial WCS")
+            places[light.output] = Place(
+                light.geometry, quality=qualities[i], why_not=why
+            )
+            continue
+        transform = (
+            light.geometry.to_sensor.inverse()
+            .then(found.transform)
+            .then(first.geometry.to_sensor)
+        )
+        is_reference = i == usable[0]
+        places[light.output] = Place(
+            light.geometry,
+            field=1,
+            transform=Transform() if is_reference else transform,
+            means=Means.REFERENCE if is_reference else Means.WCS,
+            rms=0.0 if is_reference else found.rms,
+            quality=qualities[i],
+        )
+    references = (lights[usable[0]].output,) if usable else ()
+    return RegistrationProduct(references, places)
+
+
+def place_numbers(place: Place, registration: RegistrationProduct) -> dict[str, float]:
+    """Give the numbers of a place, none without one.
+
+    Returns
+    -------
+    dict of str to float
+        ``field``; ``dx``, ``dy``: where the light's centre lies, from that of the
+        reference, in its pixels; ``rotation`` (deg), ``mirrored``, ``scale``,
+        ``matched``, ``rms`` (pixel).
+    """
+    if place.transform is None:
+        return {}
+    reference = registration.places[registration.references[place.field - 1]]
+    shown = place.on_grid(reference.geometry)
+    ny, nx = place.geometry.shape
+    x, y = shown(np.float64((nx - 1) / 2), np.float64((ny - 1) / 2))
+    rows, columns = reference.geometry.shape
+    numbers = {
+        "field": float(place.field),
+        "dx": float(x) - (columns - 1) / 2,
+        "dy": float(y) - (rows - 1) / 2,
+        "rotation": place.transform.rotation,
+        "mirrored": float(place.transform.mirrored),
+        "scale": place.transform.scale,
+        "matched": float(place.matched),
+        "rms": place.rms,
+    }
+    return {name: n for name, n in numbers.items() if math.isfinite(n)}
+
+
+def _write(path: Path, registration: RegistrationProduct, digest: str) -> None:
+    content = {
+        "product": "registration",
+        "format": FORMAT,
+        "references": registration.references,
+        "lights": {
+            output: {
+                **asdict(place),
+                "rms": place.rms if math.isfinite(place.rms) else None,
+                "why_not": place.why_not.to_dict() if place.why_not else None,
+            }
+            for output, place in registration.places.items()
+        },
+        "digest": digest,
+    }
+    write_text(path, json.dumps(content, indent=1))
+
+
+def read_registration(path: Path) -> RegistrationProduct:
+    """Read what `make_registration` wrote.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        If it cannot be read, or is none.
+    """
+    content = json.loads(path.read_text("utf-8"))
+    places = {output: _read(fields) for output, fields in content["lights"].items()}
+    return RegistrationProduct(tuple(content["references"]), places)
+
+
+def _read(fields: dict[str, Any]) -> Place:
+    shape, geometry = fields["geometry"].pop("shape"), fields["geometry"]
+    origin = geometry["origin"]
+    transform, why_not = fields["transform"], fields["why_not"]
+    return Place(
+        **{
+            **fields,
+            "geometry": Geometry(
+                (shape[0], shape[1]), geometry["binning"], (origin[0], origin[1])
+            ),
+            "transform": None if transform is None else Transform(**transform),
+            "means": Means(fields["means"]),
+            "rms": math.nan if fields["rms"] is None else fields["rms"],
+            "why_not": None if why_not is None else Remark.from_dict(why_not),
+        }
+    )

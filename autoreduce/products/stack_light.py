@@ -1,0 +1,236 @@
+"""A light as a stack sees it: laid on its grid, on its scale, above its sky."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.fits.images import ImageReader
+from autoreduce.pixels.fluxscale import FluxScale, flux_scale
+from autoreduce.pixels.resample import Resampler
+from autoreduce.pixels.stacking import LightModel
+from autoreduce.planning.plan import FrameInput
+from autoreduce.products.registration import Geometry, Place
+from autoreduce.products.starlist import read_stars
+
+Image = NDArray[np.float32]
+
+PAIRED = 2.0
+"""Distance, in pixels of the sensor, at which two stars are the same."""
+MOST_COMPARED = 1000
+"""Brightest stars of a light whose fluxes are compared."""
+LEAST_GAIN = 0.02
+"""Electrons per ADU below which a dark sky tells nothing of the gain."""
+SEEING = 0.5
+"""Part of the difference in the peaks of stars, as their widths have it, that a sample
+may be off by (1 sigma)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackLight:
+    """A light of a stack, and how it is brought to the others."""
+
+    item: FrameInput
+    """Its file, date and exposure."""
+    reader: ImageReader
+    """Its pixels."""
+    statistics: Mapping[str, float]
+    """What was measured of it."""
+    keep_open: bool = True
+    """Whether its file stays open between bands."""
+    place: Place | None = None
+    """Where it lies; None in a stack that is not aligned."""
+    resampler: Resampler | None = None
+    """How it is laid on the grid; None where it lies there pixel on pixel."""
+    factor: float = 1.0
+    """What it is multiplied by."""
+    offset: float = 0.0
+    """What is added then, ADU."""
+    n_common: int | None = None
+    """Stars that the factor is from; None if it is not from stars."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the light."""
+        ny, nx = self.reader.shape[-2:]
+        return ny, nx
+
+    def number(self, keyword: str) -> float | None:
+        """Give the value of a card, if it is a positive number."""
+        value = self.reader.get(keyword)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) if is_number and value > 0 else None  # type: ignore[arg-type, operator]
+
+    def on_grid(self, grid: Geometry) -> Self:
+        """Lay it on a grid, from its place."""
+        if self.place is None:
+            return self
+        transform = self.place.on_grid(grid)
+        return replace(self, resampler=Resampler(transform, self.shape, grid.shape))
+
+    def rows(self, start: int, stop: int) -> Image:
+        """Make rows of the grid, on the scale of the stack."""
+        if self.resampler is None:
+            values = self._read(start, stop)
+        else:
+            first, last = self.resampler.light_rows(start, stop)
+            values = self.resampler.rows(
+                self._read(first, last),
+                first,
+                start,
+                stop,
+                saturate=self.statistics.get("saturate", math.inf),
+                sky=self.statistics.get("sky", 0.0),
+            )
+        if self.factor != 1:
+            values *= np.float32(self.factor)
+        if self.offset:
+            values += np.float32(self.offset)
+        return values
+
+    def _read(self, start: int, stop: int) -> Image:
+        if start >= stop:
+            return np.empty((0, self.shape[1]), np.float32)
+        rows = np.asarray(self.reader.rows(start, stop), np.float32)
+        if not self.keep_open:
+            self.reader.release()
+        return rows
+
+
+def scaled(
+    lights: Sequence[StackLight], reference: int, folder: Path, *, sky: bool
+) -> list[StackLight]:
+    """Bring lights to the scale, and to the sky, of one of them.
+
+    Parameters
+    ----------
+    lights : sequence of StackLight
+        With places.
+    reference : int
+        Index of the one whose scale and sky the others get.
+    folder : Path
+        Output folder, where their stars are.
+    sky : bool
+        Whether the sky is brought to one level.
+
+    Returns
+    -------
+    list of StackLight
+        Scaled by the stars in common; with too few, by the exposures.
+    """
+    first = lights[reference]
+    tables = [read_stars(folder / light.item.file)[:MOST_COMPARED] for light in lights]
+    found = []
+    for light, stars in zip(lights, tables, strict=True):
+        common = None
+        if light is not first:
+            common = _flux_scale(light, stars, first, tables[reference])
+        factor = _by_exposure(light, first) if common is None else common.factor
+        if light is first:
+            factor = 1.0
+        offset = 0.0
+        skies = [one.statistics.get("sky") for one in (light, first)]
+        if sky and skies[0] is not None and skies[1] is not None:
+            offset = skies[1] - factor * skies[0]
+        n = common.n if common else len(stars) if light is first else None
+        found.append(replace(light, factor=factor, offset=offset, n_common=n))
+    return found
+
+
+def _flux_scale(
+    light: StackLight,
+    stars: NDArray[Any],
+    first: StackLight,
+    reference: NDArray[Any],
+) -> FluxScale | None:
+    """Compare the stars that two lights have in common."""
+    if not len(stars) or not len(reference):
+        return None
+    pairs = _pairs(_placed(light, stars), _placed(first, reference))
+    found = flux_scale(stars, reference, pairs)
+    if found is None or light.place is None or light.place.transform is None:
+        return None
+    # Resampling keeps the light of a pixel, not of a star.
+    relative = light.place.transform.scale
+    if first.place is not None and first.place.transform is not None:
+        relative /= first.place.transform.scale
+    return found._replace(factor=found.factor / relative**2)
+
+
+def _placed(light: StackLight, stars: NDArray[Any]) -> NDArray[np.float64]:
+    """Give the places of stars on the field's reference, in pixels of the sensor."""
+    place = light.place
+    if place is None or place.transform is None:
+        return np.column_stack([stars["x"], stars["y"]])
+    moved = place.geometry.to_sensor.then(place.transform)
+    return np.column_stack(moved(stars["x"], stars["y"]))
+
+
+def _pairs(here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Pair what is nearest to one another, each way."""
+    from scipy.spatial import cKDTree
+
+    distance, nearest = cKDTree(there).query(here, distance_upper_bound=PAIRED)
+    _, back = cKDTree(here).query(there)
+    mine = np.flatnonzero(np.isfinite(distance))
+    mine = mine[back[nearest[mine]] == mine]
+    return np.column_stack([mine, nearest[mine]]).astype(np.intp)
+
+
+def _by_exposure(light: StackLight, first: StackLight) -> float:
+    own, other = light.item.exptime, first.item.exptime
+    return other / own if own and other else 1.0
+
+
+def models(
+    lights: Sequence[StackLight], gain: float, change: float
+) -> list[LightModel]:
+    """Say how good each light is, on the scale of the stack.
+
+    Parameters
+    ----------
+    lights : sequence of StackLight
+        Scaled.
+    gain : float
+        Electrons per ADU of lights whose header does not tell.
+    change : float
+        Part of a star's light by which seeing and guiding may change it.
+    """
+    noises = [light.statistics.get("sky_noise", 0.0) for light in lights]
+    usual = float(np.median([n for n in noises if n > 0] or [1.0]))
+    widths = [light.statistics.get("fwhm", math.nan) for light in lights]
+    known = [width for width in widths if width > 0]
+    middle = float(np.median(known)) if known else math.nan
+    found = []
+    for light, noise, width in zip(lights, noises, widths, strict=True):
+        own = light.factor * (noise if noise > 0 else usual)
+        peak = (middle / width) ** 2 if width > 0 else 1.0
+        smoothing = light.resampler.smoothing if light.resampler else 1.0
+        found.append(
+            LightModel(
+                weight=1 / own**2,
+                noise=own * smoothing,
+                photon=light.factor / (light.number("EGAIN") or gain),
+                change=math.hypot(change, SEEING * (peak - 1)),
+            )
+        )
+    return found
+
+
+def gain_from_sky(lights: Sequence[StackLight]) -> float:
+    """Take the gain from the noise of the sky: electrons per ADU, at least.
+
+    All of the noise is taken to be that of photons, so that star light is allowed too
+    much noise rather than too little.  Where nothing tells, 1.
+    """
+    found = []
+    for light in lights:
+        sky = light.statistics.get("sky", 0.0)
+        noise = light.statistics.get("sky_noise", 0.0)
+        if sky > 0 and noise > 0:
+            found.append(sky / noise**2)
+    return min(max(float(np.median(found)), LEAST_GAIN), 1.0) if found else 1.0
