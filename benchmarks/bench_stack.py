@@ -27,6 +27,8 @@ from stack_night import (
     paint,
 )
 
+from autoreduce.products.registration import RegistrationProduct, read_registration
+
 MEASURED_STARS = 200
 BLOCK = 4
 
@@ -96,15 +98,17 @@ def report(folder: Path, base: Path) -> None:
     """Print how the stack compares with the truth."""
     image, header = read_stack(folder)
     lights = pd.read_csv(folder / "lights.csv")
+    (path,) = (folder / "registration").glob("*.json")
+    registration = read_registration(path)
     used = lights[lights["weight"].fillna(0) > 0]
     truth = Truth(base, str(header["REFERENC"]), image.shape)
-    plan = [truth.lights[Path(name).stem] for name in used["file"]]
+    plan = [truth.lights[Path(name).stem] for name in used["light"]]
     weights = used["weight"].to_numpy()
     width = float(np.average([one.fwhm for one in plan], weights=weights))
     rows = [
         ["lights used", f"{len(used)} of {len(lights)}", ""],
         ["rms of registration, median", f"{used['rms'].median():.3f} px", ""],
-        _error_row(truth, used, plan),
+        _error_row(truth, used, plan, registration),
         _width_row(image, truth, width),
         _noise_row(image, truth, plan, width),
         *_flux_rows(image, truth, width),
@@ -114,23 +118,21 @@ def report(folder: Path, base: Path) -> None:
     bench.print_table(["", "found", "to reach"], rows)
 
 
-def _error_row(truth: Truth, used: pd.DataFrame, plan: list[Exposure]) -> list[str]:
+def _error_row(
+    truth: Truth,
+    used: pd.DataFrame,
+    plan: list[Exposure],
+    registration: RegistrationProduct,
+) -> list[str]:
     """Compare where lights were put with where they are, over the field."""
     ny, nx = truth.shape
     errors = []
     gx, gy = np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9))
-    for (_, row), one in zip(used.iterrows(), plan, strict=True):
+    grid = registration.places[registration.references[0]].geometry
+    for name, one in zip(used["light"], plan, strict=True):
         in_light = one.positions(gx, gy, truth.shape)
         in_reference = truth.reference.positions(gx, gy, truth.shape)
-        angle = np.deg2rad(row["rotation"])
-        scale = row["scale"]
-        found = scale * np.array(
-            [
-                np.cos(angle) * in_light[0] - np.sin(angle) * in_light[1],
-                np.sin(angle) * in_light[0] + np.cos(angle) * in_light[1],
-            ]
-        )
-        found += np.array([row["dx"], row["dy"]])[:, None, None]
+        found = np.array(registration.places[name].on_grid(grid)(*in_light))
         errors.append(np.sqrt(((found - in_reference) ** 2).sum(axis=0).mean()))
     return [
         "error of registration, 2-d",
