@@ -54,7 +54,7 @@ def photon_transfer(
     Parameters
     ----------
     pairs : sequence of pairs of (ny, nx) arrays, ADU
-        Flats without their bias, of one colour each; NaN pixels are left out.  Each
+        Flats without their bias, of one colour each; blocks with NaN are left out.  Each
         frame stands in one pair only.
     read_noise : float
         Noise of one read, ADU.
@@ -85,8 +85,10 @@ def photon_transfer(
 def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Floats:
     """Give signal and photon variance of a frame, block by block."""
     one, other = _blocks(first), _blocks(second)
-    levels = [np.nanmedian(blocks, axis=1) for blocks in (one, other)]
-    brightest = [float(np.nanmax(level, initial=0.0)) for level in levels]
+    whole = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
+    one, other = one[whole], other[whole]
+    levels = [np.median(blocks, axis=1) for blocks in (one, other)]
+    brightest = [float(level.max(initial=0.0)) for level in levels]
     lit = (levels[0] > LIT * brightest[0]) & (levels[1] > LIT * brightest[1])
     if not lit.any():
         return np.empty((0, 2))
@@ -110,13 +112,14 @@ def _blocks(data: NDArray[Any]) -> Floats:
 
 
 def _clipped_variance(values: Floats) -> Floats:
-    """Give the variance of each row without its outliers."""
-    with np.errstate(invalid="ignore"):
-        centre = np.nanmedian(values, axis=1, keepdims=True)
-        off = values - centre
-        scatter = MAD_TO_SIGMA * np.nanmedian(np.abs(off), axis=1, keepdims=True)
-        for _ in range(CLIP_ROUNDS):
-            limit = CLIPPED * np.maximum(scatter, LEAST_SCATTER)
-            kept = np.where(np.abs(off) <= limit, off, np.nan)
-            scatter = np.nanstd(kept, axis=1, keepdims=True, ddof=1)
+    """Give the variance of each row without its outliers, about its median."""
+    off = np.abs(values - np.median(values, axis=1, keepdims=True))
+    scatter = MAD_TO_SIGMA * np.median(off, axis=1, keepdims=True)
+    off *= off
+    for _ in range(CLIP_ROUNDS):
+        limit = CLIPPED * np.maximum(scatter, LEAST_SCATTER)
+        kept = off <= limit**2
+        total = np.sum(off, axis=1, keepdims=True, where=kept)
+        number = kept.sum(axis=1, keepdims=True)
+        scatter = np.sqrt(total / np.maximum(number - 1, 1))
     return np.asarray(scatter[:, 0] ** 2)

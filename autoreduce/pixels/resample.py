@@ -33,7 +33,7 @@ LOBES = 3
 """Pixels that the kernel reaches to either side."""
 STEP = 0.01
 """Pixels by which a line of another scale is off the place that its weights are for."""
-PIECE = 1 << 16
+PIECE = 1 << 15
 """Samples that are made at a time: they and their source stay in the cache."""
 LONGEST = 512
 """Lines of a piece at the most."""
@@ -141,9 +141,8 @@ class Resampler:
             return out
         whole, holes = _filled(np.asarray(light, np.float32), sky)
         self._shear(whole, first, start, out)
-        bright = np.nonzero(whole >= saturate) if math.isfinite(saturate) else holes
-        if math.isfinite(saturate) and len(bright[0]):
-            self._smooth(whole, bright, first, start, out)
+        if whole.max() >= saturate:
+            self._smooth(whole, _where(whole >= saturate), first, start, out)
         if len(holes[0]):
             self._lose(holes, first, start, out)
         self._cut(start, out)
@@ -415,10 +414,10 @@ def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
 
 def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
     """Fill what is missing from its neighbours, rim by rim; tell what was missing."""
+    if np.isfinite(light.sum(dtype=np.float64)):
+        return light, (np.empty(0, np.intp), np.empty(0, np.intp))
     missing = ~np.isfinite(light)
-    y, x = holes = np.nonzero(missing)
-    if not len(y):
-        return light, holes
+    y, x = holes = _where(missing)
     whole = np.where(missing, np.float32(sky), light).astype(np.float32)
     ny, nx = light.shape
     steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -435,6 +434,13 @@ def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
         if not len(y):
             break
     return whole, holes
+
+
+def _where(marked: NDArray[np.bool_]) -> Pixels:
+    """Give rows and columns of what is marked, of which there is little."""
+    rows = np.flatnonzero(marked.any(axis=1))
+    y, x = np.nonzero(marked[rows])
+    return rows[y], x
 
 
 def _between(light: Image, x: Floats, y: Floats) -> Floats:

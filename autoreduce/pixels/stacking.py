@@ -27,7 +27,6 @@ FAINT = 0.5
 """Limit, of the usual one, beyond which a neighbour of an outlier is one too."""
 TILE_BYTES = 1 << 17
 """Bytes of a row of samples of which the middle is found at a time."""
-MOST_BY_NETWORK = 256
 
 
 class LightModel(NamedTuple):
@@ -96,35 +95,93 @@ def stack(
     """
     inner = slice(halo[0], len(samples[0]) - halo[1])
     middle = lower_median(samples)
-    shape = middle[inner].shape
-    total, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    n_used = np.zeros(shape, np.uint16)
-    rejected = np.zeros(len(samples), np.int64)
-    # The middle of few samples is itself uncertain.
-    uncertain = 1 + 1.57 / len(samples)
-    light = np.maximum(np.nan_to_num(middle) - np.float32(sky), 0)
-    about = _largest_near(light)
-    np.square(about, out=about)
-    for number, (values, model) in enumerate(zip(samples, models, strict=True)):
-        off = values - middle
-        there = np.isfinite(off)
-        good = there
+    work = _Work(middle, sky, inner)
+    rejected = [
+        work.add(values, model, limits, len(samples))
+        for values, model in zip(samples, models, strict=True)
+    ]
+    return work.stacked(np.array(rejected, np.int64))
+
+
+class _Work:
+    """A band that grows light by light, and the arrays that are used for each."""
+
+    def __init__(self, middle: Image, sky: float, inner: slice) -> None:
+        self._middle, self._inner = middle, inner
+        self._light = np.maximum(np.nan_to_num(middle) - np.float32(sky), 0)
+        self._square = _largest_near(self._light)
+        np.square(self._square, out=self._square)
+        self._off, self._limit, self._term = (np.empty_like(middle) for _ in range(3))
+        self._bad = np.empty(middle.shape, np.bool_)
+        shape = middle[inner].shape
+        self._total = np.zeros(shape, np.float32)
+        self._lost = np.zeros(shape, np.int16)
+        self._lost_weight = np.zeros(shape, np.float64)
+        self._n, self._weight = 0, 0.0
+
+    def add(
+        self, values: Image, model: LightModel, limits: Limits | None, n: int
+    ) -> int:
+        """Add a light of n; tell how many of its samples are rejected."""
+        off, inner = self._off, self._inner
+        np.subtract(values, self._middle, out=off)
+        outliers = 0
         if limits is not None:
-            variance = about * np.float32(model.change**2)
-            variance += light * np.float32(model.photon * uncertain)
-            variance += np.float32(model.noise**2 * uncertain)
-            good = there & ~_outliers(off, variance, limits)
-            rejected[number] = int((there & ~good)[inner].sum())
-        good, off = good[inner], off[inner]
-        off[~good] = 0
-        off *= np.float32(model.weight)
-        total += off
-        n_used += good
-        weight += good * np.float32(model.weight)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total /= weight
-    total += middle[inner]
-    return Stacked(total, n_used, weight, rejected)
+            outliers = self._reject(model, limits, n)
+        own = off[inner]
+        np.isfinite(own, out=self._bad[inner])
+        gone = np.flatnonzero(~self._bad[inner])
+        if len(gone):
+            np.put(self._lost, gone, self._lost.ravel()[gone] + 1)
+            lost = self._lost_weight.ravel()[gone] + model.weight
+            np.put(self._lost_weight, gone, lost)
+            own[~self._bad[inner]] = 0
+        own *= np.float32(model.weight)
+        self._total += own
+        self._n += 1
+        self._weight += model.weight
+        return outliers
+
+    def _reject(self, model: LightModel, limits: Limits, n: int) -> int:
+        """Put NaN for outliers, and for their faint parts nearby; count the inner ones."""
+        off, limit, term, bad = self._off, self._limit, self._term, self._bad
+        # The middle of few samples is itself uncertain.
+        uncertain = 1 + 1.57 / n
+        wide = max(limits.low, limits.high) ** 2
+        np.multiply(self._square, np.float32(wide * model.change**2), out=limit)
+        photons = wide * model.photon * uncertain
+        np.multiply(self._light, np.float32(photons), out=term)
+        limit += term
+        limit += np.float32(wide * model.noise**2 * uncertain)
+        np.multiply(off, off, out=term)
+        if limits.low != limits.high:
+            narrow = min(limits.low, limits.high) ** 2 / wide
+            side = off > 0 if limits.high < limits.low else off < 0
+            np.divide(term, np.float32(narrow), out=term, where=side)
+        np.greater(term, limit, out=bad)
+        y, x = np.nonzero(bad)
+        if not len(y):
+            return 0
+        ny, nx = off.shape
+        reach = range(-GROWN, GROWN + 1)
+        rows = (y[:, None] + np.repeat(reach, len(reach))).ravel()
+        columns = (x[:, None] + np.tile(reach, len(reach))).ravel()
+        inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+        rows, columns = rows[inside], columns[inside]
+        faint = term[rows, columns] > np.float32(FAINT**2) * limit[rows, columns]
+        bad[rows[faint], columns[faint]] = True
+        off[bad] = np.nan
+        return int(np.count_nonzero(bad[self._inner]))
+
+    def stacked(self, rejected: NDArray[np.int64]) -> Stacked:
+        """Give the mean."""
+        weight = (self._weight - self._lost_weight).astype(np.float32)
+        number = (self._n - self._lost).astype(np.uint16)
+        weight[number == 0] = 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._total /= weight
+        self._total += self._middle[self._inner]
+        return Stacked(self._total, number, weight, rejected)
 
 
 def lower_median(samples: Sequence[Image]) -> Image:
@@ -148,24 +205,41 @@ def lower_median(samples: Sequence[Image]) -> Image:
     spare = np.empty((n + 2, min(n_pixels, out.size)), np.float32)
     for tile in tiles(shape, n_pixels):
         rows = [np.ascontiguousarray(one[tile]).reshape(-1) for one in samples]
-        whole = sum(float(row.sum(dtype=np.float64)) for row in rows)
-        if np.isfinite(whole) and n <= MOST_BY_NETWORK:
-            size = rows[0].size
-            found = ordered(rows, groups, [one[:size] for one in spare])[rank]
-        else:
-            found = _of_finite(np.array(rows))
+        total = sum(float(row.sum(dtype=np.float64)) for row in rows)
+        empty = None
+        if not np.isfinite(total):
+            rows, empty = _balanced(rows)
+        found = ordered(rows, groups, [one[: rows[0].size] for one in spare])[rank]
         out[tile] = found.reshape(out[tile].shape)
+        if empty is not None:
+            out[tile][empty.reshape(out[tile].shape)] = np.nan
     return out
 
 
-def _of_finite(table: Image) -> Image:
-    """Give the lower middle of the finite samples of each column."""
-    finite = np.isfinite(table)
-    ranked = np.sort(np.where(finite, table, np.inf), axis=0)
-    number = finite.sum(axis=0)
-    rank = np.maximum(number - 1, 0) // 2
-    found = np.take_along_axis(ranked, rank[None], axis=0)[0]
-    return np.where(number > 0, found, np.float32(np.nan))
+def _balanced(rows: Sequence[Image]) -> tuple[list[Image], NDArray[np.bool_]]:
+    """Put infinities for what is missing, so that the middle keeps its rank.
+
+    Returns
+    -------
+    rows : list of n arrays
+        Of m finite samples of a pixel the lower middle one is the lower middle one of
+        all n.
+    empty : array of bool
+        Where nothing is finite.
+    """
+    n = len(rows)
+    missing = [~np.isfinite(row) for row in rows]
+    number = np.zeros(rows[0].shape, np.int16)
+    for gone in missing:
+        number += gone
+    below = (n - 1) // 2 - (n - 1 - number) // 2
+    seen = np.zeros_like(number)
+    filled = []
+    for row, gone in zip(rows, missing, strict=True):
+        seen += gone
+        ends = np.where(seen <= below, np.float32(-np.inf), np.float32(np.inf))
+        filled.append(np.where(gone, ends, row))
+    return filled, number == n
 
 
 def _largest_near(image: Image) -> Image:
@@ -177,24 +251,3 @@ def _largest_near(image: Image) -> Image:
     np.maximum(found[1:], rows[:-1], out=found[1:])
     np.maximum(found[:-1], rows[1:], out=found[:-1])
     return found
-
-
-def _outliers(off: Image, variance: Image, limits: Limits) -> NDArray[np.bool_]:
-    """Mark what lies beyond the limits, and the faint parts of it nearby."""
-    square = off * off
-    square /= variance
-    if limits.low == limits.high:
-        bad = square > np.float32(limits.high**2)
-    else:
-        bound = np.where(off > 0, limits.high**2, limits.low**2)
-        bad = square > bound
-    y, x = np.nonzero(bad)
-    ny, nx = off.shape
-    reach = range(-GROWN, GROWN + 1)
-    for dy, dx in ((dy, dx) for dy in reach for dx in reach):
-        row, column = y + dy, x + dx
-        inside = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
-        row, column = row[inside], column[inside]
-        faint = square[row, column] > np.float32((FAINT * limits.high) ** 2)
-        bad[row[faint], column[faint]] = True
-    return bad

@@ -85,6 +85,8 @@ LEAST_RADIUS = 0.65
 """Radius of half the light, in pixels, below which a thing is but one pixel."""
 SHARPEST_FWHM = 1.2
 """Width of the sharpest stars that can be told from hot pixels, in pixels."""
+WIDER = 1.4
+"""Outer radius of the ring about an object in which its surroundings are measured."""
 RADII = 12
 """Circles in which the light of an object is summed to see how it grows."""
 COARSELY = 9.0
@@ -99,6 +101,10 @@ BRIGHTEST = 5
 """Stars that are the same ones in all lights of a field, though not all stars are."""
 FEWEST_SHAPES = 5
 """Stars below which their elongation tells nothing: a few may be cosmic rays."""
+SKY_BOX = 64
+"""Rows and columns of the boxes in which the sky is taken."""
+SPARSE, SPARSELY = 2, 1024
+"""Of images larger than this, every so manieth row and column tells the sky."""
 LEAST_ROOM = 4096
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
@@ -293,8 +299,20 @@ def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
     if hidden.all():
         return _Light(image, hidden, np.nan, np.nan)
     image[hidden] = 0.0
-    background = sep.Background(image, mask=hidden)
-    background.subfrom(image)
+    # Every other pixel tells enough of the sky, and sep lets nobody work beside it.
+    every = SPARSE if min(image.shape) > SPARSELY else 1
+    part = slice(None, None, every)
+    background = sep.Background(
+        np.ascontiguousarray(image[part, part]),
+        mask=np.ascontiguousarray(hidden[part, part]),
+        bw=SKY_BOX // every,
+        bh=SKY_BOX // every,
+    )
+    level = background.back()
+    for row in range(every):
+        for column in range(every):
+            own = image[row::every, column::every]
+            own -= level[: own.shape[0], : own.shape[1]]
     _fill_lone(image, hidden)
     noise, sky = float(background.globalrms), float(background.globalback)
     return _Light(image, hidden, sky, noise)
@@ -454,13 +472,18 @@ def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
 
     reach = min(reach, min(light.image.shape) / 4)
     radii = np.linspace(0, reach, RADII + 1)[1:]
-    around = (reach, 1.4 * reach)
     fine = 5 if reach < COARSELY else 1
+    outer = WIDER * reach
+    rim, _, _ = sep.sum_circann(
+        light.image, x, y, reach, outer, mask=light.mask, subpix=fine
+    )
+    around = rim / (np.pi * (outer**2 - reach**2))
     light_within = np.zeros((RADII + 1, len(x)))
     for row, radius in zip(light_within[1:], radii, strict=True):
-        row[:], _, _ = sep.sum_circle(
-            light.image, x, y, radius, mask=light.mask, bkgann=around, subpix=fine
+        total, _, _ = sep.sum_circle(
+            light.image, x, y, radius, mask=light.mask, subpix=fine
         )
+        row[:] = total - around * np.pi * radius**2
     # A negative whole, or a neighbour's wing, gives no radius.
     part = light_within / np.where(light_within[-1] > 0, light_within[-1], np.nan)
     above = np.argmax(part >= 0.5, axis=0)

@@ -1,8 +1,11 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,37 +272,61 @@ class _FlatStack:
         """Give the noise of a read, ADU; 0 if it is not known."""
         return read_noise_adu(self.members.fixes[0], self.space.folder)
 
-    def combined_rows(self, start: int, stop: int) -> tuple[Floats, Floats, Mask]:
-        """Combine a band.
-
-        Returns
-        -------
-        data : (stop - start, nx) float32 array
-            Near unit level.
-        variance : (stop - start, nx) float32 array
-            Its expected variance.
-        unclean : (stop - start, nx) array of bool
-            Where too few samples are free of stars.
-        """
+    def band(self, start: int, stop: int) -> "_Band":
+        """Read a band of all frames, with what is needed about it."""
         halo = HALO if self._masking else 0
-        ny, nx = self.members.shape
+        ny = self.members.shape[0]
         first, last = max(0, start - halo), min(ny, stop + halo)
-        stack = self._scaled(first, last)
-        noise = self.colours.spread(self.noise, first, (last - first, nx))
+        return _Band(start, stop, first, last, self._scaled(first, last))
+
+    def combined(self, band: "_Band") -> "_Combined":
+        """Combine a band."""
+        start, stop, stack = band.start, band.stop, band.stack
+        nx = self.members.shape[1]
+        noise = self.colours.spread(
+            self.noise, band.first, (band.last - band.first, nx)
+        )
         mask, unclean = None, np.zeros((stop - start, nx), np.bool_)
         if self._masking:
             mask, unclean = mask_moving(
-                stack, noise, above=start - first, below=last - stop
+                stack, noise, above=start - band.first, below=band.last - stop
             )
-            self.masked += int(mask.sum())
-        inner = slice(start - first, stop - first)
+        inner = slice(start - band.first, stop - band.first)
         noise = noise[:, inner] if noise.shape[1] > 1 else noise
         how = self.space.recipe.flat.combine
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
-        self.rejected += combined.rejected
         single = np.mean(noise**2, axis=0)
         variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
-        return combined.data, variance, unclean
+        masked = 0 if mask is None else int(mask.sum())
+        return _Combined(combined.data, variance, unclean, masked, combined.rejected)
+
+
+class _Band(NamedTuple):
+    """A band of scaled flats."""
+
+    start: int
+    stop: int
+    """Its rows."""
+    first: int
+    last: int
+    """Rows that are read for it."""
+    stack: Floats
+    """(n, last - first, nx), near unit level."""
+
+
+class _Combined(NamedTuple):
+    """A band of a master flat."""
+
+    data: Floats
+    """(stop - start, nx), near unit level."""
+    variance: Floats
+    """Its expected variance."""
+    unclean: Mask
+    """Where too few samples are free of stars."""
+    masked: int
+    """Samples that are masked."""
+    rejected: NDArray[np.int64]
+    """(n,), samples rejected of each frame."""
 
 
 def _joined(parts: list[Floats]) -> Floats:
@@ -347,16 +374,32 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
     weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
     cuts = stack.members.cuts.items()
     with MasterRows(stack.space.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
-        for start, stop in bands(ny, nx, 2 * len(stack.levels), stack.space.memory):
-            flat[start:stop], own, unclean[start:stop] = stack.combined_rows(
-                start, stop
-            )
+        for start, stop, band in _by_bands(stack):
+            flat[start:stop], unclean[start:stop] = band.data, band.unclean
+            stack.masked += band.masked
+            stack.rejected += band.rejected
             if variance is not None:
                 shared = shared_variance(
                     stack.members.fixes, weights, stack.masters, sigmas, (start, stop)
                 )
-                variance[start:stop] = own + shared
+                variance[start:stop] = band.variance + shared
     return flat, variance, unclean
+
+
+def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _Combined]]:
+    """Combine band by band: while some are read, others are combined."""
+    threads = stack.space.threads
+    memory = stack.space.memory // (threads + 1)
+    waiting: deque[tuple[int, int, Future[_Combined]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for start, stop in bands(*stack.members.shape, 2 * len(stack.levels), memory):
+            if len(waiting) > threads:
+                first, last, done = waiting.popleft()
+                yield first, last, done.result()
+            band = stack.band(start, stop)
+            waiting.append((start, stop, pool.submit(stack.combined, band)))
+        for first, last, done in waiting:
+            yield first, last, done.result()
 
 
 def _finished(

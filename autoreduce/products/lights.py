@@ -86,7 +86,7 @@ def make_light(
     with RawFrame(space.root, item) as frame:
         raw_data = frame.rows(0, frame.shape[0])
         raw = measure(raw_data, saturate=frame.saturate)
-        full = _full_pixels(raw_data, frame.saturate)
+        full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
         doubts = lost(item, fix)
