@@ -50,3 +50,17 @@ class NoFrameLeftError(ProductError):
         more = len(left_out) - len(shown)
         rest = f"; and {more} more" if more > 0 else ""
         super().__init__(f"{'; '.join(shown)}{rest}")
+
+
+class NoStackError(ProductError):
+    """Lights that cannot be laid on one another, or should not be."""
+
+    why: Remark
+    """The reason."""
+    left_out: Mapping[str, Remark]
+    """The lights, each with its reason."""
+
+    def __init__(self, why: Remark, left_out: Mapping[str, Remark]) -> None:
+        """Say why."""
+        self.why, self.left_out = why, left_out
+        super().__init__(str(why))

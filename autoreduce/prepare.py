@@ -276,6 +276,26 @@ def plan_json(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> str:
     return json.dumps({**json.loads(plan.to_json()), "outcomes": outcomes}, indent=1)
 
 
+def with_last_run(frames: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Enter into a frame table why the last run did not stack lights.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table.
+    folder : Path
+        Output folder; without a run in it nothing is entered.
+    """
+    if not is_output(folder):
+        return frames
+    try:
+        last = read_frames_csv(folder / "frames.csv").set_index("file")["unstacked"]
+    except TableError as error:
+        log.warning("the last run tells nothing: %s", error)
+        return frames
+    return frames.assign(unstacked=frames["file"].map(last).astype("string"))
+
+
 def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
     """Read the outcomes of an earlier run, in JSON form, from its ``plan.json``.
 

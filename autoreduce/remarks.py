@@ -458,6 +458,17 @@ CODES: dict[str, Code] = {
         "stacks are NOT ALIGNED, as recipe {found} asks",
         "Stars that moved between the lights stand there several times.",
     ),
+    "spectra": Code(
+        _S.NOTE,
+        "spectra are calibrated and not stacked: {found}",
+        "A grating is in the beam, or rows and columns are binned unlike, as behind a "
+        "slit: a spectrum is no picture of stars.",
+    ),
+    "focus-run": Code(
+        _S.FAILED,
+        "no stack: a focus run ({found}; widths {expected})",
+        "The focuser went through many positions and the stars' widths with it.",
+    ),
     "mosaics": Code(
         _S.NOTE,
         "lights of colour cameras are calibrated and registered, but not stacked: "

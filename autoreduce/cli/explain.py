@@ -35,11 +35,12 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     """
     from autoreduce.frames.overrides import select
     from autoreduce.planning.explain import explain_frames, explain_json
-    from autoreduce.prepare import prepare_night
+    from autoreduce.prepare import output_folder, prepare_night, with_last_run
 
     night = options["night"] or _night_of(frames)
     prepared = prepare_night([night], choices(options))
     table, plan, evidence = prepared.frames, prepared.plan, prepared.night.evidence
+    table = with_last_run(table, output_folder([night]))
     if not frames and not options["everything"]:
         msg = "name a frame, or give --all"
         raise click.UsageError(msg)

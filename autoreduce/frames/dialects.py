@@ -43,6 +43,7 @@ FACTS = (
     "telescop",
     "focallen",
     "rotator",
+    "disperser",
     "xorgsubf",
     "yorgsubf",
     "biassec",

@@ -343,6 +343,7 @@ _PARSERS: Mapping[str, Parser] = {
     "telescop": _texts,
     "focallen": _numbers,
     "rotator": _angles,
+    "disperser": _texts,
     "xorgsubf": _whole_numbers,
     "yorgsubf": _whole_numbers,
     "biassec": _texts,

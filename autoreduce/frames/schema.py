@@ -68,6 +68,7 @@ FACT_COLUMNS = (
     Column("telescop", "string", "", "Telescope, as the header names it."),
     Column("focallen", "Float64", "mm", "Focal length."),
     Column("rotator", "Float64", "deg", "Position angle of the rotator."),
+    Column("disperser", "string", "", "Grating or grism in the beam."),
     Column("naxis1", "Int64", "pixel", "Columns of the raw image."),
     Column("naxis2", "Int64", "pixel", "Rows of the raw image."),
     Column("xorgsubf", "Int64", "pixel", "First column of a subframe, zero-based."),

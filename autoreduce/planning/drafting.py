@@ -212,9 +212,9 @@ def registration_tasks(
     tasks = []
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code).tolist()
-        if len(rows) < 2:
+        members = [lights[row] for row in rows if not lights[row].is_spectrum]
+        if len(members) < 2:
             continue
-        members = [lights[row] for row in rows]
         first = frames.iloc[rows[0]]
         name = "unnamed" if pd.isna(first["object"]) else slug(str(first["object"]))
         names.append(name.casefold())
@@ -250,11 +250,8 @@ def _one_light_path(frames: pd.DataFrame, rules: Rules) -> Codes:
     frames = frames.copy()
     unnamed = frames["object"].isna()
     frames["night"] = frames["night"].where(unnamed, other=pd.NA)
-    uneven = frames["xbinning"].ne(frames["ybinning"]).fillna(value=False)
-    for column in ("xbinning", "ybinning"):
-        frames[column] = frames[column].where(uneven, other=pd.NA)
     rule = rules.combine["light"]
-    columns = ("object", "night", "xbinning", "ybinning", *rule.equal)
+    columns = ("object", "night", *rule.equal)
     one_path = replace(rule, equal=tuple(dict.fromkeys(columns)))
     codes = group_codes(frames, one_path, replace(rules, setup=("instrume",)))
     for members in frames.groupby("group_code").indices.values():
@@ -294,10 +291,5 @@ def stack_tasks(
             missing=tuple(joined(one for task in tasks for one in task.missing)),
         )
         for name, tasks in sorted(members.items())
-        if len(tasks) > 1 and not is_mosaic(tasks[0])
+        if len(tasks) > 1 and not tasks[0].is_mosaic and not tasks[0].is_spectrum
     ]
-
-
-def is_mosaic(task: Task) -> bool:
-    """Tell whether a task's pixels lie under a colour filter array."""
-    return task.facts.get("bayerpat") is not None

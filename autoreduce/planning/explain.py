@@ -90,6 +90,8 @@ class FrameStory:
     """Product that the frame goes into."""
     stack: str
     """Stack that its calibrated frame goes into; empty if none."""
+    unstacked: str
+    """Why the stack of the last run does without it; empty if it does not."""
     level: int | None
     """Worst level among its masters."""
     steps: tuple[str, ...]
@@ -285,6 +287,7 @@ class _Book:
             n_group=self._sizes[task.group] if task else 0,
             output=task.output if task else "",
             stack=self._stacks.get(task.output, "") if task else "",
+            unstacked="" if pd.isna(row["unstacked"]) else str(row["unstacked"]),
             level=item.level if item else None,
             steps=self._steps(item) if item else (),
             candidates=self._candidates(item.setup) if item else (),
@@ -385,10 +388,17 @@ def _headline(story: FrameStory) -> list[str]:
     kept = f"  is kept although: {story.why_not}"
     lines = [
         f"  group {story.group} of {number}, makes {story.output}",
-        f"  stacked into {story.stack}" if story.stack else "",
+        _stacked(story),
         kept if story.why_not else "",
     ]
     return [line for line in lines if line]
+
+
+def _stacked(story: FrameStory) -> str:
+    """Say into which stack a light goes, or why it does not."""
+    if story.unstacked:
+        return f"  not in {story.stack}: {story.unstacked}"
+    return f"  stacked into {story.stack}" if story.stack else ""
 
 
 def _fact_text(line: FactLine) -> str:

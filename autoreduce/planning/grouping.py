@@ -50,6 +50,7 @@ _FACTS = (
     "telescop",
     "focallen",
     "rotator",
+    "disperser",
     "naxis1",
     "naxis2",
     "xorgsubf",

@@ -59,7 +59,10 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
         found.append(remark("no-stacks"))
     elif recipe.stack.align is Align.NONE and len(lights) > 1:
         found.append(remark("align-none", found=recipe.name))
-    mosaics = {task.group: None for task in lights if task.facts.get("bayerpat")}
+    spectra = {task.group: None for task in lights if task.is_spectrum}
+    if spectra and recipe.stack.make:
+        found.append(remark("spectra", found=", ".join(spectra)))
+    mosaics = {task.group: None for task in lights if task.is_mosaic}
     if mosaics and recipe.stack.make:
         found.append(remark("mosaics", found=", ".join(mosaics)))
     return tuple(found)

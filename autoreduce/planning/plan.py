@@ -138,6 +138,21 @@ class Task:
         places = (self.registration,) if self.registration else ()
         return tuple(dict.fromkeys((*masters, *self.products, *places)))
 
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether its pixels lie under a colour filter array."""
+        return self.facts.get("bayerpat") is not None
+
+    @property
+    def is_spectrum(self) -> bool:
+        """Whether its pixels lie behind a grating: it is no picture of stars.
+
+        Cameras are binned unlike along rows and columns behind a slit only.
+        """
+        binning = self.facts.get("xbinning"), self.facts.get("ybinning")
+        uneven = None not in binning and binning[0] != binning[1]
+        return uneven or self.facts.get("disperser") is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

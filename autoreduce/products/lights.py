@@ -106,7 +106,7 @@ def make_light(
                 full,
                 frame,
                 gain.egain,
-                mosaic=task.facts.get("bayerpat") is not None,
+                mosaic=task.is_mosaic,
             )
             del data
             writer.finish(

@@ -65,6 +65,12 @@ class StackLight:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if is_number and value > 0 else None  # type: ignore[arg-type, operator]
 
+    def position(self, *keywords: str) -> float | None:
+        """Give the value of the first of some cards that is a number."""
+        values = (self.reader.get(keyword) for keyword in keywords)
+        numbers = (float(v) for v in values if isinstance(v, int | float))
+        return next(numbers, None)
+
     def on_grid(self, grid: Geometry) -> Self:
         """Lay it on a grid, from its place."""
         if self.place is None:

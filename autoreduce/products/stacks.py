@@ -1,7 +1,7 @@
 """Stacks of calibrated lights: registered, weighed, cleaned."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.members import MOST_OPEN
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.errors import NoFrameLeftError
+from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.tables import table_extension
@@ -61,6 +61,10 @@ TALLEST, SHORTEST = 256, 16
 """Rows of a band, as memory allows: shorter ones read much of each light twice."""
 ROWS_AT_ONCE = 32
 """Rows that are combined at a time: what is in between stays in the cache."""
+FOCUS_STEPS, MOSTLY = 4, 0.6
+"""Positions of the focuser, in all and for each light, that make a focus run ..."""
+FOCUS_CHANGE = 1.5
+"""... if the widest stars are so many times as wide as the narrowest."""
 WORKING = 8
 """Rows of floats that a light takes on its way to the grid, beside the result."""
 NUSED = "NUSED"
@@ -102,8 +106,8 @@ def make_stack(
 
     Raises
     ------
-    NoFrameLeftError
-        If no two lights lie on one another.
+    NoStackError
+        If no two lights lie on one another, or they are those of a focus run.
     ProductError
         If the product cannot be written.
     """
@@ -126,7 +130,9 @@ def make_stack(
         fields, apart = _fields(good, registration, task)
         left_out |= apart
         if not fields:
-            raise NoFrameLeftError(left_out)
+            raise NoStackError(_why_none(left_out), left_out)
+        if run := _focus_run(good):
+            raise NoStackError(run, left_out)
         lost = [output for output in task.products if output not in lights]
         doubts = [remark("without-light", found=output) for output in lost]
         stacks = [
@@ -152,6 +158,37 @@ def _together(task: Task, made: Sequence[Made], left_out: Mapping[str, Remark]) 
         measured={light: row for part in made for light, row in part.measured.items()},
         n_used=n,
         outputs=tuple(output for part in made for output in part.outputs),
+    )
+
+
+def _why_none(left_out: Mapping[str, Remark]) -> Remark:
+    """Say why nothing is stacked: the commonest reason, and for how many."""
+    reasons = Counter(str(why) for why in left_out.values())
+    commonest = "; ".join(
+        f"{n} of {reasons.total()}: {why}" for why, n in reasons.most_common(2)
+    )
+    return remark("nothing-fits", found=commonest)
+
+
+def _focus_run(lights: Sequence[StackLight]) -> Remark | None:
+    """Tell whether lights are those of a focus run."""
+    positions = [light.position("FOCUSPOS", "FOCPOS", "FOCUS") for light in lights]
+    widths = [light.statistics.get("fwhm", math.nan) for light in lights]
+    known = [
+        (at, width)
+        for at, width in zip(positions, widths, strict=True)
+        if at is not None and math.isfinite(width)
+    ]
+    if len({at for at, _ in known}) < max(FOCUS_STEPS, MOSTLY * len(lights)):
+        return None
+    narrow, wide = min(width for _, width in known), max(width for _, width in known)
+    if wide < FOCUS_CHANGE * narrow:
+        return None
+    steps = sorted({at for at, _ in known})
+    return remark(
+        "focus-run",
+        found=f"{len(steps)} positions of the focuser, {steps[0]:g} to {steps[-1]:g}",
+        expected=f"{narrow:.1f} to {wide:.1f} pixels",
     )
 
 

@@ -18,7 +18,12 @@ from typing import Any, Self
 
 from autoreduce.calibration.store import MasterStore
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.errors import AutoreduceError, NoFrameLeftError, ProductError
+from autoreduce.errors import (
+    AutoreduceError,
+    NoFrameLeftError,
+    NoStackError,
+    ProductError,
+)
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.provenance import task_digest
 from autoreduce.remarks import Remark, remark
@@ -298,6 +303,9 @@ def task_outcome(
         made = run_task(task, space, digest, usable)
     except NoFrameLeftError as error:
         why = remark("no-frame-left", task.output, found=str(error))
+        return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
+    except NoStackError as error:
+        why = error.why.about(task.output)
         return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
     except (AutoreduceError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
