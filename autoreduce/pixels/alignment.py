@@ -27,7 +27,7 @@ Masks = list[NDArray[np.bool_]]
 STAYS = 0.7
 """Distance, in pixels, within which a detection is at the same place of the detector."""
 OFTEN = 0.5
-"""Part of the frames in which what belongs to the detector is found."""
+"""Part of the frames, in more than which what belongs to the detector is found."""
 MOVES = 2.0
 """Shift, in pixels, by which stars are seen to move."""
 PROBES = 6
@@ -133,7 +133,7 @@ def _recurring(tables: Sequence[Table]) -> Masks:
         seen = np.zeros(len(table), np.intp)
         for tree in trees if len(table) else ():
             seen += np.isfinite(tree.query(places, distance_upper_bound=STAYS)[0])
-        masks.append(seen >= max(OFTEN * len(filled), 2))
+        masks.append((seen > OFTEN * len(filled)) & (seen >= FEWEST))
     return masks
 
 

@@ -177,7 +177,14 @@ def product_cards(
     list of bytes
         Cards of 80 characters.
     """
+    extra = list(extra)
     ours = [*_task_cards(task), *_dates(used), *extra]
+    # What is particular to the product holds, whatever its facts say.
+    own = {card.keyword for card in extra}
+    first = len(ours) - len(extra)
+    ours = [
+        card for at, card in enumerate(ours) if at >= first or card.keyword not in own
+    ]
     ours.append(Card("CREATOR", CREATOR, "program that made this file"))
     now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
     ours.append(Card("DATE", now, "[UTC] when this file was made"))

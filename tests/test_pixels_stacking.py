@@ -1,0 +1,139 @@
+"""Clean means: hand-worked pixels, truth with satellites, and themselves in bands."""
+
+import numpy as np
+import pytest
+
+from autoreduce.pixels.stacking import (
+    HALO,
+    LightModel,
+    Limits,
+    lower_median,
+    stack,
+)
+
+PLAIN = LightModel(1.0, 10.0, 0.5, 0.08)
+FOUR = Limits(4, 4)
+NAN = np.nan
+
+
+def column(*samples, models=None, limits=FOUR, sky=100.0):
+    """Stack lights of one value each; give the middle pixel."""
+    images = [np.full((9, 9), value, np.float32) for value in samples]
+    made = stack(images, models or [PLAIN] * len(samples), limits, sky=sky)
+    return made.data[4, 4], made.n_used[4, 4], made.rejected
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 21, 40])
+def test_the_middle_is_the_lower_median_of_what_is_there(n):
+    rng = np.random.default_rng(n)
+    samples = rng.normal(size=(n, 30, 40)).astype(np.float32)
+    samples[rng.random(samples.shape) < 0.4] = NAN
+    ranked, number = np.sort(samples, axis=0), np.isfinite(samples).sum(axis=0)
+    rank = np.maximum(number - 1, 0) // 2
+    expected = np.take_along_axis(ranked, rank[None], 0)[0]
+    np.testing.assert_array_equal(lower_median(list(samples)), expected)
+
+
+def test_a_mean_of_what_agrees():
+    value, n, _ = column(95, 100, 108)
+    assert value == pytest.approx(101)
+    assert n == 3
+
+
+def test_weights_count():
+    models = [PLAIN, PLAIN._replace(weight=3.0)]
+    assert column(100, 108, models=models)[0] == pytest.approx(106)
+
+
+@pytest.mark.parametrize("odd", [5000.0, -3000.0])
+def test_of_three_the_odd_one_goes_high_and_low_alike(odd):
+    value, n, rejected = column(98, odd, 102)
+    assert value == pytest.approx(100)
+    assert n == 2
+    assert rejected.tolist() == [0, 81, 0]
+
+
+def test_of_two_that_disagree_the_brighter_goes():
+    assert column(100, 5000)[:2] == (100, 1)
+    assert column(5000, 100)[:2] == (100, 1)
+
+
+def test_without_limits_nothing_goes():
+    assert column(100, 5000, limits=None)[0] == pytest.approx(2550)
+
+
+def test_limits_of_either_side():
+    narrow = Limits(low=2, high=50)
+    assert column(100, 60, 100, limits=narrow)[1] == 2
+    assert column(100, 140, 100, limits=narrow)[1] == 3
+    assert column(100, 140, 100, limits=Limits(50, 2))[1] == 2
+
+
+def test_a_star_may_change_with_the_seeing_and_noise_may_not():
+    assert column(10100, 11500, 9000)[1] == 3
+    assert column(100, 1500, 100)[1] == 2
+
+
+def test_missing_samples_do_not_count_and_nothing_gives_nan():
+    assert column(NAN, 100, 104)[:2] == (102, 2)
+    value, n, _ = column(NAN, NAN)
+    assert np.isnan(value)
+    assert n == 0
+
+
+def night(n=12, shape=(120, 140), seed=5):
+    """Draw lights with a star, a satellite with faint wings, rays, holes."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    star = 8000 * np.exp(-((x - 70) ** 2 + (y - 60) ** 2) / 2 / 1.6**2)
+    lights = [star + rng.normal(100, 10, shape) for _ in range(n)]
+    distance = np.abs(y - 0.6 * x - 10) / np.hypot(1, 0.6)
+    lights[3] += 400 * np.exp(-(distance**2) / 2 / 1.3**2)
+    for one in lights:
+        one[rng.integers(0, shape[0], 8), rng.integers(0, shape[1], 8)] += 3000
+        one[:, : int(rng.integers(0, 9))] = NAN
+    return [one.astype(np.float32) for one in lights], star, distance
+
+
+def test_satellites_and_rays_are_gone_and_stars_are_kept():
+    lights, star, distance = night()
+    made = stack(lights, [PLAIN] * len(lights), FOUR, sky=100.0)
+    noise = 10 / np.sqrt(len(lights))
+    off = (made.data - 100 - star)[:, 10:]
+    trail = (distance < 5)[:, 10:] & (star[:, 10:] < 1)
+    assert abs(off[trail].mean()) < 0.3 * noise
+    assert abs(off[star[:, 10:] > 100].mean()) < 3 * noise
+    assert np.abs(off).max() < 7 * noise
+    assert made.rejected[3] > 300
+
+
+def test_the_bits_do_not_depend_on_the_bands():
+    lights, _, _ = night()
+    models = [PLAIN._replace(weight=1 + 0.1 * i) for i in range(len(lights))]
+    whole = stack(lights, models, FOUR, sky=100.0)
+    for height in (1, 13, 50):
+        data, used, rejected = [], [], 0
+        for start in range(0, 120, height):
+            stop = min(start + height, 120)
+            before, after = min(HALO, start), min(HALO, 120 - stop)
+            band = [one[start - before : stop + after] for one in lights]
+            made = stack(band, models, FOUR, sky=100.0, halo=(before, after))
+            data.append(made.data)
+            used.append(made.n_used)
+            rejected = rejected + made.rejected
+        np.testing.assert_array_equal(np.vstack(data), whole.data)
+        np.testing.assert_array_equal(np.vstack(used), whole.n_used)
+        np.testing.assert_array_equal(rejected, whole.rejected)
+
+
+def test_noise_is_what_weights_allow():
+    rng = np.random.default_rng(4)
+    sigmas = [8.0, 10.0, 20.0, 14.0]
+    lights = [rng.normal(0, s, (200, 300)).astype(np.float32) for s in sigmas]
+    models = [LightModel(1 / s**2, s, 0.5, 0.08) for s in sigmas]
+    made = stack(lights, models, FOUR, sky=0.0)
+    ideal = sum(s**-2 for s in sigmas) ** -0.5
+    assert made.data.std() == pytest.approx(ideal, rel=0.01)
+    np.testing.assert_allclose(
+        np.median(made.weight), sum(s**-2 for s in sigmas), rtol=1e-5
+    )

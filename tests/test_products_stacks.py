@@ -1,0 +1,369 @@
+"""Registration and stacks of small nights whose truth is known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from stack_fields import Pose
+from stack_nights import SHAPE, SKY, Light, picture, stars_of, write_lights
+
+from autoreduce import stars
+from autoreduce.errors import TableError
+from autoreduce.pixels.stars import find_stars
+from autoreduce.planning.plan import Action
+from autoreduce.prepare import Choices, prepare_night
+from autoreduce.products.registration import read_registration
+from autoreduce.products.stacks import stack_output
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits, Status
+
+DITHERS = [Pose(), Pose(7.3, -4.6, 0.2), Pose(-5.2, 3.4, -0.3), Pose(2.6, 8.1, 179.8)]
+DITHERED = [Light(f"r{i}", pose) for i, pose in enumerate(DITHERS)]
+
+
+def reduce(folder, lights, *, limits=None, **choices):
+    night = write_lights(folder / "night", lights)
+    return reduce_night(
+        night,
+        output=folder / "out",
+        choices=Choices(**choices),
+        limits=limits or Limits(),
+        page=False,
+    )
+
+
+def table(reduced):
+    return pd.read_csv(reduced.folder / "lights.csv").set_index("light")
+
+
+def stack_of(reduced, name="light_Field_R_60s_1x1"):
+    return fits.open(reduced.folder / "stacks" / f"{name}.fits")
+
+
+def codes(reduced):
+    return {one.code for end in reduced.report.outcomes.values() for one in end.remarks}
+
+
+@pytest.fixture(scope="module")
+def dithered(tmp_path_factory):
+    return reduce(
+        tmp_path_factory.mktemp("dithered"), DITHERED, limits=Limits(planes=True)
+    )
+
+
+def test_lights_lie_where_they_were_put(dithered):
+    (path,) = (dithered.folder / "registration").glob("*.json")
+    registration = read_registration(path)
+    first = registration.references[0]
+    grid = registration.places[first].geometry
+    pose = {f"calibrated/{one.name}.fits": one.pose for one in DITHERED}
+    x, y = np.meshgrid(np.linspace(20, 240, 6), np.linspace(20, 200, 6))
+    expected = np.array(pose[first].seen(x, y, SHAPE))
+    for output, place in registration.places.items():
+        seen = pose[output].seen(x, y, SHAPE)
+        found = np.array(place.on_grid(grid)(*seen))
+        assert np.sqrt(((found - expected) ** 2).sum(axis=0)).max() < 0.1
+
+
+def test_a_stack_has_each_star_once_as_sharp_as_its_lights(dithered):
+    with stack_of(dithered) as hdus:
+        data, header = hdus[0].data, hdus[0].header
+    lights = table(dithered)
+    assert header["ALIGNED"] is True
+    assert header["NCOMBINE"] == 4
+    found = find_stars(data)
+    assert found.statistics.fwhm_pixel == pytest.approx(lights["fwhm"].mean(), rel=0.05)
+    reference = next(
+        o for o in DITHERED if header["REFERENC"].endswith(f"{o.name}.fits")
+    )
+    scene = picture(reference)
+    bright = scene > 300
+    off = (data - np.nanmedian(data) - scene)[bright & np.isfinite(data)]
+    assert abs(off.sum()) < 0.01 * scene[bright].sum()
+
+
+def test_noise_goes_down_as_it_should(dithered):
+    with stack_of(dithered) as hdus:
+        data, used = hdus[0].data, hdus["NUSED"].data
+    lights = table(dithered)
+    empty = picture(DITHERED[0]) < 1
+    everywhere = used == 4
+    blocks = data[20:200, 20:240].reshape(45, 4, 55, 4)
+    good = (empty & everywhere)[20:200, 20:240].reshape(45, 4, 55, 4).all(axis=(1, 3))
+    means = blocks.mean(axis=(1, 3))[good]
+    spread = 1.4826 * np.median(np.abs(means - np.median(means))) * 4
+    assert spread == pytest.approx(lights["sky_noise"].mean() / 2, rel=0.35)
+
+
+def test_the_table_of_lights_tells_of_each(dithered):
+    lights = table(dithered)
+    assert len(lights) == 4
+    assert lights["stack"].eq("stacks/light_Field_R_60s_1x1.fits").all()
+    assert lights["weight"].sum() == pytest.approx(1)
+    assert lights["why_not"].isna().all()
+    assert sorted(lights["rotation"].abs().round(-1)) == [0, 0, 0, 180]
+    assert lights["airmass"].eq(1.2).all()
+    first = lights["jd_utc"].iloc[0]
+    assert first == pytest.approx(2460372.33333 + 30 / 86400, abs=1e-4)
+    inputs = Table.read(dithered.folder / lights["stack"].iloc[0], hdu="INPUTS")
+    assert {*lights.columns, "light", "rejected", "digest"} == set(inputs.colnames)
+    np.testing.assert_allclose(sorted(inputs["dx"]), sorted(lights["dx"]), rtol=1e-6)
+
+
+def test_cards_hold_for_the_stack(dithered):
+    with stack_of(dithered) as hdus:
+        header = hdus[0].header
+    assert header["EXPTIME"] == 60
+    assert header["TOTEXP"] == 240
+    assert header["EGAIN"] == pytest.approx(4 * 1.5, rel=0.02)
+    assert header["RDNOISE"] == pytest.approx(4 * 8 / 2, rel=0.03)
+    assert header["DATE-OBS"] == "2024-03-02T20:00:00.000"
+    assert header["DATE-AVG"].startswith("2024-03-02T20:03:3")
+    assert header["DATE-END"] == "2024-03-02T20:07:00.000"
+    assert header["AIRMASS"] == pytest.approx(1.2)
+    light = fits.getheader(dithered.folder / header["REFERENC"])
+    assert "DATE-AVG" in light
+    assert "MJD-OBS" in light
+
+
+def test_stars_of_a_light_are_a_table(dithered):
+    found = stars(dithered.folder / "calibrated/r0.fits")
+    x, y, flux = stars_of(1, 60)
+    brightest = int(
+        np.argmax(np.where((x > 5) & (x < 250) & (y > 5) & (y < 210), flux, 0))
+    )
+    near = np.hypot(found["x"] - x[brightest], found["y"] - y[brightest])
+    assert near.min() < 0.1
+    with fits.open(dithered.folder / "calibrated/r0.fits") as hdus:
+        rows = hdus["STARS"].data
+        assert rows["X_IMAGE"][0] == found["x"].iloc[0] + 1
+
+
+def test_the_bits_depend_on_nothing_but_the_lights(dithered, tmp_path):
+    small = reduce(
+        tmp_path, DITHERED[::-1], limits=Limits(jobs=1, memory=1 << 20, planes=True)
+    )
+    # The same frames: the number in the night decides their noise, so write them alike.
+    again = reduce_night(
+        dithered.folder.with_name("night"),
+        output=tmp_path / "again",
+        limits=Limits(jobs=1, memory=1 << 20, planes=True),
+        page=False,
+    )
+    assert not small.failed
+    with stack_of(dithered) as one, stack_of(again) as other:
+        np.testing.assert_array_equal(one[0].data, other[0].data)
+
+
+def test_one_reference_for_all_filters_and_binnings(tmp_path):
+    lights = [
+        *(Light(f"l{i}", pose, "L") for i, pose in enumerate(DITHERS[:3])),
+        *(Light(f"b{i}", pose, "B", binning=2) for i, pose in enumerate(DITHERS[1:])),
+    ]
+    reduced = reduce(tmp_path, lights)
+    assert not reduced.failed
+    (path,) = (reduced.folder / "registration").glob("*.json")
+    assert len(read_registration(path).places) == 6
+    with stack_of(reduced, "light_Field_L_60s_1x1") as fine:
+        whole, reference = fine[0].data, fine[0].header["GRID"]
+    with stack_of(reduced, "light_Field_B_60s_2x2") as coarse:
+        half = coarse[0].data
+        assert coarse[0].header["GRID"] == reference
+    assert [n // 2 for n in whole.shape] == list(half.shape)
+    one, other = find_stars(whole).table[:8], find_stars(half).table
+    distance = np.hypot(
+        (other["x"] * 2 + 0.5)[:, None] - one["x"],
+        (other["y"] * 2 + 0.5)[:, None] - one["y"],
+    )
+    assert np.median(distance.min(axis=0)) < 0.15
+
+
+def test_panels_under_one_object_get_a_stack_each(tmp_path):
+    panels = [
+        *DITHERED,
+        *(Light(f"p{i}", DITHERS[i], seed=2) for i in range(2)),
+        Light("alone", seed=3),
+    ]
+    reduced = reduce(tmp_path, panels)
+    outcome = reduced.report.outcomes["stacks/light_Field_R_60s_1x1.fits"]
+    second = "stacks/light_Field_R_60s_1x1_field2.fits"
+    assert outcome.outputs == ("stacks/light_Field_R_60s_1x1.fits", second)
+    assert "other-field" in codes(reduced)
+    with fits.open(reduced.folder / second) as hdus:
+        assert hdus[0].header["NCOMBINE"] == 2
+        assert hdus[0].header["FIELD"] == 2
+    assert [why.code for why in outcome.left_out.values()] == ["no-place"]
+    lights = table(reduced)
+    assert "no other light" in lights.loc["calibrated/alone.fits", "why_not"]
+    assert "no other light" in (reduced.folder / "frames.csv").read_text()
+    again = reduce_night(
+        tmp_path / "night", output=reduced.folder, page=False, choices=Choices()
+    )
+    assert {end.status for end in again.report.outcomes.values()} == {Status.CURRENT}
+    (reduced.folder / second).unlink()
+    third = reduce_night(tmp_path / "night", output=reduced.folder, page=False)
+    assert third.report.outcomes[outcome.outputs[0]].status is Status.DONE
+    assert (reduced.folder / second).exists()
+
+
+def test_where_nothing_fits_there_is_no_stack_and_a_reason(tmp_path):
+    reduced = reduce(tmp_path, [Light(f"x{i}", seed=10 + i) for i in range(3)])
+    assert reduced.failed == ["stacks/light_Field_R_60s_1x1.fits"]
+    assert "nothing-fits" in codes(reduced)
+    assert not (reduced.folder / "stacks").exists()
+    assert len(list((reduced.folder / "calibrated").glob("*.fits"))) == 3
+
+
+def test_clouds_are_scaled_and_weighed(tmp_path):
+    lights = [*DITHERED[:3], Light("dim", DITHERS[1], dim=0.5)]
+    reduced = reduce(tmp_path, lights)
+    found = table(reduced)
+    assert found.loc["calibrated/dim.fits", "flux_scale"] == pytest.approx(2, rel=0.03)
+    others = found["weight"].drop("calibrated/dim.fits")
+    assert found.loc["calibrated/dim.fits", "weight"] < 0.35 * others.mean()
+
+
+def test_pooled_exposures_are_scaled_to_the_reference(tmp_path):
+    lights = [*DITHERED[:2], Light("long", DITHERS[2], exptime=120.0)]
+    reduced = reduce(tmp_path, lights, stack_by=["object", "filter"])
+    (path,) = (reduced.folder / "stacks").glob("*.fits")
+    header = fits.getheader(path)
+    assert header["TOTEXP"] == 240
+    found = table(reduced)
+    ratio = found["flux_scale"] * found["exptime"]
+    np.testing.assert_allclose(ratio, header["EXPTIME"], rtol=0.03)
+
+
+@pytest.mark.parametrize(("area", "smaller"), [("common", True), ("all", False)])
+def test_the_area_can_be_chosen(tmp_path, area, smaller):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f"[stack]\narea = '{area}'\n")
+    with stack_of(reduce(tmp_path, DITHERED[:3], recipe=str(recipe))) as hdus:
+        data = hdus[0].data
+    assert (data.size < SHAPE[0] * SHAPE[1]) is smaller
+    if smaller:
+        assert np.isfinite(data).all()
+
+
+def test_a_stack_that_is_not_aligned_says_so(tmp_path):
+    reduced = reduce(tmp_path, DITHERED, align="none")
+    with stack_of(reduced) as hdus:
+        header = hdus[0].header
+        assert header["ALIGNED"] is False
+        assert any("NOT ALIGNED" in str(line) for line in header["HISTORY"])
+    assert "not-aligned" in codes(reduced)
+    assert not (reduced.folder / "registration").exists()
+
+
+def test_the_reference_can_be_named(tmp_path):
+    reduced = reduce(tmp_path, DITHERED, references=["r2.fits"])
+    with stack_of(reduced) as hdus:
+        assert hdus[0].header["REFERENC"] == "calibrated/r2.fits"
+    with pytest.raises(TableError, match="names 4 lights that are used, expected one"):
+        prepare_night([tmp_path / "night"], Choices(references=["r*"]))
+
+
+def test_without_stacks(tmp_path):
+    reduced = reduce(tmp_path, DITHERED, stacks=False)
+    assert not (reduced.folder / "stacks").exists()
+    assert table(reduced)["matched"].min() > 10
+    assert "no-stacks" in {note.code for note in reduced.report.plan.notes}
+
+
+def celestial(pose):
+    """Give the coordinates of a light of that pose: a tangent plane, 1 arcsec pixels."""
+    ny, nx = SHAPE
+    angle, step = np.deg2rad(pose.turn_deg), 1 / 3600
+    return (
+        ("CTYPE1", "RA---TAN"),
+        ("CTYPE2", "DEC--TAN"),
+        ("CRVAL1", 150.0),
+        ("CRVAL2", 20.0),
+        ("CRPIX1", (nx + 1) / 2 + pose.dx),
+        ("CRPIX2", (ny + 1) / 2 + pose.dy),
+        ("CD1_1", -step * np.cos(angle)),
+        ("CD1_2", -step * np.sin(angle)),
+        ("CD2_1", -step * np.sin(angle)),
+        ("CD2_2", step * np.cos(angle)),
+    )
+
+
+def test_coordinates_align_where_they_are_asked_for(tmp_path):
+    solved = [
+        Light(one.name, one.pose, cards=celestial(one.pose)) for one in DITHERED[:3]
+    ]
+    blind = Light("blind", DITHERS[1])
+    reduced = reduce(tmp_path, [*solved, blind], align="wcs")
+    found = table(reduced)
+    assert "no coordinates" in found.loc["calibrated/blind.fits", "why_not"]
+    assert found["fwhm_arcsec"].notna().sum() == 3
+    with stack_of(reduced) as hdus:
+        data = hdus[0].data
+    assert find_stars(data).statistics.fwhm_pixel == pytest.approx(
+        found["fwhm"].mean(), rel=0.06
+    )
+
+
+def test_a_focus_run_is_not_stacked(tmp_path):
+    run = [
+        Light(
+            f"f{i}",
+            DITHERS[i % 3],
+            fwhm=3 + 0.9 * i,
+            cards=(("FOCUSPOS", 1000 + 50 * i),),
+        )
+        for i in range(5)
+    ]
+    reduced = reduce(tmp_path, run)
+    assert "focus-run" in codes(reduced)
+    assert not (reduced.folder / "stacks").exists()
+
+
+@pytest.mark.parametrize("cards", [(("GRISM", "Gr7"),), (("YBINNING", 2),)])
+def test_spectra_are_not_stacked(tmp_path, cards):
+    night = write_lights(
+        tmp_path / "night", [Light(f"s{i}", cards=cards) for i in range(3)]
+    )
+    plan = prepare_night([night]).plan
+    assert {task.action for task in plan.tasks} == {Action.CALIBRATE}
+    assert "spectra" in {note.code for note in plan.notes}
+
+
+def test_an_open_slot_for_gratings_is_no_grating(tmp_path):
+    night = write_lights(
+        tmp_path / "night",
+        [Light(f"s{i}", cards=(("GRISM", "Open"),)) for i in range(3)],
+    )
+    assert any(t.action is Action.STACK for t in prepare_night([night]).plan.tasks)
+
+
+def test_mosaics_are_registered_and_not_averaged(tmp_path):
+    bayer = (("BAYERPAT", "RGGB"),)
+    colour = [Light(f"c{i}", DITHERS[i], fwhm=4.5, cards=bayer) for i in range(3)]
+    reduced = reduce(tmp_path, colour)
+    assert "mosaics" in {note.code for note in reduced.report.plan.notes}
+    assert not (reduced.folder / "stacks").exists()
+    found = table(reduced)
+    assert found["matched"].min() > 10
+    assert found["dx"].abs().min() == 0
+    assert found["fwhm"].between(3.8, 5.5).all()
+
+
+def test_registrations_are_plain_json(dithered):
+    (path,) = (dithered.folder / "registration").glob("*.json")
+    content = json.loads(path.read_text())
+    assert content["product"] == "registration"
+    assert set(content["lights"]) == set(table(dithered).index)
+
+
+def test_names_of_fields():
+    assert stack_output("stacks/a.fits", 1) == "stacks/a.fits"
+    assert stack_output("stacks/a.fits", 3) == "stacks/a_field3.fits"
+
+
+def test_the_sky_of_the_reference_is_kept(dithered):
+    with stack_of(dithered) as hdus:
+        assert np.nanmedian(hdus[0].data) == pytest.approx(SKY, rel=0.02)
