@@ -30,7 +30,7 @@ from autoreduce.prepare import (
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
-from autoreduce.remarks import Severity, remark
+from autoreduce.remarks import Severity, remark, some
 from autoreduce.report.content import NightReport
 from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
@@ -226,8 +226,7 @@ def _with_stale(
     ]
     if not stale:
         return prepared
-    shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if stale[3:] else "")
-    note = remark("stale", found=shown)
+    note = remark("stale", found=some(stale))
     plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
     return replace(prepared, plan=plan)
 
@@ -305,15 +304,14 @@ def with_outcomes(
     }
     for task in plan.tasks:
         outcome = outcomes[task.output]
-        of_lights = task.action in (Action.REGISTER, Action.STACK)
-        for file, values in () if of_lights else outcome.measured.items():
+        if task.action is Action.STACK:
+            for output, why in outcome.left_out.items():
+                table.loc[lights[output], "unstacked"] = str(why)
+        if task.action in (Action.REGISTER, Action.STACK):
+            continue
+        for file, values in outcome.measured.items():
             for column in MEASURED.intersection(values):
                 table.loc[file, column] = values[column]
-        if task.action is Action.STACK:
-            for output in task.products:
-                why = outcome.left_out.get(output)
-                table.loc[lights[output], "unstacked"] = str(why) if why else pd.NA
-            continue
         for file, why in outcome.left_out.items():
             table.loc[file, ["use", "why_not", "code"]] = [False, str(why), why.code]
     entered = typed(table.reset_index())

@@ -4,7 +4,7 @@ Whatever notices something makes a `Remark`; terminal, report, headers and table
 written from it, and nobody reads a sentence back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
@@ -115,6 +115,18 @@ def remark(
     """
     severity = CODES[code].severity
     return Remark(code, severity, subject, found, expected, way_out)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Name the first of some files, and say how many more there are.
+
+    Examples
+    --------
+    >>> some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def joined(remarks: Iterable[Remark]) -> list[Remark]:

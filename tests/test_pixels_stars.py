@@ -18,7 +18,6 @@ from autoreduce.pixels.stars import (
     SATURATED,
     STAR,
     find_stars,
-    measure_light,
     on_sensor,
     superpixels,
 )
@@ -221,7 +220,7 @@ def test_sky_and_noise_are_those_of_sep():
 
     light, *_ = take(30, 3.0)
     background = sep.Background(light)
-    found = measure_light(light)
+    found = find_stars(light).statistics
     assert found.sky_adu == background.globalback
     assert found.sky_noise_adu == background.globalrms
 

@@ -11,7 +11,7 @@ from simulated_groups import write_part
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.errors import SettingsError
 from autoreduce.frames.overrides import read_frames_csv
-from autoreduce.pixels.stars import measure_light
+from autoreduce.pixels.stars import find_stars
 from autoreduce.planning.recipe import QualityRecipe, parse_recipe
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
@@ -165,24 +165,26 @@ def make_field(shape=(300, 400), n=40, fwhm=3.0, stretch=1.0, seed=1):
 
 @pytest.mark.parametrize("stretch", [1.0, 1.5, 3.0, 6.0])
 def test_the_elongation_is_length_over_width(stretch):
-    found = measure_light(make_field(stretch=stretch))
+    found = find_stars(make_field(stretch=stretch)).statistics
     assert found.elongation == pytest.approx(stretch, rel=0.15)
 
 
 def test_hot_pixels_are_no_stars():
     image = make_field()
-    clean = measure_light(image)
+    clean = find_stars(image).statistics
     rng = np.random.default_rng(2)
     hot = rng.integers(5, 295, 200), rng.integers(5, 395, 200)
     image[hot] += rng.exponential(1000, 200)
-    found = measure_light(image)
+    found = find_stars(image).statistics
     assert found.stars == pytest.approx(clean.stars, abs=6)
     assert found.fwhm_pixel == pytest.approx(clean.fwhm_pixel, rel=0.05)
 
 
 def test_the_flux_of_bright_stars_follows_the_clouds():
     clear, cloudy = make_field(), 100 + 0.3 * (make_field() - 100)
-    ratio = measure_light(cloudy).flux_adu / measure_light(clear).flux_adu
+    ratio = (
+        find_stars(cloudy).statistics.flux_adu / find_stars(clear).statistics.flux_adu
+    )
     assert ratio == pytest.approx(0.3, rel=0.05)
 
 
@@ -203,7 +205,7 @@ def measured(night, faults):
     for frame in [*listed[:2], replace(listed[2], faults=faults)]:
         exposure = night.expose(frame)
         image = (exposure.raw - camera.bias_adu) / camera.response["Lum"]
-        light = measure_light(image)
+        light = find_stars(image).statistics
         found.append(
             {
                 "sky": light.sky_adu,

@@ -83,6 +83,26 @@ class RawHeader:
         values = (card.value for card in self.find(keyword))
         return next((value for value in values if value is not None), None)
 
+    def number(self, *keywords: str) -> float | None:
+        """Return the first finite number that some keywords give, also as a text.
+
+        Parameters
+        ----------
+        *keywords : str
+            In capitals, in the order in which they are asked.
+        """
+        for keyword in keywords:
+            value = self.get(keyword)
+            if value is None or isinstance(value, bool):
+                continue
+            try:
+                number = float(str(value).replace("D", "E"))
+            except ValueError:
+                continue
+            if math.isfinite(number):
+                return number
+        return None
+
     def raw(self, keywords: tuple[str, ...]) -> bytes:
         """Return all cards of some keywords as they stand in the file.
 

@@ -432,18 +432,44 @@ def _fitted(pairs: Indices, light: _Places, other: _Places, *, mirrored: bool) -
     variance = light.error[pairs[:, 0]] ** 2 + other.error[pairs[:, 1]] ** 2
     floor = 0.0
     for _ in range(3):
-        weight = 1 / (variance + floor)
-        z_mean, t_mean = (np.average(v, weights=weight) for v in (z, target))
-        power = np.sum(weight * np.abs(z - z_mean) ** 2)
-        turn = np.sum(weight * (target - t_mean) * np.conj(z - z_mean)) / power
-        shift = t_mean - turn * z_mean
+        turn, shift, _ = fitted_similarity(z, target, 1 / (variance + floor))
         squares = np.abs(target - turn * z - shift) ** 2
         # The median square of two normal variates is 2 ln 2; four parameters are fitted.
         own = np.median(squares) / (2 * np.log(2)) / max(1 - 2 / len(z), 1 / 3)
         floor = max(float(own - np.median(variance)), 0.0)
     radius = REJECTED * np.sqrt(1.5 * (np.median(variance) + floor))
-    similarity = _Similarity(complex(turn), complex(shift), mirrored)
+    similarity = _Similarity(turn, shift, mirrored)
     return _Fit(similarity, min(float(radius), PAIRED), float(np.sqrt(floor)))
+
+
+class FittedSimilarity(NamedTuple):
+    """``turn * z + shift``, and how well it fits."""
+
+    turn: complex
+    shift: complex
+    rms: float
+    """Distance of the targets from where it puts the points, 2-d."""
+
+
+def fitted_similarity(
+    z: Complex, target: Complex, weight: Floats | None = None
+) -> FittedSimilarity:
+    """Fit a similarity to points by weighted least squares, after Umeyama (1991).
+
+    Parameters
+    ----------
+    z, target : (n,) complex arrays
+        Points, x + iy (conjugate where mirrored), and where they belong.
+    weight : (n,) array, optional
+        Their weights; all alike if absent.
+    """
+    weight = np.ones(len(z)) if weight is None else weight
+    z_mean, t_mean = (np.average(v, weights=weight) for v in (z, target))
+    power = np.sum(weight * np.abs(z - z_mean) ** 2)
+    turn = np.sum(weight * (target - t_mean) * np.conj(z - z_mean)) / power
+    shift = t_mean - turn * z_mean
+    rms = np.sqrt(np.average(np.abs(target - turn * z - shift) ** 2, weights=weight))
+    return FittedSimilarity(complex(turn), complex(shift), float(rms))
 
 
 def _chance(

@@ -49,8 +49,6 @@ class Stacked(NamedTuple):
     """(ny, nx), ADU; NaN where there is no sample."""
     n_used: NDArray[np.uint16]
     """(ny, nx), samples that went in."""
-    weight: Image
-    """(ny, nx), sum of their weights."""
     rejected: NDArray[np.int64]
     """(n,), samples of each light that were rejected."""
 
@@ -181,7 +179,7 @@ class _Work:
         with np.errstate(invalid="ignore", divide="ignore"):
             self._total /= weight
         self._total += self._middle[self._inner]
-        return Stacked(self._total, number, weight, rejected)
+        return Stacked(self._total, number, rejected)
 
 
 def lower_median(samples: Sequence[Image]) -> Image:

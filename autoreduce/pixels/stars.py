@@ -51,8 +51,6 @@ SATURATED, EDGE, BLENDED, MASKED = (np.uint16(1 << bit) for bit in range(4))
 """Flags of a star: its peak is at the saturation level; its aperture is cut by the edge
 of the frame; its light overlaps that of a neighbour; pixels of it are missing."""
 
-LARGEST_MEASURED = 2048
-"""Rows and columns, about the centre, beyond which a light's statistics are not taken."""
 DETECTION_SIGMA = 3.0
 FEWEST_PIXELS, FEWEST_BINNED = 5, 3
 DEBLENDING_LEVELS = 8
@@ -213,33 +211,6 @@ def find_stars(
         table, fwhm = _only_stars(table, profile.fwhm), profile.fwhm
     table = table[np.argsort(-table["flux"], kind="stable")]
     return Stars(table, _statistics(light, table, fwhm))
-
-
-def measure_light(data: NDArray[Any]) -> LightStatistics:
-    """Measure the sky and the stars of a calibrated light, as `find_stars` does.
-
-    Parameters
-    ----------
-    data : (ny, nx) array, ADU
-        Calibrated light.  Of larger images the `central_part` is measured.
-
-    Returns
-    -------
-    LightStatistics
-        Of the stars that `find_stars` gives.
-    """
-    return find_stars(data[central_part(data.shape)]).statistics
-
-
-def central_part(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Give the rows and columns that are measured of an image of some shape."""
-    rows, columns = (
-        slice(
-            lead := max(0, (n - LARGEST_MEASURED) // 2), lead + min(n, LARGEST_MEASURED)
-        )
-        for n in shape
-    )
-    return rows, columns
 
 
 def superpixels(data: NDArray[Any]) -> NDArray[np.float32]:

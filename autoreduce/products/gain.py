@@ -88,7 +88,6 @@ def transfer_cards(transfer: PhotonTransfer | None, read_noise: float) -> list[C
 def _number(path: Path, keyword: str) -> float | None:
     try:
         with open_image(path) as reader:
-            value = reader.get(keyword)
+            return reader.raw.number(keyword)
     except InputError:
         return None
-    return float(value) if isinstance(value, int | float) else None

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from autoreduce.planning.plan import Fact
+from autoreduce.products.provenance import mjd
 
-JD_OF_UNIX = 2440587.5
+JD_OF_MJD = 2400000.5
 
 
 class LightColumn(NamedTuple):
@@ -102,4 +103,4 @@ def julian_date(date_obs: str, later_s: float = 0.0) -> float:
     2451545.0
     """
     moment = datetime.fromisoformat(date_obs) + timedelta(seconds=later_s)
-    return JD_OF_UNIX + moment.timestamp() / 86400
+    return JD_OF_MJD + mjd(moment)

@@ -4,10 +4,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoreduce.fits.header import RawHeader
-from autoreduce.pixels.register import Transform
+from autoreduce.pixels.register import Transform, fitted_similarity
 
 ARCSEC = 3600.0
 LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
@@ -40,14 +39,14 @@ def pixel_scale_arcsec(header: RawHeader) -> float | None:
 def _of_matrix(header: RawHeader) -> float | None:
     if "DEC" not in str(header.get("CTYPE2")) + str(header.get("CTYPE1")):
         return None
-    cd = [_number(header, f"CD{i}_{j}") for i in (1, 2) for j in (1, 2)]
+    cd = [header.number(f"CD{i}_{j}") for i in (1, 2) for j in (1, 2)]
     if cd[0] is not None or cd[1] is not None:
         a, b, c, d = (one or 0.0 for one in cd)
         return math.sqrt(abs(a * d - b * c)) * ARCSEC
-    steps = [_number(header, f"CDELT{axis}") for axis in (1, 2)]
+    steps = [header.number(f"CDELT{axis}") for axis in (1, 2)]
     if steps[0] is None or steps[1] is None:
         return None
-    pc = [_number(header, f"PC{i}_{j}") for i in (1, 2) for j in (1, 2)]
+    pc = [header.number(f"PC{i}_{j}") for i in (1, 2) for j in (1, 2)]
     a, b, c, d = (
         usual if one is None else one
         for one, usual in zip(pc, (1.0, 0.0, 0.0, 1.0), strict=True)
@@ -56,12 +55,11 @@ def _of_matrix(header: RawHeader) -> float | None:
 
 
 def _of_card(header: RawHeader) -> float | None:
-    names = ("PIXSCALE", "SECPIX", "SECPIX1", "SCALE", "PIXSCAL1")
-    return next((n for name in names if (n := _number(header, name))), None)
+    return header.number("PIXSCALE", "SECPIX", "SECPIX1", "SCALE", "PIXSCAL1")
 
 
 def _of_optics(header: RawHeader) -> float | None:
-    size, length = _number(header, "XPIXSZ"), _number(header, "FOCALLEN")
+    size, length = header.number("XPIXSZ"), header.number("FOCALLEN")
     if not size or not length:
         return None
     return math.degrees(size * 1e-3 / length) * ARCSEC
@@ -75,28 +73,17 @@ def airmass(header: RawHeader) -> float | None:
     float or None
         From AIRMASS, else the altitude; None if neither is there, or makes sense.
     """
-    said = _number(header, "AIRMASS")
+    said = header.number("AIRMASS")
     if said is not None and 0.99 < said < LARGEST_AIRMASS:
         return said
-    names = ("CENTALT", "OBJCTALT", "ALTITUDE", "TELALT", "ALT-OBJ", "ALT")
-    altitude = next((n for name in names if (n := _number(header, name))), None)
+    altitude = header.number(
+        "CENTALT", "OBJCTALT", "ALTITUDE", "TELALT", "ALT-OBJ", "ALT"
+    )
     if altitude is None or not 0 < altitude <= 90:
         return None
     # Pickering (2002), DIO 12, 1, 20: right down to the horizon.
     shown = altitude + 244 / (165 + 47 * altitude**1.1)
     return 1 / math.sin(math.radians(shown))
-
-
-def _number(header: RawHeader, keyword: str) -> float | None:
-    value = header.get(keyword)
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if value is None or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 class CoordinatesMatch(NamedTuple):
@@ -144,23 +131,14 @@ def coordinates_transform(
     target = np.asarray(there[0]) + 1j * np.asarray(there[1])
     if not np.isfinite(target).all():
         return None
-    fits = [_similarity(x + sign * 1j * y, target) for sign in (1, -1)]
-    mirrored = fits[1][2] < fits[0][2]
+    fits = [fitted_similarity(x + sign * 1j * y, target) for sign in (1, -1)]
+    mirrored = fits[1].rms < fits[0].rms
     turn, shift, rms = fits[mirrored]
     angle = float(np.rad2deg(np.angle(turn)))
     transform = Transform(
         float(shift.real), float(shift.imag), angle, float(abs(turn)), bool(mirrored)
     )
     return CoordinatesMatch(transform, rms)
-
-
-def _similarity(
-    z: NDArray[np.complex128], target: NDArray[np.complex128]
-) -> tuple[complex, complex, float]:
-    centred, aim = z - z.mean(), target - target.mean()
-    turn = complex(np.vdot(centred, aim) / np.vdot(centred, centred))
-    shift = complex(target.mean() - turn * z.mean())
-    return turn, shift, float(np.sqrt(np.mean(np.abs(turn * z + shift - target) ** 2)))
 
 
 def _world(header: RawHeader) -> Any:  # noqa: ANN401 -- astropy's WCS is not imported at start

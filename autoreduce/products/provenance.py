@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +261,11 @@ def exposure_times(item: FrameInput) -> list[Card]:
 def mjd(moment: datetime) -> float:
     """Give the modified Julian date of a time, UTC."""
     return (moment - _MJD_0).total_seconds() / 86400
+
+
+def date_of_mjd(days: float) -> datetime:
+    """Give the time, UTC, of a modified Julian date, to the millisecond."""
+    return _MJD_0 + timedelta(milliseconds=round(days * 86_400_000))
 
 
 def _iso(begin: datetime, seconds: float) -> str:

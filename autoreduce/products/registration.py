@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import Alignment, quality, register_all
@@ -175,23 +174,16 @@ def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
         with open_image(folder / output) as reader:
             shape = reader.shape[-2], reader.shape[-1]
             headers.append((reader.raw, (int(shape[0]), int(shape[1]))))
-    binnings = [_whole(header, "XBINNING", 1) for header, _ in headers]
-    finest = min(binnings, default=1)
+    binnings = [header.number("XBINNING") or 1.0 for header, _ in headers]
+    finest = min(binnings, default=1.0)
     lights = []
     for output, (header, shape), own in zip(outputs, headers, binnings, strict=True):
         binning = own / finest
-        origin = tuple(
-            binning * _whole(header, name, 0) for name in ("XORGSUBF", "YORGSUBF")
-        )
-        geometry = Geometry(shape, binning, (origin[0], origin[1]))
+        x0, y0 = (header.number(name) or 0.0 for name in ("XORGSUBF", "YORGSUBF"))
+        geometry = Geometry(shape, binning, (binning * x0, binning * y0))
         stars = on_sensor(read_stars(folder / output), binning, geometry.origin)
         lights.append(_Light(output, stars, geometry))
     return lights
-
-
-def _whole(header: RawHeader, keyword: str, otherwise: int) -> int:
-    value = header.get(keyword)
-    return int(value) if isinstance(value, int | float) and value > 0 else otherwise
 
 
 def _by_stars(

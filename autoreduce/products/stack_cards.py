@@ -76,7 +76,7 @@ def noise_cards(lights: Sequence[StackLight], shares: Shares) -> list[Card]:
     S / f in that light, of variance S / (f g), so that the stack's is S times the sum
     of w^2 f / g: one over its gain.  Read noise adds up as w^2 f^2 r^2.
     """
-    gains = [light.number("EGAIN") for light in lights]
+    gains = [light.gain for light in lights]
     known = [gain for gain in gains if gain]
     if len(known) < len(gains):
         return []
@@ -85,7 +85,7 @@ def noise_cards(lights: Sequence[StackLight], shares: Shares) -> list[Card]:
     )
     gain = 1 / sum(w * w * f / g for w, f, g in triples)
     cards = [Card("EGAIN", gain, "[electron/adu] of the stack: photon noise")]
-    reads = [light.number("RDNOISE") for light in lights]
+    reads = [light.read_noise for light in lights]
     if all(reads):
         square = sum(
             (w * f * (r or 0.0) / g) ** 2

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.images import ImageReader
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
+from autoreduce.pixels.register import match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.plan import FrameInput
@@ -19,8 +20,6 @@ from autoreduce.products.starlist import read_stars
 
 Image = NDArray[np.float32]
 
-PAIRED = 2.0
-"""Distance, in pixels of the sensor, at which two stars are the same."""
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
 LEAST_GAIN = 0.02
@@ -59,17 +58,19 @@ class StackLight:
         ny, nx = self.reader.shape[-2:]
         return ny, nx
 
-    def number(self, keyword: str) -> float | None:
-        """Give the value of a card, if it is a positive number."""
-        value = self.reader.get(keyword)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number and value > 0 else None  # type: ignore[arg-type, operator]
+    @property
+    def gain(self) -> float | None:
+        """Electrons per ADU, if its header tells."""
+        return _positive(self.number("EGAIN"))
 
-    def position(self, *keywords: str) -> float | None:
-        """Give the value of the first of some cards that is a number."""
-        values = (self.reader.get(keyword) for keyword in keywords)
-        numbers = (float(v) for v in values if isinstance(v, int | float))
-        return next(numbers, None)
+    @property
+    def read_noise(self) -> float | None:
+        """Read noise in electrons, if its header tells."""
+        return _positive(self.number("RDNOISE"))
+
+    def number(self, *keywords: str) -> float | None:
+        """Give the first number that some cards have."""
+        return self.reader.raw.number(*keywords)
 
     def on_grid(self, grid: Geometry) -> Self:
         """Lay it on a grid, from its place."""
@@ -105,6 +106,10 @@ class StackLight:
         if not self.keep_open:
             self.reader.release()
         return rows
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
 
 
 def scaled(
@@ -154,37 +159,15 @@ def _flux_scale(
     reference: NDArray[Any],
 ) -> FluxScale | None:
     """Compare the stars that two lights have in common."""
-    if not len(stars) or not len(reference):
+    if light.place is None or first.place is None:
         return None
-    pairs = _pairs(_placed(light, stars), _placed(first, reference))
-    found = flux_scale(stars, reference, pairs)
-    if found is None or light.place is None or light.place.transform is None:
-        return None
+    about = light.place.on_grid(first.place.geometry).then(
+        first.place.on_grid(first.place.geometry).inverse()
+    )
+    match = match_near(stars, reference, about)
+    found = None if match is None else flux_scale(stars, reference, match.pairs)
     # Resampling keeps the light of a pixel, not of a star.
-    relative = light.place.transform.scale
-    if first.place is not None and first.place.transform is not None:
-        relative /= first.place.transform.scale
-    return found._replace(factor=found.factor / relative**2)
-
-
-def _placed(light: StackLight, stars: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the places of stars on the field's reference, in pixels of the sensor."""
-    place = light.place
-    if place is None or place.transform is None:
-        return np.column_stack([stars["x"], stars["y"]])
-    moved = place.geometry.to_sensor.then(place.transform)
-    return np.column_stack(moved(stars["x"], stars["y"]))
-
-
-def _pairs(here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Pair what is nearest to one another, each way."""
-    from scipy.spatial import cKDTree
-
-    distance, nearest = cKDTree(there).query(here, distance_upper_bound=PAIRED)
-    _, back = cKDTree(here).query(there)
-    mine = np.flatnonzero(np.isfinite(distance))
-    mine = mine[back[nearest[mine]] == mine]
-    return np.column_stack([mine, nearest[mine]]).astype(np.intp)
+    return found and found._replace(factor=found.factor / about.scale**2)
 
 
 def _by_exposure(light: StackLight, first: StackLight) -> float:
@@ -220,7 +203,7 @@ def models(
             LightModel(
                 weight=1 / own**2,
                 noise=own * smoothing,
-                photon=light.factor / (light.number("EGAIN") or gain),
+                photon=light.factor / (light.gain or gain),
                 change=math.hypot(change, SEEING * (peak - 1)),
             )
         )

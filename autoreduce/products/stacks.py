@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +15,20 @@ from autoreduce.calibration.members import MOST_OPEN
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import NoStackError
-from autoreduce.fits.cards import Card
+from autoreduce.fits.cards import Card, without
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, ImageWriter
-from autoreduce.pixels.combination import Method, Rejection
+from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
-from autoreduce.pixels.fluxscale import FEWEST
-from autoreduce.pixels.stacking import HALO, LightModel, Limits, Stacked, stack
+from autoreduce.pixels.stacking import HALO, Limits, Stacked, stack
 from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.planning.recipe import Align, Area, StackLevel, StackRecipe
+from autoreduce.planning.recipe import StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
 from autoreduce.products.lights import KEEP
-from autoreduce.products.provenance import PLANE_CARDS, product_cards
+from autoreduce.products.provenance import PLANE_CARDS, date_of_mjd, product_cards
 from autoreduce.products.registration import (
-    Geometry,
-    Means,
     RegistrationProduct,
     place_numbers,
     read_registration,
@@ -40,17 +37,12 @@ from autoreduce.products.stack_cards import (
     OF_ONE_LIGHT,
     Shares,
     exposure_cards,
-    grid_cards,
     noise_cards,
     time_cards,
     total_exposure,
 )
-from autoreduce.products.stack_light import (
-    StackLight,
-    gain_from_sky,
-    models,
-    scaled,
-)
+from autoreduce.products.stack_light import StackLight
+from autoreduce.products.stack_members import StackMembers, aligned, unaligned
 from autoreduce.remarks import Remark, remark
 
 Image = NDArray[np.float32]
@@ -123,7 +115,7 @@ def make_stack(
                 if not keep_open:
                     reader.release()
                 item = _input(output, reader)
-                place = registration.places.get(output) if registration else None
+                place = registration.places[output] if registration else None
                 there.append(StackLight(item, reader, lights[output], keep_open, place))
         left_out = _unusable(there, space)
         good = [light for light in there if light.item.file not in left_out]
@@ -133,20 +125,43 @@ def make_stack(
             raise NoStackError(_why_none(left_out), left_out)
         if run := _focus_run(good):
             raise NoStackError(run, left_out)
-        lost = [output for output in task.products if output not in lights]
-        doubts = [remark("without-light", found=output) for output in lost]
-        stacks = [
-            _Stack(task, space, digest, number, members, registration, left_out)
+        made = [
+            _Stack(
+                task,
+                space,
+                digest,
+                number,
+                _members(members, number, registration, space),
+                registration,
+                left_out,
+            ).write(digests)
             for number, members in sorted(fields.items())
         ]
-        made = [one.write(digests, tuple(doubts)) for one in stacks]
-    return _together(task, made, left_out)
+    lost = [output for output in task.products if output not in lights]
+    return _together(task, made, left_out, lost)
 
 
-def _together(task: Task, made: Sequence[Made], left_out: Mapping[str, Remark]) -> Made:
+def _members(
+    lights: Sequence[StackLight],
+    number: int,
+    registration: RegistrationProduct | None,
+    space: Workspace,
+) -> StackMembers:
+    if registration is None:
+        return unaligned(lights, space.recipe)
+    return aligned(lights, number, registration, space.recipe, space.folder)
+
+
+def _together(
+    task: Task,
+    made: Sequence[Made],
+    left_out: Mapping[str, Remark],
+    lost: Sequence[str],
+) -> Made:
     """Say of all stacks of a task what there is to say."""
     n = sum(one.n_used for one in made)
-    remarks = list(dict.fromkeys(one for part in made for one in part.remarks))
+    remarks = [remark("without-light", found=output) for output in lost]
+    remarks += dict.fromkeys(one for part in made for one in part.remarks)
     first = made[0].outputs[0]
     for part in made[1:] if first == task.output else made:
         found, shown = f"{part.n_used} of {n}", part.outputs[0]
@@ -172,7 +187,7 @@ def _why_none(left_out: Mapping[str, Remark]) -> Remark:
 
 def _focus_run(lights: Sequence[StackLight]) -> Remark | None:
     """Tell whether lights are those of a focus run."""
-    positions = [light.position("FOCUSPOS", "FOCPOS", "FOCUS") for light in lights]
+    positions = [light.number("FOCUSPOS", "FOCPOS", "FOCUS") for light in lights]
     widths = [light.statistics.get("fwhm", math.nan) for light in lights]
     known = [
         (at, width)
@@ -207,12 +222,10 @@ def stack_output(output: str, number: int) -> str:
 
 
 def _input(output: str, reader: ImageReader) -> FrameInput:
-    date, exptime = reader.get("DATE-OBS"), reader.get("EXPTIME")
-    return FrameInput(
-        output,
-        exptime=float(exptime) if isinstance(exptime, int | float) else None,
-        date_obs=f"{date}+00:00" if isinstance(date, str) and "T" in date else None,
-    )
+    """Read a light's exposure and date, as the frame table had them."""
+    began = reader.raw.number("MJD-OBS")
+    date_obs = None if began is None else date_of_mjd(began).isoformat()
+    return FrameInput(output, exptime=reader.raw.number("EXPTIME"), date_obs=date_obs)
 
 
 def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remark]:
@@ -240,10 +253,9 @@ def _fields(
     fields: dict[int, list[StackLight]] = defaultdict(list)
     apart: dict[str, Remark] = {}
     for light in lights:
-        place = light.place
-        if place is None or not place.field:
-            why = place.why_not if place else None
-            apart[light.item.file] = why or remark("no-place", found="?", expected="")
+        place = light.place or registration.places[light.item.file]
+        if place.why_not is not None:
+            apart[light.item.file] = place.why_not
         else:
             fields[place.field].append(light)
     for number, members in list(fields.items()):
@@ -254,7 +266,7 @@ def _fields(
     return dict(fields), apart
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Stack:
     """The stack of a field on its way to the disk."""
 
@@ -263,36 +275,23 @@ class _Stack:
     digest: str
     number: int
     """Number of the field."""
-    members: Sequence[StackLight]
+    members: StackMembers
     registration: RegistrationProduct | None
+    """None in a stack that is not aligned."""
     left_out: Mapping[str, Remark]
-    lights: list[StackLight] = field(init=False)
-    """The members on the grid, scaled."""
-    reference: int = field(init=False)
-    """Index of the light whose scale the stack has."""
-    models: list[LightModel] = field(init=False)
-    cards_of_grid: list[bytes] = field(init=False)
-    grid: Geometry = field(init=False)
-    remarks: list[Remark] = field(init=False)
 
     @property
     def output(self) -> str:
         """Where it is written."""
         return stack_output(self.task.output, self.number)
 
-    @property
-    def recipe(self) -> StackRecipe:
-        """How lights are stacked."""
-        return self.space.recipe.stack
-
-    def write(self, digests: Mapping[str, str], doubts: Sequence[Remark]) -> Made:
+    def write(self, digests: Mapping[str, str]) -> Made:
         """Combine band by band, and write everything."""
-        self.remarks = list(doubts)
-        self._prepare()
-        ny, nx = self.grid.shape
-        rejected = np.zeros(len(self.lights), np.int64)
+        lights = self.members.lights
+        ny, nx = self.members.grid.shape
+        rejected = np.zeros(len(lights), np.int64)
         planes = {MASK: np.uint8, NUSED: np.uint16} if self.space.planes else {}
-        shares = Shares.of(self.models)
+        shares = Shares.of(self.members.models)
         nothing = {"exptime": 0.0, "rejected": 0.0}
         with ImageWriter(
             self.space.folder / self.output,
@@ -308,8 +307,8 @@ class _Stack:
                     writer.write_rows(start, no_value(band.data), plane=MASK)
                     writer.write_rows(start, band.n_used, plane=NUSED)
             statistics = {
-                "exptime": total_exposure(self.lights),
-                "rejected": float(rejected.sum()) / (ny * nx * len(self.lights)),
+                "exptime": total_exposure(lights),
+                "rejected": float(rejected.sum()) / (ny * nx * len(lights)),
             }
             writer.finish(
                 self._cards(statistics, shares),
@@ -318,113 +317,26 @@ class _Stack:
             )
         return Made(
             statistics=statistics,
-            remarks=tuple(self.remarks),
+            remarks=self.members.remarks,
             measured={
                 light.item.file: {"flux_scale": light.factor, "weight": share}
-                for light, share in zip(self.lights, shares.weights, strict=True)
+                for light, share in zip(lights, shares.weights, strict=True)
             },
-            n_used=len(self.lights),
+            n_used=len(lights),
             outputs=(self.output,),
         )
 
-    def _prepare(self) -> None:
-        """Choose the reference and the grid; bring the lights to both."""
-        recipe = self.recipe
-        sky = recipe.level is StackLevel.SKY
-        if self.registration is None:
-            self._prepare_plain(sky=sky)
-            return
-        first = self.registration.references[self.number - 1]
-        files = [light.item.file for light in self.members]
-        self.reference = files.index(first) if first in files else _best(self.members)
-        lights = scaled(self.members, self.reference, self.space.folder, sky=sky)
-        self._choose_grid(self.registration, first, lights)
-        self.lights = [light.on_grid(self.grid) for light in lights]
-        gain = self._gain()
-        self.models = models(self.lights, gain, recipe.change)
-        guessed = [light.item.file for light in self.lights if light.n_common is None]
-        if guessed:
-            self.remarks.append(
-                remark("flux-by-exposure", found=_some(guessed), expected=str(FEWEST))
-            )
-        imaged = [
-            light.item.file
-            for light in self.lights
-            if light.place and light.place.means is Means.IMAGE
-        ]
-        if imaged:
-            self.remarks.append(remark("by-image", found=_some(imaged)))
-
-    def _prepare_plain(self, *, sky: bool) -> None:
-        """Leave the lights pixel on pixel, of equal weight."""
-        skies = [light.statistics.get("sky", math.nan) for light in self.members]
-        if not sky or not np.isfinite(skies).all():
-            skies = [0.0] * len(skies)
-        self.lights = [
-            replace(light, offset=skies[0] - level)
-            for light, level in zip(self.members, skies, strict=True)
-        ]
-        self.reference = 0
-        self.models = [LightModel(1.0, 0.0, 0.0, 0.0)] * len(self.lights)
-        self.grid = Geometry(self.lights[0].shape)
-        self.cards_of_grid = self.lights[0].reader.cards
-        asked = self.recipe.align is Align.NONE
-        why = (
-            f"recipe {self.space.recipe.name} asks" if asked else "nothing tells where"
-        )
-        self.remarks.append(remark("not-aligned", found=why))
-
-    def _choose_grid(
-        self,
-        registration: RegistrationProduct,
-        first: str,
-        lights: Sequence[StackLight],
-    ) -> None:
-        """Take the pixels of the field's reference, in the stack's own binning."""
-        reference = registration.places[first].geometry
-        own = lights[self.reference].place
-        binning = own.geometry.binning if own else reference.binning
-        ratio = binning / reference.binning
-        ny, nx = (max(int(n / ratio), 1) for n in reference.shape)
-        grid = Geometry((ny, nx), binning, reference.origin)
-        if self.recipe.area is not Area.REFERENCE:
-            grid = _area(lights, grid, self.recipe.area)
-        self.grid = grid
-        with open_image(self.space.folder / first) as reader:
-            cards = reader.cards
-        x0, y0 = (
-            (new - old) / reference.binning
-            for new, old in zip(grid.origin, reference.origin, strict=True)
-        )
-        base = lights[self.reference].reader.cards
-        self.cards_of_grid = grid_cards(base, cards, (x0, y0), ratio)
-
-    def _gain(self) -> float:
-        """Give the gain of the lights whose header does not tell: measured, or guessed."""
-        if all(light.number("EGAIN") for light in self.lights):
-            return 1.0
-        measured = [
-            gain for light in self.lights if (gain := light.statistics.get("egain"))
-        ]
-        if measured:
-            return float(np.median(measured))
-        gain = gain_from_sky(self.lights)
-        self.remarks.append(remark("gain-from-sky", found=f"{gain:.3g}"))
-        return gain
-
     def _bands(self) -> Iterator[tuple[int, Stacked]]:
         """Combine the lights, band by band."""
-        ny, nx = self.grid.shape
-        row = 4 * nx * (len(self.lights) + WORKING * self.space.threads + 4)
+        lights, (ny, nx) = self.members.lights, self.members.grid.shape
+        row = 4 * nx * (len(lights) + WORKING * self.space.threads + 4)
         height = min(max(self.space.memory // row - 2 * HALO, SHORTEST), TALLEST)
-        clean = self._is_clean_mean()
+        halo = HALO if self._is_clean_mean() else 0
         with ThreadPoolExecutor(self.space.threads) as pool:
             for start in range(0, ny, height):
                 stop = min(start + height, ny)
-                low, high = start, stop
-                if clean:
-                    low, high = max(start - HALO, 0), min(stop + HALO, ny)
-                band = list(pool.map(lambda one: one.rows(low, high), self.lights))  # noqa: B023 -- used at once
+                low, high = max(start - halo, 0), min(stop + halo, ny)
+                band = list(pool.map(lambda one: one.rows(low, high), lights))  # noqa: B023 -- used at once
                 parts = [
                     (first, min(first + ROWS_AT_ONCE, stop))
                     for first in range(start, stop, ROWS_AT_ONCE)
@@ -435,68 +347,67 @@ class _Stack:
                 )
                 yield start, _joined(list(combined))
 
+    @property
+    def _how(self) -> Combination:
+        """How samples are combined."""
+        how = self.space.recipe.stack.combine
+        # In lights that are not aligned every star that moved would be an outlier.
+        if self.registration is None and how.rejection is Rejection.SIGMA:
+            return replace(how, rejection=Rejection.NONE)
+        return how
+
     def _is_clean_mean(self) -> bool:
         """Tell whether a mean is made, without what the model of noise excludes."""
-        how = self.recipe.combine
-        if self.registration is None:
-            return False
         usual = (Rejection.SIGMA, Rejection.NONE)
-        return how.method is Method.MEAN and how.rejection in usual
+        mean = self._how.method is Method.MEAN and self._how.rejection in usual
+        return mean and self.registration is not None
 
     def _combined(
         self, band: Sequence[Image], low: int, high: int, start: int, stop: int
     ) -> Stacked:
         """Combine rows of a band."""
-        how = self.recipe.combine
-        # In lights that are not aligned every star that moved would be an outlier.
-        if self.registration is None and how.rejection is Rejection.SIGMA:
-            how = replace(how, rejection=Rejection.NONE)
+        how, models = self._how, self.members.models
         if not self._is_clean_mean():
             rows = [one[start - low : stop - low] for one in band]
-            weights = [model.weight for model in self.models]
             mean = how.method is Method.MEAN and self.registration is not None
-            found = combine(rows, how, weights=weights if mean else None)
-            return Stacked(found.data, found.n_used, found.data, found.rejected)
+            weights = [model.weight for model in models] if mean else None
+            return Stacked(*combine(rows, how, weights=weights))
         limits = Limits(how.low, how.high) if how.rejection is Rejection.SIGMA else None
         before, after = min(HALO, start - low), min(HALO, high - stop)
         rows = [one[start - low - before : stop - low + after] for one in band]
-        sky = self.lights[self.reference].statistics.get("sky", 0.0)
-        return stack(rows, self.models, limits, sky=sky, halo=(before, after))
+        sky = self.members.reference.statistics.get("sky", 0.0)
+        return stack(rows, models, limits, sky=sky, halo=(before, after))
 
     def _cards(self, statistics: Mapping[str, float], shares: Shares) -> list[bytes]:
-        lights, n = self.lights, len(self.left_out)
-        reference = lights[self.reference]
-        aligned = self.registration is not None
+        lights, reference = self.members.lights, self.members.reference
         extra = [
             Card("NCOMBINE", len(lights), "lights combined"),
-            Card("NLEFTOUT", n, "lights left out automatically"),
+            Card("NLEFTOUT", len(self.left_out), "lights left out automatically"),
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
-            Card("ALIGNED", aligned, "whether the lights were aligned"),
+            Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),
             Card("RECIPE", self.space.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
-        if aligned and self.registration:
+        if self.registration is not None:
             grid = self.registration.references[self.number - 1]
             extra += [
                 Card("GRID", grid, "light whose pixels it has"),
                 Card("FIELD", self.number, "number of the field"),
             ]
-        if aligned and self.recipe.level is StackLevel.SKY:
-            sky = reference.statistics.get("sky")
-            extra.append(Card("SKYLEVEL", sky, "[adu] sky level"))
-        base = [
-            card for card in self.cards_of_grid if _keyword(card) not in OF_ONE_LIGHT
-        ]
+            if self.space.recipe.stack.level is StackLevel.SKY:
+                sky = reference.statistics.get("sky")
+                extra.append(Card("SKYLEVEL", sky, "[adu] sky level"))
+        base = without(self.members.cards, OF_ONE_LIGHT)
         history = [f"left out {file}: {why}" for file, why in self.left_out.items()]
         return product_cards(
             self.task,
             extra,
             base=base,
-            history=(*map(str, self.remarks), *history[:MOST_TOLD]),
+            history=(*map(str, self.members.remarks), *history[:MOST_TOLD]),
         )
 
     def _inputs(
@@ -504,7 +415,9 @@ class _Stack:
     ) -> bytes:
         """Write the table of all lights, those left out among them."""
         rows = []
-        for light, n, share in zip(self.lights, rejected, shares.weights, strict=True):
+        for light, n, share in zip(
+            self.members.lights, rejected, shares.weights, strict=True
+        ):
             numbers = {"flux_scale": light.factor, "weight": share}
             rows.append({**self._row(light, numbers, self.output), "rejected": int(n)})
         for file, why in self.left_out.items():
@@ -546,50 +459,8 @@ class _Stack:
         )
 
 
-def _best(lights: Sequence[StackLight]) -> int:
-    """Give the light that would make the best reference."""
-    worth = [light.place.quality if light.place else 0.0 for light in lights]
-    return worth.index(max(worth))
-
-
-def _area(lights: Sequence[StackLight], grid: Geometry, area: Area) -> Geometry:
-    """Cut the grid to what all lights show, or widen it to what any of them shows."""
-    boxes = []
-    for light in lights:
-        if light.place is None:
-            continue
-        ny, nx = light.shape
-        ends = [(-0.5, -0.5), (nx - 0.5, -0.5), (nx - 0.5, ny - 0.5), (-0.5, ny - 0.5)]
-        transform = light.place.on_grid(grid)
-        corners = np.array([transform(np.float64(x), np.float64(y)) for x, y in ends])
-        ordered = np.sort(corners, axis=0)
-        inner = 1 if area is Area.COMMON else 0
-        boxes.append((ordered[inner], ordered[3 - inner]))
-    lows, highs = (np.array([box[i] for box in boxes]) for i in (0, 1))
-    if area is Area.COMMON:
-        low, high = np.ceil(lows.max(axis=0) + 0.5), np.floor(highs.min(axis=0) - 0.5)
-    else:
-        low, high = np.floor(lows.min(axis=0) + 0.5), np.ceil(highs.max(axis=0) - 0.5)
-    (x0, y0), (nx, ny) = low.astype(int), (high - low).astype(int) + 1
-    if min(nx, ny) < 1:
-        return grid
-    binning = grid.binning
-    origin = grid.origin[0] + binning * x0, grid.origin[1] + binning * y0
-    return Geometry((int(ny), int(nx)), binning, (float(origin[0]), float(origin[1])))
-
-
 def _joined(parts: Sequence[Stacked]) -> Stacked:
     """Put rows of a band together."""
-    data, used, weight = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    data, used = (np.concatenate([part[i] for part in parts]) for i in range(2))
     rejected = np.sum([part.rejected for part in parts], axis=0)
-    return Stacked(data, used, weight, rejected)
-
-
-def _some(names: Sequence[str]) -> str:
-    """Name some files, and say how many more there are."""
-    shown = ", ".join(Path(name).name for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _keyword(card: bytes) -> str:
-    return card[:8].decode("ascii", "replace").strip()
+    return Stacked(data, used, rejected)

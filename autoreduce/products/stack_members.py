@@ -1,0 +1,185 @@
+"""The lights of a stack, brought to one grid, one scale and one sky."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from autoreduce.fits.images import open_image
+from autoreduce.pixels.fluxscale import FEWEST
+from autoreduce.pixels.stacking import LightModel
+from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
+from autoreduce.products.registration import Geometry, Means, RegistrationProduct
+from autoreduce.products.stack_cards import grid_cards
+from autoreduce.products.stack_light import (
+    StackLight,
+    gain_from_sky,
+    models,
+    scaled,
+)
+from autoreduce.remarks import Remark, remark, some
+
+
+@dataclass(frozen=True, slots=True)
+class StackMembers:
+    """Lights that are ready to be combined."""
+
+    lights: Sequence[StackLight]
+    """The lights, on the grid and on the scale of the reference."""
+    models: Sequence[LightModel]
+    """How good each is."""
+    reference: StackLight
+    """The one whose scale the stack has."""
+    grid: Geometry
+    """Pixels of the stack."""
+    cards: Sequence[bytes]
+    """Header of the reference, with the coordinates of the grid."""
+    remarks: tuple[Remark, ...] = ()
+    """What is doubtful of them."""
+
+
+def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
+    """Leave lights pixel on pixel, of equal weight, and say so.
+
+    Parameters
+    ----------
+    lights : sequence of StackLight
+        Lights of one shape.
+    recipe : Recipe
+        Whether their sky is brought to that of the first.
+    """
+    skies = [light.statistics.get("sky", math.nan) for light in lights]
+    if recipe.stack.level is StackLevel.NONE or not np.isfinite(skies).all():
+        skies = [0.0] * len(skies)
+    level = [
+        replace(light, offset=skies[0] - sky)
+        for light, sky in zip(lights, skies, strict=True)
+    ]
+    asked = recipe.stack.align is Align.NONE
+    why = f"recipe {recipe.name} asks" if asked else "nothing tells where"
+    return StackMembers(
+        level,
+        [LightModel(1.0, 0.0, 0.0, 0.0)] * len(lights),
+        level[0],
+        Geometry(level[0].shape),
+        level[0].reader.cards,
+        (remark("not-aligned", found=why),),
+    )
+
+
+def aligned(
+    lights: Sequence[StackLight],
+    field: int,
+    registration: RegistrationProduct,
+    recipe: Recipe,
+    folder: Path,
+) -> StackMembers:
+    """Lay the lights of a field on its grid, and bring them to one scale and sky.
+
+    Parameters
+    ----------
+    lights : sequence of StackLight
+        Lights of the field, with their places.
+    field : int
+        Number of the field, from 1.
+    registration : RegistrationProduct
+        Its reference fixes the grid, and the scale where it is one of the lights.
+    recipe : Recipe
+        How lights are stacked.
+    folder : Path
+        Output folder.
+    """
+    first = registration.references[field - 1]
+    files = [light.item.file for light in lights]
+    at = files.index(first) if first in files else _best(lights)
+    sky = recipe.stack.level is StackLevel.SKY
+    level = scaled(lights, at, folder, sky=sky)
+    grid, cards = _grid(registration, first, level, at, folder, recipe.stack.area)
+    laid = [light.on_grid(grid) for light in level]
+    gain, doubts = 1.0, list(_doubts(laid))
+    if not all(light.gain for light in laid):
+        gain = gain_from_sky(laid)
+        doubts.append(remark("gain-from-sky", found=f"{gain:.3g}"))
+    return StackMembers(
+        laid,
+        models(laid, gain, recipe.stack.change),
+        laid[at],
+        grid,
+        cards,
+        tuple(doubts),
+    )
+
+
+def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
+    """Tell of lights whose scale, or whose place, is not from their stars."""
+    guessed = [light.item.file for light in lights if light.n_common is None]
+    if guessed:
+        names = [Path(file).name for file in guessed]
+        yield remark("flux-by-exposure", found=some(names), expected=str(FEWEST))
+    imaged = [
+        Path(light.item.file).name
+        for light in lights
+        if light.place and light.place.means is Means.IMAGE
+    ]
+    if imaged:
+        yield remark("by-image", found=some(imaged))
+
+
+def _grid(
+    registration: RegistrationProduct,
+    first: str,
+    lights: Sequence[StackLight],
+    at: int,
+    folder: Path,
+    area: Area,
+) -> tuple[Geometry, list[bytes]]:
+    """Take the pixels of the field's reference, in the stack's own binning."""
+    reference = registration.places[first].geometry
+    own = lights[at].place
+    binning = own.geometry.binning if own else reference.binning
+    ratio = binning / reference.binning
+    ny, nx = (max(int(n / ratio), 1) for n in reference.shape)
+    grid = Geometry((ny, nx), binning, reference.origin)
+    if area is not Area.REFERENCE:
+        grid = _area(lights, grid, area)
+    with open_image(folder / first) as reader:
+        cards = reader.cards
+    x0, y0 = (
+        (new - old) / reference.binning
+        for new, old in zip(grid.origin, reference.origin, strict=True)
+    )
+    return grid, grid_cards(lights[at].reader.cards, cards, (x0, y0), ratio)
+
+
+def _best(lights: Sequence[StackLight]) -> int:
+    """Give the light that would make the best reference."""
+    worth = [light.place.quality if light.place else 0.0 for light in lights]
+    return worth.index(max(worth))
+
+
+def _area(lights: Sequence[StackLight], grid: Geometry, area: Area) -> Geometry:
+    """Cut the grid to what all lights show, or widen it to what any of them shows."""
+    boxes = []
+    for light in lights:
+        if light.place is None:
+            continue
+        ny, nx = light.shape
+        ends = [(-0.5, -0.5), (nx - 0.5, -0.5), (nx - 0.5, ny - 0.5), (-0.5, ny - 0.5)]
+        transform = light.place.on_grid(grid)
+        corners = np.array([transform(np.float64(x), np.float64(y)) for x, y in ends])
+        ordered = np.sort(corners, axis=0)
+        inner = 1 if area is Area.COMMON else 0
+        boxes.append((ordered[inner], ordered[3 - inner]))
+    lows, highs = (np.array([box[i] for box in boxes]) for i in (0, 1))
+    if area is Area.COMMON:
+        low, high = np.ceil(lows.max(axis=0) + 0.5), np.floor(highs.min(axis=0) - 0.5)
+    else:
+        low, high = np.floor(lows.min(axis=0) + 0.5), np.ceil(highs.max(axis=0) - 0.5)
+    (x0, y0), (nx, ny) = low.astype(int), (high - low).astype(int) + 1
+    if min(nx, ny) < 1:
+        return grid
+    binning = grid.binning
+    origin = grid.origin[0] + binning * x0, grid.origin[1] + binning * y0
+    return Geometry((int(ny), int(nx)), binning, (float(origin[0]), float(origin[1])))
