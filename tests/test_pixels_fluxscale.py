@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from stack_fields import add_noise, draw_field, paint
 
 from autoreduce.pixels.fluxscale import flux_scale
-from autoreduce.pixels.stars import SATURATED, STAR
+from autoreduce.pixels.register import Transform, match_near
+from autoreduce.pixels.stars import SATURATED, STAR, find_stars
 
 
 def light(flux, error, rng):
@@ -13,6 +15,7 @@ def light(flux, error, rng):
     table["flux"] = flux + rng.normal(0, error, len(flux))
     table["flux_error"] = error
     table["snr"] = table["flux"] / table["flux_error"]
+    table["x"], table["fwhm"] = 50 * np.arange(len(flux)), 3
     return table
 
 
@@ -70,3 +73,15 @@ def test_equal_fluxes_have_the_factor_one():
     rng = np.random.default_rng(4)
     stars = light(np.full(8, 1e4), 10.0, rng)
     assert flux_scale(stars, stars, same(8)).factor == 1.0
+
+
+def test_seeing_changes_no_factor_in_a_crowded_field():
+    rng = np.random.default_rng(6)
+    x, y, flux = draw_field(400, (420, 420), rng, flux=(3e3, 2e5))
+    tables = []
+    for fwhm in (2.8, 4.2):
+        scene = np.zeros((420, 420))
+        paint(scene, x, y, flux, fwhm)
+        tables.append(find_stars(add_noise(scene, 300.0, rng), gain=1.5).table)
+    pairs = match_near(tables[1], tables[0], Transform()).pairs
+    assert flux_scale(tables[1], tables[0], pairs).factor == pytest.approx(1, rel=0.01)

@@ -10,6 +10,11 @@ from autoreduce.pixels.stars import EDGE, MASKED, SATURATED
 
 FEWEST = 5
 """Stars in common below which a scale is a guess."""
+FOREIGN, ENOUGH = 0.01, 10
+"""Light of neighbours, of its own, in a star's aperture, from which a star is not asked
+if there are so many others."""
+NEIGHBOURS = 12
+"""Neighbours whose light is counted."""
 LEAST_SNR = 5.0
 REJECTED = 3.0
 ROUNDS = 10
@@ -42,8 +47,9 @@ def flux_scale(
     -------
     FluxScale or None
         Weighted mean of the logarithms of the ratios; stars that are saturated or cut,
-        and those off by more than `REJECTED` times their scatter, are left out.  None
-        if fewer than `FEWEST` are left.
+        those in their neighbours' light (if `ENOUGH` are not), and those off by more than
+        `REJECTED` times their scatter, are left out.  None if fewer than `FEWEST` are
+        left.
     """
     mine, theirs = stars[pairs[:, 0]], reference[pairs[:, 1]]
     flags = mine["flags"] | theirs["flags"]
@@ -52,11 +58,40 @@ def flux_scale(
     good &= np.minimum(mine["flux"], theirs["flux"]) > 0
     if good.sum() < FEWEST:
         return None
+    # Wider stars hold more of their neighbours' light.
+    foreign = np.where(good, _foreign_light(stars, reference, pairs), np.inf)
+    most = max(float(np.sort(foreign)[min(ENOUGH, good.sum()) - 1]), FOREIGN)
+    good &= foreign <= most
     mine, theirs = mine[good], theirs[good]
     ratios = np.log(theirs["flux"] / mine["flux"])
     variance = (mine["flux_error"] / mine["flux"]) ** 2
     variance += (theirs["flux_error"] / theirs["flux"]) ** 2
     return _weighted(ratios, variance)
+
+
+def _foreign_light(
+    stars: NDArray[Any], reference: NDArray[Any], pairs: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Give the light of neighbours in the apertures of pairs, of the star's own.
+
+    Neighbours are those that the sharper light shows, as wide as the other has them:
+    Moffat profiles of exponent 3, whose part within two widths at a distance of u
+    widths is about 8 / (1 + u^2)^3.
+    """
+    from scipy.spatial import cKDTree
+
+    tables = (stars, reference)
+    widths = [float(np.median(table["fwhm"])) for table in tables]
+    sharper = widths.index(min(widths))
+    table = tables[sharper]
+    places = np.column_stack([table["x"], table["y"]])
+    k = min(NEIGHBOURS + 1, len(table))
+    distance, near = cKDTree(places).query(places, k=k)
+    part = np.minimum(8 / (1 + (distance / max(*widths, 1e-6)) ** 2) ** 3, 1)
+    part[near == np.arange(len(table))[:, None]] = 0
+    light = (np.maximum(table["flux"][near], 0) * part).sum(axis=1)
+    foreign = light / np.maximum(table["flux"], np.finfo(np.float64).tiny)
+    return np.asarray(foreign[pairs[:, sharper]])
 
 
 def _weighted(
