@@ -1,12 +1,22 @@
 """Where tasks work, and what they say of their product."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ParamSpec, Self, TypeVar
 
 from autoreduce.calibration.store import MasterStore
 from autoreduce.planning.recipe import Recipe
 from autoreduce.remarks import Remark
+
+log = logging.getLogger(__name__)
+
+Given = ParamSpec("Given")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,54 @@ class Workspace:
     """Threads that a task may use for itself."""
     store: MasterStore = field(default_factory=MasterStore, compare=False)
     """Masters that are kept in memory for the lights that use them."""
+    processes: Executor | None = field(default=None, compare=False)
+    """Processes that are given work which Python would let one thread do at a time;
+    None if there are none."""
+
+    def alone(self) -> Self:
+        """Give the workspace as a worker process has it, without any of its own."""
+        return replace(self, processes=None)
+
+    def apart(
+        self,
+        function: Callable[Given, Result],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Call a function in a process of its own, if there are any, else here.
+
+        Function, arguments and result must be able to travel between processes.
+        """
+        if self.processes is None:
+            return function(*args, **kwargs)
+        try:
+            result = self.processes.submit(function, *args, **kwargs)
+        except (BrokenExecutor, RuntimeError, OSError) as error:
+            log.warning("no worker process: %s", error)
+            return function(*args, **kwargs)
+        try:
+            return result.result()
+        except BrokenExecutor:
+            log.warning("a worker process was killed: its work is done again here")
+            return function(*args, **kwargs)
+
+
+def side_by_side(
+    threads: int, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Call a function for many items in threads; yield results in their order.
+
+    Items are made by the thread that asks for results, a few of them in advance: no
+    more than there are threads, and one.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Command line: parse, call the library, print.  Nothing is decided here."""
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,6 +17,9 @@ from autoreduce.errors import AutoreduceError
 _NOT_COMMANDS = {"options", "console", "night_options"}
 """Modules of this folder that hold no command."""
 _DEFAULT = "reduce"
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    # Tasks run side by side: threads within their linear algebra only wait, busily.
+    os.environ.setdefault(_name, "1")
 
 
 def _verbatim(command: click.Command) -> click.Command:

@@ -79,6 +79,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("memory"),
         options.pop("planes"),
         options.pop("scheduler"),
+        processes=True,
     )
     with console.progress(quiet=options["quiet"]) as report:
         reduced = reduce_night(

@@ -56,6 +56,12 @@ class RawHeader:
         return tuple(card for card in parsed if card is not None)
 
     @property
+    def records(self) -> list[bytes]:
+        """The cards as they stand in the file, 80 bytes each, END not among them."""
+        block = self.block
+        return [block[at : at + CARD] for at in range(0, len(block), CARD)]
+
+    @property
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
         return self._layout.keywords

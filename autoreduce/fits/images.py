@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
-from autoreduce.fits.cards import CARD
 from autoreduce.fits.formats import PLAIN, open_unpacked
 from autoreduce.fits.header import (
     RawHeader,
@@ -132,8 +131,7 @@ class ImageReader:
     @property
     def cards(self) -> list[bytes]:
         """The header's cards as they stand in the file, END not among them."""
-        block = self.raw.block
-        return [block[at : at + CARD] for at in range(0, len(block), CARD)]
+        return self.raw.records
 
     def get(self, keyword: str) -> Value:
         """Return the value of a keyword of the header, None if it has none."""

@@ -44,8 +44,9 @@ LEAST_ERROR = 0.01
 """Error that any centre has, in pixels."""
 DOUBTFUL_ERROR = {EDGE: 0.5, SATURATED: 0.3, MASKED: 0.2, BLENDED: 0.1}
 """Error of centres whose star has a flag, in pixels."""
-FALSE_ALARM = 1e-3
-"""Probability of agreement by chance with which a match is no longer trusted."""
+FALSE_ALARM, CERTAIN = 1e-3, 1e-30
+"""Probability of agreement by chance with which a match is no longer trusted, and with
+which no other is looked for."""
 FEWEST = 3
 """Stars that a match needs."""
 
@@ -177,11 +178,13 @@ def match(stars: Table, reference: Table) -> Registration | None:
     """
     light, other = _places(stars), _places(reference)
     for n in BRIGHT:
-        found = [
-            tried
-            for guess in _suggested(light.first(n), other.first(n))
-            if (tried := _tried(guess, light, other)) is not None
-        ]
+        found = []
+        for guess in _suggested(light.first(n), other.first(n)):
+            tried = _tried(guess, light, other)
+            if tried is not None:
+                found.append(tried)
+                if tried.chance < CERTAIN:
+                    break
         if found:
             return min(found, key=lambda one: one.chance)
         if n >= max(len(light.z), len(other.z)):

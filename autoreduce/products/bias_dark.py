@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,11 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import Members, open_members, pair_noise, pedestals
 from autoreduce.calibration.uncertainty import UNCERT_HDU
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import Made, Workspace, side_by_side
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
-from autoreduce.pixels.combine import combine
+from autoreduce.pixels.combine import Combined, combine
 from autoreduce.pixels.flags import no_value
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
@@ -78,10 +79,9 @@ def make_plain(
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, space, digest, members)
         with product.writer() as writer:
-            for start, stop in bands(*members.shape, len(members.frames), space.memory):
-                data, n_used, rejected = _combined_rows(
-                    members, masters, how, noise, (start, stop)
-                )
+            for start, combined in _by_bands(members, masters, how, noise, space):
+                data, n_used, rejected = combined
+                stop = start + len(data)
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
                 if space.planes:
@@ -137,27 +137,34 @@ def _drift(statistics: Mapping[str, float]) -> Iterator[Remark]:
         yield remark("bias-drift", found=f"{drift:+.1f} ADU")
 
 
-def _combined_rows(
+def _by_bands(
     members: Members,
     masters: MasterRows,
     how: Combination,
     noise: float,
-    band: tuple[int, int],
-) -> tuple[Floats, NDArray[np.uint16], NDArray[np.int64]]:
-    """Combine a band; what all frames share is subtracted once, afterwards."""
+    space: Workspace,
+) -> Iterator[tuple[int, Combined]]:
+    """Combine band by band, while others are read; give the first row of each.
+
+    What all frames share is subtracted once, afterwards.
+    """
     shared = len(set(members.fixes)) == 1 and members.frames[0].overscan is None
-    if not shared:
-        frames = zip(members.frames, members.fixes, strict=True)
-        stack: list[Raw] = [
-            calibrated_rows(f, fix, masters, *band) for f, fix in frames
-        ]
-        combined = combine(stack, how, noise=noise)
-        return combined.data, combined.n_used, combined.rejected
-    combined = combine([f.rows(*band) for f in members.frames], how, noise=noise)
-    fix = members.fixes[0]
-    bias = masters.rows(fix.bias, *band)
-    data = combined.data if bias is None else combined.data - bias
-    return data, combined.n_used, combined.rejected
+    frames = list(zip(members.frames, members.fixes, strict=True))
+
+    def read(start: int, stop: int) -> list[Raw]:
+        if shared:
+            return [frame.rows(start, stop) for frame in members.frames]
+        return [calibrated_rows(f, fix, masters, start, stop) for f, fix in frames]
+
+    memory = space.memory // (space.threads + 1)
+    spans = list(bands(*members.shape, len(frames), memory))
+    stacks = (read(start, stop) for start, stop in spans)
+    combined = side_by_side(
+        space.threads, partial(combine, how=how, noise=noise), stacks
+    )
+    for (start, stop), band in zip(spans, combined, strict=True):
+        bias = masters.rows(members.fixes[0].bias, start, stop) if shared else None
+        yield start, band if bias is None else band._replace(data=band.data - bias)
 
 
 def _saturation_card(space: Workspace, members: Members) -> list[Card]:

@@ -1,9 +1,7 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
 from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import Made, Workspace, side_by_side
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
@@ -390,16 +388,11 @@ def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _Combined]]:
     """Combine band by band: while some are read, others are combined."""
     threads = stack.space.threads
     memory = stack.space.memory // (threads + 1)
-    waiting: deque[tuple[int, int, Future[_Combined]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for start, stop in bands(*stack.members.shape, 2 * len(stack.levels), memory):
-            if len(waiting) > threads:
-                first, last, done = waiting.popleft()
-                yield first, last, done.result()
-            band = stack.band(start, stop)
-            waiting.append((start, stop, pool.submit(stack.combined, band)))
-        for first, last, done in waiting:
-            yield first, last, done.result()
+    spans = list(bands(*stack.members.shape, 2 * len(stack.levels), memory))
+    read = (stack.band(start, stop) for start, stop in spans)
+    combined = side_by_side(threads, stack.combined, read)
+    for (start, stop), band in zip(spans, combined, strict=True):
+        yield start, stop, band
 
 
 def _finished(

@@ -9,12 +9,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.images import ImageReader
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.images import open_image
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
 from autoreduce.pixels.register import match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.plan import FrameInput
+from autoreduce.products.provenance import date_of_mjd
 from autoreduce.products.registration import Geometry, Place
 from autoreduce.products.starlist import read_stars
 
@@ -35,12 +37,14 @@ class StackLight:
 
     item: FrameInput
     """Its file, date and exposure."""
-    reader: ImageReader
-    """Its pixels."""
+    path: Path
+    """Where its pixels are."""
+    header: RawHeader
+    """Its header."""
+    shape: tuple[int, int]
+    """Its (ny, nx)."""
     statistics: Mapping[str, float]
     """What was measured of it."""
-    keep_open: bool = True
-    """Whether its file stays open between bands."""
     place: Place | None = None
     """Where it lies; None in a stack that is not aligned."""
     resampler: Resampler | None = None
@@ -52,11 +56,25 @@ class StackLight:
     n_common: int | None = None
     """Stars that the factor is from; None if it is not from stars."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(ny, nx) of the light."""
-        ny, nx = self.reader.shape[-2:]
-        return ny, nx
+    @classmethod
+    def read(
+        cls,
+        folder: Path,
+        output: str,
+        statistics: Mapping[str, float],
+        place: Place | None,
+    ) -> Self:
+        """Read the header of a calibrated light.
+
+        Its exposure and date are those that the frame table had.
+        """
+        path = folder / output
+        with open_image(path) as reader:
+            header, (ny, nx) = reader.raw, reader.shape[-2:]
+        began = header.number("MJD-OBS")
+        date_obs = None if began is None else date_of_mjd(began).isoformat()
+        item = FrameInput(output, exptime=header.number("EXPTIME"), date_obs=date_obs)
+        return cls(item, path, header, (ny, nx), statistics, place)
 
     @property
     def gain(self) -> float | None:
@@ -70,7 +88,7 @@ class StackLight:
 
     def number(self, *keywords: str) -> float | None:
         """Give the first number that some cards have."""
-        return self.reader.raw.number(*keywords)
+        return self.header.number(*keywords)
 
     def on_grid(self, grid: Geometry) -> Self:
         """Lay it on a grid, from its place."""
@@ -102,10 +120,10 @@ class StackLight:
     def _read(self, start: int, stop: int) -> Image:
         if start >= stop:
             return np.empty((0, self.shape[1]), np.float32)
-        rows = np.asarray(self.reader.rows(start, stop), np.float32)
-        if not self.keep_open:
-            self.reader.release()
-        return rows
+        # Files are opened anew for each band: any thread or process can make one, and
+        # there may be more lights than files that may be open.
+        with open_image(self.path) as reader:
+            return np.asarray(reader.rows(start, stop), np.float32)
 
 
 def _positive(value: float | None) -> float | None:

@@ -64,7 +64,7 @@ def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
         [LightModel(1.0, 0.0, 0.0, 0.0)] * len(lights),
         level[0],
         Geometry(level[0].shape),
-        level[0].reader.cards,
+        level[0].header.records,
         (remark("not-aligned", found=why),),
     )
 
@@ -150,7 +150,7 @@ def _grid(
         (new - old) / reference.binning
         for new, old in zip(grid.origin, reference.origin, strict=True)
     )
-    return grid, grid_cards(lights[at].reader.cards, cards, (x0, y0), ratio)
+    return grid, grid_cards(lights[at].header.records, cards, (x0, y0), ratio)
 
 
 def _best(lights: Sequence[StackLight]) -> int:

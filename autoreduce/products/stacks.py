@@ -3,31 +3,27 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.members import MOST_OPEN
 from autoreduce.calibration.quality import unusable_lights
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import Made, Workspace, side_by_side
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, without
-from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, ImageWriter
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
 from autoreduce.pixels.stacking import HALO, Limits, Stacked, stack
-from autoreduce.planning.plan import FrameInput, Task
+from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
 from autoreduce.products.lights import KEEP
-from autoreduce.products.provenance import PLANE_CARDS, date_of_mjd, product_cards
+from autoreduce.products.provenance import PLANE_CARDS, product_cards
 from autoreduce.products.registration import (
     RegistrationProduct,
     place_numbers,
@@ -106,37 +102,36 @@ def make_stack(
     registration = None
     if task.registration is not None:
         registration = read_registration(space.folder / task.registration)
-    with ExitStack() as stack_of_files:
-        there = []
-        for output in task.products:
-            if output in lights:
-                reader = stack_of_files.enter_context(open_image(space.folder / output))
-                keep_open = len(lights) <= MOST_OPEN
-                if not keep_open:
-                    reader.release()
-                item = _input(output, reader)
-                place = registration.places[output] if registration else None
-                there.append(StackLight(item, reader, lights[output], keep_open, place))
-        left_out = _unusable(there, space)
-        good = [light for light in there if light.item.file not in left_out]
-        fields, apart = _fields(good, registration, task)
-        left_out |= apart
-        if not fields:
-            raise NoStackError(_why_none(left_out), left_out)
-        if run := _focus_run(good):
-            raise NoStackError(run, left_out)
-        made = [
-            _Stack(
-                task,
-                space,
-                digest,
-                number,
-                _members(members, number, registration, space),
-                registration,
-                left_out,
-            ).write(digests)
-            for number, members in sorted(fields.items())
-        ]
+    there = [
+        StackLight.read(
+            space.folder,
+            output,
+            lights[output],
+            registration.places[output] if registration else None,
+        )
+        for output in task.products
+        if output in lights
+    ]
+    left_out = _unusable(there, space)
+    good = [light for light in there if light.item.file not in left_out]
+    fields, apart = _fields(good, registration, task)
+    left_out |= apart
+    if not fields:
+        raise NoStackError(_why_none(left_out), left_out)
+    if run := _focus_run(good):
+        raise NoStackError(run, left_out)
+    made = [
+        _Stack(
+            task,
+            space,
+            digest,
+            number,
+            _members(members, number, registration, space),
+            registration,
+            left_out,
+        ).write(digests)
+        for number, members in sorted(fields.items())
+    ]
     lost = [output for output in task.products if output not in lights]
     return _together(task, made, left_out, lost)
 
@@ -221,13 +216,6 @@ def stack_output(output: str, number: int) -> str:
     return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
 
 
-def _input(output: str, reader: ImageReader) -> FrameInput:
-    """Read a light's exposure and date, as the frame table had them."""
-    began = reader.raw.number("MJD-OBS")
-    date_obs = None if began is None else date_of_mjd(began).isoformat()
-    return FrameInput(output, exptime=reader.raw.number("EXPTIME"), date_obs=date_obs)
-
-
 def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remark]:
     """Find the unusable lights, those of each exposure among themselves."""
     if not space.recipe.quality.check:
@@ -239,7 +227,7 @@ def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remar
     for group in exposures.values():
         statistics = [light.statistics for light in group]
         for i, why in unusable_lights(statistics, space.recipe.quality).items():
-            if group[i].reader.get(KEEP) is not True:
+            if group[i].header.get(KEEP) is not True:
                 found[group[i].item.file] = why.about(group[i].item.file)
     return found
 
@@ -328,24 +316,30 @@ class _Stack:
 
     def _bands(self) -> Iterator[tuple[int, Stacked]]:
         """Combine the lights, band by band."""
-        lights, (ny, nx) = self.members.lights, self.members.grid.shape
-        row = 4 * nx * (len(lights) + WORKING * self.space.threads + 4)
-        height = min(max(self.space.memory // row - 2 * HALO, SHORTEST), TALLEST)
+        ny, nx = self.members.grid.shape
+        row = 4 * nx * (len(self.members.lights) + WORKING)
+        memory = self.space.memory // self.space.threads
+        height = min(max(memory // row - 2 * HALO, SHORTEST), TALLEST)
+        starts = range(0, ny, height)
+        parts = [(start, min(start + height, ny)) for start in starts]
+        one = replace(self, space=self.space.alone())
+        combined = side_by_side(
+            self.space.threads, lambda rows: self.space.apart(one.band, rows), parts
+        )
+        return zip(starts, combined, strict=True)
+
+    def band(self, rows: tuple[int, int]) -> Stacked:
+        """Combine rows of all lights, from the first to that before the second."""
+        start, stop = rows
         halo = HALO if self._is_clean_mean() else 0
-        with ThreadPoolExecutor(self.space.threads) as pool:
-            for start in range(0, ny, height):
-                stop = min(start + height, ny)
-                low, high = max(start - halo, 0), min(stop + halo, ny)
-                band = list(pool.map(lambda one: one.rows(low, high), lights))  # noqa: B023 -- used at once
-                parts = [
-                    (first, min(first + ROWS_AT_ONCE, stop))
-                    for first in range(start, stop, ROWS_AT_ONCE)
-                ]
-                combined = pool.map(
-                    lambda part: self._combined(band, low, high, *part),  # noqa: B023 -- used at once
-                    parts,
-                )
-                yield start, _joined(list(combined))
+        low = max(start - halo, 0)
+        high = min(stop + halo, self.members.grid.shape[0])
+        band = [light.rows(low, high) for light in self.members.lights]
+        parts = [
+            self._combined(band, low, high, first, min(first + ROWS_AT_ONCE, stop))
+            for first in range(start, stop, ROWS_AT_ONCE)
+        ]
+        return _joined(parts)
 
     @property
     def _how(self) -> Combination:

@@ -11,6 +11,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,12 +28,15 @@ from autoreduce.errors import (
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.provenance import task_digest
 from autoreduce.remarks import Remark, remark
+from autoreduce.running.machine import free_memory, share_one_heap
 from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
 
 log = logging.getLogger(__name__)
 
 BYTES_PER_PIXEL = 12
 """What a master flat, the largest of all tasks, takes beside its bands."""
+LARGE = 50_000_000
+"""Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 Report = Callable[[str, Task, int, int], None]
@@ -51,6 +55,9 @@ class Limits:
     """Whether UNCERT and MASK are written."""
     scheduler: str | None = None
     """Address of a Dask scheduler that carries the tasks out; threads if None."""
+    processes: bool = False
+    """Whether a large night may have processes of its own beside the threads.  They
+    import the main module: a script needs ``if __name__ == "__main__"``."""
 
 
 class Status(StrEnum):
@@ -122,17 +129,6 @@ class Outcome:
         )
 
 
-def free_memory() -> int:
-    """Tell how many bytes of memory are free for use."""
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
 def run_plan(
     plan: Plan,
     folder: str | os.PathLike[str],
@@ -172,11 +168,14 @@ def run_plan(
     PlanError
         If no scheduler answers.
     """
+    share_one_heap()
     limits = limits or Limits()
     budget = limits.memory or free_memory() // 2
     most = max(1, budget // _largest_need(plan))
     jobs = min(limits.jobs or os.cpu_count() or 1, most)
     kept = int(KEPT_PART * budget)
+    known = known or {}
+    apart = limits.processes and jobs > 1 and _pixels_to_calibrate(plan, known) > LARGE
     space = Workspace(
         Path(plan.root).resolve(),
         Path(folder).resolve(),
@@ -184,25 +183,41 @@ def run_plan(
         max((budget - kept) // jobs, 1 << 20),
         limits.planes,
         limits.jobs or os.cpu_count() or 1,
-        MasterStore(kept),
+        MasterStore(kept // (jobs + 1) if apart else kept),
     )
-    run = _Run(plan, space, known or {}, report)
-    if limits.scheduler is None:
-        with ThreadPoolExecutor(jobs) as threads:
-            return run.on(threads)
-    from autoreduce.running.cluster import cluster_executor
+    if limits.scheduler is not None:
+        from autoreduce.running.cluster import cluster_executor
 
-    with cluster_executor(limits.scheduler) as workers:
-        return run.on(workers)
+        with cluster_executor(limits.scheduler) as workers:
+            return _Run(plan, space, known, report).on(workers)
+    with ExitStack() as stack:
+        if apart:
+            from autoreduce.running.processes import worker_processes
+
+            processes = stack.enter_context(worker_processes(jobs))
+            space = replace(space, processes=processes)
+        threads = stack.enter_context(ThreadPoolExecutor(jobs))
+        return _Run(plan, space, known, report).on(threads)
 
 
 def _largest_need(plan: Plan) -> int:
     """Estimate the bytes that the task with the largest frames holds at once."""
-    sizes = [
-        (task.facts.get("naxis1") or 0, task.facts.get("naxis2") or 0)
+    return 1 + max(map(_pixels, plan.tasks), default=0) * BYTES_PER_PIXEL
+
+
+def _pixels_to_calibrate(plan: Plan, known: Mapping[str, Outcome]) -> int:
+    """Count the pixels of lights that no earlier run has made."""
+    return sum(
+        _pixels(task)
         for task in plan.tasks
-    ]
-    return 1 + max((int(nx) * int(ny) for nx, ny in sizes), default=0) * BYTES_PER_PIXEL
+        if task.action is Action.CALIBRATE
+        and not (task.output in known and known[task.output].made)
+    )
+
+
+def _pixels(task: Task) -> int:
+    nx, ny = task.facts.get("naxis1") or 0, task.facts.get("naxis2") or 0
+    return int(nx) * int(ny)
 
 
 class _Run:

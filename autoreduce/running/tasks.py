@@ -67,12 +67,9 @@ def run_task(
     if task.action is Action.STACK:
         digests = {output: product.digest for output, product in products.items()}
         return make_stack(task, space, digest, statistics, digests)
-    make = {
-        Action.BIAS: make_plain,
-        Action.DARK: make_plain,
-        Action.FLAT: make_flat,
-        Action.CALIBRATE: make_light,
-    }[task.action]
+    if task.action is Action.CALIBRATE:
+        return space.apart(make_light, task, space.alone(), digest, set(products))
+    make = make_flat if task.action is Action.FLAT else make_plain
     return make(task, space, digest, set(products))
 
 

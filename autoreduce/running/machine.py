@@ -1,0 +1,31 @@
+"""The memory of this machine."""
+
+import ctypes
+import os
+from pathlib import Path
+
+_ARENA_MAX = -8
+"""The number by which glibc knows how many heaps it may keep."""
+
+
+def free_memory() -> int:
+    """Tell how many bytes of memory are free for use."""
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def share_one_heap() -> None:
+    """Let all threads take memory from one heap.
+
+    Each thread of glibc has its own otherwise, and what one gives back the others
+    cannot use: a third more memory, and a tenth more time to have it cleared.  Other C
+    libraries have no such heaps.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)

@@ -1,0 +1,159 @@
+"""Worker processes: the same products, whatever becomes of the workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from small_night import write_night
+
+from autoreduce.calibration.workspace import Workspace, side_by_side
+from autoreduce.planning.recipe import load_recipe
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits
+from autoreduce.running.processes import worker_processes
+
+
+def own_process():
+    return os.getpid()
+
+
+def die_elsewhere(process):
+    if os.getpid() != process:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done here"
+
+
+def workspace(folder, processes):
+    return Workspace(
+        folder, folder, load_recipe("default"), 1 << 20, processes=processes
+    )
+
+
+@pytest.fixture
+def workers():
+    with worker_processes(1) as pool:
+        yield pool
+
+
+def test_processes_make_the_same_products(tmp_path, monkeypatch):
+    night = write_night(tmp_path / "night")
+    here = reduce_night(night, output=tmp_path / "here", page=False)
+    monkeypatch.setattr("autoreduce.running.execute.LARGE", 0)
+    started = []
+    monkeypatch.setattr(
+        "autoreduce.running.processes.worker_processes",
+        lambda n: started.append(n) or worker_processes(n),
+    )
+    limits = Limits(jobs=2, processes=True)
+    there = reduce_night(night, output=tmp_path / "there", limits=limits, page=False)
+    assert started == [2]
+    assert not there.failed
+    products = sorted(here.folder.rglob("*.fit*"))
+    assert any("stacks" in path.parts for path in products)
+    for path in products:
+        other = there.folder / path.relative_to(here.folder)
+        np.testing.assert_array_equal(fits.getdata(path), fits.getdata(other))
+        assert fits.getheader(path)["DIGEST"] == fits.getheader(other)["DIGEST"]
+    # What is current needs no processes.
+    reduce_night(night, output=tmp_path / "there", limits=limits, page=False)
+    assert started == [2]
+
+
+def test_work_is_done_in_another_process(tmp_path, workers):
+    space = workspace(tmp_path, workers)
+    assert space.apart(own_process) != os.getpid()
+    assert space.alone().apart(own_process) == os.getpid()
+
+
+def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):
+    space = workspace(tmp_path, workers)
+    assert space.apart(die_elsewhere, os.getpid()) == "done here"
+    assert "killed" in caplog.text
+    assert space.apart(own_process) == os.getpid()
+    assert "no worker process" in caplog.text
+
+
+def test_errors_of_a_worker_are_raised_here(tmp_path, workers):
+    with pytest.raises(ZeroDivisionError):
+        workspace(tmp_path, workers).apart(divmod, 1, 0)
+
+
+def test_a_script_without_a_guard_works_without_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from autoreduce.running.processes import worker_processes\n"
+        "from test_processes import own_process, workspace\n"
+        "with worker_processes(1) as pool:\n"
+        "    found = workspace(Path(), pool).apart(own_process)\n"
+        "print(found == os.getpid(), 'started')\n"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "True started" in done.stdout
+
+
+def test_workers_end_with_the_process_that_has_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal\n"
+        "from autoreduce.running.processes import worker_processes\n"
+        "if __name__ == '__main__':\n"
+        "    with worker_processes(1) as pool:\n"
+        "        print(pool.submit(os.getpid).result(), flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    worker = int(done.stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"worker {worker} is still there")
+
+
+def test_side_by_side_keeps_the_order_and_makes_few_items_in_advance():
+    made = []
+
+    def items():
+        for i in range(20):
+            made.append(i)
+            yield i
+
+    results = side_by_side(2, lambda i: i**2, items())
+    assert next(results) == 0
+    assert made == [0, 1, 2]
+    assert list(results) == [i**2 for i in range(1, 20)]
+
+
+def test_the_error_of_an_item_is_raised_in_its_turn():
+    results = side_by_side(2, lambda i: 1 / i, [1, 2, 0, 4])
+    assert next(results) == 1
+    assert next(results) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        next(results)
