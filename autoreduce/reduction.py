@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
 """Folders of products, below the output folder."""
-MEASURED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
+FILLED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
 """Columns of the frame table that a run fills."""
 _HEADER_BYTES = 32 * 2880
 
@@ -310,7 +310,7 @@ def with_outcomes(
         if task.action in (Action.REGISTER, Action.STACK):
             continue
         for file, values in outcome.measured.items():
-            for column in MEASURED.intersection(values):
+            for column in FILLED.intersection(values):
                 table.loc[file, column] = values[column]
         for file, why in outcome.left_out.items():
             table.loc[file, ["use", "why_not", "code"]] = [False, str(why), why.code]

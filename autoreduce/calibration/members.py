@@ -17,6 +17,7 @@ from autoreduce.calibration.quality import odd_frames
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import AutoreduceError, NoFrameLeftError
 from autoreduce.fits.images import open_image
+from autoreduce.frames.measured import known
 from autoreduce.pixels.measure import FrameStatistics, measure, robust_scatter
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.remarks import Remark, remark
@@ -90,16 +91,13 @@ class Members:
 
 def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
     """Give the measured columns of the frame table that a raw frame fills."""
-    columns = {
-        "median": statistics.median,
-        "noise": statistics.noise,
-        "saturated": statistics.saturated,
-    }
-    return {
-        name: value
-        for name, value in columns.items()
-        if value is not None and math.isfinite(value)
-    }
+    return known(
+        {
+            "median": statistics.median,
+            "noise": statistics.noise,
+            "saturated": statistics.saturated,
+        }
+    )
 
 
 def dark_columns(fix: Correction) -> dict[str, float]:

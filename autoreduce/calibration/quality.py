@@ -140,7 +140,7 @@ def unusable_lights(
         return {}
     usual = {
         name: float(np.median(values))
-        for name in ("sky", "sky_noise", "stars", "star_flux", "fwhm", "elongation")
+        for name in {name for light in lights for name in light}
         if (values := [light[name] for light in lights if name in light])
         and len(values) >= FEWEST
     }

@@ -11,6 +11,7 @@ from enum import StrEnum
 import pandas as pd
 
 from autoreduce.errors import TableError
+from autoreduce.frames.measured import MEASURED
 
 
 class ImageType(StrEnum):
@@ -111,13 +112,7 @@ PLAN_COLUMNS = (
 """What the plan decided for the frame."""
 
 MEASURED_COLUMNS = (
-    Column("median", "Float64", "adu", "Median of the raw frame."),
-    Column("noise", "Float64", "adu", "Robust 1-sigma pixel scatter, raw frame."),
-    Column("saturated", "Float64", "", "Fraction of pixels at or above saturation."),
-    Column("sky", "Float64", "adu", "Sky level of the calibrated light."),
-    Column("stars", "Int64", "", "Stars found in the calibrated light."),
-    Column("fwhm", "Float64", "pixel", "Median full width at half maximum of stars."),
-    Column("elongation", "Float64", "", "Median length over width of the stars."),
+    *(Column(m.name, m.dtype, m.unit, m.doc) for m in MEASURED if m.of_frames),
     Column("unstacked", "string", "", "Why the stack does without the light."),
 )
 """What a run measured."""

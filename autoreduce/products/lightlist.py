@@ -1,10 +1,10 @@
 """What there is to say of each light: the columns of ``lights.csv`` and ``INPUTS``."""
 
-import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from autoreduce.frames.measured import MEASURED, known
 from autoreduce.planning.plan import Fact
 from autoreduce.products.provenance import mjd
 
@@ -26,13 +26,7 @@ LIGHT_COLUMNS = (
     LightColumn("filter", "", "Filter.", True),
     LightColumn("exptime", "s", "Exposure."),
     LightColumn("jd_utc", "d", "Julian date of the middle of the exposure, UTC."),
-    LightColumn("airmass", "", "Airmass, from the header."),
-    LightColumn("sky", "adu", "Level of the sky."),
-    LightColumn("sky_noise", "adu", "1-sigma scatter of the sky, pixel to pixel."),
-    LightColumn("fwhm", "pixel", "Full width at half maximum of the stars."),
-    LightColumn("fwhm_arcsec", "arcsec", "The same, where the scale is known."),
-    LightColumn("stars", "", "Stars found."),
-    LightColumn("elongation", "", "Median length over width of the stars."),
+    *(LightColumn(m.name, m.unit, m.doc) for m in MEASURED if m.of_lights),
     LightColumn("field", "", "Number of the field that it shows."),
     LightColumn("dx", "pixel", "Where its centre lies, from the reference's: x."),
     LightColumn("dy", "pixel", "The same: y."),
@@ -48,7 +42,9 @@ LIGHT_COLUMNS = (
 )
 """Columns, units and meaning."""
 
-WHOLE = frozenset({"stars", "field", "mirrored", "matched"})
+WHOLE = frozenset(
+    {"field", "mirrored", "matched", *(m.name for m in MEASURED if m.whole)}
+)
 """Columns of whole numbers."""
 
 LightRow = Mapping[str, str | float]
@@ -79,18 +75,15 @@ def light_row(
         Where it went in, or why it did not.
     """
     row: dict[str, str | float] = {"light": output}
-    known = {name: facts.get(name) for name in ("object", "filter", "exptime")}
-    row |= {name: value for name, value in known.items() if value is not None}
+    for name in ("object", "filter", "exptime"):
+        if (value := facts.get(name)) is not None:
+            row[name] = value
     if date_obs:
         exptime = float(facts.get("exptime") or 0.0)
         row["jd_utc"] = julian_date(date_obs, exptime / 2)
     names = {column.name for column in LIGHT_COLUMNS}
     for source in numbers:
-        row |= {
-            name: value
-            for name, value in source.items()
-            if name in names and math.isfinite(value)
-        }
+        row |= {name: n for name, n in known(source).items() if name in names}
     return row | {"stack": stack, "why_not": why_not}
 
 

@@ -22,14 +22,9 @@ from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import ImageWriter
-from autoreduce.pixels.measure import FrameStatistics, measure
-from autoreduce.pixels.stars import (
-    NOT_MEASURED,
-    LightStatistics,
-    find_stars,
-    on_sensor,
-    superpixels,
-)
+from autoreduce.frames.measured import MEASURED, Measured, known
+from autoreduce.pixels.measure import measure
+from autoreduce.pixels.stars import find_stars, on_sensor, superpixels
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.gain import Gain, gain_of
 from autoreduce.products.pointing import airmass, pixel_scale_arcsec
@@ -96,7 +91,7 @@ def make_light(
         with ImageWriter(
             space.folder / task.output,
             frame.shape,
-            header_cards=len(header.cards(_Seen(NOT_MEASURED))),
+            header_cards=len(header.cards({})),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
         ) as writer:
@@ -115,30 +110,11 @@ def make_light(
                 table=stars_extension(found),
             )
     return Made(
-        statistics=_statistics(seen, fix),
+        statistics=seen | _dark_numbers(fix),
         remarks=doubts,
-        measured={item.file: {**_measured(raw, seen.light), **dark_columns(fix)}},
+        measured={item.file: {**raw_columns(raw), **seen, **dark_columns(fix)}},
         n_used=1,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was seen in a light and its header."""
-
-    light: LightStatistics
-    saturate: float | None = None
-    """Lowest level of a saturated pixel once calibrated, ADU."""
-    scale_arcsec: float | None = None
-    """Arcseconds in a pixel."""
-    airmass: float | None = None
-
-    @property
-    def fwhm_arcsec(self) -> float | None:
-        """Width of the stars, where the scale is known."""
-        if self.scale_arcsec is None or not math.isfinite(self.light.fwhm_pixel):
-            return None
-        return self.light.fwhm_pixel * self.scale_arcsec
 
 
 def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
@@ -155,7 +131,7 @@ def _look(
     gain: float | None,
     *,
     mosaic: bool,
-) -> tuple[_Seen, NDArray[Any]]:
+) -> tuple[dict[str, float], NDArray[Any]]:
     """Measure sky and stars of a calibrated light; of a mosaic, without its colours."""
     levels = data[full]
     levels = levels[np.isfinite(levels)]
@@ -176,8 +152,20 @@ def _look(
             fwhm_pixel=light.fwhm_pixel * 2,
             flux_adu=light.flux_adu * 4,
         )
-    scale, mass = pixel_scale_arcsec(frame.raw), airmass(frame.raw)
-    return _Seen(light, saturate, scale, mass), table
+    scale = pixel_scale_arcsec(frame.raw)
+    return known(
+        {
+            "airmass": airmass(frame.raw),
+            "sky": light.sky_adu,
+            "sky_noise": light.sky_noise_adu,
+            "stars": light.stars,
+            "fwhm": light.fwhm_pixel,
+            "fwhm_arcsec": scale and light.fwhm_pixel * scale,
+            "elongation": light.elongation,
+            "star_flux": light.flux_adu,
+            "saturate": saturate,
+        }
+    ), table
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +180,7 @@ class _LightHeader:
     frame: RawFrame
     doubts: tuple[Remark, ...]
 
-    def cards(self, seen: _Seen) -> list[bytes]:
+    def cards(self, seen: Mapping[str, float]) -> list[bytes]:
         """Give all cards, with what was measured."""
         item, frame = self.frame.item, self.frame
         extra = [
@@ -242,56 +230,25 @@ def _exposure_cards(item: FrameInput) -> list[Card]:
     return [Card("EXPTIME", item.exptime, "[s] exposure")]
 
 
-def _light_cards(seen: _Seen) -> list[Card]:
-    light = seen.light
+def _light_cards(seen: Mapping[str, float]) -> list[Card]:
+    """Tell what was measured; a level of saturation only where pixels are saturated."""
     return [
-        Card("SKYLEVEL", _known(light.sky_adu), "[adu] sky level"),
-        Card("SKYNOISE", _known(light.sky_noise_adu), "[adu] sky noise"),
-        Card("NSTARS", light.stars, "stars found"),
-        Card("FWHM", _known(light.fwhm_pixel), "[pixel] median width of the stars"),
-        Card("FWHMSEC", seen.fwhm_arcsec, "[arcsec] the same"),
-        Card("ELONGAT", _known(light.elongation), "median length over width"),
-        Card("STARFLUX", _known(light.flux_adu), "[adu] median of the brightest stars"),
-        *(
-            [Card("SATURATE", seen.saturate, "[adu] saturated pixels, calibrated")]
-            if seen.saturate is not None
-            else []
-        ),
+        Card(one.keyword, _value(one, seen), _comment(one))
+        for one in MEASURED
+        if one.keyword and (one.name in seen or one.name != "saturate")
     ]
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _value(one: Measured, seen: Mapping[str, float]) -> float | int | None:
+    value = seen.get(one.name)
+    return int(value) if one.whole and value is not None else value
 
 
-def _statistics(seen: _Seen, fix: Correction) -> Mapping[str, float]:
-    light = seen.light
-    numbers = {
-        "sky": light.sky_adu,
-        "sky_noise": light.sky_noise_adu,
-        "stars": math.nan if light.stars is None else float(light.stars),
-        "fwhm": light.fwhm_pixel,
-        "elongation": light.elongation,
-        "star_flux": light.flux_adu,
-        "saturate": math.nan if seen.saturate is None else seen.saturate,
-        "fwhm_arcsec": math.nan if seen.fwhm_arcsec is None else seen.fwhm_arcsec,
-        "airmass": math.nan if seen.airmass is None else seen.airmass,
-    }
-    if fix.dark:
-        numbers |= {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
-    return _finite(numbers)
+def _comment(one: Measured) -> str:
+    return f"[{one.unit}] {one.comment}" if one.unit else one.comment
 
 
-def _measured(raw: FrameStatistics, light: LightStatistics) -> dict[str, float]:
-    columns = {
-        "sky": light.sky_adu,
-        "stars": math.nan if light.stars is None else float(light.stars),
-        "fwhm": light.fwhm_pixel,
-        "elongation": light.elongation,
-    }
-    return {**raw_columns(raw), **_finite(columns)}
-
-
-def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Leave out what could not be measured: JSON has no NaN."""
-    return {name: float(n) for name, n in numbers.items() if math.isfinite(n)}
+def _dark_numbers(fix: Correction) -> dict[str, float]:
+    if not fix.dark:
+        return {}
+    return {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}

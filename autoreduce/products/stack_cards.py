@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from autoreduce.fits.cards import Card
+from autoreduce.frames.measured import keywords
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.products.provenance import iso_text, mjd
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.wcs import is_wcs, moved_wcs
 
 OF_ONE_LIGHT = {
-    "SKYLEVEL", "SKYNOISE", "NSTARS", "FWHM", "FWHMSEC", "ELONGAT", "STARFLUX", "KEEP",
+    "KEEP",
     "OVERSCAN", "DARKSCAL", "DARKOFFS", "DARKMETH", "AIRMASS", "JD", "JD-HELIO",
     "MJD-OBS", "TIME-OBS", "UT", "DATE-LOC", "DATE-AVG", "DATE-BEG", "DATE-END",
     "OBJCTALT", "OBJCTAZ", "CENTALT", "CENTAZ", "OBJCTHA", "HJD", "BJD", "EGAIN",
-    "RDNOISE",
+    "RDNOISE", *(keywords() - {"SATURATE"}),
 }  # fmt: skip
 """Cards of the first light that do not hold for the stack."""
 

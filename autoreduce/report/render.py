@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from autoreduce.fits.whole import write_text
+from autoreduce.frames.measured import MEASURED
 from autoreduce.planning.plan import Action
 from autoreduce.remarks import Remark, Severity
 from autoreduce.report.content import NightReport
@@ -62,7 +63,7 @@ _STATUS_WORDS = {
     "failed": "failed",
     "blocked": "blocked",
 }
-_NUMERIC = {"exptime", "ccd_temp", "median", "noise", "saturated", "sky", "stars"}
+_NUMERIC = {"exptime", "ccd_temp", *(one.name for one in MEASURED)}
 
 
 @dataclass(frozen=True, slots=True)

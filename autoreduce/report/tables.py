@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoreduce.frames.measured import MEASURED, Measured
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
@@ -21,6 +22,13 @@ from autoreduce.report.overview import TYPE_ORDER
 from autoreduce.report.summary import left_out
 from autoreduce.report.words import NOTHING, TIMES, count, duration, number
 
+_UNITS = {"adu": "ADU", "pixel": "px"}
+
+
+def _unit(one: Measured) -> str:
+    return "%" if one.percent else _UNITS.get(one.unit, one.unit)
+
+
 FRAME_COLUMNS = (
     ("file", "File", ""),
     ("imagetyp", "Type", ""),
@@ -31,16 +39,11 @@ FRAME_COLUMNS = (
     ("ccd_temp", "Sensor", "°C"),
     ("group", "Group", ""),
     ("level", "Masters", ""),
-    ("median", "Median", "ADU"),
-    ("noise", "Noise", "ADU"),
-    ("saturated", "Saturated", "%"),
-    ("sky", "Sky", "ADU"),
-    ("stars", "Stars", ""),
-    ("fwhm", "FWHM", "px"),
-    ("elongation", "Elongation", ""),
+    *((m.name, m.heading, _unit(m)) for m in MEASURED if m.heading),
     ("unstacked", "Not stacked", ""),
 )
 """Columns of the frame table that the report shows: name, heading, unit."""
+_MEASURED = {one.name: one for one in MEASURED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +178,9 @@ def _cells(name: str, values: pd.Series) -> list[Cell]:
     if name == "date_obs":
         texts = values.dt.strftime("%Y-%m-%d %H:%M:%S")
         return [_cell(text, text) for text in texts]
-    if name == "saturated":
-        return [_number_cell(100 * value, 2) for value in values]
+    if one := _MEASURED.get(name):
+        factor = 100 if one.percent else 1
+        return [_number_cell(factor * value, one.digits) for value in values]
     if pd.api.types.is_numeric_dtype(values.dtype):
         return [_number_cell(value, 4) for value in values]
     return [_cell(value, value) for value in values]
