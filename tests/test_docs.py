@@ -149,3 +149,24 @@ def test_functions_that_the_documentation_names_exist():
     assert len(names) > 5
     for module, name in sorted(names):
         assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
+
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `([^` ]+)` \| (.*) \|$", CONTRIBUTING, re.MULTILINE)
+
+
+def test_files_that_a_contribution_touches_exist():
+    links = re.findall(r"\]\(([\w/.]+)\)", CONTRIBUTING)
+    paths = re.findall(r"`([\w.*/]*/[\w.*/]*)`", CONTRIBUTING)
+    assert len(links) > 3
+    assert len(paths) > 60
+    # NAME stands for any name.
+    globs = {path.replace("NAME", "*") for path in (*links, *paths)}
+    assert sorted(path for path in globs if not any(ROOT.glob(path))) == []
+
+
+@pytest.mark.parametrize(("path", "words"), [r for r in ROWS if r[0].endswith(".py")])
+def test_names_that_a_contribution_touches_stand_in_their_file(path, words):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    names = re.findall(r"`(\w+)`", words)
+    assert [n for n in names if not re.search(rf"\b{n}\b", text)] == []

@@ -1,14 +1,24 @@
 """What a file is, seen from its first bytes, and how it is named."""
 
+import bz2
 import gzip
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from autoreduce.errors import InputError
-from autoreduce.fits.formats import FORMATS, GZIP, PLAIN, open_unpacked, recognise
+from autoreduce.fits import formats
+from autoreduce.fits.formats import (
+    FORMATS,
+    GZIP,
+    PLAIN,
+    Format,
+    open_unpacked,
+    recognise,
+)
 from autoreduce.fits.header import read_headers
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.names import is_fits_name, parse_name, stem
@@ -38,6 +48,24 @@ def test_the_name_does_not_tell_how_a_file_is_packed(tmp_path, name, packed):
         np.testing.assert_array_equal(image.read(), PIXELS)
         image.release()
         np.testing.assert_array_equal(image.rows(2, 4), PIXELS[2:4])
+
+
+def test_another_format_is_one_line_of_the_table(tmp_path, monkeypatch):
+    def unpack(path):
+        plain = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        plain.write(bz2.decompress(path.read_bytes()))
+        plain.seek(0)
+        return plain
+
+    path = write(tmp_path / "a.fits", packed=False)
+    path.write_bytes(bz2.compress(path.read_bytes()))
+    with pytest.raises(InputError, match="bunzip2"):
+        read_headers(path)
+    line = Format(b"BZh", "compressed with bzip2", unpack)
+    monkeypatch.setattr(formats, "FORMATS", (line, *FORMATS))
+    assert read_headers(path)[0].get("NAXIS1") == 10
+    with open_image(path) as image:
+        np.testing.assert_array_equal(image.read(), PIXELS)
 
 
 def test_keywords_in_small_letters_give_the_right_pixels(tmp_path):

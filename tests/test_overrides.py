@@ -151,7 +151,7 @@ def test_type_other_by_hand_leaves_a_frame_out():
         ("0051", "cannot read the setting"),
         ("0051: filtre=R", "did you mean 'filter'"),
         ("0051: file=x", "'file' is no column that can be set"),
-        ("0051: imagetyp=bais", "expected one of bias, dark"),
+        ("0051: imagetyp=biased", "expected one of bias, dark"),
         ("0051: exptime=long", "exptime is 'long', expected a number"),
         ("0051: exptime=nan", "expected a number"),
         ("0051: xbinning=1.5", "expected a whole number"),
@@ -240,7 +240,7 @@ def test_table_of_a_spreadsheet_is_read(tmp_path):
         ("file,use\na,perhaps\n", "row 2: use is 'perhaps', expected true or false"),
         ("file,exptime\na,long\n", "row 2: exptime is 'long', expected a number"),
         ("file,use\na,true,x\n", "row 2 has 3 cells, expected 2"),
-        ("file,imagetyp\na,bais\n", "expected one of bias, dark"),
+        ("file,imagetyp\na,biased\n", "expected one of bias, dark"),
         ("file\na\na\n", "listed twice"),
     ],
 )

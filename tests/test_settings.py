@@ -119,10 +119,10 @@ def test_what_is_not_said_has_its_default_and_what_is_given_is_not_read():
         ("even = 3", "even: expected an even number, not 3"),
         ("limits = 1", "limits: expected a table, not 1"),
         ("[limits]\nlow = -1", "line 2: limits.low: expected a number, 0 or more, "),
-        ("wight = 1", "line 1: wight: unknown key; there are colour, even"),
+        ("wait = 1", "line 1: wait: unknown key; there are colour, even"),
         (
-            "[[parts]]\nname = 'a'\n[[parts]]\nname = 'b'\nwight = 1",
-            "line 5: parts.wight: unknown key; there are name, weight",
+            "[[parts]]\nname = 'a'\n[[parts]]\nname = 'b'\nwait = 1",
+            "line 5: parts.wait: unknown key; there are name, weight",
         ),
         (
             "[[parts]]\nname = 'a'\n[[parts]]\nname = 7",

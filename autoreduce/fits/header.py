@@ -20,7 +20,7 @@ from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, CARD, Card, CardValue
-from autoreduce.fits.formats import GZIP, recognise
+from autoreduce.fits.formats import GZIP, PLAIN, open_unpacked, recognise
 
 MAX_BLOCKS = 2000
 """Longest header that is read (72000 cards): longer ones are garbage."""
@@ -220,16 +220,25 @@ def read_headers(path: Path) -> list[RawHeader]:
     try:
         with path.open("rb", buffering=0) as file:
             beginning = file.read(_FIRST_READ)
-            if recognise(beginning) is GZIP:
+            kind = recognise(beginning)
+            if kind is GZIP:
                 return _read_gzipped(file)
-            size = os.fstat(file.fileno()).st_size
-            return list(_read_plain(file, size, beginning))
+            if kind is PLAIN:
+                return _all_headers(file, beginning)
+        file, _ = open_unpacked(path)
+        with file:
+            return _all_headers(file, file.read(_FIRST_READ))
     except (EOFError, zlib.error) as error:
         msg = f"damaged gzip file: {error}"
         raise InputError(msg) from error
     except OSError as error:
         msg = f"cannot be read: {error.strerror or error}"
         raise InputError(msg) from error
+
+
+def _all_headers(file: io.FileIO, beginning: bytes) -> list[RawHeader]:
+    size = os.fstat(file.fileno()).st_size
+    return list(_read_plain(file, size, beginning))
 
 
 def headers_from_text(cards: str) -> list[RawHeader]:
