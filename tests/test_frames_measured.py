@@ -1,6 +1,7 @@
 """What is measured stands in one table, and everything is taken from it."""
 
 import math
+from pathlib import Path
 
 from autoreduce.frames.measured import MEASURED, keywords, known
 from autoreduce.frames.schema import MEASURED_COLUMNS
@@ -41,3 +42,9 @@ def test_columns_are_those_of_the_table():
 def test_what_is_not_known_is_left_out():
     numbers = {"a": 1, "b": None, "c": math.nan, "d": math.inf, "e": 0.0}
     assert known(numbers) == {"a": 1.0, "e": 0.0}
+
+
+def test_the_documentation_has_the_columns_of_the_table_of_lights():
+    page = (Path(__file__).parents[1] / "docs" / "stacks.md").read_text()
+    for one in LIGHT_COLUMNS:
+        assert f"| `{one.name}` | {one.unit} | {one.doc} |" in page
