@@ -32,6 +32,8 @@ CLEAR_RATIO = 1.5
 """The same, of the highest peak elsewhere."""
 LARGEST_ERROR = 1.0
 """Error of a shift, in pixels, that is still of use: a broad peak tells little."""
+ROUNDS = 3
+"""Times that images are cut to what both show, and compared again."""
 LOBE = 3.0
 """Radius, in widths of the peak, that belongs to it."""
 
@@ -73,11 +75,40 @@ def correlate(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
     ----------
     .. [1] Kuglin & Hines (1975), Proc. IEEE Conf. Cybernetics and Society, 163.
     """
-    from scipy import fft
-
     if image.shape != reference.shape:
         msg = f"images of shapes {image.shape} and {reference.shape} have no one shift"
         raise ValueError(msg)
+    found = _correlated(image, reference)
+    dx = dy = 0
+    for _ in range(ROUNDS):
+        if found is None:
+            break
+        whole = round(found.transform.dx), round(found.transform.dy)
+        if whole == (dx, dy):
+            break
+        dx, dy = whole
+        # What fades at the edges must be the same part of the sky in both.
+        again = _correlated(*_common(image, reference, dx, dy))
+        if again is None:
+            break
+        rest = again.transform
+        found = again._replace(transform=Transform(dx + rest.dx, dy + rest.dy))
+    return found
+
+
+def _common(
+    image: NDArray[Any], reference: NDArray[Any], dx: int, dy: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Cut two images to what both show if one is shifted."""
+    ny, nx = image.shape
+    here = image[max(-dy, 0) : ny - max(dy, 0), max(-dx, 0) : nx - max(dx, 0)]
+    there = reference[max(dy, 0) : ny + min(dy, 0), max(dx, 0) : nx + min(dx, 0)]
+    return here, there
+
+
+def _correlated(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
+    from scipy import fft
+
     factor = max(-(-max(image.shape) // LARGEST), 1)
     flat, other = (_flattened(data, factor) for data in (image, reference))
     if flat is None or other is None:

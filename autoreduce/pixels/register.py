@@ -40,7 +40,7 @@ TRIED = 6
 REJECTED = 4.0
 """A pair whose stars are so many times their error apart is none."""
 ROUNDS = 12
-LEAST_ERROR = 0.01
+LEAST_ERROR = 0.003
 """Error that any centre has, in pixels."""
 DOUBTFUL_ERROR = {EDGE: 0.5, SATURATED: 0.3, MASKED: 0.2, BLENDED: 0.1}
 """Error of centres whose star has a flag, in pixels."""
@@ -65,6 +65,11 @@ class Transform:
     """Pixels of the reference in one of the light."""
     mirrored: bool = False
     """Whether y is reversed before the light is turned."""
+
+    @property
+    def length(self) -> float:
+        """How far it shifts the first pixel."""
+        return float(np.hypot(self.dx, self.dy))
 
     @property
     def matrix(self) -> Floats:

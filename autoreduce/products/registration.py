@@ -19,7 +19,7 @@ from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import Alignment, quality, register_all
-from autoreduce.pixels.correlation import correlate
+from autoreduce.pixels.correlation import Shift, correlate
 from autoreduce.pixels.register import FEWEST, Transform
 from autoreduce.pixels.stars import NOT_MEASURED, Stars, on_sensor, superpixels
 from autoreduce.planning.plan import Task
@@ -33,6 +33,10 @@ FEW = 20
 """Stars up to which a light that does not match may be placed by its whole image."""
 PROBES = 3
 """Lights that are tried as reference of images without stars."""
+STILL, MOVED = 0.1, 0.5
+"""Shifts, in pixels, that may be those of the sensor's pattern, and that cannot be."""
+PATTERN_OF = 5
+"""Images, at the most, from which the sensor's pattern is taken."""
 
 
 class Means(StrEnum):
@@ -267,20 +271,62 @@ def _image_reference(
         tried = [rest[round(step)] for step in steps]
     best: tuple[int, dict[int, Transform]] | None = None
     for first in dict.fromkeys(tried):
-        image = _image(folder, lights[first])
-        shifts = {}
-        for i in rest:
-            if i == first or lights[i].geometry.shape != lights[first].geometry.shape:
-                continue
-            found = correlate(_image(folder, lights[i]), image)
-            if found is not None:
-                shift = found.transform
-                if image.shape != lights[first].geometry.shape:
-                    shift = Transform(2 * shift.dx, 2 * shift.dy)
-                shifts[i] = _sensor_shift(shift, lights[i], lights[first])
+        like = lights[first].geometry.shape
+        others = [i for i in rest if i != first and lights[i].geometry.shape == like]
+        shifts = _shifts(folder, lights, first, others)
         if shifts and (best is None or len(shifts) > len(best[1])):
             best = first, shifts
     return best
+
+
+def _shifts(
+    folder: Path, lights: Sequence[_Light], first: int, others: Sequence[int]
+) -> dict[int, Transform]:
+    """Correlate the images of lights with that of another."""
+    image = _image(folder, lights[first])
+    found = _clear(folder, lights, others, image)
+    still = [i for i, shift in found.items() if shift.transform.length < STILL]
+    if len(others) > 1 and len(still) > len(others) / 2:
+        found = {} if _move_beside_pattern(folder, lights, first, others) else found
+    factor = lights[first].geometry.shape[0] // image.shape[0]
+    shifts = {i: shift.transform for i, shift in found.items()}
+    return {
+        i: _sensor_shift(
+            Transform(factor * shift.dx, factor * shift.dy), lights[i], lights[first]
+        )
+        for i, shift in shifts.items()
+    }
+
+
+def _move_beside_pattern(
+    folder: Path, lights: Sequence[_Light], first: int, others: Sequence[int]
+) -> bool:
+    """Tell whether images agree on no shift only in what the sensor adds to all.
+
+    That may be stronger than a faint nebula, which is seen to move without it; how
+    far, what is left of both does not tell.
+    """
+    chosen = np.linspace(0, len(others) - 1, min(len(others), PATTERN_OF - 1))
+    probes = [first, *(others[round(step)] for step in chosen)]
+    pattern = np.median([_image(folder, lights[i]) for i in probes], axis=0)
+    freed = _clear(folder, lights, others, _image(folder, lights[first]), pattern)
+    moved = [i for i, shift in freed.items() if shift.transform.length > MOVED]
+    return len(moved) > len(others) / 2
+
+
+def _clear(
+    folder: Path,
+    lights: Sequence[_Light],
+    others: Sequence[int],
+    image: NDArray[Any],
+    pattern: NDArray[Any] | float = 0.0,
+) -> dict[int, Shift]:
+    """Give the shifts that are clear, without what all images share."""
+    found = {
+        i: correlate(_image(folder, lights[i]) - pattern, image - pattern)
+        for i in others
+    }
+    return {i: shift for i, shift in found.items() if shift is not None}
 
 
 def _image(folder: Path, light: _Light) -> NDArray[Any]:
