@@ -418,6 +418,12 @@ CODES: dict[str, Code] = {
         "Neither its stars nor the whole image tell where the light lies: it is "
         "calibrated and not stacked.",
     ),
+    "drawn-out": Code(
+        _S.LEFT_OUT,
+        "its light is drawn out along rows or columns, as that of spectra is",
+        "A light with few stars whose light is one long thin object is taken for a "
+        "spectrum: it is calibrated and not stacked.",
+    ),
     "no-coordinates": Code(
         _S.LEFT_OUT,
         "its header has no coordinates to align it by ({found})",

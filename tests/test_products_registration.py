@@ -7,7 +7,8 @@ from scipy.ndimage import gaussian_filter
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.pixels.stars import STAR
-from autoreduce.products.registration import Geometry, _Light, _shifts
+from autoreduce.planning.plan import Action, Task
+from autoreduce.products.registration import Geometry, _by_stars, _Light, _shifts
 
 SHAPE = (160, 192)
 
@@ -59,3 +60,20 @@ def test_lights_that_do_not_move_lie_on_one_another(tmp_path, pattern):
 def test_a_pattern_of_the_sensor_is_not_taken_for_no_move(tmp_path, shifts):
     lights = write_lights(tmp_path, shifts, pattern=30.0)
     assert _shifts(tmp_path, lights, 0, range(1, 6)) == {}
+
+
+def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):
+    rng = np.random.default_rng(5)
+    y = np.arange(SHAPE[0])[:, None]
+    lights = []
+    for i in range(3):
+        data = 40 * np.exp(-((y - 70 - i) ** 2) / 8) + 3 * rng.standard_normal(SHAPE)
+        with ImageWriter(tmp_path / f"{i}.fits", SHAPE, header_cards=1) as writer:
+            writer.write_rows(0, data.astype(np.float32))
+            writer.finish(format_card("NUMBER", i))
+        lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SHAPE)))
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(tmp_path, lights, None, task)
+    assert found.references == ()
+    codes = {place.why_not.code for place in found.places.values() if place.why_not}
+    assert codes == {"drawn-out"}

@@ -21,6 +21,7 @@ from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import Alignment, quality, register_all
 from autoreduce.pixels.correlation import Shift, correlate
 from autoreduce.pixels.register import FEWEST, Transform
+from autoreduce.pixels.spectra import is_drawn_out
 from autoreduce.pixels.stars import NOT_MEASURED, Stars, on_sensor, superpixels
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import Align
@@ -211,7 +212,11 @@ def _by_stars(
         for i, place in enumerate(places)
         if not place.field and len(lights[i].stars) <= FEW
     ]
-    if rest and (first := _image_reference(folder, lights, alignment, rest, wanted)):
+    if _drawn_out(folder, lights, rest):
+        for i in rest:
+            why = remark("drawn-out", lights[i].output)
+            places[i] = replace(places[i], why_not=why)
+    elif rest and (first := _image_reference(folder, lights, alignment, rest, wanted)):
         at, shifts = first
         if not references:
             references = [lights[at].output]
@@ -252,6 +257,14 @@ def _placed(
         matched=match.n if match else len(light.stars),
         rms=match.rms if match else 0.0,
     )
+
+
+def _drawn_out(folder: Path, lights: Sequence[_Light], rest: Sequence[int]) -> bool:
+    """Tell whether most of some lights without stars look like spectra."""
+    steps = np.linspace(0, len(rest) - 1, min(len(rest), PATTERN_OF))
+    probes = [rest[round(step)] for step in steps] if rest else []
+    drawn = [is_drawn_out(_image(folder, lights[i])) for i in probes]
+    return sum(drawn) > len(drawn) / 2
 
 
 def _image_reference(
