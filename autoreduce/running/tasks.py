@@ -1,7 +1,7 @@
 """One task: what makes each kind of product, and which product stands there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +9,9 @@ from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.calibration.uncertainty import UNCERT_HDU
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.images import open_image
+from autoreduce.fits.ledger import Ledger
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.bias_dark import make_plain
 from autoreduce.products.dark_fit import make_dark_fit
@@ -106,7 +108,7 @@ def current_digest(path: Path) -> str | None:
         else:
             with open_image(path) as reader:
                 digest = reader.get("DIGEST")
-    except (InputError, ValueError):
+    except (InputError, ValueError, AttributeError):
         return None
     if digest is None:
         msg = (
@@ -115,6 +117,44 @@ def current_digest(path: Path) -> str | None:
         )
         raise ProductError(msg)
     return str(digest)
+
+
+def files_of(task: Task, outputs: Iterable[str] = ()) -> list[str]:
+    """List the files that a task writes: more than its output if that was told."""
+    names = list(dict.fromkeys(outputs)) or [task.output]
+    if task.action is Action.DARK_FIT:
+        names.append(rate_map_of(Path(task.output)).as_posix())
+    return names
+
+
+def spoilt(names: Iterable[str], folder: Path, files: Ledger) -> list[str] | None:
+    """Find products that do not hold what was written.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Products that are there.
+    folder : Path
+        Output folder.
+    files : Ledger
+        What was written; of a product that it does not know, the checksums count.
+
+    Returns
+    -------
+    list of str or None
+        Their names; None if nothing tells what was written of one of them.
+    """
+    bad = []
+    for name in names:
+        if name not in files:
+            try:
+                check_sums(folder / name)
+            except (InputError, OSError):
+                return None
+            files.look(name, folder / name)
+        elif not files.is_same(name, folder / name):
+            bad.append(name)
+    return bad
 
 
 def has_uncertainty(path: Path) -> bool:
