@@ -1,7 +1,7 @@
 """What files hold: digests of their content, and a ledger that remembers them.
 
 A file is what its bytes are, whatever it is called, wherever it lies and whenever it was
-copied there.  To know the bytes it must be read, a second for a gigabyte: the ledger
+copied there.  To know the bytes it must be read, a second for a gigabyte: a ledger
 remembers the digest of each file with its size, times and inode, and only where one of
 these has changed the file is read again.
 """
@@ -11,10 +11,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from autoreduce.errors import InputError
 from autoreduce.fits.whole import write_text
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,39 @@ SETTLED_S = 3.0
 was looked at may be changed again without a trace."""
 _FORM = 1
 _DIGEST_BYTES = 16
+_UNREADABLE = (OSError, InputError)
 _SPOILT = (OSError, ValueError, KeyError, TypeError, RecursionError)
+
+
+def content_digest(path: Path) -> str:
+    """Digest what a file holds, byte by byte.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        # Long pieces are digested without the interpreter's lock.
+        return hashlib.file_digest(file, _hash).hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    """Digest some bytes as `content_digest` does those of a file."""
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _hash() -> Any:  # noqa: ANN401 -- the type of hash objects has no public name
+    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
+
+
+Digest = Callable[[Path], str]
+"""Reads a file and tells what it holds; OSError or InputError if it cannot."""
 
 
 class Stamp(NamedTuple):
@@ -57,7 +90,7 @@ class Entry(NamedTuple):
     looked_ns: int
     """When it was read."""
     digest: str
-    """Digest of its content, 32 hexadecimal digits."""
+    """Digest of its content."""
 
     def holds_for(self, stamp: Stamp) -> bool:
         """Tell whether a file of this stamp must hold the same without reading it."""
@@ -84,7 +117,7 @@ class Ledger:
         """Tell whether anything is remembered of a file."""
         return name in self._entries
 
-    def look(self, name: str, path: Path) -> str:
+    def look(self, name: str, path: Path, digest: Digest = content_digest) -> str:
         """Tell what a file holds, and remember it.
 
         Parameters
@@ -92,7 +125,9 @@ class Ledger:
         name : str
             Under which it is remembered.
         path : Path
-            The file; it is read unless its stamp is as it was.
+            The file.
+        digest : callable
+            Reads it, unless its stamp is as it was.
 
         Returns
         -------
@@ -100,20 +135,26 @@ class Ledger:
             Digest of its content; empty if it cannot be read.
         """
         try:
-            entry = self._entries[name] = self._entry(name, path)
-        except OSError:
+            entry = self._entries[name] = self._entry(name, path, digest)
+        except _UNREADABLE:
             self._entries.pop(name, None)
             return ""
         return entry.digest
 
-    def is_same(self, name: str, path: Path) -> bool:
-        """Tell whether a file holds what is remembered of it; that stays remembered."""
+    def is_same(self, name: str, path: Path, digest: Digest = content_digest) -> bool:
+        """Tell whether a file holds what is remembered of it, which is not forgotten.
+
+        Parameters
+        ----------
+        name, path, digest
+            As in `look`.
+        """
         known = self._entries.get(name)
         if known is None:
             return False
         try:
-            entry = self._entry(name, path)
-        except OSError:
+            entry = self._entry(name, path, digest)
+        except _UNREADABLE:
             return False
         if entry.digest != known.digest:
             return False
@@ -140,16 +181,12 @@ class Ledger:
         """Take over what another ledger remembers."""
         self._entries.update(other._entries)
 
-    def _entry(self, name: str, path: Path) -> Entry:
+    def _entry(self, name: str, path: Path, digest: Digest) -> Entry:
         known = self._entries.get(name)
-        looked_ns = time.time_ns()
-        if known is not None and known.holds_for(Stamp.of(path.stat())):
+        looked_ns, stamp = time.time_ns(), Stamp.of(path.stat())
+        if known is not None and known.holds_for(stamp):
             return known
-        with path.open("rb") as file:
-            stamp = Stamp.of(os.fstat(file.fileno()))
-            # Long pieces are digested without the interpreter's lock.
-            digest = hashlib.file_digest(file, _hash).hexdigest()
-        return Entry(stamp, looked_ns, digest)
+        return Entry(stamp, looked_ns, digest(path))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -188,10 +225,6 @@ class Ledger:
         )
         head = f'{{"form": {_FORM}, "columns": {json.dumps(columns)}, "files": {{\n'
         write_text(path, f"{head}{lines}\n}}}}\n")
-
-
-def _hash() -> Any:  # noqa: ANN401 -- the type of hash objects has no public name
-    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
 
 
 def _parsed(fields: Sequence[Any]) -> Entry:

@@ -31,6 +31,7 @@ from autoreduce.planning.naming import slug
 from autoreduce.planning.plan import Action
 from autoreduce.planning.rules import load_rules
 from autoreduce.products.provenance import FACT_CARDS, MASTER_FLAT_DARK, MASTER_TYPES
+from autoreduce.products.state import found_digest, written_digest
 
 log = logging.getLogger(__name__)
 
@@ -435,7 +436,7 @@ def write_index(library: Library) -> None:
     known = Ledger.load(library.folder / LEDGER)
     ledger = known.part(library.masters["file"])
     for file in library.masters["file"]:
-        ledger.look(file, library.folder / file)
+        ledger.look(file, library.folder / file, written_digest)
     ledger.save(library.folder / LEDGER)
 
 
@@ -482,5 +483,5 @@ def _problems(library: Library) -> Iterator[tuple[str, str]]:
             yield row.file, f"the same master as {original}: remove one of them"
         elif row.file in library.replaced:
             yield row.file, "replaced: its digest is not the one that the index has"
-        elif row.file in ledger and not ledger.is_same(row.file, place):
+        elif row.file in ledger and not ledger.is_same(row.file, place, found_digest):
             yield row.file, "changed: it does not hold what was added"

@@ -12,7 +12,9 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoreduce.fits.ledger import Ledger
+from autoreduce.fits.checksum import check_sums
+from autoreduce.fits.header import read_headers
+from autoreduce.fits.ledger import Ledger, content_digest, digest_of
 from autoreduce.fits.names import split_hdu
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
@@ -119,6 +121,38 @@ def look_at_raw(
 def raw_name(file: str) -> str:
     """Name a raw frame's file in the ledger of an output folder."""
     return f"{RAW}{split_hdu(file)[0].as_posix()}"
+
+
+def written_digest(path: Path) -> str:
+    """Tell what a product holds that was just written.
+
+    Returns
+    -------
+    str
+        Digest of the headers of a FITS file, in which the checksums stand for the
+        pixels; of the content of another file.
+
+    Raises
+    ------
+    InputError, OSError
+        If it cannot be read.
+    """
+    if path.suffix == ".json":
+        return content_digest(path)
+    return digest_of(b"".join(header.block for header in read_headers(path)))
+
+
+def found_digest(path: Path) -> str:
+    """Tell what a product holds, as `written_digest`, if its checksums hold.
+
+    Raises
+    ------
+    InputError, OSError
+        If they do not, or it cannot be read.
+    """
+    if path.suffix != ".json":
+        check_sums(path)
+    return written_digest(path)
 
 
 def task_digest(

@@ -25,10 +25,16 @@ from autoreduce.errors import (
     NoStackError,
     ProductError,
 )
-from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.planning.plan import Action, Plan, Task
-from autoreduce.products.state import look_at_raw, raw_name, recipe_for, task_digest
+from autoreduce.products.state import (
+    found_digest,
+    look_at_raw,
+    raw_name,
+    recipe_for,
+    task_digest,
+    written_digest,
+)
 from autoreduce.remarks import Remark, remark
 from autoreduce.running.tasks import (
     current_digest,
@@ -336,7 +342,7 @@ def task_outcome(
             return _current(before)
         made = run_task(task, space, digest, usable)
         for name in files_of(task, made.outputs):
-            files.look(name, space.folder / name)
+            files.look(name, space.folder / name, written_digest)
     except NoFrameLeftError as error:
         why = remark("no-frame-left", task.output, found=str(error))
         return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
@@ -407,14 +413,14 @@ def _standing(path: str, files: Ledger, *, planes: bool) -> Outcome:
             "leave --planes out, or make that master again with --planes"
         )
         raise ProductError(msg)
-    return Outcome(Status.CURRENT, digest=files.look(path, Path(path)))
+    return Outcome(Status.CURRENT, digest=files.look(path, Path(path), found_digest))
 
 
 def _unsound(path: Path, files: Ledger) -> str:
     """Say why a master cannot be used; nothing if it can."""
     try:
-        if not files.is_same(str(path), path):
-            check_sums(path)
+        if not files.is_same(str(path), path, found_digest):
+            found_digest(path)
     except (InputError, OSError) as error:
         return str(error)
     return ""
