@@ -358,6 +358,25 @@ def test_a_product_that_is_not_as_written_is_made_again_and_told(night, kind, da
     assert made_again(after) == told_again(after) == set()
 
 
+@pytest.mark.parametrize("keyword", [b"DIGEST  =", b"CREATOR =", b"BITPIX  ="])
+def test_a_product_with_a_spoilt_keyword_is_still_known_for_ours(night, keyword):
+    product = find(night, "bias")
+    content = product.read_bytes()
+    assert content.count(keyword) >= 1
+    product.write_bytes(content.replace(keyword, b"X" + keyword[1:], 1))
+    done = run(night)
+    assert not done.failed
+    assert made_again(done) == told_again(done) == {PRODUCTS["bias"]}
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(night):
+    product = find(night, "bias")
+    fits.writeto(product, np.ones((4, 4)), overwrite=True)
+    done = run(night)
+    assert PRODUCTS["bias"] in done.failed
+    assert fits.getdata(product).shape == (4, 4)
+
+
 @pytest.mark.parametrize("kind", ["fit", "places"])
 @pytest.mark.parametrize("damage", [reword, truncate, empty])
 def test_a_fit_or_a_registration_that_was_changed_is_made_again(night, kind, damage):

@@ -102,13 +102,17 @@ def current_digest(path: Path) -> str | None:
         if path.suffix == ".json":
             content = json.loads(path.read_text("utf-8"))
             digest = content.get("digest")
+            is_ours = "product" in content or "rate_map" in content
             is_fit = content.get("product") is None
             if digest and is_fit and current_digest(rate_map_of(path)) != digest:
                 return None
         else:
             with open_image(path) as reader:
                 digest = reader.get("DIGEST")
+                is_ours = str(reader.get("CREATOR")).startswith("autoreduce")
     except (InputError, ValueError, AttributeError):
+        return None
+    if digest is None and is_ours:
         return None
     if digest is None:
         msg = (
