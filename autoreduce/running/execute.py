@@ -50,6 +50,8 @@ BYTES_PER_PIXEL = 12
 """What a master flat, the largest of all tasks, takes beside its bands."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
+AGAIN = "not-as-written"
+"""Code of the remark on a product that had to be made again."""
 Report = Callable[[str, Task, int, int], None]
 """Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
 
@@ -331,7 +333,7 @@ def task_outcome(
     digests = {output: outcome.digest for output, outcome in usable.items()}
     if blocker := _blocker(task, usable, needs):
         return Outcome(Status.BLOCKED, (blocker.about(task.output),))
-    files = files or Ledger()
+    files = Ledger() if files is None else files
     contents = look_at_raw(task, space.root, files, space.threads)
     recipe = recipe_for(space.recipe, task.action)
     digest = task_digest(task, recipe, contents, digests, planes=space.planes)
@@ -386,9 +388,6 @@ def _spoilt(
     if task.output not in there and standing[task.output] is None:
         del standing[task.output]
     return bad if bad or set(standing.values()) == {digest} else None
-
-
-AGAIN = "not-as-written"
 
 
 def _again(bad: Sequence[str] | None) -> tuple[Remark, ...]:
