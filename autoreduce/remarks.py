@@ -241,6 +241,12 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "not-as-written": Code(
+        _S.NOTE,
+        "did not hold what had been written there, and was made again",
+        "A product was damaged, or changed by hand, since it was made.  A master of "
+        "your own is used from a library, or by `--set`.",
+    ),
     "stale": Code(
         _S.NOTE,
         "left from an earlier run and no longer part of the plan: {found}",

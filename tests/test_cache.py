@@ -13,6 +13,7 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.fits import header as reader
+from autoreduce.fits import ledger
 from autoreduce.fits.header import read_headers
 from autoreduce.frames import cache, scan
 from autoreduce.frames.scan import scan_night
@@ -21,7 +22,7 @@ from autoreduce.frames.scan import scan_night
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
     """Take files for old that a test has just written."""
-    monkeypatch.setattr(cache, "SETTLED_S", 0.0)
+    monkeypatch.setattr(ledger, "SETTLED_S", 0.0)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_file_cut_short_after_a_run_is_reported(tmp_path, kept):
 
 
 def test_file_changed_just_now_is_not_kept(tmp_path, kept, reads, monkeypatch):
-    monkeypatch.setattr(cache, "SETTLED_S", 3600.0)
+    monkeypatch.setattr(ledger, "SETTLED_S", 3600.0)
     night = a_night(tmp_path / "night", 1)
     scan_night([night])
     scan_night([night])
@@ -325,9 +326,9 @@ def test_slow_disk_is_read_by_threads_with_the_same_result(
 PROGRAM = """
 import sys
 from pathlib import Path
-from autoreduce.frames import cache
+from autoreduce.fits import ledger
 from autoreduce.frames.scan import scan_night
-cache.SETTLED_S = 0.0
+ledger.SETTLED_S = 0.0
 for _ in range(20):
     for file in Path(sys.argv[2]).glob("*"):
         if sys.argv[3] == "spoil":

@@ -5,9 +5,9 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.fits.cards import format_card
+from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.images import open_image
 from autoreduce.fits.writer import ImageWriter, write_image
-from autoreduce.library.masters import check_sums
 from autoreduce.pixels.flags import MEANINGS, Flag, no_value
 from autoreduce.products.provenance import PLANE_CARDS
 

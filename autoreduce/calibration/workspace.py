@@ -37,6 +37,8 @@ class Workspace:
     """Threads that a task may use for itself."""
     store: MasterStore = field(default_factory=MasterStore, compare=False)
     """Masters that are kept in memory for the lights that use them."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the content of each raw frame that is read, as the run found it."""
     processes: Executor | None = field(default=None, compare=False)
     """Processes that are given work which Python would let one thread do at a time;
     None if there are none."""

@@ -14,40 +14,20 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
 from autoreduce.fits.header import RawHeader
+from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.whole import write_bytes
 
 log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
 """Size of all cached headers, bytes, above which the oldest folders are dropped."""
-SETTLED_S = 3.0
-"""Clocks of file systems are coarse: a file that was changed less than that ago may
-be changed again without a trace, and is not kept."""
 _FILES_IN_PART = 1024
 _LENGTH_BYTES = 8
 _DAMAGED = (OSError, ProductError, ValueError, TypeError, zlib.error)
-
-
-class Stamp(NamedTuple):
-    """What is never the same after a file was changed."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "Stamp":
-        """Take it from what the file system says."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-    def is_settled(self, now_ns: int) -> bool:
-        """Tell whether a change from now on would show."""
-        return max(self.mtime_ns, self.ctime_ns) < now_ns - SETTLED_S * 1e9
 
 
 Entry = tuple[Stamp, list[RawHeader]]

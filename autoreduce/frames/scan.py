@@ -19,6 +19,7 @@ from autoreduce.fits.header import (
     image_shape,
     read_headers,
 )
+from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
 from autoreduce.frames.dialects import load_dialects
@@ -275,17 +276,17 @@ def _headers_of_folder(
     old = {
         name: known[name]
         for name, state in states.items()
-        if state and name in known and known[name][0] == cache.Stamp.of(state)
+        if state and name in known and known[name][0] == Stamp.of(state)
     }
     new = {name: state for name, state in states.items() if name not in old}
     files = [(place / name, state) for name, state in new.items()]
     read = dict(zip(new, _read_all(files), strict=True))
     added = {
-        name: (cache.Stamp.of(state), headers)
+        name: (Stamp.of(state), headers)
         for name, state in new.items()
         if state
         and not isinstance(headers := read[name], str)
-        and cache.Stamp.of(state).is_settled(start_ns)
+        and Stamp.of(state).is_settled(start_ns)
     }
     if kept and (added or len(old) < len(known)):
         cache.save(kept, place, old | added)

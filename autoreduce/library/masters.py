@@ -1,8 +1,8 @@
 """A library: masters of other nights in one folder, and an index of them.
 
 Masters carry every match key in their headers.  The headers are the truth; the index
-(``index.csv``) only saves reading them, and is believed where size and time of change
-of a master are as it says.
+(``index.csv``) only saves reading them, and is believed where the ledger beside it says
+that a master was not touched.
 """
 
 import json
@@ -19,8 +19,9 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import AutoreduceError, InputError, ProductError, TableError
-from autoreduce.fits.cards import BLOCK, ones_complement_sum
+from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.header import RawHeader, read_headers
+from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.foreign import ForeignMaster, read_foreign, write_foreign
@@ -30,6 +31,7 @@ from autoreduce.planning.naming import slug
 from autoreduce.planning.plan import Action
 from autoreduce.planning.rules import load_rules
 from autoreduce.products.provenance import FACT_CARDS, MASTER_FLAT_DARK, MASTER_TYPES
+from autoreduce.products.state import found_digest, written_digest
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +39,9 @@ INDEX = "index.csv"
 """Name of the index in a library's folder."""
 COLUMNS = (
     "file", *FACT_NAMES, "date_obs", "n_frames", "keeps_bias", "digest", "program",
-    "size", "changed",
 )  # fmt: skip
 """Columns of the index: name, match keys, mean start of the exposures (UTC), number of
-frames, whether a dark holds its bias, digest, program that made it, size (bytes) and
-time of change (ns)."""
+frames, whether a dark holds its bias, digest, program that made it."""
 
 KINDS = {
     MASTER_TYPES[Action.BIAS]: ImageType.BIAS,
@@ -50,10 +50,6 @@ KINDS = {
     MASTER_TYPES[Action.FLAT]: ImageType.FLAT,
 }
 """Types of the frames that masters are made from, by IMAGETYP."""
-
-_PIECE = 4096 * BLOCK
-_WHOLE = (0, 0xFFFFFFFF)
-"""Sums of files whose checksums hold: both are 0 in ones' complement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +116,14 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
         raise InputError(msg)
     folder = folder.absolute()
     indexed = _read_index(folder / INDEX)
+    ledger = Ledger.load(folder / LEDGER)
     rows: list[Mapping[str, Any]] = []
     unreadable: dict[str, str] = {}
     replaced: list[str] = []
     for path in _files(folder):
         known = indexed.get(path.name)
         try:
-            if not (trust_index and known and _is_as_known(path, known)):
+            if not (trust_index and known and ledger.is_untouched(path.name, path)):
                 row = master_row(path)
                 if known and known["digest"] != row["digest"]:
                     replaced.append(path.name)
@@ -160,12 +157,6 @@ def _read_index(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     rows = table.astype(object).replace("", None).to_dict("records")
     return {str(row["file"]): {str(k): v for k, v in row.items()} for row in rows}
-
-
-def _is_as_known(path: Path, known: Mapping[str, Any]) -> bool:
-    status = path.stat()
-    state = (str(status.st_size), str(status.st_mtime_ns))
-    return (known["size"], known["changed"]) == state
 
 
 def _typed(
@@ -203,7 +194,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table[list(COLUMNS)].sort_values("file", ignore_index=True)
 
 
-_TEXTS = ("digest", "program", "size", "changed")
+_TEXTS = ("digest", "program")
 
 
 def master_row(path: Path) -> dict[str, Any]:
@@ -234,7 +225,6 @@ def master_row(path: Path) -> dict[str, Any]:
     for name, keyword in (("naxis1", "NAXIS1"), ("naxis2", "NAXIS2")):
         if facts[name] is None:
             facts[name] = header.get(keyword)
-    status = path.stat()
     dark = kind in (ImageType.DARK, ImageType.FLATDARK)
     return {
         **dict.fromkeys(COLUMNS),
@@ -246,8 +236,6 @@ def master_row(path: Path) -> dict[str, Any]:
         "keeps_bias": str(dark and "B" not in str(header.get("CALSTAT") or "")),
         "digest": digest,
         "program": header.get("PROGRAM") or header.get("CREATOR"),
-        "size": str(status.st_size),
-        "changed": str(status.st_mtime_ns),
     }
 
 
@@ -436,45 +424,23 @@ def _moved(file: Path, folder: Path, stem: str) -> Path:
 
 
 def write_index(library: Library) -> None:
-    """Write the index of a library.
+    """Write the index of a library, and the ledger that tells how long it holds.
 
     Raises
     ------
     ProductError
-        If it cannot be written.
+        If one cannot be written.
     """
     text = library.masters[list(COLUMNS)].to_csv(index=False)
     write_text(library.folder / INDEX, text)
+    known = Ledger.load(library.folder / LEDGER)
+    ledger = known.part(library.masters["file"])
+    for file in library.masters["file"]:
+        ledger.look(file, library.folder / file, written_digest)
+    ledger.save(library.folder / LEDGER)
 
 
 # ---------------------------------------------------------------- checking
-
-
-def check_sums(path: Path) -> None:
-    """Make sure that a product is as it was written.
-
-    Every HDU of a product is written so that its 32-bit words add up to 0 in ones'
-    complement (CHECKSUM), and so does the whole file.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
-    if read_headers(path)[0].get("CHECKSUM") is None:
-        msg = f"{path} has no CHECKSUM: make it again"
-        raise InputError(msg)
-    if _sum_of(path) not in _WHOLE:
-        msg = f"{path} is damaged: its checksum does not hold; make it again"
-        raise InputError(msg)
-
-
-def _sum_of(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            total = ones_complement_sum(piece + bytes(-len(piece) % 4), total)
-    return total
 
 
 def check_library(folder: Path) -> dict[str, str]:
@@ -501,13 +467,15 @@ def check_library(folder: Path) -> dict[str, str]:
 
 def _problems(library: Library) -> Iterator[tuple[str, str]]:
     yield from library.unreadable.items()
+    ledger = Ledger.load(library.folder / LEDGER)
     for file in library.lost:
         yield file, "lost: the index lists it, the folder does not hold it"
     first: dict[str, str] = {}
     for row in library.masters.itertuples():
         original = first.setdefault(row.digest, row.file)
         try:
-            check_sums(library.folder / row.file)
+            place = library.folder / row.file
+            check_sums(place)
         except (AutoreduceError, OSError) as error:
             yield row.file, str(error)
             continue
@@ -515,3 +483,5 @@ def _problems(library: Library) -> Iterator[tuple[str, str]]:
             yield row.file, f"the same master as {original}: remove one of them"
         elif row.file in library.replaced:
             yield row.file, "replaced: its digest is not the one that the index has"
+        elif row.file in ledger and not ledger.is_same(row.file, place, found_digest):
+            yield row.file, "changed: it does not hold what was added"

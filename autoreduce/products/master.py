@@ -19,7 +19,6 @@ from autoreduce.planning.plan import Task
 from autoreduce.products.provenance import (
     PLANE_CARDS,
     InputRow,
-    file_digest,
     inputs_table,
     product_cards,
 )
@@ -146,7 +145,7 @@ class MasterProduct:
             InputRow(
                 item.file,
                 item.date_obs or "",
-                file_digest(self.space.root, item.file),
+                self.space.contents.get(item.file, ""),
                 scale,
                 rejected=int(n),
             )

@@ -1,11 +1,8 @@
-"""What made a product: its digest, its header cards, the table of its inputs."""
+"""What made a product: its header cards, the table of its inputs."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 
@@ -15,17 +12,13 @@ from autoreduce.fits.cards import (
     format_history,
     without,
 )
-from autoreduce.fits.names import split_hdu
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.flags import MEANINGS
 from autoreduce.planning.plan import Action, FrameInput, Task
-from autoreduce.planning.recipe import Recipe
 from autoreduce.version import __version__
 
 CREATOR = f"autoreduce {__version__}"
-PRODUCT_FORMAT = 4
-"""Raised whenever the same task would give other pixels or cards than before."""
 
 FACT_CARDS = {
     "object": ("OBJECT", "target"),
@@ -82,71 +75,6 @@ _MEANINGLESS_AFTER = (
     "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
     "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
 )  # fmt: skip
-
-
-def task_digest(
-    task: Task, recipe: Recipe, root: Path, needs: Mapping[str, str], *, planes: bool
-) -> str:
-    """Digest everything that a product's content depends on.
-
-    Parameters
-    ----------
-    task : Task
-        What is made; its raw frames count with their size and time of change.
-    recipe : Recipe
-        The part of it that the task's action uses counts.
-    root : Path
-        Folder that the frames' paths are relative to.
-    needs : mapping of str to str
-        Digest of each product that the task uses; those not made are absent.
-    planes : bool
-        Whether planes are written.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-    """
-    frames = [asdict(item) for item in task.frames]
-    content = {
-        "format": PRODUCT_FORMAT,
-        "action": task.action,
-        "facts": dict(task.facts),
-        "frames": frames,
-        "products": task.products,
-        "registration": task.registration,
-        "reference": task.reference,
-        "recipe": _used_part(recipe, task.action),
-        "files": [_identity(root, item.file) for item in task.frames],
-        "needs": dict(sorted(needs.items())),
-        "planes": planes,
-    }
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _used_part(recipe: Recipe, action: Action) -> dict[str, object]:
-    if action is Action.REGISTER:
-        return {"align": recipe.stack.align}
-    parts = asdict(recipe)
-    used = {
-        Action.BIAS: ("bias", "quality"),
-        Action.DARK: ("dark", "quality"),
-        Action.DARK_FIT: ("dark",),
-        Action.FLAT: ("dark", "flat", "quality"),
-        Action.CALIBRATE: ("dark",),
-        Action.STACK: ("stack", "quality"),
-    }
-    return {name: parts[name] for name in used[action]}
-
-
-def _identity(root: Path, file: str) -> tuple[int, int]:
-    path, _ = split_hdu(root / file)
-    try:
-        status = path.stat()
-    except OSError:
-        return (-1, -1)
-    return (status.st_size, status.st_mtime_ns)
 
 
 def product_cards(
@@ -286,7 +214,7 @@ class InputRow:
     date_obs: str = ""
     """Start of its exposure."""
     digest: str = ""
-    """Digest of a product; size and time of change of a raw file."""
+    """Digest of a product's state; of a raw file's content."""
     scale: float = 1.0
     """Factor that it was multiplied by."""
     weight: float = 1.0
@@ -295,12 +223,6 @@ class InputRow:
     """Pixels of it that were rejected."""
     reason: str = ""
     """Why it was left out, if it was."""
-
-
-def file_digest(root: Path, file: str) -> str:
-    """Name a raw file's state: its size in bytes and its time of change."""
-    size, changed = _identity(root, file)
-    return f"{size}:{changed}"
 
 
 def inputs_table(rows: Sequence[InputRow]) -> bytes:

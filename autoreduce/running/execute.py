@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -21,15 +21,30 @@ from autoreduce.calibration.store import MasterStore
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import (
     AutoreduceError,
+    InputError,
     NoFrameLeftError,
     NoStackError,
     ProductError,
 )
+from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.planning.plan import Action, Plan, Task
-from autoreduce.products.provenance import task_digest
+from autoreduce.products.state import (
+    found_digest,
+    look_at_raw,
+    raw_name,
+    recipe_for,
+    task_digest,
+    written_digest,
+)
 from autoreduce.remarks import Remark, remark
 from autoreduce.running.machine import free_memory, share_one_heap
-from autoreduce.running.tasks import current_digest, has_uncertainty, run_task
+from autoreduce.running.tasks import (
+    current_digest,
+    files_of,
+    has_uncertainty,
+    run_task,
+    spoilt,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +54,8 @@ LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
+AGAIN = "not-as-written"
+"""Code of the remark on a product that had to be made again."""
 Report = Callable[[str, Task, int, int], None]
 """Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
 
@@ -234,40 +251,48 @@ class _Run:
         self._plan, self._space, self._known = plan, space, known
         self._report = report or _silent
         self._outcomes: dict[str, Outcome] = {}
+        self._ledger = space.folder / LEDGER
+        self._files = Ledger.load(self._ledger)
         self._external = {
-            path: _standing(path, planes=space.planes) for path in plan.external
+            path: _standing(path, self._files, planes=space.planes)
+            for path in plan.external
         }
 
     def on(self, pool: Executor) -> dict[str, Outcome]:
         sorter = self._plan.sorter()
         sorter.prepare()
-        running: dict[Future[Outcome], str] = {}
+        running: dict[Future[_Ended], str] = {}
         try:
             while sorter.is_active():
                 for output in sorter.get_ready():
                     running[self._begin(output, pool)] = output
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     output = running.pop(future)
-                    self._end(output, future.result())
+                    self._end(output, *future.result())
                     sorter.done(output)
         except BaseException:
             # An observer who interrupts does not want the rest to be made first.
             for future in running:
                 future.cancel()
             raise
+        finally:
+            self._files.save(self._ledger)
         return {output: self._outcomes[output] for output in self._tasks}
 
-    def _begin(self, output: str, pool: Executor) -> "Future[Outcome]":
+    def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
         task = self._tasks[output]
         self._report("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
         needs = {name: there[name] for name in task.needs}
-        return pool.submit(
-            task_outcome, task, self._space, needs, self._known.get(output)
-        )
+        before = self._known.get(output)
+        names = {*files_of(task, before.outputs if before else ()), output}
+        names.update(raw_name(item.file) for item in task.frames)
+        files = self._files.part(names)
+        return pool.submit(_ended, task, self._space, needs, before, files)
 
-    def _end(self, output: str, outcome: Outcome) -> None:
+    def _end(self, output: str, outcome: Outcome, files: Ledger) -> None:
         self._outcomes[output] = outcome
+        self._files.learn(files)
         level = logging.INFO if outcome.made else logging.ERROR
         log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
         for file, reason in outcome.left_out.items():
@@ -276,11 +301,26 @@ class _Run:
         self._report("end", self._tasks[output], done, len(self._tasks))
 
 
+_Ended = tuple[Outcome, Ledger]
+
+
+def _ended(
+    task: Task,
+    space: Workspace,
+    needs: Mapping[str, Outcome],
+    before: Outcome | None,
+    files: Ledger,
+) -> _Ended:
+    """Carry out a task wherever this runs, and send back what was learned of files."""
+    return task_outcome(task, space, needs, before, files), files
+
+
 def task_outcome(
     task: Task,
     space: Workspace,
     needs: Mapping[str, Outcome],
     before: Outcome | None = None,
+    files: Ledger | None = None,
 ) -> Outcome:
     """Carry out one task, unless its product is current, and say how it ended.
 
@@ -294,6 +334,9 @@ def task_outcome(
         How the tasks ended whose products it uses.
     before : Outcome, optional
         How it ended in an earlier run.
+    files : Ledger, optional
+        What is known of its raw frames and products; what is found out is remembered
+        there.
 
     Returns
     -------
@@ -303,19 +346,20 @@ def task_outcome(
     begin = time.perf_counter()
     usable = {output: outcome for output, outcome in needs.items() if outcome.made}
     digests = {output: outcome.digest for output, outcome in usable.items()}
-    digest = task_digest(task, space.recipe, space.root, digests, planes=space.planes)
     if blocker := _blocker(task, usable, needs):
         return Outcome(Status.BLOCKED, (blocker.about(task.output),))
+    files = Ledger() if files is None else files
+    contents = look_at_raw(task, space.root, files, space.threads)
+    recipe = recipe_for(space.recipe, task.action)
+    digest = task_digest(task, recipe, contents, digests, planes=space.planes)
+    space = replace(space, recipe=recipe, contents=contents)
     try:
-        there = (before.outputs if before else ()) or (task.output,)
-        standing = {
-            current_digest(space.folder / output) for output in {task.output, *there}
-        }
-        if task.output not in there:
-            standing.discard(None)
-        if before is not None and before.digest == digest and standing == {digest}:
-            return replace(before, status=Status.CURRENT, seconds=0.0)
+        bad = _spoilt(task, space.folder, digest, before, files)
+        if before is not None and bad == []:
+            return _current(before)
         made = run_task(task, space, digest, usable)
+        for name in files_of(task, made.outputs):
+            files.look(name, space.folder / name, written_digest)
     except NoFrameLeftError as error:
         why = remark("no-frame-left", task.output, found=str(error))
         return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
@@ -330,15 +374,51 @@ def task_outcome(
         log.exception("%s: internal error", task.output)
         why = remark("internal", task.output, found=repr(error))
     else:
-        return _done(task, made, digest, time.perf_counter() - begin)
+        done = _done(task, made, digest, time.perf_counter() - begin)
+        return replace(done, remarks=(*_again(bad), *done.remarks))
     return Outcome(Status.FAILED, (why,), seconds=time.perf_counter() - begin)
 
 
-def _standing(path: str, *, planes: bool) -> Outcome:
+def _spoilt(
+    task: Task, folder: Path, digest: str, before: Outcome | None, files: Ledger
+) -> list[str] | None:
+    """Find what is not as it was written of the products that stand of a task.
+
+    Returns
+    -------
+    list of str or None
+        Empty if its products are current; None if they are to be made in any case.
+
+    Raises
+    ------
+    ProductError
+        If a file that autoreduce did not make is in the way.
+    """
+    there = (before.outputs if before else ()) or (task.output,)
+    standing = {name: current_digest(folder / name) for name in {task.output, *there}}
+    if before is None or before.digest != digest:
+        return None
+    names = [name for name in files_of(task, there) if (folder / name).exists()]
+    bad = spoilt(names, folder, files)
+    if task.output not in there and standing[task.output] is None:
+        del standing[task.output]
+    return bad if bad or set(standing.values()) == {digest} else None
+
+
+def _again(bad: Sequence[str] | None) -> tuple[Remark, ...]:
+    return tuple(remark(AGAIN, name) for name in bad or ())
+
+
+def _current(before: Outcome) -> Outcome:
+    """Tell that all is as it was; that it was once made again is no news."""
+    remarks = tuple(one for one in before.remarks if one.code != AGAIN)
+    return replace(before, status=Status.CURRENT, remarks=remarks, seconds=0.0)
+
+
+def _standing(path: str, files: Ledger, *, planes: bool) -> Outcome:
     """Tell of a master that is used and not made, as if an earlier run had made it."""
-    digest = current_digest(Path(path))
-    if digest is None:
-        reason = f"{path} is not there any more, or damaged"
+    if why := _unsound(Path(path), files):
+        reason = f"{path} is not there any more, or damaged: {why}"
         log.error("the frames that need it are reduced without it: %s", reason)
         return Outcome(Status.FAILED, (remark("failed", path, found=reason),))
     if planes and not has_uncertainty(Path(path)):
@@ -347,7 +427,17 @@ def _standing(path: str, *, planes: bool) -> Outcome:
             "leave --planes out, or make that master again with --planes"
         )
         raise ProductError(msg)
-    return Outcome(Status.CURRENT, digest=digest)
+    return Outcome(Status.CURRENT, digest=files.look(path, Path(path), found_digest))
+
+
+def _unsound(path: Path, files: Ledger) -> str:
+    """Say why a master cannot be used; nothing if it can."""
+    try:
+        if not files.is_same(str(path), path, found_digest):
+            found_digest(path)
+    except (InputError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _blocker(

@@ -1,7 +1,7 @@
 """One task: what makes each kind of product, and which product stands there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from autoreduce.calibration.uncertainty import UNCERT_HDU
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.images import open_image
+from autoreduce.fits.ledger import Ledger
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.bias_dark import make_plain
 from autoreduce.products.dark_fit import make_dark_fit
@@ -17,6 +18,7 @@ from autoreduce.products.flats import make_flat
 from autoreduce.products.lights import make_light
 from autoreduce.products.registration import make_registration
 from autoreduce.products.stacks import make_stack
+from autoreduce.products.state import found_digest
 
 
 class Product(Protocol):
@@ -97,13 +99,17 @@ def current_digest(path: Path) -> str | None:
         if path.suffix == ".json":
             content = json.loads(path.read_text("utf-8"))
             digest = content.get("digest")
+            is_ours = "product" in content or "rate_map" in content
             is_fit = content.get("product") is None
             if digest and is_fit and current_digest(rate_map_of(path)) != digest:
                 return None
         else:
             with open_image(path) as reader:
                 digest = reader.get("DIGEST")
-    except (InputError, ValueError):
+                is_ours = str(reader.get("CREATOR")).startswith("autoreduce")
+    except (InputError, ValueError, AttributeError):
+        return None
+    if digest is None and is_ours:
         return None
     if digest is None:
         msg = (
@@ -112,6 +118,42 @@ def current_digest(path: Path) -> str | None:
         )
         raise ProductError(msg)
     return str(digest)
+
+
+def files_of(task: Task, outputs: Iterable[str] = ()) -> list[str]:
+    """List the files that a task writes: more than its output if that was told."""
+    names = list(dict.fromkeys(outputs)) or [task.output]
+    if task.action is Action.DARK_FIT:
+        names.append(rate_map_of(Path(task.output)).as_posix())
+    return names
+
+
+def spoilt(names: Iterable[str], folder: Path, files: Ledger) -> list[str] | None:
+    """Find products that do not hold what was written.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Products that are there.
+    folder : Path
+        Output folder.
+    files : Ledger
+        What was written; of a product that it does not know, the checksums count.
+
+    Returns
+    -------
+    list of str or None
+        Their names; None if nothing tells what was written of one of them.
+    """
+    bad = []
+    for name in names:
+        path = folder / name
+        if name not in files:
+            if name.endswith(".json") or not files.look(name, path, found_digest):
+                return None
+        elif not files.is_same(name, path, found_digest):
+            bad.append(name)
+    return bad
 
 
 def has_uncertainty(path: Path) -> bool:
