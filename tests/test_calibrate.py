@@ -179,9 +179,8 @@ def test_variance_worked_by_hand():
         np.array([[1000.0]], np.float32),
         egain=2.0,
         rdnoise=6.0,
-        bias_variance=1.0,
-        dark=np.array([[40.0]]),
-        dark_scale=0.5,
+        dark=np.array([[20.0]]),
+        subtracted_variance=1.0,
         flat=np.array([[0.5]]),
         flat_variance=1e-4,
     )
@@ -232,10 +231,10 @@ def test_variance_predicts_the_scatter_of_calibrated_lights(dark_scale):
         light,
         egain=EGAIN,
         rdnoise=np.hypot(RDNOISE, EGAIN * 12**-0.5),
-        bias_variance=bias_variance,
-        dark=dark,
-        dark_variance=dark_variance,
-        dark_scale=dark_scale,
+        dark=dark_scale * dark,
+        # raw - bias - scale * (dark + bias - bias): the master bias enters twice.
+        subtracted_variance=(1 - 2 * dark_scale) * bias_variance
+        + dark_scale**2 * dark_variance,
         flat=flat,
         flat_variance=(flat_sigma * response) ** 2,
     )

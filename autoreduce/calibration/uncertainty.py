@@ -90,7 +90,9 @@ class Uncertainty:
                 egain=self.egain or 0.0,
                 rdnoise=self.rdnoise or 0.0,
                 dark=_scaled(values.dark(fix, start, stop), fix.scaling),
-                dark_variance=subtracted_variance(fix, values, sigmas, (start, stop)),
+                subtracted_variance=subtracted_variance(
+                    fix, values, sigmas, (start, stop)
+                ),
                 flat=values.rows(fix.flat, start, stop),
                 flat_variance=_square(sigmas.rows(fix.flat, start, stop)),
             )

@@ -110,25 +110,22 @@ def _divide(part: Image, flat: NDArray[Any]) -> None:
         part[~(flat > 0)] = np.nan
 
 
-def calibrated_variance(  # noqa: PLR0913 -- each master and its variance
+def calibrated_variance(
     calibrated: NDArray[Any],
     *,
     egain: float,
     rdnoise: float,
-    bias_variance: ArrayLike | None = None,
     dark: ArrayLike | None = None,
-    dark_variance: ArrayLike | None = None,
-    dark_scale: float = 1.0,
-    dark_offset: float = 0.0,
+    subtracted_variance: ArrayLike | None = None,
     flat: ArrayLike | None = None,
     flat_variance: ArrayLike | None = None,
 ) -> Image:
     """Propagate photon noise, read noise and the masters' noise to a light.
 
-    Before the flat a light is raw - bias - (scale * dark + offset).  Its photons
-    are those of the sky and of the dark current, so the dark counts are put back
-    before they are counted; negative counts have no photon noise.  The flat divides
-    the variance by its square and adds its own relative variance.
+    Before the flat a light is raw - bias - dark.  Its photons are those of the sky and
+    of the dark current, so the dark counts are put back before they are counted;
+    negative counts have no photon noise.  The flat divides the variance by its square
+    and adds its own relative variance.
 
     Parameters
     ----------
@@ -138,14 +135,10 @@ def calibrated_variance(  # noqa: PLR0913 -- each master and its variance
         Electrons per ADU.
     rdnoise : float, electron
         Read noise.
-    bias_variance, dark_variance : array, ADU**2, optional
-        Variance of the masters.  If both are given the bias is taken to have been
-        subtracted from the darks too: its errors then partly cancel, and
-        `dark_variance` holds them.
     dark : (ny, nx) array, ADU, optional
-        Master dark without its bias, for its photon noise.
-    dark_scale, dark_offset : float, 1 and ADU
-        As in `calibrate`.
+        Dark counts that were subtracted, those of the bias not among them.
+    subtracted_variance : array, ADU**2, optional
+        Variance of all that was subtracted, bias and dark together.
     flat, flat_variance : (ny, nx) arrays, optional
         Master flat, and its variance.
 
@@ -164,28 +157,21 @@ def calibrated_variance(  # noqa: PLR0913 -- each master and its variance
         raise ValueError(msg)
     read_noise = (rdnoise / egain) ** 2
     zero, one = np.zeros(()), np.ones(())
-    debiased = bias_variance is not None and dark_variance is not None
-    # raw - bias - scale * (dark + bias - bias): the master bias enters twice.
-    bias_factor = 1 - 2 * dark_scale if debiased else 1.0
     masters = [
         np.broadcast_to(default if part is None else part, calibrated.shape)
         for part, default in (
-            (bias_variance, zero),
             (dark, zero),
-            (dark_variance, zero),
+            (subtracted_variance, zero),
             (flat, one),
             (flat_variance, zero),
         )
     ]
-    offset = 0.0 if dark is None else dark_offset
     result = np.empty(calibrated.shape, np.float32)
     for tile in tiles(calibrated.shape, TILE_PIXELS):
-        bias_var, dark_adu, dark_var, response, response_var = (
-            part[tile] for part in masters
-        )
+        dark_adu, subtracted, response, response_var = (part[tile] for part in masters)
         light = calibrated[tile].astype(np.float64)
-        counts = light * response + dark_scale * dark_adu + offset
+        counts = light * response + dark_adu
         variance = np.maximum(counts, 0) / egain + read_noise
-        variance += np.maximum(bias_factor * bias_var + dark_scale**2 * dark_var, 0)
+        variance += np.maximum(subtracted, 0)
         result[tile] = (variance + light**2 * response_var) / response**2
     return result

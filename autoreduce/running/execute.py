@@ -48,8 +48,8 @@ from autoreduce.running.tasks import (
 
 log = logging.getLogger(__name__)
 
-BYTES_PER_PIXEL = 12
-"""What a master flat, the largest of all tasks, takes beside its bands."""
+BYTES_PER_PIXEL = 24
+"""What a light, the largest of all tasks, takes while its stars are looked for."""
 LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4
