@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.pixels.stars import STAR
 from autoreduce.planning.plan import Action, Task
+from autoreduce.planning.recipe import load_recipe
 from autoreduce.products.registration import Geometry, _by_stars, _Light, _shifts
 
 SHAPE = (160, 192)
@@ -73,7 +75,8 @@ def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):
             writer.finish(format_card("NUMBER", i))
         lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SHAPE)))
     task = Task("x.json", Action.REGISTER, "x", {})
-    found = _by_stars(tmp_path, lights, None, task)
+    space = Workspace(tmp_path, tmp_path, load_recipe("default"), 1 << 20)
+    found = _by_stars(space, lights, None, task)
     assert found.references == ()
     codes = {place.why_not.code for place in found.places.values() if place.why_not}
     assert codes == {"drawn-out"}

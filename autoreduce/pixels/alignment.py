@@ -4,8 +4,9 @@ Lights of one field are matched with its reference, or with one another where th
 together only by their neighbours.  Nothing depends on the order of the lights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from autoreduce.pixels.stars import Stars
 
 Table = NDArray[Any]
 Masks = list[NDArray[np.bool_]]
+Match = Callable[[Table], Registration | None]
+Each = Callable[[Match, Iterable[Table]], Iterable[Registration | None]]
 
 STAYS = 0.7
 """Distance, in pixels, within which a detection is at the same place of the detector."""
@@ -159,6 +162,7 @@ def register_all(
     names: Sequence[str],
     *,
     reference: int | None = None,
+    each: Each = map,
 ) -> Alignment:
     """Register all lights of an object.
 
@@ -172,6 +176,8 @@ def register_all(
         Names of the lights, or their times: they decide between equals.
     reference : int, optional
         Index of the light that is to be the reference of the first field.
+    each : callable
+        As `map`, by which lights are matched side by side.
 
     Returns
     -------
@@ -194,7 +200,7 @@ def register_all(
     marked = static_detections([tables[i] for i in by_name])
     static = tuple(mask for _, mask in sorted(zip(by_name, marked, strict=True)))
     stars = [table[~mask] for table, mask in zip(tables, static, strict=True)]
-    fields = _fields(stars, order, reference)
+    fields = _fields(stars, order, reference, each)
     lights = [_without_place(table) for table in stars]
     for number, (_, field) in enumerate(fields, 1):
         for i, placed in field.items():
@@ -213,21 +219,21 @@ _Field = dict[int, Placed]
 
 
 def _fields(
-    stars: Sequence[Table], order: Sequence[int], wanted: int | None
+    stars: Sequence[Table], order: Sequence[int], wanted: int | None, each: Each
 ) -> list[tuple[int, _Field]]:
     """Sort lights into fields, the largest first, each with its reference."""
     rest = [i for i in order if len(stars[i]) >= FEWEST]
     found: list[tuple[int, _Field]] = []
     while rest:
         first = wanted if wanted in rest else rest[0]
-        field = _grown(first, rest, stars)
+        field = _grown(first, rest, stars, each)
         members = [i for i in rest if i in field]
         rest = [i for i in rest if i not in field]
         if len(field) < 2 and first != wanted:
             continue
         better = first if first == wanted else _central(members, field, stars)
         if better != first:
-            again = _grown(better, members, stars)
+            again = _grown(better, members, stars, each)
             if len(again) == len(field):
                 first, field = better, again
         found.append((first, field))
@@ -235,10 +241,17 @@ def _fields(
     return sorted(found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
 
 
-def _grown(first: int, candidates: Sequence[int], stars: Sequence[Table]) -> _Field:
+def _grown(
+    first: int, candidates: Sequence[int], stars: Sequence[Table], each: Each
+) -> _Field:
     """Find the lights that match a reference, or one another on the way to it."""
     field = {first: Placed(1, Transform(), None, None)}
-    tried: set[tuple[int, int]] = set()
+    others = [i for i in candidates if i != first]
+    matches = each(partial(match, reference=stars[first]), [stars[i] for i in others])
+    for i, found in zip(others, matches, strict=True):
+        if found is not None:
+            field[i] = Placed(1, found.transform, found, first)
+    tried = {(i, first) for i in others}
     grew = True
     while grew:
         grew = False

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import Made, Workspace, side_by_side
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import Alignment, quality, register_all
@@ -155,7 +155,7 @@ def make_registration(
     if space.recipe.stack.align is Align.WCS:
         registration = _by_coordinates(space.folder, found, wanted)
     else:
-        registration = _by_stars(space.folder, found, wanted, task)
+        registration = _by_stars(space, found, wanted, task)
     _write(space.folder / task.output, registration, digest)
     return Made(
         statistics={
@@ -192,15 +192,19 @@ def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
 
 
 def _by_stars(
-    folder: Path, lights: Sequence[_Light], wanted: int | None, task: Task
+    space: Workspace, lights: Sequence[_Light], wanted: int | None, task: Task
 ) -> RegistrationProduct:
     """Register lights by their stars; those with few, by their whole images."""
+    folder = space.folder
     qualities = [quality(Stars(light.stars, NOT_MEASURED)) for light in lights]
     alignment = register_all(
         [light.stars for light in lights],
         qualities,
         [light.output for light in lights],
         reference=wanted,
+        each=lambda match, tables: side_by_side(
+            space.threads, lambda table: space.apart(match, table), tables
+        ),
     )
     places = [
         _placed(light, i, alignment, worth, task)

@@ -213,7 +213,8 @@ def run_plan(
 
             processes = stack.enter_context(worker_processes(jobs))
             space = replace(space, processes=processes)
-        threads = stack.enter_context(ThreadPoolExecutor(jobs))
+        # One task more than there are processes: none of them waits for the next.
+        threads = stack.enter_context(ThreadPoolExecutor(jobs + apart))
         return _Run(plan, space, known, report).on(threads)
 
 
