@@ -25,6 +25,7 @@ from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.running.lock import LOCK
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
     if output.exists() and not output.is_dir():
         msg = f"{output} is a file: name another output folder with -o"
         raise InputError(msg)
-    if output.is_dir() and any(output.iterdir()) and not is_output(output):
+    if output.is_dir() and any(output.iterdir()) and not _is_ours(output):
         msg = (
             f"{output} exists and holds files that autoreduce did not make: "
             "name another output folder with -o"
@@ -128,6 +129,11 @@ def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
 def is_output(folder: Path) -> bool:
     """Say whether a folder holds products of an earlier run."""
     return all((folder / marker).is_file() for marker in _MARKERS)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether a run has owned a folder, though it may have ended before long."""
+    return is_output(folder) or (folder / LOCK).is_file()
 
 
 def prepare_night(

@@ -34,6 +34,7 @@ from autoreduce.remarks import Severity, remark, some
 from autoreduce.report.content import NightReport
 from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
+from autoreduce.running.lock import held
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
@@ -155,27 +156,42 @@ def run_prepared(
     ------
     ProductError
         If the output folder cannot be written to, or the disk is too small.
+    FolderHeldError
+        If another run holds the output folder, and is not waited for.
     """
     begin = time.perf_counter() if begin is None else begin
     limits = limits or Limits()
     make_folder(folder)
-    _check_space(prepared, folder, planes=limits.planes)
-    known = _known(folder)
-    prepared = _with_stale(prepared, folder, known)
-    write_plan(prepared, folder)
-    with _log_file(folder / "autoreduce.log"):
-        log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
-        for row in prepared.night.unreadable.itertuples():
-            log.warning("%s is not used: %s", row.file, row.reason)
-        outcomes = run_plan(
-            prepared.plan, folder, limits=limits, known=known, report=report
-        )
+    with held(folder, wait=limits.wait):
+        _check_space(prepared, folder, planes=limits.planes)
+        known = _known(folder)
+        prepared = _with_stale(prepared, folder, known)
+        write_plan(prepared, folder)
+        with _log_file(folder / "autoreduce.log"):
+            log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
+            for row in prepared.night.unreadable.itertuples():
+                log.warning("%s is not used: %s", row.file, row.reason)
+            outcomes = run_plan(
+                prepared.plan, folder, limits=limits, known=known, report=report
+            )
+        content = _tables(prepared, outcomes, folder, command, begin)
+        return Reduced(folder, content, _write_page(content, folder) if page else None)
+
+
+def _tables(
+    prepared: Prepared,
+    outcomes: Mapping[str, Outcome],
+    folder: Path,
+    command: str,
+    begin: float,
+) -> NightReport:
+    """Write the tables of a run, and gather what the report tells."""
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
     write_frames_csv(frames, folder / "frames.csv")
     lights = light_table(prepared.plan, outcomes)
     write_text(folder / "lights.csv", lights.to_csv(index=False))
     write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
-    content = NightReport(
+    return NightReport(
         frames=frames,
         plan=prepared.plan,
         outcomes=outcomes,
@@ -186,7 +202,6 @@ def run_prepared(
         command=command,
         elapsed_s=time.perf_counter() - begin,
     )
-    return Reduced(folder, content, _write_page(content, folder) if page else None)
 
 
 def _known(folder: Path) -> dict[str, Outcome]:

@@ -9,7 +9,10 @@ import threading
 import time
 
 import pytest
+from click.testing import CliRunner
+from small_night import write_night
 
+from autoreduce.cli import cli
 from autoreduce.errors import FolderHeldError, ProductError
 from autoreduce.running import lock
 from autoreduce.running.lock import LOCK, Holder, held
@@ -105,3 +108,32 @@ def test_without_locks_of_the_file_system_the_process_is_looked_for(
     else:
         with pytest.raises(FolderHeldError, match=f"process {process} on"):
             held(tmp_path).__enter__()
+
+
+def test_a_second_reduction_ends_with_status_3_and_touches_nothing(tmp_path):
+    night = write_night(tmp_path / "night")
+    folder = tmp_path / "products"
+    folder.mkdir()
+    with held(folder):
+        done = CliRunner().invoke(cli, [str(night), "-o", str(folder), "-q"])
+    assert done.exit_code == 3
+    assert f"process {os.getpid()}" in done.output
+    assert [path.name for path in folder.iterdir()] == [LOCK]
+    done = CliRunner().invoke(cli, [str(night), "-o", str(folder), "-q", "--wait"])
+    assert done.exit_code == 0
+
+
+def test_a_folder_whose_first_run_was_killed_at_once_is_ours(tmp_path):
+    night = write_night(tmp_path / "night")
+    folder = tmp_path / "products"
+    folder.mkdir()
+    with held(folder):
+        pass
+    done = CliRunner().invoke(cli, [str(night), "-o", str(folder), "-q"])
+    assert done.exit_code == 0
+    (folder / LOCK).unlink()
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    done = CliRunner().invoke(cli, [str(night), "-o", str(folder), "-q"])
+    assert done.exit_code == 1
+    assert "did not make" in done.output

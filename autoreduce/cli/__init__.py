@@ -12,7 +12,7 @@ from typing import Any, cast
 import click
 
 from autoreduce import __version__
-from autoreduce.errors import AutoreduceError
+from autoreduce.errors import AutoreduceError, FolderHeldError
 
 _NOT_COMMANDS = {"options", "console", "night_options"}
 """Modules of this folder that hold no command."""
@@ -32,6 +32,12 @@ def _verbatim(command: click.Command) -> click.Command:
         for inner in command.commands.values():
             _verbatim(inner)
     return command
+
+
+class _FolderHeld(click.ClickException):
+    """Another run holds the output folder."""
+
+    exit_code = 3
 
 
 class _ObserverGroup(click.Group):
@@ -75,7 +81,8 @@ class _ObserverGroup(click.Group):
         try:
             return super().invoke(ctx)
         except AutoreduceError as error:
-            raise click.ClickException(str(error)) from error
+            held = isinstance(error, FolderHeldError)
+            raise (_FolderHeld if held else click.ClickException)(str(error)) from error
 
 
 @click.group(

@@ -43,6 +43,11 @@ from autoreduce.cli.options import size_in_bytes
     metavar="ADDRESS",
     help="Carry the tasks out on a Dask cluster that is there, as in tcp://host:8786.",
 )
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait for a run that holds the output folder, instead of exit status 3.",
+)
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option(
     "--strict",
@@ -56,7 +61,8 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
     The folders are searched with all their subfolders, and never written to.  What was
     made before from the same frames in the same way is not made again.
 
-    Exit status: 0 done, 1 something failed, 2 wrong usage.
+    Exit status: 0 done, 1 something failed, 2 wrong usage, 3 another run holds the
+    output folder.
 
     Example:
 
@@ -79,6 +85,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("memory"),
         options.pop("planes"),
         options.pop("scheduler"),
+        options.pop("wait"),
         processes=True,
     )
     with console.progress(quiet=options["quiet"]) as report:

@@ -72,6 +72,8 @@ class Limits:
     """Whether UNCERT and MASK are written."""
     scheduler: str | None = None
     """Address of a Dask scheduler that carries the tasks out; threads if None."""
+    wait: bool = False
+    """Whether to wait for an output folder that another run holds."""
     processes: bool = False
     """Whether a large night may have processes of its own beside the threads.  They
     import the main module: a script needs ``if __name__ == "__main__"``."""

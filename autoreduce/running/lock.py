@@ -82,7 +82,7 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
     ProductError
         If the folder cannot be written to.
     """
-    path = folder / LOCK
+    path, told = folder / LOCK, False
     while True:
         file = _open(path)
         try:
@@ -96,7 +96,10 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
             file.close()
         if not wait:
             raise FolderHeldError(_refusal(folder, holder))
-        log.info("waiting for %s, which %s holds", folder, holder or "another run")
+        if not told:
+            who = holder or "another run"
+            log.warning("%s is held by %s: waiting until it has ended", folder, who)
+            told = True
         time.sleep(ASK_AGAIN_S)
 
 
