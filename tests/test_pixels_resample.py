@@ -80,9 +80,11 @@ def test_the_bits_do_not_depend_on_the_bands(name):
     light[80:95, 100:112] = np.nan
     light[rng.integers(0, LIGHT[0], 9), rng.integers(0, LIGHT[1], 9)] = 60000
     resampler = Resampler(TRANSFORMS[name], LIGHT, SHAPE)
-    whole = by_bands(resampler, light, SHAPE[0], saturate=50000.0, sky=100.0)
+    whole = by_bands(resampler, light, SHAPE[0], saturate=50000.0, sky=100.0, noise=3.0)
     for height in (1, 7, 64):
-        parts = by_bands(resampler, light, height, saturate=50000.0, sky=100.0)
+        parts = by_bands(
+            resampler, light, height, saturate=50000.0, sky=100.0, noise=3.0
+        )
         np.testing.assert_array_equal(parts, whole)
 
 
@@ -127,6 +129,38 @@ def test_saturated_pixels_keep_their_value_and_have_no_dark_ring():
     assert np.nanmin(bare) < -1000
     assert np.nanmin(kept) == pytest.approx(300, rel=1e-5)
     assert np.nanmax(kept) == pytest.approx(60000)
+
+
+def test_hot_pixels_and_cosmic_rays_have_no_dark_rims():
+    rng = np.random.default_rng(3)
+    light = rng.normal(100, 2, LIGHT).astype(np.float32)
+    light[60, 80] += 5000
+    light[100, 40:60] += 3000
+    light[30:50, 150] += 800
+    resampler = Resampler(Transform(0.4, -0.45, 0.1), LIGHT, SHAPE)
+    rings = by_bands(resampler, light, 50)
+    assert np.nanmin(rings) < -200
+    clean = by_bands(resampler, light, 50, sky=100.0, noise=2.0)
+    assert np.nanmin(clean) > 100 - 6 * 2
+    np.testing.assert_array_equal(
+        clean, by_bands(resampler, light, 7, sky=100.0, noise=2.0)
+    )
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 2.5, 5.0])
+def test_stars_are_not_taken_for_hot_pixels(fwhm):
+    rng = np.random.default_rng(4)
+    scene = np.zeros(LIGHT)
+    n = 40
+    paint(
+        scene, rng.uniform(10, 200, n), rng.uniform(10, 180, n), np.full(n, 3e4), fwhm
+    )
+    light = (scene + rng.normal(100, 2, LIGHT)).astype(np.float32)
+    resampler = Resampler(Transform(0.4, -0.45, 0.1), LIGHT, SHAPE)
+    np.testing.assert_array_equal(
+        by_bands(resampler, light, 50),
+        by_bands(resampler, light, 50, sky=100.0, noise=2.0),
+    )
 
 
 def test_smoothing_is_what_noise_loses():

@@ -4,7 +4,8 @@ A turn is three shears, of rows, of columns, and of rows again [1]_ [2]_.  Withi
 shear every line moves by one amount, so that the weights of its Lanczos kernel are
 constants.  Mirror images and quarter turns are views.  What is missing is filled for
 the kernel's sake and marked apart, so that nothing spreads or rings; about saturated
-pixels, whose edges would ring, the light is interpolated between neighbours.
+pixels, hot ones and cosmic rays, whose edges would ring, the light is interpolated
+between neighbours.
 
 A row depends on the light alone, not on the band that it is made in.
 
@@ -43,6 +44,11 @@ LOST = 0.3
 """Part of a pixel, between its neighbours, that may come of missing ones."""
 RINGING = LOBES + 1
 """Pixels about a saturated one in which the kernel would ring."""
+SHARP_SIGMAS = 20.0
+"""Height above the sky, of its noise, from which the ringing of a hot pixel is seen."""
+SHARP = 0.2
+"""Light of the neighbours on two sides, of a pixel's own, that no star falls short of:
+one of 1.3 pixels width has a quarter."""
 DEPTH = 3
 """Pixels from its rim to which a hole is filled from what is around it."""
 MARGIN = LOBES + RINGING + DEPTH
@@ -114,6 +120,7 @@ class Resampler:
         *,
         saturate: float = math.inf,
         sky: float = 0.0,
+        noise: float = math.inf,
     ) -> Image:
         """Make rows of the grid.
 
@@ -130,6 +137,9 @@ class Resampler:
             Level from which pixels of the light are saturated.
         sky : float
             What stands in the midst of large holes.
+        noise : float
+            Scatter of the sky from pixel to pixel, by which hot pixels and cosmic rays
+            are told.
 
         Returns
         -------
@@ -141,8 +151,9 @@ class Resampler:
             return out
         whole, holes = _filled(np.asarray(light, np.float32), sky)
         self._shear(whole, first, start, out)
-        if whole.max() >= saturate:
-            self._smooth(whole, _where(whole >= saturate), first, start, out)
+        hard = _hard(whole, saturate, sky, noise)
+        if len(hard[0]):
+            self._smooth(whole, hard, first, start, out)
         if len(holes[0]):
             self._lose(holes, first, start, out)
         self._cut(start, out)
@@ -169,7 +180,7 @@ class Resampler:
     def _smooth(
         self, light: Image, bright: Pixels, first: int, start: int, out: Image
     ) -> None:
-        """Interpolate between neighbours wherever a saturated pixel would ring."""
+        """Interpolate between neighbours wherever a hard pixel would ring."""
         marked = np.zeros(light.shape, np.bool_)
         y, x = bright
         for dy in range(-RINGING, RINGING + 1):
@@ -231,6 +242,23 @@ class Resampler:
         for row, left, right in zip(out, begin, end, strict=True):
             row[:left] = np.nan
             row[max(left, right, 0) :] = np.nan
+
+
+def _hard(light: Image, saturate: float, sky: float, noise: float) -> Pixels:
+    """Find the pixels that would ring: saturated, or sharper than any star."""
+    least = min(saturate, sky + SHARP_SIGMAS * noise)
+    if not light.max() >= least:
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    y, x = _where(light >= least)
+    own = light[y, x]
+    hard = own >= saturate
+    if math.isfinite(noise):
+        ny, nx = light.shape
+        above, below = np.maximum(y - 1, 0), np.minimum(y + 1, ny - 1)
+        left, right = np.maximum(x - 1, 0), np.minimum(x + 1, nx - 1)
+        sides = light[above, x] + light[below, x], light[y, left] + light[y, right]
+        hard |= np.minimum(*sides) / 2 - sky < SHARP * (own - sky)
+    return y[hard], x[hard]
 
 
 class _Shear(NamedTuple):

@@ -110,6 +110,7 @@ class StackLight:
                 stop,
                 saturate=self.statistics.get("saturate", math.inf),
                 sky=self.statistics.get("sky", 0.0),
+                noise=self.statistics.get("sky_noise", 0.0) or math.inf,
             )
         if self.factor != 1:
             values *= np.float32(self.factor)
