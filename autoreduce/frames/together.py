@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from autoreduce.frames.facts import Reading, is_closed
+from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
-from autoreduce.frames.literals import day
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import ITSELF, remark
@@ -252,13 +251,10 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
         evening = (reading.value + offset - _HALF_DAY).date().isoformat()
         frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
         return
-    for source in frame.dialect.facts["date_obs"].sources:
-        literal = frame.header.get(source.keyword)
-        if not source.unit and (date := day(literal)) is not None:
-            rule = "date without a time of day, taken as it stands"
-            night = date.date().isoformat()
-            frame.facts["night"] = Reading(night, source.keyword, str(literal), rule)
-            return
+    alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
+    if alone is not None and isinstance(alone.value, datetime):
+        night = alone.value.date().isoformat()
+        frame.facts["night"] = replace(alone, value=night)
 
 
 def _utc_offset(frame: Frame) -> timedelta | None:

@@ -16,9 +16,12 @@ from autoreduce.fits.cards import (
     format_history,
     without,
 )
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.writer import STRUCTURE, write_image
+from autoreduce.frames.dialects import load_dialects
+from autoreduce.frames.frame import FrameReader
 from autoreduce.tools.files import refuse_existing
 from autoreduce.version import __version__
 
@@ -166,4 +169,25 @@ def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[b
     from autoreduce.products.wcs import moved_wcs
 
     kept = without(cards, ("BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC", "AMPSEC"))
-    return moved_wcs(kept, columns.start, rows.start)
+    return _moved_mosaic(
+        moved_wcs(kept, columns.start, rows.start), rows.start, columns.start
+    )
+
+
+def _moved_mosaic(cards: list[bytes], row: int, column: int) -> list[bytes]:
+    """Say with which pixel of its Bayer pattern an image begins once it is trimmed."""
+    header = RawHeader(0, b"".join(cards))
+    facts = FrameReader(load_dialects()).read_facts(header)
+    if facts.value("bayerpat") is None:
+        return cards
+    offsets = {"xbayroff": column, "ybayroff": row}
+    moved = [
+        line
+        for fact, start in offsets.items()
+        for line in format_card(
+            fact.upper(),
+            (int(facts.number(fact) or 0) + start) % 2,
+            "pixel of the Bayer pattern that comes first",
+        )
+    ]
+    return [*without(cards, facts.keywords(*offsets)), *moved]
