@@ -74,7 +74,8 @@ class FactReader:
         Returns
         -------
         dict of str to Reading
-            Facts that were found.  ``biassec`` and ``trimsec`` may still lie outside
+            Facts that were found; ``bayerpat`` from the image's first pixel on.
+            ``biassec`` and ``trimsec`` may still lie outside
             of the image.
         """
         present = self._present.get(header.keywords)
@@ -92,15 +93,14 @@ class FactReader:
         if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
             # Written where no position is known: 0, 0 is a spot in Pisces without name.
             del facts["ra"], facts["dec"]
+        offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
         if "bayerpat" in facts:
-            facts["bayerpat"] = _from_first_pixel(facts)
+            facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
         return facts
 
 
-def _from_first_pixel(facts: Mapping[str, Reading]) -> Reading:
+def _from_first_pixel(told: Reading, *offsets: Reading | None) -> Reading:
     """Tell the pattern from the image's first pixel on, which may lie within it."""
-    told = facts["bayerpat"]
-    offsets = [facts.get(fact) for fact in ("ybayroff", "xbayroff")]
     row, column = (int(str(one.value)) if one else 0 for one in offsets)
     pattern = moved_pattern(str(told.value), row, column)
     if pattern == told.value:

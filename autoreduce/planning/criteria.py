@@ -141,6 +141,10 @@ class Judged:
             return same
         if name in _GEOMETRY:
             same = same | self.larger
+        if name == "bayerpat":
+            # What is cut out of a mosaic may begin with another of its colours.
+            is_known = self.masters[name].notna().to_numpy()
+            same = same | (self.larger & is_known[None, :])
         return np.asarray(same | self.setups[name].isna().to_numpy()[:, None])
 
     def _relaxed(self, name: str, holds: Pairs, rung: Rung) -> Pairs:

@@ -19,6 +19,7 @@ from autoreduce.fits.cards import (
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.names import split_hdu
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.writer import STRUCTURE, write_image
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader
@@ -175,19 +176,13 @@ def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[b
 
 
 def _moved_mosaic(cards: list[bytes], row: int, column: int) -> list[bytes]:
-    """Say with which pixel of its Bayer pattern an image begins once it is trimmed."""
+    """Tell the Bayer pattern of an image from the pixel on with which it now begins."""
     header = RawHeader(0, b"".join(cards))
     facts = FrameReader(load_dialects()).read_facts(header)
-    if facts.value("bayerpat") is None:
+    told = facts.readings.get("bayerpat")
+    if told is None:
         return cards
-    offsets = {"xbayroff": column, "ybayroff": row}
-    moved = [
-        line
-        for fact, start in offsets.items()
-        for line in format_card(
-            fact.upper(),
-            (int(facts.number(fact) or 0) + start) % 2,
-            "pixel of the Bayer pattern that comes first",
-        )
-    ]
-    return [*without(cards, facts.keywords(*offsets)), *moved]
+    pattern = moved_pattern(str(told.value), row, column)
+    stale = (told.keyword, "BAYERPAT", *facts.keywords("xbayroff", "ybayroff"))
+    card = format_card("BAYERPAT", pattern, "colours from the first pixel on")
+    return [*without(cards, stale), *card]
