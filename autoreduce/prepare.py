@@ -20,6 +20,7 @@ from autoreduce.frames.overrides import (
 )
 from autoreduce.frames.scan import Night, scan_night
 from autoreduce.frames.schema import ImageType, typed
+from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
@@ -163,6 +164,7 @@ def prepare_night(
         include=choices.include,
         settings=choices.settings,
     )
+    frames = with_one_spelling(frames)
     plan = make_plan(
         frames,
         rules=load_rules(choices.rules),

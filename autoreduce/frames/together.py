@@ -1,7 +1,6 @@
 """What only the whole night tells: silent types, duplicates, spellings, dates."""
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
+from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.remarks import ITSELF, remark
 
 _HALF_DAY = timedelta(hours=12)
@@ -28,8 +28,8 @@ def decide_together(frames: list[Frame]) -> None:
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
     _leave_out_processed_twins(frames)
-    _unify_spellings(frames, "filter")
-    _unify_spellings(frames, "object")
+    for fact in SPELT:
+        _unify_spellings(frames, fact)
     _name_nights(frames)
 
 
@@ -201,27 +201,16 @@ def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
             frame.why_not = remark("twin", found=raw[twin])
 
 
-def _unify_spellings(frames: Iterable[Frame], fact: str) -> None:
-    """Give names that differ in case or hyphens only their commonest spelling."""
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for frame in frames:
-        if (name := frame.value(fact)) is not None:
-            spellings[_spelling_key(str(name))][str(name)] += 1
-    for frame in frames:
-        name = frame.value(fact)
-        if name is None:
-            continue
-        counts = spellings[_spelling_key(str(name))]
-        best = min(counts, key=lambda one: (-counts[one], one))
-        if best != name:
-            rule = f"spelt {best} as on most frames of the night"
-            frame.facts[fact] = replace(frame.facts[fact], value=best, rule=rule)
-
-
-def _spelling_key(name: str) -> str:
-    # One letter is not enough to tell a misspelling: R and r are two filters.
-    letters = re.sub(r"[\s_-]", "", name)
-    return letters.casefold() if len(letters) > 1 else name
+def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
+    """Give each name its commonest spelling."""
+    names = [frame.value(fact) for frame in frames]
+    best = commonest_spellings(str(name) for name in names if name is not None)
+    for frame, name in zip(frames, names, strict=True):
+        if name is not None and best[str(name)] != name:
+            rule = f"spelt {best[str(name)]} as on most frames of the night"
+            frame.facts[fact] = replace(
+                frame.facts[fact], value=best[str(name)], rule=rule
+            )
 
 
 def _name_nights(frames: Iterable[Frame]) -> None:
