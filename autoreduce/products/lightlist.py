@@ -51,9 +51,6 @@ LIGHT_COLUMNS = (
 WHOLE = frozenset({"stars", "field", "mirrored", "matched"})
 """Columns of whole numbers."""
 
-LightRow = Mapping[str, str | float]
-"""What is known of a light, by column; what is not known is absent."""
-
 
 def light_row(
     output: str,
