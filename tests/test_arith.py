@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.writer import write_image
 from autoreduce.tools.arith import compute, plan_arithmetic, run_step
 from autoreduce.tools.expression import Images, parse
-from autoreduce.tools.products import Image, product_cards, read_image, write_product
+from autoreduce.tools.products import Image, product_cards, read_image
 from autoreduce.tools.regions import region_of_bounds, region_of_text
 from autoreduce.tools.stats import image_statistics
 
@@ -314,7 +315,7 @@ def test_every_type_of_image_is_written_so_that_astropy_reads_it(
     limits = np.iinfo(dtype) if dtype[0] in "ui" else np.finfo(dtype)
     data = np.zeros(shape, dtype)
     data.flat[0], data.flat[-1] = limits.min, limits.max
-    write_product(path, data, product_cards([], {}, ["made for a test"]))
+    write_image(path, data, product_cards([], {}, ["made for a test"]))
     with fits.open(path, checksum=True) as hdus:
         hdus.verify("exception")
         np.testing.assert_array_equal(hdus[0].data, data)
@@ -326,7 +327,7 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path):
     folder = tmp_path / "file"
     folder.write_text("not a folder")
     with pytest.raises(ProductError, match="cannot be written"):
-        write_product(folder / "x.fits", np.zeros((2, 2)), [])
+        write_image(folder / "x.fits", np.zeros((2, 2)), [])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import CardValue
+from autoreduce.fits.writer import write_image
 from autoreduce.tools.expression import (
     Images,
     Kind,
@@ -29,7 +30,6 @@ from autoreduce.tools.products import (
     read_image,
     trimmed_cards,
     without_levels,
-    write_product,
 )
 from autoreduce.tools.regions import Region
 
@@ -175,7 +175,7 @@ def run_step(
         planes["UNCERT"] = result.uncert
     if result.mask is not None:
         planes["MASK"] = result.mask
-    write_product(
+    write_image(
         step.output,
         result.data,
         product_cards(cards, ours, [text]),

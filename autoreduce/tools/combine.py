@@ -9,8 +9,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,16 @@ from autoreduce.calibration.bands import LARGEST_BAND, bands
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.ahead import read_ahead
 from autoreduce.fits.cards import CardValue, without
+from autoreduce.fits.closing import Closing
 from autoreduce.fits.images import ImageReader, open_image
-from autoreduce.fits.writer import ImageWriter
+from autoreduce.fits.writer import ImageWriter, write_image
 from autoreduce.frames.frame import Facts
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import Combined, combine
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
-from autoreduce.tools.products import product_cards, write_product
+from autoreduce.tools.products import product_cards
 
 Array = NDArray[Any]
 
@@ -140,7 +140,7 @@ def combine_images(
         return _collect(job, output, overwrite=overwrite)
 
 
-class FrameStack:
+class FrameStack(Closing):
     """The frames of a combination; to be used in a ``with`` statement."""
 
     shape: tuple[int, ...]
@@ -165,18 +165,11 @@ class FrameStack:
             self.shape = _common_shape(images, shapes)
             self.dtype = _stack_type(types, choices)
         except BaseException:
-            self._open.close()
+            self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close all files."""
         self._open.close()
 
     def __len__(self) -> int:
@@ -335,7 +328,7 @@ def _collect(job: _Job, output: Path, *, overwrite: bool) -> Summary:
     if factor is not None:
         data /= np.float32(factor)
     cards = _cards(job, count, factor)
-    write_product(output, data, cards, overwrite=overwrite)
+    write_image(output, data, cards, overwrite=overwrite)
     return _summary(output, count, factor)
 
 

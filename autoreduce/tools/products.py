@@ -20,10 +20,9 @@ from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import moved_pattern
-from autoreduce.fits.writer import STRUCTURE, write_image
+from autoreduce.fits.writer import STRUCTURE
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader
-from autoreduce.tools.files import refuse_existing
 from autoreduce.version import __version__
 
 Array = NDArray[Any]
@@ -118,38 +117,6 @@ def product_cards(
         *(card for key, pair in ours.items() for card in format_card(key, *pair)),
         *(line for text in past for line in format_history(text)),
     ]
-
-
-def write_product(
-    path: Path,
-    data: Array,
-    cards: Sequence[bytes],
-    *,
-    planes: Mapping[str, Array] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write an image of any type, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Where to.
-    data : (ny, nx) or (nz, ny, nx) array
-        Integers are written as integers, unsigned ones with BZERO.
-    cards : sequence of bytes
-        As `product_cards` returns them.
-    planes : mapping of str to array, optional
-        Planes of the same shape: ``UNCERT`` (float), ``MASK`` (bool).
-    overwrite : bool
-        Whether a file that stands there is replaced.
-
-    Raises
-    ------
-    ProductError
-        If it exists and may not be replaced, or the disk does not take it.
-    """
-    refuse_existing(path, overwrite=overwrite)
-    write_image(path, data, cards, planes=planes, overwrite=True)
 
 
 def without_levels(cards: Sequence[bytes]) -> list[bytes]:
