@@ -76,7 +76,8 @@ def _looks(frames: Iterable[Frame]) -> list[Known]:
 
 
 def _look(frame: Frame) -> Look | None:
-    return look_at(frame.path, frame.header, frame.shape)
+    mosaic = frame.value("bayerpat") is not None
+    return look_at(frame.path, frame.header, frame.shape, mosaic=mosaic)
 
 
 def _as_float(value: object) -> float | None:
