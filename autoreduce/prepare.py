@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import InputError, ProductError, TableError
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
@@ -20,6 +21,7 @@ from autoreduce.frames.overrides import (
 )
 from autoreduce.frames.scan import Night, scan_night
 from autoreduce.frames.schema import ImageType, typed
+from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
@@ -169,6 +171,7 @@ def prepare_night(
         include=choices.include,
         settings=choices.settings,
     )
+    frames = with_one_spelling(frames)
     plan = make_plan(
         frames,
         rules=load_rules(choices.rules),
@@ -300,6 +303,63 @@ def with_last_run(frames: pd.DataFrame, folder: Path) -> pd.DataFrame:
         log.warning("the last run tells nothing: %s", error)
         return frames
     return frames.assign(unstacked=frames["file"].map(last).astype("string"))
+
+
+def night_of(frame: str) -> Path:
+    """Find the night that a frame belongs to.
+
+    Parameters
+    ----------
+    frame : str
+        Path of a frame, with or without its ending, or a mere name.
+
+    Returns
+    -------
+    Path
+        The folder above it that was reduced; else that in which it lies; of a mere
+        name, this folder.
+    """
+    path = split_hdu(frame)[0]
+    if len(path.parts) < 2 and not path.is_file():
+        return Path()
+    place = path.parent.resolve()
+    if not place.is_dir():
+        return Path()
+    above = (one for one in (place, *place.parents) if one.name)
+    return next(
+        (one for one in above if is_output(one.with_name(f"{one.name}{SUFFIX}"))),
+        place,
+    )
+
+
+def paths_of(prepared: Prepared, folder: Path) -> dict[str, str]:
+    """Tell where frames and products lie, of those that are there.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        A night with its plan.
+    folder : Path
+        Output folder.
+
+    Returns
+    -------
+    dict of str to str
+        By name in the frame table or plan: the path from this folder, or the whole
+        one of what does not lie below it.
+    """
+    places = [(str(file), prepared.night.root) for file in prepared.frames["file"]]
+    places += [(task.output, folder) for task in prepared.plan.tasks]
+    return {
+        name: _from_here(root / name)
+        for name, root in places
+        if split_hdu(root / name)[0].is_file()
+    }
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:

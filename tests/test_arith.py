@@ -10,10 +10,12 @@ from hypothesis.extra.numpy import arrays
 from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.writer import write_image
 from autoreduce.tools.arith import compute, plan_arithmetic, run_step
 from autoreduce.tools.expression import Images, parse
-from autoreduce.tools.products import Image, product_cards, read_image, write_product
+from autoreduce.tools.products import Image, product_cards, read_image
 from autoreduce.tools.regions import region_of_bounds, region_of_text
+from autoreduce.tools.stats import image_statistics
 
 RNG = np.random.default_rng(20210227)
 
@@ -313,7 +315,7 @@ def test_every_type_of_image_is_written_so_that_astropy_reads_it(
     limits = np.iinfo(dtype) if dtype[0] in "ui" else np.finfo(dtype)
     data = np.zeros(shape, dtype)
     data.flat[0], data.flat[-1] = limits.min, limits.max
-    write_product(path, data, product_cards([], {}, ["made for a test"]))
+    write_image(path, data, product_cards([], {}, ["made for a test"]))
     with fits.open(path, checksum=True) as hdus:
         hdus.verify("exception")
         np.testing.assert_array_equal(hdus[0].data, data)
@@ -325,7 +327,7 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path):
     folder = tmp_path / "file"
     folder.write_text("not a folder")
     with pytest.raises(ProductError, match="cannot be written"):
-        write_product(folder / "x.fits", np.zeros((2, 2)), [])
+        write_image(folder / "x.fits", np.zeros((2, 2)), [])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -363,3 +365,63 @@ def test_a_real_compressed_mosaic_agrees_with_astropy(tmp_path, tmp_path_factory
         fits.getdata(tmp_path / "x.fit"), 2 * data[4:9, 10:30]
     )
     assert region_of_text("[11:30,5:9]") == region_of_bounds((10, 30, 4, 9))
+
+
+def count_reads(monkeypatch):
+    """Note the name of each image that is read from now on."""
+    import autoreduce.tools.arith as tool
+
+    names, read = [], tool.read_image
+
+    def counted(name):
+        names.append(name)
+        return read(name)
+
+    monkeypatch.setattr(tool, "read_image", counted)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("words", "n_files"),
+    [
+        (("a.fit,b.fit,c.fit", "-", "d.fit", "-o", "out"), 4),
+        (("a.fit,b.fit,a.fit", "-", "d.fit", "-o", "x.fit,y.fit,z.fit"), 3),
+        (("a.fit,b.fit", "-", "b.fit,a.fit", "-o", "x.fit,y.fit"), 2),
+        (("a.fit", "-", "a.fit", "x", "0.5", "-o", "x.fit"), 1),
+    ],
+)
+def test_each_file_is_read_once_for_an_expression(
+    tmp_path, monkeypatch, words, n_files
+):
+    monkeypatch.chdir(tmp_path)
+    for name in "abcd":
+        write_fits(tmp_path / f"{name}.fit", np.ones((3, 4), np.int16))
+    read = count_reads(monkeypatch)
+    command("arith", *words)
+    assert len(read) == len(set(read)) == n_files
+
+
+def test_what_comes_no_more_is_not_held(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "abd":
+        write_fits(tmp_path / f"{name}.fit", np.ones((3, 4), np.int16))
+    node = parse(["a.fit,b.fit", "-", "d.fit"])
+    known = {}
+    first, second = plan_arithmetic(node, ["out"])
+    run_step(node, first, known=known)
+    assert set(known) == {"d.fit"}
+    run_step(node, second, known=known)
+    assert known == {}
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (0, 1), (3, 5), (2, 4)])
+def test_a_trimmed_mosaic_keeps_its_colours(tmp_path, monkeypatch, x, y):
+    monkeypatch.chdir(tmp_path)
+    mosaic = np.tile(np.array([[1, 2], [3, 4]], np.uint16), (6, 6))
+    write_fits(tmp_path / "b.fit", mosaic, BAYERPAT="GRBG", XBAYROFF=1)  # begins with R
+    bounds = ("-b", x, x + 6, y, y + 6)
+    command("arith", "b.fit", "+", "0", *bounds, "--trim", "-o", "t.fit")
+    parts = image_statistics("t.fit", ["min", "max"], per_colour=True)
+    found = {part.colour: {*part.values.values()} for part in parts}
+    assert (found["R"], found["B"]) == ({1.0}, {4.0})
+    assert found["G1"] | found["G2"] == {2.0, 3.0}

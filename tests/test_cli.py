@@ -204,3 +204,65 @@ def test_help_imports_no_heavy_library():
 def test_a_mistyped_command_is_told_the_nearest_one():
     assert "did you mean plan?" in invoke("plna", "night", code=2)
     assert "neither a folder nor a command" in invoke("no_such_night", code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("light_0002", "--night", "night"),
+        ("light_0002.fit", "--night", "night"),
+        ("night/light_0002",),
+        ("night/light_0002.fit",),
+        ("night/light_0002*",),
+        ("./night/../night/light_0002",),
+    ],
+)
+def test_explain_takes_a_name_with_or_without_ending_and_path(
+    night, monkeypatch, words
+):
+    monkeypatch.chdir(night.parent)
+    output = invoke("explain", *words)
+    assert output.splitlines()[0] == "night/light_0002.fit"
+    assert len([line for line in output.splitlines() if line == "What it is"]) == 1
+
+
+def paths_in(output):
+    """Take the words of an explanation that look like paths of files."""
+    return [
+        word.rstrip(":") for word in output.split() if "/" in word and ".fit" in word
+    ]
+
+
+def test_explain_says_paths_that_exist(night, monkeypatch):
+    monkeypatch.chdir(night.parent)
+    before = invoke("explain", "light_0002", "--night", "night")
+    assert "makes calibrated/light_0002.fit" in before
+    assert "stacked into stacks/" in before
+    invoke(night, "-q")
+    after = invoke("explain", "light_0002", "--night", "night")
+    assert "made night_reduced/calibrated/light_0002.fit" in after
+    found = paths_in(after)
+    assert len(found) == 3  # the frame, its product, its stack
+    for path in found:
+        assert (night.parent / path).is_file(), path
+    (story,) = json.loads(invoke("explain", "light_0002", "--night", "night", "--json"))
+    assert story["file"] == "light_0002.fit"
+    assert [story[key] for key in ("path", "made", "stacked")] == found
+    # From elsewhere the paths are whole ones.
+    monkeypatch.chdir(night)
+    for path in paths_in(invoke("explain", "light_0002", "--night", night)):
+        assert path.startswith("/") or path == "light_0002.fit"
+        assert fits.getheader(path)["NAXIS"] == 2
+
+
+def test_explain_finds_the_night_above_a_frame_in_a_subfolder(night, monkeypatch):
+    lights = night / "lights"
+    lights.mkdir()
+    for path in night.glob("light_*.fit"):
+        path.rename(lights / path.name)
+    monkeypatch.chdir(night.parent)
+    assert "flat_R" not in invoke("explain", "night/lights/light_0002")
+    invoke("night", "-q")
+    output = invoke("explain", "night/lights/light_0002")
+    assert output.splitlines()[0] == "night/lights/light_0002.fit"
+    assert "flat_R" in output

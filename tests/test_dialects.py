@@ -78,6 +78,22 @@ def test_bayer_pattern_is_found_even_in_filter():
 
 
 @pytest.mark.parametrize(
+    ("cards", "pattern"),
+    [
+        ("XBAYROFF= 1", "GRBG"),
+        ("YBAYROFF= '1'", "GBRG"),
+        ("XBAYROFF= 1.0\nYBAYROFF= 3", "BGGR"),
+        ("BAYOFFX = 1\nBAYOFFY = 0", "GRBG"),
+        ("XBAYROFF= 2", "RGGB"),
+    ],
+)
+def test_the_pattern_is_told_from_the_first_pixel_on(cards, pattern):
+    reading = readings_of(f"BAYERPAT= 'RGGB'\n{cards}")["bayerpat"]
+    assert (reading.value, reading.literal) == (pattern, "RGGB")
+    assert ("begun at row" in reading.rule) == (pattern != "RGGB")
+
+
+@pytest.mark.parametrize(
     "cards",
     [
         "XBINNING= 2\nYBINNING= 3",

@@ -10,7 +10,6 @@ from autoreduce.frames.schema import EVIDENCE_COLUMNS, make_frame_table
 from autoreduce.planning.explain import (
     candidate_text,
     describe_plan,
-    explain_frame,
     explain_frames,
     explain_json,
     frame_stories,
@@ -98,7 +97,7 @@ def test_a_bias_in_the_dark_is_shown_as_such():
 
 
 def test_a_frame_is_told_with_its_keywords(frames, plan, evidence):
-    text = explain_frame(frames, plan, evidence, "r1.fits").splitlines()
+    text = explain_frames(frames, plan, evidence, ["r1.fits"]).splitlines()
     assert text[:3] == [
         "r1.fits",
         "  group light_M13_R_80s_1x1 of 2 frames, makes calibrated/r1.fits",
@@ -112,7 +111,7 @@ def test_a_frame_is_told_with_its_keywords(frames, plan, evidence):
 
 
 def test_a_rejected_candidate_is_told_with_both_values(frames, plan, evidence):
-    text = explain_frame(frames, plan, evidence, "v.fits")
+    text = explain_frames(frames, plan, evidence, ["v.fits"])
     assert "  flat_R_1x1: not fit, filter (wanted V, found R)" in text
     assert "  dark_80s_1x1_m25C: not fit, exposure (wanted 120 s, found 80 s)" in text
     assert "  no flat: filter V wanted, there is R" in text
@@ -121,34 +120,34 @@ def test_a_rejected_candidate_is_told_with_both_values(frames, plan, evidence):
 def test_the_flats_of_one_group_are_told_each_by_its_own_exposure(
     frames, plan, evidence
 ):
-    texts = [explain_frame(frames, plan, evidence, f"f{i}.fits") for i in (1, 2)]
+    texts = [explain_frames(frames, plan, evidence, [f"f{i}.fits"]) for i in (1, 2)]
     assert "dark dark_80s_1x1_m25C scaled by 0.1444, same night" in texts[0]
     assert "dark dark_80s_1x1_m25C scaled by 0.151, same night" in texts[1]
 
 
 def test_a_frame_that_is_left_out_says_why(frames, plan, evidence):
-    text = explain_frame(frames, plan, evidence, "x.fits")
+    text = explain_frames(frames, plan, evidence, ["x.fits"])
     assert "  is left out: cloudy" in text
     assert "Candidates" not in text
 
 
 def test_a_frame_of_no_product_says_so(evidence):
     table = make_frame_table([{**ROWS[2], "night": "2024-03-01"}])
-    text = explain_frame(table, make_plan(table), evidence, "f1.fits")
+    text = explain_frames(table, make_plan(table), evidence, ["f1.fits"])
     assert "takes part in nothing that is made" in text
 
 
 def test_several_frames_are_told_one_after_the_other(frames, plan, evidence):
     both = explain_frames(frames, plan, evidence, ["r1.fits", "x.fits"])
     one_by_one = [
-        explain_frame(frames, plan, evidence, f) for f in ("r1.fits", "x.fits")
+        explain_frames(frames, plan, evidence, [f]) for f in ("r1.fits", "x.fits")
     ]
     assert both == "\n\n".join(one_by_one)
 
 
 def test_an_unknown_frame_is_refused_with_the_nearest(frames, plan, evidence):
     with pytest.raises(TableError, match=r"no frame r3.fits; nearest are r[12].fits"):
-        explain_frame(frames, plan, evidence, "r3.fits")
+        explain_frames(frames, plan, evidence, ["r3.fits"])
 
 
 def test_the_machine_form_says_the_same(frames, plan, evidence):

@@ -11,7 +11,6 @@ from autoreduce.tools.expression import Images, Number, Operation, parse
 from autoreduce.tools.filelists import expand, natural_key
 from autoreduce.tools.files import output_names, replacing
 from autoreduce.tools.regions import region_of_bounds, region_of_text
-from autoreduce.tools.values import parse_date, parse_number, parse_sexagesimal
 
 
 @pytest.fixture
@@ -165,29 +164,3 @@ def test_a_section_outside_of_the_image_is_refused():
         region_of_bounds((0, 5, 0, 3)).slices((3, 4), "x.fit")
     with pytest.raises(InputError, match="empty"):
         region_of_bounds((5, 5, 0, 3))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2021-02-27T01:02:03.5", "2021-02-27T01:02:03.500000+00:00"),
-        ("2021/2/7", "2021-02-07T00:00:00+00:00"),
-        ("20210227T010203", "2021-02-27T01:02:03+00:00"),
-        ("27/02/98", "1998-02-27T00:00:00+00:00"),
-    ],
-)
-def test_dates_are_read_in_their_common_forms(text, expected):
-    assert parse_date(text).isoformat() == expected
-
-
-@pytest.mark.parametrize("text", ["2021-13-01", "yesterday", "12", "2021-02-27T25:00"])
-def test_what_is_no_date_is_none(text):
-    assert parse_date(text) is None
-
-
-def test_numbers_and_sexagesimal_values_are_read():
-    assert parse_number("1.5D3") == 1500.0
-    assert parse_number("12:30") is None
-    assert parse_sexagesimal("-00:30:00") == -0.5
-    assert parse_sexagesimal("12 34 30") == pytest.approx(12.575)
-    assert parse_sexagesimal("12:75:00") is None

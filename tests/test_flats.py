@@ -12,6 +12,7 @@ from autoreduce.pixels.flags import Flag
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
+from autoreduce.tools.stats import image_statistics
 
 SHAPE = (120, 160)
 
@@ -244,6 +245,68 @@ def test_a_pattern_that_begins_elsewhere_is_noticed(tmp_path):
         assert np.median(data[y::2, x::2]) == pytest.approx(1, abs=1e-3)
     assert any("do not show the colours" in text for text in map(str, outcome.remarks))
     assert set(outcome.statistics) >= {"level_R", "level_G1", "level_G2", "level_B"}
+
+
+def colours_of(path):
+    """Take the median of each place of a mosaic: a 2 x 2 array."""
+    data = fits.getdata(path)
+    return np.array([[np.median(data[y::2, x::2]) for x in (0, 1)] for y in (0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("cards", "letters"),
+    [
+        # The frame begins in the second column of RGGB; its first row reads G R.
+        ({"XBAYROFF": 1}, "GRBG"),
+        ({"YBAYROFF": 1}, "GBRG"),
+        ({"BAYOFFX": 1, "BAYOFFY": "1"}, "BGGR"),
+        ({"XBAYROFF": 2, "YBAYROFF": 4}, "RGGB"),
+    ],
+)
+def test_a_mosaic_that_begins_within_its_pattern_is_understood(
+    tmp_path, cards, letters
+):
+    # Light that the colours pass: R 0.5, G 1.0 (and 1.02 in the other row), B 0.7.
+    passed = {"R": [0.5], "G": [1.0, 1.02], "B": [0.7]}
+    cell = np.array([passed[c].pop(0) for c in letters]).reshape(2, 2)
+    light = 20000 * np.tile(cell, (60, 80))
+    night = write_flats(tmp_path / "night", [light] * 3, BAYERPAT="RGGB", **cards)
+    reduced, output, outcome = reduce(night)
+    assert tuple(map(str, outcome.remarks)) == ()
+    levels = [outcome.statistics[f"level_{c}"] for c in "RGB"]
+    assert levels == pytest.approx([10000, 20200, 14000], rel=0.01)
+    # The two greens share a level, so that what they differ by stays.
+    expected = np.array([[1.0 if c != "G" else 0 for c in letters]]).reshape(2, 2)
+    greens = [1 / 1.01, 1.02 / 1.01]
+    expected[expected == 0] = greens
+    assert colours_of(reduced.folder / output) == pytest.approx(expected, abs=2e-3)
+    header = fits.getheader(reduced.folder / "calibrated" / "l0.fit")
+    assert header["BAYERPAT"] == letters
+    assert (header["XBAYROFF"], header["YBAYROFF"]) == (0, 0)
+    assert "BAYOFFX" not in header
+
+
+def test_an_odd_trim_shifts_the_pattern_of_the_products(tmp_path):
+    cell = np.array([[0.5, 1.0], [1.02, 0.7]])
+    light = 20000 * np.tile(cell, (60, 80))
+    cards = {"BAYERPAT": "RGGB", "TRIMSEC": "[2:159,4:119]"}  # column 1, row 3
+    night = write_flats(tmp_path / "night", [light] * 3, **cards)
+    reduced, output, outcome = reduce(night)
+    assert tuple(map(str, outcome.remarks)) == ()
+    # Trimmed, the mosaic reads B G / G R.
+    expected = [[1.0, 1.02 / 1.01], [1 / 1.01, 1.0]]
+    assert colours_of(reduced.folder / output) == pytest.approx(
+        np.array(expected), abs=2e-3
+    )
+    made = reduced.folder / "calibrated" / "l0.fit"
+    header = fits.getheader(made)
+    assert header["BAYERPAT"] == "RGGB"
+    assert (header["XBAYROFF"], header["YBAYROFF"]) == (1, 1)
+    parts = image_statistics(str(made), ["median"], per_colour=True)
+    levels = {part.colour: part.values["median"] for part in parts}
+    assert [part.colour for part in parts] == ["B", "G1", "G2", "R"]
+    assert levels["R"] / levels["G1"] == pytest.approx(0.5, abs=0.05)
+    assert levels["B"] / levels["G1"] == pytest.approx(0.7, abs=0.05)
 
 
 def test_a_simulated_mosaic_is_flat_fielded_within_its_noise(tmp_path):

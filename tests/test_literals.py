@@ -10,6 +10,7 @@ from autoreduce.frames.literals import (
     celsius,
     day,
     degrees,
+    lone_number,
     moment,
     number,
     seconds,
@@ -196,3 +197,23 @@ def test_no_literal_makes_any_reading_fail(literal, other):
     celsius(literal, str(other))
     degrees(literal, hours=True)
     day(literal)
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected"),
+    [
+        ("1.5D3", 1500.0),
+        (" -00:30:00 ", -0.5),
+        ("12 34 30", 12.575),
+        ("060.00", 60.0),
+        (7, 7.0),
+        ("47 Tuc", None),
+        ("11 C", None),
+        ("2021-02-27", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_lone_number_has_nothing_beside_it(literal, expected):
+    found = lone_number(literal)
+    assert found == (None if expected is None else pytest.approx(expected))

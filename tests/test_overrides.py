@@ -252,3 +252,23 @@ def test_table_that_does_not_hold_together_is_refused(tmp_path, text, complaint)
 def test_missing_table_is_refused(tmp_path):
     with pytest.raises(TableError, match="cannot be read"):
         read_frames_csv(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("m13.0001", ["a/m13.0001.fits.gz"]),
+        ("a/m13.0001", ["a/m13.0001.fits.gz"]),
+        ("chips", ["chips.fits[1]", "chips.fits[2]"]),
+        ("chips.fits", ["chips.fits[1]", "chips.fits[2]"]),
+        ("chips.fits[2]", ["chips.fits[2]"]),
+        (
+            "m13.0001.fits.gz,chips",
+            ["a/m13.0001.fits.gz", "chips.fits[1]", "chips.fits[2]"],
+        ),
+    ],
+)
+def test_a_name_may_lack_its_ending(pattern, files):
+    names = ["a/m13.0001.fits.gz", "a/m13.0011.fits", "chips.fits[1]", "chips.fits[2]"]
+    frames = make_frame_table([{"file": name} for name in names])
+    assert list(frames["file"][select(frames, pattern)]) == files

@@ -14,7 +14,6 @@ from autoreduce.report.pictures import (
     Stretch,
     png,
     read_picture,
-    thumbnail,
 )
 
 
@@ -39,10 +38,10 @@ def test_a_png_holds_the_pixels_it_was_given(shape):
     assert decode(png(pixels)).tolist() == pixels.tolist()
 
 
-def test_the_largest_side_of_a_thumbnail_is_as_asked(tmp_path):
+def test_the_largest_side_of_a_picture_is_as_asked(tmp_path):
     path = write(tmp_path / "wide.fits", ramp(100, 640))
-    assert decode(thumbnail(path, largest=320)).shape == (50, 320)
-    assert decode(thumbnail(path, largest=300)).shape == (33, 213)
+    assert decode(png(read_picture(path, largest=320).pixels)).shape == (50, 320)
+    assert decode(png(read_picture(path, largest=300).pixels)).shape == (33, 213)
 
 
 def test_a_small_image_is_not_enlarged(tmp_path):
@@ -188,4 +187,4 @@ def test_only_a_sample_of_the_rows_is_read(tmp_path, monkeypatch):
 
 def test_a_missing_product_is_an_error_that_names_it(tmp_path):
     with pytest.raises(InputError, match=re.escape("gone.fits")):
-        thumbnail(tmp_path / "gone.fits")
+        read_picture(tmp_path / "gone.fits")

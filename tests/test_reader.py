@@ -14,9 +14,11 @@ from autoreduce.fits.header import (
     BLOCK,
     RawHeader,
     headers_from_text,
+    headers_of,
     image_shape,
     read_headers,
 )
+from autoreduce.fits.images import extension_names, open_image
 
 
 def raw_header(*cards):
@@ -280,3 +282,20 @@ def test_text_becomes_headers():
     headers = headers_from_text(text)
     assert [header.get("A") for header in headers] == [1, 2]
     assert [header.hdu for header in headers] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\0" * 2880, b"garbage " * 400, b"XTENSION= nothing"]
+)
+def test_what_follows_a_sound_image_does_not_matter_to_headers_and_pixels(
+    tmp_path, rest
+):
+    path = write_image(tmp_path / "a.fits")
+    path.write_bytes(path.read_bytes() + rest)
+    assert len(read_headers(path)) == 1
+    with path.open("rb", buffering=0) as file:
+        ((header, start, n_bytes),) = headers_of(file)
+    assert (header.get("NAXIS1"), start, n_bytes) == (4, 2880, 24)
+    assert extension_names(path) == [""]
+    with pytest.raises(InputError, match="there is no HDU 1"):
+        open_image(path, 1)

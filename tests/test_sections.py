@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from autoreduce.fits.sections import (
     central_section,
     format_section,
+    moved_pattern,
     parse_section,
     section_shape,
     within,
@@ -95,3 +96,11 @@ def test_central_section_is_the_middle_quarter():
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_central_section_always_lies_within(ny, nx):
     assert within(central_section((ny, nx)), (ny, nx))
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "GBRG", "CMYG"])
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 0), (0, 1), (3, 5), (-1, -2)])
+def test_a_moved_pattern_is_that_of_the_pixels_from_there_on(pattern, row, column):
+    mosaic = np.tile(np.array(list(pattern)).reshape(2, 2), (8, 8))
+    begun = mosaic[6 + row :, 6 + column :][:2, :2]
+    assert moved_pattern(pattern, row, column) == "".join(begun.ravel())

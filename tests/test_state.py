@@ -465,7 +465,10 @@ def test_an_interrupted_run_keeps_what_it_learned(first, tmp_path):
 REDUCE = """
 import sys
 from autoreduce.reduction import reduce_night
-sys.exit(len(reduce_night(sys.argv[1], output=sys.argv[2], page=False).failed))
+from autoreduce.running.execute import Limits
+night, folder = sys.argv[1:]
+done = reduce_night(night, output=folder, limits=Limits(wait=True), page=False)
+sys.exit(len(done.failed))
 """
 
 

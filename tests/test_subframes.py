@@ -1,6 +1,7 @@
 """Subframes get the part of the whole frame's masters that lies over them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 
@@ -114,3 +115,20 @@ def test_flats_of_a_subframe_take_bias_and_darks_of_the_whole(night, tmp_path):
     light = fits.getheader(flat.folder / "calibrated" / "part90.fits")
     assert "FLATCUT" not in light
     assert light["CALSTAT"] == "BDF"
+
+
+@pytest.mark.parametrize(("card", "served"), [("RGGB", True), (None, False)])
+def test_a_subframe_of_a_mosaic_may_begin_with_another_colour(tmp_path, card, served):
+    """The whole frame reads R G / G B, its part from column 1 on G R / B G."""
+    data = np.full(SHAPE, 1000, np.uint16)
+    for n in range(3):
+        write_frame(tmp_path / f"b{n}.fits", data, "Bias Frame", 0.0, n)
+        if card is not None:
+            fits.setval(tmp_path / f"b{n}.fits", "BAYERPAT", value=card)
+    part = tmp_path / "part.fits"
+    write_frame(part, data[ROWS, COLUMNS], "Light Frame", 60.0, 5)
+    for keyword, value in (("BAYERPAT", "RGGB"), ("XBAYROFF", 1), ("XORGSUBF", 21)):
+        fits.setval(part, keyword, value=value)
+    frames = prepare_night([tmp_path]).frames.set_index("file")
+    assert frames.loc["part.fits", "bayerpat"] == "GRBG"
+    assert pd.notna(frames.loc["part.fits", "bias"]) is served

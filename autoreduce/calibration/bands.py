@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.dark_rates import DarkRates, Read
 from autoreduce.calibration.store import MasterStore
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.closing import Closing
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import parse_section, section_shape, within
@@ -72,7 +72,7 @@ class Correction:
         return tuple(name for name in (self.bias, *darks, self.flat) if name)
 
 
-class RawFrame:
+class RawFrame(Closing):
     """One raw frame, trimmed; to be used in a ``with`` statement, by one thread."""
 
     item: FrameInput
@@ -89,7 +89,7 @@ class RawFrame:
         try:
             self._set_up()
         except BaseException:
-            self._reader.close()
+            self.close()
             raise
 
     def _set_up(self) -> None:
@@ -108,15 +108,8 @@ class RawFrame:
         self.shape = (rows.stop - rows.start, columns.stop - columns.start)
         self.overscan = self._overscan_level()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._reader.close()
 
     @property
@@ -159,7 +152,7 @@ class RawFrame:
         return float(overscan_level(strip, everything))
 
 
-class MasterRows:
+class MasterRows(Closing):
     """Rows of master frames; those of the last band are kept for its other users."""
 
     def __init__(
@@ -182,18 +175,11 @@ class MasterRows:
                 reader = open_image(folder / output, plane)
                 self._readers[output] = self._stack.enter_context(reader)
         except BaseException:
-            self._stack.close()
+            self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close all files."""
         self._stack.close()
 
     def check(self, shape: tuple[int, int]) -> None:

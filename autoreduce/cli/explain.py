@@ -24,23 +24,32 @@ from autoreduce.cli.options import complete_frames
 def command(frames: tuple[str, ...], **options: Any) -> None:
     r"""Explain FRAMES: type, group, masters, and every master that was not taken.
 
-    FRAME is a path, a glob, or a number or range such as 0051 or 0041-0050.  Only
-    headers are read.
+    FRAME is a path or a name, with or without its ending, a glob, or a number or range
+    such as 0051 or 0041-0050.  Only headers are read.  Products that are there are
+    named by their paths.
 
     Example:
 
     \b
         autoreduce explain night/20210227.0074.fit
+        autoreduce explain 20210227.0074 --night ./night/
         autoreduce explain 0074 0089 --night ./night/
     """
     from autoreduce.frames.overrides import select
     from autoreduce.planning.explain import explain_frames, explain_json
-    from autoreduce.prepare import output_folder, prepare_night, with_last_run
+    from autoreduce.prepare import (
+        night_of,
+        output_folder,
+        paths_of,
+        prepare_night,
+        with_last_run,
+    )
 
-    night = options["night"] or _night_of(frames)
+    night = options["night"] or night_of(frames[0] if frames else "")
     prepared = prepare_night([night], choices(options))
+    folder = output_folder([night])
     table, plan, evidence = prepared.frames, prepared.plan, prepared.night.evidence
-    table = with_last_run(table, output_folder([night]))
+    table = with_last_run(table, folder)
     if not frames and not options["everything"]:
         msg = "name a frame, or give --all"
         raise click.UsageError(msg)
@@ -49,23 +58,17 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
         files += list(
             table["file"][select(table, _below(pattern, prepared.night.root))]
         )
+    explained = explain_json if options["as_json"] else explain_frames
     files = list(dict.fromkeys(files))
-    if options["as_json"]:
-        click.echo(explain_json(table, plan, evidence, files))
-        return
-    click.echo(explain_frames(table, plan, evidence, files))
-
-
-def _night_of(frames: tuple[str, ...]) -> Path:
-    """Take the folder that the first frame lies in, where it is a path."""
-    if frames and (path := Path(frames[0])).is_file():
-        return path.resolve().parent
-    return Path()
+    click.echo(explained(table, plan, evidence, files, paths_of(prepared, folder)))
 
 
 def _below(pattern: str, root: Path) -> str:
-    """Name a frame as the table does, if the pattern is the path of a file."""
+    """Name a frame as the table does, if the pattern is a path below the night."""
     path = Path(pattern)
-    if path.is_file() and path.resolve().is_relative_to(root.resolve()):
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    return pattern
+    if len(path.parts) < 2 or not path.parent.is_dir():
+        return pattern
+    place = path.parent.resolve()
+    if not place.is_relative_to(root.resolve()):
+        return pattern
+    return (place.relative_to(root.resolve()) / path.name).as_posix()

@@ -314,53 +314,63 @@ def image_axes(header: RawHeader) -> tuple[int, ...]:
     return axes if 2 <= len(axes) <= 3 and axes[-1] * axes[-2] > 1 else ()
 
 
-def headers_of(file: io.FileIO) -> Iterator[tuple[RawHeader, int]]:
-    """Read the headers of an open plain file, each with where its data begin.
+def headers_of(
+    file: io.FileIO | gzip.GzipFile, beginning: bytes | None = None
+) -> Iterator[tuple[RawHeader, int, int]]:
+    """Read the headers of an open file, each with where its data lie.
 
-    Only what is asked for is read; how many data there should be is not checked.
+    Only what is asked for is read; whether the data are there is not checked.  What
+    follows a sound image does not matter: padding, garbage.
+
+    Parameters
+    ----------
+    file : file
+        Plain, or unpacked while it is read.
+    beginning : bytes, optional
+        What was read of it already, from its first byte on.
+
+    Yields
+    ------
+    tuple
+        Header, and first byte and number of bytes of its data.
 
     Raises
     ------
     InputError
-        If the file does not begin like FITS, or a header cannot be read.
+        If the file does not begin like FITS, or its first header cannot be read.
     """
+    if beginning is None:
+        file.seek(0)
+        beginning = file.read(_FIRST_READ)
     start = 0
     for hdu in range(MAX_HDUS):
+        try:
+            header = _read_header(file, hdu, beginning)
+            n_bytes = _data_bytes(header)
+        except InputError:
+            if hdu == 0:
+                raise
+            return
+        start += _padded(len(header.block) + CARD)
+        yield header, start, n_bytes
+        start += _padded(n_bytes)
         file.seek(start)
         beginning = file.read(_FIRST_READ)
-        if hdu and not beginning.strip(b"\0 "):
-            return
-        header = _read_header(file, hdu, beginning)
-        start += _padded(len(header.block) + CARD)
-        yield header, start
-        start += _padded(_data_bytes(header))
 
 
 def _read_plain(
     file: io.FileIO | gzip.GzipFile, size: int, beginning: bytes
 ) -> Iterator[RawHeader]:
-    start = 0
-    for hdu in range(MAX_HDUS):
-        try:
-            header = _read_header(file, hdu, beginning)
-            pixels = _data_bytes(header)
-        except InputError:
-            # What follows a sound image does not matter: padding, garbage.
-            if hdu == 0:
-                raise
-            return
-        start += _padded(len(header.block) + CARD)
-        if start + pixels > size:
+    """Read the headers of a file of some bytes, each image of which must be whole."""
+    for header, start, n_bytes in headers_of(file, beginning):
+        if start + n_bytes > size:
             msg = (
-                f"truncated: {max(size - start, 0)} bytes of pixels, {pixels} expected"
+                f"truncated: {max(size - start, 0)} bytes of pixels, {n_bytes} expected"
             )
             raise InputError(msg)
         yield header
-        start += _padded(pixels)
-        if start >= size:
+        if start + _padded(n_bytes) >= size:
             return
-        file.seek(start)
-        beginning = file.read(_FIRST_READ)
 
 
 def _read_gzipped(file: io.FileIO) -> list[RawHeader]:

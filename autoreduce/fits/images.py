@@ -3,13 +3,13 @@
 import os
 import zlib
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
+from autoreduce.fits.closing import Closing
 from autoreduce.fits.formats import PLAIN, open_unpacked
 from autoreduce.fits.header import (
     RawHeader,
@@ -71,13 +71,13 @@ def extension_names(path: Path) -> list[str]:
     try:
         file, _ = open_unpacked(path)
         with file:
-            return [str(header.get("EXTNAME") or "") for header, _ in headers_of(file)]
+            return [str(header.get("EXTNAME") or "") for header, *_ in headers_of(file)]
     except (InputError, OSError, EOFError, zlib.error) as error:
         msg = f"{path}: {error}"
         raise InputError(msg) from error
 
 
-class ImageReader:
+class ImageReader(Closing):
     """Rows of one image, as physical values in native byte order."""
 
     path: Path
@@ -98,17 +98,6 @@ class ImageReader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -176,7 +165,7 @@ class ImageReader:
         return self.rows(0, ny).reshape(self.shape)
 
     def _find(self, hdu: int | None) -> None:
-        for header, start in headers_of(self._file):
+        for header, start, _ in headers_of(self._file):
             if hdu == header.hdu or (hdu is None and image_axes(header)):
                 self._set_up(header, start)
                 return

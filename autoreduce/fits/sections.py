@@ -99,3 +99,25 @@ def central_section(shape: tuple[int, ...]) -> Section:
         slice(size // 4, max(size - size // 4, size // 4 + 1)) for size in shape[-2:]
     )
     return rows, columns
+
+
+def moved_pattern(pattern: str, row: int, column: int) -> str:
+    """Give the colours of a mosaic that begins at another pixel of its pattern.
+
+    Parameters
+    ----------
+    pattern : str
+        Four letters, row by row, such as RGGB: the colours of pixels (0, 0), (0, 1),
+        (1, 0) and (1, 1).
+    row, column : int
+        Pixel of the pattern with which the image begins: its offset (YBAYROFF,
+        XBAYROFF), or where it was trimmed.
+
+    Examples
+    --------
+    >>> moved_pattern("RGGB", 0, 1), moved_pattern("RGGB", 3, 2)
+    ('GRBG', 'GBRG')
+    """
+    return "".join(
+        pattern[2 * ((y + row) % 2) + (x + column) % 2] for y in (0, 1) for x in (0, 1)
+    )

@@ -117,7 +117,7 @@ def read_table(path: Path, name: str) -> NDArray[Any]:
     """
     file, _ = open_unpacked(path)
     with file:
-        for header, start in headers_of(file):
+        for header, start, _ in headers_of(file):
             if header.get("XTENSION") == "BINTABLE" and header.get("EXTNAME") == name:
                 dtype = _row_type(header, path)
                 file.seek(start)

@@ -4,8 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +20,7 @@ from autoreduce.fits.cards import (
     ones_complement_sum,
     without,
 )
+from autoreduce.fits.closing import Closing
 from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
@@ -81,7 +81,7 @@ class _Stored(NamedTuple):
         return np.ascontiguousarray(plain, self.dtype)
 
 
-class ImageWriter:
+class ImageWriter(Closing):
     """An image that is written by bands and appears only when it is whole.
 
     The primary HDU holds the data; planes follow as image extensions of the same shape.
@@ -137,18 +137,7 @@ class ImageWriter:
         part = self._stack.enter_context(replacing(path))
         self._file = self._stack.enter_context(part.open("r+b", buffering=0))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._abandon()
-
-    def _abandon(self) -> None:
+    def close(self) -> None:
         """Remove what was written, unless it stands at its name already."""
         stack, self._stack = self._stack, ExitStack()
         stack.__exit__(_AbandonedError, _AbandonedError(), None)

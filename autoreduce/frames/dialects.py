@@ -5,6 +5,7 @@ program or observatory, is recognised by what its headers say of themselves, and
 adds to the general one or overrides it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -22,6 +23,9 @@ from autoreduce.settings import SettingsText, build, check_keys, one_of
 R = TypeVar("R", "CalibratedRule", "StackedRule")
 
 GENERAL = "general"
+
+OWN_TABLE = "autoreduce.toml"
+"""Name of a dialect table that is used without being asked for."""
 
 FACTS = (
     "object",
@@ -49,6 +53,8 @@ FACTS = (
     "biassec",
     "trimsec",
     "bayerpat",
+    "xbayroff",
+    "ybayroff",
     "saturate",
     "ra",
     "dec",
@@ -230,6 +236,14 @@ def load_dialects(extra: Sequence[Path] = ()) -> tuple[Dialect, ...]:
     built_in = _built_in()
     own = [_load_own(path, built_in[-1]) for path in extra]
     return (*own, *built_in)
+
+
+def own_tables(folders: Iterable[Path]) -> list[Path]:
+    """List the observer's dialect tables that hold for files of some folders."""
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    places = [*folders, config / "autoreduce", config]
+    tables = dict.fromkeys(place / OWN_TABLE for place in places)
+    return [table for table in tables if table.is_file()]
 
 
 def recognise(header: RawHeader, dialects: Iterable[Dialect]) -> Dialect:

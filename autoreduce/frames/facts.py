@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 
 from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader, Value
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.frames import literals
 from autoreduce.frames.dialects import Dialect, FactRule, Source
 from autoreduce.frames.memory import CardMemory
@@ -73,7 +74,8 @@ class FactReader:
         Returns
         -------
         dict of str to Reading
-            Facts that were found.  ``biassec`` and ``trimsec`` may still lie outside
+            Facts that were found; ``bayerpat`` from the image's first pixel on.
+            ``biassec`` and ``trimsec`` may still lie outside
             of the image.
         """
         present = self._present.get(header.keywords)
@@ -91,7 +93,30 @@ class FactReader:
         if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
             # Written where no position is known: 0, 0 is a spot in Pisces without name.
             del facts["ra"], facts["dec"]
+        offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
+        if "bayerpat" in facts:
+            facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
         return facts
+
+
+def _from_first_pixel(told: Reading, *offsets: Reading | None) -> Reading:
+    """Tell the pattern from the image's first pixel on, which may lie within it."""
+    row, column = (int(str(one.value)) if one else 0 for one in offsets)
+    pattern = moved_pattern(str(told.value), row, column)
+    if pattern == told.value:
+        return told
+    rule = f"Bayer pattern, begun at row {row}, column {column} of it"
+    return replace(told, value=pattern, rule=rule)
+
+
+def lone_date(header: RawHeader, rule: FactRule) -> Reading | None:
+    """Read the date of an exposure of which no time of day is known: its midnight."""
+    for source in rule.sources:
+        literal = header.get(source.keyword)
+        if not source.unit and (date := literals.day(literal)) is not None:
+            how = "date without a time of day, taken as it stands"
+            return Reading(date, source.keyword, str(literal), how)
+    return None
 
 
 def is_closed(filter_name: str, rule: FactRule) -> bool:
@@ -349,6 +374,8 @@ _PARSERS: Mapping[str, Parser] = {
     "biassec": _texts,
     "trimsec": _texts,
     "bayerpat": _bayer_patterns,
+    "xbayroff": _whole_numbers,
+    "ybayroff": _whole_numbers,
     "saturate": _numbers,
     "ra": _right_ascensions,
     "dec": _angles,

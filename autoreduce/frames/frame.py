@@ -10,7 +10,13 @@ from pathlib import Path
 
 from autoreduce.fits.header import RawHeader, image_shape
 from autoreduce.frames.dialects import Dialect, possible, recognise
-from autoreduce.frames.facts import FactReader, Reading, valid_section
+from autoreduce.frames.facts import (
+    Fact,
+    FactReader,
+    Reading,
+    lone_date,
+    valid_section,
+)
 from autoreduce.frames.imagetype import decide_type
 from autoreduce.frames.memory import CardMemory
 from autoreduce.frames.rawness import keywords_of_products, why_not_raw
@@ -79,6 +85,73 @@ class Frame:
         yield self.file, "dialect", self.dialect.name, "", "", title, ""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one header says, read by its dialect: for those who have no frame table."""
+
+    header: RawHeader
+    """The cards."""
+    dialect: Dialect
+    """How they are read."""
+    readings: Mapping[str, Reading]
+    """What was found, by fact."""
+
+    def value(self, fact: str) -> Fact | None:
+        """Return a fact in the frame table's unit; None where it is missing."""
+        reading = self.readings.get(fact)
+        return None if reading is None else reading.value
+
+    def number(self, fact: str) -> float | None:
+        """Return a fact that is a number; None where it is missing."""
+        value = self.value(fact)
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def start(self) -> datetime | None:
+        """Start of the exposure, UTC; None if date or time of day are not known."""
+        value = self.value("date_obs")
+        return value if isinstance(value, datetime) else None
+
+    @property
+    def date(self) -> datetime | None:
+        """Start of the exposure, or midnight of its date where no time is known."""
+        if self.start is not None:
+            return self.start
+        alone = lone_date(self.header, self.dialect.facts["date_obs"])
+        return alone.value if alone and isinstance(alone.value, datetime) else None
+
+    def meaning(self, keyword: str) -> Fact | None:
+        """Return what a card means: the fact that it gives, else its own value.
+
+        Parameters
+        ----------
+        keyword : str
+            In any case.  One by which a fact is called (``EXPTIME``, ``CCD-TEMP``)
+            stands for this fact, whichever card gave it.
+        """
+        keyword = keyword.upper()
+        fact = keyword.lower().replace("-", "_")
+        if fact == "date_obs" and self.date is not None:
+            return self.date
+        if (named := self.value(fact)) is not None:
+            return named
+        for reading in self.readings.values():
+            if reading.keyword.partition("+")[0] == keyword:
+                return reading.value
+        return self.header.get(keyword)
+
+    def keywords(self, *facts: str) -> tuple[str, ...]:
+        """List all keywords that may give some facts."""
+        rules = [self.dialect.facts[fact] for fact in facts]
+        return tuple(
+            dict.fromkeys(
+                keyword
+                for rule in rules
+                for keyword in (*(one.keyword for one in rule.sources), *rule.clock)
+            )
+        )
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
     """Tell whether an array of that shape is an image: no spectrum, no number."""
     return len(shape) >= 2 and shape[0] * shape[1] > 1
@@ -136,6 +209,17 @@ class FrameReader:
             if image.hdu:
                 header = RawHeader(image.hdu, image.block + headers[0].block)
             yield self._frame(file, path, header, shape)
+
+    def read_facts(self, header: RawHeader) -> "Facts":
+        """Read what one header says, whatever it is the header of.
+
+        Parameters
+        ----------
+        header : RawHeader
+            Header of an image; of an extension, followed by the primary one's cards.
+        """
+        reader = self._reader(header)
+        return Facts(header, reader.dialect, reader.facts.read(header))
 
     def _frame(
         self, file: str, path: Path, header: RawHeader, shape: tuple[int, ...]

@@ -109,6 +109,21 @@ def number(value: Value) -> float | None:
     return _finite(_to_float(match[1])) if match else None
 
 
+def lone_number(value: Value) -> float | None:
+    """Return a number, or a sexagesimal value in its first unit, with nothing else.
+
+    Examples
+    --------
+    >>> lone_number(" 1.5D3 "), lone_number("-00:30:00"), lone_number("47 Tuc")
+    (1500.0, -0.5, None)
+    """
+    if not isinstance(value, str):
+        return number(value)
+    if re.fullmatch(_NUMBER, value.strip()):
+        return _finite(_to_float(value.strip()))
+    return degrees(value) if _SEXAGESIMAL.match(value) else None
+
+
 def whole_number(value: Value) -> int | None:
     """Return a whole number; None for a fraction."""
     found = number(value)
@@ -215,12 +230,6 @@ def day(value: Value) -> datetime | None:
     """Return midnight (UTC) of a date, whether or not it has a time."""
     parts = _split_date(str(value).strip()) if isinstance(value, str) else None
     return parts[0] if parts and EARLIEST <= parts[0] < LATEST else None
-
-
-def utc_offset(value: Value) -> bool:
-    """Tell whether a date states its offset from UTC."""
-    parts = _split_date(value.strip()) if isinstance(value, str) else None
-    return parts is not None and parts[1] is not None and parts[1].tzinfo is not None
 
 
 def _unquoted(literal: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.fits.names import stem
+from autoreduce.fits.names import parse_name, stem
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.literals import moment
 from autoreduce.frames.schema import (
@@ -97,9 +97,10 @@ def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
     frames : DataFrame
         The frame table.
     pattern : str
-        A path, a folder, a file name, a glob, a frame number (``0051``) or a range
-        of them (``0041-0050``), or several of these with commas between them.  A
-        frame's number is the last one in its file's stem.
+        A path or a file name, with or without its ending and ``[N]``, a folder, a
+        glob, a frame number (``0051``) or a range of them (``0041-0050``), or several
+        of these with commas between them.  A frame's number is the last one in its
+        file's stem.
 
     Returns
     -------
@@ -176,11 +177,21 @@ def _is_meant(name: str, pattern: str) -> bool:
     base = name.rpartition("/")[2]
     if pattern in (name, base) or name.startswith(pattern.rstrip("/") + "/"):
         return True
+    if pattern in (*_without_ending(name), *_without_ending(base)):
+        return True
     if match := _NUMBERS.fullmatch(pattern):
         number = _frame_number(base)
         first, last = int(match[1]), int(match[2] or match[1])
         return number is not None and first <= number <= last
     return fnmatchcase(name, pattern) or fnmatchcase(base, pattern)
+
+
+def _without_ending(name: str) -> tuple[str, str]:
+    """Return a name without ``[N]``, and without the ending of its file, too."""
+    parts = parse_name(name)
+    if parts is None:
+        return name, name
+    return f"{parts.stem}{parts.suffix}{parts.packed}", parts.stem
 
 
 def _frame_number(base: str) -> int | None:

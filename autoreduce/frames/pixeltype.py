@@ -56,7 +56,9 @@ class Known:
     """Its pixels."""
 
 
-def look_at(path: Path, header: RawHeader, shape: tuple[int, ...]) -> Look | None:
+def look_at(
+    path: Path, header: RawHeader, shape: tuple[int, ...], *, mosaic: bool = False
+) -> Look | None:
     """Read some rows of a frame and sum them up.
 
     Parameters
@@ -67,6 +69,8 @@ def look_at(path: Path, header: RawHeader, shape: tuple[int, ...]) -> Look | Non
         The header of its image.
     shape : tuple of int
         NAXIS1, NAXIS2.
+    mosaic : bool
+        Whether the pixels lie under a colour filter array.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def look_at(path: Path, header: RawHeader, shape: tuple[int, ...]) -> Look | Non
     bands = [band.astype(np.float64) for band in raw]
     if not all(np.isfinite(band).all() for band in bands):
         return None
-    return sum_up(bands, 2 if header.get("BAYERPAT") is not None else 1)
+    return sum_up(bands, 2 if mosaic else 1)
 
 
 def sum_up(bands: Sequence[NDArray[np.float64]], step: int = 1) -> Look:

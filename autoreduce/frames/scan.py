@@ -22,7 +22,7 @@ from autoreduce.fits.header import (
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
-from autoreduce.frames.dialects import load_dialects
+from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.schema import (
     EVIDENCE_COLUMNS,
@@ -30,9 +30,6 @@ from autoreduce.frames.schema import (
     make_frame_table,
 )
 from autoreduce.frames.together import decide_together
-
-OWN_TABLE = "autoreduce.toml"
-"""Name of a dialect table that is used without being asked for."""
 
 File = tuple[Path, os.stat_result | None]
 """Path of a file and what the file system says of it."""
@@ -108,7 +105,7 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
     """
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
-    tables = load_dialects((*dialects, *_own_tables(folders)))
+    tables = load_dialects((*dialects, *own_tables(folders)))
     unreadable: list[tuple[str, str]] = []
     places = _fits_files(folders, unreadable)
     if not places:
@@ -170,7 +167,7 @@ def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
     if isinstance(headers, str):
         msg = f"{path}: {headers}"
         raise InputError(msg)
-    tables = load_dialects((*dialects, *_own_tables([path.absolute().parent])))
+    tables = load_dialects((*dialects, *own_tables([path.absolute().parent])))
     frames = list(frames_of_file(path.name, path, headers, tables))
     decide_together(frames)
     return frames
@@ -201,13 +198,6 @@ def _root(folders: Sequence[Path]) -> Path:
         msg = "no folder given; name the folder that holds the night's frames"
         raise InputError(msg)
     return Path(os.path.commonpath(folders))
-
-
-def _own_tables(folders: Iterable[Path]) -> list[Path]:
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    places = [*folders, config / "autoreduce", config]
-    tables = dict.fromkeys(place / OWN_TABLE for place in places)
-    return [table for table in tables if table.is_file()]
 
 
 def _nothing_found(folders: Sequence[Path]) -> str:

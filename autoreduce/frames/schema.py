@@ -7,11 +7,13 @@ module is the contract that the rest of the package is written against.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from autoreduce.errors import TableError
 from autoreduce.frames.measured import MEASURED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ImageType(StrEnum):
@@ -126,7 +128,7 @@ EVIDENCE_COLUMNS = ("file", "fact", "value", "keyword", "literal", "rule", "disa
 """Columns of the evidence: which keyword gave a fact, and which say otherwise."""
 
 
-def make_frame_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def make_frame_table(rows: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     """Build a frame table in which every column has its declared type.
 
     Parameters
@@ -147,6 +149,8 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
         If a fact is not a column, does not fit its column's type, or if two rows
         claim the same frame.
     """
+    import pandas as pd
+
     records = list(rows)
     names = [column.name for column in FRAME_COLUMNS]
     if strange := {key for record in records for key in record} - set(names):
@@ -155,7 +159,7 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return typed(pd.DataFrame.from_records(records, columns=names))
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
+def typed(table: "pd.DataFrame") -> "pd.DataFrame":
     """Give every column of a frame table its declared type, and sort by time.
 
     Parameters
@@ -188,7 +192,9 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _cast(values: pd.Series, column: Column) -> pd.Series:
+def _cast(values: "pd.Series", column: Column) -> "pd.Series":
+    import pandas as pd
+
     try:
         if column.dtype == UTC:
             parsed = pd.to_datetime(values, utc=True, format="ISO8601")

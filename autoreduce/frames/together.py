@@ -1,17 +1,16 @@
 """What only the whole night tells: silent types, duplicates, spellings, dates."""
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from autoreduce.frames.facts import Reading, is_closed
+from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
-from autoreduce.frames.literals import day
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
+from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.remarks import ITSELF, remark
 
 _HALF_DAY = timedelta(hours=12)
@@ -29,8 +28,8 @@ def decide_together(frames: list[Frame]) -> None:
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
     _leave_out_processed_twins(frames)
-    _unify_spellings(frames, "filter")
-    _unify_spellings(frames, "object")
+    for fact in SPELT:
+        _unify_spellings(frames, fact)
     _name_nights(frames)
 
 
@@ -77,7 +76,8 @@ def _looks(frames: Iterable[Frame]) -> list[Known]:
 
 
 def _look(frame: Frame) -> Look | None:
-    return look_at(frame.path, frame.header, frame.shape)
+    mosaic = frame.value("bayerpat") is not None
+    return look_at(frame.path, frame.header, frame.shape, mosaic=mosaic)
 
 
 def _as_float(value: object) -> float | None:
@@ -202,27 +202,16 @@ def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
             frame.why_not = remark("twin", found=raw[twin])
 
 
-def _unify_spellings(frames: Iterable[Frame], fact: str) -> None:
-    """Give names that differ in case or hyphens only their commonest spelling."""
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for frame in frames:
-        if (name := frame.value(fact)) is not None:
-            spellings[_spelling_key(str(name))][str(name)] += 1
-    for frame in frames:
-        name = frame.value(fact)
-        if name is None:
-            continue
-        counts = spellings[_spelling_key(str(name))]
-        best = min(counts, key=lambda one: (-counts[one], one))
-        if best != name:
-            rule = f"spelt {best} as on most frames of the night"
-            frame.facts[fact] = replace(frame.facts[fact], value=best, rule=rule)
-
-
-def _spelling_key(name: str) -> str:
-    # One letter is not enough to tell a misspelling: R and r are two filters.
-    letters = re.sub(r"[\s_-]", "", name)
-    return letters.casefold() if len(letters) > 1 else name
+def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
+    """Give each name its commonest spelling."""
+    names = [frame.value(fact) for frame in frames]
+    best = commonest_spellings(str(name) for name in names if name is not None)
+    for frame, name in zip(frames, names, strict=True):
+        if name is not None and best[str(name)] != name:
+            rule = f"spelt {best[str(name)]} as on most frames of the night"
+            frame.facts[fact] = replace(
+                frame.facts[fact], value=best[str(name)], rule=rule
+            )
 
 
 def _name_nights(frames: Iterable[Frame]) -> None:
@@ -252,13 +241,10 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
         evening = (reading.value + offset - _HALF_DAY).date().isoformat()
         frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
         return
-    for source in frame.dialect.facts["date_obs"].sources:
-        literal = frame.header.get(source.keyword)
-        if not source.unit and (date := day(literal)) is not None:
-            rule = "date without a time of day, taken as it stands"
-            night = date.date().isoformat()
-            frame.facts["night"] = Reading(night, source.keyword, str(literal), rule)
-            return
+    alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
+    if alone is not None and isinstance(alone.value, datetime):
+        night = alone.value.date().isoformat()
+        frame.facts["night"] = replace(alone, value=night)
 
 
 def _utc_offset(frame: Frame) -> timedelta | None:

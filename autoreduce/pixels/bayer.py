@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.fits.sections import moved_pattern
+
 CELL = 2
 """Rows and columns after which the patterns of FITS headers repeat."""
 ALIKE = 0.1
@@ -119,10 +121,12 @@ def mosaic(pattern: str | None, origin: tuple[int, int] = (0, 0)) -> Mosaic:
     if len(pattern) != CELL * CELL:
         msg = f"a colour filter array is told by four letters, not by {pattern!r}"
         raise ValueError(msg)
-    letters = np.array(list(pattern)).reshape(CELL, CELL)
-    letters = np.roll(letters, (-origin[0], -origin[1]), axis=(0, 1))
+    letters = moved_pattern(pattern, *origin)
     colours = tuple(dict.fromkeys(pattern))
-    cell = tuple(tuple(colours.index(str(name)) for name in row) for row in letters)
+    cell = tuple(
+        tuple(colours.index(name) for name in row)
+        for row in (letters[:CELL], letters[CELL:])
+    )
     return Mosaic(colours, cell)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autoreduce.fits.sections import format_section
+from autoreduce.frames.spelling import SPELT, spelling_keys
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule
 from autoreduce.planning.use import DarkMethod
@@ -141,6 +142,10 @@ class Judged:
             return same
         if name in _GEOMETRY:
             same = same | self.larger
+        if name == "bayerpat":
+            # What is cut out of a mosaic may begin with another of its colours.
+            is_known = self.masters[name].notna().to_numpy()
+            same = same | (self.larger & is_known[None, :])
         return np.asarray(same | self.setups[name].isna().to_numpy()[:, None])
 
     def _relaxed(self, name: str, holds: Pairs, rung: Rung) -> Pairs:
@@ -193,7 +198,10 @@ def column_of(values: pd.Series) -> NDArray[np.float64]:
 
 def _same(wanted: pd.Series, found: pd.Series) -> Pairs:
     """Mark pairs that are equal, or both missing."""
-    codes = equal_codes(pd.concat([wanted, found], ignore_index=True))
+    both = pd.concat([wanted, found], ignore_index=True)
+    if wanted.name in SPELT:
+        both = spelling_keys(both)
+    codes = equal_codes(both)
     return np.asarray(codes[: len(wanted), None] == codes[None, len(wanted) :])
 
 

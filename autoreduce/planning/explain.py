@@ -78,6 +78,8 @@ class FrameStory:
     """Everything that the plan says of one frame."""
 
     file: str
+    path: str
+    """Where its file lies; empty if that is not known."""
     use: bool
     why_not: str
     """Why it is left out."""
@@ -88,8 +90,12 @@ class FrameStory:
     """How many frames the group has."""
     output: str
     """Product that the frame goes into."""
+    made: str
+    """Path of that product; empty if it is not there."""
     stack: str
     """Stack that its calibrated frame goes into; empty if none."""
+    stacked: str
+    """Path of that stack; empty if it is not there."""
     unstacked: str
     """Why the stack of the last run does without it; empty if it does not."""
     level: int | None
@@ -225,7 +231,11 @@ def _dark_text(frames: Sequence[FrameInput], dark: str | None) -> str:
 
 
 def frame_stories(
-    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+    frames: pd.DataFrame,
+    plan: Plan,
+    evidence: pd.DataFrame,
+    files: Sequence[str],
+    paths: Mapping[str, str] | None = None,
 ) -> list[FrameStory]:
     """Collect everything that table, evidence and plan say of some frames.
 
@@ -239,6 +249,8 @@ def frame_stories(
         Which keyword gave each fact; may be empty.
     files : sequence of str
         The frames, as in the column ``file``.
+    paths : mapping of str to str, optional
+        Where frames and products lie, by name; of those that are there.
 
     Returns
     -------
@@ -250,7 +262,7 @@ def frame_stories(
     TableError
         If the table has no such frame.
     """
-    book = _Book(plan, evidence)
+    book = _Book(plan, evidence, paths or {})
     table = frames.set_index("file", drop=False)
     return [book.story(_row_of(table, file)) for file in files]
 
@@ -258,8 +270,10 @@ def frame_stories(
 class _Book:
     """A plan and the evidence, opened at the frame."""
 
-    def __init__(self, plan: Plan, evidence: pd.DataFrame) -> None:
-        self._plan = plan
+    def __init__(
+        self, plan: Plan, evidence: pd.DataFrame, paths: Mapping[str, str]
+    ) -> None:
+        self._plan, self._paths = plan, paths
         self._inputs: dict[str, tuple[Task, FrameInput]] = {}
         self._stacks: dict[str, str] = {}
         self._sizes: Counter[str] = Counter()
@@ -278,15 +292,20 @@ class _Book:
     def story(self, row: pd.Series) -> FrameStory:
         """Tell of the frame of one row of the table."""
         task, item = self._inputs.get(row["file"], (None, None))
+        output = task.output if task else ""
+        stack = self._stacks.get(output, "")
         return FrameStory(
             file=row["file"],
+            path=self._paths.get(row["file"], ""),
             use=bool(row["use"]),
             why_not="" if pd.isna(row["why_not"]) else str(row["why_not"]),
             facts=_fact_lines(row, self._sources[row["file"]]),
             group=task.group if task else "",
             n_group=self._sizes[task.group] if task else 0,
-            output=task.output if task else "",
-            stack=self._stacks.get(task.output, "") if task else "",
+            output=output,
+            made=self._paths.get(output, ""),
+            stack=stack,
+            stacked=self._paths.get(stack, ""),
             unstacked="" if pd.isna(row["unstacked"]) else str(row["unstacked"]),
             level=item.level if item else None,
             steps=self._steps(item) if item else (),
@@ -342,7 +361,11 @@ def _value_text(fact: str, value: object) -> str:
 
 
 def explain_frames(
-    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+    frames: pd.DataFrame,
+    plan: Plan,
+    evidence: pd.DataFrame,
+    files: Sequence[str],
+    paths: Mapping[str, str] | None = None,
 ) -> str:
     """Explain frames in words; parameters and errors as `frame_stories`.
 
@@ -352,19 +375,12 @@ def explain_frames(
         For each frame what it is and which keyword said so, its group, its masters
         with level and reason, and why each other candidate was not taken.
     """
-    stories = frame_stories(frames, plan, evidence, files)
+    stories = frame_stories(frames, plan, evidence, files, paths)
     return "\n\n".join(_story_text(story) for story in stories)
 
 
-def explain_frame(
-    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, file: str
-) -> str:
-    """Explain one frame in words, as `explain_frames`."""
-    return explain_frames(frames, plan, evidence, [file])
-
-
 def _story_text(story: FrameStory) -> str:
-    lines = [story.file, *_headline(story), "", "What it is"]
+    lines = [story.path or story.file, *_headline(story), "", "What it is"]
     lines += [f"  {_fact_text(line)}" for line in story.facts]
     if story.steps:
         level = "" if story.level is None else f" (level {story.level})"
@@ -387,18 +403,23 @@ def _headline(story: FrameStory) -> list[str]:
     number = "1 frame" if story.n_group == 1 else f"{story.n_group} frames"
     kept = f"  is kept although: {story.why_not}"
     lines = [
-        f"  group {story.group} of {number}, makes {story.output}",
+        f"  group {story.group} of {number}, {_product(story)}",
         _stacked(story),
         kept if story.why_not else "",
     ]
     return [line for line in lines if line]
 
 
+def _product(story: FrameStory) -> str:
+    return f"made {story.made}" if story.made else f"makes {story.output}"
+
+
 def _stacked(story: FrameStory) -> str:
     """Say into which stack a light goes, or why it does not."""
+    stack = story.stacked or story.stack
     if story.unstacked:
-        return f"  not in {story.stack}: {story.unstacked}"
-    return f"  stacked into {story.stack}" if story.stack else ""
+        return f"  not in {stack}: {story.unstacked}"
+    return f"  stacked into {stack}" if stack else ""
 
 
 def _fact_text(line: FactLine) -> str:
@@ -429,7 +450,11 @@ def candidate_text(entry: Verdict) -> str:
 
 
 def explain_json(
-    frames: pd.DataFrame, plan: Plan, evidence: pd.DataFrame, files: Sequence[str]
+    frames: pd.DataFrame,
+    plan: Plan,
+    evidence: pd.DataFrame,
+    files: Sequence[str],
+    paths: Mapping[str, str] | None = None,
 ) -> str:
     """Explain frames for machines; parameters and errors as `frame_stories`.
 
@@ -438,5 +463,5 @@ def explain_json(
     str
         A JSON list with one `FrameStory` for each file, in the order given.
     """
-    stories = frame_stories(frames, plan, evidence, files)
+    stories = frame_stories(frames, plan, evidence, files, paths)
     return json.dumps([asdict(story) for story in stories], indent=1)

@@ -5,7 +5,6 @@ cluster fits its tolerance.  So neither the order of the frames nor the edges of
 grid decide which frames belong together.
 """
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.planning.rules import (
     TEMPERATURE,
     CombineRule,
@@ -85,31 +85,16 @@ def comparable(frames: pd.DataFrame, rule: TemperatureRule) -> pd.DataFrame:
         The same rows with the columns ``temperature`` (Celsius: the set point where
         the sensor reached it, else what was measured, else the set point) and
         ``temperature_limit`` (Celsius: largest difference within a combination),
-        and with one spelling for each object.
+        and with one spelling for each object and filter.
     """
     measured = _floats(frames["ccd_temp"])
     asked = _floats(frames["set_temp"])
     reached = ~(np.abs(measured - asked) > rule.reached)
     temperature = np.where(np.isfinite(asked) & reached, asked, measured)
     limit = np.where(np.isfinite(asked), rule.regulated, rule.free)
-    return frames.assign(
-        object=_one_spelling(frames["object"]),
-        temperature=temperature,
-        temperature_limit=limit,
+    return with_one_spelling(frames).assign(
+        temperature=temperature, temperature_limit=limit
     )
-
-
-def _one_spelling(names: pd.Series) -> pd.Series:
-    """Write names that differ only in case and separators as the commonest one."""
-    keys = {
-        name: re.sub(r"[\s_-]+", "", name).casefold() or name
-        for name in names.dropna().unique()
-    }
-    counts = names.value_counts()
-    best: dict[str, str] = {}
-    for name in sorted(keys, key=lambda name: (-int(counts[name]), name)):
-        best.setdefault(keys[name], name)
-    return names.map({name: best[key] for name, key in keys.items()}).astype("string")
 
 
 def group_codes(

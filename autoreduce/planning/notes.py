@@ -171,6 +171,7 @@ def _likely_filters(groups: pd.DataFrame) -> list[Remark]:
 
 
 def _alike(name: str, other: str) -> bool:
+    """Guess whether two names may mean the same, though they are spelt as two."""
     one, two = (
         "".join(letter for letter in text.casefold() if letter.isalnum())
         for text in (name, other)

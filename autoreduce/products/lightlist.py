@@ -47,9 +47,6 @@ WHOLE = frozenset(
 )
 """Columns of whole numbers."""
 
-LightRow = Mapping[str, str | float]
-"""What is known of a light, by column; what is not known is absent."""
-
 
 def light_row(
     output: str,

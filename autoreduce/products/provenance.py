@@ -12,6 +12,7 @@ from autoreduce.fits.cards import (
     format_history,
     without,
 )
+from autoreduce.fits.sections import parse_section
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.flags import MEANINGS
@@ -73,7 +74,7 @@ MASTER_FLAT_DARK = "Master Flat Dark"
 _MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
 _MEANINGLESS_AFTER = (
     "CBLACK", "CWHITE", "CSTRETCH", "BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC",
-    "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE",
+    "AMPSEC", "PEDESTAL", "SNAPSHOT", "SATURATE", "BAYOFFX", "BAYOFFY",
 )  # fmt: skip
 
 
@@ -142,6 +143,8 @@ def _task_cards(task: Task) -> list[Card]:
             value = None
         if value is not None:
             cards.append(Card(keyword, value, comment))
+    if task.is_mosaic:
+        cards += _pattern_begin(task)
     if task.action in MASTER_TYPES:
         kind = MASTER_TYPES[task.action]
         if task.facts.get("imagetyp") == "flatdark":
@@ -153,6 +156,17 @@ def _task_cards(task: Task) -> list[Card]:
     unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
     cards.append(Card("BUNIT", unit, "unit of the pixel values"))
     return cards
+
+
+def _pattern_begin(task: Task) -> list[Card]:
+    """Say where in the raw frame's Bayer pattern a product begins: where it is trimmed."""
+    trim = task.facts.get("trimsec")
+    rows, columns = parse_section(str(trim)) if trim else (slice(0), slice(0))
+    x, y = (part.start or 0 for part in (columns, rows))
+    return [
+        Card("XBAYROFF", x % 2, "column of BAYERPAT that comes first"),
+        Card("YBAYROFF", y % 2, "row of BAYERPAT that comes first"),
+    ]
 
 
 def _dates(used: Sequence[FrameInput]) -> list[Card]:

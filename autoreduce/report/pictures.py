@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.sections import moved_pattern
+
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
@@ -57,10 +60,14 @@ class Picture:
     per cent brighter."""
 
 
-def thumbnail(
+def read_picture(
     path: Path, *, largest: int = 320, stretch: Stretch = Stretch.LINEAR
-) -> bytes:
-    """Make a PNG of an image, small enough for a page.
+) -> Picture:
+    """Read a sample of an image's rows and make a picture of it.
+
+    Pixels of a colour filter array (header BAYERPAT) are shown in colour, each
+    channel with its own limits.  The first row is at the bottom, as FITS viewers
+    draw it, unless ROWORDER says that the file begins with the top.
 
     Parameters
     ----------
@@ -74,42 +81,24 @@ def thumbnail(
 
     Returns
     -------
-    bytes
-        A PNG file.
+    Picture
+        The picture, with statistics and a histogram of the pixels that were read;
+        `png` makes a file of its pixels.
 
     Raises
     ------
     InputError
         If there is no such file, or no image in it.
     """
-    return png(read_picture(path, largest=largest, stretch=stretch).pixels)
-
-
-def read_picture(
-    path: Path, *, largest: int = 320, stretch: Stretch = Stretch.LINEAR
-) -> Picture:
-    """Read a sample of an image's rows and make a picture of it.
-
-    Pixels of a colour filter array (header BAYERPAT) are shown in colour, each
-    channel with its own limits.  The first row is at the bottom, as FITS viewers
-    draw it, unless ROWORDER says that the file begins with the top.
-
-    Parameters and errors are those of `thumbnail`.
-
-    Returns
-    -------
-    Picture
-        The picture, with statistics and a histogram of the pixels that were read.
-    """
     from autoreduce.fits.images import open_image
 
     with open_image(path) as image:
         ny, nx = image.shape[-2:]
-        pattern = _bayer_pattern(image.cards) if min(ny, nx) > 1 else ""
+        pattern = _bayer_pattern(image.raw) if min(ny, nx) > 1 else ""
         n_planes = image.shape[0] if len(image.shape) == 3 else 1
         planes = range(3 if n_planes == 3 else 1)
         read = [_read_plane(image, plane, pattern, largest) for plane in planes]
-        from_top = _card(image.cards, "ROWORDER") == "TOP-DOWN"
+        from_top = str(image.get("ROWORDER")).strip().upper() == "TOP-DOWN"
     channels = [channel for binned, _ in read for channel in _merged(binned, pattern)]
     shades = [_shades(channel, stretch) for channel in channels]
     pixels = np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
@@ -157,25 +146,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
-def _card(cards: list[bytes], keyword: str) -> str:
-    """Find the value of a card as upper-case text; empty if there is none."""
-    head = f"{keyword:<8}=".encode()
-    for card in cards:
-        if card.startswith(head):
-            text = card[10:].decode("ascii", "replace").split("/")[0]
-            return text.strip("' ").upper()
-    return ""
-
-
-def _bayer_pattern(cards: list[bytes]) -> str:
+def _bayer_pattern(header: RawHeader) -> str:
     """Say the colours of the first two by two pixels, row by row; empty if grey."""
-    pattern = _card(cards, "BAYERPAT")
+    pattern = str(header.get("BAYERPAT") or "").strip().upper()
     if sorted(pattern) != sorted("RGGB"):
         return ""
-    grid = np.array(list(pattern)).reshape(2, 2)
-    shifts = [_card(cards, key) for key in ("YBAYROFF", "XBAYROFF")]
-    dy, dx = (int(float(text)) % 2 if text else 0 for text in shifts)
-    return "".join(np.roll(grid, (-dy, -dx), axis=(0, 1)).ravel())
+    row, column = (int(header.number(key) or 0) for key in ("YBAYROFF", "XBAYROFF"))
+    return moved_pattern(pattern, row, column)
 
 
 def _read_plane(

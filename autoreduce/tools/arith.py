@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import CardValue
+from autoreduce.fits.writer import write_image
 from autoreduce.tools.expression import (
     Images,
     Kind,
@@ -29,7 +30,6 @@ from autoreduce.tools.products import (
     read_image,
     trimmed_cards,
     without_levels,
-    write_product,
 )
 from autoreduce.tools.regions import Region
 
@@ -51,8 +51,8 @@ class Step:
     """The leftmost image: the product has its header."""
     output: Path
     """The product."""
-    single: frozenset[Images] = frozenset()
-    """Operands that are the same image in every step."""
+    again: frozenset[str] = frozenset()
+    """Images that a later step reads, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,17 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     leftmost = next(iter(lists.values()))
     longest = next(images for images in lists.values() if len(images) == n)
     names = output_names(longest, outputs)
-    single = frozenset(leaf for leaf, images in lists.items() if len(images) == 1)
-    return [
-        Step(
-            {leaf: images[i % len(images)] for leaf, images in lists.items()},
-            leftmost[i % len(leftmost)],
-            names[i],
-            single,
-        )
+    operands = [
+        {leaf: images[i % len(images)] for leaf, images in lists.items()}
         for i in range(n)
     ]
+    steps: list[Step] = []
+    later: set[str] = set()
+    for i in reversed(range(n)):
+        base = leftmost[i % len(leftmost)]
+        steps.append(Step(operands[i], base, names[i], frozenset(later)))
+        later.update(operands[i].values())
+    return steps[::-1]
 
 
 def run_step(
@@ -137,8 +138,8 @@ def run_step(
     trim : bool
         Whether only the section is written.
     known : dict of str to Image, optional
-        Images that were read already; those that are single in their list, and so
-        come again in the next step, are kept here.
+        Images that were read already: give the same one to each step.  Those that a
+        later step needs are kept in it, so that each is read once.
     overwrite : bool
         Whether a product that stands there is replaced.
 
@@ -156,12 +157,7 @@ def run_step(
     """
     refuse_existing(step.output, overwrite=overwrite)
     known = {} if known is None else known
-    images = {
-        leaf: known.get(name) or read_image(name) for leaf, name in step.images.items()
-    }
-    known.update(
-        {image.name: image for image in images.values() if image.name in known}
-    )
+    images = _read(step, known)
     result = compute(expression, images, region=region, trim=trim)
     base = next(image for image in images.values() if image.name == step.base)
     cards = without_levels(base.cards)
@@ -179,7 +175,7 @@ def run_step(
         planes["UNCERT"] = result.uncert
     if result.mask is not None:
         planes["MASK"] = result.mask
-    write_product(
+    write_image(
         step.output,
         result.data,
         product_cards(cards, ours, [text]),
@@ -190,12 +186,13 @@ def run_step(
 
 
 def _read(step: Step, known: dict[str, Image]) -> dict[Images, Image]:
-    images = {}
-    for leaf, name in step.images.items():
-        image = known[name] if name in known else read_image(name)
-        if leaf in step.single:
-            known[name] = image
-        images[leaf] = image
+    """Read the images of a step that are not known; forget those that come no more."""
+    for name in step.images.values():
+        if name not in known:
+            known[name] = read_image(name)
+    images = {leaf: known[name] for leaf, name in step.images.items()}
+    for name in known.keys() - step.again:
+        del known[name]
     return images
 
 

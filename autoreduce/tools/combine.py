@@ -9,8 +9,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,17 @@ from numpy.typing import NDArray
 from autoreduce.calibration.bands import LARGEST_BAND, bands
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.ahead import read_ahead
-from autoreduce.fits.cards import CardValue
-from autoreduce.fits.header import RawHeader
+from autoreduce.fits.cards import CardValue, without
+from autoreduce.fits.closing import Closing
 from autoreduce.fits.images import ImageReader, open_image
-from autoreduce.fits.writer import ImageWriter
+from autoreduce.fits.writer import ImageWriter, write_image
+from autoreduce.frames.frame import Facts
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import Combined, combine
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.tools.files import refuse_existing
-from autoreduce.tools.headers import exposure, start_of_exposure
-from autoreduce.tools.products import product_cards, write_product
+from autoreduce.tools.headers import read_facts
+from autoreduce.tools.products import product_cards
 
 Array = NDArray[Any]
 
@@ -140,7 +140,7 @@ def combine_images(
         return _collect(job, output, overwrite=overwrite)
 
 
-class FrameStack:
+class FrameStack(Closing):
     """The frames of a combination; to be used in a ``with`` statement."""
 
     shape: tuple[int, ...]
@@ -149,41 +149,31 @@ class FrameStack:
     """Type in which all frames can be stacked."""
     names: list[str]
     """One name a frame; that of a plane of a cube ends in its number, from one."""
+    facts: list[Facts]
+    """What the header of each frame means."""
+    cards: list[bytes]
+    """Cards of the first frame."""
 
     def __init__(self, images: Sequence[str], choices: Combining) -> None:
         self._open = ExitStack()
         self._readers: dict[str, ImageReader] = {}
         self._shift = choices.shift
-        self.headers: list[RawHeader] = []
-        self.names = []
+        self.names, self.facts, self.cards = [], [], []
         self._places: list[tuple[str, int]] = []
         try:
             shapes, types = self._look(images, reduce=choices.reduce_cubes)
             self.shape = _common_shape(images, shapes)
             self.dtype = _stack_type(types, choices)
         except BaseException:
-            self._open.close()
+            self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close all files."""
         self._open.close()
 
     def __len__(self) -> int:
         return len(self._places)
-
-    @property
-    def cards(self) -> list[bytes]:
-        """Cards of the first frame."""
-        block = self.headers[0].block
-        return [block[at : at + 80] for at in range(0, len(block), 80)]
 
     def _look(
         self, images: Sequence[str], *, reduce: bool
@@ -193,12 +183,13 @@ class FrameStack:
             reader = open_image(image)
             if len(self._readers) < MAX_OPEN:
                 self._readers[image] = self._open.enter_context(reader)
-            header = RawHeader(0, b"".join(reader.cards))
+            self.cards = self.cards or reader.cards
+            facts = read_facts(image)
             shapes.append(reader.shape[-2:] if reduce else reader.shape)
             types.append(reader.dtype)
             planes = reader.shape[0] if reduce and len(reader.shape) == 3 else 1
             for plane in range(planes):
-                self.headers.append(header)
+                self.facts.append(facts)
                 self._places.append((image, plane))
                 name = Path(image).name
                 self.names.append(f"{name} plane {plane + 1}" if planes > 1 else name)
@@ -337,7 +328,7 @@ def _collect(job: _Job, output: Path, *, overwrite: bool) -> Summary:
     if factor is not None:
         data /= np.float32(factor)
     cards = _cards(job, count, factor)
-    write_product(output, data, cards, overwrite=overwrite)
+    write_image(output, data, cards, overwrite=overwrite)
     return _summary(output, count, factor)
 
 
@@ -434,17 +425,22 @@ def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
         f"combined {len(job.stack)} frames: {how.method}, clipping {_clipping(how)}, "
         f"normalised by {choices.normalize or 'nothing'}"
     )
-    return product_cards(job.stack.cards, cards | _input_cards(job), [history])
+    base = without(job.stack.cards, _no_longer_true(job))
+    return product_cards(base, cards | _input_cards(job), [history])
 
 
 def _input_cards(job: _Job) -> dict[str, tuple[CardValue, str]]:
     """Return one card a frame with its name and date, its scale and its weight."""
     cards: dict[str, tuple[CardValue, str]] = {}
-    named = zip(job.stack.names, job.stack.headers, strict=True)
-    for i, (name, header) in enumerate(named):
+    for i, (name, facts) in enumerate(
+        zip(job.stack.names, job.stack.facts, strict=True)
+    ):
         cards[f"FILE{i + 1:04d}"] = (name, "combined frame")
-        if date := header.get("DATE-OBS"):
-            cards[f"DATE{i + 1:04d}"] = (str(date), "its DATE-OBS")
+        date = facts.header.get("DATE-OBS")
+        if facts.start is not None:
+            date = facts.start.isoformat().removesuffix("+00:00")
+        if date:
+            cards[f"DATE{i + 1:04d}"] = (str(date), "[UTC] its DATE-OBS")
         if job.scales[i] != 1:
             cards[f"SCAL{i + 1:04d}"] = (job.scales[i], "factor on this frame")
         if job.weights:
@@ -468,24 +464,47 @@ def _clipping(how: Combination) -> str:
 
 def _dates(job: _Job) -> dict[str, tuple[CardValue, str]]:
     """Return the cards of the exposure: its total or mean, its begin and its end."""
-    headers = job.stack.headers
-    times = [exposure(header) for header in headers]
-    starts = [start_of_exposure(header) for header in headers]
-    seconds = [t for t in times if t is not None]
-    begins = [start for start in starts if start is not None]
+    seconds, begins = _exposures(job)
     cards: dict[str, tuple[CardValue, str]] = {}
-    if len(seconds) < len(headers):
+    if not seconds:
         return cards
     if job.choices.how.method is Method.SUM:
         cards["EXPTIME"] = (sum(seconds), "[s] total of all frames")
     else:
         cards["EXPTIME"] = (sum(seconds) / len(seconds), "[s] mean of all frames")
-    if len(begins) == len(headers):
+    if begins:
         spans = zip(begins, seconds, strict=True)
         end = max(begin + timedelta(seconds=t) for begin, t in spans)
         cards["DATE-OBS"] = (_iso(min(begins)), "[UTC] start of the first exposure")
         cards["DATE-END"] = (_iso(end), "[UTC] end of the last exposure")
     return cards
+
+
+def _exposures(job: _Job) -> tuple[list[float], list[datetime]]:
+    """Return exposures (s) and starts; none if one of the frames does not tell its own."""
+    frames = job.stack.facts
+    seconds = [t for facts in frames if (t := facts.number("exptime")) is not None]
+    begins = [facts.start for facts in frames if facts.start is not None]
+    return (
+        seconds if len(seconds) == len(frames) else [],
+        begins if len(begins) == len(frames) else [],
+    )
+
+
+def _no_longer_true(job: _Job) -> tuple[str, ...]:
+    """List keywords that tell exposure and time of the first frame alone.
+
+    All that may give these facts goes, as what is written anew is the one thing that
+    still holds: a header with EXPTIME of all and EXPOSURE of one would contradict itself.
+    """
+    first = job.stack.facts[0]
+    seconds, begins = _exposures(job)
+    gone = first.keywords("exptime")
+    if seconds and begins:
+        gone += first.keywords("date_obs")
+        if begins[0] != min(begins):
+            gone += first.keywords("date_loc")
+    return gone
 
 
 def _iso(moment: datetime) -> str:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
 from autoreduce.tools.files import replacing
-from autoreduce.tools.headers import exposure
+from autoreduce.tools.headers import read_facts
 from autoreduce.tools.regions import Region
 from autoreduce.tools.tables import Cell, Table
 
@@ -69,7 +68,7 @@ def measure_darks(
     darks = []
     for image in images:
         with open_image(image) as reader:
-            data, header = reader.read(), RawHeader(0, b"".join(reader.cards))
+            data = reader.read()
         place = Region(central_section(data.shape)) if region is None else region
         pixels = place.cut(data, image)
         pixels = pixels[np.isfinite(pixels)].astype(np.float64)
@@ -78,14 +77,16 @@ def measure_darks(
             raise InputError(msg)
         level = np.median(pixels) if statistic == "median" else np.mean(pixels)
         error = float(np.std(pixels) / np.sqrt(pixels.size))
-        darks.append(DarkCounts(image, _exposure(header, image), float(level), error))
+        darks.append(DarkCounts(image, _exposure(image), float(level), error))
     return sorted(darks, key=lambda dark: dark.exptime_s)
 
 
-def _exposure(header: RawHeader, image: str) -> float:
-    seconds = exposure(header)
+def _exposure(image: str) -> float:
+    facts = read_facts(image)
+    seconds = facts.number("exptime")
     if seconds is None:
-        msg = f"{image} has no exposure: EXPTIME is {header.get('EXPTIME')!r}"
+        said = facts.header.get("EXPTIME")
+        msg = f"{image} has no exposure: EXPTIME is {said!r}, expected seconds"
         raise InputError(msg)
     return seconds
 

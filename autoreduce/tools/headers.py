@@ -1,20 +1,18 @@
-"""Keywords of many headers, as a table."""
+"""Headers of images: what they mean, and their keywords as a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
 from autoreduce.fits.names import split_hdu
+from autoreduce.frames.dialects import load_dialects, own_tables
+from autoreduce.frames.frame import Facts, FrameReader
 from autoreduce.tools.tables import Table
-from autoreduce.tools.values import parse_date, parse_number
 
 FILENAME = "Filename"
 """Stands among keywords for the name of the file."""
 
-_TIME_KEYWORDS = ("TIME-OBS", "UT", "UTC", "UTSTART")
-_EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE", "ITIME", "EXP_TIME")
 _COMMENTARY = {"COMMENT", "HISTORY", "HIERARCH", ""}
 
 
@@ -32,6 +30,37 @@ def read_header(image: str) -> RawHeader:
     InputError
         If the file cannot be read or has no such HDU.
     """
+    return _header_of(image)[0]
+
+
+def read_facts(image: str) -> Facts:
+    """Read what the header of an image means, by its dialect.
+
+    Units, spellings and dates are those of the frame table, and so are the
+    observer's own dialect tables: `autoreduce.frames.dialects.own_tables`.
+
+    Parameters
+    ----------
+    image : str
+        As `read_header` takes it; cards that an extension lacks are those of the
+        primary header.
+
+    Raises
+    ------
+    InputError
+        As `read_header`.
+    SettingsError
+        If a dialect table is not valid.
+    """
+    header, first = _header_of(image)
+    if header.hdu:
+        header = RawHeader(header.hdu, header.block + first.block)
+    folder = split_hdu(image)[0].absolute().parent
+    return FrameReader(load_dialects(own_tables([folder]))).read_facts(header)
+
+
+def _header_of(image: str) -> tuple[RawHeader, RawHeader]:
+    """Read the header of an image, and the first one of its file."""
     path, hdu = split_hdu(image)
     try:
         headers = read_headers(path)
@@ -39,38 +68,12 @@ def read_header(image: str) -> RawHeader:
         msg = f"{path}: {error}"
         raise InputError(msg) from error
     if hdu is None:
-        return next((header for header in headers if image_shape(header)), headers[0])
+        found = next((one for one in headers if image_shape(one)), headers[0])
+        return found, headers[0]
     if hdu >= len(headers):
         msg = f"{path} has no HDU {hdu}; its last is {len(headers) - 1}"
         raise InputError(msg)
-    return headers[hdu]
-
-
-def header_value(header: RawHeader, image: str, keyword: str) -> Value:
-    """Return a keyword's value, or the file's name for ``Filename``."""
-    if keyword.casefold() == FILENAME.casefold():
-        return image
-    return header.get(keyword.upper())
-
-
-def time_of_day(header: RawHeader) -> str:
-    """Return the time of day that old headers keep apart from the date, or nothing."""
-    found = (header.get(keyword) for keyword in _TIME_KEYWORDS)
-    return next((value for value in found if isinstance(value, str)), "")
-
-
-def start_of_exposure(header: RawHeader) -> datetime | None:
-    """Return when an exposure began; None if the header has no date and time."""
-    text, time = str(header.get("DATE-OBS") or ""), time_of_day(header)
-    # A date without a time of day would be taken for midnight.
-    return parse_date(text, time) if ":" in text + time else None
-
-
-def exposure(header: RawHeader) -> float | None:
-    """Return the exposure in seconds, also where it is written as a text."""
-    found = (header.get(keyword) for keyword in _EXPOSURE_KEYWORDS)
-    numbers = (parse_number(str(value)) for value in found if value is not None)
-    return next((number for number in numbers if number is not None), None)
+    return headers[hdu], headers[0]
 
 
 def read_each(images: Sequence[str]) -> tuple[dict[str, RawHeader], list[str]]:
@@ -93,7 +96,7 @@ def read_each(images: Sequence[str]) -> tuple[dict[str, RawHeader], list[str]]:
 def header_table(
     headers: Mapping[str, RawHeader], keywords: Sequence[str] = ()
 ) -> Table:
-    """Collect keywords of images.
+    """Collect keywords of images, their values as they stand in the cards.
 
     Parameters
     ----------
@@ -110,10 +113,19 @@ def header_table(
     """
     columns = tuple(keywords) or (FILENAME, *_all_keywords(headers.values()))
     rows = tuple(
-        tuple(header_value(header, Path(image).name, key) for key in columns)
+        tuple(_cell(header, Path(image).name, key) for key in columns)
         for image, header in headers.items()
     )
     return Table(columns, rows)
+
+
+def is_file_name(keyword: str) -> bool:
+    """Tell whether a keyword stands for the name of the file."""
+    return keyword.casefold() == FILENAME.casefold()
+
+
+def _cell(header: RawHeader, name: str, keyword: str) -> Value:
+    return name if is_file_name(keyword) else header.get(keyword.upper())
 
 
 def _all_keywords(headers: Iterable[RawHeader]) -> list[str]:

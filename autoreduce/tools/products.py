@@ -16,10 +16,13 @@ from autoreduce.fits.cards import (
     format_history,
     without,
 )
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.names import split_hdu
-from autoreduce.fits.writer import STRUCTURE, write_image
-from autoreduce.tools.files import refuse_existing
+from autoreduce.fits.sections import moved_pattern
+from autoreduce.fits.writer import STRUCTURE
+from autoreduce.frames.dialects import load_dialects
+from autoreduce.frames.frame import FrameReader
 from autoreduce.version import __version__
 
 Array = NDArray[Any]
@@ -116,38 +119,6 @@ def product_cards(
     ]
 
 
-def write_product(
-    path: Path,
-    data: Array,
-    cards: Sequence[bytes],
-    *,
-    planes: Mapping[str, Array] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write an image of any type, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Where to.
-    data : (ny, nx) or (nz, ny, nx) array
-        Integers are written as integers, unsigned ones with BZERO.
-    cards : sequence of bytes
-        As `product_cards` returns them.
-    planes : mapping of str to array, optional
-        Planes of the same shape: ``UNCERT`` (float), ``MASK`` (bool).
-    overwrite : bool
-        Whether a file that stands there is replaced.
-
-    Raises
-    ------
-    ProductError
-        If it exists and may not be replaced, or the disk does not take it.
-    """
-    refuse_existing(path, overwrite=overwrite)
-    write_image(path, data, cards, planes=planes, overwrite=True)
-
-
 def without_levels(cards: Sequence[bytes]) -> list[bytes]:
     """Drop the cards that tell levels of raw pixels: they no longer hold."""
     return without(cards, ("CBLACK", "CWHITE", "PEDESTAL", "SATURATE"))
@@ -166,4 +137,19 @@ def trimmed_cards(cards: Sequence[bytes], rows: slice, columns: slice) -> list[b
     from autoreduce.products.wcs import moved_wcs
 
     kept = without(cards, ("BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC", "AMPSEC"))
-    return moved_wcs(kept, columns.start, rows.start)
+    return _moved_mosaic(
+        moved_wcs(kept, columns.start, rows.start), rows.start, columns.start
+    )
+
+
+def _moved_mosaic(cards: list[bytes], row: int, column: int) -> list[bytes]:
+    """Tell the Bayer pattern of an image from the pixel on with which it now begins."""
+    header = RawHeader(0, b"".join(cards))
+    facts = FrameReader(load_dialects()).read_facts(header)
+    told = facts.readings.get("bayerpat")
+    if told is None:
+        return cards
+    pattern = moved_pattern(str(told.value), row, column)
+    stale = (told.keyword, "BAYERPAT", *facts.keywords("xbayroff", "ybayroff"))
+    card = format_card("BAYERPAT", pattern, "colours from the first pixel on")
+    return [*without(cards, stale), *card]

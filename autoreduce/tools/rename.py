@@ -9,20 +9,22 @@ import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.fits.header import RawHeader
 from autoreduce.fits.names import is_fits_name, split_hdu, stem
-from autoreduce.tools.filelists import natural_key
+from autoreduce.frames import literals
+from autoreduce.frames.frame import Facts
+from autoreduce.tools.filelists import NaturalKey, natural_key
 from autoreduce.tools.files import refuse_existing, write_text
-from autoreduce.tools.headers import header_value, read_header, time_of_day
-from autoreduce.tools.values import date_digits, parse_date, sort_value
+from autoreduce.tools.headers import is_file_name, read_facts
 
 DEFAULT_KEYS = ("DATE-OBS",)
 _BEGUN, _DONE = "begun", "done"
+_NO_DATE = datetime.min.replace(tzinfo=UTC)
+_NO_TEXT: NaturalKey = ((), "")
 _PACKED = re.compile(r"\.(gz|fz)$", re.IGNORECASE)
 
 
@@ -64,9 +66,10 @@ def plan_renaming(
     images : sequence of str
         Files.
     keys : sequence of str
-        Keywords to sort by, the first one first (``Filename`` too); numbers, dates
-        and texts sort as what they are, a missing value comes last, and files that
-        are still equal are in the natural order of their names.
+        Keywords to sort by, the first one first (``Filename`` too), by what they mean
+        to the header's dialect; numbers, dates and texts sort as what they are, a
+        missing value comes last, and files that are still equal are in the natural
+        order of their names.
     root : str, optional
         What stands before the number, with a folder if they shall go to another
         one; the date of the first file if absent.
@@ -92,9 +95,9 @@ def plan_renaming(
         If a new name belongs to a file that is not itself renamed.
     """
     paths = list(dict.fromkeys(split_hdu(image)[0] for image in images))
-    headers = {path: read_header(str(path)) for path in paths}
-    paths.sort(key=lambda path: _sort_key(path, headers[path], keys))
-    root = _date_root(paths[0], headers[paths[0]]) if root is None else root
+    facts = {path: read_facts(str(path)) for path in paths}
+    paths.sort(key=lambda path: _sort_key(path, facts[path], keys))
+    root = _date_root(paths[0], facts[paths[0]]) if root is None else root
     width = max(width, len(str(len(paths))))
     names = {
         path: _new_path(path, f"{root}.{number:0{width}d}", tail)
@@ -106,20 +109,48 @@ def plan_renaming(
     return renamings
 
 
-def _sort_key(path: Path, header: RawHeader, keys: Iterable[str]) -> tuple[object, ...]:
-    values = [header_value(header, path.name, key) for key in keys]
-    time = time_of_day(header)
-    return *(sort_value(value, time) for value in values), natural_key(str(path))
+def _sort_key(path: Path, facts: Facts, keys: Iterable[str]) -> tuple[object, ...]:
+    values = (path.name if is_file_name(key) else facts.meaning(key) for key in keys)
+    return *map(sort_value, values), natural_key(str(path))
 
 
-def _date_root(path: Path, header: RawHeader) -> str:
-    moment = parse_date(str(header.get("DATE-OBS") or ""))
-    if not isinstance(moment, datetime):
+def sort_value(value: object) -> tuple[int, float, datetime, NaturalKey]:
+    """Return a sort key in which numbers, dates and texts sort as what they are.
+
+    Parameters
+    ----------
+    value : object
+        What a card means, or None.
+
+    Returns
+    -------
+    tuple
+        Numbers come first, then dates, then texts in natural order; None and blank
+        texts come last.
+    """
+    if isinstance(value, datetime):
+        return 1, 0.0, value, _NO_TEXT
+    if isinstance(value, bool | int | float):
+        return 0, float(value), _NO_DATE, _NO_TEXT
+    text = "" if value is None else str(value).strip()
+    if not text:
+        return 3, 0.0, _NO_DATE, _NO_TEXT
+    number = literals.lone_number(text)
+    if number is not None:
+        return 0, number, _NO_DATE, _NO_TEXT
+    moment = literals.moment(text) or literals.day(text)
+    if moment is not None:
+        return 1, 0.0, moment, _NO_TEXT
+    return 2, 0.0, _NO_DATE, natural_key(text)
+
+
+def _date_root(path: Path, facts: Facts) -> str:
+    if facts.date is None:
         msg = (
             f"{path} has no date in DATE-OBS to name the sequence by; give a root (-o)"
         )
         raise InputError(msg)
-    return date_digits(moment)
+    return f"{facts.date:%Y%m%d}"
 
 
 def _new_path(old: Path, stem: str, tail: str) -> Path:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
-from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import open_image
 from autoreduce.fits.names import split_hdu
+from autoreduce.frames.frame import Facts
+from autoreduce.pixels.bayer import by_place, mosaic
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
 from autoreduce.tools.files import replacing
+from autoreduce.tools.headers import read_facts
 from autoreduce.tools.regions import Region
 from autoreduce.tools.tables import Cell, Table
 
@@ -188,15 +190,16 @@ def image_statistics(
     settings = Settings() if settings is None else settings
     wanted = statistic_names(names)
     with open_image(image) as reader:
-        data, header = reader.read(), RawHeader(0, b"".join(reader.cards))
+        data = reader.read()
+    facts = read_facts(image)
     whole = Region((slice(0, data.shape[-2]), slice(0, data.shape[-1])))
     region = whole if region is None else region
     saturate = settings.saturate
-    if saturate is None and isinstance(level := header.get("SATURATE"), int | float):
-        saturate = float(level)
+    if saturate is None:
+        saturate = facts.number("saturate")
     parts = []
     for plane, text, pixels in _planes(data, region, image, per_plane=per_plane):
-        for colour, some in _colours(pixels, header, region, image, split=per_colour):
+        for colour, some in _colours(pixels, facts, region, image, split=per_colour):
             finite = some[np.isfinite(some)]
             values = _values(_Sample(finite, settings, saturate), wanted)
             parts.append(Part(image, text, plane, colour, values))
@@ -216,32 +219,22 @@ def _planes(
 
 
 def _colours(
-    pixels: Array, header: RawHeader, region: Region, image: str, *, split: bool
+    pixels: Array, facts: Facts, region: Region, image: str, *, split: bool
 ) -> Iterator[tuple[str | None, Array]]:
     if not split:
         yield None, pixels
         return
-    pattern = str(header.get("BAYERPAT") or header.get("COLORTYP") or "").upper()
-    if len(pattern) != 4 or not set(pattern) <= set("RGBCMYW"):
-        msg = f"{image} has no Bayer pattern (BAYERPAT says {pattern or 'nothing'})"
+    pattern = facts.value("bayerpat")
+    if pattern is None:
+        said = facts.header.get("BAYERPAT") or "nothing"
+        msg = f"{image} has no Bayer pattern (BAYERPAT says {said})"
         raise InputError(msg)
-    names = [
-        f"{letter}{pattern[: i + 1].count(letter)}"
-        if pattern.count(letter) > 1
-        else letter
-        for i, letter in enumerate(pattern)
-    ]
-    x0, y0 = (_offset(header, key) for key in ("XBAYROFF", "YBAYROFF"))
+    places = by_place(mosaic(str(pattern)))
     rows, columns = region.section
-    for i, name in enumerate(names):
-        top = (i // 2 - rows.start - y0) % 2
-        left = (i % 2 - columns.start - x0) % 2
+    for colour, name in enumerate(places.colours):
+        ((y, x),) = places.places(colour)
+        top, left = (y - rows.start) % 2, (x - columns.start) % 2
         yield name, pixels[..., top::2, left::2]
-
-
-def _offset(header: RawHeader, keyword: str) -> int:
-    value = header.get(keyword)
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def _values(sample: _Sample, names: Sequence[str]) -> dict[str, float | int | None]:

@@ -1,0 +1,75 @@
+"""How objects and filters are spelt: which names mean the same, and which one is used.
+
+Names that differ only in case, blanks, hyphens and underscores are one name, as in
+``M 13``, ``m13`` and ``M-13``, and the commonest of them stands for all.  One letter is
+not enough to tell a misspelling: R and r are two filters.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPELT = ("object", "filter")
+"""Columns of the frame table in which names are compared by this rule."""
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of a name have in common.
+
+    Examples
+    --------
+    >>> spelling_key("R_Bessel") == spelling_key("r bessel ")
+    True
+    >>> spelling_key("R") == spelling_key("r")
+    False
+    """
+    letters = _SEPARATORS.sub("", name)
+    return letters.casefold() if len(letters) > 1 else letters or name
+
+
+def commonest_spellings(names: Iterable[str]) -> dict[str, str]:
+    """Choose one spelling for each name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names, each as often as it occurs.
+
+    Returns
+    -------
+    dict of str to str
+        For each spelling the commonest one of the same name; of equally common ones
+        the first in the order of their characters.
+    """
+    counts = Counter(names)
+    best: dict[str, str] = {}
+    for name in sorted(counts, key=lambda one: (-counts[one], one)):
+        best.setdefault(spelling_key(name), name)
+    return {name: best[spelling_key(name)] for name in counts}
+
+
+def with_one_spelling(frames: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a frame table with one spelling for each object and each filter.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        A table with the columns `SPELT`; it is not changed.
+    """
+    return frames.assign(**{name: _unified(frames[name]) for name in SPELT})
+
+
+def spelling_keys(names: "pd.Series") -> "pd.Series":
+    """Return the key of each name; a missing one stays missing."""
+    return names.astype("string").map(spelling_key, na_action="ignore")
+
+
+def _unified(names: "pd.Series") -> "pd.Series":
+    best = commonest_spellings(str(name) for name in names.dropna())
+    return names.map(best, na_action="ignore").astype("string")
