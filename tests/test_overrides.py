@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoreduce.errors import TableError
@@ -195,6 +195,7 @@ rows = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(rows, min_size=1, max_size=5, unique_by=lambda row: row["file"]))
 def test_frames_csv_comes_back_unchanged(tmp_path_factory, rows):
     frames = make_frame_table(rows)
