@@ -64,3 +64,14 @@ def notes_recipe_night(raw_notes_night, tmp_path_factory):
     reduced = reduce_night(raw_notes_night, output=output, choices=choices, page=False)
     truth = raw_notes_night.with_name("night_truth")
     return SimulatedNight(raw_notes_night, truth, reduced)
+
+
+@pytest.fixture
+def open_light(tmp_path):
+    """Lend a function that opens lights written by hand, in the test's own folder."""
+    from small_products import make_light
+
+    def opened(name, data, statistics=None, **facts):
+        return make_light(tmp_path, name, data, statistics, **facts)
+
+    return opened

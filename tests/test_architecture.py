@@ -103,3 +103,25 @@ def test_the_command_line_starts_without_heavy_libraries(path):
 def test_what_works_on_pixels_starts_without_pandas(module):
     code = f"import sys, autoreduce.{module}; sys.exit('pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+TESTED_ONE_BY_ONE = ("fits", "planning", "calibration", "products")
+"""Rooms in which each module has a test module of its own."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if room(p) in TESTED_ONE_BY_ONE and p.stem != "__init__"],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_every_module_has_its_test_module(path):
+    module = Path(__file__).with_name(f"test_{room(path)}_{path.stem}.py")
+    assert module.is_file(), f"{module.name} is to test {path.relative_to(PACKAGE)}"
+    assert "\ndef test_" in module.read_text("utf-8")
+
+
+def test_every_test_module_of_a_room_has_its_module():
+    for path in Path(__file__).parent.glob("test_*.py"):
+        first, _, rest = path.stem.removeprefix("test_").partition("_")
+        if first in TESTED_ONE_BY_ONE:
+            assert (PACKAGE / first / f"{rest}.py").is_file(), path.name

@@ -403,7 +403,7 @@ def test_each_file_is_read_once_for_an_expression(
 
 def test_what_comes_no_more_is_not_held(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in "abd":
+    for name in ("a", "b", "d"):
         write_fits(tmp_path / f"{name}.fit", np.ones((3, 4), np.int16))
     node = parse(["a.fit,b.fit", "-", "d.fit"])
     known = {}

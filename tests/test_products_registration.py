@@ -1,81 +1,246 @@
-"""Lights placed by their whole images, beside what the sensor adds to all of them."""
+"""Where lights lie: by images and coordinates, and what is written of it."""
+
+import math
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from small_products import make_space, make_stars, write_product
 
-from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.writer import ImageWriter
+from autoreduce.pixels.register import Transform
 from autoreduce.pixels.stars import STAR
 from autoreduce.planning.plan import Action, Task
-from autoreduce.planning.recipe import load_recipe
-from autoreduce.products.registration import Geometry, _by_stars, _Light, _shifts
+from autoreduce.products.registration import (
+    Geometry,
+    Means,
+    Place,
+    RegistrationProduct,
+    _by_stars,
+    _Light,
+    _shifts,
+    make_registration,
+    place_numbers,
+    read_registration,
+)
+from autoreduce.remarks import remark
 
-SHAPE = (160, 192)
+SIZE = 300
+SHAPE = (200, 200)
 
 
-def nebula(dx, dy, width):
-    y, x = np.indices(SHAPE, dtype=float)
+def nebula(seed=1):
+    rng = np.random.default_rng(seed)
+    scene = np.zeros((SIZE, SIZE))
+    for scale in (2, 5, 12):
+        layer = gaussian_filter(rng.normal(size=(SIZE, SIZE)), scale, mode="wrap")
+        scene += layer / layer.std() * 15
+    return scene
+
+
+def write_lights(folder, *shifts, stars=(), seed=1, **cards):
+    """Write views of a nebula, each begun so many pixels (x, y) later."""
+    rng = np.random.default_rng(9)
+    scene = nebula(seed)
+    names = []
+    for n, (x, y) in enumerate(shifts):
+        view = scene[50 + y : 50 + y + SHAPE[0], 50 + x : 50 + x + SHAPE[1]]
+        noisy = view + 200 + rng.normal(0, 5, SHAPE)
+        table = make_stars(stars)
+        names.append(write_product(folder / f"{n}.fits", noisy, table, **cards))
+    return names
+
+
+def registered(folder, names, recipe="", reference=None):
+    task = Task(
+        "r.json",
+        Action.REGISTER,
+        "nebula",
+        {},
+        products=tuple(names),
+        reference=reference,
+    )
+    space = make_space(folder, recipe)
+    made = make_registration(task, space, "digest", {name: {} for name in names})
+    return made, read_registration(folder / "r.json")
+
+
+@pytest.mark.parametrize("reference", [None, "1.fits"])
+def test_lights_without_stars_are_placed_by_their_images(tmp_path, reference):
+    shifts = [(0, 0), (7, -4), (-11, 5)]
+    names = write_lights(tmp_path, *shifts)
+    made, found = registered(tmp_path, names, reference=reference)
+    (first,) = found.references
+    assert reference in (None, first)
+    assert made.statistics == {"fields": 1.0, "lights": 3.0, "placed": 3.0}
+    at = names.index(first)
+    for name, (x, y) in zip(names, shifts, strict=True):
+        place = found.places[name]
+        wanted = x - shifts[at][0], y - shifts[at][1]
+        assert (place.transform.dx, place.transform.dy) == pytest.approx(
+            wanted, abs=0.3
+        )
+        assert place.means is (Means.REFERENCE if name == first else Means.IMAGE)
+        assert place.why_not is None
+        assert made.measured[name]["dx"] == pytest.approx(wanted[0], abs=0.3)
+
+
+def test_of_a_mosaic_the_places_are_in_its_own_pixels(tmp_path):
+    names = write_lights(tmp_path, (0, 0), (8, -4), BAYERPAT="RGGB")
+    _, found = registered(tmp_path, names, reference="0.fits")
+    place = found.places["1.fits"]
+    assert (place.transform.dx, place.transform.dy) == pytest.approx((8, -4), abs=0.5)
+
+
+def test_images_that_show_nothing_in_common_have_no_place(tmp_path):
+    names = write_lights(tmp_path, (0, 0))
+    names += [write_product(tmp_path / "x.fits", nebula(5)[:200, :200], make_stars([]))]
+    names += [write_product(tmp_path / "y.fits", np.ones((50, 50)), make_stars([]))]
+    made, found = registered(tmp_path, names)
+    assert found.references == ()
+    assert made.statistics["placed"] == 0
+    assert made.measured == {}
+    assert {place.why_not.code for place in found.places.values()} == {
+        "no-stars-to-place"
+    }
+
+
+def sky(x, y):
+    """Give coordinates of a light that is so many pixels off."""
+    return {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+        "CRPIX1": 100.0 + x, "CRPIX2": 100.0 + y, "CDELT1": -3e-4, "CDELT2": 3e-4,
+    }  # fmt: skip
+
+
+def test_coordinates_place_lights_where_they_are_asked_for(tmp_path):
+    for name, cards in (("0", sky(0, 0)), ("1", sky(-6, 9)), ("2", {})):
+        write_product(
+            tmp_path / f"{name}.fits", np.ones(SHAPE), make_stars([]), **cards
+        )
+    names = [f"{n}.fits" for n in range(3)]
+    _, found = registered(tmp_path, names, '[stack]\nalign = "wcs"', "0.fits")
+    assert found.references == ("0.fits",)
+    place = found.places["1.fits"]
+    assert (place.transform.dx, place.transform.dy) == pytest.approx((6, -9), abs=1e-3)
+    assert place.means is Means.WCS
+    lost = found.places["2.fits"]
+    assert (lost.field, lost.why_not.code) == (0, "no-coordinates")
+
+
+def test_without_any_coordinates_nothing_is_placed(tmp_path):
+    names = write_lights(tmp_path, (0, 0), (7, -4))
+    _, found = registered(tmp_path, names, '[stack]\nalign = "wcs"')
+    assert found.references == ()
+    assert all(place.why_not is not None for place in found.places.values())
+
+
+def test_a_light_without_a_place_lies_on_no_grid():
+    with pytest.raises(ValueError, match="without a place"):
+        Place(Geometry(SHAPE)).on_grid(Geometry(SHAPE))
+
+
+def test_binned_pixels_lie_in_the_middle_of_those_they_are_made_of():
+    """Pixel 0 of a light binned by 3 that begins at 10 covers 10, 11 and 12."""
+    transform = Geometry(SHAPE, 3.0, (10.0, 20.0)).to_sensor
+    assert transform(np.float64(0), np.float64(0)) == (11.0, 21.0)
+    assert transform(np.float64(1), np.float64(2)) == (14.0, 27.0)
+
+
+def test_numbers_of_a_place_are_about_its_centre():
+    reference = Place(Geometry((100, 200)), 1, Transform(), Means.REFERENCE, rms=0.0)
+    moved = Place(Geometry((100, 200)), 1, Transform(5.0, -3.0), Means.STARS, 12)
+    product = RegistrationProduct(("a",), {"a": reference, "b": moved})
+    numbers = place_numbers(moved, product)
+    assert (numbers["dx"], numbers["dy"]) == (5.0, -3.0)
+    assert (numbers["field"], numbers["matched"], numbers["scale"]) == (1.0, 12.0, 1.0)
+    assert "rms" not in numbers  # unknown
+    assert place_numbers(Place(Geometry((9, 9))), product) == {}
+
+
+def test_what_is_written_comes_back(tmp_path):
+    names = write_lights(tmp_path, (0, 0), (7, -4), XBINNING=1)
+    _, found = registered(tmp_path, names)
+    again = registered(tmp_path, names)[1]
+    assert again.references == found.references
+    for name in names:
+        one, two = found.places[name], again.places[name]
+        assert (one.geometry, one.transform) == (two.geometry, two.transform)
+        assert math.isnan(one.rms) == math.isnan(two.rms)
+
+
+def test_a_reason_survives_its_json_form(tmp_path):
+    write_product(tmp_path / "0.fits", np.ones(SHAPE), make_stars([]))
+    _, found = registered(tmp_path, ["0.fits"])
+    why = found.places["0.fits"].why_not
+    assert why == remark("no-stars-to-place", "0.fits", found="0", expected="nebula")
+
+
+SMALL = (160, 192)
+
+
+def blobs(dx, dy, width):
+    y, x = np.indices(SMALL, dtype=float)
     x, y = x - 90 - dx, y - 80 - dy
-    image = np.zeros(SHAPE)
+    image = np.zeros(SMALL)
     for ox, oy, flux in ((0, 0, 60), (14, 5, 40), (-9, 16, 30), (-20, -12, 35)):
         image += flux * np.exp(-((x - ox) ** 2 + (y - oy) ** 2) / (2 * width**2))
     return image
 
 
-def write_lights(folder, shifts, *, pattern, width=4.0):
+def write_blobs(folder, shifts, *, pattern, width=4.0):
     rng = np.random.default_rng(3)
-    fixed = gaussian_filter(np.random.default_rng(1).standard_normal(SHAPE), 1.5)
+    fixed = gaussian_filter(np.random.default_rng(1).standard_normal(SMALL), 1.5)
     fixed *= pattern / np.std(fixed)
     lights = []
     for i, (dx, dy) in enumerate(shifts):
-        data = nebula(dx, dy, width) + fixed + 3 * rng.standard_normal(SHAPE)
-        with ImageWriter(folder / f"{i}.fits", SHAPE, header_cards=1) as writer:
+        data = blobs(dx, dy, width) + fixed + 3 * rng.standard_normal(SMALL)
+        with ImageWriter(folder / f"{i}.fits", SMALL, header_cards=1) as writer:
             writer.write_rows(0, data.astype(np.float32))
             writer.finish(format_card("NUMBER", i))
-        lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SHAPE)))
+        lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SMALL)))
     return lights
 
 
-SHIFTS = [(0, 0), (20, -15), (-18, 12), (25, 22), (-24, -20), (6, 30)]
+DITHERS = [(0, 0), (20, -15), (-18, 12), (25, 22), (-24, -20), (6, 30)]
 
 
 def test_a_nebula_is_found(tmp_path):
-    lights = write_lights(tmp_path, SHIFTS, pattern=0.0)
+    lights = write_blobs(tmp_path, DITHERS, pattern=0.0)
     found = _shifts(tmp_path, lights, 0, range(1, 6))
     assert sorted(found) == [1, 2, 3, 4, 5]
     for i, shift in found.items():
-        assert shift.dx == pytest.approx(-SHIFTS[i][0], abs=0.3)
-        assert shift.dy == pytest.approx(-SHIFTS[i][1], abs=0.3)
+        assert shift.dx == pytest.approx(-DITHERS[i][0], abs=0.3)
+        assert shift.dy == pytest.approx(-DITHERS[i][1], abs=0.3)
 
 
 @pytest.mark.parametrize("pattern", [0.0, 30.0])
 def test_lights_that_do_not_move_lie_on_one_another(tmp_path, pattern):
-    lights = write_lights(tmp_path, [(0, 0)] * 6, pattern=pattern)
+    lights = write_blobs(tmp_path, [(0, 0)] * 6, pattern=pattern)
     found = _shifts(tmp_path, lights, 0, range(1, 6))
     assert sorted(found) == [1, 2, 3, 4, 5]
     assert max(shift.length for shift in found.values()) < 0.3
 
 
-@pytest.mark.parametrize("shifts", [SHIFTS, [(x / 6, y / 6) for x, y in SHIFTS]])
+@pytest.mark.parametrize("shifts", [DITHERS, [(x / 6, y / 6) for x, y in DITHERS]])
 def test_a_pattern_of_the_sensor_is_not_taken_for_no_move(tmp_path, shifts):
-    lights = write_lights(tmp_path, shifts, pattern=30.0)
+    lights = write_blobs(tmp_path, shifts, pattern=30.0)
     assert _shifts(tmp_path, lights, 0, range(1, 6)) == {}
 
 
 def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):
     rng = np.random.default_rng(5)
-    y = np.arange(SHAPE[0])[:, None]
+    y = np.arange(SMALL[0])[:, None]
     lights = []
     for i in range(3):
-        data = 40 * np.exp(-((y - 70 - i) ** 2) / 8) + 3 * rng.standard_normal(SHAPE)
-        with ImageWriter(tmp_path / f"{i}.fits", SHAPE, header_cards=1) as writer:
+        data = 40 * np.exp(-((y - 70 - i) ** 2) / 8) + 3 * rng.standard_normal(SMALL)
+        with ImageWriter(tmp_path / f"{i}.fits", SMALL, header_cards=1) as writer:
             writer.write_rows(0, data.astype(np.float32))
             writer.finish(format_card("NUMBER", i))
-        lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SHAPE)))
+        lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SMALL)))
     task = Task("x.json", Action.REGISTER, "x", {})
-    space = Workspace(tmp_path, tmp_path, load_recipe("default"), 1 << 20)
+    space = make_space(tmp_path)
     found = _by_stars(space, lights, None, task)
     assert found.references == ()
     codes = {place.why_not.code for place in found.places.values() if place.why_not}

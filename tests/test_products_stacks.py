@@ -18,6 +18,7 @@ from autoreduce.prepare import Choices, prepare_night
 from autoreduce.products.registration import read_registration
 from autoreduce.products.stacks import stack_output
 from autoreduce.reduction import reduce_night
+from autoreduce.remarks import remark
 from autoreduce.running.execute import Limits, Status
 
 DITHERS = [Pose(), Pose(7.3, -4.6, 0.2), Pose(-5.2, 3.4, -0.3), Pose(2.6, 8.1, 179.8)]
@@ -367,3 +368,23 @@ def test_names_of_fields():
 def test_the_sky_of_the_reference_is_kept(dithered):
     with stack_of(dithered) as hdus:
         assert np.nanmedian(hdus[0].data) == pytest.approx(SKY, rel=0.02)
+
+
+def test_a_light_of_another_field_is_left_alone_and_the_others_stacked(tmp_path):
+    """Positions of the focuser that change no star are no focus run."""
+    same = [
+        Light(f"r{i}", pose, cards=(("FOCUSPOS", 1000 + i),))
+        for i, pose in enumerate(DITHERS)
+    ]
+    other = [Light("x", seed=5), Light("y", Pose(4.0, 3.0), filter="V", seed=5)]
+    (tmp_path / "mine.toml").write_text('[stack]\nlevel = "none"\n')
+    reduced = reduce(tmp_path, [*same, *other], recipe=str(tmp_path / "mine.toml"))
+    found = table(reduced)
+    assert found.loc["calibrated/x.fits", "field"] == 2
+    assert found.loc["calibrated/x.fits", "why_not"] == str(
+        remark("alone", "calibrated/x.fits", found="light_Field_R_60s_1x1")
+    )
+    with stack_of(reduced) as hdus:
+        assert hdus[0].header["NCOMBINE"] == 4
+        assert "SKYLEVEL" not in hdus[0].header
+        assert np.median(hdus[0].data) == pytest.approx(SKY, rel=0.02)

@@ -138,7 +138,8 @@ def _row_type(header: RawHeader, path: Path) -> np.dtype[Any]:
     for at in range(1, int(str(header.get("TFIELDS"))) + 1):
         form = str(header.get(f"TFORM{at}")).strip()
         match = _FORM.fullmatch(form)
-        if match is None or match[2] not in (*_TYPES, "A"):
+        plain = match is not None and (match[2] == "A" or match[1] in ("", "1"))
+        if match is None or not plain or match[2] not in (*_TYPES, "A"):
             msg = f"{path}: column {at} has the form {form!r}, which is not read"
             raise InputError(msg)
         kind = f"S{match[1] or 1}" if match[2] == "A" else _TYPES[match[2]]

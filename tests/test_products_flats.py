@@ -7,9 +7,13 @@ import pytest
 from astropy.io import fits
 from simulated_groups import write_part
 from small_night import BIAS, RATE, make_flat_field, write_frame
+from small_products import make_space, write_product
 
 from autoreduce.pixels.flags import Flag
+from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
+from autoreduce.planning.use import DarkMethod
 from autoreduce.prepare import Choices
+from autoreduce.products.flats import make_flat
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
 from autoreduce.tools.stats import image_statistics
@@ -329,3 +333,29 @@ def test_a_simulated_mosaic_is_flat_fielded_within_its_noise(tmp_path):
         low, high = np.percentile(pulls, [15.87, 84.13])
         assert (high - low) / 2 == pytest.approx(1, abs=0.15)
         assert abs(np.median(pulls)) < 0.3
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_bands_do_not_change_a_flat(tmp_path, hot):
+    """A pixel that is hot in the dark is repaired, whichever band it lies in."""
+    rng = np.random.default_rng(2)
+    shape = (96, 64)
+    dark = np.full(shape, 10.0) + rng.normal(0, 1, shape)
+    if hot:
+        dark[[20, 70], 30] += 3000
+    write_product(tmp_path / "d.fits", dark, sigma=1)
+    plan = Calibration(dark="d.fits", dark_method=DarkMethod.EXACT, dark_scale=1.0)
+    for n in range(3):
+        raw = rng.poisson(20000, shape) + dark
+        raw[[20, 70], 30] += 5000
+        fits.writeto(tmp_path / f"{n}.fit", np.rint(raw).astype(np.uint16))
+    frames = tuple(FrameInput(f"{n}.fit", plan, exptime=2.0) for n in range(3))
+    task = Task("f.fits", Action.FLAT, "flat", {}, frames)
+    made = []
+    for memory in (1 << 24, 100_000):
+        space = make_space(tmp_path, "[quality]\ncheck = false\n", memory=memory)
+        told = make_flat(task, space, "abc", {"d.fits"})
+        assert told.statistics["hot"] == (2 if hot else 0)
+        made.append(fits.getdata(tmp_path / "f.fits"))
+    np.testing.assert_array_equal(made[0], made[1])
+    assert made[0][20, 30] == pytest.approx(1 if hot else 1.25, abs=0.03)

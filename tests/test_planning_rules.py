@@ -99,6 +99,10 @@ def test_a_ladder_is_replaced_as_a_whole():
             "line 3: use.bias.rung.method: is only for darks",
         ),
         (
+            "[[use.dark.rung]]\nlevel = 1",
+            "is needed: one of exact, fit, scaled",
+        ),
+        (
             "[[use.dark.rung]]\nlevel = 1\nmethod = 'guess'",
             "line 3: .*method: expected one of exact, fit, scaled, not 'guess'",
         ),

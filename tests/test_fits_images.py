@@ -10,8 +10,7 @@ from astropy.nddata import CCDData
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import format_card
-from autoreduce.fits.images import open_image
-from autoreduce.fits.names import split_hdu
+from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import ImageWriter, write_image
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
@@ -78,14 +77,6 @@ def test_finds_the_first_image_of_many_and_the_one_that_is_named(tmp_path):
         np.testing.assert_array_equal(reader.read(), planes[1])
     with pytest.raises(InputError, match="HDU 1 holds no image"):
         open_image(path, 1)
-
-
-def test_a_file_whose_name_ends_in_brackets_is_taken_by_its_name(tmp_path):
-    path = tmp_path / "a.fits[1]"
-    path.touch()
-    assert split_hdu(path) == (path, None)
-    path.unlink()
-    assert split_hdu(path) == (tmp_path / "a.fits", 1)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +213,56 @@ def test_a_header_longer_than_foreseen_moves_the_data_on(tmp_path):
         np.testing.assert_array_equal(hdus[0].data, data)
         np.testing.assert_array_equal(hdus["MASK"].data, data > 0)
         assert hdus[0].verify_datasum() == hdus[1].verify_datasum() == 1
+
+
+def test_the_names_of_extensions_of_what_is_no_fits_are_refused(tmp_path):
+    (tmp_path / "a.fits").write_bytes(b"<html>")
+    with pytest.raises(InputError, match=r"a\.fits: not FITS"):
+        extension_names(tmp_path / "a.fits")
+
+
+def test_an_hdu_that_is_not_there_is_named(tmp_path):
+    fits.writeto(tmp_path / "a.fits", make_pixels("u2"))
+    with pytest.raises(InputError, match="there is no HDU 4"):
+        open_image(tmp_path / "a.fits", 4)
+    fits.PrimaryHDU().writeto(tmp_path / "b.fits")
+    with pytest.raises(InputError, match="no image found in it"):
+        open_image(tmp_path / "b.fits")
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_named(tmp_path):
+    path = tmp_path / "a.fits"
+    fits.writeto(path, make_pixels("u2"))
+    with open_image(path) as reader:
+        os.truncate(path, 2880 + 100)
+        with pytest.raises(InputError, match=r"a\.fits ended \d+ bytes early"):
+            reader.read()
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "blank", "expected"),
+    [
+        (2.0, 0.0, None, [[2.0, -18.0]]),
+        (1.0, 0.5, None, [[1.5, -8.5]]),
+        (1.0, 0.0, -9, [[1.0, np.nan]]),
+    ],
+)
+def test_scale_zero_and_blank_count_each_by_itself(
+    tmp_path, scale, zero, blank, expected
+):
+    hdu = fits.PrimaryHDU(np.array([[1, -9]], np.int16))
+    hdu.header["BSCALE"], hdu.header["BZERO"] = scale, zero
+    if blank is not None:
+        hdu.header["BLANK"] = blank
+    hdu.writeto(tmp_path / "a.fits")
+    with open_image(tmp_path / "a.fits") as reader:
+        np.testing.assert_array_equal(reader.read(), expected)
+
+
+def test_planes_of_a_compressed_cube_are_read_in_their_order(tmp_path):
+    pixels = make_pixels("i2", (3, 20, 23))
+    fits.CompImageHDU(pixels).writeto(tmp_path / "a.fits.fz")
+    with open_image(tmp_path / "a.fits.fz") as reader:
+        assert reader.shape == (3, 20, 23)
+        np.testing.assert_array_equal(reader.read(), pixels)
+        np.testing.assert_array_equal(reader.rows(25, 30), pixels[1, 5:10])

@@ -1,4 +1,4 @@
-"""What a file is, seen from its first bytes, and how it is named."""
+"""What a file is, seen from its first bytes."""
 
 import bz2
 import gzip
@@ -21,7 +21,6 @@ from autoreduce.fits.formats import (
 )
 from autoreduce.fits.header import read_headers
 from autoreduce.fits.images import extension_names, open_image
-from autoreduce.fits.names import is_fits_name, parse_name, stem
 
 PIXELS = np.arange(60, dtype=np.uint16).reshape(6, 10) * 1000
 
@@ -128,20 +127,3 @@ def test_what_cannot_be_read_is_called_by_its_name(kind):
 def test_what_is_unknown_is_shown(beginning, words):
     with pytest.raises(InputError, match=words):
         recognise(beginning)
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("a/m13.fits", ("a/m13", ".fits", "", "")),
-        ("M13.0041.FIT.gz", ("M13.0041", ".FIT", ".gz", "")),
-        ("x.fts[3]", ("x", ".fts", "", "3")),
-        ("x.fits.Z", ("x", ".fits", ".Z", "")),
-        ("x.fitsy", None),
-        ("fits", None),
-    ],
-)
-def test_a_name_is_taken_apart(name, parts):
-    assert parse_name(name) == parts
-    assert stem(name) == (name if parts is None else parts[0])
-    assert is_fits_name(name) == (parts is not None and not parts[3])

@@ -1,68 +1,13 @@
 """The ladder, rung by rung, and the first criterion that a candidate fails."""
 
 import pytest
+from pairs import RULES, make_facts, make_masters, make_row, make_setup
 
-from autoreduce.frames.schema import make_frame_table
-from autoreduce.planning.candidates import HERE, LIBRARY
+from autoreduce.planning.candidates import LIBRARY
 from autoreduce.planning.criteria import Settings
-from autoreduce.planning.grouping import comparable, group_facts
 from autoreduce.planning.matching import match
-from autoreduce.planning.rules import load_rules, parse_rules
+from autoreduce.planning.rules import parse_rules
 from autoreduce.planning.use import DarkMethod
-
-RULES = load_rules()
-
-
-def make_row(**facts):
-    return {
-        "imagetyp": "light",
-        "filter": "R",
-        "exptime": 60.0,
-        "instrume": "CAM",
-        "naxis1": 100,
-        "naxis2": 50,
-        "xbinning": 1,
-        "gain": 100.0,
-        "set_temp": -20.0,
-        "ccd_temp": None,
-        "date_obs": "2024-03-01T20:00:00",
-        "night": "2024-03-01",
-        "telescop": "RC10",
-        "focallen": 2000.0,
-        "rotator": 10.0,
-        **facts,
-    }
-
-
-def make_facts(*rows):
-    """Describe groups of one frame each, as the planner does."""
-    named = [{"file": f"{i}.fits", **row} for i, row in enumerate(rows)]
-    table = make_frame_table(named).sort_values("file", ignore_index=True)
-    table = comparable(table, RULES.temperature)
-    return group_facts(table, table.index.to_numpy())
-
-
-def make_setup(**facts):
-    has_bias = facts.pop("has_bias", True)
-    return make_facts(make_row(**facts)).assign(setup="light", has_bias=has_bias)
-
-
-def make_masters(kind, *changes):
-    """Describe masters named a, b, c, ... that differ from the light as told."""
-    extras = [
-        {"keeps_bias": change.pop("keeps_bias", False), "fit": change.pop("fit", None)}
-        for change in changes
-    ]
-    frames = [change.pop("n_frames", 1) for change in changes]
-    origins = [change.pop("origin", HERE) for change in changes]
-    masters = make_facts(*(make_row(**{"imagetyp": kind, **c}) for c in changes))
-    return masters.assign(
-        output=[f"{letter}.fits" for letter, _ in zip("abcdef", changes, strict=False)],
-        keeps_bias=[extra["keeps_bias"] for extra in extras],
-        fit=[extra["fit"] for extra in extras],
-        n_frames=frames,
-        origin=origins,
-    )
 
 
 def matched(need, *changes, light=None, rules=RULES, kind=None, **settings):
@@ -447,3 +392,22 @@ def test_a_library_makes_no_master_of_the_frames_at_hand_doubtful():
 def test_a_rule_of_ones_own_widens_the_ladder():
     rules = parse_rules("[[use.flat.rung]]\nlevel = 2\ndays = 500.0\n", "my.toml")
     assert level_of("flat", LATER[400].copy(), rules=rules) == 2
+
+
+@pytest.mark.parametrize(("warmer", "chosen"), [(1.0, "b"), (1.1, "a")])
+def test_the_limit_of_a_regulated_sensor_is_as_good_as_none(warmer, chosen):
+    """Within a degree the time decides, beyond it the temperature."""
+    other, near = {"set_temp": -20 + warmer, **LATER[1]}, LATER[6].copy()
+    _, name, _ = matched("dark", near, other)
+    assert name == chosen
+
+
+def test_a_master_of_another_night_is_not_made_before():
+    """Of one night the frames at hand come first; of others the nearest."""
+    own = {"date_obs": "2024-03-01T23:00:00"}
+    library = {"origin": LIBRARY, "date_obs": "2024-03-01T20:30:00"}
+    _, name, verdicts = matched("bias", dict(library), own)
+    assert name == "b"
+    assert verdicts["a"].criterion == "origin"
+    _, name, _ = matched("bias", {**library, **LATER[1]}, LATER[6].copy())
+    assert name == "a"

@@ -104,3 +104,10 @@ def test_a_star_drops_all_keywords_that_begin_so():
         card for name in ("NAXIS", "NAXIS1", "NAX") for card in format_card(name, 1)
     ]
     assert [card[:8] for card in without(cards, ["NAXIS*"])] == [b"NAX     "]
+
+
+def test_a_quote_is_never_cut_in_two_where_a_text_goes_on():
+    for length in range(60, 75):
+        text = "x" * length + "''''" + "y" * 70
+        header = fits.Header.fromstring(b"".join(format_card("KEY", text)))
+        assert header["KEY"] == text

@@ -1,8 +1,18 @@
 """How a master serves frames: one value, and the sentence that is written from it."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
-from autoreduce.planning.use import DarkMethod, Use, is_planned, planned_text
+from autoreduce.planning.use import (
+    NONE,
+    DarkMethod,
+    Use,
+    is_absolute,
+    is_planned,
+    planned_text,
+    stem,
+)
 from autoreduce.remarks import remark
 
 DARK = "masters/dark_60s.fits"
@@ -53,3 +63,30 @@ def test_what_the_plan_chose_is_noted_and_what_the_observer_chose_is_not():
     assert not is_planned("dark", DARK, planned)
     assert not is_planned("dark", "masters/b.fits", planned)
     assert not is_planned("bias", "masters/b.fit", planned)
+
+
+def test_a_use_is_a_value_that_stays_as_it_is():
+    use = Use("dark")
+    assert use == Use("dark", scale=1.0, keeps_bias=False, same_night=False)
+    assert len({use, Use("dark")}) == 1
+    with pytest.raises(FrozenInstanceError):
+        use.output = "d.fits"
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("masters/flat_R.fits", "flat_R"),
+        (" /lib/zebra.fits ", "zebra"),
+        ("abell.2.fit", "abell.2.fit"),
+        ("None", NONE),
+        (" NONE ", NONE),
+    ],
+)
+def test_a_master_is_named_by_its_stem(cell, name):
+    assert stem(cell) == name
+
+
+def test_a_path_from_the_root_is_of_a_library():
+    assert is_absolute(" /lib/a.fits")
+    assert not is_absolute("masters/a.fits")

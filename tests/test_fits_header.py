@@ -299,3 +299,49 @@ def test_what_follows_a_sound_image_does_not_matter_to_headers_and_pixels(
     assert extension_names(path) == [""]
     with pytest.raises(InputError, match="there is no HDU 1"):
         open_image(path, 1)
+
+
+@pytest.mark.parametrize(
+    ("cards", "number"),
+    [
+        (("A = 1.5",), 1.5),
+        (("A = '1.5'",), 1.5),
+        (("A = 1.5D3",), 1500.0),
+        (("A = T", "B = 2"), 2.0),
+        (("A = 'fast'", "B = 2"), 2.0),
+        (("A = 'nan'", "B = 2"), 2.0),
+        (("A = 'inf'",), None),
+        (("A =", "B = 2"), 2.0),
+        ((), None),
+    ],
+)
+def test_the_first_finite_number_counts(cards, number):
+    text = "\n".join(("SIMPLE  = T", *cards, "END"))
+    assert headers_from_text(text)[0].number("A", "B") == number
+
+
+def test_a_hierarch_card_without_a_value_keeps_its_words():
+    (header,) = headers_from_text("SIMPLE  = T\nHIERARCH just some words\nEND\n")
+    assert [card.value for card in header.find("HIERARCH")] == ["JUST SOME WORDS"]
+
+
+def test_a_gzipped_file_that_lacks_pixels_says_how_many(tmp_path):
+    """Packed as a whole, but from a file that was cut off."""
+    path = write_block(tmp_path / "a.fits", *plain_cards(), data=b"\0" * 10)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(InputError, match="truncated: 10 bytes of pixels, 24 expected"):
+        read_headers(path)
+
+
+def test_an_end_that_stands_inside_a_card_ends_no_header(tmp_path):
+    fake = "COMMENT " + " " * 10 + "END" + " " * 59
+    path = write_block(
+        tmp_path / "a.fits",
+        *plain_cards(),
+        fake,
+        " " * 80,
+        "A       = 1",
+        data=bytes(24),
+    )
+    (header,) = read_headers(path)
+    assert header.get("A") == 1

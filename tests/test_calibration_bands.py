@@ -1,0 +1,176 @@
+"""Raw frames through their calibration, band by band, worked by hand."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from dark_fits import make_fit
+
+from autoreduce.calibration.bands import (
+    BYTES_PER_SAMPLE,
+    ENOUGH_ROWS,
+    LARGEST_BAND,
+    Correction,
+    MasterRows,
+    RawFrame,
+    bands,
+    calibrated_rows,
+)
+from autoreduce.calibration.dark_rates import DarkRates
+from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.writer import write_image
+from autoreduce.pixels.darkcurrent import DarkScaling
+from autoreduce.planning.plan import Calibration, FrameInput
+
+RAW = np.arange(60, dtype=np.uint16).reshape(6, 10) + 1000
+
+
+def open_frame(folder, pixels=RAW, *, keep_open=True, saturate=None, **plan):
+    fits.writeto(folder / "raw.fits", pixels, overwrite=True)
+    item = FrameInput("raw.fits", Calibration(**plan), saturate=saturate)
+    return RawFrame(folder, item, keep_open=keep_open)
+
+
+def write_master(folder, name, value):
+    data = np.broadcast_to(np.asarray(value, np.float32), RAW.shape).copy()
+    write_image(folder / name, data, [])
+    return name
+
+
+@pytest.mark.parametrize("keep_open", [True, False])
+def test_a_frame_is_trimmed_and_its_overscan_known(tmp_path, keep_open):
+    plan = {"trim": "[3:8,2:5]", "overscan": "[9:10,1:6]"}
+    with open_frame(tmp_path, keep_open=keep_open, **plan) as frame:
+        assert (frame.shape, frame.origin) == ((4, 6), (1, 2))
+        for start, stop in ((0, 2), (2, 4)):
+            rows = frame.rows(start, stop)
+            np.testing.assert_array_equal(rows, RAW[1 + start : 1 + stop, 2:8])
+        assert frame.overscan == pytest.approx(np.median(RAW[:, 8:]), abs=1)
+
+
+def test_without_overscan_there_is_no_level(tmp_path):
+    with open_frame(tmp_path) as frame:
+        assert (frame.overscan, frame.shape, frame.origin) == (None, (6, 10), (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "told", "level"),
+    [
+        ("u2", None, 65535.0),
+        ("u2", 60000.0, 60000.0),
+        ("f4", None, None),
+        ("i2", None, None),
+        ("i2", 30000.0, 30000.0),
+    ],
+)
+def test_pixels_saturate_at_the_latest_where_their_type_ends(
+    tmp_path, dtype, told, level
+):
+    with open_frame(tmp_path, RAW.astype(dtype), saturate=told) as frame:
+        assert frame.saturate == level
+
+
+def test_a_cube_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(
+        InputError, match=r"raw\.fits holds a cube of 3 planes.*exclude"
+    ):
+        open_frame(tmp_path, np.zeros((3, 4, 5), np.uint16))
+
+
+def test_a_pixel_goes_through_all_corrections(tmp_path):
+    """(1000 - 300 - (0.5 * 20 + 4)) / 2 = 343."""
+    for name, value in (("b.fits", 300), ("d.fits", 20), ("f.fits", 2)):
+        write_master(tmp_path, name, value)
+    fix = Correction("b.fits", "d.fits", 0.5, 4.0, "f.fits")
+    assert fix.masters == ("b.fits", "d.fits", "f.fits")
+    with (
+        open_frame(tmp_path) as frame,
+        MasterRows(tmp_path, fix.masters) as masters,
+    ):
+        masters.check(frame.shape)
+        rows = calibrated_rows(frame, fix, masters, 2, 5)
+    np.testing.assert_allclose(rows, (RAW[2:5] - 314.0) / 2)
+
+
+def test_overscan_is_subtracted_and_no_master_need_be(tmp_path):
+    raw = np.full((6, 10), 500, np.uint16)
+    raw[:, 8:] = 100
+    plan = {"trim": "[1:8,1:6]", "overscan": "[9:10,1:6]"}
+    with (
+        open_frame(tmp_path, raw, **plan) as frame,
+        MasterRows(tmp_path, ()) as masters,
+    ):
+        rows = calibrated_rows(frame, Correction(), masters, 0, 6)
+        assert masters.rows(None, 0, 6) is None
+        assert masters.summed_squares((0, 6)).tolist() == [[0.0]]
+    np.testing.assert_array_equal(rows, np.full((6, 8), 400))
+
+
+def test_a_larger_master_is_cut(tmp_path):
+    write_image(tmp_path / "b.fits", RAW.astype(np.float32), [])
+    cuts = (("b.fits", "[3:6,2:4]"),)
+    with MasterRows(tmp_path, ["b.fits"], cuts=cuts) as masters:
+        masters.check((3, 4))
+        assert masters.shape == (6, 10)
+        np.testing.assert_array_equal(masters.rows("b.fits", 1, 3), RAW[2:4, 2:6])
+
+
+@pytest.mark.parametrize("cut", [None, "[3:6,2:5]", "[8:11,1:3]"])
+def test_a_master_of_another_size_is_refused(tmp_path, cut):
+    write_master(tmp_path, "b.fits", 0)
+    cuts = () if cut is None else (("b.fits", cut),)
+    with (
+        MasterRows(tmp_path, ["b.fits"], cuts=cuts) as masters,
+        pytest.raises(ProductError, match=r"b\.fits is .* pixels, the frame 4x3"),
+    ):
+        masters.check((3, 4))
+
+
+def test_a_band_is_read_once_for_all_frames(tmp_path):
+    write_master(tmp_path, "b.fits", 3)
+    with MasterRows(tmp_path, ["b.fits"]) as masters:
+        first = masters.rows("b.fits", 0, 2)
+        assert masters.rows("b.fits", 0, 2) is first
+        assert masters.rows("b.fits", 2, 4) is not first
+        np.testing.assert_array_equal(
+            masters.summed_squares((0, 2)), np.full((2, 10), 9)
+        )
+
+
+def test_masters_that_cannot_be_opened_leave_none_open(tmp_path):
+    write_master(tmp_path, "b.fits", 3)
+    with pytest.raises(InputError, match=r"d\.fits"):
+        MasterRows(tmp_path, ["b.fits", "d.fits"])
+
+
+def test_a_dark_of_rates_is_made_once_for_a_band(tmp_path):
+    """5.9 + 30 s * 0.25 ADU/s; factor and offset are in it already."""
+    write_master(tmp_path, "map", 0.25)
+    for name in ("60", "120", "180"):
+        write_master(tmp_path, name, 0)
+    rates = DarkRates.from_fit(make_fit())
+    fix = Correction(None, "180", 0.4, 1.0, rates=rates, exptime=30.0)
+    assert fix.scaling == DarkScaling(1.0, 0.0)
+    assert fix.masters == ("map", "60", "120", "180")
+    with MasterRows(tmp_path, fix.masters) as masters:
+        dark = masters.dark(fix, 0, 3)
+        np.testing.assert_allclose(dark, np.full((3, 10), 13.4), rtol=1e-6)
+        assert masters.dark(fix, 0, 3) is dark
+        assert masters.dark(fix, 3, 6) is not dark
+
+
+@pytest.mark.parametrize(
+    ("ny", "nx", "n", "memory", "height"),
+    [
+        (100, 10, 4, 10 * 4 * 10 * BYTES_PER_SAMPLE, 10),
+        (100, 10, 4, 1, 1),
+        (100, 10, 0, 7 * 10 * BYTES_PER_SAMPLE, 7),
+        (5, 10, 4, 1 << 40, 5),
+        (1 << 20, 1 << 10, 1, 1 << 40, LARGEST_BAND // (BYTES_PER_SAMPLE << 10)),
+        (100, 1 << 20, 100, 1 << 50, ENOUGH_ROWS),
+    ],
+)
+def test_bands_fit_into_memory_and_cover_all_rows(ny, nx, n, memory, height):
+    found = list(bands(ny, nx, n, memory))
+    assert found[0] == (0, height)
+    assert [start for start, _ in found[1:]] == [stop for _, stop in found[:-1]]
+    assert found[-1][1] == ny

@@ -1,0 +1,86 @@
+"""Why no master serves, in one sentence with the way out."""
+
+import pytest
+
+from autoreduce.planning.criteria import Settings
+from autoreduce.planning.lacks import lack, merged
+from autoreduce.planning.plan import Verdict
+from autoreduce.remarks import remark
+
+
+def missed(criterion, wanted, *found):
+    return [
+        Verdict("s", "dark", str(n), False, None, criterion, wanted, one)
+        for n, one in enumerate(found)
+    ]
+
+
+def lacking(misses, need="dark", *, biassec=None, **settings):
+    return lack(need, {"biassec": biassec}, misses, Settings(**settings))
+
+
+@pytest.mark.parametrize(
+    ("need", "words"),
+    [("bias", "bias frames"), ("dark", "darks"), ("flat", "flats")],
+)
+def test_none_at_all(need, words):
+    found = lacking([], need)
+    assert (found.code, found.found) == (f"no-{need}", f"there are no {words}")
+
+
+def test_what_the_frame_does_not_say_can_be_set():
+    found = lacking(missed("exposure", "unknown", "60 s"))
+    assert found.found == "exposure is unknown"
+    assert found.way_out == "--set 'PATTERN: exptime=...'"
+    assert "filter=..." in lacking(missed("filter", "unknown", "R")).way_out
+
+
+def test_the_nearest_is_too_far_in_time():
+    found = lacking(missed("days", "within 365 d", "400.0 d away"))
+    assert (found.code, found.found) == ("no-dark", "the nearest is 400.0 d away")
+
+
+@pytest.mark.parametrize("criterion", ["bias", "fit"])
+def test_of_another_exposure_and_not_to_be_scaled(criterion):
+    found = lacking(missed(criterion, "a bias", "without a bias no dark is scaled"))
+    assert found.found == "none of this exposure, and without a bias no dark is scaled"
+
+
+@pytest.mark.parametrize(
+    ("criterion", "others", "told"),
+    [("exposure", True, True), ("exposure", False, False), ("gain", True, False)],
+)
+def test_what_there_is_instead(criterion, others, told):
+    misses = missed(criterion, "60 s", "30 s", "5 s")
+    found = lacking(misses, other_exposures=others)
+    assert (found.code, found.found) == ("unlike-dark", "5 s, 30 s")
+    assert found.expected == f"{criterion} 60 s"
+    assert ("--extrapolate-darks" in found.way_out) == told
+
+
+def test_a_bias_may_be_replaced_by_the_overscan():
+    found = lacking([], "bias", biassec="[1:9,1:9]")
+    assert found.found == "there are no bias frames, overscan only"
+    assert lacking([], "dark", biassec="[1:9,1:9]").found == "there are no darks"
+
+
+def test_lacks_that_differ_in_what_was_wanted_are_told_once():
+    lacks = [
+        remark("unlike-dark", found="9 s", expected="exposure 10 s"),
+        remark("no-flat", found="there are no flats"),
+        remark("unlike-dark", found="9 s", expected="exposure 2 s"),
+        remark("unlike-dark", found="8 s", expected="exposure 2 s"),
+    ]
+    assert [(one.code, one.found, one.expected) for one in merged(lacks)] == [
+        ("unlike-dark", "9 s", "exposure 2 s, 10 s"),
+        ("no-flat", "there are no flats", ""),
+        ("unlike-dark", "8 s", "exposure 2 s"),
+    ]
+
+
+def test_wants_of_different_kinds_are_listed_in_full():
+    lacks = [
+        remark("unlike-dark", found="9 s", expected=one)
+        for one in ("gain 1", "filter R")
+    ]
+    assert [one.expected for one in merged(lacks)] == ["filter R, gain 1"]

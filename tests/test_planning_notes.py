@@ -1,0 +1,103 @@
+"""What the observer is told of the night as a whole."""
+
+import pytest
+from planned_nights import plan_of
+
+NIGHT = ("bias", "bias", "dark", "dark", "flatdark", "flat", "flat", "light", "light")
+
+
+def notes(*frames, **options):
+    return {note.code: note for note in plan_of(*frames, **options).notes}
+
+
+def test_of_a_whole_night_there_is_nothing_to_say():
+    assert notes(*NIGHT) == {}
+
+
+def test_of_no_frames_that_is_all_there_is_to_say():
+    assert set(notes(("bias", {"use": False}))) == {"no-frames"}
+
+
+@pytest.mark.parametrize("kind", ["bias", "dark", "flat", "light"])
+def test_a_type_that_is_absent_is_named(kind):
+    frames = [
+        one
+        for one in NIGHT
+        if one != kind and not (kind == "dark" and one == "flatdark")
+    ]
+    assert f"absent-{kind}" in notes(*frames)
+
+
+def test_what_is_mixed_is_counted():
+    second = ("light", {"night": "2024-03-02"})
+    found = notes(*NIGHT, second)["several"]
+    assert found.found == "2 nights: 2024-03-01 to 2024-03-02"
+    found = [
+        note.found
+        for note in plan_of(*NIGHT, ("light", {"instrume": "B", "naxis1": 80})).notes
+        if note.code == "several"
+    ]
+    assert found == ["2 cameras: B, CAM", "2 sizes: 100x50, 80x50"]
+
+
+def test_frames_that_nothing_can_be_made_of_are_counted():
+    found = notes(*NIGHT, (None, {}), (None, {}), "other")
+    unknown = found["type-unknown"]
+    assert (unknown.found, unknown.expected) == ("2 frames", "09.fit")
+    assert unknown.way_out == "--set '09.fit: imagetyp=light'"
+    assert (found["not-reduced"].found, found["not-reduced"].expected) == (
+        "1 frame",
+        "11.fit",
+    )
+
+
+def test_what_lights_lack_is_told_with_their_number():
+    lights = [("light", {"filter": "V", "object": name}) for name in ("A", "A", "B")]
+    found = notes(*NIGHT, *lights)["unlike-flat"]
+    assert (found.subject, found.found) == (("3 lights",), "R")
+
+
+@pytest.mark.parametrize(
+    ("light", "flat", "near"),
+    [
+        ("Halpha", "H-alpha", False),
+        ("Halpha", "Hallpha", True),
+        ("Lum", "L", False),
+        ("Lum", "luminance", True),
+        ("Clear", "Cleer", True),
+        ("R", "V", False),
+    ],
+)
+def test_another_spelling_of_a_filter_is_pointed_out(light, flat, near):
+    frames = [
+        *("bias", "dark", "flatdark"),
+        ("flat", {"filter": flat}),
+        ("light", {"filter": light}),
+        ("light", {"filter": light}),
+    ]
+    found = notes(*frames)
+    assert ("likely-filter" in found) == near
+    if near:
+        assert found["likely-filter"].way_out == f"--set 'PATTERN: filter={flat}'"
+
+
+def test_flats_that_are_left_out_are_named():
+    found = notes("flat", "flat", "light", "light")["bare-flats"]
+    assert found.found == "2 flats of flat_R_1x1"
+
+
+def test_a_light_that_has_no_other_is_named():
+    found = notes(*NIGHT, ("light", {"object": "M31"}))["single-light"]
+    assert found.found == "light_M31_R_60s_1x1"
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "group"),
+    [
+        ({"bayerpat": "RGGB"}, "mosaics", "light_M13_R_60s_1x1"),
+        ({"ybinning": 2}, "spectra", "light_M13_R_60s_1x2"),
+    ],
+)
+def test_lights_that_are_not_stacked_are_named(facts, code, group):
+    found = notes(("light", facts), ("light", facts))
+    assert found[code].found == group

@@ -1,0 +1,123 @@
+"""Master bias and darks worked by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from small_products import make_space, write_product
+
+from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
+from autoreduce.products.bias_dark import make_plain
+
+SHAPE = (48, 40)
+PLAIN = "[quality]\ncheck = false\n"
+
+
+def make_task(folder, levels, action=Action.BIAS, *, dtype="u2", minutes=None, **item):
+    """Write frames of constant levels."""
+    frames = []
+    for n, level in enumerate(levels):
+        fits.writeto(folder / f"{n}.fit", np.full(SHAPE, level, dtype))
+        when = None if minutes is None else f"2024-03-02T20:{minutes[n]:02d}:00+00:00"
+        frames.append(FrameInput(f"{n}.fit", date_obs=when, **item))
+    facts = {"imagetyp": action, "egain": 2.0}
+    return Task("m.fits", action, "g", facts, tuple(frames))
+
+
+def make(folder, task, made=(), **options):
+    space = make_space(folder, PLAIN, **options)
+    told = make_plain(task, space, "digest", set(made))
+    with fits.open(folder / "m.fits") as hdus:
+        return told, {
+            hdu.name: (hdu.data.copy(), hdu.header) for hdu in hdus if hdu.is_image
+        }
+
+
+def test_the_level_and_its_error(tmp_path):
+    """Levels 300, 302, 304: mean 302, error sqrt(4 / 3)."""
+    told, planes = make(tmp_path, make_task(tmp_path, [300, 302, 304]))
+    data, header = planes["PRIMARY"]
+    np.testing.assert_array_equal(data, np.full(SHAPE, 302))
+    assert told.statistics["level"] == 302
+    assert told.statistics["level_error"] == pytest.approx((4 / 3) ** 0.5)
+    assert told.statistics["drift"] == 0
+    assert told.n_used == 3
+    assert (header["LEVEL"], header["NCOMBINE"], header["NOISEADU"]) == (302, 3, 0)
+    assert header["SATURATE"] == 65535
+    assert told.measured["1.fit"]["median"] == 302
+
+
+def test_levels_are_known_to_their_step_at_the_best(tmp_path):
+    told, _ = make(tmp_path, make_task(tmp_path, [300, 300]))
+    assert told.statistics["level_error"] == pytest.approx((1 / 12 / 2) ** 0.5)
+    (tmp_path / "one").mkdir()
+    told, _ = make(tmp_path / "one", make_task(tmp_path / "one", [300]))
+    assert told.statistics["level_error"] == pytest.approx((1 / 12) ** 0.5)
+
+
+def test_where_pixels_saturate_may_be_unknown(tmp_path):
+    _, planes = make(tmp_path, make_task(tmp_path, [300.0] * 3, dtype="f4"))
+    assert "SATURATE" not in planes["PRIMARY"][1]
+
+
+@pytest.mark.parametrize("overscan", [None, "[37:40,1:48]"])
+def test_a_dark_is_without_its_bias_and_knows_its_errors(tmp_path, overscan):
+    """Bias 100 with an error of 2; dark 110: 10 ADU of 5 electrons in 3 frames."""
+    write_product(tmp_path / "b.fits", np.full(SHAPE, 100.0), sigma=2, LEVEL=100.0)
+    plan = Calibration(bias="b.fits", overscan=None)
+    task = make_task(tmp_path, [110] * 3, Action.DARK, calibration=plan)
+    if overscan:
+        for n in range(3):
+            pixels = np.full(SHAPE, 117, np.uint16)
+            pixels[:, 36:] = 7
+            fits.writeto(tmp_path / f"{n}.fit", pixels, overwrite=True)
+        trim = replace(plan, overscan=overscan, trim="[1:36,1:48]")
+        write_product(
+            tmp_path / "b.fits", np.full((48, 36), 100.0), sigma=2, LEVEL=100.0
+        )
+        frames = tuple(replace(item, calibration=trim) for item in task.frames)
+        task = replace(task, frames=frames)
+    told, planes = make(tmp_path, task, {"b.fits"}, planes=True)
+    np.testing.assert_allclose(planes["PRIMARY"][0], 10)
+    sigma = (10 / 2 / 3 + 2**2) ** 0.5
+    np.testing.assert_allclose(planes["UNCERT"][0], sigma, rtol=1e-5)
+    assert not planes["MASK"][0].any()
+    assert "drift" not in told.statistics
+    header = planes["PRIMARY"][1]
+    assert header["CALSTAT"] == ("OB" if overscan else "B")
+    assert header["SATURATE"] == 65535 - (107 if overscan else 100)
+
+
+def test_a_dark_keeps_a_bias_that_was_not_made_and_says_so(tmp_path):
+    plan = Calibration(bias="b.fits")
+    task = make_task(tmp_path, [110] * 3, Action.DARK, calibration=plan)
+    told, planes = make(tmp_path, task)
+    assert told.statistics["level"] == 110
+    assert [one.code for one in told.remarks] == ["bias-lost"]
+    assert planes["PRIMARY"][1]["CALSTAT"] == ""
+
+
+def test_bands_do_not_change_a_master(tmp_path):
+    task = make_task(tmp_path, [300, 302, 304])
+    whole = make(tmp_path, task)[1]["PRIMARY"][0]
+    banded = make(tmp_path, task, memory=4096)[1]["PRIMARY"][0]
+    np.testing.assert_array_equal(whole, banded)
+
+
+@pytest.mark.parametrize(
+    ("levels", "minutes", "drift"),
+    [
+        ([300, 301, 302, 303, 304, 305], range(6), 4.0),
+        ([305, 304, 303, 302, 301, 300], range(5, -1, -1), 4.0),
+        ([300, 301, 302, 303, 304], range(5), 0.0),
+        ([300, 301, 302, 303, 304, 305], None, 0.0),
+    ],
+)
+def test_a_drift_is_that_of_the_thirds_in_order_of_time(
+    tmp_path, levels, minutes, drift
+):
+    """(304 + 305) / 2 - (300 + 301) / 2."""
+    told, _ = make(tmp_path, make_task(tmp_path, levels, minutes=minutes))
+    assert told.statistics["drift"] == drift
+    assert [one.found for one in told.remarks] == (["+4.0 ADU"] if drift else [])

@@ -1,0 +1,180 @@
+"""What made a product: its cards, its times, its inputs, worked by hand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.time import Time
+
+from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.writer import write_image
+from autoreduce.planning.plan import Action, FrameInput, Task
+from autoreduce.products.provenance import (
+    FACT_CARDS,
+    InputRow,
+    date_of_mjd,
+    exposure_times,
+    inputs_table,
+    iso_text,
+    mjd,
+    product_cards,
+)
+from autoreduce.remarks import remark
+
+BEGAN = "2024-03-02T20:00:00+00:00"
+
+
+def header_of(action=Action.BIAS, extra=(), *, facts=(), missing=(), **options):
+    task = Task("m.fits", action, "group", dict(facts), missing=missing)
+    return fits.Header.fromstring(b"".join(product_cards(task, extra, **options)))
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "unit"),
+    [
+        (Action.BIAS, "Master Bias", "adu"),
+        (Action.DARK, "Master Dark", "adu"),
+        (Action.DARK_FIT, "Master Dark Current", "adu/s"),
+        (Action.FLAT, "Master Flat", "adu"),
+        (Action.STACK, "Stack", "adu"),
+        (Action.CALIBRATE, None, "adu"),
+    ],
+)
+def test_a_product_says_what_it_is(action, kind, unit):
+    header = header_of(action)
+    assert header.get("IMAGETYP") == kind
+    assert (header["BUNIT"], header["GROUP"]) == (unit, "group")
+    assert header["CREATOR"].startswith("autoreduce ")
+    made = datetime.fromisoformat(header["DATE"]).replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - made).total_seconds()) < 60
+
+
+def test_a_flat_dark_is_called_so():
+    header = header_of(Action.DARK, facts={"imagetyp": "flatdark"})
+    assert header["IMAGETYP"] == "Master Flat Dark"
+
+
+def test_facts_that_agree_stand_in_the_header():
+    facts = {"filter": "R", "exptime": 60.0, "gain": None, "naxis1": 100, "ra": 1.0}
+    header = header_of(facts=facts)
+    assert (header["FILTER"], header["EXPTIME"], header["RAWAXIS1"]) == ("R", 60.0, 100)
+    assert "GAIN" not in header
+    assert "RA" not in header
+    keywords = [keyword for keyword, _ in FACT_CARDS.values()]
+    assert len(set(keywords)) == len(keywords)
+
+
+def test_a_light_keeps_what_is_its_own():
+    """Numbers that agree within a tolerance only are not those of each light."""
+    facts = {"exptime": 60.0, "ccd_temp": -20.0, "filter": "R"}
+    base = format_card("CCD-TEMP", -19.8)
+    header = header_of(Action.CALIBRATE, facts=facts, base=base)
+    assert (header["CCD-TEMP"], header["FILTER"]) == (-19.8, "R")
+    assert "EXPTIME" not in header
+    assert header_of(facts=facts, base=base)["CCD-TEMP"] == -20.0
+
+
+def test_steps_that_are_missing_are_told():
+    lacks = tuple(remark(f"no-{need}", found="none") for need in ("bias", "dark"))
+    header = header_of(missing=lacks)
+    assert header["MISSING"] == "; ".join(map(str, lacks))
+    assert "MISSING" not in header_of()
+
+
+def test_cards_of_the_product_hold_over_facts_and_over_those_of_the_camera():
+    base = [
+        *format_card("FILTER", "old"),
+        *format_card("OBSERVER", "me"),
+        *format_card("SATURATE", 65535),
+        *format_card("TRIMSEC", "[1:9,1:9]"),
+        b" " * 80,
+        b" " * 80,
+    ]
+    extra = (Card("EXPTIME", 90.0), Card("NOTE", "x", "why"))
+    header = header_of(extra=extra, facts={"filter": "R", "exptime": 60.0}, base=base)
+    assert header.count("FILTER") == header.count("EXPTIME") == 1
+    assert (header["FILTER"], header["EXPTIME"], header["OBSERVER"]) == ("R", 90, "me")
+    assert header.comments["NOTE"] == "why"
+    assert not {"SATURATE", "TRIMSEC"} & set(header)
+    assert list(header).index("OBSERVER") == 0  # the camera's cards come first
+    assert "" not in header
+
+
+def test_history_comes_last_in_its_order():
+    cards = product_cards(
+        Task("m", Action.BIAS, "g", {}), [], history=("first", "second " * 20)
+    )
+    lines = [card.decode() for card in cards if card.startswith(b"HISTORY")]
+    assert lines == [card.decode() for card in cards[-len(lines) :]]
+    assert lines[0].strip() == "HISTORY first"
+    assert len(lines) == 3
+
+
+def test_dates_are_of_all_exposures_in_any_order():
+    """20:00:00 of 60 s and 20:10:00 of 30 s: middles 30 s and 615 s."""
+    frames = [
+        FrameInput("b", date_obs="2024-03-02T20:10:00+00:00", exptime=30.0),
+        FrameInput("x", exptime=999.0),
+        FrameInput("a", date_obs=BEGAN, exptime=60.0),
+    ]
+    header = header_of(used=frames)
+    assert header["DATE-OBS"] == "2024-03-02T20:00:00.000"
+    assert header["DATE-AVG"] == "2024-03-02T20:05:22.500"
+    assert header["DATE-END"] == "2024-03-02T20:10:30.000"
+    longest = [replace(frames[0], exptime=None), replace(frames[2], exptime=3600.0)]
+    assert header_of(used=longest)["DATE-END"] == "2024-03-02T21:00:00.000"
+
+
+def test_without_dates_those_of_the_camera_stay():
+    base = format_card("DATE-OBS", "2024-01-01")
+    assert header_of(base=base, used=[FrameInput("x")])["DATE-OBS"] == "2024-01-01"
+    dated = [FrameInput("a", date_obs=BEGAN)]
+    assert header_of(base=base, used=dated)["DATE-OBS"] == "2024-03-02T20:00:00.000"
+
+
+@pytest.mark.parametrize(
+    ("exptime", "middle"), [(61.0, "00:30.500"), (None, "00:00.000")]
+)
+def test_times_of_an_exposure(exptime, middle):
+    item = FrameInput("l.fit", date_obs=BEGAN, exptime=exptime)
+    start, average = exposure_times(item)
+    assert start.value == pytest.approx(Time("2024-03-02T20:00:00").mjd, abs=1e-10)
+    assert average.value == f"2024-03-02T20:{middle}"
+    assert (start.keyword, average.keyword) == ("MJD-OBS", "DATE-AVG")
+    assert exposure_times(FrameInput("l.fit")) == []
+
+
+@pytest.mark.parametrize("text", ["2024-02-29T23:59:59.999", "1999-12-31T00:00:00.001"])
+def test_julian_dates_are_astropys_and_come_back(text):
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    assert mjd(moment) == pytest.approx(Time(text).mjd, abs=1e-10)
+    assert date_of_mjd(mjd(moment)) == moment
+    assert iso_text(moment) == text
+
+
+def test_the_table_of_inputs_has_a_column_for_each_field(tmp_path):
+    rows = [
+        InputRow("a.fit", BEGAN, "12:34", 0.5, rejected=7),
+        InputRow("b.fit", weight=0.0, reason="odd"),
+    ]
+    write_image(tmp_path / "a.fits", np.zeros((2, 2)), [], table=inputs_table(rows))
+    with fits.open(tmp_path / "a.fits") as hdus:
+        table = hdus["INPUTS"].data
+        columns = {name: table[name].tolist() for name in table.names}
+    assert columns == {
+        "file": ["a.fit", "b.fit"],
+        "date_obs": [BEGAN, ""],
+        "digest": ["12:34", ""],
+        "scale": [0.5, 1.0],
+        "weight": [1.0, 0.0],
+        "rejected": [7, 0],
+        "reason": ["", "odd"],
+    }
+
+
+def test_a_table_of_no_inputs_is_empty(tmp_path):
+    write_image(tmp_path / "b.fits", np.zeros((2, 2)), [], table=inputs_table([]))
+    with fits.open(tmp_path / "b.fits") as hdus:
+        assert len(hdus["INPUTS"].data) == 0

@@ -1,0 +1,126 @@
+"""Lights brought to one grid: what is shown, and what is doubtful."""
+
+import math
+
+import numpy as np
+import pytest
+from small_products import make_space
+
+from autoreduce.pixels.register import Transform
+from autoreduce.products.registration import (
+    Geometry,
+    Means,
+    Place,
+    RegistrationProduct,
+)
+from autoreduce.products.stack_members import aligned, unaligned
+
+SHAPE = (40, 60)
+STARS = np.array([(10 + 13 * (i % 4), 8 + 12 * (i // 4)) for i in range(12)])
+STARS = STARS + np.random.default_rng(3).uniform(-2, 2, STARS.shape)
+
+
+def place(dx=0.0, dy=0.0, **others):
+    means = Means.STARS if dx or dy else Means.REFERENCE
+    facts = {"field": 1, "transform": Transform(dx, dy), "means": means, **others}
+    return Place(Geometry(SHAPE), **facts)
+
+
+def lights_at(open_light, *places, statistics=None, **cards):
+    known = statistics or {"sky": 100.0, "sky_noise": 10.0, "fwhm": 3.0}
+    lights = []
+    for n, where in enumerate(places):
+        shift = (where.transform.dx, where.transform.dy) if where else (0, 0)
+        stars = cards.get("stars", STARS) - shift
+        light = open_light(
+            f"{n}.fits",
+            np.full(SHAPE, 100.0 + n),
+            known,
+            stars=stars,
+            place=where,
+            EGAIN=cards.get("EGAIN", 1.5),
+        )
+        lights.append(light)
+    return lights
+
+
+def lay(folder, lights, recipe="", references=("0.fits",)):
+    places = {"0.fits": place()}
+    places |= {light.item.file: light.place or place() for light in lights}
+    product = RegistrationProduct(references, places)
+    return aligned(lights, 1, product, make_space(folder, recipe).recipe, folder)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sky", "offset", "word"),
+    [
+        ("", 120.0, -20.0, "nothing tells where"),
+        ('[stack]\nlevel = "none"', 120.0, 0.0, "nothing tells where"),
+        ("", math.nan, 0.0, "nothing tells where"),
+        ('[stack]\nalign = "none"', 120.0, -20.0, "recipe mine asks"),
+    ],
+)
+def test_lights_that_are_not_aligned_get_one_sky(
+    open_light, tmp_path, recipe, sky, offset, word
+):
+    lights = [
+        open_light(f"{n}.fits", np.zeros(SHAPE), {"sky": level})
+        for n, level in enumerate((100.0, sky))
+    ]
+    members = unaligned(lights, make_space(tmp_path, recipe).recipe)
+    assert [light.offset for light in members.lights] == [0.0, offset]
+    assert members.grid == Geometry(SHAPE)
+    assert members.reference.item.file == "0.fits"
+    assert [model.weight for model in members.models] == [1.0, 1.0]
+    assert [(one.code, one.found) for one in members.remarks] == [("not-aligned", word)]
+
+
+def test_the_grid_is_that_of_the_reference(open_light, tmp_path):
+    members = lay(tmp_path, lights_at(open_light, place(), place(3.0, 2.0)))
+    assert members.grid == Geometry(SHAPE)
+    assert members.reference.item.file == "0.fits"
+    assert members.remarks == ()
+    assert [light.n_common for light in members.lights] == [12, 12]
+
+
+def test_without_the_reference_the_best_light_gives_the_scale(open_light, tmp_path):
+    lights = lights_at(open_light, place(), place(3, 2), place(5, 5, quality=2.0))
+    members = lay(tmp_path, lights[1:])
+    assert members.reference.item.file == "2.fits"
+    assert members.grid == Geometry(SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("area", "shape", "origin"),
+    [
+        ("reference", (40, 60), (0.0, 0.0)),
+        ("common", (38, 57), (3.0, 2.0)),
+        ("all", (42, 63), (0.0, 0.0)),
+    ],
+)
+def test_the_area_that_is_shown(open_light, tmp_path, area, shape, origin):
+    lights = lights_at(open_light, place(), place(3.0, 2.0))
+    members = lay(tmp_path, lights, f'[stack]\narea = "{area}"')
+    assert (members.grid.shape, members.grid.origin) == (shape, origin)
+
+
+def test_lights_that_show_nothing_in_common_keep_the_references_area(
+    open_light, tmp_path
+):
+    lights = lights_at(open_light, place(), place(100.0, 0.0))
+    members = lay(tmp_path, lights, '[stack]\narea = "common"')
+    assert members.grid == Geometry(SHAPE)
+
+
+def test_a_gain_that_no_header_tells_is_told_from_the_sky(open_light, tmp_path):
+    members = lay(tmp_path, lights_at(open_light, place(), place(3.0, 2.0), EGAIN=None))
+    (doubt,) = members.remarks
+    assert (doubt.code, doubt.found) == ("gain-from-sky", "1")
+    assert members.models[0].photon == pytest.approx(1.0)
+
+
+def test_a_scale_or_a_place_without_stars_is_doubtful(open_light, tmp_path):
+    imaged = place(3.0, 2.0, means=Means.IMAGE)
+    members = lay(tmp_path, lights_at(open_light, place(), imaged, stars=STARS[:2]))
+    found = {one.code: one.found for one in members.remarks}
+    assert found == {"flux-by-exposure": "1.fits", "by-image": "1.fits"}
