@@ -29,7 +29,9 @@ BYTES_PER_SAMPLE = 16
 LARGEST_BAND = 48 << 20
 """Bytes beyond which a taller band gains nothing ..."""
 ENOUGH_ROWS = 16
-"""... if it has this many rows: short reads of many frames cost more."""
+"""... if it has this many rows: short reads of many frames cost more ..."""
+HALOS = 10
+"""... and so many times the rows of its halo, which are worked on twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,9 @@ def calibrated_rows(
     )
 
 
-def bands(ny: int, nx: int, n_frames: int, memory: int) -> Iterator[tuple[int, int]]:
+def bands(
+    ny: int, nx: int, n_frames: int, memory: int, *, halo: int = 0
+) -> Iterator[tuple[int, int]]:
     """Cut an image into bands of rows so that a stack of them fits into memory.
 
     Parameters
@@ -285,6 +289,8 @@ def bands(ny: int, nx: int, n_frames: int, memory: int) -> Iterator[tuple[int, i
         Frames of the stack.
     memory : int
         Bytes that may be used.
+    halo : int
+        Rows that are needed above and below each band as well.
 
     Yields
     ------
@@ -292,7 +298,7 @@ def bands(ny: int, nx: int, n_frames: int, memory: int) -> Iterator[tuple[int, i
         First row and the row after the last.
     """
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
-    best = max(LARGEST_BAND, ENOUGH_ROWS * row)
-    height = max(1, min(ny, min(memory, best) // row))
+    best = max(LARGEST_BAND, (ENOUGH_ROWS + HALOS * halo) * row)
+    height = max(1, min(ny, min(memory, best) // row - 2 * halo))
     for start in range(0, ny, height):
         yield start, min(start + height, ny)

@@ -157,10 +157,11 @@ class _Work:
             side = off > 0 if limits.high < limits.low else off < 0
             np.divide(term, np.float32(narrow), out=term, where=side)
         np.greater(term, limit, out=bad)
-        y, x = np.nonzero(bad)
-        if not len(y):
+        found = np.flatnonzero(bad)
+        if not len(found):
             return 0
         ny, nx = off.shape
+        y, x = np.divmod(found, nx)
         reach = range(-GROWN, GROWN + 1)
         rows = (y[:, None] + np.repeat(reach, len(reach))).ravel()
         columns = (x[:, None] + np.tile(reach, len(reach))).ravel()

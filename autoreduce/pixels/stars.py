@@ -292,9 +292,10 @@ def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
 def _fill_lone(image: Image, hidden: Mask) -> None:
     """Give hidden pixels with at least five seen neighbours the mean of these."""
     ny, nx = image.shape
-    ys, xs = np.nonzero(hidden)
-    if not len(ys) or min(ny, nx) < 3:
+    lone = np.flatnonzero(hidden)
+    if not len(lone) or min(ny, nx) < 3:
         return
+    ys, xs = np.divmod(lone, nx)
     around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
     rows = np.clip([ys + dy for dy, _ in around], 0, ny - 1)
     columns = np.clip([xs + dx for _, dx in around], 0, nx - 1)

@@ -203,6 +203,8 @@ class _FlatStack:
         self._masking = (
             space.recipe.flat.mask_moving and len(self.levels) >= FEWEST_TO_MASK
         )
+        self.halo = HALO if self._masking else 0
+        """Rows that are needed above and below a band."""
         self.masked = 0
         self.rejected = np.zeros(len(self.levels), np.int64)
 
@@ -272,9 +274,8 @@ class _FlatStack:
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
-        halo = HALO if self._masking else 0
         ny = self.members.shape[0]
-        first, last = max(0, start - halo), min(ny, stop + halo)
+        first, last = max(0, start - self.halo), min(ny, stop + self.halo)
         return _Band(start, stop, first, last, self._scaled(first, last))
 
     def combined(self, band: "_Band") -> "_Combined":
@@ -388,7 +389,8 @@ def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _Combined]]:
     """Combine band by band: while some are read, others are combined."""
     threads = stack.space.threads
     memory = stack.space.memory // (threads + 1)
-    spans = list(bands(*stack.members.shape, 2 * len(stack.levels), memory))
+    n_arrays = 2 * len(stack.levels)
+    spans = list(bands(*stack.members.shape, n_arrays, memory, halo=stack.halo))
     read = (stack.band(start, stop) for start, stop in spans)
     combined = side_by_side(threads, stack.combined, read)
     for (start, stop), band in zip(spans, combined, strict=True):
