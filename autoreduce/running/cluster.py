@@ -33,7 +33,7 @@ def cluster_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError as error:
-        msg = "--scheduler needs Dask: pip install 'autoreduce[cluster]'"
+        msg = "--scheduler needs Dask: pip install 'autoreduce-ccd[cluster]'"
         raise PlanError(msg) from error
     try:
         client = Client(address, timeout=SECONDS_TO_ANSWER, set_as_default=False)
