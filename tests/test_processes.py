@@ -29,7 +29,7 @@ def die_elsewhere(process):
     return "done here"
 
 
-def workspace(folder, processes):
+def make_workspace(folder, processes):
     return Workspace(
         folder, folder, load_recipe("default"), 1 << 20, processes=processes
     )
@@ -66,13 +66,13 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch):
 
 
 def test_work_is_done_in_another_process(tmp_path, workers):
-    space = workspace(tmp_path, workers)
+    space = make_workspace(tmp_path, workers)
     assert space.apart(own_process) != os.getpid()
     assert space.alone().apart(own_process) == os.getpid()
 
 
 def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):
-    space = workspace(tmp_path, workers)
+    space = make_workspace(tmp_path, workers)
     assert space.apart(die_elsewhere, os.getpid()) == "done here"
     assert "killed" in caplog.text
     assert space.apart(own_process) == os.getpid()
@@ -81,7 +81,7 @@ def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):
 
 def test_errors_of_a_worker_are_raised_here(tmp_path, workers):
     with pytest.raises(ZeroDivisionError):
-        workspace(tmp_path, workers).apart(divmod, 1, 0)
+        make_workspace(tmp_path, workers).apart(divmod, 1, 0)
 
 
 def test_a_script_without_a_guard_works_without_processes(tmp_path):
@@ -92,7 +92,7 @@ def test_a_script_without_a_guard_works_without_processes(tmp_path):
         "from autoreduce.running.processes import worker_processes\n"
         "from test_processes import own_process, workspace\n"
         "with worker_processes(1) as pool:\n"
-        "    found = workspace(Path(), pool).apart(own_process)\n"
+        "    found = make_workspace(Path(), pool).apart(own_process)\n"
         "print(found == os.getpid(), 'started')\n"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
