@@ -90,7 +90,7 @@ def test_a_script_without_a_guard_works_without_processes(tmp_path):
         "import os, sys\n"
         "from pathlib import Path\n"
         "from autoreduce.running.processes import worker_processes\n"
-        "from test_processes import own_process, workspace\n"
+        "from test_processes import make_workspace, own_process\n"
         "with worker_processes(1) as pool:\n"
         "    found = make_workspace(Path(), pool).apart(own_process)\n"
         "print(found == os.getpid(), 'started')\n"
