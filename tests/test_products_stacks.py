@@ -249,6 +249,25 @@ def test_the_area_can_be_chosen(tmp_path, area, smaller):
         assert np.isfinite(data).all()
 
 
+def test_a_light_that_loses_far_more_samples_than_noise_explains_is_named(tmp_path):
+    night = write_lights(tmp_path / "night", DITHERED)
+    rng = np.random.default_rng(9)
+    with fits.open(night / "r2.fits", mode="update") as hdus:
+        hdus[0].data[rng.random(SHAPE) < 0.02] += 3000
+    (told,) = [
+        one
+        for end in reduce_night(
+            night, output=tmp_path / "out", page=False
+        ).report.outcomes.values()
+        for one in end.remarks
+        if one.code == "many-rejected"
+    ]
+    assert told.expected == "r2.fits"
+    assert told.way_out == "--exclude r2.fits"
+    # Each bad pixel spoils its neighbours' samples, too, when the light is turned.
+    assert 2 < float(told.found.split()[0]) < 40
+
+
 def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     reduced = reduce(tmp_path, DITHERED, align="none")
     with stack_of(reduced) as hdus:
