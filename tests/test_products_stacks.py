@@ -291,6 +291,16 @@ def test_without_stacks(tmp_path):
     assert not (reduced.folder / "stacks").exists()
     assert table(reduced)["matched"].min() > 10
     assert "no-stacks" in {note.code for note in reduced.report.plan.notes}
+    assert set(table(reduced)["why_not"]) == {str(remark("no-stacks"))}
+
+
+def test_a_single_light_has_no_stack_and_is_told_why(tmp_path):
+    reduced = reduce(tmp_path, [*DITHERED[:2], Light("v", filter="V")])
+    why = table(reduced)["why_not"].fillna("")
+    assert why["calibrated/v.fits"].startswith("single lights are calibrated")
+    assert set(why.drop("calibrated/v.fits")) == {""}
+    frames = reduced.report.frames.set_index("file")["unstacked"]
+    assert frames["v.fits"] == why["calibrated/v.fits"]
 
 
 def celestial(pose):
