@@ -17,6 +17,7 @@ from autoreduce.errors import ProductError
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import write_frames_csv
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
+from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
@@ -309,7 +310,7 @@ def with_outcomes(
     DataFrame
         A new table: the measured columns are filled, frames that were left out have
         ``use`` false and ``why_not``, lights the dark's factor that was used, and
-        ``unstacked`` if their stack does without them.
+        ``unstacked`` if no stack is made of them, or theirs does without them.
     """
     table = frames.set_index("file").assign(unstacked=pd.NA)
     lights = {
@@ -317,6 +318,8 @@ def with_outcomes(
         for task in plan.tasks
         if task.action is Action.CALIBRATE
     }
+    for output, why in without_stack(plan).items():
+        table.loc[lights[output], "unstacked"] = str(why)
     for task in plan.tasks:
         outcome = outcomes[task.output]
         if task.action is Action.STACK:
@@ -352,6 +355,7 @@ def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """
     places: dict[str, Mapping[str, float]] = {}
     stacks: dict[str, Task] = {}
+    apart = without_stack(plan)
     for task in plan.tasks:
         outcome = outcomes[task.output]
         if task.action is Action.REGISTER:
@@ -366,7 +370,7 @@ def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
         place, stack = places.get(task.output, {}), stacks.get(task.output)
         end = outcomes[stack.output] if stack else None
         share = end.measured.get(task.output, {}) if end else {}
-        left = end.left_out.get(task.output) if end else None
+        left = end.left_out.get(task.output) if end else apart.get(task.output)
         where = stack_output(stack.output, int(place.get("field", 1))) if stack else ""
         rows.append(
             light_row(
@@ -375,7 +379,7 @@ def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
                 item.date_obs,
                 outcomes[task.output].statistics,
                 place,
-                share or ({"weight": 0.0} if left else {}),
+                share or ({"weight": 0.0} if end and left else {}),
                 stack=where if share else "",
                 why_not=str(left) if left else "",
             )

@@ -458,6 +458,20 @@ CODES: dict[str, Code] = {
         "the reference",
         "Clouds and airmass are not taken out of these lights.",
     ),
+    "flux-uncertain": Code(
+        _S.DOUBTFUL,
+        "the flux scale is uncertain: {found} (1 sigma), as the stars in common disagree",
+        "Few stars, clouds that cross the field, or variable stars: the light's scale in "
+        "the stack is off by about as much.",
+    ),
+    "many-rejected": Code(
+        _S.DOUBTFUL,
+        "{found} of the samples are rejected, far more than the noise of {expected} "
+        "explains",
+        "Something differs between the lights: hot pixels without a dark, bright "
+        "satellites, clouds, trailed stars, a gain that is not true, or a light that "
+        "lies at the wrong place.  `INPUTS` in the stack tells how many of each light.",
+    ),
     "by-image": Code(
         _S.NOTE,
         "{found} placed by the whole image, for want of stars",

@@ -103,6 +103,16 @@ def test_hot_pixels_and_cosmic_rays_that_outnumber_the_stars_are_none(fwhm):
     assert found.statistics.fwhm_pixel == pytest.approx(fwhm, rel=0.05)
 
 
+@pytest.mark.parametrize("beta", [2.5, None])
+@pytest.mark.parametrize("fwhm", [1.8, 4.5, 8.0])
+def test_hot_pixels_and_cosmic_rays_within_stars_do_not_change_their_width(fwhm, beta):
+    light, *_ = take(12, fwhm, seed=3, beta=beta)
+    rng = np.random.default_rng(8)
+    add_hot_pixels(light, light.size // 1000, rng)
+    add_cosmic_rays(light, 40, rng)
+    assert find_stars(light).statistics.fwhm_pixel == pytest.approx(fwhm, rel=0.05)
+
+
 @pytest.mark.parametrize(("diameter", "n"), [(10, 20), (20, 8)])
 def test_a_star_out_of_focus_is_one_wide_object(diameter, n):
     light, x, y, _ = take(n, diameter, flux=(3e4, 3e5), disc=True)

@@ -3,6 +3,8 @@
 import pytest
 from planned_nights import plan_of
 
+from autoreduce.planning.notes import without_stack
+
 NIGHT = ("bias", "bias", "dark", "dark", "flatdark", "flat", "flat", "light", "light")
 
 
@@ -101,3 +103,17 @@ def test_a_light_that_has_no_other_is_named():
 def test_lights_that_are_not_stacked_are_named(facts, code, group):
     found = notes(("light", facts), ("light", facts))
     assert found[code].found == group
+
+
+def test_every_light_without_a_stack_is_told_why():
+    lights = (
+        ("light", {"object": "M31"}),
+        ("light", {"bayerpat": "RGGB", "filter": "C"}),
+    )
+    plan = plan_of(*NIGHT, *lights, ("light", {"ybinning": 2}))
+    found = [(light, why.code) for light, why in without_stack(plan).items()]
+    assert sorted(found) == [
+        ("calibrated/09.fit", "single-light"),
+        ("calibrated/10.fit", "mosaics"),
+        ("calibrated/11.fit", "spectra"),
+    ]

@@ -124,3 +124,26 @@ def test_a_scale_or_a_place_without_stars_is_doubtful(open_light, tmp_path):
     members = lay(tmp_path, lights_at(open_light, place(), imaged, stars=STARS[:2]))
     found = {one.code: one.found for one in members.remarks}
     assert found == {"flux-by-exposure": "1.fits", "by-image": "1.fits"}
+
+
+def test_a_scale_on_which_the_stars_do_not_agree_is_doubtful(open_light, tmp_path):
+    fluxes = 1000 * np.random.default_rng(2).lognormal(0, 0.3, len(STARS))
+    known = {"sky": 100.0, "sky_noise": 10.0, "fwhm": 3.0}
+    lights = [
+        open_light(
+            f"{n}.fits",
+            np.full(SHAPE, 100.0),
+            known,
+            stars=STARS - (3.0 * n, 2.0 * n),
+            flux=flux,
+            place=place(3.0 * n, 2.0 * n),
+            EGAIN=1.5,
+        )
+        for n, flux in enumerate((1000.0, fluxes))
+    ]
+    (doubt,) = lay(tmp_path, lights).remarks
+    assert doubt.code == "flux-uncertain"
+    name, _, error, unit = doubt.found.split()
+    assert (name, unit) == ("1.fits", "%")
+    # Twelve stars that scatter by 0.3 tell the scale to 0.3 / sqrt(12).
+    assert 5 < float(error) < 13

@@ -249,6 +249,25 @@ def test_the_area_can_be_chosen(tmp_path, area, smaller):
         assert np.isfinite(data).all()
 
 
+def test_a_light_that_loses_far_more_samples_than_noise_explains_is_named(tmp_path):
+    night = write_lights(tmp_path / "night", DITHERED)
+    rng = np.random.default_rng(9)
+    with fits.open(night / "r2.fits", mode="update") as hdus:
+        hdus[0].data[rng.random(SHAPE) < 0.02] += 3000
+    (told,) = [
+        one
+        for end in reduce_night(
+            night, output=tmp_path / "out", page=False
+        ).report.outcomes.values()
+        for one in end.remarks
+        if one.code == "many-rejected"
+    ]
+    assert told.expected == "r2.fits"
+    assert told.way_out == "--exclude r2.fits"
+    # Each bad pixel spoils its neighbours' samples, too, when the light is turned.
+    assert 2 < float(told.found.split()[0]) < 40
+
+
 def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     reduced = reduce(tmp_path, DITHERED, align="none")
     with stack_of(reduced) as hdus:
@@ -272,6 +291,16 @@ def test_without_stacks(tmp_path):
     assert not (reduced.folder / "stacks").exists()
     assert table(reduced)["matched"].min() > 10
     assert "no-stacks" in {note.code for note in reduced.report.plan.notes}
+    assert set(table(reduced)["why_not"]) == {str(remark("no-stacks"))}
+
+
+def test_a_single_light_has_no_stack_and_is_told_why(tmp_path):
+    reduced = reduce(tmp_path, [*DITHERED[:2], Light("v", filter="V")])
+    why = table(reduced)["why_not"].fillna("")
+    assert why["calibrated/v.fits"].startswith("single lights are calibrated")
+    assert set(why.drop("calibrated/v.fits")) == {""}
+    frames = reduced.report.frames.set_index("file")["unstacked"]
+    assert frames["v.fits"] == why["calibrated/v.fits"]
 
 
 def celestial(pose):

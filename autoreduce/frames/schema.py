@@ -115,7 +115,7 @@ PLAN_COLUMNS = (
 
 MEASURED_COLUMNS = (
     *(Column(m.name, m.dtype, m.unit, m.doc) for m in MEASURED if m.of_frames),
-    Column("unstacked", "string", "", "Why the stack does without the light."),
+    Column("unstacked", "string", "", "Why no stack has the light."),
 )
 """What a run measured."""
 

@@ -81,6 +81,11 @@ CENTRE_ERROR = 0.6
 """Error of a centre, of width over signal-to-noise: that of a Gaussian on a sky."""
 LEAST_RADIUS = 0.65
 """Radius of half the light, in pixels, below which a thing is but one pixel."""
+SPIKE_SIGMA, SPIKES_DEEP = 5.0, 3
+"""Noise above which a pixel may be a spike; how often what one hid is looked at again."""
+SPIKE_FWHM = 0.9
+"""Width, in pixels, of what is so sharp that its pixels are filled before stars are
+looked for."""
 SHARPEST_FWHM = 1.2
 """Width of the sharpest stars that can be told from hot pixels, in pixels."""
 WIDER = 1.4
@@ -296,28 +301,56 @@ def _fill_lone(image: Image, hidden: Mask) -> None:
     if not len(lone) or min(ny, nx) < 3:
         return
     ys, xs = np.divmod(lone, nx)
-    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-    rows = np.clip([ys + dy for dy, _ in around], 0, ny - 1)
-    columns = np.clip([xs + dx for _, dx in around], 0, nx - 1)
-    seen = ~hidden[rows, columns]
+    seen = ~_neighbours(hidden, ys, xs)
     n_seen = seen.sum(axis=0)
     lone = n_seen >= 5
-    total = np.where(seen, image[rows, columns], 0).sum(axis=0)
+    total = np.where(seen, _neighbours(image, ys, xs), 0).sum(axis=0)
     image[ys, xs] = np.where(lone, total / np.maximum(n_seen, 1), 0)
     hidden[ys[lone], xs[lone]] = False
 
 
+def _neighbours(
+    image: NDArray[Any], ys: NDArray[np.intp], xs: NDArray[np.intp]
+) -> NDArray[Any]:
+    """Give the eight pixels about each of n: (8, n); those of the edge count again."""
+    ny, nx = image.shape
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    rows = np.clip([ys + dy for dy, _ in around], 0, ny - 1)
+    columns = np.clip([xs + dx for _, dx in around], 0, nx - 1)
+    found: NDArray[Any] = image[rows, columns]
+    return found
+
+
 def _objects(light: _Light) -> NDArray[Any] | None:
     """Find all objects, at the scale of the stars; None if there are too many."""
-    factor = _scale(light)
+    _fill_spikes(light, SPIKE_FWHM)
+    fwhm = _rough_width(light)
+    # An image that is binned makes sharp stars up to three times as wide.
+    _fill_spikes(light, max(fwhm / 3, SPIKE_FWHM))
+    factor = max(int(fwhm / FOUND_AT), 1)
     objects = _extracted(light, factor)
     if objects is not None:
         _to_whole_pixels(objects, light.image, factor)
     return objects
 
 
-def _scale(light: _Light) -> int:
-    """Tell by how much to bin the image, to have stars `FOUND_AT` pixels wide."""
+def _fill_spikes(light: _Light, fwhm: float) -> None:
+    """Give pixels that rise too steeply for a star the median of their neighbours.
+
+    So hot pixels and cosmic rays within the light of a star take no part in its width.
+    """
+    for _ in range(SPIKES_DEEP):
+        y, x = np.nonzero(light.image > SPIKE_SIGMA * light.noise)
+        spikes = ~_not_steeper(light, x, y, fwhm)
+        if not spikes.any():
+            break
+        light.image[y[spikes], x[spikes]] = np.median(
+            _neighbours(light.image, y[spikes], x[spikes]), axis=0
+        )
+
+
+def _rough_width(light: _Light) -> float:
+    """Learn about how wide the stars are, on the image binned."""
     fwhm = 0.0
     for factor in COARSE:
         if min(light.image.shape) < 8 * factor:
@@ -336,7 +369,7 @@ def _scale(light: _Light) -> int:
         fwhm = min(fwhm, float(across))
         if fwhm < FOUND_AT * factor:
             break
-    return max(int(fwhm / FOUND_AT), 1)
+    return fwhm
 
 
 def _unblurred(sigma: NDArray[Any], factor: int) -> Floats:
@@ -417,21 +450,23 @@ def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:
 
 def _starlike(light: _Light, objects: NDArray[Any]) -> tuple[NDArray[Any], float]:
     """Take the objects that are no steeper than stars; give these' width, roughly."""
-    objects = objects[_not_steeper(light, objects, SHARPEST_FWHM)]
+    objects = objects[
+        _not_steeper(light, objects["xpeak"], objects["ypeak"], SHARPEST_FWHM)
+    ]
     bright = objects[np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]]
     sizes = SIGMA_TO_FWHM * np.sqrt(bright["a"] * bright["b"])
     reach = 3 * max(float(np.median(sizes)), 1.0) if len(bright) else 3.0
     fwhm = _usual_width(_half_radii(light, bright["x"], bright["y"], reach))
     if fwhm > 0:
-        objects = objects[_not_steeper(light, objects, fwhm)]
+        objects = objects[_not_steeper(light, objects["xpeak"], objects["ypeak"], fwhm)]
     return objects, fwhm
 
 
-def _not_steeper(light: _Light, objects: NDArray[Any], fwhm: float) -> Mask:
-    """Mark the objects that do not rise much steeper than a star does."""
+def _not_steeper(light: _Light, x: NDArray[Any], y: NDArray[Any], fwhm: float) -> Mask:
+    """Mark the pixels that do not rise much steeper than a star does."""
     expected = least_steepness(fwhm)
-    found = steepness(light.image, objects["xpeak"], objects["ypeak"])
-    error = light.noise / np.maximum(objects["peak"], light.noise) / np.sqrt(2)
+    found = steepness(light.image, x, y)
+    error = light.noise / np.maximum(light.image[y, x], light.noise) / np.sqrt(2)
     return np.asarray((found + 2 * error > STEEPER * expected).all(axis=0))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
@@ -97,7 +98,7 @@ class FrameStory:
     stacked: str
     """Path of that stack; empty if it is not there."""
     unstacked: str
-    """Why the stack of the last run does without it; empty if it does not."""
+    """Why no stack has it: none is planned, or that of the last run does without it."""
     level: int | None
     """Worst level among its masters."""
     steps: tuple[str, ...]
@@ -284,6 +285,7 @@ class _Book:
             self._inputs.update({item.file: (task, item) for item in task.frames})
             if task.action is Action.STACK:
                 self._stacks.update(dict.fromkeys(task.products, task.output))
+        self._apart = without_stack(plan)
         for entry in plan.verdicts:
             self._verdicts[entry.setup].append(entry)
         for line in evidence.itertuples():
@@ -306,11 +308,17 @@ class _Book:
             made=self._paths.get(output, ""),
             stack=stack,
             stacked=self._paths.get(stack, ""),
-            unstacked="" if pd.isna(row["unstacked"]) else str(row["unstacked"]),
+            unstacked=self._unstacked(row["unstacked"], output),
             level=item.level if item else None,
             steps=self._steps(item) if item else (),
             candidates=self._candidates(item.setup) if item else (),
         )
+
+    def _unstacked(self, last_run: object, output: str) -> str:
+        """Say why no stack has a light: as it is planned, or as the last run found."""
+        if output in self._apart:
+            return str(self._apart[output])
+        return "" if pd.isna(last_run) else str(last_run)
 
     def _steps(self, item: FrameInput) -> tuple[str, ...]:
         uses = self._plan.uses.get(item.setup, {}).values()
@@ -418,7 +426,7 @@ def _stacked(story: FrameStory) -> str:
     """Say into which stack a light goes, or why it does not."""
     stack = story.stacked or story.stack
     if story.unstacked:
-        return f"  not in {stack}: {story.unstacked}"
+        return f"  not in {stack or 'a stack'}: {story.unstacked}"
     return f"  stacked into {stack}" if stack else ""
 
 

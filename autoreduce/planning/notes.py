@@ -9,7 +9,7 @@ import pandas as pd
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, refused_flats
 from autoreduce.planning.lacks import merged
-from autoreduce.planning.plan import Task
+from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, remark
@@ -66,6 +66,36 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     if mosaics and recipe.stack.make:
         found.append(remark("mosaics", found=", ".join(mosaics)))
     return tuple(found)
+
+
+def without_stack(plan: Plan) -> dict[str, Remark]:
+    """Say of each calibrated light that no stack is planned for why that is so.
+
+    Returns
+    -------
+    dict of str to Remark
+        Outputs of the lights, in the order of the plan.
+    """
+    stacked = {
+        output
+        for task in plan.tasks
+        if task.action is Action.STACK
+        for output in task.products
+    }
+    return {
+        task.output: remark(_why_apart(task, plan.recipe), found=task.group)
+        for task in plan.tasks
+        if task.action is Action.CALIBRATE and task.output not in stacked
+    }
+
+
+def _why_apart(light: Task, recipe: Recipe) -> str:
+    """Give the code for why a light goes into no stack."""
+    if not recipe.stack.make:
+        return "no-stacks"
+    if light.is_spectrum:
+        return "spectra"
+    return "mosaics" if light.is_mosaic else "single-light"
 
 
 def _absent(groups: pd.DataFrame, found: Uses) -> list[Remark]:

@@ -38,7 +38,7 @@ LIGHT_COLUMNS = (
     LightColumn("flux_scale", "", "What it was multiplied by in the stack."),
     LightColumn("weight", "", "Its share in the stack; 0 if left out."),
     LightColumn("stack", "", "Stack that it went into.", True),
-    LightColumn("why_not", "", "Why the stack does without it.", True),
+    LightColumn("why_not", "", "Why no stack has it.", True),
 )
 """Columns, units and meaning."""
 

@@ -55,6 +55,8 @@ class StackLight:
     """What is added then, ADU."""
     n_common: int | None = None
     """Stars that the factor is from; None if it is not from stars."""
+    factor_error: float = 0.0
+    """1-sigma error of the factor, as its stars agree; 0 if it is not from stars."""
 
     @classmethod
     def read(
@@ -167,7 +169,10 @@ def scaled(
         if sky and skies[0] is not None and skies[1] is not None:
             offset = skies[1] - factor * skies[0]
         n = common.n if common else len(stars) if light is first else None
-        found.append(replace(light, factor=factor, offset=offset, n_common=n))
+        error = common.error if common else 0.0
+        found.append(
+            replace(light, factor=factor, offset=offset, n_common=n, factor_error=error)
+        )
     return found
 
 
@@ -186,7 +191,10 @@ def _flux_scale(
     match = match_near(stars, reference, about)
     found = None if match is None else flux_scale(stars, reference, match.pairs)
     # Resampling keeps the light of a pixel, not of a star.
-    return found and found._replace(factor=found.factor / about.scale**2)
+    size = about.scale**2
+    return found and found._replace(
+        factor=found.factor / size, error=found.error / size
+    )
 
 
 def _by_exposure(light: StackLight, first: StackLight) -> float:

@@ -21,6 +21,9 @@ from autoreduce.products.stack_light import (
 )
 from autoreduce.remarks import Remark, remark, some
 
+UNCERTAIN = 0.03
+"""Relative error of a light's flux scale, from which it is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class StackMembers:
@@ -118,6 +121,13 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     if guessed:
         names = [Path(file).name for file in guessed]
         yield remark("flux-by-exposure", found=some(names), expected=str(FEWEST))
+    doubtful = [
+        f"{Path(light.item.file).name} by {100 * light.factor_error / light.factor:.0f} %"
+        for light in lights
+        if light.factor_error > UNCERTAIN * light.factor
+    ]
+    if doubtful:
+        yield remark("flux-uncertain", found=some(doubtful))
     imaged = [
         Path(light.item.file).name
         for light in lights

@@ -39,7 +39,7 @@ from autoreduce.products.stack_cards import (
 )
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stack_members import StackMembers, aligned, unaligned
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, remark, some
 
 Image = NDArray[np.float32]
 
@@ -55,6 +55,9 @@ FOCUS_CHANGE = 1.5
 """... if the widest stars are so many times as wide as the narrowest."""
 WORKING = 8
 """Rows of floats that a light takes on its way to the grid, beside the result."""
+MANY = 0.02
+"""Part of a light's samples, from which it is told that so many are rejected: noise
+explains 1e-4, cosmic rays and a satellite half a per cent."""
 NUSED = "NUSED"
 """Plane with the number of lights that went into each pixel."""
 
@@ -305,13 +308,27 @@ class _Stack:
             )
         return Made(
             statistics=statistics,
-            remarks=self.members.remarks,
+            remarks=(*self.members.remarks, *self._many(rejected / (ny * nx))),
             measured={
                 light.item.file: {"flux_scale": light.factor, "weight": share}
                 for light, share in zip(lights, shares.weights, strict=True)
             },
             n_used=len(lights),
             outputs=(self.output,),
+        )
+
+    def _many(self, parts: NDArray[np.float64]) -> Iterator[Remark]:
+        """Tell of lights of which far too many samples are rejected."""
+        files = [light.item.file for light in self.members.lights]
+        odd = [i for i in np.argsort(-parts, kind="stable") if parts[i] > MANY]
+        if not odd:
+            return
+        names = [PurePosixPath(files[i]).name for i in odd]
+        few = len(odd) < len(files) / 2
+        way_out = " ".join(f"--exclude {name}" for name in names) if few else ""
+        found = some([f"{100 * parts[i]:.1f} %" for i in odd])
+        yield remark(
+            "many-rejected", found=found, expected=some(names), way_out=way_out
         )
 
     def _bands(self) -> Iterator[tuple[int, Stacked]]:
