@@ -178,3 +178,23 @@ def test_deep_and_round_lights_make_better_references():
 
     assert light(0.05, 1.1) > light(0.2, 1.1) > light(0.2, 1.1, 20) > light(0.2, 1, 0)
     assert light(0.05, 1.1) > light(0.05, 2.0)
+
+
+def test_few_things_that_agree_but_roughly_are_no_stars_in_common():
+    rng = np.random.default_rng(4)
+    field = draw_field(14, SHAPE, rng)
+    tables = [seen(field, Pose(3.0 * i, -2.0 * i), rng, 0.1) for i in range(3)]
+    for name in ("x", "y"):
+        tables[2][name] += rng.normal(0, 0.7, len(tables[2]))
+    found = register_all(tables, *graded(tables))
+    assert [placed.field for placed in found.lights] == [1, 1, 0]
+    found = register_all(tables, *graded(tables), rough=3.0)
+    assert [placed.field for placed in found.lights] == [1, 1, 1]
+
+
+def test_a_camera_has_one_scale():
+    rng = np.random.default_rng(5)
+    field = draw_field(40, SHAPE, rng)
+    tables = [seen(field, Pose(scale=scale), rng, 0.1) for scale in (1, 1.01, 1.04)]
+    found = register_all(tables, *graded(tables))
+    assert [placed.field for placed in found.lights] == [1, 1, 0]

@@ -159,7 +159,9 @@ class _Places(NamedTuple):
         return _Places(self.z[:n], self.error[:n], self.rows[:n])
 
 
-def match(stars: Table, reference: Table) -> Registration | None:
+def match(
+    stars: Table, reference: Table, *, scales: tuple[float, float] = SCALES
+) -> Registration | None:
     """Match the stars of a light with those of another.
 
     Parameters
@@ -167,11 +169,13 @@ def match(stars: Table, reference: Table) -> Registration | None:
     stars, reference : (n,) arrays of `STAR`
         Stars of both, in pixels of the same size or nearly; the brightest need not be
         the same, but some have to be common to both.
+    scales : tuple of float
+        The least and the greatest scale that the light can have.
 
     Returns
     -------
     Registration or None
-        A similarity: any shift, any rotation, mirrored or not, scales within `SCALES`.
+        A similarity: any shift, any rotation, mirrored or not, a scale of `scales`.
         Weighted least squares after Umeyama, with pairs off by more than `REJECTED`
         times their error left out.  None if fewer than `FEWEST` stars agree, or if so
         many could agree by chance.
@@ -184,9 +188,9 @@ def match(stars: Table, reference: Table) -> Registration | None:
     light, other = _places(stars), _places(reference)
     for n in BRIGHT:
         found = []
-        for guess in _suggested(light.first(n), other.first(n)):
+        for guess in _suggested(light.first(n), other.first(n), scales):
             tried = _tried(guess, light, other)
-            if tried is not None:
+            if tried is not None and scales[0] < tried.transform.scale < scales[1]:
                 found.append(tried)
                 if tried.chance < CERTAIN:
                     break
@@ -313,7 +317,9 @@ def _triangles(z: Complex) -> _Triangles:
     return _Triangles(corners, sides[:, 1:] / sides[:, :1], longest, left)
 
 
-def _suggested(light: _Places, other: _Places) -> list[_Similarity]:
+def _suggested(
+    light: _Places, other: _Places, scales: tuple[float, float]
+) -> list[_Similarity]:
     """Give the transforms on which most triangles agree."""
     from scipy.spatial import cKDTree
 
@@ -327,7 +333,7 @@ def _suggested(light: _Places, other: _Places) -> list[_Similarity]:
     )
     first, second = near.row, near.col
     scale = np.abs(theirs.longest[second]) / np.abs(mine.longest[first])
-    likely = (scale > SCALES[0]) & (scale < SCALES[1])
+    likely = (scale > scales[0]) & (scale < scales[1])
     first, second = first[likely], second[likely]
     mirrored = mine.left[first] != theirs.left[second]
     sides = mine.longest[first]
