@@ -40,6 +40,8 @@ TRIED = 6
 REJECTED = 4.0
 """A pair whose stars are so many times their error apart is none."""
 ROUNDS = 12
+FAR = 3.0
+"""Distance, of the usual one, beyond which a pair takes no part in the rms."""
 LEAST_ERROR = 0.003
 """Error that any centre has, in pixels."""
 DOUBTFUL_ERROR = {EDGE: 0.5, SATURATED: 0.3, MASKED: 0.2, BLENDED: 0.1}
@@ -116,7 +118,8 @@ class Registration(NamedTuple):
     pairs: NDArray[np.intp]
     """(n, 2): rows of the light's table and of the reference's."""
     rms: float
-    """Distance of the stars from where the transform puts them: 2-d, in pixels."""
+    """Distance of the stars from where the transform puts them: 2-d, in pixels; a few
+    that are far off, faint ones that are not the same, do not count."""
     error: float
     """1-sigma error of a place, 2-d mean over the field of the stars, in pixels."""
     chance: float
@@ -510,7 +513,7 @@ def _registration(
     fit: _Fit, pairs: Indices, light: _Places, other: _Places, chance: float
 ) -> Registration:
     z, target = light.z[pairs[:, 0]], other.z[pairs[:, 1]]
-    rms = np.sqrt(np.mean(np.abs(fit.similarity(z) - target) ** 2))
+    rms = _robust_rms(np.abs(fit.similarity(z) - target))
     weight = 1 / (
         light.error[pairs[:, 0]] ** 2 + other.error[pairs[:, 1]] ** 2 + fit.floor**2
     )
@@ -519,6 +522,12 @@ def _registration(
     spread = float(np.mean(np.abs(light.z - middle) ** 2))
     error = np.sqrt(2 * (1 / weight.sum() + spread / power))
     rows = np.column_stack([light.rows[pairs[:, 0]], other.rows[pairs[:, 1]]])
-    return Registration(
-        fit.similarity.transform(), rows, float(rms), float(error), chance
-    )
+    return Registration(fit.similarity.transform(), rows, rms, float(error), chance)
+
+
+def _robust_rms(distance: Floats) -> float:
+    """Give the rms of 2-d distances without those that are far beyond most others."""
+    squares = distance**2
+    # The median square of two normal variates of one variance is 2 ln 2 of that.
+    usual = np.median(squares) / np.log(2)
+    return float(np.sqrt(np.mean(squares[squares <= FAR**2 * usual])))
