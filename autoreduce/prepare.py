@@ -232,9 +232,12 @@ def _first_light(frames: pd.DataFrame) -> str:
 def _recipe(choices: Choices) -> Recipe:
     recipe = load_recipe(choices.recipe)
     stack = replace(recipe.stack, make=recipe.stack.make and choices.stacks)
-    if choices.align is not None:
+    name = recipe.name
+    if choices.align not in (None, stack.align):
         stack = replace(stack, align=Align(choices.align))
-    recipe = replace(recipe, stack=stack)
+        # Headers and remarks are to say whose choice it was.
+        name = f"{name} with --align {choices.align}"
+    recipe = replace(recipe, name=name, stack=stack)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe
