@@ -273,7 +273,7 @@ def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     with stack_of(reduced) as hdus:
         header = hdus[0].header
         assert header["ALIGNED"] is False
-        told = "".join(header["HISTORY"])
+        told = " ".join(" ".join(header["HISTORY"]).split())
     assert "NOT ALIGNED: the lights lie pixel on pixel" in told
     assert "as recipe default with --align none asks" in told
     assert "not-aligned" in codes(reduced)
@@ -286,6 +286,9 @@ def test_the_reference_can_be_named(tmp_path):
         assert hdus[0].header["REFERENC"] == "calibrated/r2.fits"
     with pytest.raises(TableError, match="names 4 lights that are used, expected one"):
         prepare_night([tmp_path / "night"], Choices(references=["r*"]))
+    without = Choices(references=["r2"], exclude=["r2"])
+    with pytest.raises(TableError, match=r"r2\.fits is left out: excluded by hand"):
+        prepare_night([tmp_path / "night"], without)
 
 
 def test_without_stacks(tmp_path):
