@@ -126,9 +126,10 @@ def with_hot_pixels(tables, n, rng):
     return [np.concatenate([t, table_of(x, y, flux, rng)]) for t in tables]
 
 
-def test_hot_pixels_that_agree_on_no_shift_do_not_win():
+@pytest.mark.parametrize("n_lights", [2, 8])
+def test_hot_pixels_that_agree_on_no_shift_do_not_win(n_lights):
     rng = np.random.default_rng(8)
-    field, poses, tables = dithered(8, 18, rng)
+    field, poses, tables = dithered(n_lights, 18, rng)
     tables = with_hot_pixels(tables, 25, rng)
     found = register_all(tables, *graded(tables))
     (reference,) = found.references

@@ -141,7 +141,8 @@ def _recurring(tables: Sequence[Table]) -> Masks:
         seen = np.zeros(len(table), np.intp)
         for tree in trees if len(table) else ():
             seen += np.isfinite(tree.query(places, distance_upper_bound=STAYS)[0])
-        masks.append((seen > OFTEN * len(filled)) & (seen >= FEWEST))
+        enough = min(FEWEST, max(len(filled), 2))
+        masks.append((seen > OFTEN * len(filled)) & (seen >= enough))
     return masks
 
 
