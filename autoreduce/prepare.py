@@ -214,14 +214,21 @@ def _references(frames: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
         chosen = frames[select(frames, pattern)]
         lights = chosen[chosen["imagetyp"].eq(ImageType.LIGHT) & chosen["use"]]
         if len(lights) != 1:
-            msg = (
-                f"--reference {pattern} names {len(lights)} lights that are used, "
-                "expected one: give the name of one light, such as "
-                f"{_first_light(frames)}"
-            )
-            raise TableError(msg)
+            raise TableError(_no_reference(pattern, chosen, len(lights), frames))
         found.append(str(lights["file"].iloc[0]))
     return found
+
+
+def _no_reference(
+    pattern: str, chosen: pd.DataFrame, n_lights: int, frames: pd.DataFrame
+) -> str:
+    """Say why frames that a pattern chooses cannot be the reference."""
+    why = f"--reference {pattern} names {n_lights} lights that are used, expected one"
+    if len(chosen) == 1:
+        row = chosen.iloc[0]
+        what = f"is left out: {row['why_not']}" if not row["use"] else "is no light"
+        why = f"--reference {pattern}: {row['file']} {what}"
+    return f"{why}; give the name of one light, such as {_first_light(frames)}"
 
 
 def _first_light(frames: pd.DataFrame) -> str:
@@ -232,9 +239,12 @@ def _first_light(frames: pd.DataFrame) -> str:
 def _recipe(choices: Choices) -> Recipe:
     recipe = load_recipe(choices.recipe)
     stack = replace(recipe.stack, make=recipe.stack.make and choices.stacks)
-    if choices.align is not None:
+    name = recipe.name
+    if choices.align not in (None, stack.align):
         stack = replace(stack, align=Align(choices.align))
-    recipe = replace(recipe, stack=stack)
+        # Headers and remarks are to say whose choice it was.
+        name = f"{name} with --align {choices.align}"
+    recipe = replace(recipe, name=name, stack=stack)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

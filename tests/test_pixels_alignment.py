@@ -126,9 +126,10 @@ def with_hot_pixels(tables, n, rng):
     return [np.concatenate([t, table_of(x, y, flux, rng)]) for t in tables]
 
 
-def test_hot_pixels_that_agree_on_no_shift_do_not_win():
+@pytest.mark.parametrize("n_lights", [2, 8])
+def test_hot_pixels_that_agree_on_no_shift_do_not_win(n_lights):
     rng = np.random.default_rng(8)
-    field, poses, tables = dithered(8, 18, rng)
+    field, poses, tables = dithered(n_lights, 18, rng)
     tables = with_hot_pixels(tables, 25, rng)
     found = register_all(tables, *graded(tables))
     (reference,) = found.references
@@ -178,3 +179,23 @@ def test_deep_and_round_lights_make_better_references():
 
     assert light(0.05, 1.1) > light(0.2, 1.1) > light(0.2, 1.1, 20) > light(0.2, 1, 0)
     assert light(0.05, 1.1) > light(0.05, 2.0)
+
+
+def test_few_things_that_agree_but_roughly_are_no_stars_in_common():
+    rng = np.random.default_rng(4)
+    field = draw_field(14, SHAPE, rng)
+    tables = [seen(field, Pose(3.0 * i, -2.0 * i), rng, 0.1) for i in range(3)]
+    for name in ("x", "y"):
+        tables[2][name] += rng.normal(0, 0.7, len(tables[2]))
+    found = register_all(tables, *graded(tables))
+    assert [placed.field for placed in found.lights] == [1, 1, 0]
+    found = register_all(tables, *graded(tables), rough=3.0)
+    assert [placed.field for placed in found.lights] == [1, 1, 1]
+
+
+def test_a_camera_has_one_scale():
+    rng = np.random.default_rng(5)
+    field = draw_field(40, SHAPE, rng)
+    tables = [seen(field, Pose(scale=scale), rng, 0.1) for scale in (1, 1.01, 1.04)]
+    found = register_all(tables, *graded(tables))
+    assert [placed.field for placed in found.lights] == [1, 1, 0]

@@ -152,6 +152,20 @@ def test_a_moving_object_is_left_out():
     assert off(found, field, Pose(), Pose()) < 0.05
 
 
+def test_a_few_wrong_pairs_of_faint_stars_do_not_make_the_rms():
+    rng = np.random.default_rng(12)
+    field = draw_field(30, SHAPE, rng)
+    tables = [table_of(*field, rng) for _ in range(2)]
+    faint = np.argsort(field[2])[:3]
+    tables[1]["x"][faint] += 1.5
+    for table in tables:
+        table["error"][faint] = 0.5
+    found = match(*tables)
+    assert found.n == 30
+    # Both centres are off by 0.05 along each axis.
+    assert found.rms == pytest.approx(2 * ERROR, rel=0.25)
+
+
 def test_a_shift_is_found_from_three_stars_where_all_else_is_known():
     rng = np.random.default_rng(5)
     field = draw_field(60, SHAPE, rng)

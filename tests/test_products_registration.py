@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from small_products import make_space, make_stars, write_product
 
 from autoreduce.fits.cards import format_card
+from autoreduce.fits.images import open_image
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.pixels.register import Transform
 from autoreduce.pixels.stars import STAR
@@ -84,6 +85,25 @@ def test_lights_without_stars_are_placed_by_their_images(tmp_path, reference):
         assert place.means is (Means.REFERENCE if name == first else Means.IMAGE)
         assert place.why_not is None
         assert made.measured[name]["dx"] == pytest.approx(wanted[0], abs=0.3)
+
+
+def test_clumps_of_a_nebula_are_no_stars(tmp_path):
+    shifts = [(0, 0), (7, -4), (-11, 5)]
+    names = write_lights(tmp_path, *shifts)
+    rng = np.random.default_rng(3)
+    clumps = rng.uniform(20, 180, (30, 2))
+    for name, shift in zip(names, shifts, strict=True):
+        # What is wide has no sharp place: it lies where noise has it.
+        table = make_stars(clumps - shift + rng.normal(0, 1.5, clumps.shape))
+        table["fwhm"] = 20.0
+        with open_image(tmp_path / name) as reader:
+            image = reader.read()
+        write_product(tmp_path / name, image, table[:18])
+    _, found = registered(tmp_path, names, reference="0.fits")
+    for name, shift in zip(names, shifts, strict=True):
+        place = found.places[name]
+        assert (place.transform.dx, place.transform.dy) == pytest.approx(shift, abs=0.3)
+        assert place.means in (Means.REFERENCE, Means.IMAGE)
 
 
 def test_of_a_mosaic_the_places_are_in_its_own_pixels(tmp_path):

@@ -114,3 +114,5 @@ def test_coordinates_are_those_of_the_grid():
     lines = b"".join(grid_cards(base, grid, (3.0, 5.0), 1.0))
     found = fits.Header.fromstring(lines)
     assert (found["OBJECT"], found["CRPIX1"], found["CRPIX2"]) == ("M13", 7.0, 15.0)
+    # Pixel 4 of the light is the first of the grid, pixel 6 its first row.
+    assert (found["LTV1"], found["LTV2"]) == (-3.0, -5.0)

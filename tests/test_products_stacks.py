@@ -86,6 +86,30 @@ def test_a_stack_has_each_star_once_as_sharp_as_its_lights(dithered):
     assert abs(off.sum()) < 0.01 * scene[bright].sum()
 
 
+def test_wide_dithers_turns_and_hot_pixels_are_no_trouble(tmp_path):
+    poses = [Pose(42 * np.cos(i), 42 * np.sin(2 * i), 0.2 * i) for i in range(6)]
+    night = write_lights(
+        tmp_path / "night", [Light(f"r{i}", pose) for i, pose in enumerate(poses)]
+    )
+    rng = np.random.default_rng(4)
+    hot = tuple(rng.integers(5, 215, (2, 25)))
+    for path in night.iterdir():
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].data[hot] += 9000
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    lights = table(reduced)
+    assert lights["weight"].min() > 0.1
+    with stack_of(reduced) as hdus:
+        data, reference = hdus[0].data, hdus[0].header["REFERENC"]
+    width = find_stars(data).statistics.fwhm_pixel
+    assert width < 1.03 * lights["fwhm"].mean()
+    pose = poses[list(lights.index).index(reference)]
+    dark = (picture(Light("", pose)) < 1)[45:-45, 45:-45]
+    sky = data[45:-45, 45:-45][dark]
+    noise = 1.4826 * np.median(np.abs(sky - np.median(sky)))
+    assert np.abs(sky - np.median(sky)).max() < 7 * noise
+
+
 def test_noise_goes_down_as_it_should(dithered):
     with stack_of(dithered) as hdus:
         data, used = hdus[0].data, hdus["NUSED"].data
@@ -273,7 +297,9 @@ def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     with stack_of(reduced) as hdus:
         header = hdus[0].header
         assert header["ALIGNED"] is False
-        assert any("NOT ALIGNED" in str(line) for line in header["HISTORY"])
+        told = " ".join(" ".join(header["HISTORY"]).split())
+    assert "NOT ALIGNED: the lights lie pixel on pixel" in told
+    assert "as recipe default with --align none asks" in told
     assert "not-aligned" in codes(reduced)
     assert not (reduced.folder / "registration").exists()
 
@@ -284,6 +310,9 @@ def test_the_reference_can_be_named(tmp_path):
         assert hdus[0].header["REFERENC"] == "calibrated/r2.fits"
     with pytest.raises(TableError, match="names 4 lights that are used, expected one"):
         prepare_night([tmp_path / "night"], Choices(references=["r*"]))
+    without = Choices(references=["r2"], exclude=["r2"])
+    with pytest.raises(TableError, match=r"r2\.fits is left out: excluded by hand"):
+        prepare_night([tmp_path / "night"], without)
 
 
 def test_without_stacks(tmp_path):

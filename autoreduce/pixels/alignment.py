@@ -39,6 +39,11 @@ NEIGHBOURS = 6
 """Lights of a field, far from one another, with which others are matched."""
 NEAR = 0.1
 """Distance from the middle of the field, of its extent, that a reference may have."""
+ONE_CAMERA = (0.98, 1.02)
+"""Scales that lights of one camera behind one telescope can have."""
+ROUGH = 0.5
+"""Distance of paired stars, rms in pixels, beyond which a match of few of them is none:
+clumps of a nebula have no such places as stars have."""
 SPARSE = 20
 """Stars of a light above which a match of them all is asked for."""
 SAME_SCALE, SAME_TURN = 5e-4, 0.05
@@ -136,7 +141,8 @@ def _recurring(tables: Sequence[Table]) -> Masks:
         seen = np.zeros(len(table), np.intp)
         for tree in trees if len(table) else ():
             seen += np.isfinite(tree.query(places, distance_upper_bound=STAYS)[0])
-        masks.append((seen > OFTEN * len(filled)) & (seen >= FEWEST))
+        enough = min(FEWEST, max(len(filled), 2))
+        masks.append((seen > OFTEN * len(filled)) & (seen >= enough))
     return masks
 
 
@@ -162,6 +168,7 @@ def register_all(
     names: Sequence[str],
     *,
     reference: int | None = None,
+    rough: float = ROUGH,
     each: Each = map,
 ) -> Alignment:
     """Register all lights of an object.
@@ -176,6 +183,9 @@ def register_all(
         Names of the lights, or their times: they decide between equals.
     reference : int, optional
         Index of the light that is to be the reference of the first field.
+    rough : float
+        Distance (rms, pixels of the sensor) beyond which `SPARSE` pairs or fewer do not
+        count; more where lights are binned.
     each : callable
         As `map`, by which lights are matched side by side.
 
@@ -200,7 +210,7 @@ def register_all(
     marked = static_detections([tables[i] for i in by_name])
     static = tuple(mask for _, mask in sorted(zip(by_name, marked, strict=True)))
     stars = [table[~mask] for table, mask in zip(tables, static, strict=True)]
-    fields = _fields(stars, order, reference, each)
+    fields = _fields(_Sky(stars, rough, each), order, reference)
     lights = [_without_place(table) for table in stars]
     for number, (_, field) in enumerate(fields, 1):
         for i, placed in field.items():
@@ -218,22 +228,40 @@ def _without_place(table: Table) -> Placed:
 _Field = dict[int, Placed]
 
 
+class _Sky(NamedTuple):
+    """The stars of all lights, and what counts as a match of them."""
+
+    stars: Sequence[Table]
+    rough: float
+    each: Each
+
+    def match(self, table: Table, reference: Table) -> Registration | None:
+        """Match two lights of one camera."""
+        return self.counted(match(table, reference, scales=ONE_CAMERA))
+
+    def counted(self, found: Registration | None) -> Registration | None:
+        """Give a match back, none if few stars agree but roughly."""
+        if found is None or (found.n <= SPARSE and found.rms > self.rough):
+            return None
+        return found
+
+
 def _fields(
-    stars: Sequence[Table], order: Sequence[int], wanted: int | None, each: Each
+    sky: _Sky, order: Sequence[int], wanted: int | None
 ) -> list[tuple[int, _Field]]:
     """Sort lights into fields, the largest first, each with its reference."""
-    rest = [i for i in order if len(stars[i]) >= FEWEST]
+    rest = [i for i in order if len(sky.stars[i]) >= FEWEST]
     found: list[tuple[int, _Field]] = []
     while rest:
         first = wanted if wanted in rest else rest[0]
-        field = _grown(first, rest, stars, each)
+        field = _grown(first, rest, sky)
         members = [i for i in rest if i in field]
         rest = [i for i in rest if i not in field]
         if len(field) < 2 and first != wanted:
             continue
-        better = first if first == wanted else _central(members, field, stars)
+        better = first if first == wanted else _central(members, field, sky.stars)
         if better != first:
-            again = _grown(better, members, stars, each)
+            again = _grown(better, members, sky)
             if len(again) == len(field):
                 first, field = better, again
         found.append((first, field))
@@ -241,14 +269,13 @@ def _fields(
     return sorted(found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
 
 
-def _grown(
-    first: int, candidates: Sequence[int], stars: Sequence[Table], each: Each
-) -> _Field:
+def _grown(first: int, candidates: Sequence[int], sky: _Sky) -> _Field:
     """Find the lights that match a reference, or one another on the way to it."""
     field = {first: Placed(1, Transform(), None, None)}
     others = [i for i in candidates if i != first]
-    matches = each(partial(match, reference=stars[first]), [stars[i] for i in others])
-    for i, found in zip(others, matches, strict=True):
+    against = partial(match, reference=sky.stars[first], scales=ONE_CAMERA)
+    matches = sky.each(against, [sky.stars[i] for i in others])
+    for i, found in zip(others, map(sky.counted, matches), strict=True):
         if found is not None:
             field[i] = Placed(1, found.transform, found, first)
     tried = {(i, first) for i in others}
@@ -258,31 +285,31 @@ def _grown(
         for i in candidates:
             if i in field:
                 continue
-            for neighbour in _spread(first, field, stars):
+            for neighbour in _spread(first, field, sky.stars):
                 if (i, neighbour) in tried:
                     continue
                 tried.add((i, neighbour))
-                placed = _place(i, neighbour, first, field, stars)
+                placed = _place(i, neighbour, first, field, sky)
                 if placed is not None:
                     field[i] = placed
                     grew = True
                     break
-    _add_sparse(first, candidates, field, stars)
+    _add_sparse(first, candidates, field, sky)
     return field
 
 
 def _add_sparse(
-    first: int, candidates: Sequence[int], field: _Field, stars: Sequence[Table]
+    first: int, candidates: Sequence[int], field: _Field, sky: _Sky
 ) -> None:
     """Add lights with so few stars that they match only as the field's others lie."""
     if len(field) < 2:
         return
     known = [placed.transform for placed in field.values() if placed.transform]
     for i in candidates:
-        if i in field or len(stars[i]) > SPARSE:
+        if i in field or len(sky.stars[i]) > SPARSE:
             continue
         for like in _unlike(known):
-            found = match_shift(stars[i], stars[first], like)
+            found = sky.counted(match_shift(sky.stars[i], sky.stars[first], like))
             if found is not None:
                 field[i] = Placed(1, found.transform, found, first)
                 break
@@ -304,17 +331,17 @@ def _unlike(transforms: Sequence[Transform]) -> list[Transform]:
 
 
 def _place(
-    i: int, neighbour: int, first: int, field: _Field, stars: Sequence[Table]
+    i: int, neighbour: int, first: int, field: _Field, sky: _Sky
 ) -> Placed | None:
     """Match a light with a neighbour of known place; then with the reference itself."""
-    found = match(stars[i], stars[neighbour])
+    found = sky.match(sky.stars[i], sky.stars[neighbour])
     onward = field[neighbour].transform
     if found is None or onward is None:
         return None
     if neighbour == first:
         return Placed(1, found.transform, found, first)
     whole = found.transform.then(onward)
-    direct = match_near(stars[i], stars[first], whole)
+    direct = sky.counted(match_near(sky.stars[i], sky.stars[first], whole))
     if direct is not None:
         return Placed(1, direct.transform, direct, first)
     return Placed(1, whole, found, neighbour)

@@ -78,6 +78,7 @@ def correlate(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
     if image.shape != reference.shape:
         msg = f"images of shapes {image.shape} and {reference.shape} have no one shift"
         raise ValueError(msg)
+    image, reference = _without_lone(image), _without_lone(reference)
     found = _correlated(image, reference)
     dx = dy = 0
     for _ in range(ROUNDS):
@@ -123,26 +124,35 @@ def _correlated(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
     return _clear_peak(surface, _lobe(weight, shape), factor)
 
 
-def _flattened(data: NDArray[Any], factor: int) -> Floats | None:
-    """Bin an image, take off its sky and its lone pixels, and fade it at the edges."""
+def _without_lone(data: NDArray[Any]) -> Floats:
+    """Give pixels that are missing or alone what their neighbours have."""
     from scipy.ndimage import median_filter
 
-    ny, nx = (n // factor for n in data.shape)
-    values = np.asarray(data[: ny * factor, : nx * factor], np.float64)
+    values = np.asarray(data, np.float64)
     known = np.isfinite(values)
-    if not known.any() or min(ny, nx) < RINGS:
-        return None
+    if not known.any():
+        return values
     values = np.where(known, values, np.median(values[known]))
     # All are not smoothed: the noise is to stay white, as it is measured further on.
-    smooth = median_filter(values, 3)
+    smooth = median_filter(values.astype(np.float32), 3)
     off = np.abs(values - smooth)
     lone = off > LONE * MAD_TO_SIGMA * np.median(off)
     values[lone] = smooth[lone]
+    return values
+
+
+def _flattened(data: Floats, factor: int) -> Floats | None:
+    """Bin an image, take off its sky, and fade it at the edges."""
+    ny, nx = (n // factor for n in data.shape)
+    values = data[: ny * factor, : nx * factor]
+    if not np.isfinite(values).all() or min(ny, nx) < RINGS:
+        return None
     values = values.reshape(ny, factor, nx, factor).mean(axis=(1, 3))
-    y, x = np.mgrid[-1 : 1 : ny * 1j, -1 : 1 : nx * 1j]
-    plane = np.column_stack([np.ones(values.size), x.ravel(), y.ravel()])
-    sky, *_ = np.linalg.lstsq(plane, values.ravel())
-    values -= (plane @ sky).reshape(ny, nx)
+    # On a grid the parts of a plane do not depend on one another.
+    x, y = np.linspace(-1, 1, nx), np.linspace(-1, 1, ny)
+    along_x = values.mean(axis=0) @ x / (x @ x)
+    along_y = values.mean(axis=1) @ y / (y @ y)
+    values = values - values.mean() - along_x * x - along_y * y[:, None]
     return np.asarray(values * np.hanning(ny)[:, None] * np.hanning(nx))
 
 

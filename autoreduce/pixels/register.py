@@ -40,6 +40,8 @@ TRIED = 6
 REJECTED = 4.0
 """A pair whose stars are so many times their error apart is none."""
 ROUNDS = 12
+FAR = 3.0
+"""Distance, of the usual one, beyond which a pair takes no part in the rms."""
 LEAST_ERROR = 0.003
 """Error that any centre has, in pixels."""
 DOUBTFUL_ERROR = {EDGE: 0.5, SATURATED: 0.3, MASKED: 0.2, BLENDED: 0.1}
@@ -116,7 +118,8 @@ class Registration(NamedTuple):
     pairs: NDArray[np.intp]
     """(n, 2): rows of the light's table and of the reference's."""
     rms: float
-    """Distance of the stars from where the transform puts them: 2-d, in pixels."""
+    """Distance of the stars from where the transform puts them: 2-d, in pixels; a few
+    that are far off, faint ones that are not the same, do not count."""
     error: float
     """1-sigma error of a place, 2-d mean over the field of the stars, in pixels."""
     chance: float
@@ -159,7 +162,9 @@ class _Places(NamedTuple):
         return _Places(self.z[:n], self.error[:n], self.rows[:n])
 
 
-def match(stars: Table, reference: Table) -> Registration | None:
+def match(
+    stars: Table, reference: Table, *, scales: tuple[float, float] = SCALES
+) -> Registration | None:
     """Match the stars of a light with those of another.
 
     Parameters
@@ -167,11 +172,13 @@ def match(stars: Table, reference: Table) -> Registration | None:
     stars, reference : (n,) arrays of `STAR`
         Stars of both, in pixels of the same size or nearly; the brightest need not be
         the same, but some have to be common to both.
+    scales : tuple of float
+        The least and the greatest scale that the light can have.
 
     Returns
     -------
     Registration or None
-        A similarity: any shift, any rotation, mirrored or not, scales within `SCALES`.
+        A similarity: any shift, any rotation, mirrored or not, a scale of `scales`.
         Weighted least squares after Umeyama, with pairs off by more than `REJECTED`
         times their error left out.  None if fewer than `FEWEST` stars agree, or if so
         many could agree by chance.
@@ -184,9 +191,9 @@ def match(stars: Table, reference: Table) -> Registration | None:
     light, other = _places(stars), _places(reference)
     for n in BRIGHT:
         found = []
-        for guess in _suggested(light.first(n), other.first(n)):
+        for guess in _suggested(light.first(n), other.first(n), scales):
             tried = _tried(guess, light, other)
-            if tried is not None:
+            if tried is not None and scales[0] < tried.transform.scale < scales[1]:
                 found.append(tried)
                 if tried.chance < CERTAIN:
                     break
@@ -313,7 +320,9 @@ def _triangles(z: Complex) -> _Triangles:
     return _Triangles(corners, sides[:, 1:] / sides[:, :1], longest, left)
 
 
-def _suggested(light: _Places, other: _Places) -> list[_Similarity]:
+def _suggested(
+    light: _Places, other: _Places, scales: tuple[float, float]
+) -> list[_Similarity]:
     """Give the transforms on which most triangles agree."""
     from scipy.spatial import cKDTree
 
@@ -327,7 +336,7 @@ def _suggested(light: _Places, other: _Places) -> list[_Similarity]:
     )
     first, second = near.row, near.col
     scale = np.abs(theirs.longest[second]) / np.abs(mine.longest[first])
-    likely = (scale > SCALES[0]) & (scale < SCALES[1])
+    likely = (scale > scales[0]) & (scale < scales[1])
     first, second = first[likely], second[likely]
     mirrored = mine.left[first] != theirs.left[second]
     sides = mine.longest[first]
@@ -504,7 +513,7 @@ def _registration(
     fit: _Fit, pairs: Indices, light: _Places, other: _Places, chance: float
 ) -> Registration:
     z, target = light.z[pairs[:, 0]], other.z[pairs[:, 1]]
-    rms = np.sqrt(np.mean(np.abs(fit.similarity(z) - target) ** 2))
+    rms = _robust_rms(np.abs(fit.similarity(z) - target))
     weight = 1 / (
         light.error[pairs[:, 0]] ** 2 + other.error[pairs[:, 1]] ** 2 + fit.floor**2
     )
@@ -513,6 +522,12 @@ def _registration(
     spread = float(np.mean(np.abs(light.z - middle) ** 2))
     error = np.sqrt(2 * (1 / weight.sum() + spread / power))
     rows = np.column_stack([light.rows[pairs[:, 0]], other.rows[pairs[:, 1]]])
-    return Registration(
-        fit.similarity.transform(), rows, float(rms), float(error), chance
-    )
+    return Registration(fit.similarity.transform(), rows, rms, float(error), chance)
+
+
+def _robust_rms(distance: Floats) -> float:
+    """Give the rms of 2-d distances without those that are far beyond most others."""
+    squares = distance**2
+    # The median square of two normal variates of one variance is 2 ln 2 of that.
+    usual = np.median(squares) / np.log(2)
+    return float(np.sqrt(np.mean(squares[squares <= FAR**2 * usual])))

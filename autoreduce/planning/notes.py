@@ -58,7 +58,7 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     if not recipe.stack.make:
         found.append(remark("no-stacks"))
     elif recipe.stack.align is Align.NONE and len(lights) > 1:
-        found.append(remark("align-none", found=recipe.name))
+        found.append(remark("align-none", found=recipe.name, way_out="--align auto"))
     spectra = {task.group: None for task in lights if task.is_spectrum}
     if spectra and recipe.stack.make:
         found.append(remark("spectra", found=", ".join(spectra)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.workspace import Made, Workspace, side_by_side
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
-from autoreduce.pixels.alignment import Alignment, quality, register_all
+from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
 from autoreduce.pixels.correlation import Shift, correlate
 from autoreduce.pixels.register import FEWEST, Transform
 from autoreduce.pixels.spectra import is_drawn_out
@@ -32,6 +32,8 @@ from autoreduce.remarks import Remark, remark
 FORMAT = 1
 FEW = 20
 """Stars up to which a light that does not match may be placed by its whole image."""
+BROAD = 12.0
+"""Width, in pixels, from which most stars of a light may be none."""
 PROBES = 3
 """Lights that are tried as reference of images without stars."""
 STILL, MOVED = 0.1, 0.5
@@ -115,6 +117,14 @@ class _Light(NamedTuple):
     output: str
     stars: NDArray[Any]
     geometry: Geometry
+    pixel: float = 1.0
+    """Pixels of the sensor in one of the image that its stars were found in."""
+
+    @property
+    def has_stars(self) -> bool:
+        """Whether it shows many stars, and no clumps of a nebula that are taken for some."""
+        wide = np.median(self.stars["fwhm"]) if len(self.stars) else 0.0
+        return len(self.stars) > FEW and bool(wide < BROAD * self.pixel)
 
 
 def make_registration(
@@ -187,7 +197,8 @@ def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
         x0, y0 = (header.number(name) or 0.0 for name in ("XORGSUBF", "YORGSUBF"))
         geometry = Geometry(shape, binning, (binning * x0, binning * y0))
         stars = on_sensor(read_stars(folder / output), binning, geometry.origin)
-        lights.append(_Light(output, stars, geometry))
+        pixel = 2 * binning if header.get("BAYERPAT") else binning
+        lights.append(_Light(output, stars, geometry, pixel))
     return lights
 
 
@@ -202,6 +213,7 @@ def _by_stars(
         qualities,
         [light.output for light in lights],
         reference=wanted,
+        rough=ROUGH * max((light.pixel for light in lights), default=1.0),
         each=lambda match, tables: side_by_side(
             space.threads, lambda table: space.apart(match, table), tables
         ),
@@ -214,7 +226,7 @@ def _by_stars(
     rest = [
         i
         for i, place in enumerate(places)
-        if not place.field and len(lights[i].stars) <= FEW
+        if not place.field and not lights[i].has_stars
     ]
     if _drawn_out(folder, lights, rest):
         for i in rest:

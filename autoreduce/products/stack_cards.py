@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autoreduce.fits.cards import Card
+from autoreduce.fits.cards import Card, format_card
 from autoreduce.frames.measured import keywords
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.products.provenance import iso_text, mjd
@@ -64,9 +64,19 @@ def grid_cards(
         Pixel of the latter with which the grid begins.
     binning : float
         Its pixels in one of the grid's.
+
+    Returns
+    -------
+    list of bytes
+        Where the grid does not begin with the light's first pixel, LTV1 and LTV2 tell
+        with which, also where there are no celestial coordinates.
     """
     others = [card for card in base if not is_wcs(card)]
     own = [card for card in grid if is_wcs(card)]
+    if any(origin) and not any(card.startswith(b"LTV") for card in own):
+        for axis in (1, 2):
+            comment = f"[pixel] axis {axis} of the stack - of the light GRID"
+            own += format_card(*Card(f"LTV{axis}", 0.0, comment))
     return [*others, *moved_wcs(own, *origin, binning)]
 
 
