@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.remarks import Remark, remark
+from autoreduce.running.folder import EDITED, FRAMES, keep_edited, remember
 from autoreduce.running.lock import LOCK
 
 log = logging.getLogger(__name__)
@@ -81,6 +84,13 @@ class Prepared:
     """Frame table after overrides, with the plan's columns."""
     plan: Plan
     """What will be made."""
+    table: Path | None = None
+    """The observer's frame table that it was planned by."""
+
+    def noting(self, *notes: Remark) -> "Prepared":
+        """Return the same night with more notes in its plan."""
+        plan = replace(self.plan, notes=(*self.plan.notes, *notes))
+        return replace(self, plan=plan)
 
 
 def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -182,7 +192,7 @@ def prepare_night(
         library=None if choices.library is None else _library(choices.library),
         references=_references(frames, choices.references),
     )
-    return Prepared(night, annotate(frames, plan), plan)
+    return Prepared(night, annotate(frames, plan), plan, choices.frames_csv)
 
 
 def _library(folder: Path) -> pd.DataFrame:
@@ -240,26 +250,57 @@ def _recipe(choices: Choices) -> Recipe:
     return recipe
 
 
-def write_plan(prepared: Prepared, folder: Path) -> None:
+def write_plan(prepared: Prepared, folder: Path) -> Prepared:
     """Write ``frames.csv``, ``evidence.csv`` and ``plan.json``.
+
+    A frame table that was edited since it was written, and was not asked for, is kept.
 
     Parameters
     ----------
     prepared : Prepared
         The night.
     folder : Path
-        Output folder; made if need be.
+        Output folder, which the caller holds.
+
+    Returns
+    -------
+    Prepared
+        The night, with a note if an edit was kept.
 
     Raises
     ------
     ProductError
         If the folder cannot be written to.
     """
-    make_folder(folder)
+    if not _is_used(prepared.table, folder):
+        prepared = keeping_edits(prepared, folder)
     outcomes = earlier_outcomes(folder)
-    write_frames_csv(prepared.frames, folder / "frames.csv")
+    write_frames_csv(prepared.frames, folder / FRAMES)
     write_text(folder / "evidence.csv", prepared.night.evidence.to_csv(index=False))
     write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
+    remember(folder, (FRAMES, "evidence.csv", "plan.json"))
+    return prepared
+
+
+def keeping_edits(prepared: Prepared, folder: Path) -> Prepared:
+    """Keep the frame table if it was edited since it was written, and note that.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be kept.
+    """
+    if not keep_edited(folder):
+        return prepared
+    way_out = f"--frames {shlex.quote(str(folder / EDITED))}"
+    return prepared.noting(
+        remark("frames-edited", FRAMES, found=EDITED, way_out=way_out)
+    )
+
+
+def _is_used(table: Path | None, folder: Path) -> bool:
+    """Tell whether the frame table of a folder is the one that was asked for."""
+    return table is not None and table.resolve() == (folder / FRAMES).resolve()
 
 
 def make_folder(folder: Path) -> None:

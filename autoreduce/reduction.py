@@ -5,14 +5,14 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from autoreduce.calibration.dark_rates import rate_map_of, read_fit
+from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import write_frames_csv
@@ -22,6 +22,7 @@ from autoreduce.prepare import (
     Choices,
     Prepared,
     earlier_outcomes,
+    keeping_edits,
     make_folder,
     output_folder,
     plan_json,
@@ -34,13 +35,23 @@ from autoreduce.remarks import Severity, remark, some
 from autoreduce.report.content import NightReport
 from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
+from autoreduce.running.folder import (
+    LEFT_OVER,
+    PAGE,
+    TABLES,
+    clear_parts,
+    forget,
+    no_longer_planned,
+    put_aside,
+    remember,
+)
 from autoreduce.running.lock import held
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
 
-PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
-"""Folders of products, below the output folder."""
+MOST_STALE = 0.5
+"""Part of the products above which those that no plan makes are not moved away."""
 FILLED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
 """Columns of the frame table that a run fills."""
 _HEADER_BYTES = 32 * 2880
@@ -165,8 +176,9 @@ def run_prepared(
     with held(folder, wait=limits.wait):
         _check_space(prepared, folder, planes=limits.planes)
         known = _known(folder)
-        prepared = _with_stale(prepared, folder, known)
-        write_plan(prepared, folder)
+        clear_parts(folder)
+        prepared = _with_stale(prepared, folder, known, prune=limits.prune)
+        prepared = write_plan(prepared, folder)
         with _log_file(folder / "autoreduce.log"):
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
@@ -175,7 +187,9 @@ def run_prepared(
                 prepared.plan, folder, limits=limits, known=known, report=report
             )
         content = _tables(prepared, outcomes, folder, command, begin)
-        return Reduced(folder, content, _write_page(content, folder) if page else None)
+        path = _write_page(content, folder) if page else None
+        remember(folder, [name for name in TABLES if page or name != PAGE])
+        return Reduced(folder, content, path)
 
 
 def _tables(
@@ -186,6 +200,7 @@ def _tables(
     begin: float,
 ) -> NightReport:
     """Write the tables of a run, and gather what the report tells."""
+    prepared = keeping_edits(prepared, folder)
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
     write_frames_csv(frames, folder / "frames.csv")
     lights = light_table(prepared.plan, outcomes)
@@ -226,24 +241,20 @@ def _write_page(content: NightReport, folder: Path) -> Path:
 
 
 def _with_stale(
-    prepared: Prepared, folder: Path, known: Mapping[str, Outcome]
+    prepared: Prepared, folder: Path, known: Mapping[str, Outcome], *, prune: bool
 ) -> Prepared:
-    """Note the products of earlier runs that the plan no longer makes."""
+    """Move the products of earlier runs away that the plan no longer makes."""
     made = {task.output for task in prepared.plan.tasks}
     more = (known[output].outputs for output in made if output in known)
-    planned = {folder / output for output in (*made, *chain(*more))}
-    planned |= {rate_map_of(path) for path in planned if path.suffix == ".json"}
-    stale = [
-        path.relative_to(folder).as_posix()
-        for name in PRODUCT_FOLDERS
-        for path in sorted((folder / name).rglob("*.*"))
-        if path.is_file() and path not in planned and not path.name.startswith(".")
-    ]
+    stale, n_products = no_longer_planned(folder, (*made, *chain(*more)))
     if not stale:
         return prepared
-    note = remark("stale", found=some(stale))
-    plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
-    return replace(prepared, plan=plan)
+    if len(stale) > MOST_STALE * n_products and not prune:
+        note = remark("stale-most", found=some(stale), way_out="--prune")
+        return prepared.noting(note)
+    put_aside(folder, stale)
+    forget(folder, stale)
+    return prepared.noting(remark("stale", found=some(stale), expected=LEFT_OVER))
 
 
 def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from small_night import write_frame, write_night
 
 from autoreduce.cli import cli
+from autoreduce.fits.ledger import LEDGER
 from autoreduce.frames.overrides import read_frames_csv
+from autoreduce.running.lock import LOCK
 
 
 def invoke(*arguments, code=0):
@@ -50,8 +52,10 @@ def test_planning_reads_no_pixel_and_writes_no_product(night):
         assert "flat_R" in output
         folder = night.with_name("night_reduced")
         assert sorted(p.name for p in folder.iterdir()) == [
+            LOCK,
             "evidence.csv",
             "frames.csv",
+            LEDGER,
             "plan.json",
         ]
 

@@ -259,6 +259,21 @@ def print_summary(
         _say(console, f"{what:<9}{place}", wrap=False)
 
 
+def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) -> None:
+    """Print remarks, one after the other.
+
+    Parameters
+    ----------
+    remarks : sequence of Remark
+        All of them are told.
+    stream : file, optional
+        Where to; standard output if absent.
+    """
+    console = make_console(stream or sys.stdout)
+    for remark in remarks:
+        _say(console, _remark_words(remark))
+
+
 def _concerns(
     report: "NightReport",
 ) -> Iterator[tuple[str, str, Sequence[Remark]]]:

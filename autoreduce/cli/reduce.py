@@ -48,6 +48,11 @@ from autoreduce.cli.options import size_in_bytes
     is_flag=True,
     help="Wait for a run that holds the output folder, instead of exit status 3.",
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Move products that are no longer planned to left_over/, though they are most.",
+)
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option(
     "--strict",
@@ -86,6 +91,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("planes"),
         options.pop("scheduler"),
         options.pop("wait"),
+        prune=options.pop("prune"),
         processes=True,
     )
     with console.progress(quiet=options["quiet"]) as report:

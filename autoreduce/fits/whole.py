@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,11 @@ UMASK = _ask_umask()
 """Mode bits that new files do not get; asked for once, while there is one thread."""
 
 
+_PART_NAME = re.compile(rf"\..+\.\w{{8}}{re.escape(PART)}(\.\w+){{0,2}}")
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Lend a name beside `path`; what is written there becomes `path` at the end.
 
     Parameters
@@ -31,6 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path : Path
         Where the file shall stand; its folder is made if need be.  A file there is
         replaced, and its mode kept; a symbolic link is replaced and never followed.
+    lasting : bool
+        Whether it is on the disk before it has its name, and its name before the block
+        ends, so that a loss of power leaves no empty file; what can be done without
+        need not wait for that.
 
     Yields
     ------
@@ -47,11 +55,29 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(_mode(path))
+        if lasting:
+            sync(part)
         part.replace(path)
+        if lasting:
+            sync(path.parent)
     except OSError as error:
         raise unwritten(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """Find the files in a folder that were never finished, by their names."""
+    return [path for path in folder.iterdir() if _PART_NAME.fullmatch(path.name)]
 
 
 def unwritten(path: Path, error: OSError) -> ProductError:
@@ -68,9 +94,9 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
-def write_bytes(path: Path, content: Iterator[bytes]) -> None:
+def write_bytes(path: Path, content: Iterator[bytes], *, lasting: bool = True) -> None:
     """Write a file piece by piece; errors as in `replacing`."""
-    with replacing(path) as part, part.open("wb") as file:
+    with replacing(path, lasting=lasting) as part, part.open("wb") as file:
         file.writelines(content)
 
 
