@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 SUFFIX = "_reduced"
 """What the output folder's name adds to the night's."""
+_SPOILT = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MARKERS = ("plan.json", "frames.csv")
 
 
@@ -275,11 +276,17 @@ def write_plan(prepared: Prepared, folder: Path) -> Prepared:
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
     outcomes = earlier_outcomes(folder)
-    write_frames_csv(prepared.frames, folder / FRAMES)
+    write_frames(prepared.frames, folder)
     write_text(folder / "evidence.csv", prepared.night.evidence.to_csv(index=False))
     write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
-    remember(folder, (FRAMES, "evidence.csv", "plan.json"))
+    remember(folder, ("evidence.csv", "plan.json"))
     return prepared
+
+
+def write_frames(frames: pd.DataFrame, folder: Path) -> None:
+    """Write the frame table of an output folder, so that an edit of it is seen."""
+    write_frames_csv(frames, folder / FRAMES)
+    remember(folder, [FRAMES])
 
 
 def keeping_edits(prepared: Prepared, folder: Path) -> Prepared:
@@ -420,10 +427,8 @@ def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        outcomes: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8"))[
-            "outcomes"
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        outcomes = json.loads(path.read_text("utf-8"))["outcomes"]
+        return {str(name): dict(fields) for name, fields in outcomes.items()}
+    except _SPOILT as error:
         log.warning("%s is not used, and all is made again: %r", path, error)
         return {}
-    return outcomes

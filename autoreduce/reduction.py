@@ -15,7 +15,6 @@ import pandas as pd
 from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.overrides import write_frames_csv
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
@@ -27,18 +26,19 @@ from autoreduce.prepare import (
     output_folder,
     plan_json,
     prepare_night,
+    write_frames,
     write_plan,
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
-from autoreduce.remarks import Severity, remark, some
+from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report.content import NightReport
-from autoreduce.report.summary import remarks
+from autoreduce.report.summary import made, remarks
+from autoreduce.report.words import size
+from autoreduce.running.ending import tidied
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
 from autoreduce.running.folder import (
     LEFT_OVER,
-    PAGE,
-    TABLES,
     clear_parts,
     forget,
     no_longer_planned,
@@ -46,6 +46,7 @@ from autoreduce.running.folder import (
     remember,
 )
 from autoreduce.running.lock import held
+from autoreduce.running.logfile import LOG, log_file
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,18 @@ class Reduced:
         return [output for output, outcome in outcomes if outcome.status in bad]
 
     @property
+    def failed_altogether(self) -> bool:
+        """Whether something could not be made, or nothing at all."""
+        return bool(self.failed) or not made(self.report)
+
+    def told(self, *severities: Severity) -> list[Remark]:
+        """List the remarks of some severities; see `autoreduce.remarks.Severity`."""
+        return [one for one in remarks(self.report) if one.severity in severities]
+
+    @property
     def incomplete(self) -> bool:
         """Whether a frame was left out, or a master is missing."""
-        return any(one.severity is not Severity.NOTE for one in remarks(self.report))
+        return bool(self.told(*(set(Severity) - {Severity.NOTE})))
 
 
 def reduce_night(
@@ -179,16 +189,18 @@ def run_prepared(
         clear_parts(folder)
         prepared = _with_stale(prepared, folder, known, prune=limits.prune)
         prepared = write_plan(prepared, folder)
-        with _log_file(folder / "autoreduce.log"):
+        with tidied(folder), log_file(folder / LOG) as cut:
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
                 log.warning("%s is not used: %s", row.file, row.reason)
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, report=report
             )
+        prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
         path = _write_page(content, folder) if page else None
-        remember(folder, [name for name in TABLES if page or name != PAGE])
+        if path is not None:
+            remember(folder, [path.name])
         return Reduced(folder, content, path)
 
 
@@ -202,10 +214,11 @@ def _tables(
     """Write the tables of a run, and gather what the report tells."""
     prepared = keeping_edits(prepared, folder)
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
-    write_frames_csv(frames, folder / "frames.csv")
+    write_frames(frames, folder)
     lights = light_table(prepared.plan, outcomes)
     write_text(folder / "lights.csv", lights.to_csv(index=False))
     write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
+    remember(folder, ("lights.csv", "plan.json"))
     return NightReport(
         frames=frames,
         plan=prepared.plan,
@@ -274,31 +287,10 @@ def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         msg = (
-            f"the products need {needed / 1e9:.1f} GB and {folder} has "
-            f"{free / 1e9:.1f} GB free: free some space, or name a folder on a larger "
-            "disk with -o"
+            f"the products need {size(needed)} and {folder} has {size(free)} free: "
+            "free some space, or name a folder on a larger disk with -o"
         )
         raise ProductError(msg)
-
-
-class _log_file:  # noqa: N801 -- a context manager, named for its use
-    """Log what autoreduce does to a file, as long as the run lasts."""
-
-    def __init__(self, path: Path) -> None:
-        self._handler = logging.FileHandler(path, encoding="utf-8")
-        form = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
-        self._handler.setFormatter(form)
-        self._logger = logging.getLogger("autoreduce")
-
-    def __enter__(self) -> None:
-        self._level = self._logger.level
-        self._logger.setLevel(logging.INFO)
-        self._logger.addHandler(self._handler)
-
-    def __exit__(self, *exception: object) -> None:
-        self._logger.removeHandler(self._handler)
-        self._logger.setLevel(self._level)
-        self._handler.close()
 
 
 def with_outcomes(

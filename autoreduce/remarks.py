@@ -255,6 +255,11 @@ CODES: dict[str, Code] = {
         "The frame table is yours to edit; a run takes it with `--frames`, and writes "
         "it anew.",
     ),
+    "log-cut": Code(
+        _S.DOUBTFUL,
+        "is not complete: {found}",
+        "The disk did not take all of the log; products are not concerned.",
+    ),
     "stale": Code(
         _S.NOTE,
         "no longer part of the plan, and moved to {expected}: {found}",
@@ -292,7 +297,7 @@ CODES: dict[str, Code] = {
     ),
     # --------------------------------------------------------------- frames left out
     "unread": Code(
-        _S.LEFT_OUT, "cannot be read: {found}", "The frame's pixels cannot be read."
+        _S.DAMAGED, "cannot be read: {found}", "The frame's pixels cannot be read."
     ),
     "unreadable": Code(
         _S.DAMAGED,

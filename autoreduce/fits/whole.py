@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import re
 import tempfile
@@ -82,6 +83,11 @@ def parts_in(folder: Path) -> list[Path]:
 
 def unwritten(path: Path, error: OSError) -> ProductError:
     """Say that a file could not be written, why, and the way out."""
+    if error.errno == errno.EILSEQ:
+        return ProductError(
+            f"{path} could not be written: its file system takes no names in UTF-8; "
+            "choose a place on another one"
+        )
     return ProductError(
         f"{path} could not be written: {error.strerror or error}; nothing is left of "
         "it: free some space or make its folder writable, or choose another place"
@@ -106,6 +112,8 @@ def _new_part(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(ending, f".{path.name}.", path.parent)
     except OSError as error:
+        if error.errno == errno.EILSEQ:
+            raise unwritten(path, error) from error
         msg = f"{path} cannot be written: {error.strerror}; choose another place"
         raise ProductError(msg) from error
     os.close(handle)

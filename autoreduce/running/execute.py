@@ -38,6 +38,7 @@ from autoreduce.products.state import (
     written_digest,
 )
 from autoreduce.remarks import Remark, remark
+from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, share_one_heap
 from autoreduce.running.tasks import (
@@ -139,6 +140,9 @@ class Outcome:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Rebuild an outcome from its JSON form."""
+        if not isinstance(fields["left_out"], Mapping):
+            msg = "left_out is no table"
+            raise TypeError(msg)
         return cls(
             **{
                 **fields,
@@ -221,7 +225,7 @@ def run_plan(
             processes = stack.enter_context(worker_processes(jobs))
             space = replace(space, processes=processes)
         # One task more than there are processes: none of them waits for the next.
-        threads = stack.enter_context(ThreadPoolExecutor(jobs + apart))
+        threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
         return _Run(plan, space, known, report).on(threads)
 
 

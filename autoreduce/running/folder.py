@@ -18,9 +18,6 @@ LEFT_OVER = "left_over"
 """Folder of what we made and do not need, below the output folder."""
 FRAMES, EDITED = "frames.csv", "frames.edited.csv"
 """The frame table, which the observer may edit, and where an edit of it is kept."""
-PAGE = "report.html"
-TABLES = (FRAMES, "evidence.csv", "lights.csv", "plan.json", PAGE)
-"""What a run writes beside the products."""
 
 
 def clear_parts(folder: Path) -> None:
