@@ -154,7 +154,7 @@ def test_type_other_by_hand_leaves_a_frame_out():
         ("0051: imagetyp=biased", "expected one of bias, dark"),
         ("0051: exptime=long", "exptime is 'long', expected a number"),
         ("0051: exptime=nan", "expected a number"),
-        ("0051: exptime=1e308", "exptime is 1e+308, expected 0 to 1e+06"),
+        ("0051: exptime=1e308", r"exptime is 1e\+308, expected 0 to 1e\+06"),
         ("0051: trimsec=T", "section 'T' is not of the form"),
         ("0051: biassec=[9:1,1:2]", "must not run backwards"),
         ("0051: xbinning=1.5", "expected a whole number"),
