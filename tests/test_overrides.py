@@ -207,6 +207,13 @@ def test_frames_csv_comes_back_unchanged(tmp_path_factory, rows):
     pd.testing.assert_frame_equal(read_frames_csv(path), frames)
 
 
+def test_a_formula_in_a_header_is_no_formula_in_the_table(tmp_path):
+    frames = make_frames(object="=1+1", filter="-R")
+    write_frames_csv(frames, tmp_path / "frames.csv")
+    assert ",'=1+1,'-R," in (tmp_path / "frames.csv").read_text()
+    pd.testing.assert_frame_equal(read_frames_csv(tmp_path / "frames.csv"), frames)
+
+
 def test_missing_facts_are_empty_cells(tmp_path):
     write_frames_csv(make_frames(filter="R"), tmp_path / "frames.csv")
     line = (tmp_path / "frames.csv").read_text().splitlines()[1]

@@ -15,6 +15,7 @@ import pandas as pd
 from autoreduce.errors import TableError
 from autoreduce.fits.names import parse_name, stem
 from autoreduce.fits.sections import parse_section
+from autoreduce.fits.spreadsheet import csv_text, unguarded
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.literals import moment
@@ -133,12 +134,8 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
     Missing facts are empty cells and times are UTC; `read_frames_csv` returns the
     same table.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
     cells = (_cells(frames[name]) for name in _COLUMNS)
-    writer.writerows(zip(*cells, strict=True))
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(list(_COLUMNS), zip(*cells, strict=True)))
 
 
 def read_frames_csv(path: Path) -> pd.DataFrame:
@@ -259,7 +256,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 def _parse(column: Column, text: str) -> object:
     """Return the value of a cell, None if it is empty, an error if it is wrong."""
-    text = text.strip()
+    text = unguarded(text.strip())
     if not text:
         return None
     if column.dtype == "string":
