@@ -13,7 +13,7 @@ import pandas as pd
 
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
-from autoreduce.fits.spreadsheet import guarded
+from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
@@ -278,8 +278,7 @@ def write_plan(prepared: Prepared, folder: Path) -> Prepared:
         prepared = keeping_edits(prepared, folder)
     outcomes = earlier_outcomes(folder)
     write_frames(prepared.frames, folder)
-    evidence = prepared.night.evidence.map(guarded)
-    write_text(folder / "evidence.csv", evidence.to_csv(index=False))
+    write_text(folder / "evidence.csv", frame_text(prepared.night.evidence))
     write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
     remember(folder, ("evidence.csv", "plan.json"))
     return prepared

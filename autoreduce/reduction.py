@@ -14,7 +14,7 @@ import pandas as pd
 
 from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
-from autoreduce.fits.spreadsheet import guarded
+from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.plan import Action, Plan, Task
@@ -217,7 +217,7 @@ def _tables(
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
     write_frames(frames, folder)
     lights = light_table(prepared.plan, outcomes)
-    write_text(folder / "lights.csv", lights.map(guarded).to_csv(index=False))
+    write_text(folder / "lights.csv", frame_text(lights))
     write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
     remember(folder, ("lights.csv", "plan.json"))
     return NightReport(

@@ -3,11 +3,12 @@
 import csv
 import io
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoreduce.fits.spreadsheet import csv_text, guarded, unguarded
+from autoreduce.fits.spreadsheet import csv_text, frame_text, guarded, unguarded
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,13 @@ def test_a_table_of_cells_is_guarded():
         ["'=A1", "-1.5"],
         ["M 13", ""],
     ]
+
+
+def test_a_data_frame_is_guarded_and_not_changed():
+    columns = {"object": ["=A1", None, "M 13", "=A1"], "dec": ["-1:02"] * 4}
+    table = pd.DataFrame(columns, dtype="string").assign(x=[-1.5, 2, None, 4])
+    before = table.copy()
+    assert frame_text(table) == (
+        "object,dec,x\n'=A1,-1:02,-1.5\n,-1:02,2.0\nM 13,-1:02,\n'=A1,-1:02,4.0\n"
+    )
+    pd.testing.assert_frame_equal(table, before)

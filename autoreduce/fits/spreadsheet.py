@@ -4,6 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.:\s]*$))")
 _GUARDED = re.compile(r"'+(?:[=@\t\r]|[+-](?![\d.:\s]*$))")
@@ -43,3 +47,14 @@ def csv_text(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     writer.writerow(names)
     writer.writerows(map(guarded, row) for row in rows)
     return text.getvalue()
+
+
+def frame_text(table: "pd.DataFrame") -> str:
+    """Write a data frame as `csv_text` does, missing values as empty cells."""
+    for name in table.columns:
+        # Most columns have few different cells, and none that would be run.
+        cells = [cell for cell in table[name].unique() if guarded(cell) is not cell]
+        if cells:
+            safe = {cell: guarded(cell) for cell in cells}
+            table = table.assign(**{name: table[name].replace(safe)})
+    return str(table.to_csv(index=False))
