@@ -297,3 +297,22 @@ def test_the_rest_of_a_run_that_was_killed_is_cleared(night, products):
     run(night)
     assert not any((products / name).exists() for name in rests)
     assert mine.exists()
+
+
+def test_two_runs_of_one_date_make_the_same_bytes(night, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    here = reduce_night(night, output=tmp_path / "a", page=False).folder
+    there = reduce_night(night, output=tmp_path / "b", page=False).folder
+    files = sorted(here.rglob("*.fit*"))
+    assert len(files) > 10
+    for path in (*files, here / "frames.csv", here / "lights.csv"):
+        assert path.read_bytes() == (there / path.relative_to(here)).read_bytes()
+    assert fits.getheader(here / BIAS)["DATE"] == "2023-11-14T22:13:20"
+
+
+def test_a_run_that_makes_nothing_adds_two_lines_to_the_log(night, products):
+    run(night)
+    log = products / "autoreduce.log"
+    before = log.read_text().count("\n")
+    run(night)
+    assert log.read_text().count("\n") - before == 2

@@ -48,6 +48,14 @@ _ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
     help="Carry the tasks out on a Dask cluster that is there, as in tcp://host:8786.",
 )
 @click.option(
+    "--scheduler-timeout",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a Dask cluster may take to answer, and be without workers.",
+)
+@click.option(
     "--wait",
     is_flag=True,
     help="Wait for a run that holds the output folder, instead of exit status 3.",
@@ -104,6 +112,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("memory"),
         options.pop("planes"),
         options.pop("scheduler"),
+        options.pop("scheduler_timeout"),
         options.pop("wait"),
         prune=options.pop("prune"),
         processes=True,

@@ -94,7 +94,8 @@ def save(kept: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
         By file name.
     """
     try:
-        kept.mkdir(0o700, parents=True, exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
+        kept.chmod(0o700)  # headers may tell where an observatory stands
         packed = _packed(entries, _beginning(folder))
         write_bytes(_file_of(kept, folder), packed, lasting=False)
         _drop_oldest(kept)

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -57,6 +57,8 @@ LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
+LOOK_S = 1.0
+"""How often a cluster is looked after while nothing comes back from it."""
 AGAIN = "not-as-written"
 """Code of the remark on a product that had to be made again."""
 Report = Callable[[str, Task, int, int], None]
@@ -75,6 +77,8 @@ class Limits:
     """Whether UNCERT and MASK are written."""
     scheduler: str | None = None
     """Address of a Dask scheduler that carries the tasks out; threads if None."""
+    scheduler_timeout: float = 30.0
+    """Seconds that it may take to answer, and may be without workers."""
     wait: bool = False
     """Whether to wait for an output folder that another run holds."""
     prune: bool = False
@@ -216,8 +220,9 @@ def run_plan(
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor
 
-        with cluster_executor(limits.scheduler) as workers:
-            return _Run(plan, space, known, report).on(workers)
+        patience = limits.scheduler_timeout
+        with cluster_executor(limits.scheduler, patience) as (workers, watch):
+            return _Run(plan, space, known, report).on(workers, watch.look)
     with ExitStack() as stack:
         if apart:
             from autoreduce.running.processes import worker_processes
@@ -276,7 +281,10 @@ class _Run:
             for path in plan.external
         }
 
-    def on(self, pool: Executor) -> dict[str, Outcome]:
+    def on(
+        self, pool: Executor, look: Callable[[], None] | None = None
+    ) -> dict[str, Outcome]:
+        """Carry out all tasks; `look` is called while nothing comes back."""
         sorter = self._plan.sorter()
         sorter.prepare()
         running: dict[Future[_Ended], str] = {}
@@ -284,7 +292,7 @@ class _Run:
             while sorter.is_active():
                 for output in (*sorter.get_ready(), *self._ready_again()):
                     running[self._begin(output, pool)] = output
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in _some_done(running, look):
                     output = running.pop(future)
                     outcome, files = future.result()
                     self._files.learn(files)
@@ -299,6 +307,9 @@ class _Run:
             raise
         finally:
             self._files.save(self._ledger)
+        statuses = [outcome.status for outcome in self._outcomes.values()]
+        if n_current := statuses.count(Status.CURRENT):
+            log.info("%s: %d products", Status.CURRENT, n_current)
         return {output: self._outcomes[output] for output in self._tasks}
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
@@ -342,7 +353,8 @@ class _Run:
         is_new = output not in self._outcomes
         self._outcomes[output] = outcome
         level = logging.INFO if outcome.made else logging.ERROR
-        log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
+        if outcome.status is not Status.CURRENT:
+            log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
         for file, reason in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, reason)
         if output in self._again:
@@ -351,6 +363,18 @@ class _Run:
         done = len(self._outcomes)
         self._report("end", self._tasks[output], done, len(self._tasks))
         return is_new
+
+
+def _some_done(
+    running: Iterable["Future[_Ended]"], look: Callable[[], None] | None
+) -> "set[Future[_Ended]]":
+    """Wait until a task has ended; look after those who work on it meanwhile."""
+    every = None if look is None else LOOK_S
+    while True:
+        done = wait(running, every, return_when=FIRST_COMPLETED).done
+        if done or look is None:
+            return done
+        look()
 
 
 class _Unsound(NamedTuple):
