@@ -5,12 +5,16 @@ an observer can cause, see and mend is one of these.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from autoreduce.remarks import Remark
 
 
 class AutoreduceError(Exception):
     """An error whose message is written for the observer."""
+
+    exit_status: ClassVar[int] = 1
+    """With which the command ends: 1 failed, 2 wrong usage, 3 folder held."""
 
 
 class InputError(AutoreduceError):
@@ -20,9 +24,13 @@ class InputError(AutoreduceError):
 class TableError(AutoreduceError):
     """A frame table, or an override of one, that does not hold together."""
 
+    exit_status = 2
+
 
 class SettingsError(AutoreduceError):
     """Rules, a recipe or a dialect table that is not valid."""
+
+    exit_status = 2
 
 
 class PlanError(AutoreduceError):
@@ -35,6 +43,8 @@ class ProductError(AutoreduceError):
 
 class FolderHeldError(AutoreduceError):
     """An output folder that another run owns."""
+
+    exit_status = 3
 
 
 class NoFrameLeftError(ProductError):
@@ -64,3 +74,15 @@ class NoStackError(ProductError):
         """Say why."""
         self.why, self.left_out = why, left_out
         super().__init__(str(why))
+
+
+class Interrupted(BaseException):
+    """A signal that ends the command at once: nobody waits for what is under way."""
+
+    signal: int
+    """Its number."""
+
+    def __init__(self, signal: int) -> None:
+        """Take its number."""
+        self.signal = signal
+        super().__init__(signal)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
+from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
@@ -27,12 +29,15 @@ from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.remarks import Remark, remark
+from autoreduce.running.folder import EDITED, FRAMES, keep_edited, remember
 from autoreduce.running.lock import LOCK
 
 log = logging.getLogger(__name__)
 
 SUFFIX = "_reduced"
 """What the output folder's name adds to the night's."""
+_SPOILT = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MARKERS = ("plan.json", "frames.csv")
 
 
@@ -81,6 +86,13 @@ class Prepared:
     """Frame table after overrides, with the plan's columns."""
     plan: Plan
     """What will be made."""
+    table: Path | None = None
+    """The observer's frame table that it was planned by."""
+
+    def noting(self, *notes: Remark) -> "Prepared":
+        """Return the same night with more notes in its plan."""
+        plan = replace(self.plan, notes=(*self.plan.notes, *notes))
+        return replace(self, plan=plan)
 
 
 def output_folder(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -182,7 +194,7 @@ def prepare_night(
         library=None if choices.library is None else _library(choices.library),
         references=_references(frames, choices.references),
     )
-    return Prepared(night, annotate(frames, plan), plan)
+    return Prepared(night, annotate(frames, plan), plan, choices.frames_csv)
 
 
 def _library(folder: Path) -> pd.DataFrame:
@@ -250,26 +262,63 @@ def _recipe(choices: Choices) -> Recipe:
     return recipe
 
 
-def write_plan(prepared: Prepared, folder: Path) -> None:
+def write_plan(prepared: Prepared, folder: Path) -> Prepared:
     """Write ``frames.csv``, ``evidence.csv`` and ``plan.json``.
+
+    A frame table that was edited since it was written, and was not asked for, is kept.
 
     Parameters
     ----------
     prepared : Prepared
         The night.
     folder : Path
-        Output folder; made if need be.
+        Output folder, which the caller holds.
+
+    Returns
+    -------
+    Prepared
+        The night, with a note if an edit was kept.
 
     Raises
     ------
     ProductError
         If the folder cannot be written to.
     """
-    make_folder(folder)
+    if not _is_used(prepared.table, folder):
+        prepared = keeping_edits(prepared, folder)
     outcomes = earlier_outcomes(folder)
-    write_frames_csv(prepared.frames, folder / "frames.csv")
-    write_text(folder / "evidence.csv", prepared.night.evidence.to_csv(index=False))
+    write_frames(prepared.frames, folder)
+    write_text(folder / "evidence.csv", frame_text(prepared.night.evidence))
     write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
+    remember(folder, ("evidence.csv", "plan.json"))
+    return prepared
+
+
+def write_frames(frames: pd.DataFrame, folder: Path) -> None:
+    """Write the frame table of an output folder, so that an edit of it is seen."""
+    write_frames_csv(frames, folder / FRAMES)
+    remember(folder, [FRAMES])
+
+
+def keeping_edits(prepared: Prepared, folder: Path) -> Prepared:
+    """Keep the frame table if it was edited since it was written, and note that.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be kept.
+    """
+    if not keep_edited(folder):
+        return prepared
+    way_out = f"--frames {shlex.quote(str(folder / EDITED))}"
+    return prepared.noting(
+        remark("frames-edited", FRAMES, found=EDITED, way_out=way_out)
+    )
+
+
+def _is_used(table: Path | None, folder: Path) -> bool:
+    """Tell whether the frame table of a folder is the one that was asked for."""
+    return table is not None and table.resolve() == (folder / FRAMES).resolve()
 
 
 def make_folder(folder: Path) -> None:
@@ -389,10 +438,8 @@ def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        outcomes: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8"))[
-            "outcomes"
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        outcomes = json.loads(path.read_text("utf-8"))["outcomes"]
+        return {str(name): dict(fields) for name, fields in outcomes.items()}
+    except _SPOILT as error:
         log.warning("%s is not used, and all is made again: %r", path, error)
         return {}
-    return outcomes

@@ -5,17 +5,17 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from autoreduce.calibration.dark_rates import rate_map_of, read_fit
+from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
+from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.overrides import write_frames_csv
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
@@ -23,25 +23,38 @@ from autoreduce.prepare import (
     Choices,
     Prepared,
     earlier_outcomes,
+    keeping_edits,
     make_folder,
     output_folder,
     plan_json,
     prepare_night,
+    write_frames,
     write_plan,
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
-from autoreduce.remarks import Severity, remark, some
+from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report.content import NightReport
-from autoreduce.report.summary import remarks
+from autoreduce.report.summary import made, remarks
+from autoreduce.report.words import size
+from autoreduce.running.ending import tidied
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
+from autoreduce.running.folder import (
+    LEFT_OVER,
+    clear_parts,
+    forget,
+    no_longer_planned,
+    put_aside,
+    remember,
+)
 from autoreduce.running.lock import held
+from autoreduce.running.logfile import LOG, log_file
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
 
-PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
-"""Folders of products, below the output folder."""
+MOST_STALE = 0.5
+"""Part of the products above which those that no plan makes are not moved away."""
 FILLED = {"dark_scale", *(column.name for column in MEASURED_COLUMNS)}
 """Columns of the frame table that a run fills."""
 _HEADER_BYTES = 32 * 2880
@@ -66,9 +79,18 @@ class Reduced:
         return [output for output, outcome in outcomes if outcome.status in bad]
 
     @property
+    def failed_altogether(self) -> bool:
+        """Whether something could not be made, or nothing at all."""
+        return bool(self.failed) or not made(self.report)
+
+    def told(self, *severities: Severity) -> list[Remark]:
+        """List the remarks of some severities; see `autoreduce.remarks.Severity`."""
+        return [one for one in remarks(self.report) if one.severity in severities]
+
+    @property
     def incomplete(self) -> bool:
         """Whether a frame was left out, or a master is missing."""
-        return any(one.severity is not Severity.NOTE for one in remarks(self.report))
+        return bool(self.told(*(set(Severity) - {Severity.NOTE})))
 
 
 def reduce_night(
@@ -166,17 +188,22 @@ def run_prepared(
     with held(folder, wait=limits.wait):
         _check_space(prepared, folder, planes=limits.planes)
         known = _known(folder)
-        prepared = _with_stale(prepared, folder, known)
-        write_plan(prepared, folder)
-        with _log_file(folder / "autoreduce.log"):
+        clear_parts(folder)
+        prepared = _with_stale(prepared, folder, known, prune=limits.prune)
+        prepared = write_plan(prepared, folder)
+        with tidied(folder), log_file(folder / LOG) as cut:
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
                 log.warning("%s is not used: %s", row.file, row.reason)
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, report=report
             )
+        prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
-        return Reduced(folder, content, _write_page(content, folder) if page else None)
+        path = _write_page(content, folder) if page else None
+        if path is not None:
+            remember(folder, [path.name])
+        return Reduced(folder, content, path)
 
 
 def _tables(
@@ -187,11 +214,13 @@ def _tables(
     begin: float,
 ) -> NightReport:
     """Write the tables of a run, and gather what the report tells."""
+    prepared = keeping_edits(prepared, folder)
     frames = with_outcomes(prepared.frames, prepared.plan, outcomes)
-    write_frames_csv(frames, folder / "frames.csv")
+    write_frames(frames, folder)
     lights = light_table(prepared.plan, outcomes)
-    write_text(folder / "lights.csv", lights.to_csv(index=False))
+    write_text(folder / "lights.csv", frame_text(lights))
     write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
+    remember(folder, ("lights.csv", "plan.json"))
     return NightReport(
         frames=frames,
         plan=prepared.plan,
@@ -227,24 +256,20 @@ def _write_page(content: NightReport, folder: Path) -> Path:
 
 
 def _with_stale(
-    prepared: Prepared, folder: Path, known: Mapping[str, Outcome]
+    prepared: Prepared, folder: Path, known: Mapping[str, Outcome], *, prune: bool
 ) -> Prepared:
-    """Note the products of earlier runs that the plan no longer makes."""
+    """Move the products of earlier runs away that the plan no longer makes."""
     made = {task.output for task in prepared.plan.tasks}
     more = (known[output].outputs for output in made if output in known)
-    planned = {folder / output for output in (*made, *chain(*more))}
-    planned |= {rate_map_of(path) for path in planned if path.suffix == ".json"}
-    stale = [
-        path.relative_to(folder).as_posix()
-        for name in PRODUCT_FOLDERS
-        for path in sorted((folder / name).rglob("*.*"))
-        if path.is_file() and path not in planned and not path.name.startswith(".")
-    ]
+    stale, n_products = no_longer_planned(folder, (*made, *chain(*more)))
     if not stale:
         return prepared
-    note = remark("stale", found=some(stale))
-    plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
-    return replace(prepared, plan=plan)
+    if len(stale) > MOST_STALE * n_products and not prune:
+        note = remark("stale-most", found=some(stale), way_out="--prune")
+        return prepared.noting(note)
+    put_aside(folder, stale)
+    forget(folder, stale)
+    return prepared.noting(remark("stale", found=some(stale), expected=LEFT_OVER))
 
 
 def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
@@ -264,31 +289,10 @@ def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         msg = (
-            f"the products need {needed / 1e9:.1f} GB and {folder} has "
-            f"{free / 1e9:.1f} GB free: free some space, or name a folder on a larger "
-            "disk with -o"
+            f"the products need {size(needed)} and {folder} has {size(free)} free: "
+            "free some space, or name a folder on a larger disk with -o"
         )
         raise ProductError(msg)
-
-
-class _log_file:  # noqa: N801 -- a context manager, named for its use
-    """Log what autoreduce does to a file, as long as the run lasts."""
-
-    def __init__(self, path: Path) -> None:
-        self._handler = logging.FileHandler(path, encoding="utf-8")
-        form = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
-        self._handler.setFormatter(form)
-        self._logger = logging.getLogger("autoreduce")
-
-    def __enter__(self) -> None:
-        self._level = self._logger.level
-        self._logger.setLevel(logging.INFO)
-        self._logger.addHandler(self._handler)
-
-    def __exit__(self, *exception: object) -> None:
-        self._logger.removeHandler(self._handler)
-        self._logger.setLevel(self._level)
-        self._handler.close()
 
 
 def with_outcomes(

@@ -243,18 +243,61 @@ CODES: dict[str, Code] = {
     ),
     "not-as-written": Code(
         _S.NOTE,
-        "did not hold what had been written there, and was made again",
+        "did not hold what had been written there, and was made again; what lay there "
+        "is now {found}",
         "A product was damaged, or changed by hand, since it was made.  A master of "
         "your own is used from a library, or by `--set`.",
     ),
+    "frames-edited": Code(
+        _S.NOTE,
+        "was edited since it was written, and this run did not use it: the edit is "
+        "kept as {found}",
+        "The frame table is yours to edit; a run takes it with `--frames`, and writes "
+        "it anew.",
+    ),
+    "log-cut": Code(
+        _S.DOUBTFUL,
+        "is not complete: {found}",
+        "The disk did not take all of the log; products are not concerned.",
+    ),
     "stale": Code(
         _S.NOTE,
-        "left from an earlier run and no longer part of the plan: {found}",
-        "Products that today's plan does not make still lie in the output folder.",
+        "no longer part of the plan, and moved to {expected}: {found}",
+        "Products of earlier runs that today's plan does not make lie among the "
+        "products no more.  Delete them, or keep them.",
+    ),
+    "stale-most": Code(
+        _S.NOTE,
+        "most products are no longer part of the plan, such as {found}: is a disk not "
+        "mounted, or the night half copied?  They stay where they are",
+        "More than half of the products of earlier runs would be moved away: nothing "
+        "is, unless you say so.",
+    ),
+    # ----------------------------------------------------- what `verify` finds
+    "interrupted": Code(
+        _S.DOUBTFUL,
+        "a run is under way here, or did not end: {found}; run it again",
+        "What a run wrote before it was interrupted is not complete.",
+    ),
+    "no-ledger": Code(
+        _S.DAMAGED,
+        "what was written is not known: {found}; run the reduction again",
+        "`ledger.json` is missing or damaged: only files with checksums can be read.",
+    ),
+    "lost": Code(_S.DAMAGED, "is not there", "A file that a run wrote is gone."),
+    "changed": Code(
+        _S.DAMAGED,
+        "is not as it was written: {found}",
+        "A file was damaged, or changed by hand.",
+    ),
+    "input-changed": Code(
+        _S.DAMAGED,
+        "an input that is not as it was read: {found}",
+        "A raw frame or a master of a library was damaged, or changed by hand.",
     ),
     # --------------------------------------------------------------- frames left out
     "unread": Code(
-        _S.LEFT_OUT, "cannot be read: {found}", "The frame's pixels cannot be read."
+        _S.DAMAGED, "cannot be read: {found}", "The frame's pixels cannot be read."
     ),
     "unreadable": Code(
         _S.DAMAGED,

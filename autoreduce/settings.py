@@ -6,6 +6,7 @@ mappings and dataclasses for tables.  What is wrong is named with its file, its 
 what was found and what was expected.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Hashable, Mapping
@@ -83,7 +84,7 @@ class SettingsText:
         """
         try:
             return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             msg = f"{self.name} is not valid TOML: {error}"
             raise SettingsError(msg) from error
 
@@ -248,7 +249,7 @@ def _plain(hint: Any, value: object, source: SettingsText, path: KeyPath) -> obj
     if get_origin(hint) is Literal:
         return _word(get_args(hint), value, source, path)
     if hint is float and _is_number(value):
-        return float(value)  # type: ignore[arg-type]  # a number, as was seen
+        return _number(value, source, path)
     if hint is re.Pattern or get_origin(hint) is re.Pattern:
         return _pattern(value, source, path)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -262,6 +263,16 @@ def _plain(hint: Any, value: object, source: SettingsText, path: KeyPath) -> obj
         str: "a text",
     }
     raise source.wrong(path, value, expected.get(hint, str(hint)))
+
+
+def _number(value: object, source: SettingsText, path: KeyPath) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]  # a number, as was seen
+    except OverflowError:
+        number = math.nan
+    if math.isnan(number):
+        raise source.wrong(path, value, "a number")
+    return number
 
 
 def _is_number(value: object) -> bool:

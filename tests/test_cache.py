@@ -74,6 +74,7 @@ def test_second_run_reads_no_header_and_says_the_same(tmp_path, kept, reads):
     assert_same(scan_night([night]), first)
     assert reads == []
     assert len(list(kept.iterdir())) == 1
+    assert kept.stat().st_mode & 0o777 == 0o700
 
 
 def test_headers_of_extensions_are_kept_in_their_order(tmp_path, kept, reads):

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from small_night import write_frame, write_night
 
 from autoreduce.cli import cli
+from autoreduce.fits.ledger import LEDGER
 from autoreduce.frames.overrides import read_frames_csv
+from autoreduce.running.lock import LOCK
 
 
 def invoke(*arguments, code=0):
@@ -50,8 +52,10 @@ def test_planning_reads_no_pixel_and_writes_no_product(night):
         assert "flat_R" in output
         folder = night.with_name("night_reduced")
         assert sorted(p.name for p in folder.iterdir()) == [
+            LOCK,
             "evidence.csv",
             "frames.csv",
+            LEDGER,
             "plan.json",
         ]
 
@@ -107,7 +111,7 @@ def test_an_edited_table_steers_the_run(night):
 def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_names(
     night, arguments
 ):
-    output = invoke(night, *arguments, code=1)
+    output = invoke(night, *arguments, code=2)
     assert ".fit" in output
 
 
@@ -129,7 +133,7 @@ def test_wrong_usage_has_status_2(night, arguments):
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_the_known(night):
-    assert "notes" in invoke(night, "--recipe", "nonsense", code=1)
+    assert "notes" in invoke(night, "--recipe", "nonsense", code=2)
 
 
 def test_pooled_exposures_are_stacked_together(night):

@@ -1,6 +1,10 @@
 """The same tasks on a Dask cluster on this machine."""
 
+import subprocess
+import sys
+import time
 import warnings
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -49,8 +53,62 @@ def test_a_cluster_makes_the_same_products(tmp_path, scheduler):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("autoreduce.running.cluster.SECONDS_TO_ANSWER", 1)
     night = write_night(tmp_path / "night")
-    limits = Limits(scheduler="tcp://127.0.0.1:9")
+    limits = Limits(scheduler="tcp://127.0.0.1:9", scheduler_timeout=1)
     with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127"):
         reduce_night(night, limits=limits, page=False)
+
+
+@pytest.fixture
+def bare_scheduler():
+    """Start a scheduler without workers, in a process of its own."""
+    code = (
+        "import asyncio, distributed\n"
+        "async def main():\n"
+        "    async with distributed.Scheduler(\n"
+        "        host='127.0.0.1', port=0, dashboard_address=None\n"
+        "    ) as one:\n"
+        "        print(one.address, flush=True)\n"
+        "        await one.finished()\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.address = process.stdout.readline().strip()
+        yield process
+        process.kill()
+
+
+QUIET = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::RuntimeWarning"
+)
+
+
+@QUIET
+def test_a_cluster_without_workers_ends_the_run_in_words(tmp_path, bare_scheduler):
+    night = write_night(tmp_path / "night")
+    limits = Limits(scheduler=bare_scheduler.address, scheduler_timeout=1)
+    begin = time.monotonic()
+    with pytest.raises(PlanError, match=r"is lost .no worker for 1 s"):
+        reduce_night(night, limits=limits, page=False)
+    assert time.monotonic() - begin < 15
+
+
+@QUIET
+def test_a_scheduler_that_is_killed_ends_the_run_in_words(tmp_path, bare_scheduler):
+    night = write_night(tmp_path / "night")
+    limits = Limits(scheduler=bare_scheduler.address, scheduler_timeout=3)
+    Timer(2.0, bare_scheduler.kill).start()
+    begin = time.monotonic()
+    with pytest.raises(PlanError, match="is lost"):
+        reduce_night(night, limits=limits, page=False)
+    assert time.monotonic() - begin < 20
+
+
+@QUIET
+def test_an_address_that_is_none_is_named(tmp_path):
+    night = write_night(tmp_path / "night")
+    for address in ("nonsense", "tcp://127.0.0.1:port", "x://y"):
+        limits = Limits(scheduler=address, scheduler_timeout=1)
+        with pytest.raises(PlanError, match="no Dask scheduler answers"):
+            reduce_night(night, limits=limits, page=False)

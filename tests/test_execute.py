@@ -176,14 +176,15 @@ def test_memory_that_is_free_is_known():
     assert free_memory() > 1 << 20
 
 
-def test_what_an_earlier_run_left_is_named_and_kept(night):
+def test_what_an_earlier_run_left_is_named_and_moved(night):
     run(night)
     again = run(night, choices=Choices(exclude=["light_0003*"]))
     assert any(
         "calibrated/light_0003.fit" in note
         for note in map(str, again.report.plan.notes)
     )
-    assert (again.folder / "calibrated" / "light_0003.fit").exists()
+    assert not (again.folder / "calibrated" / "light_0003.fit").exists()
+    assert (again.folder / "left_over/calibrated/light_0003.fit").exists()
 
 
 def test_a_light_keeps_its_own_temperature_and_gets_what_was_set(night):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK
-from autoreduce.fits.checksum import check_sums
+from autoreduce.fits.checksum import check_hdus, check_sums
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,22 @@ def test_a_file_without_sums_is_told_from_a_damaged_one(tmp_path):
     fits.PrimaryHDU(np.ones((2, 3))).writeto(plain)
     with pytest.raises(InputError, match="has no CHECKSUM"):
         check_sums(plain)
+
+
+def test_each_hdu_with_sums_is_held_to_them(tmp_path, summed):
+    bare = fits.ImageHDU(np.ones((3, 3)))
+    path = tmp_path / "raw.fits"
+    with fits.open(summed) as hdus:
+        fits.HDUList([hdus[0], bare, hdus[1]]).writeto(path)
+    check_hdus(path)
+    content = bytearray(path.read_bytes())
+    (bare_at, last_at) = (
+        content.rindex(b"XTENSION", 0, at) for at in (9000, len(content))
+    )
+    content[bare_at + BLOCK + 5] ^= 1
+    path.write_bytes(content)
+    check_hdus(path)
+    content[last_at + BLOCK + 5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="HDU 2 does not hold"):
+        check_hdus(path)

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import shutil
 import tempfile
 
@@ -127,3 +128,32 @@ def test_what_cannot_be_read_is_called_by_its_name(kind):
 def test_what_is_unknown_is_shown(beginning, words):
     with pytest.raises(InputError, match=words):
         recognise(beginning)
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_no_more_is_unpacked_than_the_headers_declare(tmp_path, has_image):
+    """Unpack a file behind whose image there is no end of zeros."""
+    path = tmp_path / "bomb.fits.gz"
+    hdu = fits.PrimaryHDU(np.ones((30, 40), np.int16) if has_image else None)
+    hdu.writeto(tmp_path / "plain.fits")
+    content = (tmp_path / "plain.fits").read_bytes()
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(content)
+        for _ in range(40):
+            file.write(bytes(1 << 20))
+    assert len(read_headers(path)) == 1
+    file, _ = open_unpacked(path)
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        assert len(content) <= size <= len(content) + 16 * 2880
+        assert file.read(len(content)) == content
+
+
+def test_a_damaged_checksum_behind_the_last_byte_is_found(tmp_path):
+    path = tmp_path / "light.fits.gz"
+    fits.PrimaryHDU(np.arange(9, dtype=np.int16).reshape(3, 3)).writeto(path)
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # CRC-32
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="CRC"):
+        open_unpacked(path)

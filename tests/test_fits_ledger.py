@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from autoreduce.errors import InputError, ProductError
@@ -307,3 +308,46 @@ def test_processes_that_save_at_once_leave_one_ledger_whole(tmp_path, caplog):
     assert len({row[0] for row in rows}) == 1
     assert not caplog.records
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.json"]
+
+
+def test_what_was_looked_at_before_a_moment_is_read_again(tmp_path, settled, reader):
+    path, known = tmp_path / "a", Ledger()
+    path.write_bytes(b"one")
+    known.look("a", path)
+    assert known.is_same("a", path, reader)
+    assert known.is_same_since(0, "a", path, reader)
+    assert reader.read == []
+    begin = time.time_ns()
+    assert known.is_same_since(begin, "a", path, reader)
+    assert known.is_same_since(begin, "a", path, reader)
+    assert reader.read == ["a"]
+    assert not known.is_same_since(begin, "b", path, reader)
+
+
+def test_a_file_that_is_doubted_is_read_again(tmp_path, settled, reader):
+    path, known = tmp_path / "a", Ledger()
+    path.write_bytes(b"one")
+    known.look("a", path)
+    known.doubt("a")
+    assert known.is_same("a", path, reader)
+    assert known.is_same("a", path, reader)
+    assert reader.read == ["a"]
+    known.forget("a")
+    assert list(known) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_flipped_bit_of_a_ledger_is_found(tmp_path, seed):
+    path, ledger = tmp_path / "ledger.json", Ledger()
+    for name in ("a", "raw/b"):
+        (tmp_path / "one").write_text(name)
+        ledger.look(name, tmp_path / "one")
+    ledger.save(path)
+    assert Ledger.read(path) == ledger
+    content, rng = path.read_bytes(), np.random.default_rng(seed)
+    for at in rng.integers(0, len(content), 100):
+        spoilt = bytearray(content)
+        spoilt[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(spoilt)
+        with pytest.raises(InputError, match="not as it was written"):
+            Ledger.read(path)

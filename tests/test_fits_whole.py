@@ -5,7 +5,15 @@ import stat
 import pytest
 
 from autoreduce.errors import ProductError
-from autoreduce.fits.whole import PART, replacing, unwritten, write_bytes, write_text
+from autoreduce.fits import whole
+from autoreduce.fits.whole import (
+    PART,
+    parts_in,
+    replacing,
+    unwritten,
+    write_bytes,
+    write_text,
+)
 
 
 def mode(path):
@@ -89,3 +97,26 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     write_text(link, "new")
     assert (target.read_text(), link.read_text()) == ("old", "new")
     assert not link.is_symlink()
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_at_the_end(
+    tmp_path, monkeypatch
+):
+    path, synced = tmp_path / "a.txt", []
+    monkeypatch.setattr(
+        whole, "sync", lambda one: synced.append((one.name, path.exists()))
+    )
+    write_text(path, "new")
+    (part, before), folder = synced
+    assert part.startswith(".a.txt.")
+    assert not before
+    assert folder == (tmp_path.name, True)
+    write_bytes(path, iter([b"newer"]), lasting=False)
+    assert len(synced) == 2
+
+
+def test_unfinished_files_are_known_by_their_names(tmp_path):
+    with replacing(tmp_path / "a.fits.gz") as part:
+        for name in (".hidden", "a.part", ".part", ".a.part"):
+            (tmp_path / name).touch()
+        assert parts_in(tmp_path) == [part]

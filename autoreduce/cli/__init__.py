@@ -1,6 +1,7 @@
 """Command line: parse, call the library, print.  Nothing is decided here."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,11 +13,15 @@ from typing import Any, cast
 import click
 
 from autoreduce import __version__
-from autoreduce.errors import AutoreduceError, FolderHeldError
+from autoreduce.cli import streams
+from autoreduce.errors import AutoreduceError, Interrupted
 
-_NOT_COMMANDS = {"options", "console", "night_options"}
+_NOT_COMMANDS = {"options", "console", "night_options", "streams"}
 """Modules of this folder that hold no command."""
 _DEFAULT = "reduce"
+_INTERRUPTED = (
+    "interrupted: nothing half-made is left; the same command goes on from here"
+)
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     # Tasks run side by side: threads within their linear algebra only wait, busily.
     os.environ.setdefault(_name, "1")
@@ -34,10 +39,11 @@ def _verbatim(command: click.Command) -> click.Command:
     return command
 
 
-class _FolderHeld(click.ClickException):
-    """Another run holds the output folder."""
-
-    exit_code = 3
+def _folder_hint(command: str | None) -> str:
+    """Say how a folder is reduced that is named like the command."""
+    if command is None or not Path(command).is_dir():
+        return ""
+    return f" To reduce the folder {command}: autoreduce ./{command}"
 
 
 class _ObserverGroup(click.Group):
@@ -81,8 +87,15 @@ class _ObserverGroup(click.Group):
         try:
             return super().invoke(ctx)
         except AutoreduceError as error:
-            held = isinstance(error, FolderHeldError)
-            raise (_FolderHeld if held else click.ClickException)(str(error)) from error
+            click.ClickException(str(error)).show()
+            ctx.exit(error.exit_status)
+        except click.UsageError as error:
+            message = error.format_message() + _folder_hint(ctx.invoked_subcommand)
+            raise click.UsageError(message, error.ctx) from error
+        except BrokenPipeError:
+            # Whoever read what was written has enough of it: `| head`.
+            streams.silence_output()
+            return None
 
 
 @click.group(
@@ -108,5 +121,40 @@ _verbatim(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; the console script's entry point."""
-    sys.exit(cli.main(arguments, prog_name="autoreduce"))
+    """Run the command line; the console script's entry point.
+
+    Exit status: 0 done, 1 something failed, 2 wrong usage, 3 another run holds the
+    output folder, 130 and 143 ended by SIGINT and SIGTERM.
+    """
+    streams.open_all()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        status = _status(arguments)
+    except Interrupted as error:
+        click.echo(_INTERRUPTED, err=True)
+        streams.flush()
+        # Threads are not waited for: what they write appears whole or not at all.
+        os._exit(128 + error.signal)
+    sys.exit(streams.flush() or status)
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    """Run the command line; the exit status."""
+    try:
+        ended = cli.main(arguments, prog_name="autoreduce", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except OSError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except SystemExit as error:
+        ended = error.code
+    return ended if isinstance(ended, int) else 0
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_DFL)
+    raise Interrupted(number)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from autoreduce.cli.streams import silence_output
 from autoreduce.planning.plan import Action, Task
 from autoreduce.remarks import Remark, Severity
 from autoreduce.report.words import count, level_word
@@ -60,8 +61,14 @@ def make_console(stream: TextIO) -> "Console":
     """
     from rich.console import Console
 
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            """Be silent when nobody reads any more: that is no failure."""
+            self.quiet = True
+            silence_output()
+
     width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, emoji=False)
+    return Quiet(file=stream, width=width, highlight=False, emoji=False)
 
 
 def plain(text: str, encoding: str) -> str:
@@ -257,6 +264,21 @@ def print_summary(
             _say(console, f"... and {n_more} more", indent="  ")
     for what, place in _places(folder):
         _say(console, f"{what:<9}{place}", wrap=False)
+
+
+def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) -> None:
+    """Print remarks, one after the other.
+
+    Parameters
+    ----------
+    remarks : sequence of Remark
+        All of them are told.
+    stream : file, optional
+        Where to; standard output if absent.
+    """
+    console = make_console(stream or sys.stdout)
+    for remark in remarks:
+        _say(console, _remark_words(remark))
 
 
 def _concerns(

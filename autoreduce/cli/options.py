@@ -7,9 +7,17 @@ from typing import Any
 
 import click
 
+from autoreduce.remarks import Severity
 from autoreduce.tools.files import write_text
 from autoreduce.tools.tables import Table, TableForm
 
+FAIL_ON = (
+    Severity.DAMAGED,
+    Severity.MISSING,
+    Severity.LEFT_OUT,
+    Severity.DOUBTFUL,
+)
+"""What a run may fail on."""
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -120,6 +128,16 @@ def size_in_bytes(text: str) -> int:
         msg = f"{text!r} is not a size such as 500MB or 2GB"
         raise click.BadParameter(msg)
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def severities(text: str) -> list[Severity]:
+    """Read what a run may fail on, as in ``damaged,missing``; a type of click."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in FAIL_ON:
+            msg = f"{word!r} is none of {', '.join(FAIL_ON)}"
+            raise click.BadParameter(msg)
+    return [Severity(word) for word in words]
 
 
 files_argument: Decorator = click.argument(

@@ -49,11 +49,14 @@ def plan_only(
     """Plan a night, write the plan, and print it unless `quiet`."""
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
-    from autoreduce.prepare import output_folder, prepare_night, write_plan
+    from autoreduce.prepare import make_folder, output_folder, prepare_night, write_plan
+    from autoreduce.running.lock import held
 
     folder = output_folder(nights, output)
     prepared = prepare_night(nights, chosen)
-    write_plan(prepared, folder)
+    make_folder(folder)
+    with held(folder):
+        prepared = write_plan(prepared, folder)
     if not quiet:
         console.print_plan(describe_plan(prepared.frames, prepared.plan))
         click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")

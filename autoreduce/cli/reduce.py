@@ -8,7 +8,11 @@ from typing import Any
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-from autoreduce.cli.options import size_in_bytes
+from autoreduce.cli.options import severities, size_in_bytes
+from autoreduce.remarks import Severity
+
+_ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
+"""What is told whatever `--quiet` says."""
 
 
 @click.command()
@@ -44,9 +48,22 @@ from autoreduce.cli.options import size_in_bytes
     help="Carry the tasks out on a Dask cluster that is there, as in tcp://host:8786.",
 )
 @click.option(
+    "--scheduler-timeout",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a Dask cluster may take to answer, and be without workers.",
+)
+@click.option(
     "--wait",
     is_flag=True,
     help="Wait for a run that holds the output folder, instead of exit status 3.",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Move products that are no longer planned to left_over/, though they are most.",
 )
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option(
@@ -54,15 +71,25 @@ from autoreduce.cli.options import size_in_bytes
     is_flag=True,
     help="Exit with status 1 also if a frame was left out or a master is missing.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--fail-on",
+    type=severities,
+    default="",
+    metavar="WORDS",
+    help="Exit with status 1 also if the run tells of damaged, missing, left-out or "
+    "doubtful things; words with commas between them.",
+)
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Print nothing but errors and what is damaged."
+)
 def command(nights: tuple[Path, ...], **options: Any) -> None:
     r"""Reduce the frames in NIGHTS: masters, calibrated lights, stacks, report.
 
     The folders are searched with all their subfolders, and never written to.  What was
     made before from the same frames in the same way is not made again.
 
-    Exit status: 0 done, 1 something failed, 2 wrong usage, 3 another run holds the
-    output folder.
+    Exit status: 0 done, 1 something failed or nothing could be made, 2 wrong usage,
+    3 another run holds the output folder, 130 and 143 ended by SIGINT and SIGTERM.
 
     Example:
 
@@ -85,7 +112,9 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("memory"),
         options.pop("planes"),
         options.pop("scheduler"),
+        options.pop("scheduler_timeout"),
         options.pop("wait"),
+        prune=options.pop("prune"),
         processes=True,
     )
     with console.progress(quiet=options["quiet"]) as report:
@@ -98,7 +127,10 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
             report=report,
         )
-    if not options["quiet"]:
+    if options["quiet"]:
+        console.print_remarks(reduced.told(*_ERRORS), stream=sys.stderr)
+    else:
         console.print_summary(reduced.report, reduced.folder)
-    if reduced.failed or (options["strict"] and reduced.incomplete):
+    strict = options["strict"] and reduced.incomplete
+    if strict or reduced.failed_altogether or reduced.told(*options["fail_on"]):
         sys.exit(1)

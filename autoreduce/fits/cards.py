@@ -10,8 +10,10 @@ FITS Standard 4.0 (2018), sections 4.1-4.2 (cards, CONTINUE) and 4.4.2.7, append
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -135,6 +137,22 @@ def checksummed_header(
     total = ones_complement_sum(zeroed, data_sum)
     full_card = format_card("CHECKSUM", encode_checksum(total), "HDU checksum")
     return header_block([*cards, *data_card, *full_card], reserve=reserve)
+
+
+def written_at() -> str:
+    """Give the time for DATE: now, or that of SOURCE_DATE_EPOCH if it is set.
+
+    Returns
+    -------
+    str
+        UTC, ISO 8601 in whole seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdecimal():
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(epoch))
+    else:
+        moment = datetime.now(UTC)
+    return moment.isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def without(cards: Iterable[bytes], keywords: Iterable[str]) -> list[bytes]:

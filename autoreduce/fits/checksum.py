@@ -1,10 +1,13 @@
 """Whether a file of ours is as it was written, by the checksums in it."""
 
+from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, ones_complement_sum
-from autoreduce.fits.header import read_headers
+from autoreduce.fits.formats import open_unpacked
+from autoreduce.fits.header import headers_of, read_headers
 
 _PIECE = 4096 * BLOCK
 _WHOLE = (0, 0xFFFFFFFF)
@@ -30,9 +33,37 @@ def check_sums(path: Path) -> None:
         raise InputError(msg)
 
 
-def _sum_of(path: Path) -> int:
+def check_hdus(path: Path) -> None:
+    """Make sure that each HDU with a CHECKSUM card is as that says.
+
+    A camera's file, unlike a product, may have them in some HDUs, or none.
+
+    Raises
+    ------
+    InputError
+        If one is not, or the file cannot be read.
+    """
+    file, _ = open_unpacked(path)
+    with file:
+        at = 0
+        for header, start, n_bytes in headers_of(file):
+            end = start + -(-n_bytes // BLOCK) * BLOCK
+            if header.get("CHECKSUM") is not None:
+                file.seek(at)
+                if _sum_of_next(file, end - at) not in _WHOLE:
+                    msg = f"the CHECKSUM of HDU {header.hdu} does not hold"
+                    raise InputError(msg)
+            at = end
+
+
+def _sum_of_next(file: BinaryIO | FileIO, n_bytes: int) -> int:
     total = 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            total = ones_complement_sum(piece + bytes(-len(piece) % 4), total)
+    while n_bytes > 0 and (piece := file.read(min(_PIECE, n_bytes))):
+        n_bytes -= len(piece)
+        total = ones_complement_sum(piece + bytes(-len(piece) % 4), total)
     return total
+
+
+def _sum_of(path: Path) -> int:
+    with path.open("rb") as file:
+        return _sum_of_next(file, path.stat().st_size)

@@ -5,7 +5,6 @@ A name tells nothing: gzipped files are called ``.fits`` and plain ones ``.gz``.
 
 import gzip
 import io
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,12 +30,52 @@ def _open_plain(path: Path) -> io.FileIO:
     return path.open("rb", buffering=0)
 
 
+class Unpacking:
+    """A packed file that is unpacked into a plain one as far as it is asked for."""
+
+    def __init__(self, packed: gzip.GzipFile, plain: io.FileIO) -> None:
+        self._packed, self._plain = packed, plain
+        self._at = self._there = 0
+
+    def seek(self, at: int) -> int:
+        """Go to a byte."""
+        self._at = at
+        return at
+
+    def read(self, n_bytes: int) -> bytes:
+        """Read some bytes, fewer at the end."""
+        self.unpack(self._at + n_bytes)
+        self._plain.seek(self._at)
+        data = self._plain.read(n_bytes)
+        self._at += len(data)
+        return data
+
+    def unpack(self, end: int) -> None:
+        """Unpack up to a byte, or to the end of what is there."""
+        self._plain.seek(self._there)
+        while self._there < end:
+            piece = self._packed.read(min(_PIECE, end - self._there))
+            if not piece:
+                return
+            written = 0
+            while written < len(piece):
+                written += self._plain.write(memoryview(piece)[written:])
+            self._there += len(piece)
+
+
 def _unpack_gzip(path: Path) -> io.FileIO:
-    """Unpack a file once, into one without a name that goes when it is closed."""
+    """Unpack a file once, into one without a name that goes when it is closed.
+
+    No more is unpacked than its headers declare: what follows may have no end.
+    """
+    from autoreduce.fits.header import FIRST_READ, headers_of
+
     plain = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- its reader closes it
     try:
         with gzip.open(path, "rb") as packed:
-            shutil.copyfileobj(packed, plain, _PIECE)
+            file = Unpacking(packed, plain)
+            for _, start, n_bytes in headers_of(file, file.read(FIRST_READ)):
+                file.unpack(start + n_bytes)
         plain.seek(0)
     except BaseException:
         plain.close()

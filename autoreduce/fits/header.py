@@ -20,15 +20,17 @@ from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, CARD, Card, CardValue
-from autoreduce.fits.formats import GZIP, PLAIN, open_unpacked, recognise
+from autoreduce.fits.formats import GZIP, PLAIN, Unpacking, open_unpacked, recognise
 
 MAX_BLOCKS = 2000
 """Longest header that is read (72000 cards): longer ones are garbage."""
 MAX_HDUS = 2000
 """Most extensions that are looked at."""
 
+Readable = io.FileIO | gzip.GzipFile | Unpacking
+"""A file that headers are read from: plain, or unpacked while it is read."""
 _END = b"END" + b" " * 77
-_FIRST_READ = 8 * BLOCK
+FIRST_READ = 8 * BLOCK
 """Holds the whole header of nearly every camera: one call for one file."""
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 _LONG = "HIERARCH"
@@ -219,7 +221,7 @@ def read_headers(path: Path) -> list[RawHeader]:
     """
     try:
         with path.open("rb", buffering=0) as file:
-            beginning = file.read(_FIRST_READ)
+            beginning = file.read(FIRST_READ)
             kind = recognise(beginning)
             if kind is GZIP:
                 return _read_gzipped(file)
@@ -227,7 +229,7 @@ def read_headers(path: Path) -> list[RawHeader]:
                 return _all_headers(file, beginning)
         file, _ = open_unpacked(path)
         with file:
-            return _all_headers(file, file.read(_FIRST_READ))
+            return _all_headers(file, file.read(FIRST_READ))
     except (EOFError, zlib.error) as error:
         msg = f"damaged gzip file: {error}"
         raise InputError(msg) from error
@@ -315,7 +317,7 @@ def image_axes(header: RawHeader) -> tuple[int, ...]:
 
 
 def headers_of(
-    file: io.FileIO | gzip.GzipFile, beginning: bytes | None = None
+    file: Readable, beginning: bytes | None = None
 ) -> Iterator[tuple[RawHeader, int, int]]:
     """Read the headers of an open file, each with where its data lie.
 
@@ -341,7 +343,7 @@ def headers_of(
     """
     if beginning is None:
         file.seek(0)
-        beginning = file.read(_FIRST_READ)
+        beginning = file.read(FIRST_READ)
     start = 0
     for hdu in range(MAX_HDUS):
         try:
@@ -355,12 +357,10 @@ def headers_of(
         yield header, start, n_bytes
         start += _padded(n_bytes)
         file.seek(start)
-        beginning = file.read(_FIRST_READ)
+        beginning = file.read(FIRST_READ)
 
 
-def _read_plain(
-    file: io.FileIO | gzip.GzipFile, size: int, beginning: bytes
-) -> Iterator[RawHeader]:
+def _read_plain(file: Readable, size: int, beginning: bytes) -> Iterator[RawHeader]:
     """Read the headers of a file of some bytes, each image of which must be whole."""
     for header, start, n_bytes in headers_of(file, beginning):
         if start + n_bytes > size:
@@ -378,7 +378,7 @@ def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
     promised = int.from_bytes(file.read(4), "little")
     file.seek(0)
     with gzip.GzipFile(fileobj=file) as unpacked:
-        header = _read_header(unpacked, 0, unpacked.read(_FIRST_READ))
+        header = _read_header(unpacked, 0, unpacked.read(FIRST_READ))
         pixels = _data_bytes(header)
         data_end = _padded(len(header.block) + CARD) + pixels
         if not image_shape(header):
@@ -386,7 +386,7 @@ def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
         # The last four bytes of a whole gzip file are its unpacked size.  If they
         # cannot be that, only unpacking it tells what is there.
         whole = promised >= data_end % 2**32 and promised % BLOCK == 0
-        if not whole and (there := _unpacked_size(unpacked)) < data_end:
+        if not whole and (there := _unpacked_to(unpacked, data_end)) < data_end:
             missing = max(there - (data_end - pixels), 0)
             msg = f"truncated: {missing} bytes of pixels, {pixels} expected"
             raise InputError(msg)
@@ -394,20 +394,27 @@ def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
 
 
 def _unpack_headers(unpacked: gzip.GzipFile) -> list[RawHeader]:
-    # Extensions can only be reached by unpacking what stands before them; their
-    # last byte is then known as well.
-    size = _unpacked_size(unpacked)
+    # Extensions can only be reached by unpacking what stands before them.
     unpacked.seek(0)
-    return list(_read_plain(unpacked, size, unpacked.read(_FIRST_READ)))
+    headers = []
+    for header, start, n_bytes in headers_of(unpacked, unpacked.read(FIRST_READ)):
+        there = _unpacked_to(unpacked, start + n_bytes)
+        if there < start + n_bytes:
+            msg = f"truncated: {max(there - start, 0)} bytes of pixels, {n_bytes} expected"
+            raise InputError(msg)
+        headers.append(header)
+    return headers
 
 
-def _unpacked_size(unpacked: gzip.GzipFile) -> int:
-    while unpacked.read(1 << 20):
-        pass
+def _unpacked_to(unpacked: gzip.GzipFile, end: int) -> int:
+    """Unpack up to a byte, and no farther; where that, or the file, ends."""
+    while unpacked.tell() < end:
+        if not unpacked.read(min(1 << 20, end - unpacked.tell())):
+            break
     return unpacked.tell()
 
 
-def _read_header(file: io.FileIO | gzip.GzipFile, hdu: int, data: bytes) -> RawHeader:
+def _read_header(file: Readable, hdu: int, data: bytes) -> RawHeader:
     """Read a header of which the beginning was read already."""
     _check_beginning(data, hdu)
     end = _find_end(data, 0)

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,10 +25,10 @@ LEDGER = "ledger.json"
 SETTLED_S = 3.0
 """Clocks of file systems are coarse: a file that was changed less than that before it
 was looked at may be changed again without a trace."""
-_FORM = 1
+_FORM = 2
 _DIGEST_BYTES = 16
 _UNREADABLE = (OSError, InputError)
-_SPOILT = (OSError, ValueError, KeyError, TypeError, RecursionError)
+_SPOILT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def content_digest(path: Path) -> str:
@@ -117,6 +117,23 @@ class Ledger:
         """Tell whether anything is remembered of a file."""
         return name in self._entries
 
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the files that are remembered."""
+        return iter(self._entries)
+
+    def digest(self, name: str) -> str:
+        """Give the digest that is remembered of a file; KeyError if none is."""
+        return self._entries[name].digest
+
+    def forget(self, name: str) -> None:
+        """Remember nothing of a file any more."""
+        self._entries.pop(name, None)
+
+    def doubt(self, name: str) -> None:
+        """Have a file read again when it is next asked for, whatever its stamp."""
+        if name in self._entries:
+            self._entries[name] = self._entries[name]._replace(looked_ns=0)
+
     def look(self, name: str, path: Path, digest: Digest = content_digest) -> str:
         """Tell what a file holds, and remember it.
 
@@ -161,6 +178,30 @@ class Ledger:
         self._entries[name] = entry
         return True
 
+    def is_same_since(
+        self, begin_ns: int, name: str, path: Path, digest: Digest = content_digest
+    ) -> bool:
+        """Tell the same of a file that is trusted only if it was looked at lately.
+
+        A disk that loses a bit changes no stamp: what was looked at before `begin_ns`
+        is read again.
+
+        Parameters
+        ----------
+        begin_ns : int
+            By `time.time_ns`.
+        name, path, digest
+            As in `look`.
+        """
+        known = self._entries.get(name)
+        if known is None or known.looked_ns < begin_ns:
+            self.doubt(name)
+            return self.is_same(name, path, digest)
+        try:
+            return known.stamp == Stamp.of(path.stat())
+        except OSError:
+            return False
+
     def is_untouched(self, name: str, path: Path) -> bool:
         """Tell by its stamp alone whether a file holds what is remembered of it.
 
@@ -178,8 +219,11 @@ class Ledger:
         return Ledger({name: known[name] for name in names if name in known})
 
     def learn(self, other: "Ledger") -> None:
-        """Take over what another ledger remembers."""
-        self._entries.update(other._entries)
+        """Take over what another ledger remembers, where it has looked later."""
+        for name, entry in other._entries.items():
+            known = self._entries.get(name)
+            if known is None or known.looked_ns <= entry.looked_ns:
+                self._entries[name] = entry
 
     def _entry(self, name: str, path: Path, digest: Digest) -> Entry:
         known = self._entries.get(name)
@@ -198,17 +242,39 @@ class Ledger:
             Where it was saved.
         """
         try:
-            content = json.loads(path.read_text("utf-8"))
+            return cls.read(path)
+        except FileNotFoundError:
+            return cls()
+        except (OSError, InputError) as error:
+            log.warning("%s is not used, and files are read instead: %s", path, error)
+            return cls()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a ledger that was saved.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        InputError
+            If it is not as it was written.
+        """
+        raw = path.read_bytes()
+        try:
+            content = json.loads(raw)
             if content["form"] != _FORM:
                 msg = f"form {content['form']}, expected {_FORM}"
                 raise ValueError(msg)
+            told = content["digest"]
+            if told != digest_of(raw.replace(told.encode(), b"", 1)):
+                msg = "its digest does not hold"
+                raise ValueError(msg)
             files = dict(content["files"])
             return cls({name: _parsed(fields) for name, fields in files.items()})
-        except FileNotFoundError:
-            return cls()
         except _SPOILT as error:
-            log.warning("%s is not used, and files are read instead: %r", path, error)
-            return cls()
+            msg = f"not as it was written: {error!r}"
+            raise InputError(msg) from error
 
     def save(self, path: Path) -> None:
         """Write the ledger, whole or not at all, a line for each file.
@@ -223,8 +289,10 @@ class Ledger:
             f"{json.dumps(name)}: {json.dumps([*stamp, looked_ns, digest])}"
             for name, (stamp, looked_ns, digest) in sorted(self._entries.items())
         )
-        head = f'{{"form": {_FORM}, "columns": {json.dumps(columns)}, "files": {{\n'
-        write_text(path, f"{head}{lines}\n}}}}\n")
+        before = f'{{"form": {_FORM}, "digest": "'
+        after = f'", "columns": {json.dumps(columns)}, "files": {{\n{lines}\n}}}}\n'
+        digest = digest_of(f"{before}{after}".encode())
+        write_text(path, f"{before}{digest}{after}")
 
 
 def _parsed(fields: Sequence[Any]) -> Entry:

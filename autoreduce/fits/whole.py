@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,11 @@ UMASK = _ask_umask()
 """Mode bits that new files do not get; asked for once, while there is one thread."""
 
 
+_PART_NAME = re.compile(rf"\..+\.\w{{8}}{re.escape(PART)}(\.\w+){{0,2}}")
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Lend a name beside `path`; what is written there becomes `path` at the end.
 
     Parameters
@@ -31,6 +36,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path : Path
         Where the file shall stand; its folder is made if need be.  A file there is
         replaced, and its mode kept; a symbolic link is replaced and never followed.
+    lasting : bool
+        Whether it is on the disk before it has its name, and its name before the block
+        ends, so that a loss of power leaves no empty file; what can be done without
+        need not wait for that.
 
     Yields
     ------
@@ -47,15 +56,38 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(_mode(path))
+        if lasting:
+            sync(part)
         part.replace(path)
+        if lasting:
+            sync(path.parent)
     except OSError as error:
         raise unwritten(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """Find the files in a folder that were never finished, by their names."""
+    return [path for path in folder.iterdir() if _PART_NAME.fullmatch(path.name)]
+
+
 def unwritten(path: Path, error: OSError) -> ProductError:
     """Say that a file could not be written, why, and the way out."""
+    if error.errno == errno.EILSEQ:
+        return ProductError(
+            f"{path} could not be written: its file system takes no names in UTF-8; "
+            "choose a place on another one"
+        )
     return ProductError(
         f"{path} could not be written: {error.strerror or error}; nothing is left of "
         "it: free some space or make its folder writable, or choose another place"
@@ -68,9 +100,9 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
-def write_bytes(path: Path, content: Iterator[bytes]) -> None:
+def write_bytes(path: Path, content: Iterator[bytes], *, lasting: bool = True) -> None:
     """Write a file piece by piece; errors as in `replacing`."""
-    with replacing(path) as part, part.open("wb") as file:
+    with replacing(path, lasting=lasting) as part, part.open("wb") as file:
         file.writelines(content)
 
 
@@ -80,6 +112,8 @@ def _new_part(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(ending, f".{path.name}.", path.parent)
     except OSError as error:
+        if error.errno == errno.EILSEQ:
+            raise unwritten(path, error) from error
         msg = f"{path} cannot be written: {error.strerror}; choose another place"
         raise ProductError(msg) from error
     os.close(handle)

@@ -95,7 +95,9 @@ def save(kept: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
     """
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        write_bytes(_file_of(kept, folder), _packed(entries, _beginning(folder)))
+        kept.chmod(0o700)  # headers may tell where an observatory stands
+        packed = _packed(entries, _beginning(folder))
+        write_bytes(_file_of(kept, folder), packed, lasting=False)
         _drop_oldest(kept)
     except _DAMAGED as error:
         log.debug("headers of %s are not kept: %s", folder, error)

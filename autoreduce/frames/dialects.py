@@ -279,6 +279,7 @@ def type_key(literal: str) -> str:
 
 
 @cache
+@cache
 def _built_in() -> tuple[Dialect, ...]:
     folder = resources.files("autoreduce.frames") / "dialects"
     tables = {

@@ -7,13 +7,17 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.fits.names import parse_name, stem
+from autoreduce.fits.sections import parse_section
+from autoreduce.fits.spreadsheet import csv_text, unguarded
 from autoreduce.fits.whole import write_text
+from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.literals import moment
 from autoreduce.frames.schema import (
     FACT_COLUMNS,
@@ -36,6 +40,7 @@ _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
 _TYPES = ", ".join(ImageType)
+_SECTIONS = ("biassec", "trimsec")
 
 
 def apply_overrides(
@@ -129,12 +134,8 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
     Missing facts are empty cells and times are UTC; `read_frames_csv` returns the
     same table.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
     cells = (_cells(frames[name]) for name in _COLUMNS)
-    writer.writerows(zip(*cells, strict=True))
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(list(_COLUMNS), zip(*cells, strict=True)))
 
 
 def read_frames_csv(path: Path) -> pd.DataFrame:
@@ -255,21 +256,48 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 def _parse(column: Column, text: str) -> object:
     """Return the value of a cell, None if it is empty, an error if it is wrong."""
-    text = text.strip()
+    text = unguarded(text.strip())
     if not text:
         return None
-    if column.name == "imagetyp" and text.lower() not in list(ImageType):
-        return TableError(f"imagetyp is {text!r}, expected one of {_TYPES}")
     if column.dtype == "string":
-        return text.lower() if column.name == "imagetyp" else text
+        return _text(column.name, text)
     if column.dtype == UTC:
         found = moment(text) or moment(text, "date", "00:00:00")
         return found or TableError(f"{column.name} is {text!r}, expected a date in UTC")
     try:
-        return _CASTS[column.dtype](text)
+        return _in_range(column.name, _CASTS[column.dtype](text))
     except (ValueError, OverflowError):
         wanted = _EXPECTED[column.dtype]
         return TableError(f"{column.name} is {text!r}, expected {wanted}")
+
+
+def _text(name: str, text: str) -> str | TableError:
+    if name == "imagetyp":
+        if text.lower() not in list(ImageType):
+            return TableError(f"imagetyp is {text!r}, expected one of {_TYPES}")
+        return text.lower()
+    if name in _SECTIONS:
+        try:
+            parse_section(text)
+        except ValueError as error:
+            return TableError(f"{name}: {error}")
+    return text
+
+
+@cache
+def _ranges() -> dict[str, tuple[float, float]]:
+    facts = load_dialects()[-1].facts
+    return {name: rule.range for name, rule in facts.items() if rule.range}
+
+
+def _in_range(name: str, value: object) -> object:
+    """Return a number if it can be true, by the rule for those of headers."""
+    if name not in _ranges() or not isinstance(value, int | float):
+        return value
+    least, most = _ranges()[name]
+    if least <= value <= most:
+        return value
+    return TableError(f"{name} is {value:g}, expected {least:g} to {most:g}")
 
 
 def _to_bool(text: str) -> bool:

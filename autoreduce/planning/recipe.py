@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from autoreduce.errors import SettingsError
+from autoreduce.fits.sections import parse_section
 from autoreduce.pixels.combination import Combination, Rejection
 from autoreduce.settings import NotNegative, SettingsText, build
 
@@ -55,6 +56,10 @@ class DarkRecipe:
     temperature: bool = False
     """Whether `DarkModel.RATE_MAP` takes darks to the frame's temperature, by a doubling
     temperature fitted to darks that span some degrees."""
+
+    def __post_init__(self) -> None:
+        if self.section != "central":
+            parse_section(self.section)
 
 
 @dataclass(frozen=True, slots=True)

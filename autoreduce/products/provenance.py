@@ -11,6 +11,7 @@ from autoreduce.fits.cards import (
     format_card,
     format_history,
     without,
+    written_at,
 )
 from autoreduce.fits.sections import parse_section
 from autoreduce.fits.tables import table_extension
@@ -115,8 +116,7 @@ def product_cards(
         card for at, card in enumerate(ours) if at >= first or card.keyword not in own
     ]
     ours.append(Card("CREATOR", CREATOR, "program that made this file"))
-    now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-    ours.append(Card("DATE", now, "[UTC] when this file was made"))
+    ours.append(Card("DATE", written_at(), "[UTC] when this file was made"))
     keywords = {card.keyword for card in ours}
     kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
     cards = [

@@ -25,6 +25,9 @@ RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
 by their outputs, masters of a library by their paths."""
 
+TEXTS = {".json", ".csv", ".html"}
+"""Endings of what has no checksums in it."""
+
 _COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
@@ -137,7 +140,7 @@ def written_digest(path: Path) -> str:
     InputError, OSError
         If it cannot be read.
     """
-    if path.suffix == ".json":
+    if path.suffix in TEXTS:
         return content_digest(path)
     return digest_of(b"".join(header.block for header in read_headers(path)))
 
@@ -150,7 +153,7 @@ def found_digest(path: Path) -> str:
     InputError, OSError
         If they do not, or it cannot be read.
     """
-    if path.suffix != ".json":
+    if path.suffix not in TEXTS:
         check_sums(path)
     return written_digest(path)
 

@@ -73,6 +73,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def size(n_bytes: float) -> str:
+    """Write a number of bytes in the unit that suits it: ``812 kB``, ``3.4 GB``."""
+    amount, unit = n_bytes / 1e3, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1e3, larger
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"
+
+
 def day(iso: str) -> str:
     """Write an ISO date as ``26 February 2021``; other text stays as it is."""
     try:

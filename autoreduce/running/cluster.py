@@ -1,17 +1,52 @@
 """The same tasks on the machines of a Dask cluster that is there already."""
 
+import time
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from autoreduce.errors import PlanError
 
-SECONDS_TO_ANSWER = 10
+PATIENCE_S = 30.0
+"""How long a cluster may be without scheduler or workers."""
+CLOSING_S = 2.0
+"""How long it may take to take leave of a cluster."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks after a cluster while nothing comes back from it."""
+
+    client: Any
+    """Client of the cluster."""
+    address: str
+    """Address of its scheduler."""
+    patience_s: float
+    """How long it may have no worker."""
+    _sound: float = field(default_factory=time.monotonic)
+
+    def look(self) -> None:
+        """Make sure that somebody works.
+
+        Raises
+        ------
+        PlanError
+            If there was no scheduler or no worker for too long.
+        """
+        is_there = self.client.status == "running"
+        if is_there and self.client.scheduler_info()["workers"]:
+            self._sound = time.monotonic()
+        elif time.monotonic() - self._sound > self.patience_s:
+            what = "no worker" if is_there else "no scheduler"
+            raise _lost(self.address, f"{what} for {self.patience_s:g} s")
 
 
 @contextmanager
-def cluster_executor(address: str) -> Iterator[Executor]:
+def cluster_executor(
+    address: str, patience_s: float = PATIENCE_S
+) -> Iterator[tuple[Executor, Watch]]:
     """Lend an executor that runs on a Dask cluster.
 
     Parameters
@@ -19,29 +54,47 @@ def cluster_executor(address: str) -> Iterator[Executor]:
     address : str
         Address of the scheduler, as in ``tcp://10.0.0.1:8786``.  Its workers must see
         the night and the output folder under the same paths, and have autoreduce.
+    patience_s : float
+        Seconds that it may take to answer, and be without workers.
 
     Yields
     ------
     Executor
         As those of `concurrent.futures`.
+    Watch
+        To be asked to `look` every few seconds.
 
     Raises
     ------
     PlanError
-        If `distributed` is not installed, or no scheduler answers.
+        If `distributed` is not installed, no scheduler answers, or the cluster is lost.
     """
     try:
         from distributed import Client
+        from distributed.comm import CommClosedError
+        from distributed.scheduler import KilledWorker
     except ImportError as error:
         msg = "--scheduler needs Dask: pip install 'autoreduce-ccd[cluster]'"
         raise PlanError(msg) from error
     try:
-        client = Client(address, timeout=SECONDS_TO_ANSWER, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client(address, timeout=patience_s, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
         msg = (
             f"no Dask scheduler answers at {address} ({error}); start one with `dask "
             "scheduler` and workers with `dask worker`, or leave --scheduler out"
         )
         raise PlanError(msg) from error
-    with client:
-        yield cast("Executor", client.get_executor(pure=False))
+    try:
+        executor = cast("Executor", client.get_executor(pure=False))
+        yield executor, Watch(client, address, patience_s)
+    except (CancelledError, CommClosedError, KilledWorker) as error:
+        raise _lost(address, str(error) or type(error).__name__) from error
+    finally:
+        client.close(timeout=CLOSING_S)
+
+
+def _lost(address: str, why: str) -> PlanError:
+    return PlanError(
+        f"the Dask cluster at {address} is lost ({why}): start it again and run the "
+        "same command, which goes on from here; --scheduler-timeout gives it more time"
+    )

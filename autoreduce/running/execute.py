@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.calibration.store import MasterStore
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.errors import (
@@ -37,6 +38,8 @@ from autoreduce.products.state import (
     written_digest,
 )
 from autoreduce.remarks import Remark, remark
+from autoreduce.running.ending import ended
+from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, share_one_heap
 from autoreduce.running.tasks import (
     current_digest,
@@ -54,6 +57,8 @@ LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
+LOOK_S = 1.0
+"""How often a cluster is looked after while nothing comes back from it."""
 AGAIN = "not-as-written"
 """Code of the remark on a product that had to be made again."""
 Report = Callable[[str, Task, int, int], None]
@@ -72,8 +77,13 @@ class Limits:
     """Whether UNCERT and MASK are written."""
     scheduler: str | None = None
     """Address of a Dask scheduler that carries the tasks out; threads if None."""
+    scheduler_timeout: float = 30.0
+    """Seconds that it may take to answer, and may be without workers."""
     wait: bool = False
     """Whether to wait for an output folder that another run holds."""
+    prune: bool = False
+    """Whether products that no plan makes any more are moved away though they are most
+    of them."""
     processes: bool = False
     """Whether a large night may have processes of its own beside the threads.  They
     import the main module: a script needs ``if __name__ == "__main__"``."""
@@ -134,6 +144,9 @@ class Outcome:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Rebuild an outcome from its JSON form."""
+        if not isinstance(fields["left_out"], Mapping):
+            msg = "left_out is no table"
+            raise TypeError(msg)
         return cls(
             **{
                 **fields,
@@ -207,8 +220,9 @@ def run_plan(
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor
 
-        with cluster_executor(limits.scheduler) as workers:
-            return _Run(plan, space, known, report).on(workers)
+        patience = limits.scheduler_timeout
+        with cluster_executor(limits.scheduler, patience) as (workers, watch):
+            return _Run(plan, space, known, report).on(workers, watch.look)
     with ExitStack() as stack:
         if apart:
             from autoreduce.running.processes import worker_processes
@@ -216,7 +230,7 @@ def run_plan(
             processes = stack.enter_context(worker_processes(jobs))
             space = replace(space, processes=processes)
         # One task more than there are processes: none of them waits for the next.
-        threads = stack.enter_context(ThreadPoolExecutor(jobs + apart))
+        threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
         return _Run(plan, space, known, report).on(threads)
 
 
@@ -256,23 +270,36 @@ class _Run:
         self._outcomes: dict[str, Outcome] = {}
         self._ledger = space.folder / LEDGER
         self._files = Ledger.load(self._ledger)
+        self._begin_ns = time.time_ns()
+        # What is made again, and who waits for it.
+        self._again: dict[str, list[str]] = {}
+        self._done_again: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
+        self._ready: list[str] = []
         self._external = {
             path: _standing(path, self._files, planes=space.planes)
             for path in plan.external
         }
 
-    def on(self, pool: Executor) -> dict[str, Outcome]:
+    def on(
+        self, pool: Executor, look: Callable[[], None] | None = None
+    ) -> dict[str, Outcome]:
+        """Carry out all tasks; `look` is called while nothing comes back."""
         sorter = self._plan.sorter()
         sorter.prepare()
         running: dict[Future[_Ended], str] = {}
         try:
             while sorter.is_active():
-                for output in sorter.get_ready():
+                for output in (*sorter.get_ready(), *self._ready_again()):
                     running[self._begin(output, pool)] = output
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in _some_done(running, look):
                     output = running.pop(future)
-                    self._end(output, *future.result())
-                    sorter.done(output)
+                    outcome, files = future.result()
+                    self._files.learn(files)
+                    if isinstance(outcome, _Unsound):
+                        self._make_again(outcome.need, output)
+                    elif self._end(output, outcome):
+                        sorter.done(output)
         except BaseException:
             # An observer who interrupts does not want the rest to be made first.
             for future in running:
@@ -280,6 +307,9 @@ class _Run:
             raise
         finally:
             self._files.save(self._ledger)
+        statuses = [outcome.status for outcome in self._outcomes.values()]
+        if n_current := statuses.count(Status.CURRENT):
+            log.info("%s: %d products", Status.CURRENT, n_current)
         return {output: self._outcomes[output] for output in self._tasks}
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
@@ -290,21 +320,71 @@ class _Run:
         before = self._known.get(output)
         names = {*files_of(task, before.outputs if before else ()), output}
         names.update(raw_name(item.file) for item in task.frames)
-        files = self._files.part(names)
-        return pool.submit(_ended, task, self._space, needs, before, files)
+        names.update(*(_files_of_need(*one) for one in needs.items()))
+        files, begin = self._files.part(names), self._begin_ns
+        return pool.submit(_ended, task, self._space, needs, before, files, begin)
 
-    def _end(self, output: str, outcome: Outcome, files: Ledger) -> None:
+    def _make_again(self, need: str, user: str) -> None:
+        """Have a product made again that its user found unsound, and then the user."""
+        log.warning("%s does not hold what was written: %s waits for it", need, user)
+        is_stubborn = (user, need) in self._refused
+        self._refused.add((user, need))
+        if need in self._external or is_stubborn:
+            why = remark("failed", need, found="it does not hold what was written")
+            place = self._external if need in self._external else self._outcomes
+            place[need] = Outcome(Status.FAILED, (why,))
+        elif need not in self._again:
+            for name in _files_of_need(need, self._outcomes[need]):
+                self._files.doubt(name)
+            self._again[need] = [user]
+            self._ready.append(need)
+            return
+        elif need not in self._done_again:
+            self._again[need].append(user)
+            return
+        self._ready.append(user)
+
+    def _ready_again(self) -> list[str]:
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _end(self, output: str, outcome: Outcome) -> bool:
+        """Take note of how a task ended; whether that is the first time."""
+        is_new = output not in self._outcomes
         self._outcomes[output] = outcome
-        self._files.learn(files)
         level = logging.INFO if outcome.made else logging.ERROR
-        log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
+        if outcome.status is not Status.CURRENT:
+            log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
         for file, reason in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, reason)
+        if output in self._again:
+            self._done_again.add(output)
+            self._ready += self._again[output]
         done = len(self._outcomes)
         self._report("end", self._tasks[output], done, len(self._tasks))
+        return is_new
 
 
-_Ended = tuple[Outcome, Ledger]
+def _some_done(
+    running: Iterable["Future[_Ended]"], look: Callable[[], None] | None
+) -> "set[Future[_Ended]]":
+    """Wait until a task has ended; look after those who work on it meanwhile."""
+    every = None if look is None else LOOK_S
+    while True:
+        done = wait(running, every, return_when=FIRST_COMPLETED).done
+        if done or look is None:
+            return done
+        look()
+
+
+class _Unsound(NamedTuple):
+    """A task that was not begun, since what it needs is not what was written."""
+
+    need: str
+    """Output of the task that is to be carried out again."""
+
+
+_Ended = tuple[Outcome | _Unsound, Ledger]
 
 
 def _ended(
@@ -313,9 +393,47 @@ def _ended(
     needs: Mapping[str, Outcome],
     before: Outcome | None,
     files: Ledger,
+    begin_ns: int,
 ) -> _Ended:
     """Carry out a task wherever this runs, and send back what was learned of files."""
-    return task_outcome(task, space, needs, before, files), files
+    try:
+        return task_outcome(task, space, needs, before, files, begin_ns), files
+    except _UnsoundNeedError as error:
+        return _Unsound(error.need), files
+
+
+class _UnsoundNeedError(Exception):
+    """A product that is needed does not hold what was written."""
+
+    def __init__(self, need: str) -> None:
+        self.need = need
+        super().__init__(need)
+
+
+def _files_of_need(need: str, outcome: Outcome) -> list[str]:
+    """List the files that may belong to a product that is used."""
+    names = list(outcome.outputs) or [need]
+    maps = [rate_map_of(Path(name)) for name in names if name.endswith(".json")]
+    return [*names, *(path.as_posix() for path in maps)]
+
+
+def _check_needs(
+    usable: Mapping[str, Outcome], folder: Path, files: Ledger, begin_ns: int
+) -> None:
+    """Make sure, just before they are read, that products hold what was written.
+
+    Raises
+    ------
+    _UnsoundNeedError
+        If one does not that no task of this run has made.
+    """
+    for need, outcome in usable.items():
+        for name in _files_of_need(need, outcome):
+            path = folder / name
+            if name in files and not files.is_same_since(
+                begin_ns, name, path, found_digest
+            ):
+                raise _UnsoundNeedError(need)
 
 
 def task_outcome(
@@ -324,6 +442,7 @@ def task_outcome(
     needs: Mapping[str, Outcome],
     before: Outcome | None = None,
     files: Ledger | None = None,
+    begin_ns: int = 0,
 ) -> Outcome:
     """Carry out one task, unless its product is current, and say how it ended.
 
@@ -340,11 +459,15 @@ def task_outcome(
     files : Ledger, optional
         What is known of its raw frames and products; what is found out is remembered
         there.
+    begin_ns : int
+        When the run began, by `time.time_ns`: products that it uses and that were not
+        looked at since are read and held against what was written.
 
     Returns
     -------
     Outcome
-        Failures included: nothing that goes wrong with one product is raised.
+        Failures included: nothing that goes wrong with one product is raised, but for
+        one that it needs and that is to be made again.
     """
     begin = time.perf_counter()
     usable = {output: outcome for output, outcome in needs.items() if outcome.made}
@@ -357,9 +480,11 @@ def task_outcome(
     digest = task_digest(task, recipe, contents, digests, planes=space.planes)
     space = replace(space, recipe=recipe, contents=contents)
     try:
-        bad = _spoilt(task, space.folder, digest, before, files)
-        if before is not None and bad == []:
+        is_current, bad = _look_at_products(task, space.folder, digest, before, files)
+        if before is not None and is_current:
             return _current(before)
+        _check_needs(usable, space.folder, files, begin_ns)
+        places = put_aside(space.folder, bad)
         made = run_task(task, space, digest, usable)
         for name in files_of(task, made.outputs):
             files.look(name, space.folder / name, written_digest)
@@ -372,25 +497,31 @@ def task_outcome(
     except (AutoreduceError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
         why = remark("failed", task.output, found=reason)
+    except _UnsoundNeedError:
+        raise
     except Exception as error:
         # A mistake of ours must not cost the observer the rest of the night.
         log.exception("%s: internal error", task.output)
         why = remark("internal", task.output, found=repr(error))
     else:
         done = _done(task, made, digest, time.perf_counter() - begin)
-        return replace(done, remarks=(*_again(bad), *done.remarks))
+        return replace(done, remarks=(*_again(places), *done.remarks))
     return Outcome(Status.FAILED, (why,), seconds=time.perf_counter() - begin)
 
 
-def _spoilt(
-    task: Task, folder: Path, digest: str, before: Outcome | None, files: Ledger
-) -> list[str] | None:
-    """Find what is not as it was written of the products that stand of a task.
+class _Standing(NamedTuple):
+    """What stands of the products of a task."""
 
-    Returns
-    -------
-    list of str or None
-        Empty if its products are current; None if they are to be made in any case.
+    is_current: bool
+    """Whether they are what would be made now."""
+    bad: list[str]
+    """Those that do not hold what was written."""
+
+
+def _look_at_products(
+    task: Task, folder: Path, digest: str, before: Outcome | None, files: Ledger
+) -> _Standing:
+    """Tell what stands of the products of a task.
 
     Raises
     ------
@@ -399,17 +530,17 @@ def _spoilt(
     """
     there = (before.outputs if before else ()) or (task.output,)
     standing = {name: current_digest(folder / name) for name in {task.output, *there}}
-    if before is None or before.digest != digest:
-        return None
     names = [name for name in files_of(task, there) if (folder / name).exists()]
     bad = spoilt(names, folder, files)
+    if bad or before is None or before.digest != digest:
+        return _Standing(is_current=False, bad=bad or [])
     if task.output not in there and standing[task.output] is None:
         del standing[task.output]
-    return bad if bad or set(standing.values()) == {digest} else None
+    return _Standing(bad is not None and set(standing.values()) == {digest}, [])
 
 
-def _again(bad: Sequence[str] | None) -> tuple[Remark, ...]:
-    return tuple(remark(AGAIN, name) for name in bad or ())
+def _again(places: Mapping[str, str]) -> tuple[Remark, ...]:
+    return tuple(remark(AGAIN, name, found=place) for name, place in places.items())
 
 
 def _current(before: Outcome) -> Outcome:

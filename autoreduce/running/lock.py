@@ -103,6 +103,15 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
         time.sleep(ASK_AGAIN_S)
 
 
+def holder_of(folder: Path) -> Holder | None:
+    """Tell which run holds a folder, or ended before it was done; None if none."""
+    try:
+        with (folder / LOCK).open(encoding="utf-8") as file:
+            return _holder(file)
+    except OSError:
+        return None
+
+
 def _open(path: Path) -> IO[str]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:

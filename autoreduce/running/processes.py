@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from threading import Thread
 
+from autoreduce.running.ending import ended
+
 PRELOADED = ["autoreduce.running.tasks", "sep", "scipy.optimize"]
 """What every worker needs: loaded once, not by each."""
 
@@ -34,7 +36,7 @@ def worker_processes(n: int) -> Iterator[Executor]:
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    with ProcessPoolExecutor(n, context, initializer=_begin) as pool:
+    with ended(ProcessPoolExecutor(n, context, initializer=_begin)) as pool:
         start = Thread(target=_start, args=(pool, n), name="start-workers")
         start.start()
         try:

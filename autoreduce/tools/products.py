@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from autoreduce.fits.cards import (
     format_card,
     format_history,
     without,
+    written_at,
 )
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
@@ -102,16 +102,15 @@ def product_cards(
     list of bytes
         Cards of 80 characters; the product's structure is not among them.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
     ours: dict[str, tuple[CardValue, str]] = {
         **cards,
         "CREATOR": (f"autoreduce {__version__}", "program that made this file"),
-        "DATE": (now, "[UTC] when this file was made"),
+        "DATE": (written_at(), "[UTC] when this file was made"),
     }
     kept = without(base, [*STRUCTURE, *ours])
     while kept and not kept[-1].strip():
         kept.pop()
-    past = (f"{now} autoreduce {__version__}: {text}" for text in history)
+    past = (f"{written_at()} autoreduce {__version__}: {text}" for text in history)
     return [
         *kept,
         *(card for key, pair in ours.items() for card in format_card(key, *pair)),

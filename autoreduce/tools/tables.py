@@ -1,12 +1,12 @@
 """Tables for people, for awk, for spreadsheets and for programs."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from autoreduce.fits.spreadsheet import csv_text
 
 BLANK = "...."
 """What stands in a text table for a value that is missing or blank."""
@@ -82,11 +82,7 @@ def number_text(value: float) -> str:
 
 
 def _as_csv(table: Table) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return text.getvalue()
+    return csv_text(table.columns, table.rows)
 
 
 def _as_json(table: Table) -> str:

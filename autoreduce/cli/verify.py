@@ -1,0 +1,40 @@
+"""The command ``verify``: whether an output folder holds what was written there."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--inputs",
+    is_flag=True,
+    help="Read the raw frames and the masters of a library as well.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is wrong.")
+def command(folder: Path, *, inputs: bool, quiet: bool) -> None:
+    r"""Read all that was written to FOLDER, an output folder, and hold it against that.
+
+    Names what is damaged, was changed or is gone; frames.csv is yours and passed over.
+    Nothing is written: `autoreduce NIGHT` makes again what is named.
+
+    Exit status: 0 all is well, 1 something is not, 2 wrong usage.
+
+    Example:
+
+    \b
+        autoreduce verify ./night_reduced
+        autoreduce verify ./night_reduced --inputs
+    """
+    from autoreduce.cli import console
+    from autoreduce.running.verify import verify
+
+    found = verify(folder, inputs=inputs, jobs=os.cpu_count() or 1)
+    console.print_remarks(found)
+    if found:
+        sys.exit(1)
+    if not quiet:
+        click.echo(f"{folder}: all is as it was written")

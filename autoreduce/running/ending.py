@@ -1,0 +1,45 @@
+"""How a run ends before it is done: at once, and leaving nothing half-made."""
+
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from multiprocessing import util
+from pathlib import Path
+from typing import TypeVar
+
+from autoreduce.errors import Interrupted
+from autoreduce.running.folder import clear_parts
+
+Pool = TypeVar("Pool", bound=Executor)
+
+
+@contextmanager
+def ended(pool: Pool) -> Iterator[Pool]:
+    """Lend an executor, and end it: a signal does not wait for what is under way."""
+    try:
+        yield pool
+    except Interrupted:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+@contextmanager
+def tidied(folder: Path) -> Iterator[None]:
+    """End worker processes and clear unfinished files if a signal ends the run."""
+    try:
+        yield
+    except Interrupted:
+        logging.disable()  # what threads say of killed workers is no news
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        # What Python does at its exit, which a run that is interrupted leaves out: else
+        # semaphores are left, and complained about.
+        util._exit_function()  # type: ignore[attr-defined]  # has no public name
+        clear_parts(folder)
+        raise

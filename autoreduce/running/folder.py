@@ -1,0 +1,152 @@
+"""An output folder: which files in it are ours, and what is put aside."""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoreduce.calibration.dark_rates import rate_map_of
+from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
+from autoreduce.fits.whole import parts_in, sync, unwritten
+from autoreduce.products.state import written_digest
+
+log = logging.getLogger(__name__)
+
+PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
+"""Folders of products, below the output folder."""
+LEFT_OVER = "left_over"
+"""Folder of what we made and do not need, below the output folder."""
+FRAMES, EDITED = "frames.csv", "frames.edited.csv"
+"""The frame table, which the observer may edit, and where an edit of it is kept."""
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove the unfinished files of runs that were killed; the folder is held."""
+    for place in (folder, *(folder / name for name in PRODUCT_FOLDERS)):
+        for path in parts_in(place) if place.is_dir() else ():
+            log.info("%s, the rest of a run that was killed, is removed", path)
+            path.unlink(missing_ok=True)
+
+
+def remember(folder: Path, names: Iterable[str]) -> None:
+    """Enter files that were just written into the folder's ledger.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
+    ledger = Ledger.load(folder / LEDGER)
+    for name in names:
+        ledger.look(name, folder / name, written_digest)
+    ledger.save(folder / LEDGER)
+
+
+def put_aside(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Move files out of the way, to where nobody takes them for products.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    names : iterable of str
+        Files below it; those that are not there are passed over.
+
+    Returns
+    -------
+    dict of str to str
+        Where each lies now, below the output folder.
+
+    Raises
+    ------
+    ProductError
+        If one cannot be moved.
+    """
+    places = {}
+    for name in names:
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        place = _free(folder / LEFT_OVER / name)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+            sync(place.parent)
+            sync(path.parent)
+        except OSError as error:
+            raise unwritten(place, error) from error
+        places[name] = place.relative_to(folder).as_posix()
+    return places
+
+
+def _free(path: Path) -> Path:
+    """Return a path, numbered if something stands there."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return free
+
+
+def keep_edited(folder: Path) -> bool:
+    """Copy the frame table to `EDITED` if it is not as we wrote it.
+
+    Returns
+    -------
+    bool
+        Whether it was; a table that no ledger knows counts as ours.
+
+    Raises
+    ------
+    ProductError
+        If the copy cannot be written.
+    """
+    path, ledger = folder / FRAMES, Ledger.load(folder / LEDGER)
+    if FRAMES not in ledger or not path.is_file():
+        return False
+    if ledger.is_same(FRAMES, path, content_digest):
+        return False
+    put_aside(folder, [EDITED])
+    try:
+        path.rename(folder / EDITED)
+    except OSError as error:
+        raise unwritten(folder / EDITED, error) from error
+    return True
+
+
+def no_longer_planned(folder: Path, planned: Iterable[str]) -> tuple[list[str], int]:
+    """Find the products that we made and that no plan makes any more.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    planned : iterable of str
+        Files that the plan may make; of a fit its map as well.
+
+    Returns
+    -------
+    stale : list of str
+        Those that are there, by name.
+    n_products : int
+        Products that are there, these and the others.
+    """
+    wanted = set(planned)
+    wanted |= {
+        rate_map_of(Path(name)).as_posix() for name in wanted if name.endswith(".json")
+    }
+    ours = [
+        name
+        for name in sorted(Ledger.load(folder / LEDGER))
+        if name.startswith(tuple(f"{one}/" for one in PRODUCT_FOLDERS))
+        and (folder / name).is_file()
+    ]
+    return [name for name in ours if name not in wanted], len(ours)
+
+
+def forget(folder: Path, names: Iterable[str]) -> None:
+    """Strike files out of the folder's ledger."""
+    ledger = Ledger.load(folder / LEDGER)
+    for name in names:
+        ledger.forget(name)
+    ledger.save(folder / LEDGER)

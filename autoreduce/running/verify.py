@@ -1,0 +1,124 @@
+"""Whether an output folder holds what was written there: everything is read."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from autoreduce.errors import InputError
+from autoreduce.fits.checksum import check_hdus
+from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
+from autoreduce.products.state import RAW, found_digest
+from autoreduce.remarks import Remark, remark
+from autoreduce.running.folder import FRAMES
+from autoreduce.running.lock import holder_of
+
+_UNREADABLE = (OSError, InputError)
+
+
+def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]:
+    """Read all that runs have written to a folder, and tell what is not as it was.
+
+    The observer's frame table is passed over.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    inputs : bool
+        Whether raw frames and masters of a library are read as well.
+    jobs : int
+        Files that are read at a time.
+
+    Returns
+    -------
+    list of Remark
+        Empty if all is well.
+
+    Raises
+    ------
+    InputError
+        If the folder is none that a run has written to.
+    """
+    if not ((folder / LEDGER).exists() or (folder / "plan.json").exists()):
+        msg = f"{folder} holds no products of autoreduce: name the output folder"
+        raise InputError(msg)
+    found = []
+    if holder := holder_of(folder):
+        found.append(remark("interrupted", str(folder), found=str(holder)))
+    try:
+        ledger = Ledger.read(folder / LEDGER)
+    except _UNREADABLE as error:
+        ledger = Ledger()
+        found.append(remark("no-ledger", LEDGER, found=str(error)))
+    outcomes, root = _told(folder, found)
+    written = [name for name in ledger if not _is_input(name) and name != FRAMES]
+    names = dict.fromkeys([*written, *outcomes])
+    checks = [_check_of(folder / name, name, ledger) for name in names]
+    if inputs:
+        read = (name for name in ledger if _is_input(name))
+        checks += [_check_of_input(root, name, ledger) for name in read]
+    with ThreadPoolExecutor(jobs) as pool:
+        answers = pool.map(lambda check: check(), checks)
+        return [*found, *(one for one in answers if one is not None)]
+
+
+def _is_input(name: str) -> bool:
+    return name.startswith(RAW) or Path(name).is_absolute()
+
+
+def _told(folder: Path, found: list[Remark]) -> tuple[list[str], Path]:
+    """Read from the plan which products there should be, and where the night is."""
+    try:
+        plan = json.loads((folder / "plan.json").read_text("utf-8"))
+        return list(_made(plan["outcomes"])), Path(plan["root"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found.append(remark("changed", "plan.json", found=repr(error)))
+        return [], folder
+
+
+def _made(outcomes: dict[str, dict[str, object]]) -> Iterator[str]:
+    for output, outcome in outcomes.items():
+        if outcome["status"] in ("done", "current"):
+            names = outcome["outputs"]
+            yield from names if isinstance(names, list) and names else [output]
+
+
+Check = Callable[[], Remark | None]
+
+
+def _check_of(path: Path, name: str, ledger: Ledger) -> Check:
+    """Make what tells whether a file is as it was written."""
+
+    def check() -> Remark | None:
+        try:
+            found = found_digest(path)
+        except FileNotFoundError:
+            return remark("lost", name)
+        except _UNREADABLE as error:
+            why = str(error) if path.exists() else ""
+            return remark("changed", name, found=why) if why else remark("lost", name)
+        if name in ledger and found != ledger.digest(name):
+            return remark("changed", name, found="it holds something else")
+        return None
+
+    return check
+
+
+def _check_of_input(root: Path, name: str, ledger: Ledger) -> Check:
+    """Make what tells whether an input is as it was read, and as its camera wrote it."""
+    is_raw = name.startswith(RAW)
+    path = root / name.removeprefix(RAW)
+
+    def check() -> Remark | None:
+        try:
+            found = content_digest(path) if is_raw else found_digest(path)
+            if is_raw:
+                check_hdus(path)
+        except _UNREADABLE as error:
+            return remark("input-changed", str(path), found=str(error))
+        if found != ledger.digest(name):
+            return remark("input-changed", str(path), found="it holds something else")
+        return None
+
+    return check
