@@ -272,9 +272,17 @@ def test_a_longer_dark_is_scaled_down():
     assert (choice.rung.level, choice.rung.method) == (3, DarkMethod.SCALED)
 
 
-def test_no_dark_is_scaled_up_unless_asked_for():
+def test_no_dark_is_scaled_up_farther_than_the_recipe_has_it_unless_asked_for():
     assert level_of("dark", {"exptime": 30.0}) is None
-    assert level_of("dark", {"exptime": 30.0}, extrapolate=True) == 3
+    assert level_of("dark", {"exptime": 30.0}, longer_alone=2.0) == 3
+    assert level_of("dark", {"exptime": 29.0}, longer_alone=2.0) is None
+    assert level_of("dark", {"exptime": 29.0}, extrapolate=True) == 3
+
+
+@pytest.mark.parametrize(("exptime", "level"), [(40, 2), (39, 3), (20, 3), (19, None)])
+def test_the_level_of_a_fit_follows_how_far_it_is_extrapolated(exptime, level):
+    fitted = {"exptime": float(exptime), "fit": "fit.json"}
+    assert level_of("dark", fitted, longer=3.0, longer_alone=2.0) == level
 
 
 def test_a_fit_is_extrapolated_before_a_dark_is_scaled_up():

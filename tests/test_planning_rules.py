@@ -1,5 +1,7 @@
 """The rules: what is built in, what a file of one's own changes, what is refused."""
 
+import math
+
 import pytest
 from click.testing import CliRunner
 
@@ -21,12 +23,17 @@ def test_the_built_in_ladders_have_the_documented_levels():
     assert [rung.level for rung in use["bias"].rung] == [0, 1, 2]
     assert [rung.days for rung in use["bias"].rung] == [None, 30, 365]
     assert [rung.days for rung in use["flat"].rung] == [None, 7, 30, None]
-    assert [(rung.level, rung.method) for rung in use["dark"].rung][:4] == [
+    assert [(rung.level, rung.method) for rung in use["dark"].rung] == [
         (0, DarkMethod.EXACT),
         (1, DarkMethod.EXACT),
         (2, DarkMethod.FIT),
+        (2, DarkMethod.FIT),
+        (3, DarkMethod.SCALED),
+        (3, DarkMethod.FIT),
         (3, DarkMethod.SCALED),
     ]
+    longer = [rung.longer for rung in use["dark"].rung]
+    assert longer == [None, None, None, 1.5, None, math.inf, math.inf]
 
 
 def test_the_built_in_tolerances_are_the_documented_ones():

@@ -107,6 +107,7 @@ def _from_ladder(
     return replace(
         use,
         level=choice.rung.level,
+        unasked=choice.rung.longer is not None and not settings.extrapolate,
         cut=choice.cut,
         same_night=choice.same_night,
         days=None if math.isnan(choice.days) else choice.days,

@@ -27,8 +27,18 @@ class Settings:
 
     other_exposures: bool = True
     """Whether darks may be taken to exposures other than their own."""
+    longer: float = 1.0
+    """... by a fit, to exposures up to so many times the longest dark's."""
+    longer_alone: float = 1.0
+    """... from one dark alone, to exposures up to so many times its own."""
     extrapolate: bool = False
-    """Whether also to longer ones."""
+    """Whether to longer ones without a limit."""
+
+    def longest(self, method: DarkMethod | None) -> float:
+        """Give the largest ratio of an exposure to that of the dark, by a method."""
+        if self.extrapolate:
+            return np.inf
+        return self.longer if method is DarkMethod.FIT else self.longer_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +180,21 @@ class Judged:
         exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
         if rung.method is DarkMethod.EXACT:
             return [Criterion("exposure", exact)]
-        longer = (wanted > found) & ~exact
-        side = longer & self.settings.extrapolate if rung.extrapolated else ~longer
+        side = ~exact & (wanted > found)
+        if rung.longer is None:
+            side = ~side
+        else:
+            most = min(rung.longer, self.settings.longest(rung.method))
+            most *= 1 + self.rules.tolerance["exptime"].relative
+            side &= wanted / np.where(found > 0, found, np.nan) <= most
         scalable = known & (found > 0) & self.settings.other_exposures
         criteria = [
             Criterion("exposure", side & scalable),
             Criterion("bias", self._both_without_bias()),
         ]
         if rung.method is DarkMethod.FIT:
-            criteria.append(Criterion("fit", self._has_fit()))
+            # First: where there is no fit, it is the exposure that stops a dark.
+            criteria.insert(0, Criterion("fit", self._has_fit()))
         return criteria
 
     def _both_without_bias(self) -> Pairs:

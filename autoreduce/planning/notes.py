@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.candidates import SERVED_BY, refused_flats
+from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import Align, Recipe
@@ -186,7 +186,7 @@ _SIMILAR = 0.7
 
 def _bare_flats(setups: pd.DataFrame, found: Uses) -> list[Remark]:
     """Name flats that are left out, as nothing can be taken out of them."""
-    refused = sorted(refused_flats(setups, found))
+    refused = sorted(with_zero_level(setups, found, ImageType.FLAT))
     if not refused:
         return []
     n = int(setups["n_frames"].loc[refused].sum())

@@ -13,8 +13,8 @@ from autoreduce.planning.candidates import (
     Facts,
     library_candidates,
     masters_of_frames,
-    refused_flats,
     with_library,
+    with_zero_level,
 )
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
@@ -31,7 +31,7 @@ from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.notes import night_notes, stack_notes
 from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
-from autoreduce.planning.recipe import Align, DarkModel, Recipe, load_recipe
+from autoreduce.planning.recipe import Align, DarkModel, DarkRecipe, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
 from autoreduce.planning.setups import Night, make_night
 from autoreduce.planning.use import NEEDS, NONE, Use, Uses, planned_text
@@ -72,7 +72,8 @@ def make_plan(
         Folder that the frames' paths are relative to; default: what scanning noted
         in ``frames.attrs["root"]``, else the current folder.
     extrapolate_darks : bool
-        Whether darks may be scaled up to longer exposures.
+        Whether darks may be taken to longer exposures without a limit, and whatever
+        they are like.
     stack_by : sequence of str
         Columns in which the lights of one stack agree.
     library : DataFrame, optional
@@ -112,8 +113,7 @@ def make_plan(
         )
         table["planned"] = annotate(bare, ladder)["planned"]
     night = make_night(table, rules, _stack_rule(rules, stack_by))
-    exact = recipe.dark.model is DarkModel.EXACT
-    settings = Settings(other_exposures=not exact, extrapolate=extrapolate_darks)
+    settings = _settings(recipe.dark, extrapolate=extrapolate_darks)
     there = library_candidates(library, rules.temperature)
     uses, fits, verdicts = _uses(night, there, rules, settings)
     inputs = frame_inputs(night, uses)
@@ -145,6 +145,17 @@ def _is_unaccounted(table: pd.DataFrame) -> bool:
     """
     named = table[list(NEEDS)].notna().to_numpy().any()
     return bool(named) and bool(table["planned"].isna().all())
+
+
+def _settings(recipe: DarkRecipe, *, extrapolate: bool) -> Settings:
+    """Say how far darks may be taken to other exposures: as the recipe has it."""
+    by_rates = recipe.model is DarkModel.RATE_MAP
+    return Settings(
+        other_exposures=recipe.model is not DarkModel.EXACT,
+        longer=recipe.longer if by_rates else 1.0,
+        longer_alone=recipe.longer_alone,
+        extrapolate=extrapolate,
+    )
 
 
 def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
@@ -191,11 +202,20 @@ def _uses(
     has_bias = [found["bias"][row].output is not None for row in asking.index]
     decide("dark", asking.assign(has_bias=has_bias), darks)
     _hold_bias(found)
-    made = setups[kind.eq("flat") & ~setups.index.isin(refused_flats(setups, found))]
+    bare = with_zero_level(setups, found, ImageType.FLAT)
+    made = setups[kind.eq("flat") & ~setups.index.isin(bare)]
     flats = masters_of_frames(groups, "flat")
     flats = flats[flats.index.isin(made["group_code"])]
-    decide("flat", setups[kind == ImageType.LIGHT], flats)
+    lights = setups[kind == ImageType.LIGHT]
+    bare = with_zero_level(setups, found, ImageType.LIGHT)
+    kept = lights.index.isin(bare) & lights["flat"].isna()
+    decide("flat", lights[~kept], flats)
+    for row in lights.index[kept].tolist():
+        found["flat"][row] = Use("flat", lack=remark("no-flat", found=_SCALED))
     return found, fits, verdicts
+
+
+_SCALED = "without bias, dark and overscan a flat would scale the zero level"
 
 
 def _with_keeps_bias(

@@ -82,8 +82,9 @@ class Rung:
     """How far its temperature may be, Celsius; None: any."""
     method: DarkMethod | None = None
     """How a dark is taken to the exposure (darks only)."""
-    extrapolated: bool = False
-    """Whether it is for exposures longer than the dark's own."""
+    longer: NotNegative | None = None
+    """It is for exposures longer than the dark's own, up to so many times; None: it is
+    for others."""
     unconfirmed: tuple[Name, ...] = ()
     """Columns that the master may leave unsaid."""
     loosely: Mapping[str, Tolerance] = field(default_factory=dict)

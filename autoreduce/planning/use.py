@@ -52,6 +52,9 @@ class Use:
     """Exposure that a dark is taken to, s."""
     fit: str | None = None
     """Output of the fit that a dark is taken to the exposure by."""
+    unasked: bool = False
+    """Whether a dark is taken to a longer exposure though nobody asked for it: only if
+    its pixels bear it."""
     keeps_bias: bool = False
     """Whether a dark holds its bias."""
     cut: str | None = None
