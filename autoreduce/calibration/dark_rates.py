@@ -106,7 +106,8 @@ class DarkRates:
 
         If it is not, none: such pixels then lie between what was measured.
         """
-        return np.isnan(read(self.file)) & (exptime_s > self.exptimes[-1])
+        beyond = bool(exptime_s > self.exptimes[-1])
+        return np.asarray(np.isnan(read(self.file)) & beyond)
 
     @property
     def bias_share(self) -> float:

@@ -12,9 +12,9 @@ from autoreduce.planning.use import DarkMethod
 from autoreduce.planning.words import number_text
 from autoreduce.remarks import Remark, remark
 
-GLOW_SHARE = 0.1
-"""Light of the electronics is more than this part of the dark's level: a sensor that is
-not equally cold all over makes less ..."""
+GLOW_SHARE = 2.0
+"""Light of the electronics is more than so many times the dark's level: dark current by
+itself differs over a sensor, by 1.6 times the level on an old Apogee ..."""
 GLOW_NOISE = 0.25
 """... and what it gains with the exposure more than this part of one frame's noise."""
 
