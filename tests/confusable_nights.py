@@ -17,7 +17,7 @@ FIRST_NIGHT = date(2024, 3, 1)
 NIGHT_STEPS = (0, 3, 13, 52, 210)
 """Days after the first night: no two pairs are equally far apart."""
 
-DAYS_BIAS, DAYS_DARK, DAYS_FLAT = 365, 365, 30
+DAYS_BIAS, DAYS_DARK, DAYS_FLAT = 365, 365, 180
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,14 @@ def _bias_for(folder, batch):
         if bias.setup.electronics == batch.setup.electronics
         and bias.setup.set_temp == batch.setup.set_temp
     ]
-    return _nearest(batch, alike, DAYS_BIAS)
+    if found := _nearest(batch, alike, DAYS_BIAS):
+        return found
+    warmer = [
+        bias
+        for bias in folder.batches("bias")
+        if bias.setup.electronics == batch.setup.electronics
+    ]
+    return _nearest(batch, warmer, DAYS_BIAS)
 
 
 def _dark_for(folder, light, *, has_bias):

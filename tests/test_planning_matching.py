@@ -49,7 +49,8 @@ LATER = {
         ("flat", None, 0),
         ("flat", 6, 1),
         ("flat", 20, 2),
-        ("flat", 100, None),
+        ("flat", 100, 3),
+        ("flat", 400, None),
     ],
 )
 def test_the_level_follows_the_distance_in_time(need, days, level):
@@ -194,13 +195,46 @@ def test_the_rotator_wraps_around():
     assert level_of("flat", {"rotator": 359.5}, light={"rotator": 0.5}) == 0
 
 
-def test_a_flat_that_does_not_name_its_telescope_serves_the_same_night_only():
+def test_a_flat_that_does_not_name_its_telescope_serves_near_nights_at_the_last_level():
     unsaid = {"telescop": None, "focallen": 2200.0}
     choice, _, _ = matched("flat", unsaid.copy())
     assert choice.rung.level == 3
     assert choice.unconfirmed == ("telescop", "focallen")
-    assert level_of("flat", {**unsaid, **LATER[1]}) is None
     assert level_of("flat", {**unsaid, "focallen": 1500.0}) is None
+    assert level_of("flat", {**unsaid, **LATER[1]}) is None
+    unsaid = {"telescop": None, "focallen": None, "rotator": None}
+    choice, _, _ = matched("flat", {**unsaid, **LATER[20]})
+    assert choice.rung.level == 3
+    assert choice.unconfirmed == ("telescop", "focallen", "rotator")
+    assert level_of("flat", {**unsaid, **LATER[100]}) is None
+
+
+@pytest.mark.parametrize("other", [{"rotator": 190.0}, {"telescop": "FSQ"}])
+def test_old_flats_are_of_the_same_telescope_and_angle(other):
+    assert level_of("flat", {**LATER[100], **other}) is None
+
+
+@pytest.mark.parametrize(
+    ("warmer", "days", "level"),
+    [(2.9, None, 0), (3.1, None, 3), (2.9, 20, 1), (0.0, 100, 2), (-9.0, 100, 3)],
+)
+def test_a_bias_of_another_temperature_comes_after_one_of_another_night(
+    warmer, days, level
+):
+    master = {**LATER.get(days, {}), "set_temp": -20 + warmer}
+    choice, _, _ = matched("bias", master)
+    assert choice.rung.level == level
+    if abs(warmer) > 1:
+        assert choice.warmer == pytest.approx(warmer)
+
+
+def test_a_bias_of_this_temperature_is_taken_before_one_of_this_night():
+    assert matched("bias", {"set_temp": -10.0}, LATER[100].copy())[1] == "b"
+
+
+def test_a_bias_that_does_not_tell_its_temperature_serves_and_it_is_said():
+    choice, _, _ = matched("bias", {"set_temp": None})
+    assert (choice.rung.level, choice.unconfirmed) == (0, ("temperature",))
 
 
 def test_a_flat_of_the_other_side_of_the_mount_serves_the_same_night_only():

@@ -111,6 +111,7 @@ def _from_ladder(
         cut=choice.cut,
         same_night=choice.same_night,
         days=None if math.isnan(choice.days) else choice.days,
+        warmer=None if math.isnan(choice.warmer) else choice.warmer,
         unconfirmed=choice.unconfirmed,
         from_library=master[ORIGIN] == LIBRARY,
     )

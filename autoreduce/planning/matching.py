@@ -5,6 +5,7 @@ Frames that need masters stand in a table, one row for each set of like frames (
 pairs at once; the rung of the ladder that a pair reaches is its level.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,9 @@ class Choice:
     """Whether it is of the same night."""
     days: float
     """How far it is in time; NaN if that is unknown."""
+    warmer: float = math.nan
+    """By how much it is warmer, Celsius, if that is more than one combination may
+    differ; else, or where it is unknown, NaN."""
     unconfirmed: tuple[str, ...] = ()
     """Columns that should agree and that the master leaves unsaid, or only nearly."""
     cut: str | None = None
@@ -172,11 +176,14 @@ def _choice(
         return None
     rung = judged.rule.rung[climbed.rung[row, chosen]]
     lenient = dict.fromkeys((*rung.unconfirmed, *rung.loosely))
+    warmer = judged.warmer_degc(row, chosen)
+    alike = abs(warmer) <= judged.rules.temperature.regulated + 1e-9
     return Choice(
         chosen,
         rung,
         bool(judged.same_night[row, chosen]),
         float(judged.apart_days[row, chosen]),
+        math.nan if alike else warmer,
         (
             *(name for name in lenient if not judged.agrees(name, row, chosen)),
             *_unsaid(judged, row, chosen),

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
@@ -70,6 +71,7 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
     combine = {**rules.combine, "light": stack_rule, "flatdark": rules.combine["dark"]}
     groups = _codes_by_type(frames, combine, rules)
     facts = group_facts(frames, groups)
+    facts["exptime"] = _of_like_exposures(frames, groups, facts["exptime"], rules)
     facts["group"] = group_names(facts)
     folder = (
         facts["imagetyp"].eq(ImageType.LIGHT).map({True: "stacks", False: "masters"})
@@ -83,6 +85,18 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
     )
     frames["setup_code"] = group_codes(frames, like, rules, within=groups)
     return Night(frames, facts, _setups(frames, facts))
+
+
+def _of_like_exposures(
+    frames: pd.DataFrame, groups: Codes, exptime: pd.Series, rules: Rules
+) -> pd.Series:
+    """Keep the exposures of groups whose frames agree in it: a mean is none."""
+    found = frames["exptime"].astype("Float64").groupby(groups)
+    limit = rules.tolerance["exptime"].limit(
+        found.max().to_numpy(float, na_value=np.nan)
+    )
+    spread = (found.max() - found.min()).to_numpy(float, na_value=np.nan)
+    return exptime.where(~(spread > limit))
 
 
 def _codes_by_type(
