@@ -542,6 +542,20 @@ CODES: dict[str, Code] = {
         "left out: {found} of unknown type, such as {expected}: say what they are",
         "Nothing in header, name or pixels says what the frames are.",
     ),
+    "off-set-point": Code(
+        _S.DOUBTFUL,
+        "{found} measured while the set point is {expected}: the cooler was not there "
+        "yet, or failed",
+        "The sensor was not at the temperature that it was to hold: masters are chosen by "
+        "what it measured.",
+    ),
+    "foreign-masters": Code(
+        _S.NOTE,
+        "{found} that another program made, such as {expected}, among the frames: "
+        "masters are used from a library",
+        "Masters of other programs are no raw frames.  `autoreduce library add` takes "
+        "them, `--library` uses them.",
+    ),
     "not-reduced": Code(
         _S.NOTE,
         "left out: {found} of type master or other, such as {expected}",

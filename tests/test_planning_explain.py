@@ -73,7 +73,7 @@ def test_the_summary_says_what_is_missing_and_left_out(frames, plan):
     summary = describe_plan(frames, plan)
     dark, flat = summary.rows[-1].missing
     assert str(dark).startswith(
-        "no dark: exposure 200 s wanted, there is 80 s (only --extr"
+        "no dark: exposure 200 s wanted, there is 80 s (--extrap"
     )
     assert str(flat) == "no flat: filter V wanted, there is R"
     assert summary.rows[-1].output == ""

@@ -453,3 +453,15 @@ def test_a_master_of_another_night_is_not_made_before():
     assert verdicts["a"].criterion == "origin"
     _, name, _ = matched("bias", {**library, **LATER[1]}, LATER[6].copy())
     assert name == "a"
+
+
+def test_the_candidate_that_fails_fewest_criteria_is_the_nearest():
+    """A dark of this exposure at gain 100, and one of another at another temperature."""
+    light = {"gain": 0.0}
+    changes = ({"gain": 100.0}, {"gain": 0.0, "exptime": 5.0, "set_temp": -5.0})
+    masters = make_masters("dark", *(dict(one) for one in changes))
+    matches = match("dark", make_setup(**light), masters, RULES, Settings())
+    (nearest,) = matches.misses[0]
+    assert (nearest.criterion, nearest.wanted, nearest.found) == ("gain", "0", "100")
+    _, _, verdicts = matched("dark", *(dict(one) for one in changes), light=light)
+    assert verdicts["b"].criterion == "exposure"
