@@ -213,6 +213,28 @@ CODES: dict[str, Code] = {
         "The bias level is not stable; take bias frames around the lights, or use the "
         "overscan.",
     ),
+    "dark-refused": Code(
+        _S.DOUBTFUL,
+        "dark not subtracted, its exposure is {expected}: {found}",
+        "A dark of a shorter exposure is there, and its pixels do not bear being taken "
+        "to a longer one.  Take darks of the frames' own exposure.",
+        "dark",
+    ),
+    "longer-dark": Code(
+        _S.DOUBTFUL,
+        "the dark is taken to {expected} from {found}",
+        "There are no darks as long as these frames: theirs is made from shorter ones, "
+        "as if dark counts went on growing as before.  Better take darks of the frames' "
+        "own exposure.",
+        "dark",
+    ),
+    "flat-refused": Code(
+        _S.DOUBTFUL,
+        "not flat-fielded: without bias, dark and overscan the zero level is left in, and "
+        "a flat would scale it",
+        "A light that keeps its zero level is not divided by a flat.",
+        "flat",
+    ),
     "not-linear": Code(
         _S.DOUBTFUL,
         "the darks do not lie on a line within their errors ({found}): {expected}",
@@ -576,6 +598,20 @@ CODES: dict[str, Code] = {
         _S.NOTE,
         "left out: {found} of unknown type, such as {expected}: say what they are",
         "Nothing in header, name or pixels says what the frames are.",
+    ),
+    "off-set-point": Code(
+        _S.DOUBTFUL,
+        "{found} measured while the set point is {expected}: the cooler was not there "
+        "yet, or failed",
+        "The sensor was not at the temperature that it was to hold: masters are chosen by "
+        "what it measured.",
+    ),
+    "foreign-masters": Code(
+        _S.NOTE,
+        "{found} that another program made, such as {expected}, among the frames: "
+        "masters are used from a library",
+        "Masters of other programs are no raw frames.  `autoreduce library add` takes "
+        "them, `--library` uses them.",
     ),
     "not-reduced": Code(
         _S.NOTE,

@@ -5,6 +5,7 @@ frames exist is known here by construction, and the choice among them is looked 
 setup, night and exposure.  Nothing of the planner is used.
 """
 
+import math
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ FIRST_NIGHT = date(2024, 3, 1)
 NIGHT_STEPS = (0, 3, 13, 52, 210)
 """Days after the first night: no two pairs are equally far apart."""
 
-DAYS_BIAS, DAYS_DARK, DAYS_FLAT = 365, 365, 30
+DAYS_BIAS, DAYS_DARK, DAYS_FLAT = 365, 365, 180
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,14 @@ def _bias_for(folder, batch):
         if bias.setup.electronics == batch.setup.electronics
         and bias.setup.set_temp == batch.setup.set_temp
     ]
-    return _nearest(batch, alike, DAYS_BIAS)
+    if found := _nearest(batch, alike, DAYS_BIAS):
+        return found
+    warmer = [
+        bias
+        for bias in folder.batches("bias")
+        if bias.setup.electronics == batch.setup.electronics
+    ]
+    return _nearest(batch, warmer, DAYS_BIAS)
 
 
 def _dark_for(folder, light, *, has_bias):
@@ -281,10 +289,17 @@ def _dark_for(folder, light, *, has_bias):
     longest = max(
         tonight, key=lambda dark: (dark.exptime, dark.kind == "dark"), default=None
     )
-    if len({d.exptime for d in tonight}) > 1 and longest.exptime > light.exptime:
+    is_fit = len({d.exptime for d in tonight}) > 1
+    times = light.exptime / longest.exptime if is_fit else math.inf
+    if times <= 1.501:
         return longest, "fit"
     longer = [dark for dark in scalable if dark.exptime > light.exptime]
-    scaled = _nearest(light, longer, DAYS_DARK)
+    if scaled := _nearest(light, longer, DAYS_DARK):
+        return scaled, "scaled"
+    if times <= 3.003:
+        return longest, "fit"
+    shorter = [dark for dark in scalable if light.exptime <= 2.001 * dark.exptime]
+    scaled = _nearest(light, shorter, DAYS_DARK)
     return scaled, "scaled" if scaled else None
 
 

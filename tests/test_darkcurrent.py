@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from autoreduce.pixels.darkcurrent import (
     fit_dark_counts,
     fit_doubling,
+    large_scale_structure,
     rate_scaling,
     ratio_error,
     ratio_scaling,
@@ -173,3 +174,18 @@ def test_the_error_of_the_doubling_temperature_predicts_its_scatter():
 )
 def test_darks_that_do_not_tell_have_no_doubling_temperature(darks):
     assert fit_doubling(*darks) is None
+
+
+def test_structure_on_large_scales_is_that_of_blocks_not_of_pixels():
+    dark = np.full((64, 80), 10.0, np.float32)
+    dark[::5, ::5] = 9000
+    dark[0, 0] = np.nan
+    assert large_scale_structure(dark) == (10, 0)
+    dark[:16, 64:] += 7
+    assert large_scale_structure(dark) == (10, 7)
+    dark[48:] -= 10  # what is darker does not glow
+    assert large_scale_structure(dark) == (10, 7)
+
+
+def test_a_small_dark_is_one_block():
+    assert large_scale_structure(np.array([[1.0, 2.0, 9.0]])) == (2, 0)

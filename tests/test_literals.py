@@ -71,7 +71,13 @@ def test_seconds(literal, unit, comment, value):
         (37.0, "[K] detector", -236.15),
         (27.0, "kelvin cools", -246.15),
         (15.0, "", 15.0),
-        (-999, "", -999.0),
+        (-999, "", None),
+        (999, "", None),
+        (-273.15, "", None),
+        (273.15, "", 0.0),
+        (0.0, "[K] sensor", None),
+        ("0 K", "", None),
+        (0.0, "", 0.0),
     ],
 )
 def test_temperature_is_kelvin_where_it_cannot_be_celsius(literal, comment, value):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from autoreduce.errors import TableError
-from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.frames.schema import FACT_COLUMNS, ImageType
 from autoreduce.planning.candidates import (
     HERE,
     LIBRARY,
@@ -12,8 +12,8 @@ from autoreduce.planning.candidates import (
     dark_use,
     library_candidates,
     masters_of_frames,
-    refused_flats,
     with_library,
+    with_zero_level,
 )
 from autoreduce.planning.rules import load_rules
 from autoreduce.planning.use import DarkMethod, Use
@@ -92,15 +92,18 @@ def test_a_library_stands_behind_what_is_at_hand():
         ("flat", None, "b.fits", None, False),
         ("flat", None, None, "d.fits", False),
         ("flat", "[1:9,1:9]", None, None, False),
-        ("light", None, None, None, False),
+        ("light", None, None, None, True),
+        ("light", None, "b.fits", None, False),
     ],
 )
-def test_flats_whose_pedestal_stays_are_refused(kind, overscan, bias, dark, refused):
+def test_frames_whose_zero_level_stays_are_known(kind, overscan, bias, dark, refused):
     setups = pd.DataFrame(
         {"imagetyp": [kind], "biassec": pd.array([overscan], "string")}
     )
     found = {"bias": {0: Use("bias", bias)}, "dark": {0: Use("dark", dark)}}
-    assert refused_flats(setups, found) == ({0} if refused else set())
+    assert with_zero_level(setups, found, kind) == ({0} if refused else set())
+    other = ImageType.LIGHT if kind == "flat" else ImageType.FLAT
+    assert with_zero_level(setups, found, other) == set()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from autoreduce.errors import TableError
 from autoreduce.planning.candidates import LIBRARY
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
+from autoreduce.planning.lacks import Table
 from autoreduce.planning.use import BY_HAND, DarkMethod
 
 LATER = {"night": "2024-03-03", "date_obs": "2024-03-03T20:00:00"}
@@ -19,7 +20,7 @@ def served(need, *changes, cell=None, light=None, **settings):
              ("bias", "dark", "flat")}  # fmt: skip
     setup = setup.assign(file="l.fit", **cells)
     masters = make_masters(need, *changes)
-    return serve(need, setup, masters, RULES, Settings(**settings))
+    return serve(need, setup, masters, RULES, Settings(**settings), Table())
 
 
 def test_the_ladder_decides_and_the_use_tells_how():
@@ -116,7 +117,7 @@ def test_each_setup_has_its_own_part_of_the_ledger():
         flat=pd.array([None, "a"], "string"),
     )  # fmt: skip
     masters = make_masters("flat", {}, {"filter": "V"})
-    found = serve("flat", two, masters, RULES, Settings())
+    found = serve("flat", two, masters, RULES, Settings(), Table())
     assert [use.output for use in found.uses] == ["a.fits", "a.fits"]
     chosen = [
         (entry.setup, entry.candidate) for entry in found.verdicts if entry.chosen

@@ -1,6 +1,7 @@
 """Each criterion for all pairs, worked by hand at its limits."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -27,23 +28,32 @@ def outcome(judged, rung):
     return {one.name: bool(one.holds[0, 0]) for one in judged.criteria(rung)}
 
 
-def exposures(method, light, dark, *, extrapolated=False, fit=None, **settings):
+def exposures(method, light, dark, *, longer=None, fit=None, upto=1.0, **settings):
     judged = judge(
-        "dark", [{"exptime": light}], {"exptime": dark, "fit": fit}, **settings
+        "dark",
+        [{"exptime": light}],
+        {"exptime": dark, "fit": fit},
+        longer=upto,
+        longer_alone=upto,
+        **settings,
     )
-    rung = Rung(3, method=method, extrapolated=extrapolated)
+    rung = Rung(3, method=method, longer=longer)
     return outcome(judged, rung)
 
 
 def test_settings_scale_down_and_never_up_unless_asked():
-    assert Settings() == Settings(other_exposures=True, extrapolate=False)
+    assert Settings() == Settings(
+        other_exposures=True, longer=1.0, longer_alone=1.0, extrapolate=False
+    )
+    both = Settings(longer=3.0, longer_alone=2.0)
+    assert (both.longest(DarkMethod.FIT), both.longest(DarkMethod.SCALED)) == (3, 2)
 
 
 def test_criteria_come_in_the_order_in_which_they_are_told():
     rung = Rung(0, True, 9.0, 1.0, DarkMethod.FIT)
     names = [one.name for one in judge("dark", [{}], {}).criteria(rung)]
     assert names[:13] == list(RULES.setup)
-    assert names[13:] == ["exposure", "bias", "fit", "temperature", "night", "days"]
+    assert names[13:] == ["fit", "exposure", "bias", "temperature", "night", "days"]
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
     assert names[13:] == ["filter", "telescop", "focallen", "rotator"]
 
@@ -61,7 +71,11 @@ def test_every_pair_is_judged():
         (DarkMethod.EXACT, 60.0, 60.06, True),
         (DarkMethod.EXACT, 60.0, 60.07, False),
         (DarkMethod.EXACT, 0.0, 0.0, True),
-        (DarkMethod.EXACT, 0.0, 0.05, True),
+        (DarkMethod.EXACT, 0.0, 0.05, False),
+        (DarkMethod.EXACT, 2.5, 2.55, True),
+        (DarkMethod.EXACT, 1.0, 1.02, True),
+        (DarkMethod.EXACT, 1.0, 1.04, False),
+        (DarkMethod.EXACT, 0.010, 0.012, False),
         (DarkMethod.EXACT, None, 60.0, False),
         (DarkMethod.EXACT, 60.0, None, False),
         (DarkMethod.SCALED, 60.0, 120.0, True),
@@ -92,8 +106,23 @@ def test_a_rung_for_longer_exposures_is_for_these_alone(
     light, dark, extrapolate, holds
 ):
     found = exposures(
-        DarkMethod.SCALED, light, dark, extrapolated=True, extrapolate=extrapolate
+        DarkMethod.SCALED, light, dark, longer=inf, extrapolate=extrapolate
     )
+    assert found["exposure"] == holds
+
+
+@pytest.mark.parametrize(
+    ("light", "rung", "recipe", "holds"),
+    [
+        (90.0, 1.5, 3.0, True),
+        (90.1, 1.5, 3.0, False),
+        (180.0, inf, 3.0, True),
+        (180.2, inf, 3.0, False),
+        (90.0, inf, 1.0, False),
+    ],
+)
+def test_longer_exposures_up_to_what_rung_and_recipe_allow(light, rung, recipe, holds):
+    found = exposures(DarkMethod.FIT, light, 60.0, longer=rung, upto=recipe, fit="f")
     assert found["exposure"] == holds
 
 

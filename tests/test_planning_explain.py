@@ -24,7 +24,7 @@ ROWS = [
     {"file": "f2.fits", "imagetyp": "flat", "filter": "R", "exptime": 12.08},
     {"file": "r1.fits", "imagetyp": "light", "filter": "R", "exptime": 80.0},
     {"file": "r2.fits", "imagetyp": "light", "filter": "R", "exptime": 80.0},
-    {"file": "v.fits", "imagetyp": "light", "filter": "V", "exptime": 120.0},
+    {"file": "v.fits", "imagetyp": "light", "filter": "V", "exptime": 200.0},
     {"file": "x.fits", "imagetyp": "light", "use": False, "why_not": "cloudy"},
 ]
 
@@ -73,7 +73,7 @@ def test_the_summary_says_what_is_missing_and_left_out(frames, plan):
     summary = describe_plan(frames, plan)
     dark, flat = summary.rows[-1].missing
     assert str(dark).startswith(
-        "no dark: exposure 120 s wanted, there is 80 s (only --extr"
+        "no dark: exposure 200 s wanted, there is 80 s (--extrap"
     )
     assert str(flat) == "no flat: filter V wanted, there is R"
     assert summary.rows[-1].output == ""
@@ -113,7 +113,7 @@ def test_a_frame_is_told_with_its_keywords(frames, plan, evidence):
 def test_a_rejected_candidate_is_told_with_both_values(frames, plan, evidence):
     text = explain_frames(frames, plan, evidence, ["v.fits"])
     assert "  flat_R_1x1: not fit, filter (wanted V, found R)" in text
-    assert "  dark_80s_1x1_m25C: not fit, exposure (wanted 120 s, found 80 s)" in text
+    assert "  dark_80s_1x1_m25C: not fit, exposure (wanted 200 s, found 80 s)" in text
     assert "  no flat: filter V wanted, there is R" in text
 
 

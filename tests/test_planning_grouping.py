@@ -96,6 +96,38 @@ def test_without_a_set_point_five_degrees_are_alike():
     assert codes_of(*rows) == [0, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("measured", "groups"),
+    [
+        ((-10.0, -10.1, -12.0, -12.1), [0, 0, 1, 1]),
+        ((-10.0, -10.1, -9.9, -11.5), [0, 0, 0, 1]),
+        ((20.0, 21.0, 22.0, 23.0), [0, 0, 0, 0]),  # a camera without a cooler
+        ((20.0, 20.4, 20.8, 21.2, 21.6, 22.0), [0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_temperatures_that_hold_are_a_set_point(measured, groups):
+    """Those that drift are alike within 5 degrees, those that hold within 1."""
+    rows = [make_frame(set_temp=None, ccd_temp=t) for t in measured]
+    assert codes_of(*rows) == groups
+
+
+def test_a_set_point_is_found_in_the_frames_of_its_camera_and_night():
+    held = [make_frame(set_temp=None, ccd_temp=t) for t in (-10.1, -10.0, -9.9, 3.0)]
+    other = make_frame(set_temp=None, ccd_temp=-10.0, instrume="B")
+    said = make_frame()
+    table = make_table(*held, other, said)
+    found = table["set_point"].tolist()
+    np.testing.assert_array_equal(found, [-10, -10, -10, np.nan, np.nan, -20])
+    assert table["temperature"].tolist() == [-10, -10, -10, 3, -10, -20]
+
+
+@pytest.mark.parametrize("column", ["filter", "telescop", "focallen", "rotator"])
+@pytest.mark.parametrize("kind", ["bias", "dark"])
+def test_bias_and_darks_are_not_split_by_what_is_before_the_shutter(kind, column):
+    other = {column: 45.0 if column in ("focallen", "rotator") else "X"}
+    assert codes_of(make_frame(), make_frame(**other), kind=kind) == [0, 0]
+
+
 def test_flats_of_all_exposures_pool_and_filters_do_not():
     rows = [make_frame(filter=f, exptime=t) for f, t in (("R", 1), ("R", 9), ("V", 1))]
     assert codes_of(*rows, kind="flat") == [0, 0, 1]

@@ -3,20 +3,29 @@
 import pytest
 
 from autoreduce.planning.criteria import Settings
-from autoreduce.planning.lacks import lack, merged
+from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table, lack, merged
 from autoreduce.planning.plan import Verdict
 from autoreduce.remarks import remark
 
+NIGHT = ("dark_1.fit", "dark_2.fit", "flat_1.fit", "light_1.fit", "light_2.fit")
+DARKS = {"exptime": 60.0, "filter": "R", "files": NIGHT[:2]}
 
-def missed(criterion, wanted, *found):
+
+def missed(criterion, wanted, *found, **master):
     return [
-        Verdict("s", "dark", str(n), False, None, criterion, wanted, one)
+        (
+            Verdict("s", "dark", str(n), False, None, criterion, wanted, one),
+            {**DARKS, **master},
+        )
         for n, one in enumerate(found)
     ]
 
 
-def lacking(misses, need="dark", *, biassec=None, **settings):
-    return lack(need, {"biassec": biassec}, misses, Settings(**settings))
+def lacking(misses, need="dark", *, kind="light", biassec=None, out=0, **settings):
+    files = NIGHT[3:] if kind == "light" else NIGHT[2:3]
+    setup = {"biassec": biassec, "imagetyp": kind, "exptime": 120.0, "files": files}
+    there = Table(NIGHT, {need: out})
+    return lack(need, setup, misses, Settings(**settings), there)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +40,24 @@ def test_none_at_all(need, words):
 def test_what_the_frame_does_not_say_can_be_set():
     found = lacking(missed("exposure", "unknown", "60 s"))
     assert found.found == "exposure is unknown"
-    assert found.way_out == "--set 'PATTERN: exptime=...'"
-    assert "filter=..." in lacking(missed("filter", "unknown", "R")).way_out
+    assert found.way_out == "--set 'light_*: exptime=60'"
+    told = lacking(missed("filter", "unknown", "R"))
+    assert told.way_out == "--set 'light_*: filter=R'"
+
+
+def test_frames_that_were_left_out_are_not_denied():
+    found = lacking([], "flat", out=3)
+    assert str(found) == "no flat: there are no flats but 3 that are left out"
+    assert lacking([], "bias").found == NO_BIAS_FRAMES
+
+
+@pytest.mark.parametrize(("exptime", "words"), [(0.0, "0 s"), (None, "unknown")])
+def test_darks_that_do_not_tell_their_exposure_can_be_given_one(exptime, words):
+    misses = missed("exposure", "120 s", words, exptime=exptime)
+    found = lacking(misses)
+    assert found.found == f"the exposure of the darks is {words}"
+    assert found.way_out == "--set 'dark_*: exptime=120'"
+    assert lacking(misses, kind="flat").way_out == ""
 
 
 def test_the_nearest_is_too_far_in_time():

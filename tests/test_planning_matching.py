@@ -49,7 +49,8 @@ LATER = {
         ("flat", None, 0),
         ("flat", 6, 1),
         ("flat", 20, 2),
-        ("flat", 100, None),
+        ("flat", 100, 3),
+        ("flat", 400, None),
     ],
 )
 def test_the_level_follows_the_distance_in_time(need, days, level):
@@ -194,13 +195,46 @@ def test_the_rotator_wraps_around():
     assert level_of("flat", {"rotator": 359.5}, light={"rotator": 0.5}) == 0
 
 
-def test_a_flat_that_does_not_name_its_telescope_serves_the_same_night_only():
+def test_a_flat_that_does_not_name_its_telescope_serves_near_nights_at_the_last_level():
     unsaid = {"telescop": None, "focallen": 2200.0}
     choice, _, _ = matched("flat", unsaid.copy())
     assert choice.rung.level == 3
     assert choice.unconfirmed == ("telescop", "focallen")
-    assert level_of("flat", {**unsaid, **LATER[1]}) is None
     assert level_of("flat", {**unsaid, "focallen": 1500.0}) is None
+    assert level_of("flat", {**unsaid, **LATER[1]}) is None
+    unsaid = {"telescop": None, "focallen": None, "rotator": None}
+    choice, _, _ = matched("flat", {**unsaid, **LATER[20]})
+    assert choice.rung.level == 3
+    assert choice.unconfirmed == ("telescop", "focallen", "rotator")
+    assert level_of("flat", {**unsaid, **LATER[100]}) is None
+
+
+@pytest.mark.parametrize("other", [{"rotator": 190.0}, {"telescop": "FSQ"}])
+def test_old_flats_are_of_the_same_telescope_and_angle(other):
+    assert level_of("flat", {**LATER[100], **other}) is None
+
+
+@pytest.mark.parametrize(
+    ("warmer", "days", "level"),
+    [(2.9, None, 0), (3.1, None, 3), (2.9, 20, 1), (0.0, 100, 2), (-9.0, 100, 3)],
+)
+def test_a_bias_of_another_temperature_comes_after_one_of_another_night(
+    warmer, days, level
+):
+    master = {**LATER.get(days, {}), "set_temp": -20 + warmer}
+    choice, _, _ = matched("bias", master)
+    assert choice.rung.level == level
+    if abs(warmer) > 1:
+        assert choice.warmer == pytest.approx(warmer)
+
+
+def test_a_bias_of_this_temperature_is_taken_before_one_of_this_night():
+    assert matched("bias", {"set_temp": -10.0}, LATER[100].copy())[1] == "b"
+
+
+def test_a_bias_that_does_not_tell_its_temperature_serves_and_it_is_said():
+    choice, _, _ = matched("bias", {"set_temp": None})
+    assert (choice.rung.level, choice.unconfirmed) == (0, ("temperature",))
 
 
 def test_a_flat_of_the_other_side_of_the_mount_serves_the_same_night_only():
@@ -272,9 +306,17 @@ def test_a_longer_dark_is_scaled_down():
     assert (choice.rung.level, choice.rung.method) == (3, DarkMethod.SCALED)
 
 
-def test_no_dark_is_scaled_up_unless_asked_for():
+def test_no_dark_is_scaled_up_farther_than_the_recipe_has_it_unless_asked_for():
     assert level_of("dark", {"exptime": 30.0}) is None
-    assert level_of("dark", {"exptime": 30.0}, extrapolate=True) == 3
+    assert level_of("dark", {"exptime": 30.0}, longer_alone=2.0) == 3
+    assert level_of("dark", {"exptime": 29.0}, longer_alone=2.0) is None
+    assert level_of("dark", {"exptime": 29.0}, extrapolate=True) == 3
+
+
+@pytest.mark.parametrize(("exptime", "level"), [(40, 2), (39, 3), (20, 3), (19, None)])
+def test_the_level_of_a_fit_follows_how_far_it_is_extrapolated(exptime, level):
+    fitted = {"exptime": float(exptime), "fit": "fit.json"}
+    assert level_of("dark", fitted, longer=3.0, longer_alone=2.0) == level
 
 
 def test_a_fit_is_extrapolated_before_a_dark_is_scaled_up():
@@ -411,3 +453,15 @@ def test_a_master_of_another_night_is_not_made_before():
     assert verdicts["a"].criterion == "origin"
     _, name, _ = matched("bias", {**library, **LATER[1]}, LATER[6].copy())
     assert name == "a"
+
+
+def test_the_candidate_that_fails_fewest_criteria_is_the_nearest():
+    """A dark of this exposure at gain 100, and one of another at another temperature."""
+    light = {"gain": 0.0}
+    changes = ({"gain": 100.0}, {"gain": 0.0, "exptime": 5.0, "set_temp": -5.0})
+    masters = make_masters("dark", *(dict(one) for one in changes))
+    matches = match("dark", make_setup(**light), masters, RULES, Settings())
+    (nearest,) = matches.misses[0]
+    assert (nearest.criterion, nearest.wanted, nearest.found) == ("gain", "0", "100")
+    _, _, verdicts = matched("dark", *(dict(one) for one in changes), light=light)
+    assert verdicts["b"].criterion == "exposure"

@@ -117,3 +117,51 @@ def test_every_light_without_a_stack_is_told_why():
         ("calibrated/10.fit", "mosaics"),
         ("calibrated/11.fit", "spectra"),
     ]
+
+
+def cooled(*temperatures, **facts):
+    kinds = ("bias", "dark", "flat", "light")
+    return [
+        (kinds[i % 4], {"ccd_temp": t, **facts}) for i, t in enumerate(temperatures)
+    ]
+
+
+@pytest.mark.parametrize("set_temp", [-20.0, None])
+def test_a_cooler_that_failed_is_told(set_temp):
+    """Said by a card or not: most of the night was at -20."""
+    night = cooled(*[-20.0] * 8, -17.0, -9.0, -2.5, set_temp=set_temp)
+    found = notes(*night)["off-set-point"]
+    assert found.subject == ("3 frames of 2024-03-01",)
+    assert (found.found, found.expected) == ("-17.0 to -2.5 degC", "-20.0 degC")
+
+
+@pytest.mark.parametrize(
+    "night",
+    [
+        cooled(*[-10.0] * 4, *[-12.0] * 4, set_temp=None),  # two set points
+        cooled(*range(20, 8, -1), set_temp=None),  # no cooler
+        cooled(*[-15.0] * 8),  # never reached: that is how this camera is
+        cooled(*[-19.0] * 8),
+    ],
+)
+def test_temperatures_that_hold_or_drift_all_night_need_no_word(night):
+    assert "off-set-point" not in notes(*night)
+
+
+def test_masters_of_other_programs_are_shown_the_way_into_a_library():
+    master = {"use": False, "why_not": "type master", "code": "typed-master"}
+    night = [*NIGHT, ("master", master), ("master", master)]
+    found = notes(*night, root="/data/n1")["foreign-masters"]
+    assert (found.found, found.expected) == ("2 masters", "09.fit")
+    assert found.way_out == (
+        "autoreduce library add '/data/n1/09.fit' '/data/n1/10.fit' --library masters"
+    )
+
+
+def test_darks_that_hold_their_bias_lack_nothing_where_there_are_no_bias_frames():
+    plan = plan_of("dark", "dark", "light", "light")
+    dark = next(task for task in plan.tasks if task.output.startswith("masters/dark"))
+    assert dark.missing == ()
+    other = plan_of(("bias", {"gain": 5.0}), ("dark", {"gain": 0.0}), "light")
+    dark = next(task for task in other.tasks if task.output.startswith("masters/dark"))
+    assert [one.code for one in dark.missing] == ["unlike-bias"]

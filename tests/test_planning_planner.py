@@ -183,16 +183,14 @@ def test_lights_of_the_notes_without_a_master_are_reduced_as_far_as_possible(
 ):
     unflattened = calibration_of(notes_plan, "20210227.0089.fit")
     assert (unflattened.flat, unflattened.dark_exptime) == (None, 180.0)
-    bias_only = calibration_of(notes_plan, "20210227.0090.fit")
-    assert bias_only == Calibration(bias="masters/bias_2x2_m20C.fits")
-    dark, flat = notes_plan.notes[:2]
-    assert (dark.code, dark.subject) == ("unlike-dark", ("8 lights",))
-    assert (dark.expected, dark.found) == ("exposure 300 s", "60 s, 120 s, 180 s")
-    assert dark.way_out == "only --extrapolate-darks scales up"
+    longer = calibration_of(notes_plan, "20210227.0090.fit")
+    assert (longer.dark_method, longer.dark_exptime) == (DarkMethod.FIT, 180.0)
+    assert (longer.dark_unasked, longer.flat) == (True, None)
+    flat = notes_plan.notes[0]
     assert (flat.code, flat.subject) == ("unlike-flat", ("9 lights",))
     assert flat.found == "B, G, Halpha, L, OIII, R, SII, open"
     single = "single lights are calibrated and not stacked: light_Crab_V_180s_2x2"
-    assert tuple(map(str, notes_plan.notes))[2:] == (single,)
+    assert tuple(map(str, notes_plan.notes))[1:] == (single,)
 
 
 def test_the_fit_of_the_notes_takes_all_darks_the_longest_last(notes_plan):
@@ -259,11 +257,54 @@ def test_one_longer_dark_is_scaled_per_flat():
     assert {c.dark_offset for c in scales} == {0.0}
 
 
-def test_scaling_up_must_be_asked_for():
-    rows = [*bias(), *dark(80.0), *light(exptime=120.0)]
-    assert calibration_of_light(*rows).dark is None
-    scaled = calibration_of_light(*rows, extrapolate_darks=True)
-    assert scaled.dark_scale == pytest.approx(1.5)
+@pytest.mark.parametrize(
+    ("exposure", "darks", "method", "level"),
+    [
+        (121.0, (60.0, 120.0), DarkMethod.FIT, 2),
+        (180.0, (60.0, 120.0), DarkMethod.FIT, 2),
+        (181.0, (60.0, 120.0), DarkMethod.FIT, 3),
+        (360.0, (60.0, 120.0), DarkMethod.FIT, 3),
+        (361.0, (60.0, 120.0), None, None),
+        (30.3, (30.0,), DarkMethod.SCALED, 3),
+        (60.0, (30.0,), DarkMethod.SCALED, 3),
+        (60.5, (30.0,), None, None),
+    ],
+)
+def test_darks_serve_longer_lights_as_far_as_their_dark_current_is_known(
+    exposure, darks, method, level
+):
+    rows = [*bias(), *(row for t in darks for row in dark(t)), *light(exptime=exposure)]
+    frames = make_night(*rows)
+    plan = make_plan(frames)
+    found = calibration_of(plan, frames["file"].iloc[-1])
+    use = plan.uses[plan.tasks[-1].frames[0].setup]["dark"]
+    assert (found.dark_method, use.level) == (method, level)
+    assert found.dark_unasked == (method is not None)
+    asked = calibration_of_light(*rows, extrapolate_darks=True)
+    assert asked.dark_method is not None
+    assert not asked.dark_unasked
+
+
+@pytest.mark.parametrize(
+    ("recipe", "exposure", "method"),
+    [
+        ("longer = 2.0", 200.0, DarkMethod.FIT),
+        ("longer = 1.5", 200.0, DarkMethod.SCALED),
+        ("longer = 1.5\nlonger_alone = 1.6", 200.0, None),
+        ('model = "rate"', 200.0, DarkMethod.SCALED),
+        ('model = "rate"', 250.0, None),
+        ('model = "exact"', 121.0, None),
+    ],
+)
+def test_the_recipe_says_how_much_longer(recipe, exposure, method):
+    rows = [*bias(), *dark(60.0), *dark(120.0), *light(exptime=exposure)]
+    mine = parse_recipe(f"[dark]\n{recipe}", "mine")
+    assert calibration_of_light(*rows, recipe=mine).dark_method == method
+
+
+def test_without_a_bias_no_dark_serves_longer_lights():
+    found = calibration_of_light(*dark(60.0), *light(exptime=61.0))
+    assert found.dark is None
 
 
 def test_the_recipe_exact_scales_nothing():
@@ -338,8 +379,20 @@ def test_a_flat_from_which_nothing_can_be_taken_is_not_made():
     "helps", [bias(), dark(5.0)], ids=["bias", "dark of its exposure"]
 )
 def test_a_flat_is_made_when_bias_or_dark_can_be_taken_out(helps):
-    found = calibration_of_light(*helps, *flat("R", 5.0, 3), *light())
-    assert found.flat == "masters/flat_R_2x2.fits"
+    plan = make_plan(make_night(*helps, *flat("R", 5.0, 3), *light()))
+    assert "masters/flat_R_2x2.fits" in [task.output for task in plan.tasks]
+
+
+def test_a_light_that_keeps_its_zero_level_is_not_divided_by_a_flat():
+    rows = [*dark(5.0), *flat("R", 5.0, 3), *light()]
+    frames = make_night(*rows)
+    plan = make_plan(frames)
+    assert calibration_of(plan, frames["file"].iloc[-1]) == Calibration()
+    (why,) = (one for one in plan.tasks[-1].missing if one.need == "flat")
+    assert "zero level" in str(why)
+    frames["flat"] = frames["flat"].mask(frames["imagetyp"].eq("light"), "flat_R_2x2")
+    by_hand = make_plan(frames)
+    assert calibration_of(by_hand, frames["file"].iloc[-1]).flat is not None
 
 
 def test_overscan_makes_a_flat_worth_making():
@@ -404,7 +457,7 @@ def test_stacks_may_pool_exposures():
     frames = make_night(*light(exptime=60.0), *light(exptime=120.0))
     assert not [t for t in make_plan(frames).tasks if t.action is Action.STACK]
     pooled = make_plan(frames, stack_by=("object", "filter"))
-    assert len(pooled.task("stacks/light_M13_R_90s_2x2.fits").products) == 2
+    assert len(pooled.task("stacks/light_M13_R_2x2.fits").products) == 2
 
 
 def test_a_focal_length_that_jitters_does_not_part_a_stack():

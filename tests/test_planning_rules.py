@@ -1,5 +1,7 @@
 """The rules: what is built in, what a file of one's own changes, what is refused."""
 
+import math
+
 import pytest
 from click.testing import CliRunner
 
@@ -18,20 +20,25 @@ from autoreduce.planning.use import DarkMethod
 
 def test_the_built_in_ladders_have_the_documented_levels():
     use = load_rules().use
-    assert [rung.level for rung in use["bias"].rung] == [0, 1, 2]
-    assert [rung.days for rung in use["bias"].rung] == [None, 30, 365]
-    assert [rung.days for rung in use["flat"].rung] == [None, 7, 30, None]
-    assert [(rung.level, rung.method) for rung in use["dark"].rung][:4] == [
+    assert [rung.level for rung in use["bias"].rung] == [0, 1, 2, 3]
+    assert [rung.days for rung in use["bias"].rung] == [None, 30, 365, 365]
+    assert [rung.days for rung in use["flat"].rung] == [None, 7, 30, None, 30, 180]
+    assert [(rung.level, rung.method) for rung in use["dark"].rung] == [
         (0, DarkMethod.EXACT),
         (1, DarkMethod.EXACT),
         (2, DarkMethod.FIT),
+        (2, DarkMethod.FIT),
+        (3, DarkMethod.SCALED),
+        (3, DarkMethod.FIT),
         (3, DarkMethod.SCALED),
     ]
+    longer = [rung.longer for rung in use["dark"].rung]
+    assert longer == [None, None, None, 1.5, None, math.inf, math.inf]
 
 
 def test_the_built_in_tolerances_are_the_documented_ones():
     rules = load_rules()
-    assert rules.tolerance["exptime"] == Tolerance(0.05, 0.001)
+    assert rules.tolerance["exptime"] == Tolerance(0.05, 0.001, at_most=0.02)
     assert rules.tolerance["rotator"].period == 360
     assert (rules.temperature.regulated, rules.temperature.free) == (1, 5)
     assert {rules.combine[kind].hours for kind in ("bias", "dark", "flat")} == {24}
@@ -46,7 +53,7 @@ def test_a_file_changes_only_what_it_says(tmp_path):
     path = tmp_path / "my.toml"
     path.write_text("[tolerance]\nexptime = { absolute = 2.0 }\n", "utf-8")
     rules = load_rules(path)
-    assert rules.tolerance["exptime"] == Tolerance(2.0, 0.001)
+    assert rules.tolerance["exptime"] == Tolerance(2.0, 0.001, at_most=0.02)
     assert rules.use == load_rules().use
 
 
@@ -80,7 +87,7 @@ def test_a_ladder_is_replaced_as_a_whole():
         ),
         (
             "[tolerance]\nexptime = {seconds = 1}",
-            "tolerance.exptime.seconds: unknown key; there are absolute, period",
+            "tolerance.exptime.seconds: unknown key; there are absolute, at_most, period",
         ),
         ("[temperature]\nfree = 'warm'", "line 2: temperature.free: expected a number"),
         ("[temperature]\ncold = 1", "line 2: temperature.cold: unknown key"),

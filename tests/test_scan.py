@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -445,3 +446,52 @@ def test_no_header_text_makes_the_scan_fail(tmp_path_factory, cards, name):
     assert len(frames) == 1
     assert frames[0].row()["naxis1"] == 4
     assert list(frames[0].evidence())
+
+
+def take(folder, kind, start, n=1, *, level=100, minutes=10, **cards):
+    """Write frames that follow each other; `start` is UTC, which is local time here."""
+    began = datetime.fromisoformat(start)
+    for i in range(n):
+        when = (began + i * timedelta(minutes=minutes)).isoformat()
+        facts = {"IMAGETYP": kind, "EXPTIME": 300.0, "DATE-OBS": when, **cards}
+        name = folder / f"{len(list(folder.iterdir())):03d}.fits"
+        write_frame(name, level, (40, 50), INSTRUME="C", SITELONG=0.0, **facts)
+
+
+@pytest.mark.parametrize(
+    ("light", "night"),
+    [
+        (None, "2024-03-01"),
+        ("2024-03-02T21:00:00", "2024-03-02"),
+        ("2024-03-02T03:00:00", "2024-03-01"),
+    ],
+)
+def test_darks_over_noon_are_of_one_night(tmp_path, light, night):
+    take(tmp_path, "Dark Frame", "2024-03-02T11:00:00", 12)
+    if light:
+        take(tmp_path, "Light Frame", light)
+    frames = scan(tmp_path)
+    darks = frames[frames["imagetyp"].eq("dark")]
+    assert set(darks["night"]) == {night}
+
+
+def test_darks_before_and_after_a_pause_over_noon_are_of_two_nights(tmp_path):
+    take(tmp_path, "Dark Frame", "2024-03-02T09:00:00", 3)
+    take(tmp_path, "Dark Frame", "2024-03-02T15:00:00", 3)
+    assert scan(tmp_path)["night"].nunique() == 2
+
+
+@pytest.mark.parametrize(
+    ("level", "kind"), [(100, "bias"), (103, "bias"), (120, "dark")]
+)
+def test_the_level_of_bias_frames_tells_darks_whose_card_says_0_s(
+    tmp_path, level, kind
+):
+    take(tmp_path, "Bias Frame", "2024-03-01T19:00:00", 3, EXPTIME=0.0)
+    take(tmp_path, "Dark Frame", "2024-03-01T20:00:00", 1, level=level, EXPTIME=0.0)
+    assert scan(tmp_path)["imagetyp"].iloc[-1] == kind
+
+
+def test_without_bias_frames_a_dark_of_0_s_is_a_bias(tmp_path):
+    take(tmp_path, "Dark Frame", "2024-03-01T20:00:00", 1, level=900, EXPTIME=0.0)
+    assert scan(tmp_path)["imagetyp"].iloc[0] == "bias"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from autoreduce.pixels.flags import Flag
 from autoreduce.running.execute import Status
 
 
@@ -89,6 +90,30 @@ def test_a_calibrated_light_is_the_scene_within_its_uncertainty(notes_night, num
     pulls = (made / np.median(flat) - scene) / sigma
     assert np.nanmedian(pulls) == pytest.approx(0, abs=0.05)
     assert core_width(pulls) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("number", [90, 95])
+def test_lights_longer_than_all_darks_are_the_scene_within_their_uncertainty(
+    notes_night, number
+):
+    """Of 300 s, with darks of up to 180 s, and without a flat."""
+    name = f"20210227.{number:04d}.fit"
+    path = notes_night.folder / "calibrated" / name
+    header, made = fits.getheader(path), fits.getdata(path).astype(float)
+    assert (header["EXPTIME"], header["DARKMETH"]) == (300.0, "fit")
+    flat = truth(notes_night, f"flat_{header['FILTER']}.fits")
+    error = made - truth(notes_night, f"scene_{name}") * flat
+    pulls = error / fits.getdata(path, extname="UNCERT")
+    assert np.nanmedian(pulls) == pytest.approx(0, abs=0.05)
+    assert core_width(pulls) == pytest.approx(1, abs=0.05)
+    rate = truth(notes_night, "dark_rate.fits")
+    hot = rate > np.median(rate) + 20 * np.std(rate[rate < np.percentile(rate, 99)])
+    assert abs(np.median(error[hot])) < 0.02 * np.median(300 * rate[hot])
+    assert core_width(pulls[hot]) < 1.2
+    without = np.isnan(product(notes_night, "masters/dark_current_*.fits"))
+    flagged = fits.getdata(path, extname="MASK") & Flag.NON_LINEAR > 0
+    assert (flagged == without).all()
+    assert any("is taken to 300 s" in line for line in header["HISTORY"])
 
 
 def test_the_uncertainty_of_the_masters_predicts_their_scatter(notes_night):

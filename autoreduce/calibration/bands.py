@@ -20,6 +20,7 @@ from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.measure import overscan_level
 from autoreduce.planning.plan import FrameInput
+from autoreduce.remarks import Remark
 
 Floats = NDArray[np.float32]
 Raw = NDArray[Any]
@@ -59,6 +60,8 @@ class Correction:
     """Exposure that the dark is taken to by the rates, s."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
+    refused: tuple[Remark, ...] = ()
+    """Why masters that are there are not used."""
 
     @property
     def scaling(self) -> DarkScaling:

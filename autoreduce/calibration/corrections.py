@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from autoreduce.calibration.bands import Correction
 from autoreduce.calibration.dark_rates import DarkRates, read_fit
+from autoreduce.calibration.longer_darks import longer_dark, refusal
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
@@ -31,14 +32,23 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     -------
     Correction
         Without a master that was planned but not made; a dark that is not exact
-        needs its bias.
+        needs its bias, one that is taken to a longer exposure darks that bear it, and
+        a flat a frame whose zero level is out.
     """
     plan = item.calibration
     bias = plan.bias if plan.bias in made else None
     flat = plan.flat if plan.flat in made else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
+    refused: tuple[Remark, ...] = ()
+    if usable and plan.dark_unasked:
+        there = plan.dark_fit is None or plan.dark_fit in made
+        why = refusal(item, space) if there else None
+        usable, refused = there and why is None, (why,) if why else ()
     if not usable:
-        return Correction(bias=bias, flat=flat, cuts=plan.cuts)
+        planned = plan.bias or plan.dark
+        if flat and planned and not bias and not plan.overscan:
+            flat, refused = None, (*refused, remark("flat-refused"))
+        return Correction(bias=bias, flat=flat, cuts=plan.cuts, refused=refused)
     fix = Correction(
         bias=bias,
         dark=plan.dark,
@@ -87,17 +97,26 @@ def _all_cuts(plan: Calibration, rates: DarkRates) -> tuple[tuple[str, str], ...
 
 
 def lost(item: FrameInput, fix: Correction) -> tuple[Remark, ...]:
-    """Name the masters that were planned for a frame and are not taken out of it."""
+    """Name the masters that were planned for a frame and are not taken out of it.
+
+    A dark that is taken out of a longer frame than its own is named, too.
+    """
     plan = item.calibration
     pairs = (
         ("bias", plan.bias, fix.bias),
         ("dark", plan.dark, fix.dark),
         ("flat", plan.flat, fix.flat),
     )
-    return tuple(
-        remark(f"{need}-lost", found=_not_there(planned))
-        for need, planned, used in pairs
-        if planned and not used
+    told = {one.need for one in fix.refused}
+    longer = longer_dark(item) if fix.dark else None
+    return (
+        *(
+            remark(f"{need}-lost", found=_not_there(planned))
+            for need, planned, used in pairs
+            if planned and not used and need not in told
+        ),
+        *fix.refused,
+        *((longer,) if longer else ()),
     )
 
 

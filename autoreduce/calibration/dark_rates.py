@@ -101,6 +101,14 @@ class DarkRates:
         """(n,), exposures in s, ascending."""
         return np.array([point.exptime for point in self.points])
 
+    def unproven(self, exptime_s: float, read: Read) -> NDArray[np.bool_]:
+        """Mark pixels without a rate, if the exposure is longer than all measured.
+
+        If it is not, none: such pixels then lie between what was measured.
+        """
+        beyond = bool(exptime_s > self.exptimes[-1])
+        return np.asarray(np.isnan(read(self.file)) & beyond)
+
     @property
     def bias_share(self) -> float:
         """Error of a rate for an error of the bias, 1/s."""

@@ -69,22 +69,26 @@ class Uncertainty:
         -------
         mapping
             ``UNCERT``: one sigma in ADU, float32; ``MASK``: uint8, bits of `Flag`:
-            no value, saturated.
+            no value, saturated, and without a rate that tells their dark at a longer
+            exposure than was measured.
         """
         flags = np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
         if frame.saturate is not None:
             flags[frame.rows(start, stop) >= frame.saturate] |= np.uint8(Flag.SATURATED)
         planes: dict[str, NDArray[Any]] = {MASK: flags}
-        if not self.unknown:
-            planes[UNCERT] = self._sigma(data, start, stop)
+        fix = self.fix
+        with MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values:
+            read = values.reader((start, stop))
+            if fix.rates is not None:
+                unproven = fix.rates.unproven(fix.exptime, read)
+                flags[unproven] |= np.uint8(Flag.NON_LINEAR)
+            if not self.unknown:
+                planes[UNCERT] = self._sigma(data, values, start, stop)
         return planes
 
-    def _sigma(self, data: Floats, start: int, stop: int) -> Floats:
+    def _sigma(self, data: Floats, values: MasterRows, start: int, stop: int) -> Floats:
         fix = self.fix
-        with (
-            MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values,
-            MasterRows(self.folder, fix.masters, UNCERT_HDU, cuts=fix.cuts) as sigmas,
-        ):
+        with MasterRows(self.folder, fix.masters, UNCERT_HDU, cuts=fix.cuts) as sigmas:
             variance = calibrated_variance(
                 data,
                 egain=self.egain or 0.0,

@@ -70,7 +70,8 @@ _OPTIONS = (
     click.option(
         "--extrapolate-darks",
         is_flag=True,
-        help="Scale darks up, too, to exposures longer than their own.",
+        help="Take darks to exposures however much longer than their own, and whatever "
+        "they are like.",
     ),
     click.option(
         "--stack-by",

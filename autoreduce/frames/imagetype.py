@@ -21,6 +21,8 @@ from autoreduce.frames.literals import text
 from autoreduce.frames.schema import ImageType
 
 _NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)
+DARK_OF_0_S = "a dark of 0 s is a bias"
+"""Rule that the level of bias frames may disprove."""
 LONGEST_BIAS_S = 1.0
 """A frame of a longer exposure is no bias."""
 
@@ -47,6 +49,7 @@ _MASTER = re.compile(
     r"masters(?![a-z])|master([\W_]+\w{1,8}){0,2}[\W_]*(super)?(bias|dark|flat|zero|offset|light|twilight|sky)"
     r"|(bias|dark|flat|zero)s?[\W_]*master(?![a-z])"
 )
+_OF_0_S = re.compile(r"(?<![\d.])0+(\.0+)?[\W_]*s(ec|econds?)?(?![a-z])", re.IGNORECASE)
 _LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
 _PLAIN_WORDS = re.compile(
@@ -336,15 +339,24 @@ def _weigh_closed(
         return ImageType.FLATDARK, titled, "a dark whose object says for flats"
     if said.kind is ImageType.BIAS and ImageType.BIAS in (titled.kind, named.kind):
         return ImageType.BIAS, said, "the type keyword says so"
+    if said.kind is ImageType.DARK and exposure == 0 and _is_named_dark(named):
+        return ImageType.DARK, said, "a dark of 0 s by its card and a dark by its name"
     kind, rule = _by_exposure(said.kind, exposure)
     return kind, said, rule or "the type keyword says so"
+
+
+def _is_named_dark(named: _Witness) -> bool:
+    """Tell whether a file is called a dark, and not one of no exposure."""
+    if named.kind is not ImageType.DARK or named.keyword == "folder name":
+        return False
+    return not _OF_0_S.search(named.literal)
 
 
 def _by_exposure(
     kind: ImageType | None, exposure: float | None
 ) -> tuple[ImageType | None, str]:
     if kind is ImageType.DARK and exposure == 0:
-        return ImageType.BIAS, "a dark of 0 s is a bias"
+        return ImageType.BIAS, DARK_OF_0_S
     if kind is ImageType.BIAS and exposure is not None and exposure > LONGEST_BIAS_S:
         return ImageType.DARK, f"a bias of more than {LONGEST_BIAS_S:g} s is a dark"
     return kind, ""

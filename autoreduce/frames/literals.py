@@ -159,19 +159,28 @@ def seconds(value: Value, unit: str = "s", comment: str = "") -> float | None:
     return found * _SECONDS[_own_unit(value) or _comment_unit(comment) or unit]
 
 
+_ABSOLUTE_ZERO = 273.15
+"""Kelvin of 0 Celsius."""
+_COLDEST, _NO_TEMPERATURE = -273.0, 500.0
+"""Celsius: no sensor is as cold, nor as hot."""
+
+
 def celsius(value: Value, comment: str = "") -> float | None:
     """Return a temperature in degrees Celsius.
 
     It is taken for Kelvin where literal or comment say so, or where it is above
-    100: no camera is that hot.
+    100: no camera is that hot.  What stands for no temperature (999, absolute zero) is
+    none.
     """
     found = number(value)
-    if found is None:
+    if found is None or abs(found) >= _NO_TEMPERATURE:
         return None
     own_unit = value if isinstance(value, str) else ""
     if found > 100 or (found > 0 and _KELVIN.search(f"{own_unit} {comment}")):
-        found -= 273.15
-    return round(found, 6)
+        found -= _ABSOLUTE_ZERO
+    elif found == 0 and _KELVIN.search(f"{own_unit} {comment}"):
+        return None
+    return round(found, 6) if found > _COLDEST else None
 
 
 def degrees(value: Value, *, hours: bool = False) -> float | None:

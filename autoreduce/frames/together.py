@@ -2,20 +2,27 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from statistics import median
 
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
+from autoreduce.frames.imagetype import DARK_OF_0_S
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.remarks import ITSELF, remark
 
 _HALF_DAY = timedelta(hours=12)
+_PAUSE = timedelta(hours=1)
+"""Bias frames and darks that follow one another faster are of one run."""
+_CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
 _LOOKS = 3
 """Frames of a type and exposure whose pixels are looked at for comparison."""
+_LEAST_DARK_ADU = 3.0
+"""Level above bias that is no mere drift of the bias."""
 _CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
@@ -25,6 +32,7 @@ _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
 def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
+    _find_darks_of_no_exposure(frames)
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
     _leave_out_processed_twins(frames)
@@ -56,6 +64,37 @@ def _settle_unknown_types(frames: list[Frame]) -> None:
         frame.facts["imagetyp"] = reading or _by_elimination(
             frame, named[_camera(frame)]
         )
+
+
+def _find_darks_of_no_exposure(frames: Sequence[Frame]) -> None:
+    """Tell darks whose card says 0 s from bias frames, by the level of bias frames."""
+    bias: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    doubted = []
+    for frame in frames:
+        reading = frame.facts["imagetyp"]
+        if reading.value != ImageType.BIAS or frame.why_not:
+            continue
+        if reading.rule == DARK_OF_0_S:
+            doubted.append(frame)
+        else:
+            bias[_electronics(frame)].append(frame)
+    for frame in doubted:
+        looks = (_look(one) for one in bias[_electronics(frame)][:_LOOKS])
+        levels = [look.level for look in looks if look is not None]
+        look = _look(frame) if levels else None
+        if look is None:
+            continue
+        above = look.level - median(levels)
+        if above > max(_LEAST_DARK_ADU, look.noise):
+            rule = f"its card says 0 s, but it is {above:.0f} ADU above the bias frames"
+            frame.facts["imagetyp"] = replace(
+                frame.facts["imagetyp"], value=ImageType.DARK.value, rule=rule
+            )
+
+
+def _electronics(frame: Frame) -> tuple[object, ...]:
+    """Name all that a bias level depends on, but for the temperature."""
+    return (*_camera(frame), *map(frame.value, ("gain", "offset", "readoutm")))
 
 
 def _is_silent(frame: Frame) -> bool:
@@ -214,7 +253,7 @@ def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
             )
 
 
-def _name_nights(frames: Iterable[Frame]) -> None:
+def _name_nights(frames: Sequence[Frame]) -> None:
     known: dict[tuple[object, ...], Counter[timedelta]] = defaultdict(Counter)
     for frame in frames:
         if (offset := _utc_offset(frame)) is not None:
@@ -233,6 +272,62 @@ def _name_nights(frames: Iterable[Frame]) -> None:
             offset = timedelta()
             rule = "UTC date of the evening: neither local time nor longitude is known"
         _name_night(frame, offset, rule)
+    _join_over_noon(frames)
+
+
+def _join_over_noon(frames: Sequence[Frame]) -> None:
+    """Give bias frames and darks that are taken over noon one night.
+
+    It is that of the lights beside them, else that in which they began.
+    """
+    lights = {
+        (_camera(frame), frame.value("night"))
+        for frame in frames
+        if frame.value("imagetyp") == ImageType.LIGHT
+    }
+    dark = [
+        frame
+        for frame in frames
+        if frame.value("imagetyp") in _CLOSED
+        and isinstance(frame.value("date_obs"), datetime)
+        and frame.value("night") is not None
+    ]
+    dark.sort(key=lambda one: (str(_camera(one)), str(one.value("date_obs"))))
+    for run in _runs(dark):
+        nights = list(dict.fromkeys(frame.value("night") for frame in run))
+        length = _start(run[-1]) - _start(run[0])
+        if len(nights) < 2 or length > 2 * _HALF_DAY:
+            continue
+        lit = [night for night in nights if (_camera(run[0]), night) in lights]
+        night = str((lit or nights)[0])
+        for frame in run:
+            rule = "of the night of the bias frames and darks taken with it, over noon"
+            frame.facts["night"] = replace(frame.facts["night"], value=night, rule=rule)
+
+
+def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Part frames in order of time where a camera pauses."""
+    run: list[Frame] = []
+    for frame in frames:
+        if run and (
+            _camera(frame) != _camera(run[-1])
+            or _start(frame) - _start(run[-1]) > _longest_step(run[-1])
+        ):
+            yield run
+            run = []
+        run.append(frame)
+    if run:
+        yield run
+
+
+def _start(frame: Frame) -> datetime:
+    found = frame.value("date_obs")
+    assert isinstance(found, datetime)
+    return found
+
+
+def _longest_step(frame: Frame) -> timedelta:
+    return _PAUSE + timedelta(seconds=_as_float(frame.value("exptime")) or 0.0)
 
 
 def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 LEAST_PROBABILITY = 1e-3
 """A straight line less probable than this does not describe the darks."""
@@ -294,3 +294,52 @@ def rate_scaling(
         raise ValueError(msg)
     scale = exptime_s / master_exptime_s
     return DarkScaling(scale, offset * (1 - scale))
+
+
+BLOCKS = 16
+"""Blocks along each side of an image whose levels show structure on large scales ..."""
+LEAST_BLOCK = 16
+"""... of this many rows and columns at least."""
+
+
+class Structure(NamedTuple):
+    """How uneven a dark is on large scales."""
+
+    level: float
+    """Median of the blocks' levels, ADU."""
+    excess: float
+    """How far the brightest block is above it, ADU."""
+
+
+def large_scale_structure(dark: NDArray[np.floating]) -> Structure:
+    """Measure how far the brightest part of a dark is above its level.
+
+    Parameters
+    ----------
+    dark : (ny, nx) array, ADU
+        A dark without its bias; NaN where a pixel has no value.
+
+    Returns
+    -------
+    Structure
+        Of the medians of up to `BLOCKS` x `BLOCKS` blocks: hot pixels and columns do not
+        count.
+    """
+    rows, columns = (
+        np.array_split(np.arange(n), max(1, min(BLOCKS, n // LEAST_BLOCK)))
+        for n in dark.shape
+    )
+    levels = np.array(
+        [
+            _median(dark[band[0] : band[-1] + 1, block[0] : block[-1] + 1])
+            for band in rows
+            for block in columns
+        ]
+    )
+    level = _median(levels)
+    return Structure(level, float(np.nanmax(levels, initial=level)) - level)
+
+
+def _median(values: NDArray[np.floating]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else math.nan

@@ -137,8 +137,7 @@ def _method(setup: Facts, master: Facts, exposure: Tolerance | None) -> DarkMeth
     if exposure is None or not known or not scalable:
         return DarkMethod.EXACT
     wanted, found = float(setup["exptime"]), float(master["exptime"])
-    limit = max(exposure.absolute, exposure.relative * max(wanted, found))
-    if abs(wanted - found) <= limit or found <= 0:
+    if abs(wanted - found) <= exposure.limit(max(wanted, found)) or found <= 0:
         return DarkMethod.EXACT
     return DarkMethod.FIT if pd.notna(master["fit"]) else DarkMethod.SCALED
 

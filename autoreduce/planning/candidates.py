@@ -100,10 +100,11 @@ def with_library(
     return pd.concat(parts, ignore_index=True).reindex(columns=list(masters))
 
 
-def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
-    """List the setups of flats whose level without light cannot be taken out.
+def with_zero_level(setups: pd.DataFrame, found: Uses, kind: ImageType) -> set[int]:
+    """List the setups whose level without light cannot be taken out.
 
-    A flat that keeps that level turns vignetting upside down.
+    A flat that keeps that level turns vignetting upside down, and a light that keeps it
+    would have it divided by the flat.
 
     Parameters
     ----------
@@ -111,13 +112,15 @@ def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
         Facts of each setup.
     found : dict
         What serves them: bias and dark.
+    kind : ImageType
+        Flats or lights.
 
     Returns
     -------
     set of int
-        Setups of flats with neither bias nor dark nor overscan.
+        Setups of that type with neither bias nor dark nor overscan.
     """
-    bare = setups["imagetyp"].eq(ImageType.FLAT) & setups["biassec"].isna()
+    bare = setups["imagetyp"].eq(kind) & setups["biassec"].isna()
     return {
         row
         for row in setups.index[bare.astype(bool)].tolist()

@@ -9,7 +9,7 @@ import pandas as pd
 from autoreduce.planning.byhand import chosen_output, overruled, use_by_hand
 from autoreduce.planning.candidates import LIBRARY, ORIGIN, Facts, dark_use
 from autoreduce.planning.criteria import Settings
-from autoreduce.planning.lacks import lack
+from autoreduce.planning.lacks import Table, lack
 from autoreduce.planning.matching import Choice, match
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules
@@ -32,6 +32,7 @@ def serve(
     masters: pd.DataFrame,
     rules: Rules,
     settings: Settings,
+    table: Table,
 ) -> Served:
     """Decide which master serves each setup.
 
@@ -48,6 +49,8 @@ def serve(
         What must agree, and the ladder.
     settings : Settings
         How far darks may be taken to other exposures.
+    table : Table
+        What else there is, for reasons.
 
     Returns
     -------
@@ -62,12 +65,17 @@ def serve(
     matches = match(need, setups, masters, rules, settings)
     rows = setups.to_dict("records")
     candidates = matches.masters.to_dict("records")
+    facts = {str(one["output"]): one for one in candidates}
     exposure = rules.tolerance["exptime"] if settings.other_exposures else None
     verdicts = list(matches.verdicts)
     uses = []
     for row, setup in enumerate(rows):
-        choice, misses = matches.choices[row], matches.misses[row]
-        use = _from_ladder(need, setup, candidates, choice, misses, settings)
+        choice = matches.choices[row]
+        misses = [(one, facts[one.candidate]) for one in matches.misses[row]]
+        if choice is None:
+            use = Use(need, lack=lack(need, setup, misses, settings, table))
+        else:
+            use = _from_ladder(need, setup, candidates, choice, settings)
         if pd.notna(setup[need]):
             part = slice(row * len(candidates), (row + 1) * len(candidates))
             entries = verdicts[part]
@@ -94,12 +102,9 @@ def _from_ladder(
     need: str,
     setup: Facts,
     masters: Sequence[Facts],
-    choice: Choice | None,
-    misses: Sequence[Verdict],
+    choice: Choice,
     settings: Settings,
 ) -> Use:
-    if choice is None:
-        return Use(need, lack=lack(need, setup, misses, settings))
     master, method = masters[choice.candidate], choice.rung.method
     use = Use(need, master["output"])
     if need == "dark":
@@ -107,9 +112,11 @@ def _from_ladder(
     return replace(
         use,
         level=choice.rung.level,
+        unasked=choice.rung.longer is not None and not settings.extrapolate,
         cut=choice.cut,
         same_night=choice.same_night,
         days=None if math.isnan(choice.days) else choice.days,
+        warmer=None if math.isnan(choice.warmer) else choice.warmer,
         unconfirmed=choice.unconfirmed,
         from_library=master[ORIGIN] == LIBRARY,
     )

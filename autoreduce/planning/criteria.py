@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from autoreduce.fits.sections import format_section
 from autoreduce.frames.spelling import SPELT, spelling_keys
 from autoreduce.planning.grouping import equal_codes
-from autoreduce.planning.rules import Rules, Rung, Tolerance, UseRule
+from autoreduce.planning.rules import (
+    TEMPERATURE,
+    Rules,
+    Rung,
+    Tolerance,
+    UseRule,
+)
 from autoreduce.planning.use import DarkMethod
 
 Pairs = NDArray[np.bool_]
@@ -27,8 +33,18 @@ class Settings:
 
     other_exposures: bool = True
     """Whether darks may be taken to exposures other than their own."""
+    longer: float = 1.0
+    """... by a fit, to exposures up to so many times the longest dark's."""
+    longer_alone: float = 1.0
+    """... from one dark alone, to exposures up to so many times its own."""
     extrapolate: bool = False
-    """Whether also to longer ones."""
+    """Whether to longer ones without a limit."""
+
+    def longest(self, method: DarkMethod | None) -> float:
+        """Give the largest ratio of an exposure to that of the dark, by a method."""
+        if self.extrapolate:
+            return np.inf
+        return self.longer if method is DarkMethod.FIT else self.longer_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +122,9 @@ class Judged:
             found += self._dark_criteria(rung)
         if rung.temperature is not None:
             close = self._close_temperature(rung.temperature)
-            found.append(Criterion("temperature", close))
+            found.append(
+                Criterion(TEMPERATURE, self._relaxed(TEMPERATURE, close, rung))
+            )
         if rung.same_night:
             found.append(Criterion("night", self.same_night))
         if rung.days is not None:
@@ -117,8 +135,15 @@ class Judged:
 
     def agrees(self, name: str, row: int, candidate: int) -> bool:
         """Tell whether a pair agrees in a column by the rule itself, not loosely."""
+        if name == TEMPERATURE:
+            return not np.isnan(self.apart_degc[row, candidate])
         holds = {**self._equal, **self._within}.get(name)
         return holds is None or bool(holds[row, candidate])
+
+    def warmer_degc(self, row: int, candidate: int) -> float:
+        """Tell by how much a master is warmer than the frames, Celsius; NaN: unknown."""
+        wanted, found = self.setups[TEMPERATURE], self.masters[TEMPERATURE]
+        return float(column_of(found)[candidate] - column_of(wanted)[row])
 
     def closeness(self, name: str, tolerance: Tolerance) -> Pairs:
         """Mark pairs that agree in a number; unknown on the setup is compatible."""
@@ -128,8 +153,7 @@ class Judged:
             difference = difference % tolerance.period
             difference = np.minimum(difference, tolerance.period - difference)
         size = np.maximum(np.abs(wanted)[:, None], np.abs(found)[None, :])
-        limit = np.maximum(tolerance.absolute, tolerance.relative * size)
-        return (difference <= limit + 1e-9) | np.isnan(wanted)[:, None]
+        return (difference <= tolerance.limit(size)) | np.isnan(wanted)[:, None]
 
     def _equality(self, name: str) -> Pairs:
         """Mark pairs that are equal; unknown on the setup is compatible.
@@ -170,15 +194,21 @@ class Judged:
         exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
         if rung.method is DarkMethod.EXACT:
             return [Criterion("exposure", exact)]
-        longer = (wanted > found) & ~exact
-        side = longer & self.settings.extrapolate if rung.extrapolated else ~longer
+        side = ~exact & (wanted > found)
+        if rung.longer is None:
+            side = ~side
+        else:
+            most = min(rung.longer, self.settings.longest(rung.method))
+            most *= 1 + self.rules.tolerance["exptime"].relative
+            side &= wanted / np.where(found > 0, found, np.nan) <= most
         scalable = known & (found > 0) & self.settings.other_exposures
         criteria = [
             Criterion("exposure", side & scalable),
             Criterion("bias", self._both_without_bias()),
         ]
         if rung.method is DarkMethod.FIT:
-            criteria.append(Criterion("fit", self._has_fit()))
+            # First: where there is no fit, it is the exposure that stops a dark.
+            criteria.insert(0, Criterion("fit", self._has_fit()))
         return criteria
 
     def _both_without_bias(self) -> Pairs:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.candidates import Facts, refused_flats
+from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs, slug
@@ -114,6 +114,7 @@ def _calibration(
         dark_scale=dark.scale,
         dark_exptime=dark.exptime,
         dark_fit=dark.fit,
+        dark_unasked=dark.unasked,
     )
 
 
@@ -138,7 +139,7 @@ def master_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> lis
     tasks = []
     members = night.frames.groupby("group_code", sort=True).indices
     setups = night.frames["setup_code"].to_numpy()
-    refused = list(refused_flats(night.setups, found))
+    refused = list(with_zero_level(night.setups, found, ImageType.FLAT))
     goes_in = ~np.isin(setups, refused)
     for code, group in enumerate(night.groups.to_dict("records")):
         rows = members[code][goes_in[members[code]]]

@@ -6,6 +6,7 @@ grid decide which frames belong together.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -82,19 +83,48 @@ def comparable(frames: pd.DataFrame, rule: TemperatureRule) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same rows with the columns ``temperature`` (Celsius: the set point where
+        The same rows with the columns ``set_point`` (Celsius: what a card says, else
+        where the sensor holds, else missing), ``temperature`` (Celsius: the set point where
         the sensor reached it, else what was measured, else the set point) and
         ``temperature_limit`` (Celsius: largest difference within a combination),
         and with one spelling for each object and filter.
     """
     measured = _floats(frames["ccd_temp"])
-    asked = _floats(frames["set_temp"])
-    reached = ~(np.abs(measured - asked) > rule.reached)
-    temperature = np.where(np.isfinite(asked) & reached, asked, measured)
-    limit = np.where(np.isfinite(asked), rule.regulated, rule.free)
+    point = _set_points(frames, rule)
+    reached = ~(np.abs(measured - point) > rule.reached)
+    temperature = np.where(np.isfinite(point) & reached, point, measured)
+    limit = np.where(np.isfinite(point), rule.regulated, rule.free)
     return with_one_spelling(frames).assign(
-        temperature=temperature, temperature_limit=limit
+        set_point=point, temperature=temperature, temperature_limit=limit
     )
+
+
+def _set_points(frames: pd.DataFrame, rule: TemperatureRule) -> NDArray[np.float64]:
+    """Give the set point of each frame: what a card says, or where the sensor holds.
+
+    Temperatures of one camera and night that no card explains are parted where they
+    lie more than `regulated` apart.  The densest part of each of these, if it holds
+    half of the frames, and more than one, is a set point to those frames: a sensor that
+    drifts is nowhere for long.
+    """
+    point, measured = _floats(frames["set_temp"]), _floats(frames["ccd_temp"])
+    codes = _refined(equal_codes(frames["instrume"]), equal_codes(frames["night"]))
+    unsaid = np.isnan(point) & np.isfinite(measured)
+    for members in _members(np.where(unsaid, codes, -1)):
+        order = members[np.argsort(measured[members], kind="stable")]
+        gaps = np.flatnonzero(np.diff(measured[order]) > rule.regulated + 1e-9) + 1
+        for part in np.split(order, gaps):
+            held = part[_densest(measured[part], 2 * rule.steady + 1e-9)]
+            if len(held) > max(1, (len(part) - 1) // 2):
+                point[held] = np.round(np.median(measured[held]), 1)
+    return point
+
+
+def _densest(values: NDArray[np.float64], width: float) -> slice:
+    """Find the most of sorted values that lie within a width; of equals the first."""
+    ends = np.searchsorted(values, values + width, side="right")
+    start = int(np.argmax(ends - np.arange(len(values))))
+    return slice(start, int(ends[start]))
 
 
 def group_codes(
@@ -200,7 +230,7 @@ def _split(
     for members in _members(np.where(known, codes, -1)):
         group = _unwrapped(values[members], tolerance.period)
         order = np.argsort(group, kind="stable")
-        labels = _clusters(group[order], limits[members][order], tolerance.relative)
+        labels = _clusters(group[order], limits[members][order], tolerance)
         finer[members[order]] = labels
     return _refined(codes, finer)
 
@@ -227,7 +257,7 @@ def _unwrapped(
 
 
 def _clusters(
-    values: NDArray[np.float64], limits: NDArray[np.float64], relative: float
+    values: NDArray[np.float64], limits: NDArray[np.float64], tolerance: Tolerance
 ) -> Codes:
     """Label sorted values, split where they lie widest apart until each part fits."""
     labels = np.zeros(len(values), dtype=np.intp)
@@ -235,8 +265,9 @@ def _clusters(
     while parts:
         low, high = parts.pop()
         largest = max(abs(values[low]), abs(values[high - 1]))
-        limit = max(float(limits[low:high].min()), relative * largest)
-        if values[high - 1] - values[low] <= limit + 1e-9:
+        limit = float(limits[low:high].min())
+        limit = replace(tolerance, absolute=limit).limit(largest)
+        if values[high - 1] - values[low] <= limit:
             labels[low:high] = label
             label += 1
             continue

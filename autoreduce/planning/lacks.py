@@ -1,11 +1,13 @@
 """Why no master serves, and the same said once of many frames."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from autoreduce.frames.overrides import pattern_of
+from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import Facts
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.plan import Verdict
@@ -17,8 +19,31 @@ _COLUMNS = {"exposure": "exptime", "temperature": "ccd_temp"}
 """Columns of the frame table behind criteria of other names."""
 
 
+NO_BIAS_FRAMES = "there are no bias frames"
+"""Why there is no bias where nobody took one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What of the whole frame table a reason may name."""
+
+    files: tuple[str, ...] = ()
+    """All frames."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Frames that take no part, and could have served each need."""
+
+    def pattern(self, facts: Facts) -> str:
+        """Write a pattern of the frames of a setup or master, and of no others."""
+        files = facts.get("files", ())
+        return pattern_of(files, self.files) if isinstance(files, tuple) else ""
+
+
 def lack(
-    need: str, setup: Facts, misses: Sequence[Verdict], settings: Settings
+    need: str,
+    setup: Facts,
+    misses: Sequence[tuple[Verdict, Facts]],
+    settings: Settings,
+    table: Table,
 ) -> Remark:
     """Say why nothing serves, and the way out where an option is one.
 
@@ -27,32 +52,45 @@ def lack(
     need : str
         ``bias``, ``dark`` or ``flat``.
     setup : mapping
-        The frames.
-    misses : sequence of Verdict
-        The candidates that came closest, all of which failed in the same criterion.
+        The frames, with ``files`` (tuple of str).
+    misses : sequence of tuple
+        The candidates that came closest, all of which failed in the same criterion:
+        verdict and facts, with ``files`` unless they are of a library.
     settings : Settings
         How far darks may be taken to other exposures.
+    table : Table
+        What else there is.
 
     Returns
     -------
     Remark
         ``no-...`` or ``unlike-...``.
     """
-    found = _why_not(need, misses, settings)
+    found = _why_not(need, setup, misses, settings, table)
     if need == "bias" and pd.notna(setup["biassec"]):
         return replace(found, found=f"{found.found}, overscan only")
     return found
 
 
-def _why_not(need: str, misses: Sequence[Verdict], settings: Settings) -> Remark:
+def _why_not(
+    need: str,
+    setup: Facts,
+    misses: Sequence[tuple[Verdict, Facts]],
+    settings: Settings,
+    table: Table,
+) -> Remark:
     no = f"no-{need}"
     if not misses:
-        return remark(no, found=f"there are no {_PLURAL[need]}")
-    miss = misses[0]
+        n, none = table.left_out.get(need, 0), f"there are no {_PLURAL[need]}"
+        return remark(no, found=f"{none} but {n} that are left out" if n else none)
+    miss, master = misses[0]
+    column = _COLUMNS.get(miss.criterion, miss.criterion)
     if miss.wanted == UNKNOWN:
-        column = _COLUMNS.get(miss.criterion, miss.criterion)
-        way_out = f"--set 'PATTERN: {column}=...'"
+        value = f"{column}={_plain(master.get(column))}"
+        way_out = f"--set '{table.pattern(setup)}: {value}'"
         return remark(no, found=f"{miss.criterion} is unknown", way_out=way_out)
+    if miss.criterion == "exposure" and not any(_is_exposed(one) for _, one in misses):
+        return _without_exposure(setup, misses, table)
     if miss.criterion == "days":
         return remark(no, found=f"the nearest is {miss.found}")
     if miss.criterion in {"bias", "fit"}:
@@ -60,10 +98,37 @@ def _why_not(need: str, misses: Sequence[Verdict], settings: Settings) -> Remark
     up = miss.criterion == "exposure" and settings.other_exposures
     return remark(
         f"unlike-{need}",
-        found=listed(verdict.found for verdict in misses),
+        found=listed(verdict.found for verdict, _ in misses),
         expected=f"{miss.criterion} {miss.wanted}",
-        way_out="only --extrapolate-darks scales up" if up else "",
+        way_out="--extrapolate-darks" if up else "",
     )
+
+
+def _without_exposure(
+    setup: Facts, misses: Sequence[tuple[Verdict, Facts]], table: Table
+) -> Remark:
+    """Say that darks do not tell how long they are, which a person may know.
+
+    A person takes darks for lights: what those for flats are is not to be guessed.
+    """
+    miss, master = misses[0]
+    pattern, way_out = table.pattern(master), ""
+    if pattern and setup["imagetyp"] == ImageType.LIGHT:
+        way_out = f"--set '{pattern}: exptime={_plain(setup['exptime'])}'"
+    found = f"the exposure of the darks is {miss.found}"
+    return remark("no-dark", found=found, way_out=way_out)
+
+
+def _is_exposed(master: Facts) -> bool:
+    exptime = master.get("exptime")
+    return bool(pd.notna(exptime)) and float(str(exptime)) > 0
+
+
+def _plain(value: object) -> str:
+    """Write a value as an option takes it."""
+    if pd.isna(value):
+        return "..."
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def merged(lacks: Iterable[Remark]) -> list[Remark]:

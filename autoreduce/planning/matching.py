@@ -5,6 +5,8 @@ Frames that need masters stand in a table, one row for each set of like frames (
 pairs at once; the rung of the ladder that a pair reaches is its level.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +33,9 @@ class Choice:
     """Whether it is of the same night."""
     days: float
     """How far it is in time; NaN if that is unknown."""
+    warmer: float = math.nan
+    """By how much it is warmer, Celsius, if that is more than one combination may
+    differ; else, or where it is unknown, NaN."""
     unconfirmed: tuple[str, ...] = ()
     """Columns that should agree and that the master leaves unsaid, or only nearly."""
     cut: str | None = None
@@ -49,7 +54,8 @@ class Matches:
     """One entry for each setup and candidate."""
     misses: tuple[tuple[Verdict, ...], ...]
     """For each setup without a choice, the candidates that came closest: those that
-    failed in the same criterion as the closest of all, which comes first."""
+    failed as few criteria as the closest of all, which comes first, and the same one
+    first."""
     judged: Judged
     """All pairs, for what else is asked of them."""
 
@@ -98,24 +104,28 @@ _Ladder = list[tuple[Rung, list[Criterion]]]
 def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climbed:
     """Find the first rung that each pair reaches, and what stopped the others.
 
-    A rung that is lenient for want of facts does not say what stopped a pair: the
+    What stops a pair is the first criterion that it fails on the rung where it fails
+    fewest; of such rungs, on that where it gets farthest.  A rung that is lenient for want of facts does not say what stopped a pair: the
     rule that it relaxes does.
     """
     reached = np.full(shape, -1, dtype=np.intp)
     failed = np.full(shape, None, dtype=object)
+    fewest = np.full(shape, np.iinfo(np.intp).max, dtype=np.intp)
     farthest = np.full(shape, -1, dtype=np.intp)
     for index, (rung, criteria) in enumerate(ladder):
-        lenient = bool(rung.unconfirmed or rung.loosely)
-        passed = np.ones(shape, dtype=bool)
-        for depth, criterion in enumerate(criteria):
-            stopped = passed & ~criterion.holds & (depth >= farthest)
-            if not lenient:
-                failed[stopped] = criterion.name
-                farthest[stopped] = depth
-            passed &= criterion.holds
-        reached[passed & (reached < 0)] = index
+        holds = np.stack([np.ones(shape, bool), *(one.holds for one in criteria)])
+        failures = np.count_nonzero(~holds, axis=0)
+        first = np.argmin(holds, axis=0)
+        reached[(failures == 0) & (reached < 0)] = index
+        nearer = (failures < fewest) | ((failures == fewest) & (first >= farthest))
+        if not (rung.unconfirmed or rung.loosely):
+            names = np.array([None, *(one.name for one in criteria)], dtype=object)
+            failed[nearer] = names[first[nearer]]
+            farthest[nearer] = first[nearer]
+            fewest[nearer] = failures[nearer]
     failed[reached >= 0] = None
-    return Climbed(reached, failed, farthest)
+    fewest[reached >= 0] = 0
+    return Climbed(reached, failed, fewest, farthest)
 
 
 def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
@@ -139,6 +149,7 @@ def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
             alike = np.isin(codes, list(values)) if len(values) == 1 else missing
             refused = eligible & ~missing & ~alike
             climbed.rung[row, refused] = -1
+            climbed.failures[row, refused] = 1
             climbed.failed[row, refused] = name
 
 
@@ -156,13 +167,25 @@ def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
         entries = writer.entries(row, chosen)
         verdicts += entries
         choices.append(_choice(judged, climbed, row, chosen))
-        ranked = [entries[i] for i in order[row]] if chosen is None else []
-        misses.append(
-            tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
-        )
+        misses.append(_nearest(entries, order[row], climbed.failures[row], chosen))
     return Matches(
         judged.masters, tuple(choices), tuple(verdicts), tuple(misses), judged
     )
+
+
+def _nearest(
+    entries: Sequence[Verdict],
+    order: NDArray[np.intp],
+    failures: NDArray[np.intp],
+    chosen: int | None,
+) -> tuple[Verdict, ...]:
+    """List the candidates that came closest, if none is chosen."""
+    if chosen is not None:
+        return ()
+    first = order[:1]
+    near = order[failures[order] == failures[first]] if len(first) else first
+    ranked = [entries[i] for i in near]
+    return tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
 
 
 def _choice(
@@ -172,11 +195,14 @@ def _choice(
         return None
     rung = judged.rule.rung[climbed.rung[row, chosen]]
     lenient = dict.fromkeys((*rung.unconfirmed, *rung.loosely))
+    warmer = judged.warmer_degc(row, chosen)
+    alike = abs(warmer) <= judged.rules.temperature.regulated + 1e-9
     return Choice(
         chosen,
         rung,
         bool(judged.same_night[row, chosen]),
         float(judged.apart_days[row, chosen]),
+        math.nan if alike else warmer,
         (
             *(name for name in lenient if not judged.agrees(name, row, chosen)),
             *_unsaid(judged, row, chosen),
@@ -198,7 +224,8 @@ def _unsaid(judged: Judged, row: int, chosen: int) -> tuple[str, ...]:
 def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float64]]:
     """Rank the pairs: smaller is better, the first key that differs decides.
 
-    Pairs that reached no rung come last, those that got farthest first.
+    Pairs that reached no rung come last, those that failed fewest criteria first, of
+    these those that got farthest.
     """
     rungs = judged.rule.rung
     levels = np.array([*(rung.level for rung in rungs), 99.0])  # [-1]: no rung
@@ -207,6 +234,7 @@ def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float
     stopped = climbed.rung < 0
     return {
         "level": levels[climbed.rung],
+        "criteria": climbed.failures.astype(float),
         "method": np.where(stopped, -climbed.depth, climbed.rung).astype(float),
         "size": judged.larger.astype(float),
         "type": _second_choice(judged),

@@ -1,16 +1,19 @@
 """What the observer should know of the night as a whole."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.candidates import SERVED_BY, refused_flats
+from autoreduce.planning.candidates import SERVED_BY, with_zero_level
+from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
+from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, remark
 
@@ -22,6 +25,8 @@ def night_notes(
     groups: pd.DataFrame,
     setups: pd.DataFrame,
     found: Uses,
+    rules: TemperatureRule,
+    root: str | Path,
 ) -> tuple[Remark, ...]:
     """Remark on what is missing and what is mixed.
 
@@ -35,6 +40,10 @@ def night_notes(
         Facts of each setup, with ``group`` and ``n_frames``.
     found : mapping
         How each need of each setup is served.
+    rules : TemperatureRule
+        How temperatures are read.
+    root : str or Path
+        Folder that the frames' paths are relative to.
 
     Returns
     -------
@@ -44,7 +53,9 @@ def night_notes(
     return (
         *_absent(groups, found),
         *_mixed(table, groups),
+        *_foreign_masters(table, Path(root)),
         *_unusable(table),
+        *_off_set_point(table, rules),
         *_lacking(setups, groups, found),
         *_likely_filters(groups),
         *_bare_flats(setups, found),
@@ -159,6 +170,46 @@ def _unusable(table: pd.DataFrame) -> list[Remark]:
     return notes
 
 
+def _foreign_masters(table: pd.DataFrame, root: Path) -> Iterator[Remark]:
+    """Name the way of masters of other programs into a library."""
+    masters = table["file"][table["code"].eq("typed-master").fillna(value=False)]
+    if masters.empty:
+        return
+    files = " ".join(f"'{root / file}'" for file in masters)
+    yield remark(
+        "foreign-masters",
+        found=_count(len(masters), "master"),
+        expected=masters.iloc[0],
+        way_out=f"autoreduce library add {files} --library masters",
+    )
+
+
+def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Remark]:
+    """Tell frames at another temperature than that which the camera was to hold."""
+    used = comparable(table[table["use"].astype(bool)], rules)
+    for (_, night), part in used.groupby(["instrume", "night"], dropna=False):
+        points = part["set_point"].dropna()
+        held = points.mode()
+        if len(points) < len(part) / 2 or held.empty:
+            continue
+        point = part["set_point"].fillna(float(held.iloc[0]))
+        measured = part["ccd_temp"].astype(float)
+        off = (measured - point).abs() > rules.reached
+        reached = ((measured - point).abs() <= rules.reached).any()
+        if not off.any() or not reached:
+            continue
+        low, high = measured[off].min(), measured[off].max()
+        text = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
+        points = sorted(set(point[off]))
+        yield remark(
+            "off-set-point",
+            _count(int(off.sum()), "frame")
+            + ("" if pd.isna(night) else f" of {night}"),
+            found=f"{text} degC",
+            expected=", ".join(f"{one:.1f}" for one in points) + " degC",
+        )
+
+
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
@@ -216,7 +267,7 @@ _SIMILAR = 0.7
 
 def _bare_flats(setups: pd.DataFrame, found: Uses) -> list[Remark]:
     """Name flats that are left out, as nothing can be taken out of them."""
-    refused = sorted(refused_flats(setups, found))
+    refused = sorted(with_zero_level(setups, found, ImageType.FLAT))
     if not refused:
         return []
     n = int(setups["n_frames"].loc[refused].sum())

@@ -64,6 +64,9 @@ class Calibration:
     """Exposure of the master dark, s."""
     dark_fit: str | None = None
     """Output of the dark fit (FIT)."""
+    dark_unasked: bool = False
+    """Whether the dark is taken to a longer exposure though nobody asked for it: only if
+    its pixels bear it."""
     flat: str | None = None
     """Output of the master flat."""
     cuts: tuple[tuple[str, str], ...] = ()

@@ -10,11 +10,12 @@ from autoreduce.errors import SettingsError
 from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
 from autoreduce.planning.byhand import is_by_hand
 from autoreduce.planning.candidates import (
+    SERVED_BY,
     Facts,
     library_candidates,
     masters_of_frames,
-    refused_flats,
     with_library,
+    with_zero_level,
 )
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
@@ -28,10 +29,11 @@ from autoreduce.planning.drafting import (
     uses_of,
 )
 from autoreduce.planning.grouping import group_codes
+from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.notes import night_notes, stack_notes
 from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
-from autoreduce.planning.recipe import Align, DarkModel, Recipe, load_recipe
+from autoreduce.planning.recipe import Align, DarkModel, DarkRecipe, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
 from autoreduce.planning.setups import Night, make_night
 from autoreduce.planning.use import NEEDS, NONE, Use, Uses, planned_text
@@ -72,7 +74,8 @@ def make_plan(
         Folder that the frames' paths are relative to; default: what scanning noted
         in ``frames.attrs["root"]``, else the current folder.
     extrapolate_darks : bool
-        Whether darks may be scaled up to longer exposures.
+        Whether darks may be taken to longer exposures without a limit, and whatever
+        they are like.
     stack_by : sequence of str
         Columns in which the lights of one stack agree.
     library : DataFrame, optional
@@ -112,10 +115,9 @@ def make_plan(
         )
         table["planned"] = annotate(bare, ladder)["planned"]
     night = make_night(table, rules, _stack_rule(rules, stack_by))
-    exact = recipe.dark.model is DarkModel.EXACT
-    settings = Settings(other_exposures=not exact, extrapolate=extrapolate_darks)
+    settings = _settings(recipe.dark, extrapolate=extrapolate_darks)
     there = library_candidates(library, rules.temperature)
-    uses, fits, verdicts = _uses(night, there, rules, settings)
+    uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses)
     masters = master_tasks(night, inputs, uses)
     lights = light_tasks(night, inputs, uses)
@@ -132,7 +134,9 @@ def make_plan(
         uses=uses_of(night, uses),
         verdicts=tuple(verdicts),
         notes=(
-            *night_notes(table, night.groups, night.setups, uses),
+            *night_notes(
+                table, night.groups, night.setups, uses, rules.temperature, root
+            ),
             *stack_notes(lights, recipe),
         ),
     )
@@ -145,6 +149,17 @@ def _is_unaccounted(table: pd.DataFrame) -> bool:
     """
     named = table[list(NEEDS)].notna().to_numpy().any()
     return bool(named) and bool(table["planned"].isna().all())
+
+
+def _settings(recipe: DarkRecipe, *, extrapolate: bool) -> Settings:
+    """Say how far darks may be taken to other exposures: as the recipe has it."""
+    by_rates = recipe.model is DarkModel.RATE_MAP
+    return Settings(
+        other_exposures=recipe.model is not DarkModel.EXACT,
+        longer=recipe.longer if by_rates else 1.0,
+        longer_alone=recipe.longer_alone,
+        extrapolate=extrapolate,
+    )
 
 
 def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
@@ -166,8 +181,19 @@ def _stack_rule(rules: Rules, stack_by: Sequence[str]) -> CombineRule:
     )
 
 
+def _others(table: pd.DataFrame) -> Table:
+    """Gather what reasons may name of the frames that take no part."""
+    kinds = table["imagetyp"][~table["use"].fillna(value=False).astype(bool)]
+    left_out = {need: int(kinds.isin(SERVED_BY[need]).sum()) for need in NEEDS}
+    return Table(tuple(table["file"]), left_out)
+
+
 def _uses(
-    night: Night, library: pd.DataFrame, rules: Rules, settings: Settings
+    night: Night,
+    library: pd.DataFrame,
+    rules: Rules,
+    settings: Settings,
+    table: Table,
 ) -> tuple[Uses, list[Task], list[Verdict]]:
     """Decide in the order of the corrections: bias, then darks, then flats."""
     setups, groups = night.setups, night.groups
@@ -177,7 +203,7 @@ def _uses(
 
     def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> None:
         masters = with_library(masters, library, need)
-        served = serve(need, asking, masters, rules, settings)
+        served = serve(need, asking, masters, rules, settings, table)
         found[need] = dict(zip(asking.index.tolist(), served.uses, strict=True))
         verdicts.extend(served.verdicts)
 
@@ -190,12 +216,24 @@ def _uses(
     asking = setups[kind.isin([ImageType.FLAT, ImageType.LIGHT])]
     has_bias = [found["bias"][row].output is not None for row in asking.index]
     decide("dark", asking.assign(has_bias=has_bias), darks)
-    _hold_bias(found)
-    made = setups[kind.eq("flat") & ~setups.index.isin(refused_flats(setups, found))]
+    _hold_bias(found, setups)
+    bare = with_zero_level(setups, found, ImageType.FLAT)
+    n_bare = int(setups["n_frames"].loc[sorted(bare)].sum())
+    left_out = {**table.left_out, "flat": table.left_out["flat"] + n_bare}
+    table = replace(table, left_out=left_out)
+    made = setups[kind.eq("flat") & ~setups.index.isin(bare)]
     flats = masters_of_frames(groups, "flat")
     flats = flats[flats.index.isin(made["group_code"])]
-    decide("flat", setups[kind == ImageType.LIGHT], flats)
+    lights = setups[kind == ImageType.LIGHT]
+    bare = with_zero_level(setups, found, ImageType.LIGHT)
+    kept = lights.index.isin(bare) & lights["flat"].isna()
+    decide("flat", lights[~kept], flats)
+    for row in lights.index[kept].tolist():
+        found["flat"][row] = Use("flat", lack=remark("no-flat", found=_SCALED))
     return found, fits, verdicts
+
+
+_SCALED = "without bias, dark and overscan a flat would scale the zero level"
 
 
 def _with_keeps_bias(
@@ -215,8 +253,15 @@ def _with_keeps_bias(
     return darks.assign(keeps_bias=darks.index.isin(without))
 
 
-def _hold_bias(found: Uses) -> None:
-    """Take no bias out of a frame whose dark holds it already."""
+def _hold_bias(found: Uses, setups: pd.DataFrame) -> None:
+    """Take no bias out of a frame whose dark holds it already.
+
+    Where there are no bias frames at all, darks that hold theirs lack nothing.
+    """
+    for row in setups.index[setups["imagetyp"].isin(SERVED_BY["dark"])].tolist():
+        why = found["bias"][row].lack
+        if why is not None and why.found == NO_BIAS_FRAMES:
+            found["bias"][row] = Use("bias")
     for row, dark in found["dark"].items():
         if dark.keeps_bias and dark.output is not None:
             found["bias"][row] = Use("bias", held_by=dark.output)

@@ -53,6 +53,11 @@ class DarkRecipe:
     """Level of a master dark in that section: "mean" or "median"."""
     weighted: bool = True
     """Whether the fit weights the levels by their errors, where those are known."""
+    longer: float = 3.0
+    """Up to so many times the longest dark's exposure a dark is made by
+    `DarkModel.RATE_MAP`, if the levels lie on a line; 1: never longer unasked ..."""
+    longer_alone: float = 2.0
+    """... and from one dark alone, if it does not glow."""
     temperature: bool = False
     """Whether `DarkModel.RATE_MAP` takes darks to the frame's temperature, by a doubling
     temperature fitted to darks that span some degrees."""

@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.use import DarkMethod
 from autoreduce.settings import KeyPath, NotNegative, SettingsText, build, one_of
+
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
+_ROUNDING = 1e-9
 
 TEMPERATURE = "temperature"
 """Name, in rules, of the temperature that frames are compared by."""
@@ -38,6 +44,17 @@ class Tolerance:
     """As a fraction of the larger number; the larger of the two limits holds."""
     period: NotNegative | None = None
     """Where the number wraps around; None if it does not."""
+    at_most: NotNegative | None = None
+    """As a fraction of the larger number: `absolute` is never more than that; None: it
+    may be."""
+
+    def limit(self, size: Numbers) -> Numbers:
+        """Give the largest difference between numbers, the larger of which is `size`."""
+        fixed = np.full_like(size, self.absolute)
+        if self.at_most is not None:
+            fixed = np.fmin(fixed, self.at_most * size)
+        limit: Numbers = np.fmax(self.relative * size, fixed) + _ROUNDING
+        return limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,9 @@ class TemperatureRule:
     """Largest difference where no set point is known."""
     reached: NotNegative
     """A sensor this near to its set point is taken to be at it."""
+    steady: NotNegative
+    """Temperatures that hold within this of one another are a set point, though no card
+    says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +102,11 @@ class Rung:
     """How far its temperature may be, Celsius; None: any."""
     method: DarkMethod | None = None
     """How a dark is taken to the exposure (darks only)."""
-    extrapolated: bool = False
-    """Whether it is for exposures longer than the dark's own."""
-    unconfirmed: tuple[Name, ...] = ()
-    """Columns that the master may leave unsaid."""
+    longer: NotNegative | None = None
+    """It is for exposures longer than the dark's own, up to so many times; None: it is
+    for others."""
+    unconfirmed: tuple[str, ...] = ()
+    """Columns, or the temperature, that the master may leave unsaid."""
     loosely: Mapping[str, Tolerance] = field(default_factory=dict)
     """Columns with a wider tolerance."""
 
@@ -250,6 +271,8 @@ def _check(rules: Rules, source: SettingsText) -> None:
             raise source.wrong(("use", kind, "rung"), [], "one or more [[rung]] tables")
         for i, rung in enumerate(use.rung, 1):
             here = ("use", kind, "rung", i)
+            unsaid = frozenset((*_COLUMNS, TEMPERATURE))
+            _check_names(rung.unconfirmed, unsaid, (*here, "unconfirmed"), source)
             path = (*here, "loosely")
             _check_names(rung.loosely, names - {TEMPERATURE}, path, source)
             _check_method(rung.method, kind, (*here, "method"), source)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from autoreduce.frames.schema import ImageType
@@ -41,9 +42,9 @@ class Night:
     frames: pd.DataFrame
     """Frames in order of time, with ``group_code`` and ``setup_code``."""
     groups: pd.DataFrame
-    """Facts of each group, with ``group`` (its name) and ``output``."""
+    """Facts of each group, with ``group`` (its name), ``output`` and ``files``."""
     setups: pd.DataFrame
-    """Facts of each setup, with ``setup``, ``group_code``, ``file`` and a column
+    """Facts of each setup, with ``setup``, ``group_code``, ``file``, ``files`` and a column
     for each of `NEEDS` (the observer's choice)."""
 
 
@@ -70,6 +71,8 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
     combine = {**rules.combine, "light": stack_rule, "flatdark": rules.combine["dark"]}
     groups = _codes_by_type(frames, combine, rules)
     facts = group_facts(frames, groups)
+    facts["exptime"] = _of_like_exposures(frames, groups, facts["exptime"], rules)
+    facts["files"] = _files(frames, groups)
     facts["group"] = group_names(facts)
     folder = (
         facts["imagetyp"].eq(ImageType.LIGHT).map({True: "stacks", False: "masters"})
@@ -83,6 +86,23 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
     )
     frames["setup_code"] = group_codes(frames, like, rules, within=groups)
     return Night(frames, facts, _setups(frames, facts))
+
+
+def _of_like_exposures(
+    frames: pd.DataFrame, groups: Codes, exptime: pd.Series, rules: Rules
+) -> pd.Series:
+    """Keep the exposures of groups whose frames agree in it: a mean is none."""
+    found = frames["exptime"].astype("Float64").groupby(groups)
+    limit = rules.tolerance["exptime"].limit(
+        found.max().to_numpy(float, na_value=np.nan)
+    )
+    spread = (found.max() - found.min()).to_numpy(float, na_value=np.nan)
+    return exptime.where(~(spread > limit))
+
+
+def _files(frames: pd.DataFrame, codes: Codes) -> pd.Series:
+    """List the frames of each group, as a tuple."""
+    return frames["file"].groupby(codes).agg(tuple)
 
 
 def _codes_by_type(
@@ -120,7 +140,7 @@ def _named(cell: str) -> str:
 def _setups(frames: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """Describe each set of like frames, and label it after its group."""
     codes = frames["setup_code"].to_numpy()
-    setups = group_facts(frames, codes)
+    setups = group_facts(frames, codes).assign(files=_files(frames, codes))
     first = frames.groupby("setup_code")[["group_code", "file", *NEEDS]].first()
     setups = setups.join(first)
     setups["group"] = groups["group"].to_numpy()[setups["group_code"]]

@@ -52,6 +52,9 @@ class Use:
     """Exposure that a dark is taken to, s."""
     fit: str | None = None
     """Output of the fit that a dark is taken to the exposure by."""
+    unasked: bool = False
+    """Whether a dark is taken to a longer exposure though nobody asked for it: only if
+    its pixels bear it."""
     keeps_bias: bool = False
     """Whether a dark holds its bias."""
     cut: str | None = None
@@ -62,6 +65,9 @@ class Use:
     """Whether it is of the frames' night."""
     days: float | None = None
     """How far it is in time; None if that is unknown, or does not matter."""
+    warmer: float | None = None
+    """By how much it is warmer than the frames, Celsius; None if that is unknown, or does
+    not matter."""
     unconfirmed: tuple[str, ...] = ()
     """Facts that should agree and that the master leaves unsaid, or only nearly."""
     from_library: bool = False
@@ -88,6 +94,9 @@ class Use:
             parts.append("same night")
         else:
             parts.append(apart_text(float("nan") if self.days is None else self.days))
+        if self.warmer is not None:
+            side = "warmer" if self.warmer > 0 else "colder"
+            parts.append(f"{abs(self.warmer):.1f} degC {side}")
         if self.cut:
             parts.append(f"cut to {self.cut}")
         if self.unconfirmed:

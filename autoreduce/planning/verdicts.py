@@ -18,9 +18,11 @@ class Climbed:
     rung: NDArray[np.intp]
     """Index of the rung that it reached, -1 for none."""
     failed: NDArray[np.object_]
-    """The criterion that stopped it where it got farthest; None if it reached one."""
+    """The first criterion that it failed where it failed fewest; None if it reached one."""
+    failures: NDArray[np.intp]
+    """How many criteria it failed there; 0 if it reached a rung."""
     depth: NDArray[np.intp]
-    """How many criteria it met there."""
+    """How many criteria it met there before the first that it failed."""
 
 
 class VerdictWriter:

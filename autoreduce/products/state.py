@@ -37,6 +37,8 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "dark.section": frozenset({Action.DARK_FIT}),
     "dark.statistic": frozenset({Action.DARK_FIT}),
     "dark.weighted": frozenset({Action.DARK_FIT}),
+    "dark.longer": _PLANNING,
+    "dark.longer_alone": _PLANNING,
     "dark.temperature": frozenset({Action.DARK_FIT}),
     "flat": frozenset({Action.FLAT}),
     "stack.make": _PLANNING,
