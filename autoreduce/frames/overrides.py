@@ -5,8 +5,9 @@ import difflib
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -121,6 +122,24 @@ def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
     if not any(chosen):
         raise TableError(_no_match(pattern, names))
     return pd.Series(chosen, index=frames.index, dtype=bool)
+
+
+def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
+    """Write a pattern that `select` takes for some frames, and for no others.
+
+    Examples
+    --------
+    >>> night = ["dark_1.fits", "dark_2.fits", "dark_3.fits", "light_1.fits"]
+    >>> pattern_of(night[:3], night), pattern_of(night[:2], night)
+    ('dark_*', 'dark_1.fits,dark_2.fits')
+    """
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
+    begin = "".join(letters[0] for letters in same).rstrip("0123456789")
+    glob = f"{begin}*"
+    meant = [name for name in among if fnmatchcase(name, glob)]
+    if len(files) > 1 and begin and set(meant) == set(files):
+        return glob
+    return ",".join(files)
 
 
 def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:

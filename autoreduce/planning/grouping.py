@@ -59,6 +59,7 @@ _FACTS = (
     "trimsec",
     "bayerpat",
     "saturate",
+    "counts",
 )
 
 
