@@ -238,8 +238,8 @@ CODES: dict[str, Code] = {
     ),
     "full-at": Code(
         _S.NOTE,
-        "pixels pile up at {found} and are taken for saturated from there on; "
-        "{expected} known otherwise",
+        "pixels pile up at {found}, which is taken for their saturation level in place "
+        "of {expected}",
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
     ),
@@ -406,8 +406,7 @@ CODES: dict[str, Code] = {
     ),
     "lit-dark": Code(
         _S.LEFT_OUT,
-        "lit: it lies {found} above the bias, {expected} by the darks of other "
-        "exposures",
+        "lit: its level is {found}, {expected} by the darks of other exposures",
         "A dark with many times the dark current of the others has seen light.",
     ),
     "offset-dark": Code(

@@ -131,7 +131,7 @@ class RawFrame(Closing):
         if level is None or level == known:
             return None
         self.item = replace(self.item, saturate=level)
-        expected = "no level is" if known is None else f"{known:.0f} ADU is"
+        expected = "none" if known is None else f"{known:.0f} ADU"
         return remark("full-at", found=f"{level:.0f} ADU", expected=expected)
 
     @property

@@ -54,12 +54,13 @@ LIT = 5.0
 """A dark of so many times the dark current of the other exposures is lit."""
 TOO_SMOOTH = 5.0
 """A level that so many times too little noise comes with is no light."""
-DEAD = 0.25
-"""A block with less than this part of its dark current has none."""
+DEAD, PLAIN = 0.25, 3.0
+"""A block with less than this part of its dark current has none, if the dark current
+is so many times the noise; one with twice the part has some."""
 FEWEST_AT_A_LEVEL = 2
 """Frames that make a level; one alone is an odd frame."""
 FEWEST_BLOCKS = 4
-"""Blocks without dark current that are no accident."""
+"""Blocks without dark current, and with it, that are no accident."""
 BEYOND = 1.8
 """Pixels so many times above the saturation level of a card disprove it; a limit of
 linearity may be 0.6 of what pixels can hold."""
@@ -170,7 +171,7 @@ def _out_of_place(frames: Sequence[Raw]) -> dict[str, Doubt]:
 def _by_itself(raw: Raw) -> Doubt | None:
     """Say why a frame is nothing, whatever the others are."""
     sample = raw.sample
-    if sample.constant:
+    if sample.empty:
         return Doubt("no-data", sample.level)
     lowest, top = sample.ends
     if lowest < 0 and sample.level < -GROSS_NOISE * raw.noise:
@@ -402,20 +403,18 @@ class _Bias:
 
 
 def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
-    """Find darks with many times the dark current of the darks of other exposures."""
-    bias = _Bias(frames)
+    """Find darks far above the line on which the darks of other exposures lie."""
     found = {}
     for raw, others in _other_exposures(frames):
-        closed = bias.of(raw)
-        if closed is None or len(others) < FEWEST_EXPOSURES - 1:
+        if len(others) < FEWEST_EXPOSURES - 1:
             continue
-        level = closed.level
-        rates = [np.median([one.level for one in same]) - level for same in others]
         times = [same[0].exptime for same in others]
-        expected = max(0.0, float(np.median(np.array(rates) / times))) * raw.exptime
-        most = LIT * expected + _gross(raw.level, level, closed.noise)
-        if raw.level - level > most:
-            found[raw.file] = Doubt("lit-dark", raw.level - level, expected)
+        levels = [float(np.median([one.level for one in same])) for same in others]
+        slope, start = np.polyfit(times, levels, 1)
+        expected = start + max(slope, 0.0) * raw.exptime
+        more = (LIT - 1) * max(0.0, expected - min(levels))
+        if raw.level - expected > more + _gross(raw.level, expected, raw.noise):
+            found[raw.file] = Doubt("lit-dark", raw.level, float(expected))
     return found
 
 
@@ -491,8 +490,12 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
             expected = np.median(rates, axis=0) * raw.exptime
         else:
             expected = _even_fellows(raw, frames, base)
-        dead = (raw.shape - base < DEAD * expected) & (expected > raw.noise)
-        if np.count_nonzero(dead) >= FEWEST_BLOCKS:
+        plain = expected > PLAIN * raw.noise
+        share = np.divide(
+            raw.shape - base, expected, where=plain, out=np.ones(base.shape)
+        )
+        dead, alive = share < DEAD, plain & (share > 2 * DEAD)
+        if min(np.count_nonzero(dead), np.count_nonzero(alive)) >= FEWEST_BLOCKS:
             found[raw.file] = Doubt(
                 "half-dark", float(np.mean(dead)), float(np.median(expected[dead]))
             )
@@ -598,7 +601,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _adu(low: float, high: float | None = None) -> str:
-    """Write a level, or the ends of several.
+    """Write a level, or the ends of several.  Of frames without pixels there is none.
 
     Examples
     --------
@@ -613,6 +616,8 @@ def _adu(low: float, high: float | None = None) -> str:
 
 
 def _every_pixel(low: float, high: float) -> str:
+    if np.isnan(low):
+        return "no pixel is finite"
     return f"every pixel is {' or '.join(dict.fromkeys((f'{low:g}', f'{high:g}')))}"
 
 

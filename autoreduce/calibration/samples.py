@@ -55,12 +55,12 @@ class Sample:
     """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame."""
 
     @property
-    def constant(self) -> bool:
-        """Whether all its pixels have one value."""
-        return self.lowest == self.highest
+    def empty(self) -> bool:
+        """Whether it tells nothing: all its pixels have one value, or none."""
+        return not self.lowest < self.highest
 
 
-def sum_up(rows: NDArray[Any], counts: str = "") -> Sample | None:
+def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
     """Measure a sample of a frame.
 
     Parameters
@@ -72,12 +72,13 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample | None:
 
     Returns
     -------
-    Sample or None
-        None if no pixel is finite.
+    Sample
+        All NaN if no pixel is finite.
     """
     values = rows[np.isfinite(rows)]
     if not values.size:
-        return None
+        nan, ends = np.nan, (-np.inf, np.inf)
+        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, ())
     kind = rows.dtype.kind
     whole = kind in "iu"
     highest = float(values.max())
@@ -144,7 +145,7 @@ def read_sample(path: Path) -> Sample | None:
                 return None
             counts = _counts_by_header(reader)
             sample = sum_up(_rows(reader), counts)
-            if sample is not None and sample.constant:
+            if sample.empty:
                 # Few rows of a dull frame may have one value where the whole has not.
                 sample = sum_up(reader.read(), counts)
             return sample
