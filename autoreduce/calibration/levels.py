@@ -482,14 +482,8 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
     base = np.median(biases, axis=0)
     found = {}
     for raw, others in _other_exposures(frames):
-        if others:
-            rates = [
-                np.median([one.shape - base for one in same], axis=0) / same[0].exptime
-                for same in others
-            ]
-            expected = np.median(rates, axis=0) * raw.exptime
-        else:
-            expected = _even_fellows(raw, frames, base)
+        told = _by_other_exposures(raw, others, base)
+        expected = np.where(told > 0, told, _even_fellows(raw, frames, base))
         plain = expected > PLAIN * raw.noise
         share = np.divide(
             raw.shape - base, expected, where=plain, out=np.ones(base.shape)
@@ -500,6 +494,27 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
                 "half-dark", float(np.mean(dead)), float(np.median(expected[dead]))
             )
     return found
+
+
+def _by_other_exposures(
+    raw: Raw, others: Sequence[Sequence[Raw]], base: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the dark current that other exposures tell, block by block; 0 where none.
+
+    An exposure tells it where its own stands out of the noise: else a drift of the bias
+    would grow with the exposure.
+    """
+    rates = []
+    for same in others:
+        counts = np.median([one.shape for one in same], axis=0) - base
+        is_plain = counts > PLAIN * max(one.noise for one in same)
+        rates.append(np.where(is_plain, counts / same[0].exptime, np.nan))
+    if not rates:
+        return np.zeros(base.shape)
+    known = np.isfinite(rates).any(axis=0)
+    expected = np.zeros(base.shape)
+    expected[known] = np.nanmedian(np.array(rates)[:, known], axis=0) * raw.exptime
+    return expected
 
 
 def _even_fellows(
