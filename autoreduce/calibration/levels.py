@@ -55,8 +55,8 @@ LIT = 5.0
 TOO_SMOOTH = 5.0
 """A level that so many times too little noise comes with is no light."""
 DEAD, PLAIN = 0.25, 3.0
-"""A block with less than this part of its dark current has none, if the dark current
-is so many times the noise; one with twice the part has some."""
+"""A block with less than this part of the dark current that it should have, if that is
+so many times the noise, has none; one with twice the part has some."""
 FEWEST_AT_A_LEVEL = 2
 """Frames that make a level; one alone is an odd frame."""
 FEWEST_BLOCKS = 4
@@ -482,13 +482,9 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
     base = np.median(biases, axis=0)
     found = {}
     for raw, others in _other_exposures(frames):
-        told = _by_other_exposures(raw, others, base)
-        expected = np.where(told > 0, told, _even_fellows(raw, frames, base))
-        plain = expected > PLAIN * raw.noise
-        share = np.divide(
-            raw.shape - base, expected, where=plain, out=np.ones(base.shape)
-        )
-        dead, alive = share < DEAD, plain & (share > 2 * DEAD)
+        told = _by_longest(raw, others, base)
+        expected = told if told.any() else _even_fellows(raw, frames, base)
+        dead, alive = _dead_and_alive(raw.shape - base, expected, PLAIN * raw.noise)
         if min(np.count_nonzero(dead), np.count_nonzero(alive)) >= FEWEST_BLOCKS:
             found[raw.file] = Doubt(
                 "half-dark", float(np.mean(dead)), float(np.median(expected[dead]))
@@ -496,25 +492,34 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
     return found
 
 
-def _by_other_exposures(
+def _dead_and_alive(
+    counts: NDArray[np.float64], expected: NDArray[np.float64], plain: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark blocks without and with dark current, by what the best of them have.
+
+    So a dark current that is everywhere less than expected leaves none dead.
+    """
+    known = expected > plain
+    share = np.divide(counts, expected, where=known, out=np.full(counts.shape, np.nan))
+    usual = min(1.0, np.nanquantile(share, 0.9)) if known.any() else 0.0
+    alive = (counts > plain) & (share > 2 * DEAD * usual)
+    return share < DEAD * usual, alive
+
+
+def _by_longest(
     raw: Raw, others: Sequence[Sequence[Raw]], base: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give the dark current that other exposures tell, block by block; 0 where none.
+    """Give the dark current that the longest other exposure tells, block by block.
 
-    An exposure tells it where its own stands out of the noise: else a drift of the bias
-    would grow with the exposure.
+    It is 0 where its own does not stand out of the noise: else a drift of the bias would
+    grow with the exposure.
     """
-    rates = []
-    for same in others:
-        counts = np.median([one.shape for one in same], axis=0) - base
-        is_plain = counts > PLAIN * max(one.noise for one in same)
-        rates.append(np.where(is_plain, counts / same[0].exptime, np.nan))
-    if not rates:
+    if not others:
         return np.zeros(base.shape)
-    known = np.isfinite(rates).any(axis=0)
-    expected = np.zeros(base.shape)
-    expected[known] = np.nanmedian(np.array(rates)[:, known], axis=0) * raw.exptime
-    return expected
+    longest = max(others, key=lambda same: same[0].exptime)
+    counts = np.median([one.shape for one in longest], axis=0) - base
+    is_plain = counts > PLAIN * max(one.noise for one in longest)
+    return np.where(is_plain, counts * raw.exptime / longest[0].exptime, 0.0)
 
 
 def _even_fellows(
