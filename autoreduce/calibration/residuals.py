@@ -69,13 +69,19 @@ def doubts_of_light(
 
 
 def _hot_ratio(before: NDArray[np.float32], dark: NDArray[np.float32]) -> float:
-    """Give how hot pixels of the dark are in the light, of what the dark has; else 1."""
-    hot = dark - np.nanmedian(dark)
+    """Give how hot pixels of the dark are in the light, of what the dark has; else 1.
+
+    A pixel is held against those two columns away, which know as much of sky and glow.
+    """
+    hot, seen = _above_neighbours(dark), _above_neighbours(before)
     is_hot = hot > HOT_NOISE * pixel_noise(before)
     if np.count_nonzero(is_hot) < FEWEST_HOT:
         return 1.0
-    ratios = (before[is_hot] - np.nanmedian(before)) / hot[is_hot]
-    return float(np.nanmedian(ratios))
+    return float(np.nanmedian(seen[is_hot] / hot[is_hot]))
+
+
+def _above_neighbours(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    return data[:, 2:-2] - (data[:, :-4] + data[:, 4:]) / np.float32(2)
 
 
 def _unevenness(data: NDArray[np.float32]) -> float:

@@ -70,14 +70,3 @@ def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
     if match and not Path(text).exists():
         return Path(match[1]), int(match[2])
     return Path(text), None
-
-
-def sequence_of(file: str) -> str:
-    """Write a pattern for a frame and those that are named as it is, but for a number.
-
-    Examples
-    --------
-    >>> sequence_of("m13/light_0018.fits"), sequence_of("flat.fits")
-    ('m13/light_*.fits', 'flat.fits')
-    """
-    return re.sub(r"\d+(?=[^\d]*$)", "*", file, count=1)

@@ -132,13 +132,17 @@ def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     >>> night = ["dark_1.fits", "dark_2.fits", "dark_3.fits", "light_1.fits"]
     >>> pattern_of(night[:3], night), pattern_of(night[:2], night)
     ('dark_*', 'dark_1.fits,dark_2.fits')
+    >>> night = ["01-03_L_R_001.fits", "01-04_L_R_002.fits", "01-05_L_V_003.fits"]
+    >>> pattern_of(night[:2], night)
+    '*-*_L_R_*.fits'
     """
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
     begin = "".join(letters[0] for letters in same).rstrip("0123456789")
-    glob = f"{begin}*"
-    meant = [name for name in among if fnmatchcase(name, glob)]
-    if len(files) > 1 and begin and set(meant) == set(files):
-        return glob
+    globs = (f"{begin}*", re.sub(r"\d+", "*", files[0]))
+    for glob in globs if len(files) > 1 else ():
+        meant = {name for name in among if fnmatchcase(name, glob)}
+        if glob != "*" and meant == set(files):
+            return glob
     return ",".join(files)
 
 

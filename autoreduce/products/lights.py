@@ -22,7 +22,6 @@ from autoreduce.calibration.residuals import doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.cards import Card
-from autoreduce.fits.names import sequence_of
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.measured import MEASURED, Measured, known
 from autoreduce.pixels.measure import measure
@@ -37,7 +36,7 @@ from autoreduce.products.provenance import (
 )
 from autoreduce.products.starlist import stars_extension
 from autoreduce.products.wcs import moved_wcs
-from autoreduce.remarks import Remark
+from autoreduce.remarks import ITSELF, Remark
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
@@ -249,9 +248,9 @@ def _harm(
         ) as masters:
             taken = np.concatenate([masters.taken(fix, *span) for span in spans])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
-    way_out = f"--set '{sequence_of(item.file)}: dark=none'"
+    way_out = f"--set '{ITSELF}: dark=none'"
     return tuple(
-        replace(one, way_out=way_out) if one.need else one
+        replace(one, way_out=way_out if one.need else "", subject=(item.file,))
         for one in doubts_of_light(rows, taken, sky, noise)
     )
 
