@@ -4,11 +4,13 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from level_nights import PLAN, as_floats_with_bzero, on, write_level_night
 from small_night import SHAPE, write_frame
 
 from autoreduce.calibration.levels import Raw, judge
 from autoreduce.calibration.samples import sum_up
+from autoreduce.cli import cli
 from autoreduce.planning.plan import Action
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
@@ -206,6 +208,15 @@ def test_what_a_run_leaves_out_is_said_in_the_light_and_the_page(tmp_path):
     assert (
         "below that of a closed shutter" in (reduced.folder / "report.html").read_text()
     )
+
+
+def test_what_is_doubtful_is_told_in_quiet_as_well(tmp_path):
+    night = write_level_night(tmp_path / "n", on(["dark"], lambda p: p - 300.0))
+    told = CliRunner().invoke(cli, [str(night), "-q"])
+    assert told.exit_code == 0
+    assert told.stdout == ""
+    assert "below that of a closed shutter" in told.stderr
+    assert "--include 'dark_60s_*'" in told.stderr
 
 
 # ------------------------------------------------------- worked by hand, frame by frame

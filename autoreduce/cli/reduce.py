@@ -54,7 +54,12 @@ from autoreduce.cli.options import size_in_bytes
     is_flag=True,
     help="Exit with status 1 also if a frame was left out or a master is missing.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print nothing but what failed, is left out or is doubtful.",
+)
 def command(nights: tuple[Path, ...], **options: Any) -> None:
     r"""Reduce the frames in NIGHTS: masters, calibrated lights, stacks, report.
 
@@ -98,7 +103,6 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
             report=report,
         )
-    if not options["quiet"]:
-        console.print_summary(reduced.report, reduced.folder)
+    console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
     if reduced.failed or (options["strict"] and reduced.incomplete):
         sys.exit(1)
