@@ -15,8 +15,8 @@ import pandas as pd
 from autoreduce.calibration.dark_rates import rate_map_of, read_fit
 from autoreduce.errors import ProductError
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.overrides import write_frames_csv
-from autoreduce.frames.schema import MEASURED_COLUMNS, typed
+from autoreduce.frames.overrides import EXCLUDED, write_frames_csv
+from autoreduce.frames.schema import MEASURED_COLUMNS, ImageType, typed
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
@@ -63,6 +63,16 @@ class Reduced:
         bad = (Status.FAILED, Status.BLOCKED)
         outcomes = self.report.outcomes.items()
         return [output for output, outcome in outcomes if outcome.status in bad]
+
+    @property
+    def lost_lights(self) -> bool:
+        """Whether the night holds lights that were not excluded, and none was made."""
+        frames, plan = self.report.frames, self.report.plan
+        wanted = frames["imagetyp"].eq(ImageType.LIGHT) & frames["code"].ne(EXCLUDED)
+        lights = (t.output for t in plan.tasks if t.action is Action.CALIBRATE)
+        made = (self.report.outcomes[output].status for output in lights)
+        good = (Status.DONE, Status.CURRENT)
+        return bool(wanted.any()) and not any(status in good for status in made)
 
     @property
     def incomplete(self) -> bool:

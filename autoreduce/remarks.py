@@ -411,10 +411,11 @@ CODES: dict[str, Code] = {
     ),
     "offset-dark": Code(
         _S.LEFT_OUT,
-        "it lies {found} above the bias with the noise of {expected}: its offset is "
-        "another one",
+        "it lies {found} above the bias with the noise of {expected}: its offset, or "
+        "that of the bias, is another one",
         "Dark current comes with noise; a level without it is another offset setting "
-        "that no card tells.",
+        "that no card tells.  If it is the bias frames that are off, exclude them and "
+        "include the darks.",
     ),
     "half-dark": Code(
         _S.LEFT_OUT,

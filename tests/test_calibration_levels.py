@@ -219,6 +219,13 @@ def test_what_is_doubtful_is_told_in_quiet_as_well(tmp_path):
     assert "--include 'dark_60s_*'" in told.stderr
 
 
+def test_a_night_of_whose_lights_nothing_could_be_made_ends_with_1(tmp_path):
+    night = write_level_night(tmp_path / "n", on(["light"], lambda p: 0 * p))
+    assert CliRunner().invoke(cli, [str(night), "-q"]).exit_code == 1
+    without = [str(night), "-q", "--exclude", "light*"]
+    assert CliRunner().invoke(cli, without).exit_code == 0
+
+
 # ------------------------------------------------------- worked by hand, frame by frame
 
 

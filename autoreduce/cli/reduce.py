@@ -66,7 +66,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
     The folders are searched with all their subfolders, and never written to.  What was
     made before from the same frames in the same way is not made again.
 
-    Exit status: 0 done, 1 something failed, 2 wrong usage, 3 another run holds the
+    Exit status: 0 done, 1 something failed or nothing came of the lights, 2 wrong usage, 3 another run holds the
     output folder.
 
     Example:
@@ -104,5 +104,9 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
             report=report,
         )
     console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
-    if reduced.failed or (options["strict"] and reduced.incomplete):
+    if (
+        reduced.failed
+        or reduced.lost_lights
+        or (options["strict"] and reduced.incomplete)
+    ):
         sys.exit(1)
