@@ -411,11 +411,18 @@ CODES: dict[str, Code] = {
     ),
     "offset-dark": Code(
         _S.LEFT_OUT,
-        "it lies {found} above the bias with the noise of {expected}: its offset, or "
-        "that of the bias, is another one",
+        "it lies {found} above the bias with the noise of {expected}: its offset is "
+        "another one",
         "Dark current comes with noise; a level without it is another offset setting "
         "that no card tells.  If it is the bias frames that are off, exclude them and "
         "include the darks.",
+    ),
+    "offset-bias": Code(
+        _S.LEFT_OUT,
+        "its level is {found}, and by their noise darks and lights begin at {expected}: "
+        "its offset is another one",
+        "Light and dark current come with noise; what is left without it is the level "
+        "of the closed shutter.",
     ),
     "half-dark": Code(
         _S.LEFT_OUT,

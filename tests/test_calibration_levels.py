@@ -256,6 +256,28 @@ def test_a_dark_with_many_times_the_dark_current_of_others_is_lit():
     assert found["d100"].expected == pytest.approx(1100, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("bias", "dark_level", "blamed"),
+    [(600.0, 1030.0, "offset-bias"), (1000.0, 1430.0, "offset-dark")],
+)
+def test_lights_tell_whether_bias_or_darks_have_another_offset(
+    bias, dark_level, blamed
+):
+    """Lights of 600 ADU of sky on 1000, at 1 electron/ADU, and two flats of 20000."""
+    frames = [
+        *(raw(f"b{i}", "bias", bias) for i in range(3)),
+        *(
+            raw(f"d{i}", "dark", dark_level, 60.0, np.hypot(6, 30**0.5))
+            for i in range(3)
+        ),
+        *(raw(f"l{i}", "light", 1630.0, 60.0, np.hypot(6, 630**0.5)) for i in range(3)),
+        *(raw(f"f{i}", "flat", 21000.0, 2.0, 20000**0.5) for i in range(2)),
+    ]
+    found = judge([frames]).left_out
+    assert {doubt.code for doubt in found.values()} == {blamed}
+    assert len(found) == 3
+
+
 def test_of_two_exposures_nobody_can_tell_which_is_lit():
     darks = [dark("d50", 50, rate=1.0), dark("d100", 100, rate=20.0)]
     assert judge([[*bias_frames(), *darks]]).left_out == {}

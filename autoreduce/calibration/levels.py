@@ -13,6 +13,7 @@ How frames of one group differ among themselves is left to `quality`.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.samples import WRAPPED, Sample
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.pixels.measure import pair_noise
 from autoreduce.remarks import Remark, remark
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ ALIKE = "alike"
 """What an observer says of frames that count alike in spite of their pixels."""
 _CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
 _DARKS = (ImageType.DARK, ImageType.FLATDARK)
+_EXPOSED = (ImageType.LIGHT, ImageType.FLAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,28 +438,86 @@ def _without_noise(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find darks whose level lies above the bias without the noise of dark current.
 
     Counts that are exposed are as noisy as those of the lights and flats, or more, if
-    pixels differ; an offset is not.
+    pixels differ; an offset is not.  Where lights and darks agree on another level of
+    the closed shutter, it is the bias frames that are off.
     """
     bias = _Bias(frames)
     shares = {
-        raw.file: (raw.kind, raw.level - closed.level, share)
+        raw.file: (raw, closed, share)
         for raw in frames
         if (closed := bias.of(raw)) is not None
         and (share := _noise_per_count(raw, closed)) is not None
     }
-    exposed = [
-        share
-        for kind, _, share in shares.values()
-        if kind in (ImageType.LIGHT, ImageType.FLAT) and share > 0
-    ]
+    exposed = [s for raw, _, s in shares.values() if raw.kind in _EXPOSED and s > 0]
     if not exposed:
         return {}
     usual = min(exposed)
+    darks = [
+        (raw, closed, max(share, 0.0))
+        for raw, closed, share in shares.values()
+        if raw.kind in _DARKS and share < usual / TOO_SMOOTH
+    ]
+    if closed_at := _agreed_zero([raw for raw, *_ in darks], frames, bias):
+        return {
+            raw.file: Doubt("offset-bias", raw.level, closed_at)
+            for raw in frames
+            if raw.kind == ImageType.BIAS
+        }
     return {
-        file: Doubt("offset-dark", above, above * max(share, 0.0) / usual)
-        for file, (kind, above, share) in shares.items()
-        if kind in _DARKS and share < usual / TOO_SMOOTH
+        raw.file: Doubt("offset-dark", above, above * share / usual)
+        for raw, closed, share in darks
+        for above in (raw.level - closed.level,)
     }
+
+
+def _agreed_zero(
+    darks: Sequence[Raw], frames: Sequence[Raw], bias: _Bias
+) -> float | None:
+    """Give the level of the closed shutter if lights tell that of the darks, not the bias.
+
+    Counts without their photons are left: level - variance / (variance per count).
+    """
+    per_count = _variance_per_count(frames, bias)
+    lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
+    if per_count is None or not darks or not lights:
+        return None
+    closed = bias.of(lights[0]) or Closed(0.0, 0.0)
+    by_lights, by_darks = (
+        float(
+            np.median(
+                [
+                    raw.level - (raw.noise**2 - closed.noise**2) / per_count
+                    for raw in some
+                ]
+            )
+        )
+        for some in (lights, darks)
+    )
+    nearer = 2 * abs(by_lights - by_darks) < abs(by_lights - closed.level)
+    return by_darks if nearer else None
+
+
+def _variance_per_count(frames: Sequence[Raw], bias: _Bias) -> float | None:
+    """Measure the variance of light for each ADU of it, from pairs of flats.
+
+    What pixels differ by drops out of a pair; None without a pair.
+    """
+    found = []
+    flats = [raw for raw in frames if raw.kind == ImageType.FLAT]
+    for one, other in pairwise(flats):
+        closed = bias.of(one)
+        if closed is None or one.sample.strip.shape != other.sample.strip.shape:
+            continue
+        light = one.level - closed.level, other.level - closed.level
+        if min(light) > _gross(one.level, closed.level, closed.noise):
+            first, second = (
+                (raw.sample.strip - closed.level) / signal
+                for raw, signal in zip((one, other), light, strict=True)
+            )
+            variance = (pair_noise(first, second) * light[0]) ** 2 - closed.noise**2
+            found.append(variance / light[0])
+    usual = float(np.median(found)) if found else 0.0
+    return usual if usual > 0 else None
 
 
 def _noise_per_count(raw: Raw, closed: Closed) -> float | None:

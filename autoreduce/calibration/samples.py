@@ -1,7 +1,7 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ PARTS = 8
 """Parts of a band, side by side, of which each has a median."""
 FEWEST_VALUES = 4
 """Values that must differ before their step is believed."""
+STRIP = 4096
+"""Pixels of a strip: they tell a variance to 2 %."""
 STEP_PIXELS = 4096
 """Pixels from which the step is taken."""
 WRAPPED = -(1 << 14)
@@ -53,6 +55,8 @@ class Sample:
     """Fraction of its pixels that lie below `WRAPPED`, if it holds 16-bit integers."""
     blocks: tuple[float, ...]
     """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame."""
+    strip: NDArray[np.float32] = field(compare=False, repr=False)
+    """Some pixels from the middle, for the noise of a pair of frames."""
 
     @property
     def empty(self) -> bool:
@@ -78,7 +82,7 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
     values = rows[np.isfinite(rows)]
     if not values.size:
         nan, ends = np.nan, (-np.inf, np.inf)
-        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, ())
+        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), _strip(rows))
     kind = rows.dtype.kind
     whole = kind in "iu"
     highest = float(values.max())
@@ -98,7 +102,15 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
         step=_step(values),
         wrapped=_wrapped(values),
         blocks=_blocks(rows),
+        strip=_strip(rows),
     )
+
+
+def _strip(rows: NDArray[Any]) -> NDArray[np.float32]:
+    n, nx = rows.shape
+    height = min(n, max(ROWS, STRIP // nx))
+    first = (n - height) // 2
+    return rows[first : first + height, : STRIP // height].astype(np.float32)
 
 
 def _wrapped(values: NDArray[Any]) -> float:
