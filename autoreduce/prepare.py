@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from autoreduce.calibration.levels import is_judged, with_levels
 from autoreduce.calibration.samples import read_samples
+from autoreduce.calibration.screening import is_judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.whole import write_text

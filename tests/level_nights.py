@@ -4,6 +4,9 @@ import numpy as np
 from astropy.io import fits
 from small_night import SHAPE, make_pixels, write_frame
 
+from autoreduce.planning.plan import Action
+from autoreduce.prepare import Choices, prepare_night
+
 PLAN = (("bias", 0.0, 5), ("dark", 60.0, 4), ("flat", 2.0, 4), ("light", 60.0, 4))
 
 
@@ -74,3 +77,25 @@ def lit_upper_half(pixels):
     """Let light into the upper half of a frame."""
     pixels[SHAPE[0] // 2 :] += 500.0
     return pixels
+
+
+def planned(folder, **choices):
+    prepared = prepare_night([folder], Choices(**choices))
+    frames = prepared.frames.set_index("file")
+    left = frames.loc[~frames["use"]]
+    codes = {name: set(part["code"]) for name, part in left.groupby("imagetyp")}
+    notes = [one for one in prepared.plan.notes if one.code in SAID]
+    return prepared, codes, notes
+
+
+SAID = ("counts-differ", "saturation-disproved")
+
+
+def masters_of(prepared, kind):
+    (need,) = {
+        (item.calibration.bias, item.calibration.dark)
+        for task in prepared.plan.tasks
+        for item in task.frames
+        if task.action is {"light": Action.CALIBRATE, "flat": Action.FLAT}[kind]
+    }
+    return tuple(output is not None for output in need)
