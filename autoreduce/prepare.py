@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from autoreduce.calibration.samples import read_samples
+from autoreduce.calibration.screening import is_judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_text
@@ -153,7 +155,7 @@ def _is_ours(folder: Path) -> bool:
 def prepare_night(
     folders: Sequence[str | os.PathLike[str]], choices: Choices | None = None
 ) -> Prepared:
-    """Read headers, group frames, and plan; nothing is written.
+    """Read headers and samples of pixels, group frames, and plan; nothing is written.
 
     Parameters
     ----------
@@ -183,17 +185,23 @@ def prepare_night(
         include=choices.include,
         settings=choices.settings,
     )
-    frames = with_one_spelling(frames)
+    recipe = _recipe(choices)
+    frames, doubts = with_levels(
+        with_one_spelling(frames),
+        read_samples(night.root, frames.loc[is_judged(frames), "file"]),
+        leave_out=recipe.quality.check,
+    )
     plan = make_plan(
         frames,
         rules=load_rules(choices.rules),
-        recipe=_recipe(choices),
+        recipe=recipe,
         root=night.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
         library=None if choices.library is None else _library(choices.library),
         references=_references(frames, choices.references),
     )
+    plan = replace(plan, notes=(*doubts, *plan.notes))
     return Prepared(night, annotate(frames, plan), plan, choices.frames_csv)
 
 

@@ -16,7 +16,8 @@ from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.schema import MEASURED_COLUMNS, typed
+from autoreduce.frames.overrides import EXCLUDED
+from autoreduce.frames.schema import MEASURED_COLUMNS, ImageType, typed
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
@@ -80,8 +81,18 @@ class Reduced:
 
     @property
     def failed_altogether(self) -> bool:
-        """Whether something could not be made, or nothing at all."""
-        return bool(self.failed) or not made(self.report)
+        """Whether something could not be made, or nothing at all, or no light."""
+        return bool(self.failed) or not made(self.report) or self.lost_lights
+
+    @property
+    def lost_lights(self) -> bool:
+        """Whether the night holds lights that were not excluded, and none was made."""
+        frames, plan = self.report.frames, self.report.plan
+        wanted = frames["imagetyp"].eq(ImageType.LIGHT) & frames["code"].ne(EXCLUDED)
+        lights = (t.output for t in plan.tasks if t.action is Action.CALIBRATE)
+        made = (self.report.outcomes[output].status for output in lights)
+        good = (Status.DONE, Status.CURRENT)
+        return bool(wanted.any()) and not any(status in good for status in made)
 
     def told(self, *severities: Severity) -> list[Remark]:
         """List the remarks of some severities; see `autoreduce.remarks.Severity`."""

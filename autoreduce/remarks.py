@@ -258,6 +258,47 @@ CODES: dict[str, Code] = {
         "of its four places is brought to unit level by itself",
         "The header's Bayer pattern is not that of the pixels.",
     ),
+    "full-at": Code(
+        _S.NOTE,
+        "pixels pile up at {found}, which is taken for their saturation level in place "
+        "of {expected}",
+        "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
+        "of the pixels.",
+    ),
+    "negative-dark": Code(
+        _S.DOUBTFUL,
+        "its dark current is negative ({found} once the bias is out): the level of the "
+        "bias was another one when the darks were taken",
+        "Take bias frames beside the darks, at their temperature.",
+        "dark",
+    ),
+    "negative-sky": Code(
+        _S.DOUBTFUL,
+        "the calibrated sky is {found}, its noise {expected}: bias or dark is too high "
+        "for this light",
+        "The bias level moved, or the dark is warmer or longer than the light, or lit.",
+    ),
+    "hot-misfit": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark have {found} of that in the light: the dark is "
+        "of another temperature or exposure than the headers say",
+        "Hot pixels of dark and light are in proportion to their dark currents.  Below "
+        "1 the dark takes out too much, above too little.",
+        "dark",
+    ),
+    "noisy-dark": Code(
+        _S.DOUBTFUL,
+        "with the dark the light's noise is {found}, without it {expected}",
+        "The dark brings more noise than it takes out: take more darks, or go without.",
+        "dark",
+    ),
+    "uneven-dark": Code(
+        _S.DOUBTFUL,
+        "with the dark the light's sky is uneven by {found}, without it by {expected}",
+        "The dark brings structure into the light: it was lit in a part, or glows "
+        "otherwise than the light.",
+        "dark",
+    ),
     "no-uncert": Code(
         _S.DOUBTFUL,
         "no UNCERT: {found}",
@@ -404,6 +445,67 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "{found} of its pixels are saturated, at most {expected} may be",
         "A flat that is too bright.",
+    ),
+    "white": Code(
+        _S.LEFT_OUT,
+        "white: its level is {found}, and pixels are full at {expected}",
+        "A dark or bias frame that is full all over, whatever its fellows are like.",
+    ),
+    "wrapped": Code(
+        _S.LEFT_OUT,
+        "its counts wrapped around: they reach {found}; signed numbers end at {expected}",
+        "A program wrote unsigned counts as signed ones: what was above 32767 is "
+        "negative now.",
+    ),
+    "above-lights": Code(
+        _S.LEFT_OUT,
+        "its level of {found} is above that of the lights, {expected}: it is lit, or "
+        "counts otherwise",
+        "A dark or bias frame is never brighter than a light of its exposure.",
+    ),
+    "below-bias": Code(
+        _S.LEFT_OUT,
+        "its level of {found} is below that of a closed shutter, {expected}: bias or "
+        "dark is taken out already, or it counts otherwise",
+        "No raw frame lies below the bias frames of its camera and setting.",
+    ),
+    "lit-dark": Code(
+        _S.LEFT_OUT,
+        "lit: its level is {found}, {expected} by the darks of other exposures",
+        "A dark with many times the dark current of the others has seen light.",
+    ),
+    "offset-dark": Code(
+        _S.LEFT_OUT,
+        "it lies {found} above the bias with the noise of {expected}: its offset is "
+        "another one",
+        "Dark current comes with noise; a level without it is another offset setting "
+        "that no card tells.  If it is the bias frames that are off, exclude them and "
+        "include the darks.",
+    ),
+    "offset-bias": Code(
+        _S.LEFT_OUT,
+        "its level is {found}, and by their noise darks and lights begin at {expected}: "
+        "its offset is another one",
+        "Light and dark current come with noise; what is left without it is the level "
+        "of the closed shutter.",
+    ),
+    "half-dark": Code(
+        _S.LEFT_OUT,
+        "{found} of it have no dark current, where other darks have {expected}",
+        "A dark that was not read out, or not exposed, in a part of it.",
+    ),
+    "counts-differ": Code(
+        _S.DOUBTFUL,
+        "frames of one camera do not count alike, nothing is rescaled by guess and "
+        "bias and darks serve their like only: {found}",
+        "Levels in other steps or units, or from another zero, cannot be subtracted "
+        "from each other.  The way out takes them for alike.",
+    ),
+    "saturation-disproved": Code(
+        _S.DOUBTFUL,
+        "pixels reach {found}, so that the card that says they are full at {expected} "
+        "is wrong and not used",
+        "The way out gives the right level by hand, if it is known.",
     ),
     "unlit": Code(
         _S.LEFT_OUT,

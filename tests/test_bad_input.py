@@ -194,6 +194,7 @@ def test_a_flat_darker_than_its_bias_is_left_out(tmp_path):
 def test_saturated_flats_are_left_out_and_lights_go_on_without(tmp_path):
     folder = write_night(tmp_path / "night", without=["flat"])
     pixels = np.full(SHAPE, 65535, np.uint16)
+    pixels[0] = 65000
     for n in range(3):
         write_frame(folder, f"flat_{n:04d}.fit", "flat", 2, pixels=pixels)
     reduced = reduce(folder)

@@ -234,7 +234,7 @@ def test_a_flat_that_is_clipped_below_the_type_is_found():
     flats[2] = np.minimum(flats[2], full_well)
     odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
     assert list(odd) == [2]
-    assert odd[2].startswith("too little noise")
+    assert odd[2].startswith("90.0% of its pixels are saturated")
 
 
 def test_a_flat_lit_from_the_side_is_found():

@@ -74,7 +74,7 @@ def test_a_frame_left_out_automatically_is_brought_back_by_include(night):
     write_frame(night, "dark_0009.fit", "dark", 60, pixels=odd)
     invoke(night, "-q")
     assert not table(night).loc["dark_0009.fit", "use"]
-    assert "level" in table(night).loc["dark_0009.fit", "why_not"]
+    assert "above the bias" in table(night).loc["dark_0009.fit", "why_not"]
     invoke(night, "-q", "--include", "dark_0009.fit")
     assert table(night).loc["dark_0009.fit", "use"]
     assert table(night).loc["dark_0009.fit", "why_not"]

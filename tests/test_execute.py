@@ -233,6 +233,7 @@ def test_a_bias_that_drifts_through_the_night_is_told(tmp_path, step, told):
 def test_however_many_frames_are_left_out_the_master_is_made_and_names_them(tmp_path):
     folder = tmp_path / "night"
     saturated = np.full((48, 64), 65535, np.uint16)
+    saturated[0] = 65000
     for n in range(150):
         write_frame(folder, f"flat_{n:04d}.fit", "flat", 2, pixels=saturated)
     for n in range(4):

@@ -414,14 +414,56 @@ def test_a_foreign_dark_must_tell_whether_it_holds_its_bias(tmp_path):
     assert keeps == [True, False]
 
 
-def test_a_foreign_flat_must_have_unit_level(tmp_path):
+@pytest.mark.parametrize("scale", [1.0, 0.3, 20000.0])
+def test_a_foreign_flat_of_any_level_is_brought_to_one(tmp_path, scale):
     cards = {"IMAGETYP": "Master Flat", "EXPTIME": 2.0, "FILTER": "R"}
     field = make_flat_field()
-    bright = write_foreign(tmp_path, "bright.fit", 20000 * field, **cards)
-    (added,) = add_to_library(tmp_path / "library", [bright])
-    assert "a master flat has 1 within 0.2: autoreduce arith" in added.reason
-    unit = write_foreign(tmp_path, "unit.fit", field, **cards)
-    assert add_to_library(tmp_path / "library", [unit])[0].is_new
+    flat = write_foreign(tmp_path, "flat.fit", scale * field, **cards)
+    (added,) = add_to_library(tmp_path / "library", [flat])
+    data = fits.getdata(tmp_path / "library" / added.file)
+    assert np.median(data) == pytest.approx(np.median(field) if scale == 1 else 1)
+    np.testing.assert_allclose(data / np.median(data), field / np.median(field), 1e-5)
+    assert any("is divided out" in one for one in added.remarks) is (scale != 1)
+
+
+def test_a_flat_without_light_is_refused(tmp_path):
+    cards = {"IMAGETYP": "Master Flat", "EXPTIME": 2.0, "FILTER": "R"}
+    dark = write_foreign(tmp_path, "dark.fit", -make_flat_field(), **cards)
+    assert "is lit" in add_to_library(tmp_path / "library", [dark])[0].reason
+
+
+@pytest.mark.parametrize(
+    ("level", "keeps", "said"),
+    [
+        (330.0, True, "it holds its bias (else --dark-bias subtracted)"),
+        (30.0, False, "its bias is out (else --dark-bias kept)"),
+        (200.0, None, ""),
+    ],
+)
+def test_the_bias_of_its_camera_tells_whether_a_dark_holds_it(
+    tmp_path, level, keeps, said
+):
+    cards = {"IMAGETYP": "Master Dark", "EXPTIME": 60.0}
+    pixels = np.full(SHAPE, level, np.float32)
+    dark = write_foreign(tmp_path, "MasterDark.fit", pixels, **cards)
+    bias = write_foreign(tmp_path)
+    added = add_to_library(tmp_path / "library", [dark, bias])
+    assert [one.source for one in added] == [dark, bias]
+    if keeps is None:
+        assert "add the master bias of its camera too" in added[0].reason
+        return
+    assert any(said in remark for remark in added[0].remarks)
+    table = read_library(tmp_path / "library").masters
+    assert table.loc[table["imagetyp"] == "dark", "keeps_bias"].tolist() == [keeps]
+
+
+def test_pixels_below_zero_tell_that_the_bias_of_a_dark_is_out(tmp_path):
+    cards = {"IMAGETYP": "Master Dark", "EXPTIME": 60.0}
+    pixels = np.random.default_rng(1).normal(3, 2, SHAPE).astype(np.float32)
+    dark = write_foreign(tmp_path, "MasterDark.fit", pixels, **cards)
+    (added,) = add_to_library(tmp_path / "library", [dark])
+    assert "its bias is out" in " ".join(added.remarks)
+    assert not read_library(tmp_path / "library").masters["keeps_bias"].item()
 
 
 def test_scaled_values_and_overscan_of_other_programs_are_refused(tmp_path):

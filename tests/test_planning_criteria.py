@@ -53,7 +53,8 @@ def test_criteria_come_in_the_order_in_which_they_are_told():
     rung = Rung(0, True, 9.0, 1.0, DarkMethod.FIT)
     names = [one.name for one in judge("dark", [{}], {}).criteria(rung)]
     assert names[:13] == list(RULES.setup)
-    assert names[13:] == ["fit", "exposure", "bias", "temperature", "night", "days"]
+    wanted = ["counts", "fit", "exposure", "bias", "temperature", "night", "days"]
+    assert names[13:] == wanted
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
     assert names[13:] == ["filter", "telescop", "focallen", "rotator"]
 

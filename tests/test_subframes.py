@@ -121,6 +121,7 @@ def test_flats_of_a_subframe_take_bias_and_darks_of_the_whole(night, tmp_path):
 def test_a_subframe_of_a_mosaic_may_begin_with_another_colour(tmp_path, card, served):
     """The whole frame reads R G / G B, its part from column 1 on G R / B G."""
     data = np.full(SHAPE, 1000, np.uint16)
+    data[::2] += 1
     for n in range(3):
         write_frame(tmp_path / f"b{n}.fits", data, "Bias Frame", 0.0, n)
         if card is not None:

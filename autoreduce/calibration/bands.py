@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.measure import overscan_level
 from autoreduce.planning.plan import FrameInput
-from autoreduce.remarks import Remark
+from autoreduce.remarks import Remark, remark
 
 Floats = NDArray[np.float32]
 Raw = NDArray[Any]
@@ -128,6 +128,15 @@ class RawFrame(Closing):
         if self.item.saturate is None and self.dtype.kind == "u":
             return float(np.iinfo(self.dtype).max)
         return self.item.saturate
+
+    def fill_at(self, level: float | None) -> Remark | None:
+        """Take pixels for full from a level on, and say so where it is a new one."""
+        known = self.saturate
+        if level is None or level == known:
+            return None
+        self.item = replace(self.item, saturate=level)
+        expected = "none" if known is None else f"{known:.0f} ADU"
+        return remark("full-at", found=f"{level:.0f} ADU", expected=expected)
 
     @property
     def cards(self) -> list[bytes]:
@@ -247,6 +256,18 @@ class MasterRows(Closing):
             rows = fix.rates.dark(fix.exptime, self.reader((start, stop)))
             self._dark = (key, rows)
         return self._dark[1]
+
+    def taken(self, fix: Correction, start: int, stop: int) -> Floats:
+        """Give rows of what the dark of a frame takes out of it, as the flat leaves it."""
+        dark = self.dark(fix, start, stop)
+        if dark is None:
+            return np.zeros((stop - start, self.shape[1]), np.float32)
+        zeros = np.zeros(dark.shape, np.float32)
+        scale, offset = fix.scaling
+        flat = self.rows(fix.flat, start, stop)
+        return -calibrate(
+            zeros, dark=dark, dark_scale=scale, dark_offset=offset, flat=flat
+        )
 
     def summed_squares(self, band: tuple[int, int]) -> Floats:
         """Add up the squares of all masters' rows; 0 without any."""

@@ -139,6 +139,7 @@ def open_members(
                 )
                 data = frame.rows(0, frame.shape[0])
                 statistics[item.file] = measure(data, saturate=frame.saturate)
+                frame.fill_at(statistics[item.file].full_at)
                 opened[item.file] = frame
             except (AutoreduceError, OSError) as error:
                 left_out[item.file] = remark("unread", item.file, found=str(error))

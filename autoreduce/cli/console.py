@@ -239,7 +239,11 @@ def _styles(row: "GroupRow") -> tuple[str, ...]:
 
 
 def print_summary(
-    report: "NightReport", folder: Path, *, stream: TextIO | None = None
+    report: "NightReport",
+    folder: Path,
+    *,
+    quiet: bool = False,
+    stream: TextIO | None = None,
 ) -> None:
     """Print how a run ended: what was made, what was left out and why, where to look.
 
@@ -249,20 +253,23 @@ def print_summary(
         The run.
     folder : Path
         Output folder.
+    quiet : bool
+        Whether only what failed, is left out or is doubtful is told.
     stream : file, optional
-        Where to; standard output if absent.
+        Where to; if absent standard output, of what is told in any case standard error.
     """
     from autoreduce.report.summary import headline
 
-    console = make_console(stream or sys.stdout)
-    _say(console, headline(report), style="bold")
-    for title, style, remarks in _concerns(report):
+    console = make_console(stream or (sys.stderr if quiet else sys.stdout))
+    if not quiet:
+        _say(console, headline(report), style="bold")
+    for title, style, remarks in _concerns(report, notes=not quiet):
         _say(console, title, style=style)
         for remark in remarks[:REMARKS_SHOWN]:
             _say(console, _remark_words(remark), indent="  ")
         if (n_more := len(remarks) - REMARKS_SHOWN) > 0:
             _say(console, f"... and {n_more} more", indent="  ")
-    for what, place in _places(folder):
+    for what, place in () if quiet else _places(folder):
         _say(console, f"{what:<9}{place}", wrap=False)
 
 
@@ -282,7 +289,7 @@ def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) ->
 
 
 def _concerns(
-    report: "NightReport",
+    report: "NightReport", *, notes: bool
 ) -> Iterator[tuple[str, str, Sequence[Remark]]]:
     from autoreduce.report.summary import remarks
 
@@ -295,7 +302,9 @@ def _concerns(
         Severity.DOUBTFUL: ("To be used with care", "bold yellow"),
         Severity.NOTE: ("Good to know", "bold"),
     }
-    found = remarks(report)
+    found = [
+        one for one in remarks(report) if notes or one.severity is not Severity.NOTE
+    ]
     for severity, (title, style) in titles.items():
         if about := [one for one in found if one.severity is severity]:
             yield title, style, about

@@ -80,7 +80,10 @@ _ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
     "doubtful things; words with commas between them.",
 )
 @click.option(
-    "-q", "--quiet", is_flag=True, help="Print nothing but errors and what is damaged."
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print nothing but what failed, is left out or is doubtful.",
 )
 def command(nights: tuple[Path, ...], **options: Any) -> None:
     r"""Reduce the frames in NIGHTS: masters, calibrated lights, stacks, report.
@@ -88,7 +91,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
     The folders are searched with all their subfolders, and never written to.  What was
     made before from the same frames in the same way is not made again.
 
-    Exit status: 0 done, 1 something failed or nothing could be made, 2 wrong usage,
+    Exit status: 0 done, 1 something failed or nothing came of the lights, 2 wrong usage,
     3 another run holds the output folder, 130 and 143 ended by SIGINT and SIGTERM.
 
     Example:
@@ -127,10 +130,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
             report=report,
         )
-    if options["quiet"]:
-        console.print_remarks(reduced.told(*_ERRORS), stream=sys.stderr)
-    else:
-        console.print_summary(reduced.report, reduced.folder)
+    console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
     strict = options["strict"] and reduced.incomplete
     if strict or reduced.failed_altogether or reduced.told(*options["fail_on"]):
         sys.exit(1)

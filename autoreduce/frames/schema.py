@@ -80,6 +80,12 @@ FACT_COLUMNS = (
     Column("trimsec", "string", "", "Section that is kept, FITS text."),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
     Column("saturate", "Float64", "adu", "Level at which pixels saturate."),
+    Column(
+        "counts",
+        "string",
+        "",
+        "How its pixels count, where the night's frames do not count alike.",
+    ),
     Column("ra", "Float64", "deg", "Right ascension of the pointing."),
     Column("dec", "Float64", "deg", "Declination of the pointing."),
     Column("software", "string", "", "Program that wrote the file."),

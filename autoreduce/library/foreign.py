@@ -29,13 +29,21 @@ from autoreduce.planning.rules import load_rules
 from autoreduce.products.provenance import product_cards
 
 UNIT_LEVEL = 0.2
-"""How far the level of a master flat may be from 1."""
+"""How far the level of a master flat may be from 1 before it is divided out."""
+SUBTRACTED = 1e-3
+"""Part of the pixels of a dark below zero that only a subtracted bias leaves there."""
+HELD, NOT_HELD = 0.9, 0.5
+"""Parts of the bias level above which a dark holds it, and below which it does not."""
 _ACTIONS = {
     ImageType.BIAS: Action.BIAS,
     ImageType.DARK: Action.DARK,
     ImageType.FLATDARK: Action.DARK,
     ImageType.FLAT: Action.FLAT,
 }
+Bias = tuple[Mapping[str, object], float]
+"""Facts of a master bias, and its level in ADU."""
+_SETTING = ("instrume", "xbinning", "ybinning", "readoutm", "gain", "offset")
+"""Facts in which darks and bias frames of one level agree."""
 _TOLD_BY_ALL = ("instrume", "xbinning", "date_obs")
 _TOLD_BY = {
     ImageType.BIAS: ("gain", "ccd_temp"),
@@ -45,6 +53,10 @@ _TOLD_BY = {
 }
 """Facts that masters are chosen by and that most headers tell, by type."""
 _MASTER_WORDS = re.compile(r"master|super|mean|median|stacked", re.IGNORECASE)
+
+
+class UnknownBiasError(InputError):
+    """Nothing tells whether a dark holds its bias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,11 @@ class ForeignMaster:
 
 
 def read_foreign(
-    path: Path, *, dialects: Sequence[Path] = (), keeps_bias: bool | None = None
+    path: Path,
+    *,
+    dialects: Sequence[Path] = (),
+    keeps_bias: bool | None = None,
+    biases: Sequence[Bias] = (),
 ) -> ForeignMaster:
     """Read a master of another program, its match keys by the tables of dialects.
 
@@ -90,6 +106,9 @@ def read_foreign(
         The observer's own dialect tables.
     keeps_bias : bool, optional
         Whether a dark holds its bias, where its header does not tell.
+    biases : sequence of (mapping, float)
+        Facts and level (ADU) of master bias frames: where neither tells, its level is
+        held against that of its camera and setting.
 
     Returns
     -------
@@ -116,14 +135,19 @@ def read_foreign(
         raise InputError(msg)
     level = float(np.median(finite))
     _check_level(path, kind, finite, level)
+    if kind is ImageType.FLAT and abs(level - 1) > UNIT_LEVEL:
+        data = data / np.float32(level)
     table = make_frame_table([{**frame.row(), "imagetyp": kind.value}])
     table = comparable(table, load_rules().temperature)
     date_obs = frame.value("date_obs")
-    calstat = _calstat(path, frame, kind, keeps_bias)
+    facts = {name: _fact(table[name].iloc[0]) for name in FACT_NAMES}
+    calstat, told = _calstat(frame, kind, keeps_bias), ""
+    if calstat is None:
+        calstat, told = _by_level(path, finite, level, _bias_level(facts, biases))
     return ForeignMaster(
         source=path,
         kind=kind,
-        facts={name: _fact(table[name].iloc[0]) for name in FACT_NAMES},
+        facts=facts,
         date_obs=date_obs.isoformat() if isinstance(date_obs, datetime) else None,
         n_frames=_count(frame),
         calstat=calstat,
@@ -131,8 +155,8 @@ def read_foreign(
         group=group_names(table)[0],
         digest=_digest(path, table, calstat),
         data=data,
-        level=level,
-        remarks=tuple(_remarks(frame, kind)),
+        level=float(np.nanmedian(data)),
+        remarks=tuple(filter(None, (told, *_remarks(frame, kind, level)))),
     )
 
 
@@ -179,12 +203,8 @@ def _check_sections(path: Path, frame: Frame) -> None:
 
 def _check_level(path: Path, kind: ImageType, finite: Floats, level: float) -> None:
     if kind is ImageType.FLAT:
-        if abs(level - 1) > UNIT_LEVEL:
-            msg = (
-                f"{path} has the level {level:.6g}, a master flat has 1 within "
-                f"{UNIT_LEVEL:g}: autoreduce arith {path.name} / {level:.6g} -o unit.fits "
-                "gives one that can be added"
-            )
+        if not level > 0:
+            msg = f"{path} has the level {level:.6g}: a master flat is lit"
             raise InputError(msg)
     elif finite.min() >= 0 and finite.max() <= 1:
         msg = (
@@ -195,8 +215,8 @@ def _check_level(path: Path, kind: ImageType, finite: Floats, level: float) -> N
         raise InputError(msg)
 
 
-def _calstat(path: Path, frame: Frame, kind: ImageType, keeps_bias: bool | None) -> str:
-    """Give the letters of what was taken out of a master's frames."""
+def _calstat(frame: Frame, kind: ImageType, keeps_bias: bool | None) -> str | None:
+    """Give the letters of what was taken out of a master's frames; None: not told."""
     if kind not in (ImageType.DARK, ImageType.FLATDARK):
         return ""
     keywords = frame.dialect.calibrated.letters
@@ -204,12 +224,44 @@ def _calstat(path: Path, frame: Frame, kind: ImageType, keeps_bias: bool | None)
     if "B" in letters.upper():
         return "B"
     if keeps_bias is None:
-        msg = (
-            f"{path}: nothing tells whether this dark holds its bias; say so with "
-            "--dark-bias kept or --dark-bias subtracted"
-        )
-        raise InputError(msg)
+        return None
     return "" if keeps_bias else "B"
+
+
+def _by_level(
+    path: Path, finite: Floats, level: float, bias: float | None
+) -> tuple[str, str]:
+    """Tell from the level of a dark whether it holds its bias: letters, and how.
+
+    Raises
+    ------
+    UnknownBiasError
+        If the level leaves it open.
+    """
+    negative = float(np.mean(finite < 0))
+    if negative > SUBTRACTED:
+        return "B", f"{negative:.1%} of its pixels are below zero: its bias is out"
+    if bias is not None:
+        held = f"its level is {level:.6g} ADU, that of the bias {bias:.6g}"
+        if level >= HELD * bias:
+            return "", f"{held}: it holds its bias (else --dark-bias subtracted)"
+        if level < NOT_HELD * bias:
+            return "B", f"{held}: its bias is out (else --dark-bias kept)"
+    msg = (
+        f"{path}: nothing tells whether this dark holds its bias; add the master bias of "
+        "its camera too, or say so with --dark-bias kept or --dark-bias subtracted"
+    )
+    raise UnknownBiasError(msg)
+
+
+def _bias_level(facts: Mapping[str, Fact], biases: Sequence[Bias]) -> float | None:
+    """Give the level of the bias of a camera and setting; None if none is known."""
+    levels = [
+        level
+        for bias, level in biases
+        if all(bias.get(name) == facts.get(name) for name in _SETTING)
+    ]
+    return float(np.median(levels)) if levels else None
 
 
 def _fact(value: object) -> Fact:
@@ -238,8 +290,13 @@ def _digest(path: Path, table: pd.DataFrame, calstat: str) -> str:
     return content.hexdigest()[:32]
 
 
-def _remarks(frame: Frame, kind: ImageType) -> Iterator[str]:
+def _remarks(frame: Frame, kind: ImageType, level: float) -> Iterator[str]:
     """Say what a header does not tell, and what that means."""
+    if kind is ImageType.FLAT and abs(level - 1) > UNIT_LEVEL:
+        yield (
+            f"its level of {level:.6g} is divided out; if it holds a bias it corrects "
+            "vignetting too little"
+        )
     wanted = (*_TOLD_BY_ALL, *_TOLD_BY[kind])
     unknown = [name for name in wanted if frame.value(name) is None]
     if unknown:

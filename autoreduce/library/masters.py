@@ -9,9 +9,10 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,13 @@ from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import ImageType, typed
-from autoreduce.library.foreign import ForeignMaster, read_foreign, write_foreign
+from autoreduce.library.foreign import (
+    Bias,
+    ForeignMaster,
+    UnknownBiasError,
+    read_foreign,
+    write_foreign,
+)
 from autoreduce.planning.candidates import LIBRARY_DTYPES
 from autoreduce.planning.grouping import FACT_NAMES, comparable
 from autoreduce.planning.naming import slug
@@ -66,6 +73,8 @@ class Added:
     """Why it was refused."""
     remarks: tuple[str, ...] = ()
     """What its header does not tell, in words."""
+    wants_bias: bool = False
+    """Whether it was refused because no bias tells of its level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,18 +337,38 @@ def add_to_library(
         folder.mkdir(parents=True, exist_ok=True)
         there = read_library(folder).masters
         digests = dict(zip(there["digest"], there["file"], strict=True))
-        added = []
-        for file in files:
-            try:
-                done = _add(folder, file, digests, dialects, keeps_bias)
-            except (InputError, ProductError) as error:
-                done = Added(file, reason=str(error))
-            added.append(done)
+        add = partial(
+            _add, folder, digests=digests, dialects=dialects, keeps_bias=keeps_bias
+        )
+        added = [_tried(add, file) for file in files]
+        add = partial(add, biases=_bias_levels(folder))
+        added = [_tried(add, one.source) if one.wants_bias else one for one in added]
         write_index(read_library(folder))
     except OSError as error:
         msg = f"the library {folder} cannot be written: {error.strerror}"
         raise ProductError(msg) from error
     return added
+
+
+def _tried(add: Callable[[Path], Added], file: Path) -> Added:
+    """Add a master, or say why that is not possible."""
+    try:
+        return add(file)
+    except (InputError, ProductError) as error:
+        wants = isinstance(error, UnknownBiasError)
+        return Added(file, reason=str(error), wants_bias=wants)
+
+
+def _bias_levels(folder: Path) -> list[Bias]:
+    """List facts and level of the master bias frames of a library."""
+    masters = read_library(folder).masters
+    found: list[Bias] = []
+    for row in masters[masters["imagetyp"] == ImageType.BIAS].to_dict("records"):
+        level = read_headers(folder / row["file"])[0].get("LEVEL")
+        facts = {name: None if pd.isna(v) else v for name, v in row.items()}
+        if isinstance(level, int | float):
+            found.append((facts, float(level)))
+    return found
 
 
 def masters_of(source: Path) -> list[Path]:
@@ -376,9 +405,11 @@ def masters_of(source: Path) -> list[Path]:
 def _add(
     folder: Path,
     source: Path,
+    *,
     digests: dict[str, str],
     dialects: Sequence[Path],
     keeps_bias: bool | None,
+    biases: Sequence[Bias] = (),
 ) -> Added:
     """Copy one master, by way of a folder that is not looked at."""
     foreign: ForeignMaster | None = None
@@ -389,7 +420,9 @@ def _add(
         stem = str(read_headers(source)[0].get("GROUP") or source.stem)
         night = row["night"]
     else:
-        foreign = read_foreign(source, dialects=dialects, keeps_bias=keeps_bias)
+        foreign = read_foreign(
+            source, dialects=dialects, keeps_bias=keeps_bias, biases=biases
+        )
         digest, stem, night = foreign.digest, foreign.group, foreign.facts["night"]
     remarks = foreign.remarks if foreign else ()
     if digest in digests:

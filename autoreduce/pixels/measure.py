@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.fits.sections import Section, within
+from autoreduce.pixels.ceiling import pile_up
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.tiles import tiles
 
@@ -57,6 +58,9 @@ class FrameStatistics:
     """Fraction of pixels that are finite."""
     blocks: tuple[float, ...] = ()
     """Medians of blocks, row by row (see `block_medians`): the shape of the frame."""
+    full_at: float | None = None
+    """Saturation level: the one that was given, or a lower one at which pixels pile
+    up; None: neither."""
 
 
 class _Histogram(NamedTuple):
@@ -85,7 +89,8 @@ def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatis
     data : (ny, nx) array
         Frame; pixels that are not finite are left out.
     saturate : float, optional
-        Saturation level, in the unit of the frame.
+        Saturation level, in the unit of the frame, at the most: where pixels pile up
+        at a lower one, that is it.
 
     Returns
     -------
@@ -103,25 +108,30 @@ def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatis
         raise ValueError(msg)
     found = _histogram(data)
     n_finite = int(found.counts.sum())
-    saturated = None
-    if saturate is not None:
-        saturated = float(found.counts[found.values >= saturate].sum()) / data.size
     if not n_finite:
-        nan = np.nan
-        return FrameStatistics(nan, nan, nan, nan, nan, nan, nan, saturated, finite=0.0)
+        nan, none = np.nan, None if saturate is None else 0.0
+        return FrameStatistics(nan, nan, nan, nan, nan, nan, nan, none, finite=0.0)
     median = found.median()
     spread = found.spread(median)
+    noise = pixel_noise(data)
+    full_at = pile_up(found.values, found.counts, data, median=median, noise=noise)
+    if full_at is None or (saturate is not None and saturate < full_at):
+        full_at = saturate
+    saturated = None
+    if full_at is not None:
+        saturated = float(found.counts[found.values >= full_at].sum()) / data.size
     return FrameStatistics(
         mean=float(found.values @ found.counts) / n_finite,
         median=median,
         mode=_mode(found, spread, data.dtype),
-        noise=pixel_noise(data),
+        noise=noise,
         spread=spread,
         minimum=float(found.values[0]),
         maximum=float(found.values[-1]),
         saturated=saturated,
         finite=n_finite / data.size,
         blocks=block_medians(data),
+        full_at=full_at,
     )
 
 

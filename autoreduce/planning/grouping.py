@@ -60,6 +60,7 @@ _FACTS = (
     "trimsec",
     "bayerpat",
     "saturate",
+    "counts",
 )
 
 

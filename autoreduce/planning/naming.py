@@ -130,6 +130,7 @@ _PARTS = (
     "exptime",
     "night",
     "trimsec",
+    "counts",
 )
 
 

@@ -103,7 +103,9 @@ def make_plain(
                 statistics["drift"] = level_drift(members)
             product.finish(writer, statistics, extra, result.rejected)
     told = product.made(statistics)
-    return replace(told, remarks=(*told.remarks, *_drift(statistics)))
+    has_bias = any(fix.bias for fix in members.fixes)
+    doubts = (*_drift(statistics), *(_below_zero(statistics) if has_bias else ()))
+    return replace(told, remarks=(*told.remarks, *doubts))
 
 
 def level_drift(members: Members) -> float:
@@ -135,6 +137,13 @@ def _drift(statistics: Mapping[str, float]) -> Iterator[Remark]:
     drift = statistics.get("drift", 0.0)
     if abs(drift) > max(LEAST_DRIFT, LARGEST_DRIFT * statistics["noise"]):
         yield remark("bias-drift", found=f"{drift:+.1f} ADU")
+
+
+def _below_zero(statistics: Mapping[str, float]) -> Iterator[Remark]:
+    """Say that a dark current is negative."""
+    level = statistics["level"]
+    if level < -max(LEAST_DRIFT, LARGEST_DRIFT * statistics["noise"]):
+        yield remark("negative-dark", found=f"{level:+.1f} ADU")
 
 
 def _by_bands(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.corrections import correction, correction_cards, lost
 from autoreduce.calibration.members import dark_columns, raw_columns
+from autoreduce.calibration.residuals import doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.cards import Card
@@ -35,12 +36,14 @@ from autoreduce.products.provenance import (
 )
 from autoreduce.products.starlist import stars_extension
 from autoreduce.products.wcs import moved_wcs
-from autoreduce.remarks import Remark
+from autoreduce.remarks import ITSELF, Remark
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
 QUANTISED = 1 / math.sqrt(12)
 """Noise that whole numbers have at the least, ADU."""
+BANDS, SAMPLED = 8, 16
+"""Bands of a light, and rows of each, that are held against its dark."""
 LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 
@@ -81,10 +84,11 @@ def make_light(
     with RawFrame(space.root, item) as frame:
         raw_data = frame.rows(0, frame.shape[0])
         raw = measure(raw_data, saturate=frame.saturate)
+        found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
-        doubts = lost(item, fix)
+        doubts = (*lost(item, fix), *((found_full,) if found_full else ()))
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
         header = _LightHeader(task, space, digest, fix, gain, frame, doubts)
@@ -103,6 +107,8 @@ def make_light(
                 gain.egain,
                 mosaic=task.is_mosaic,
             )
+            doubts = (*doubts, *_harm(data, frame.item, fix, seen, space))
+            header = replace(header, doubts=doubts)
             del data
             writer.finish(
                 header.cards(seen),
@@ -221,6 +227,32 @@ def _write_rows(
                     writer.write_rows(start, plane, plane=name)
             whole[start:stop] = band
     return whole
+
+
+def _harm(
+    data: Floats,
+    item: FrameInput,
+    fix: Correction,
+    seen: Mapping[str, float],
+    space: Workspace,
+) -> tuple[Remark, ...]:
+    """Say what some rows of a calibrated light tell against its masters."""
+    ny = len(data)
+    starts = np.linspace(0, max(0, ny - SAMPLED), BANDS).astype(int)
+    spans = [(start, min(start + SAMPLED, ny)) for start in starts.tolist()]
+    rows = np.concatenate([data[start:stop] for start, stop in spans])
+    taken = None
+    if fix.dark:
+        with MasterRows(
+            space.folder, fix.masters, cuts=fix.cuts, store=space.store
+        ) as masters:
+            taken = np.concatenate([masters.taken(fix, *span) for span in spans])
+    sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
+    way_out = f"--set '{ITSELF}: dark=none'"
+    return tuple(
+        replace(one, way_out=way_out if one.need else "", subject=(item.file,))
+        for one in doubts_of_light(rows, taken, sky, noise)
+    )
 
 
 def _exposure_cards(item: FrameInput) -> list[Card]:

@@ -47,6 +47,7 @@ FACT_CARDS = {
     "naxis2": ("RAWAXIS2", "[pixel] rows of a raw frame"),
     "biassec": ("RAWBIAS", "overscan section of a raw frame"),
     "trimsec": ("RAWTRIM", "section of a raw frame that is kept"),
+    "counts": ("COUNTS", "how the raw frames count, unlike others"),
 }
 """Keyword and comment under which a product carries each match key."""
 

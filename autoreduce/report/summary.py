@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from autoreduce.frames.overrides import INCLUDED
+from autoreduce.frames.overrides import INCLUDED, pattern_of
 from autoreduce.planning.plan import Action, Task
 from autoreduce.remarks import ITSELF, Remark, Severity, joined, remark
 from autoreduce.report.content import NightReport
@@ -119,11 +119,28 @@ def remarks(report: NightReport) -> tuple[Remark, ...]:
         *joined(left_out(report).values()),
         *joined(_unstacked(report)),
         *joined(_kept(report)),
-        *joined(one for end in report.outcomes.values() for one in end.remarks),
+        *_of_products(report),
         *_notes(report),
     ]
     order = list(Severity)
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+
+
+def _of_products(report: NightReport) -> Iterator[Remark]:
+    """Tell what is doubtful of products; a way out names the frames as they are called."""
+    files = report.frames["file"].tolist()
+    raw = {
+        task.output: task.frames[0].file
+        for task in report.plan.tasks
+        if task.action is Action.CALIBRATE
+    }
+    for one in joined(one for end in report.outcomes.values() for one in end.remarks):
+        meant = [raw[output] for output in one.subject if output in raw]
+        if ITSELF in one.way_out and meant:
+            pattern = pattern_of(meant, files)
+            yield replace(one, way_out=one.way_out.replace(ITSELF, pattern))
+        else:
+            yield one
 
 
 def _notes(report: NightReport) -> Iterator[Remark]:

@@ -1,0 +1,196 @@
+"""Frames that do not count alike, found from their pixels and kept apart.
+
+One program shifts 12 bits to 16 and another does not, one saves from 0 to 1, a level of
+the closed shutter is set anew in the middle of the night: nothing is rescaled by guess,
+and bias and darks serve their like only.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autoreduce.calibration.levels import (
+    CLOSED,
+    DARKS,
+    GROSS_NOISE,
+    Raw,
+    adu_text,
+    gross,
+)
+from autoreduce.calibration.samples import Sample
+from autoreduce.frames.schema import ImageType
+from autoreduce.remarks import Remark, remark
+
+FEWEST_AT_A_LEVEL = 2
+"""Frames that make a level; one alone is an odd frame."""
+BEYOND = 1.8
+"""Pixels so many times above the saturation level of a card disprove it; a limit of
+linearity may be 0.6 of what pixels can hold."""
+ALIKE = "alike"
+"""What an observer says of frames that count alike in spite of their pixels."""
+
+
+@dataclass
+class Counting:
+    """How the frames of a night count, as far as they do not count alike."""
+
+    ways: dict[str, str] = field(default_factory=dict)
+    """How a frame counts, where the frames of its camera do not all count alike."""
+    disproved: dict[str, float] = field(default_factory=dict)
+    """Frames with a saturation level that pixels exceed: the highest pixel, ADU."""
+    notes: list[Remark] = field(default_factory=list)
+    """What is to be said of the night."""
+
+
+def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
+    """Find cards of a saturation level that the pixels of like frames exceed.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting.
+    counting : Counting
+        Where those are entered whose level is disproved.
+    """
+    said = defaultdict(list)
+    for raw in frames:
+        said[raw.saturate].append(raw)
+    for level, alike in said.items():
+        highest = max(raw.sample.highest for raw in alike)
+        if highest > BEYOND * level:
+            counting.disproved |= dict.fromkeys((raw.file for raw in alike), highest)
+            counting.notes.append(
+                remark(
+                    "saturation-disproved",
+                    *(raw.file for raw in alike),
+                    found=adu_text(highest),
+                    expected=adu_text(level),
+                    way_out=f"--set '*: saturate={highest:.0f}'",
+                )
+            )
+
+
+def parts_that_count_alike(
+    frames: Sequence[Raw], counting: Counting
+) -> list[list[Raw]]:
+    """Part the frames of a camera into those that count alike, and say so.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting.
+    counting : Counting
+        Where it is entered how they count, if not alike.
+
+    Returns
+    -------
+    list of list of Raw
+        Parts whose levels are comparable; one part where all count alike.
+    """
+    return [
+        part
+        for same in _parts_of_one_way(frames, counting)
+        for part in _parts_of_one_level(same, counting)
+    ]
+
+
+def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Raw]]:
+    """Part frames that count in other steps or units from each other, and say so."""
+    known = {raw.file: ways for raw in frames if (ways := _counting(raw.sample))}
+    if len(set(known.values())) < 2:
+        return [list(frames)]
+    parts: dict[str, list[Raw]] = defaultdict(list)
+    for raw in frames:
+        way = known.get(raw.file) or _usual(frames, known, raw.kind)
+        parts[way].append(raw)
+        counting.ways[raw.file] = way
+    found = "; ".join(
+        f"{_listed(Counter(raw.kind for raw in part))} count {way}"
+        for way, part in parts.items()
+    )
+    counting.notes.append(
+        remark("counts-differ", found=found, way_out=f"--set '*: counts={ALIKE}'")
+    )
+    return list(parts.values())
+
+
+def _counting(sample: Sample) -> str:
+    """Say how a frame counts; empty where its pixels do not tell."""
+    if sample.counts or sample.step is None:
+        return sample.counts
+    return f"in steps of {sample.step}"
+
+
+def _usual(frames: Sequence[Raw], known: Mapping[str, str], kind: str) -> str:
+    """Give the way in which most frames of a type count, or most of all."""
+    of_kind = [
+        known[raw.file] for raw in frames if raw.file in known and raw.kind == kind
+    ]
+    return Counter(of_kind or known.values()).most_common(1)[0][0]
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    """Write numbers of frames by type: ``5 dark and 7 bias frames``."""
+    parts = [f"{n} {kind}" for kind, n in sorted(numbers.items())]
+    return f"{' and '.join(parts)} frame{'s' * (sum(numbers.values()) > 1)}"
+
+
+def _parts_of_one_level(frames: Sequence[Raw], counting: Counting) -> list[list[Raw]]:
+    """Part frames of a night whose closed shutter has two levels, and say so.
+
+    A closed frame belongs to the level that it lies next to, other frames to the lower
+    one where they lie below the higher one; else that is not known.
+    """
+    levels = next((two for same in _like_closed(frames) if (two := _two(same))), None)
+    if levels is None:
+        return [list(frames)]
+    low, high = levels
+    parts: dict[str, list[Raw]] = defaultdict(list)
+    for raw in frames:
+        is_high = raw.level > (low + high) / 2
+        if is_high and raw.kind not in CLOSED:
+            parts[""].append(raw)
+            continue
+        way = f"from {adu_text(high if is_high else low)}"
+        parts[way].append(raw)
+        counting.ways[raw.file] = f"{counting.ways.get(raw.file, '')} {way}".strip()
+    found = "; ".join(
+        f"{_listed(Counter(raw.kind for raw in part))} count {way}"
+        for way, part in sorted(parts.items())
+        if way
+    )
+    counting.notes.append(
+        remark("counts-differ", found=found, way_out=f"--set '*: counts={ALIKE}'")
+    )
+    return list(parts.values())
+
+
+def _like_closed(frames: Sequence[Raw]) -> Iterable[list[Raw]]:
+    """Give the bias frames of each night; without any, darks of each exposure, too."""
+    kinds = {raw.kind for raw in frames}
+    closed = (ImageType.BIAS,) if ImageType.BIAS in kinds else DARKS
+    alike: dict[object, list[Raw]] = defaultdict(list)
+    for raw in frames:
+        if raw.kind in closed:
+            degrees = None if np.isnan(raw.temperature) else round(raw.temperature)
+            exptime = None if raw.kind == ImageType.BIAS else raw.exptime
+            alike[raw.night, degrees, exptime].append(raw)
+    return alike.values()
+
+
+def _two(closed: Sequence[Raw]) -> tuple[float, float] | None:
+    """Give the two levels of frames that should have one; None if they have."""
+    if len(closed) < 2 * FEWEST_AT_A_LEVEL:
+        return None
+    levels = np.sort([raw.level for raw in closed])
+    gaps = np.diff(levels)
+    cut = int(np.argmax(gaps)) + 1
+    low, high = levels[:cut], levels[cut:]
+    if min(len(low), len(high)) < FEWEST_AT_A_LEVEL:
+        return None
+    least = gross(levels[0], levels[-1], max(raw.noise for raw in closed))
+    if gaps.max() < max(2 * least, GROSS_NOISE * max(np.ptp(low), np.ptp(high))):
+        return None
+    return float(np.median(low)), float(np.median(high))

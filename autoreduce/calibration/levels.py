@@ -1,0 +1,439 @@
+"""Raw frames whose levels cannot be: held against each other before masters are made.
+
+A thin sample of each frame tells its level, its noise and its shape.  Of one camera in
+one setting a closed shutter has one level, darks lie on it or above, and lights lie
+above the darks of their exposure; light and dark current bring noise with them.  What
+contradicts this by far more than any drift cannot be what it is called.
+
+How frames of one group differ among themselves is left to `quality`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.calibration.samples import WRAPPED, Sample
+from autoreduce.frames.schema import ImageType
+from autoreduce.pixels.measure import pair_noise
+
+GROSS_NOISE, GROSS_PART = 10.0, 0.05
+"""A level is out of place by so many times the noise, and by this part of the level:
+bias levels drift by less from night to night."""
+FULL = 0.95
+"""A level at this part of the largest number is full."""
+SHORTER = 0.9
+"""Lights of so much of a dark's exposure are long enough to lie above it."""
+NEAR_DEGC = 3.0
+"""Temperatures within which darks and lights are comparable."""
+FEWEST_EXPOSURES = 3
+"""Exposures of darks of which one can be told to be out of line."""
+LIT = 5.0
+"""A dark of so many times the dark current of the other exposures is lit."""
+TOO_SMOOTH = 5.0
+"""A level that so many times too little noise comes with is no light."""
+DEAD, PLAIN = 0.25, 3.0
+"""A block with less than this part of the dark current that it should have, if that is
+so many times the noise, has none; one with twice the part has some."""
+FEWEST_BLOCKS = 4
+"""Blocks without dark current, and with it, that are no accident."""
+CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
+DARKS = (ImageType.DARK, ImageType.FLATDARK)
+_EXPOSED = (ImageType.LIGHT, ImageType.FLAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw frame: what its header says, and what its pixels show."""
+
+    file: str
+    """Name in the frame table."""
+    kind: str
+    """One of `ImageType`."""
+    sample: Sample
+    """What its pixels show."""
+    exptime: float = np.nan
+    """Exposure, s; NaN where it is unknown."""
+    temperature: float = np.nan
+    """Of the sensor, Celsius; NaN where it is unknown."""
+    saturate: float = np.nan
+    """Saturation level that a card gives, ADU; NaN without one."""
+    night: str | None = None
+    """Local date of the evening."""
+
+    @property
+    def level(self) -> float:
+        """Median, ADU."""
+        return self.sample.level
+
+    @property
+    def noise(self) -> float:
+        """Noise of a pixel, ADU: that of rounding at least."""
+        return max(self.sample.noise, 0.5)
+
+    @property
+    def shape(self) -> NDArray[np.float64]:
+        """Medians of its blocks, ADU."""
+        return np.array(self.sample.blocks)
+
+
+class Doubt(NamedTuple):
+    """Why a frame cannot be what it is called."""
+
+    code: str
+    """Code of the remark."""
+    found: float
+    """What was found, ADU, or a fraction."""
+    expected: float = np.nan
+    """What was expected, ADU."""
+
+
+def by_itself(raw: Raw) -> Doubt | None:
+    """Say why a frame is nothing, whatever the others are; None if it is something."""
+    sample = raw.sample
+    if sample.empty:
+        return Doubt("no-data", sample.level)
+    lowest, top = sample.ends
+    if lowest < 0 and sample.level < -GROSS_NOISE * raw.noise:
+        return Doubt("wrapped", sample.level, top)
+    if sample.wrapped and sample.highest > -WRAPPED:
+        return Doubt("wrapped", sample.lowest, top)
+    if raw.kind in CLOSED and raw.level >= FULL * top:
+        return Doubt("white", raw.level, top)
+    return None
+
+
+def out_of_place(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find frames whose levels cannot be, the plainest first.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting that count alike.
+
+    Returns
+    -------
+    dict of str to Doubt
+        By file; empty where nothing is out of place.
+    """
+    found: dict[str, Doubt] = {}
+    rest = list(frames)
+    for rule in _RULES:
+        found |= rule(rest)
+        rest = [raw for raw in rest if raw.file not in found]
+    return found
+
+
+def gross(level: float, other: float, noise: float) -> float:
+    """Give the difference of two levels that only a fault makes, ADU."""
+    return max(GROSS_NOISE * noise, GROSS_PART * max(abs(level), abs(other)))
+
+
+def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find closed frames that are brighter than lights of their exposure."""
+    lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
+    found = {}
+    for raw in frames:
+        if raw.kind not in CLOSED:
+            continue
+        longer = [one for one in lights if _is_above(one, raw)]
+        longer = [one for one in longer if one.night == raw.night] or longer
+        if not longer:
+            continue
+        sky = float(np.median([one.level for one in longer]))
+        if raw.level - sky > gross(raw.level, sky, raw.noise):
+            found[raw.file] = Doubt("above-lights", raw.level, sky)
+    return found
+
+
+def _is_above(light: Raw, closed: Raw) -> bool:
+    """Tell whether a light has to lie above a bias frame or a dark."""
+    if closed.kind == ImageType.BIAS:
+        return True
+    long_enough = light.exptime >= SHORTER * closed.exptime
+    return long_enough and _is_near(light, closed)
+
+
+def _is_near(one: Raw, other: Raw) -> bool:
+    """Tell whether nothing says that two frames were taken at other temperatures."""
+    return not abs(one.temperature - other.temperature) > NEAR_DEGC
+
+
+def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find frames that lie below the level of a closed shutter.
+
+    Where most lights do, the closed frames are not theirs (`_above_lights`).
+    """
+    bias = _Bias(frames)
+    darks = [raw for raw in frames if raw.kind in DARKS]
+    found = {}
+    for raw in frames:
+        if raw.kind == ImageType.BIAS:
+            continue
+        closed = bias.of(raw)
+        if closed is None and raw.kind == ImageType.LIGHT:
+            closed = _lowest([dark for dark in darks if _is_above(raw, dark)])
+        if closed is None:
+            continue
+        if closed.level - raw.level > gross(closed.level, raw.level, closed.noise):
+            found[raw.file] = Doubt("below-bias", raw.level, closed.level)
+    return found
+
+
+class Closed(NamedTuple):
+    """What frames behind a closed shutter have, ADU."""
+
+    level: float
+    noise: float
+
+
+def _lowest(closed: Sequence[Raw]) -> Closed | None:
+    if not closed:
+        return None
+    lowest = min(closed, key=lambda raw: raw.level)
+    return Closed(lowest.level, lowest.noise)
+
+
+class _Bias:
+    """The level of the bias frames: those of a frame's night, else all."""
+
+    def __init__(self, frames: Sequence[Raw]) -> None:
+        biases = [raw for raw in frames if raw.kind == ImageType.BIAS]
+        nights: dict[str | None, list[Raw]] = defaultdict(list)
+        for raw in biases:
+            nights[raw.night].append(raw)
+        self._nights = {night: self._sum_up(some) for night, some in nights.items()}
+        self._all = self._sum_up(biases) if biases else None
+
+    @staticmethod
+    def _sum_up(biases: Sequence[Raw]) -> Closed:
+        return Closed(
+            float(np.median([raw.level for raw in biases])),
+            float(np.median([raw.noise for raw in biases])),
+        )
+
+    def of(self, raw: Raw) -> Closed | None:
+        """Give level and noise of the bias frames for a frame; None without any."""
+        return self._nights.get(raw.night, self._all)
+
+
+def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks far above the line on which the darks of other exposures lie."""
+    found = {}
+    for raw, others in _other_exposures(frames):
+        if len(others) < FEWEST_EXPOSURES - 1:
+            continue
+        times = [same[0].exptime for same in others]
+        levels = [float(np.median([one.level for one in same])) for same in others]
+        slope, start = np.polyfit(times, levels, 1)
+        expected = start + max(slope, 0.0) * raw.exptime
+        more = (LIT - 1) * max(0.0, expected - min(levels))
+        if raw.level - expected > more + gross(raw.level, expected, raw.noise):
+            found[raw.file] = Doubt("lit-dark", raw.level, float(expected))
+    return found
+
+
+def _other_exposures(
+    frames: Sequence[Raw],
+) -> Iterable[tuple[Raw, list[list[Raw]]]]:
+    """Give each dark with the darks of each other exposure, at its temperature."""
+    darks = [raw for raw in frames if raw.kind in DARKS and raw.exptime > 0]
+    for raw in darks:
+        others: dict[float, list[Raw]] = defaultdict(list)
+        for one in darks:
+            if abs(one.exptime / raw.exptime - 1) > 1 - SHORTER and _is_near(one, raw):
+                others[one.exptime].append(one)
+        yield raw, list(others.values())
+
+
+def _without_noise(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks whose level lies above the bias without the noise of dark current.
+
+    Counts that are exposed are as noisy as those of the lights and flats, or more, if
+    pixels differ; an offset is not.  Where lights and darks agree on another level of
+    the closed shutter, it is the bias frames that are off.
+    """
+    bias = _Bias(frames)
+    shares = {
+        raw.file: (raw, closed, share)
+        for raw in frames
+        if (closed := bias.of(raw)) is not None
+        and (share := _noise_per_count(raw, closed)) is not None
+    }
+    exposed = [s for raw, _, s in shares.values() if raw.kind in _EXPOSED and s > 0]
+    if not exposed:
+        return {}
+    usual = min(exposed)
+    darks = [
+        (raw, closed, max(share, 0.0))
+        for raw, closed, share in shares.values()
+        if raw.kind in DARKS and share < usual / TOO_SMOOTH
+    ]
+    if closed_at := _agreed_zero([raw for raw, *_ in darks], frames, bias):
+        return {
+            raw.file: Doubt("offset-bias", raw.level, closed_at)
+            for raw in frames
+            if raw.kind == ImageType.BIAS
+        }
+    return {
+        raw.file: Doubt("offset-dark", above, above * share / usual)
+        for raw, closed, share in darks
+        for above in (raw.level - closed.level,)
+    }
+
+
+def _agreed_zero(
+    darks: Sequence[Raw], frames: Sequence[Raw], bias: _Bias
+) -> float | None:
+    """Give the level of the closed shutter if lights tell that of the darks, not the bias.
+
+    Counts without their photons are left: level - variance / (variance per count).
+    """
+    per_count = _variance_per_count(frames, bias)
+    lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
+    if per_count is None or not darks or not lights:
+        return None
+    closed = bias.of(lights[0]) or Closed(0.0, 0.0)
+    by_lights, by_darks = (
+        float(
+            np.median(
+                [
+                    raw.level - (raw.noise**2 - closed.noise**2) / per_count
+                    for raw in some
+                ]
+            )
+        )
+        for some in (lights, darks)
+    )
+    nearer = 2 * abs(by_lights - by_darks) < abs(by_lights - closed.level)
+    return by_darks if nearer else None
+
+
+def _variance_per_count(frames: Sequence[Raw], bias: _Bias) -> float | None:
+    """Measure the variance of light for each ADU of it, from pairs of flats.
+
+    What pixels differ by drops out of a pair; None without a pair.
+    """
+    found = []
+    flats = [raw for raw in frames if raw.kind == ImageType.FLAT]
+    for one, other in pairwise(flats):
+        closed = bias.of(one)
+        if closed is None or one.sample.strip.shape != other.sample.strip.shape:
+            continue
+        light = one.level - closed.level, other.level - closed.level
+        if min(light) > gross(one.level, closed.level, closed.noise):
+            first, second = (
+                (raw.sample.strip - closed.level) / signal
+                for raw, signal in zip((one, other), light, strict=True)
+            )
+            variance = (pair_noise(first, second) * light[0]) ** 2 - closed.noise**2
+            found.append(variance / light[0])
+    usual = float(np.median(found)) if found else 0.0
+    return usual if usual > 0 else None
+
+
+def _noise_per_count(raw: Raw, closed: Closed) -> float | None:
+    """Give the variance that a frame has over the bias, for each ADU over it.
+
+    None of frames that are not far above the bias.
+    """
+    above = raw.level - closed.level
+    if above <= gross(raw.level, closed.level, closed.noise):
+        return None
+    return (raw.noise**2 - closed.noise**2) / above
+
+
+def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks a part of which has no dark current where other darks have it.
+
+    Other exposures are asked first; else the darks of the exposure itself.  A frame
+    with light in a part of it makes the others no such frames: they are even.
+    """
+    biases = [raw.shape for raw in frames if raw.kind == ImageType.BIAS]
+    if not biases:
+        return {}
+    base = np.median(biases, axis=0)
+    found = {}
+    for raw, others in _other_exposures(frames):
+        told = _by_longest(raw, others, base)
+        expected = told if told.any() else _even_fellows(raw, frames, base)
+        dead, alive = _dead_and_alive(raw.shape - base, expected, PLAIN * raw.noise)
+        if min(np.count_nonzero(dead), np.count_nonzero(alive)) >= FEWEST_BLOCKS:
+            found[raw.file] = Doubt(
+                "half-dark", float(np.mean(dead)), float(np.median(expected[dead]))
+            )
+    return found
+
+
+def _dead_and_alive(
+    counts: NDArray[np.float64], expected: NDArray[np.float64], plain: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark blocks without and with dark current, by what the best of them have.
+
+    So a dark current that is everywhere less than expected leaves none dead.
+    """
+    known = expected > plain
+    share = np.divide(counts, expected, where=known, out=np.full(counts.shape, np.nan))
+    usual = min(1.0, np.nanquantile(share, 0.9)) if known.any() else 0.0
+    alive = (counts > plain) & (share > 2 * DEAD * usual)
+    return share < DEAD * usual, alive
+
+
+def _by_longest(
+    raw: Raw, others: Sequence[Sequence[Raw]], base: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the dark current that the longest other exposure tells, block by block.
+
+    It is 0 where its own does not stand out of the noise: else a drift of the bias would
+    grow with the exposure.
+    """
+    if not others:
+        return np.zeros(base.shape)
+    longest = max(others, key=lambda same: same[0].exptime)
+    counts = np.median([one.shape for one in longest], axis=0) - base
+    is_plain = counts > PLAIN * max(one.noise for one in longest)
+    return np.where(is_plain, counts * raw.exptime / longest[0].exptime, 0.0)
+
+
+def _even_fellows(
+    raw: Raw, frames: Sequence[Raw], base: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the dark current of the darks like one that are even, 0 without any."""
+    fellows = [
+        one.shape - base
+        for one in frames
+        if one.kind in DARKS
+        and one is not raw
+        and abs(one.exptime - raw.exptime) <= (1 - SHORTER) * raw.exptime
+        and _is_near(one, raw)
+    ]
+    even = [shape for shape in fellows if shape.min() > DEAD * np.median(shape)]
+    return np.median(even, axis=0) if even else np.zeros_like(base)
+
+
+_RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (
+    _above_lights,
+    _below_bias,
+    _lit_by_exposures,
+    _without_noise,
+    _half_dark,
+)
+
+
+def adu_text(low: float, high: float | None = None) -> str:
+    """Write a level, or the ends of several.  Of frames without pixels there is none.
+
+    Examples
+    --------
+    >>> adu_text(1000.4), adu_text(30.5, 31.0)
+    ('1000 ADU', '30.5 to 31 ADU')
+    """
+    texts = [
+        f"{value:.4g}" if abs(value) < 100 else f"{value:.0f}"
+        for value in (low, low if high is None else high)
+    ]
+    return f"{' to '.join(dict.fromkeys(texts))} ADU"

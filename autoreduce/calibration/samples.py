@@ -1,0 +1,210 @@
+"""A thin sample of each raw frame: enough rows to hold its level against others'."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.calibration.workspace import side_by_side
+from autoreduce.errors import AutoreduceError
+from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.pixels.measure import pixel_noise
+
+BANDS = 8
+"""Bands of rows, evenly from the first row to the last."""
+ROWS = 4
+"""Rows of a band: both kinds of rows of a colour filter array, twice."""
+PARTS = 8
+"""Parts of a band, side by side, of which each has a median."""
+FEWEST_VALUES = 4
+"""Values that must differ before their step is believed."""
+STRIP = 4096
+"""Pixels of a strip: they tell a variance to 2 %."""
+STEP_PIXELS = 4096
+"""Pixels from which the step is taken."""
+WRAPPED = -(1 << 14)
+"""16-bit counts below this are none that a camera gives: they went past 32767."""
+UNIT = 1.001
+"""No pixel of a frame that counts from 0 to 1 is above this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What some rows of a raw frame are like, in its own unit."""
+
+    level: float
+    """Median of the finite pixels."""
+    noise: float
+    """Scatter from pixel to pixel, one sigma."""
+    lowest: float
+    """Lowest finite pixel."""
+    highest: float
+    """Highest finite pixel."""
+    ends: tuple[float, float]
+    """Lowest and highest number that its type of integer has; infinite for floats."""
+    counts: str
+    """How it counts, if that is not as cameras do: ``8 bits``, ``0 to 1``, ``floats
+    with BZERO``; else empty."""
+    step: int | None
+    """Step between its values where they are whole numbers; None where that is not
+    known."""
+    wrapped: float
+    """Fraction of its pixels that lie below `WRAPPED`, if it holds 16-bit integers."""
+    blocks: tuple[float, ...]
+    """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame."""
+    strip: NDArray[np.float32] = field(compare=False, repr=False)
+    """Some pixels from the middle, for the noise of a pair of frames."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it tells nothing: all its pixels have one value, or none."""
+        return not self.lowest < self.highest
+
+
+def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
+    """Measure a sample of a frame.
+
+    Parameters
+    ----------
+    rows : (n, nx) array
+        Rows in order, in the unit of the frame.
+    counts : str
+        What the header tells of how it counts; the pixels tell the rest.
+
+    Returns
+    -------
+    Sample
+        All NaN if no pixel is finite.
+    """
+    values = rows[np.isfinite(rows)]
+    if not values.size:
+        nan, ends = np.nan, (-np.inf, np.inf)
+        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), _strip(rows))
+    kind = rows.dtype.kind
+    whole = kind in "iu"
+    highest = float(values.max())
+    if kind == "u" and rows.dtype.itemsize == 1:
+        counts = "8 bits"
+    elif not whole and not counts and 0 < highest <= UNIT:
+        counts = "0 to 1"
+    limits = np.iinfo(rows.dtype) if whole else None
+    ends = (-np.inf, np.inf) if limits is None else (limits.min, limits.max)
+    return Sample(
+        level=float(np.median(values)),
+        noise=pixel_noise(rows),
+        lowest=float(values.min()),
+        highest=highest,
+        ends=(float(ends[0]), float(ends[1])),
+        counts=counts,
+        step=_step(values),
+        wrapped=_wrapped(values),
+        blocks=_blocks(rows),
+        strip=_strip(rows),
+    )
+
+
+def _strip(rows: NDArray[Any]) -> NDArray[np.float32]:
+    n, nx = rows.shape
+    height = min(n, max(ROWS, STRIP // nx))
+    first = (n - height) // 2
+    return rows[first : first + height, : STRIP // height].astype(np.float32)
+
+
+def _wrapped(values: NDArray[Any]) -> float:
+    """Give the fraction of negative values that are no mere mark of a dead pixel."""
+    if values.dtype != np.int16:
+        return 0.0
+    return float(np.mean((values < WRAPPED) & (values > np.iinfo(np.int16).min)))
+
+
+def _step(values: NDArray[Any]) -> int | None:
+    """Give the largest number that divides all differences between whole values."""
+    some = np.unique(values[:: max(1, values.size // STEP_PIXELS)]).astype(np.float64)
+    if len(some) < FEWEST_VALUES or np.any(some != np.rint(some)):
+        return None
+    return int(np.gcd.reduce(np.diff(some).astype(np.int64)))
+
+
+def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
+    medians = []
+    for band in np.array_split(rows, BANDS):
+        for block in np.array_split(band, PARTS, axis=1):
+            finite = block[np.isfinite(block)]
+            medians.append(float(np.median(finite)) if finite.size else np.nan)
+    return tuple(medians)
+
+
+def read_sample(path: Path) -> Sample | None:
+    """Read a sample of a frame.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS file; ``FILE[N]`` names HDU N.
+
+    Returns
+    -------
+    Sample or None
+        None where the pixels cannot be read, or do not tell anything: what reads the
+        whole frame later says why.
+    """
+    try:
+        with open_image(path) as reader:
+            if len(reader.shape) != 2:
+                return None
+            counts = _counts_by_header(reader)
+            sample = sum_up(_rows(reader), counts)
+            if sample.empty:
+                # Few rows of a dull frame may have one value where the whole has not.
+                sample = sum_up(reader.read(), counts)
+            return sample
+    except (AutoreduceError, OSError, EOFError, ValueError):
+        return None
+
+
+def _rows(reader: ImageReader) -> NDArray[Any]:
+    ny = reader.shape[0]
+    if ny <= BANDS * ROWS:
+        return reader.rows(0, ny)
+    starts = np.linspace(0, ny - ROWS, BANDS).astype(int)
+    return np.concatenate([reader.rows(at, at + ROWS) for at in starts.tolist()])
+
+
+def _counts_by_header(reader: ImageReader) -> str:
+    """Tell a frame of floats that kept the BZERO of the integers it was made from."""
+    return (
+        "floats with BZERO" if reader.dtype.kind == "f" and _is_shifted(reader) else ""
+    )
+
+
+def _is_shifted(reader: ImageReader) -> bool:
+    bitpix, zero = reader.get("BITPIX"), reader.get("BZERO")
+    return isinstance(bitpix, int) and bitpix < 0 and zero in (1 << 15, 1 << 31)
+
+
+def read_samples(
+    root: Path, files: Iterable[str], threads: int = 4
+) -> dict[str, Sample]:
+    """Read a sample of each of some frames.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the frames' names are relative to.
+    files : iterable of str
+        Names of frames, as in the frame table.
+    threads : int
+        Threads that read at a time.
+
+    Returns
+    -------
+    dict of str to Sample
+        By name; frames that tell nothing are not in it.
+    """
+    names = list(files)
+    found = side_by_side(threads, lambda name: read_sample(root / name), names)
+    pairs = zip(names, found, strict=True)
+    return {name: sample for name, sample in pairs if sample is not None}

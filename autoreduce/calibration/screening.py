@@ -1,0 +1,186 @@
+"""The raw frames of a frame table, screened: what cannot be is left out or kept apart."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoreduce.calibration.counting import (
+    Counting,
+    disprove_saturation,
+    parts_that_count_alike,
+)
+from autoreduce.calibration.levels import (
+    CLOSED,
+    Doubt,
+    Raw,
+    adu_text,
+    by_itself,
+    out_of_place,
+)
+from autoreduce.calibration.samples import Sample
+from autoreduce.frames.overrides import pattern_of
+from autoreduce.frames.schema import ImageType
+from autoreduce.remarks import Remark, remark
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTING = (
+    "instrume",
+    "naxis1",
+    "naxis2",
+    "xbinning",
+    "ybinning",
+    "xorgsubf",
+    "yorgsubf",
+    "readoutm",
+    "gain",
+    "offset",
+)
+"""Columns of the frame table in which frames agree whose levels are comparable."""
+
+
+@dataclass
+class Screened:
+    """What is to be made of the frames of a night."""
+
+    left_out: dict[str, Doubt] = field(default_factory=dict)
+    """Frames that cannot be what they are called, each with the reason."""
+    counting: Counting = field(default_factory=Counting)
+    """How frames count that do not count as others do."""
+
+
+def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
+    """Hold the raw frames of a night against each other.
+
+    Parameters
+    ----------
+    cameras : iterable of sequence of Raw
+        Frames that agree in `SETTING`, together.
+
+    Returns
+    -------
+    Screened
+        Empty where nothing is out of place.
+    """
+    screened = Screened()
+    for frames in cameras:
+        disprove_saturation(frames, screened.counting)
+        alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
+        screened.left_out |= alone
+        rest = [raw for raw in frames if raw.file not in alone]
+        for part in parts_that_count_alike(rest, screened.counting):
+            screened.left_out |= out_of_place(part)
+    return screened
+
+
+def is_judged(frames: "pd.DataFrame") -> "pd.Series":
+    """Mark the frames that take part and of which the observer has said nothing."""
+    raw = frames["imagetyp"].isin([*CLOSED, ImageType.FLAT, ImageType.LIGHT])
+    unsaid = frames["why_not"].isna() & frames["counts"].isna()
+    return (frames["use"] & raw & unsaid).fillna(value=False).astype(bool)
+
+
+def with_levels(
+    frames: "pd.DataFrame", samples: Mapping[str, Sample], *, leave_out: bool = True
+) -> tuple["pd.DataFrame", tuple[Remark, ...]]:
+    """Enter into a frame table what levels tell of frames that cannot be.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table.
+    samples : mapping of str to Sample
+        What the pixels show of the frames that `is_judged` marks.
+    leave_out : bool
+        Whether frames are left out, or only doubted.
+
+    Returns
+    -------
+    DataFrame
+        A new table: frames whose level cannot be have ``use`` false and ``why_not``,
+        those that do not count as others have ``counts``, and no ``saturate`` that
+        pixels exceed.
+    tuple of Remark
+        What is to be said of the night.
+    """
+    rows = frames[frames["file"].isin(samples.keys())].astype(object)
+    screened = screen(
+        _by_camera(rows.where(rows.notna(), None).to_dict("records"), samples)
+    )
+    table = frames.set_index("file", drop=False)
+    for file, way in screened.counting.ways.items():
+        table.loc[file, "counts"] = way
+    table.loc[list(screened.counting.disproved), "saturate"] = None
+    for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
+        way_out = f"--include '{pattern_of(files, table['file'])}'" if leave_out else ""
+        why = replace(told, way_out=way_out)
+        table.loc[files, "use"] = not leave_out
+        table.loc[files, "why_not"] = str(why)
+        table.loc[files, "code"] = why.code
+    table = table.reset_index(drop=True)
+    table.attrs.update(frames.attrs)
+    return table, tuple(screened.counting.notes)
+
+
+def _told(
+    doubts: Mapping[str, Doubt], kinds: Mapping[str, str]
+) -> Iterator[tuple[list[str], Remark]]:
+    """Say once of all frames of a type what is wrong with them, with both values."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for file, doubt in doubts.items():
+        alike[doubt.code, kinds[file]].append(file)
+    for (code, _), files in alike.items():
+        found = [doubts[file].found for file in files]
+        expected = [doubts[file].expected for file in files]
+        form = _FORMS.get(code, adu_text)
+        yield (
+            files,
+            remark(
+                code, found=form(*_ends(found)), expected=adu_text(*_ends(expected))
+            ),
+        )
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _every_pixel(low: float, high: float) -> str:
+    if np.isnan(low):
+        return "no pixel is finite"
+    return f"every pixel is {' or '.join(dict.fromkeys((f'{low:g}', f'{high:g}')))}"
+
+
+def _percent(low: float, high: float) -> str:
+    return " to ".join(dict.fromkeys((f"{low:.0%}", f"{high:.0%}")))
+
+
+_FORMS = {"no-data": _every_pixel, "half-dark": _percent}
+"""How what was found is written where it is no level."""
+
+
+def _by_camera(
+    rows: Iterable[Mapping[str, Any]], samples: Mapping[str, Sample]
+) -> list[list[Raw]]:
+    """Take the rows of a frame table together that agree in `SETTING`."""
+    cameras: dict[tuple[object, ...], list[Raw]] = defaultdict(list)
+    for row in rows:
+        exptime, temperature, saturate = (
+            np.nan if row[name] is None else float(row[name])
+            for name in ("exptime", "ccd_temp", "saturate")
+        )
+        raw = Raw(
+            row["file"],
+            row["imagetyp"],
+            samples[row["file"]],
+            exptime,
+            temperature,
+            saturate,
+            row["night"],
+        )
+        cameras[tuple(row[name] for name in SETTING)].append(raw)
+    return list(cameras.values())

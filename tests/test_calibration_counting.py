@@ -1,0 +1,89 @@
+"""Frames that do not count alike are kept apart, and wrong saturation levels unused."""
+
+import numpy as np
+import pytest
+from level_nights import (
+    PLAN,
+    as_floats_with_bzero,
+    masters_of,
+    on,
+    planned,
+    write_level_night,
+)
+
+from autoreduce.planning.plan import Action
+
+
+@pytest.mark.parametrize(
+    "kinds", [["light"], ["bias", "dark"], ["bias", "dark", "flat"]]
+)
+@pytest.mark.parametrize(
+    ("change", "way"),
+    [
+        (lambda pixels: 16 * pixels, "in steps of 16"),
+        (lambda pixels: (pixels / 65535).astype(np.float32), "0 to 1"),
+        (lambda pixels: np.clip(pixels / 8, 0, 255).astype(np.uint8), "8 bits"),
+    ],
+)
+def test_frames_that_count_otherwise_are_kept_apart_and_said(
+    tmp_path, kinds, change, way
+):
+    def shifted(kind, n, pixels):
+        low = np.clip(pixels, 0, 4095)
+        return change(low) if kind in kinds else low
+
+    prepared, _, (note,) = planned(write_level_night(tmp_path, shifted))
+    assert masters_of(prepared, "light") == (False, False)
+    assert way in str(note)
+    assert "in steps of 1;" in str(note) or str(note).count("in steps of 1 ") == 1
+    assert "--set '*: counts=alike'" in str(note)
+    alike, _, notes = planned(tmp_path, settings=["*: counts=alike"])
+    assert notes == []
+    assert masters_of(alike, "light") == (True, True)
+
+
+@pytest.mark.parametrize("change", [lambda p: 16 * np.rint(p / 8), lambda p: p / 8])
+def test_all_frames_in_steps_of_16_are_alike(tmp_path, change):
+    _, codes, notes = planned(write_level_night(tmp_path, lambda _k, _n, p: change(p)))
+    assert (codes, notes) == ({}, [])
+
+
+@pytest.mark.parametrize("kind", ["dark", "light"])
+def test_floats_that_kept_their_bzero_do_not_count_as_others(tmp_path, kind):
+    night = write_level_night(tmp_path, write=as_floats_with_bzero(kind))
+    prepared, _, (note,) = planned(night)
+    assert f"4 {kind} frames count floats with BZERO" in str(note)
+    assert masters_of(prepared, "light") == (kind == "dark", False)
+
+
+def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
+    signed = on(["bias 0", "bias 2"], lambda pixels: pixels.astype(np.int16))
+    _, codes, notes = planned(write_level_night(tmp_path, signed))
+    assert (codes, notes) == ({}, [])
+
+
+def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path):
+    night = write_level_night(tmp_path, SATURATE=4095.0)
+    prepared, codes, (note,) = planned(night)
+    assert codes == {}
+    assert note.code == "saturation-disproved"
+    assert "4095 ADU" in str(note)
+    assert prepared.frames["saturate"].isna().all()
+    _, _, notes = planned(night, settings=["*: saturate=65535"])
+    assert notes == []
+
+
+def test_a_limit_of_linearity_is_no_wrong_card(tmp_path):
+    prepared, _, notes = planned(write_level_night(tmp_path, SATURATE=15000.0))
+    assert notes == []
+    assert prepared.frames["saturate"].eq(15000.0).all()
+
+
+def test_bias_frames_of_two_levels_are_kept_apart(tmp_path):
+    plan = [(k, t, 6 if k == "bias" else n) for k, t, n in PLAN]
+    change = on([f"bias {n}" for n in range(3)], lambda pixels: pixels + 300)
+    prepared, codes, (note,) = planned(write_level_night(tmp_path, change, plan))
+    assert codes == {}
+    assert "3 bias frames count from 600 ADU" in str(note)
+    masters = [t.output for t in prepared.plan.tasks if t.action is Action.BIAS]
+    assert len(masters) == 2

@@ -1,0 +1,133 @@
+"""Levels that cannot be, on frames drawn by hand; clean nights lose no frame."""
+
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from autoreduce.calibration.levels import Raw
+from autoreduce.calibration.samples import sum_up
+from autoreduce.calibration.screening import screen
+
+BIAS, NOISE = 1000.0, 6.0
+
+
+def raw(file, kind, level=BIAS, exptime=0.0, noise=NOISE, **more):
+    """Make a frame of one level and noise from 32 rows that are drawn."""
+    rng = np.random.default_rng(crc32(file.encode()))
+    shape = more.pop("shape", np.zeros((32, 64)))
+    rows = np.rint(level + shape + noise * rng.standard_normal((32, 64)))
+    return Raw(file, kind, sum_up(rows.astype(np.uint16)), exptime, **more)
+
+
+def bias_frames(n=3):
+    return [raw(f"bias{i}", "bias") for i in range(n)]
+
+
+def dark(name, exptime, rate=2.0, **more):
+    level = BIAS + rate * exptime
+    noise = np.sqrt(NOISE**2 + rate * exptime)
+    return raw(name, "dark", level, exptime, noise, **more)
+
+
+def test_a_dark_with_many_times_the_dark_current_of_others_is_lit():
+    darks = [dark(f"d{t}", t, rate=20.0 if t == 100 else 1.0) for t in (50, 100, 300)]
+    found = screen([[*bias_frames(), *darks]]).left_out
+    assert list(found) == ["d100"]
+    assert found["d100"].code == "lit-dark"
+    assert found["d100"].found == pytest.approx(3000, rel=0.02)
+    assert found["d100"].expected == pytest.approx(1100, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("bias", "dark_level", "blamed"),
+    [(600.0, 1030.0, "offset-bias"), (1000.0, 1430.0, "offset-dark")],
+)
+def test_lights_tell_whether_bias_or_darks_have_another_offset(
+    bias, dark_level, blamed
+):
+    """Lights of 600 ADU of sky on 1000, at 1 electron/ADU, and two flats of 20000."""
+    frames = [
+        *(raw(f"b{i}", "bias", bias) for i in range(3)),
+        *(
+            raw(f"d{i}", "dark", dark_level, 60.0, np.hypot(6, 30**0.5))
+            for i in range(3)
+        ),
+        *(raw(f"l{i}", "light", 1630.0, 60.0, np.hypot(6, 630**0.5)) for i in range(3)),
+        *(raw(f"f{i}", "flat", 21000.0, 2.0, 20000**0.5) for i in range(2)),
+    ]
+    found = screen([frames]).left_out
+    assert {doubt.code for doubt in found.values()} == {blamed}
+    assert len(found) == 3
+
+
+def test_of_two_exposures_nobody_can_tell_which_is_lit():
+    darks = [dark("d50", 50, rate=1.0), dark("d100", 100, rate=20.0)]
+    assert screen([[*bias_frames(), *darks]]).left_out == {}
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_the_faulty_darks_are_found_though_they_are_the_majority(others):
+    """As a set of 5 long darks of which 3 have no dark current in their lower part."""
+    half = np.zeros((32, 64))
+    half[16:] = -766.0
+    long = [
+        dark(f"d300_{i}", 300, rate=766 / 300, shape=half if i < 3 else 0 * half)
+        for i in range(5)
+    ]
+    short = [dark(f"d100_{i}", 100, rate=766 / 300) for i in range(3)]
+    frames = [*bias_frames(), *long, *(short if others else [])]
+    found = screen([frames]).left_out
+    assert sorted(found) == ["d300_0", "d300_1", "d300_2"]
+    assert {doubt.code for doubt in found.values()} == {"half-dark"}
+    assert found["d300_0"].found == 0.5
+    assert found["d300_0"].expected == pytest.approx(766, rel=0.02)
+
+
+def test_light_in_a_part_of_one_dark_does_not_condemn_its_fellows():
+    lit = np.zeros((32, 64))
+    lit[16:] = 800.0
+    darks = [dark("lit", 60, shape=lit), *(dark(f"d{i}", 60) for i in range(3))]
+    assert screen([[*bias_frames(), *darks]]).left_out == {}
+
+
+def test_warm_darks_are_not_held_against_cold_lights():
+    warm = [dark(f"d{i}", 60, rate=100.0, temperature=25.0) for i in range(3)]
+    lights = [
+        raw(f"l{i}", "light", 1400.0, 60.0, 20.0, temperature=-10.0) for i in range(3)
+    ]
+    assert screen([[*bias_frames(), *warm, *lights]]).left_out == {}
+    cold = [dark(f"d{i}", 60, rate=100.0, temperature=-10.0) for i in range(3)]
+    found = screen([[*bias_frames(), *cold, *lights]]).left_out
+    assert {doubt.code for doubt in found.values()} == {"above-lights"}
+
+
+def test_bias_levels_of_other_nights_are_not_mixed():
+    old = [raw(f"old{i}", "bias", 1500.0, night="2024-03-01") for i in range(3)]
+    new = [raw(f"new{i}", "bias", 1000.0, night="2024-03-02") for i in range(3)]
+    darks = [dark(f"d{i}", 60, night="2024-03-02") for i in range(3)]
+    lights = [
+        raw(f"l{i}", "light", 1700.0, 60.0, 25.0, night="2024-03-02") for i in range(3)
+    ]
+    judged = screen([[*old, *new, *darks, *lights]])
+    assert (judged.left_out, judged.counting.ways) == ({}, {})
+
+
+def test_a_hundred_clean_nights_lose_no_frame():
+    rng = np.random.default_rng(7)
+    for n in range(300):
+        level, read, rate = (
+            rng.uniform(100, 3000),
+            rng.uniform(1, 30),
+            rng.uniform(0, 3),
+        )
+        drift, sky = level * rng.uniform(-0.04, 0.04), rng.uniform(0, 3000)
+        frames = [raw(f"{n}b{i}", "bias", level, noise=read) for i in range(3)]
+        for t in (10.0, 60.0, 300.0):
+            noise = np.hypot(read, np.sqrt(rate * t))
+            name = f"{n}d{t}"
+            frames.append(raw(name, "dark", level + drift + rate * t, t, noise))
+            up = level + drift + rate * t + sky
+            noise = np.sqrt(read**2 + rate * t + sky)
+            frames.append(raw(f"{n}l{t}", "light", up, t, noise))
+        assert screen([frames]).left_out == {}, n

@@ -1,0 +1,90 @@
+"""What a calibrated light tells of its dark, on drawn skies."""
+
+import numpy as np
+import pytest
+
+from autoreduce.calibration.residuals import doubts_of_light
+
+SHAPE = (128, 256)
+NOISE, CURRENT = 10.0, 30.0
+
+
+def sky(rng, level=600.0):
+    return level + NOISE * rng.standard_normal(SHAPE)
+
+
+def hot_dark(rng, n=200, hot=1200.0):
+    dark = np.full(SHAPE, CURRENT) + 2 * rng.standard_normal(SHAPE)
+    dark[rng.integers(0, SHAPE[0], n), rng.integers(0, SHAPE[1], n)] += hot
+    return dark
+
+
+def codes(raw, dark):
+    """Calibrate by hand, and judge."""
+    data = (raw - dark).astype(np.float32)
+    level = float(np.median(data))
+    found = doubts_of_light(data, dark.astype(np.float32), level, NOISE)
+    return {one.code: str(one) for one in found}
+
+
+def test_a_dark_that_fits_is_not_doubted():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        dark = hot_dark(rng)
+        assert codes(sky(rng) + dark, dark) == {}
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.06, "0.06"), (0.5, "0.5"), (3.0, "3")])
+def test_hot_pixels_tell_a_dark_of_another_temperature(factor, said):
+    rng = np.random.default_rng(1)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) + factor * dark, dark)
+    assert f"have {said} of that" in found["hot-misfit"]
+
+
+def test_a_few_hot_pixels_tell_nothing():
+    rng = np.random.default_rng(2)
+    dark = hot_dark(rng, n=10)
+    assert codes(sky(rng) + 0.1 * dark, dark) == {}
+
+
+def test_a_leak_of_light_into_the_dark_makes_the_sky_uneven():
+    """As at one set point five nights apart: 18 ADU with the dark, 3 without."""
+    rng = np.random.default_rng(3)
+    leak = 18 * np.sqrt(12) * np.linspace(-0.5, 0.5, SHAPE[1])
+    dark = hot_dark(rng) + leak
+    found = codes(sky(rng) + dark - leak, dark)
+    assert list(found) == ["uneven-dark"]
+    assert "about 20 ADU" in found["uneven-dark"]
+
+
+def test_glow_that_the_dark_takes_out_is_what_it_is_for():
+    rng = np.random.default_rng(4)
+    dark = hot_dark(rng) + 200 * np.linspace(0, 1, SHAPE[1]) ** 4
+    assert codes(sky(rng) + dark, dark) == {}
+
+
+def test_a_dark_that_is_noisier_than_the_light_is_told():
+    rng = np.random.default_rng(5)
+    dark = CURRENT + 2 * NOISE * rng.standard_normal(SHAPE)
+    found = codes(sky(rng) + CURRENT, dark)
+    assert list(found) == ["noisy-dark"]
+    assert "is about 20 ADU, without it about 10 ADU" in found["noisy-dark"]
+    single = CURRENT + NOISE * rng.standard_normal(SHAPE)
+    assert codes(sky(rng) + CURRENT, single) == {}
+
+
+@pytest.mark.parametrize(
+    ("level", "is_said"), [(-20.0, True), (-3.0, False), (2.0, False)]
+)
+def test_a_sky_below_zero_by_more_than_noise_is_told(level, is_said):
+    data = sky(np.random.default_rng(6), level).astype(np.float32)
+    found = {one.code: str(one) for one in doubts_of_light(data, None, level, NOISE)}
+    assert ("negative-sky" in found) is is_said
+    if is_said:
+        assert "about -20 ADU, its noise about 10 ADU" in found["negative-sky"]
+
+
+def test_what_was_not_measured_is_not_doubted():
+    data = np.full(SHAPE, np.nan, np.float32)
+    assert list(doubts_of_light(data, None, np.nan, np.nan)) == []

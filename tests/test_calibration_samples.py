@@ -1,0 +1,99 @@
+"""Thin samples of frames: what they show, worked by hand."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from level_nights import as_floats_with_bzero
+from small_night import write_frame
+
+from autoreduce.calibration.samples import read_sample, read_samples, sum_up
+
+RAMP = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64)
+
+
+def test_level_ends_and_shape_of_a_ramp():
+    sample = sum_up(RAMP)
+    assert (sample.level, sample.lowest, sample.highest) == (1023.5, 0, 2047)
+    assert sample.ends == (0, 65535)
+    assert len(sample.blocks) == 64
+    # The first block holds rows 0 to 3, columns 0 to 7: medians 3.5, 67.5, 131.5, 195.5.
+    assert sample.blocks[0] == 99.5
+    assert sample.blocks[63] == 2047 - 99.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "step"),
+    [
+        (RAMP, 1),
+        (RAMP * 16, 16),
+        (RAMP * 16 + 5, 16),
+        ((RAMP * 3).astype(np.float32), 3),
+        (RAMP / 7, None),
+        (np.where(RAMP % 2, 8, 4).astype(np.uint16), None),
+    ],
+)
+def test_the_step_is_that_of_whole_numbers_that_differ_enough(rows, step):
+    assert sum_up(rows).step == step
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        (RAMP, ""),
+        ((RAMP % 256).astype(np.uint8), "8 bits"),
+        ((RAMP / 2047).astype(np.float32), "0 to 1"),
+        ((RAMP / 1000).astype(np.float32), ""),
+        (np.zeros((32, 64), np.float32), ""),
+    ],
+)
+def test_units_that_are_no_camera_s(rows, counts):
+    assert sum_up(rows).counts == counts
+
+
+def test_counts_below_zero_are_wrapped_but_for_the_mark_of_a_dead_pixel():
+    rows = RAMP.astype(np.int16)
+    assert sum_up(rows).wrapped == 0
+    rows[0, 0] = -32768
+    assert sum_up(rows).wrapped == 0
+    rows[0, 1:5] = -30000
+    assert sum_up(rows).wrapped == 4 / rows.size
+
+
+def test_frames_without_two_values_tell_nothing():
+    assert sum_up(np.full((32, 64), 7, np.uint16)).empty
+    assert sum_up(np.full((32, 64), np.nan, np.float32)).empty
+    assert not sum_up(RAMP).empty
+
+
+def test_a_frame_is_dull_only_if_all_of_it_is(tmp_path):
+    pixels = np.full((400, 64), 11, np.uint8)
+    path = tmp_path / "dull.fits"
+    fits.writeto(path, pixels)
+    assert read_sample(path).empty
+    pixels[20] = 12  # between the bands that are sampled
+    fits.writeto(path, pixels, overwrite=True)
+    sample = read_sample(path)
+    assert (sample.empty, sample.highest) == (False, 12)
+
+
+def test_bands_reach_from_the_first_row_to_the_last(tmp_path):
+    pixels = np.repeat(np.arange(1000, dtype=np.uint16)[:, None], 16, axis=1)
+    fits.writeto(tmp_path / "rows.fits", pixels)
+    blocks = read_sample(tmp_path / "rows.fits").blocks
+    assert (blocks[0], blocks[-1]) == (1.5, 997.5)
+
+
+def test_a_float_that_kept_bzero_is_told(tmp_path):
+    path = write_frame(tmp_path, "dark.fit", "dark", 60.0)
+    as_floats_with_bzero("dark")("dark", path, fits.getdata(path))
+    sample = read_sample(path)
+    assert sample.counts == "floats with BZERO"
+    assert sample.level == pytest.approx(33098, abs=2)
+
+
+def test_what_cannot_be_read_is_left_to_those_who_say_why(tmp_path):
+    (tmp_path / "bad.fits").write_bytes(b"nothing")
+    fits.writeto(tmp_path / "cube.fits", np.zeros((3, 8, 8)))
+    fits.writeto(tmp_path / "good.fits", RAMP)
+    found = read_samples(tmp_path, ["bad.fits", "cube.fits", "good.fits", "gone.fits"])
+    assert list(found) == ["good.fits"]
