@@ -277,6 +277,19 @@ CODES: dict[str, Code] = {
         "extension {found} is no exposure",
         "Masks, errors, weights and thumbnails in extensions are no frames.",
     ),
+    "several-images": Code(
+        _S.LEFT_OUT,
+        "holds {found} images, amplifiers or detectors, and they cannot be told apart",
+        "Each has its own level and gain and shows its own part of the sky: they are "
+        "not combined with one another.",
+    ),
+    "several-strips": Code(
+        _S.LEFT_OUT,
+        "several amplifiers have read the image ({found}), and which pixels each has "
+        "read is not told",
+        "Each amplifier has its own level: one overscan would leave a step between the "
+        "parts.  The way out reduces the frame without overscan.",
+    ),
     "calibrated": Code(
         _S.LEFT_OUT,
         "calibrated already ({found})",
