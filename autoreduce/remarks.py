@@ -236,6 +236,12 @@ CODES: dict[str, Code] = {
         "of its four places is brought to unit level by itself",
         "The header's Bayer pattern is not that of the pixels.",
     ),
+    "dead-amplifier": Code(
+        _S.DOUBTFUL,
+        "no pixels where a dead amplifier has read: {found}",
+        "All pixels of the amplifier have one value: they are NaN in the product, and "
+        "marked in MASK.  The others are right.",
+    ),
     "no-uncert": Code(
         _S.DOUBTFUL,
         "no UNCERT: {found}",
@@ -279,9 +285,9 @@ CODES: dict[str, Code] = {
     ),
     "several-images": Code(
         _S.LEFT_OUT,
-        "holds {found} images, amplifiers or detectors, and they cannot be told apart",
-        "Each has its own level and gain and shows its own part of the sky: they are "
-        "not combined with one another.",
+        "holds {found} images that cannot be put together: {expected}",
+        "Amplifiers have their own level and gain and show their own part of the sky: "
+        "they are never combined with one another.",
     ),
     "several-strips": Code(
         _S.LEFT_OUT,

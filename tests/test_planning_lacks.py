@@ -1,5 +1,6 @@
 """Why no master serves, in one sentence with the way out."""
 
+import pandas as pd
 import pytest
 
 from autoreduce.planning.criteria import Settings
@@ -16,7 +17,9 @@ def missed(criterion, wanted, *found):
 
 
 def lacking(misses, need="dark", *, biassec=None, **settings):
-    return lack(need, {"biassec": biassec}, misses, Settings(**settings))
+    return lack(
+        need, {"biassec": biassec, "amplifiers": pd.NA}, misses, Settings(**settings)
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,17 @@ class Uncertainty:
             no value, saturated.
         """
         flags = np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
-        if frame.saturate is not None:
-            flags[frame.rows(start, stop) >= frame.saturate] |= np.uint8(Flag.SATURATED)
+        if (full := frame.saturated(start, stop)) is not None:
+            flags[full] |= np.uint8(Flag.SATURATED)
         planes: dict[str, NDArray[Any]] = {MASK: flags}
         if not self.unknown:
-            planes[UNCERT] = self._sigma(data, start, stop)
+            own = None if frame.joined is None else frame.joined.rdnoise(start, stop)
+            planes[UNCERT] = self._sigma(data, start, stop, own)
         return planes
 
-    def _sigma(self, data: Floats, start: int, stop: int) -> Floats:
+    def _sigma(
+        self, data: Floats, start: int, stop: int, rdnoise: Floats | None
+    ) -> Floats:
         fix = self.fix
         with (
             MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values,
@@ -88,7 +91,7 @@ class Uncertainty:
             variance = calibrated_variance(
                 data,
                 egain=self.egain or 0.0,
-                rdnoise=self.rdnoise or 0.0,
+                rdnoise=(self.rdnoise or 0.0) if rdnoise is None else rdnoise,
                 dark=_scaled(values.dark(fix, start, stop), fix.scaling),
                 subtracted_variance=subtracted_variance(
                     fix, values, sigmas, (start, stop)

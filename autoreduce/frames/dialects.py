@@ -180,6 +180,25 @@ class AmplifierRule:
     """Keyword of its read noise, electron."""
     saturate: str = ""
     """Keyword of its level of saturation, ADU."""
+    beside: str = ""
+    """Instead of all these: card that counts amplifiers side by side, ..."""
+    behind: str = ""
+    """... and the one with the overscan columns of each, which stand behind the pixels
+    of all of them (``datasec``), in the same order."""
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """Keywords of what is told of each amplifier."""
+        told = {
+            "data": self.data,
+            "trim": self.trim,
+            "overscan": self.overscan,
+            "detector": self.detector,
+            "egain": self.egain,
+            "rdnoise": self.rdnoise,
+            "saturate": self.saturate,
+        }
+        return {what: keyword for what, keyword in told.items() if keyword}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import TableError
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.schema import FACT_COLUMNS, ImageType
 from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
 from autoreduce.planning.rules import TemperatureRule
@@ -117,12 +118,23 @@ def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
     set of int
         Setups of flats with neither bias nor dark nor overscan.
     """
-    bare = setups["imagetyp"].eq(ImageType.FLAT) & setups["biassec"].isna()
+    flats = setups[setups["imagetyp"].eq(ImageType.FLAT).astype(bool)]
     return {
         row
-        for row in setups.index[bare.astype(bool)].tolist()
-        if found["bias"][row].output is None and found["dark"][row].output is None
+        for row, flat in zip(flats.index, flats.to_dict("records"), strict=True)
+        if found["bias"][row].output is None
+        and found["dark"][row].output is None
+        and not has_overscan(flat)
     }
+
+
+def has_overscan(setup: Facts) -> bool:
+    """Tell whether frames have an overscan, or amplifiers that have one each."""
+    if pd.notna(setup["biassec"]):
+        return True
+    cell = setup["amplifiers"]
+    told = () if pd.isna(cell) else read_amplifiers(cell)
+    return any(one.overscan for one in told)
 
 
 def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:

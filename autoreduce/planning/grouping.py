@@ -57,6 +57,8 @@ _FACTS = (
     "yorgsubf",
     "biassec",
     "trimsec",
+    "amplifiers",
+    "detector",
     "bayerpat",
     "saturate",
 )

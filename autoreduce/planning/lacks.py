@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
-from autoreduce.planning.candidates import Facts
+from autoreduce.planning.candidates import Facts, has_overscan
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.words import UNKNOWN, listed
@@ -39,7 +37,7 @@ def lack(
         ``no-...`` or ``unlike-...``.
     """
     found = _why_not(need, misses, settings)
-    if need == "bias" and pd.notna(setup["biassec"]):
+    if need == "bias" and has_overscan(setup):
         return replace(found, found=f"{found.found}, overscan only")
     return found
 

@@ -46,6 +46,8 @@ FACT_CARDS = {
     "naxis2": ("RAWAXIS2", "[pixel] rows of a raw frame"),
     "biassec": ("RAWBIAS", "overscan section of a raw frame"),
     "trimsec": ("RAWTRIM", "section of a raw frame that is kept"),
+    "amplifiers": ("RAWAMPS", "amplifiers of a raw frame"),
+    "detector": ("CCDNAME", "detector"),
 }
 """Keyword and comment under which a product carries each match key."""
 
