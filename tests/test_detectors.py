@@ -94,8 +94,8 @@ def test_amplifiers_of_one_detector_are_one_frame(tmp_path):
     assert row["file"] == "a.fits"
     assert (row["naxis1"], row["naxis2"]) == (6, 6)
     assert row["amplifiers"] == (
-        "1 [1:3,1:6] [6:4,1:6] [5:8,1:6] 1.5 3.0 -; "
-        "2 [1:3,1:6] [1:3,1:6] [5:8,1:6] 1.7 5.0 -"
+        "2 [1:3,1:6] [1:3,1:6] [5:8,1:6] 1.7 5.0 -; "
+        "1 [1:3,1:6] [6:4,1:6] [5:8,1:6] 1.5 3.0 -"
     )
     assert row["egain"] == pytest.approx(1.6)
     assert row["rdnoise"] == pytest.approx(17**0.5)
@@ -110,7 +110,12 @@ def places(row):
 def test_a_detector_begins_anywhere_and_may_be_binned(tmp_path):
     binned = [quadrant("[107:112,11:22]"), quadrant("[101:106,11:22]")]
     write_file(tmp_path / "a.fits", *binned, CCDSUM="2 2")
-    assert places(row_of(tmp_path)) == ["[4:6,1:6]", "[1:3,1:6]"]
+    (row,) = scan(tmp_path).to_dict("records")
+    found = read_amplifiers(row["amplifiers"])
+    assert [(one.hdu, one.place) for one in found] == [
+        (2, "[1:3,1:6]"),
+        (1, "[4:6,1:6]"),
+    ]
 
 
 @pytest.mark.parametrize("letter", ["L", "D"])

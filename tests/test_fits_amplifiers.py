@@ -5,6 +5,7 @@ import pytest
 from autoreduce.fits.amplifiers import (
     Amplifier,
     gain_factors,
+    layout_of,
     read_amplifiers,
     write_amplifiers,
 )
@@ -34,3 +35,8 @@ def test_factors_take_all_to_the_mean_gain():
 
 def test_one_gain_that_is_not_known_leaves_all_as_they_are():
     assert gain_factors([ONE, OTHER]) == (1.0, 1.0)
+
+
+def test_layouts_are_alike_whatever_the_order_of_extensions():
+    one, other = (write_amplifiers([Amplifier(n, "d", "p")] * 2) for n in (1, 12))
+    assert layout_of(one) == layout_of(other) == layout_of(layout_of(one))

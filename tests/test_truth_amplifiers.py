@@ -1,9 +1,12 @@
 """Nights of several amplifiers and detectors against their simulated truth."""
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.wcs import WCS
 
 from autoreduce.reduction import Limits, reduce_night
 from autoreduce.simulate import simulate_night
@@ -83,7 +86,7 @@ def test_the_master_bias_tells_the_noise_of_each_amplifier(nights, name, chip):
 def test_a_product_says_what_was_done(nights):
     path = nights / "four_amplifiers_reduced" / "calibrated" / "light_1.fits"
     header = fits.getheader(path)
-    assert header["AMP1"].startswith("HDU 1 [1:128,1:100] to [256:129,200:101]")
+    assert header["AMP1"].startswith("HDU 2 [1:128,1:100] to [1:128,1:100]")
     assert "AMP5" not in header
     assert header["CALSTAT"] == "OBF"
     assert header["EGAIN"] == pytest.approx((1.1 + 1.236 + 1.358 + 1.5) / 4)
@@ -101,3 +104,82 @@ def test_detectors_are_never_combined_with_one_another(nights):
         with fits.open(path) as hdus:
             assert hdus[0].header["NCOMBINE"] == (3 if "light" in path.name else 5)
             assert path.stem.endswith(hdus[0].header["CCDNAME"])
+
+
+def reduced(night, **choices):
+    return reduce_night(night, limits=Limits(planes=True), page=False, **choices)
+
+
+@pytest.fixture
+def bent(nights, tmp_path):
+    """Copy the night of four amplifiers, to bend its files."""
+    return shutil.copytree(nights / "four_amplifiers", tmp_path / "night")
+
+
+def rewrite(path, order):
+    with fits.open(path) as hdus:
+        kept = fits.HDUList([hdus[n].copy() for n in order])
+    kept.writeto(path, overwrite=True)
+
+
+def test_extensions_may_stand_in_any_order(bent, nights):
+    rewrite(bent / "light_2.fits", [0, 3, 1, 4, 2])
+    reduced(bent)
+    made = fits.getdata(bent.parent / "night_reduced" / "calibrated" / "light_2.fits")
+    usual = nights / "four_amplifiers_reduced" / "calibrated" / "light_2.fits"
+    assert np.array_equal(made, fits.getdata(usual))
+
+
+def test_a_file_without_one_amplifier_is_named_and_nothing_else_is_lost(bent):
+    rewrite(bent / "light_2.fits", [0, 1, 2, 4])
+    frames = reduced(bent).report.frames.set_index("file")
+    assert "75% of the detector" in frames["why_not"]["light_2.fits"]
+    assert frames["use"].sum() == 12
+
+
+def test_a_dead_amplifier_costs_its_own_pixels_only(bent, nights):
+    for path in bent.glob("*.fits"):
+        with fits.open(path, mode="update") as hdus:
+            hdus[3].data[:] = 0
+    outcomes = reduced(bent).report.outcomes
+    doubts = outcomes["calibrated/light_1.fits"].remarks
+    assert [one.code for one in doubts] == ["dead-amplifier"]
+    dead = np.zeros((200, 256), bool)
+    dead[:100, 128:] = True
+    path = bent.parent / "night_reduced" / "calibrated" / "light_1.fits"
+    with fits.open(path) as hdus:
+        assert np.array_equal(np.isnan(hdus[0].data), dead)
+        assert np.array_equal(hdus["MASK"].data & 1, dead)
+        made = hdus[0].data[~dead]
+    usual = nights / "four_amplifiers_reduced" / "calibrated" / "light_1.fits"
+    ratio = made / fits.getdata(usual)[~dead]
+    # The unit of a flat is the median of its pixels, of which some are missing.
+    assert np.std(ratio / np.median(ratio)) < 1e-3
+    assert np.median(ratio) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_coordinates_of_an_amplifier_become_those_of_the_whole(bent):
+    whole = fits.Header()
+    whole["CTYPE1"], whole["CTYPE2"] = "RA---TAN", "DEC--TAN"
+    whole["CRVAL1"], whole["CRVAL2"] = 150.0, 20.0
+    whole["CRPIX1"], whole["CRPIX2"] = 100.0, 80.0
+    whole["CD1_1"], whole["CD1_2"] = -2e-4, 1e-5
+    whole["CD2_1"], whole["CD2_2"] = 1e-5, 2e-4
+    with fits.open(bent / "light_1.fits", mode="update") as hdus:
+        for hdu in hdus[1:]:
+            hdu.header.update(whole)
+            columns, rows = hdu.header["DETSEC"].strip("[]").split(",")
+            for axis, span in (("1", columns), ("2", rows)):
+                first, last = map(int, span.split(":"))
+                if first > last:
+                    hdu.header[f"CRPIX{axis}"] = first + 1 - whole[f"CRPIX{axis}"]
+                    for n in "12":
+                        hdu.header[f"CD{n}_{axis}"] *= -1
+                else:
+                    hdu.header[f"CRPIX{axis}"] -= first - 1
+    reduced(bent)
+    path = bent.parent / "night_reduced" / "calibrated" / "light_1.fits"
+    points = np.array([[1, 1], [256, 1], [130, 150]])
+    made = WCS(fits.getheader(path)).all_pix2world(points, 1)
+    assert np.allclose(made, WCS(whole).all_pix2world(points, 1), atol=1e-9)

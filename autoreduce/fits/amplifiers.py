@@ -1,9 +1,11 @@
 """Amplifiers of one detector: which pixels of a file each has read, and where they lie."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MISSING = "-"
+_HDU = re.compile(r"(?:^|(?<=; ))\d+ ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ def read_amplifiers(text: str | None) -> tuple[Amplifier, ...]:
         If the text is not of that form.
     """
     return tuple(map(_read_one, text.split(";"))) if text else ()
+
+
+def layout_of(text: str) -> str:
+    """Leave out of a cell in which HDU each amplifier is: files may differ in that.
+
+    Examples
+    --------
+    >>> layout_of("2 [1:8,1:4] [1:8,1:4] - 1.5 - -; 1 [1:8,1:4] [9:16,1:4] - 1.5 - -")
+    '[1:8,1:4] [1:8,1:4] - 1.5 - -; [1:8,1:4] [9:16,1:4] - 1.5 - -'
+    """
+    return _HDU.sub("", text)
 
 
 def _read_one(text: str) -> Amplifier:

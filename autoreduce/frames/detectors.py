@@ -262,6 +262,10 @@ def _joined(first: Frame, parts: Sequence[_Part], file: str) -> Frame:
         msg = "a colour mosaic that several amplifiers have read is not understood"
         raise _UnclearError(msg)
     places, shape = _places(parts)
+    ordered = sorted(
+        zip(parts, places, strict=True),
+        key=lambda pair: [axis.start for axis in pair[1].section],
+    )
     amplifiers = [
         Amplifier(
             part.hdu,
@@ -272,7 +276,7 @@ def _joined(first: Frame, parts: Sequence[_Part], file: str) -> Frame:
             part.rdnoise,
             part.saturate,
         )
-        for part, place in zip(parts, places, strict=True)
+        for part, place in ordered
     ]
     n = len(parts)
     facts = {fact: one for fact, one in first.facts.items() if fact not in _OF_PARTS}

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.schema import FACT_COLUMNS, ImageType
 from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
 from autoreduce.planning.rules import TemperatureRule
@@ -133,8 +132,8 @@ def has_overscan(setup: Facts) -> bool:
     if pd.notna(setup["biassec"]):
         return True
     cell = setup["amplifiers"]
-    told = () if pd.isna(cell) else read_amplifiers(cell)
-    return any(one.overscan for one in told)
+    layouts = () if pd.isna(cell) else cell.split(";")
+    return any(one.split()[2] != "-" for one in layouts)
 
 
 def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from autoreduce.errors import TableError
 from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import Facts, refused_flats
@@ -47,7 +48,7 @@ def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
     values = {name: _plain(night.frames[name]) for name in columns}
     values["date_obs"] = _iso(night.frames["date_obs"])
-    values["amplifiers"] = _amplifiers(night.frames["amplifiers"])
+    values["amplifiers"] = _amplifiers(night.frames["readout"])
     values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
     calibrations: dict[tuple[object, ...], Calibration] = {}
     levels = [_level(setup, found) for setup in range(len(labels))]
@@ -78,7 +79,11 @@ def _plain(values: pd.Series) -> list[object]:
 
 
 def _amplifiers(cells: pd.Series) -> list[object]:
-    known = {text: read_amplifiers(text) for text in cells.dropna().unique()}
+    try:
+        known = {text: read_amplifiers(text) for text in cells.dropna().unique()}
+    except ValueError as error:
+        msg = f"column amplifiers: {error}"
+        raise TableError(msg) from error
     return [known.get(text, ()) for text in _plain(cells)]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from autoreduce.fits.amplifiers import layout_of
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.planning.rules import (
@@ -87,15 +88,20 @@ def comparable(frames: pd.DataFrame, rule: TemperatureRule) -> pd.DataFrame:
         The same rows with the columns ``temperature`` (Celsius: the set point where
         the sensor reached it, else what was measured, else the set point) and
         ``temperature_limit`` (Celsius: largest difference within a combination),
-        and with one spelling for each object and filter.
+        and with one spelling for each object and filter; ``readout`` holds what
+        ``amplifiers`` did, which no longer tells in which HDU each of them is.
     """
     measured = _floats(frames["ccd_temp"])
     asked = _floats(frames["set_temp"])
     reached = ~(np.abs(measured - asked) > rule.reached)
     temperature = np.where(np.isfinite(asked) & reached, asked, measured)
     limit = np.where(np.isfinite(asked), rule.regulated, rule.free)
+    layout = frames["amplifiers"].map(layout_of, na_action="ignore").astype("string")
     return with_one_spelling(frames).assign(
-        temperature=temperature, temperature_limit=limit
+        temperature=temperature,
+        temperature_limit=limit,
+        readout=frames["amplifiers"],
+        amplifiers=layout,
     )
 
 
