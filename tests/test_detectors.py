@@ -211,6 +211,25 @@ def test_amplifiers_in_one_image_are_told_by_cards_of_their_own(tmp_path):
     assert (row["naxis1"], row["egain"]) == (4, 2.0)
 
 
+def test_cards_of_arcon_may_end_in_letters_as_those_of_megacam(tmp_path):
+    cards = {"DSECA": "[3:4,1:6]", "BSECA": "[1:2,1:6]", "CSECA": "[1:2,1:6]"}
+    cards |= {"DSECB": "[5:6,1:6]", "BSECB": "[7:8,1:6]", "CSECB": "[3:4,1:6]"}
+    write_image(tmp_path / "a.fits", **cards, GAINA=1.5, GAINB=1.7)
+    assert row_of(tmp_path)["amplifiers"] == (
+        "0 [3:4,1:6] [1:2,1:6] [1:2,1:6] 1.5 - -; 0 [5:6,1:6] [3:4,1:6] [7:8,1:6] 1.7 - -"
+    )
+
+
+def test_a_table_of_ones_own_may_say_that_extensions_are_detectors(tmp_path):
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'recognise = [{ IMAGETYP = "LIGHT" }]\n[detector]\nkeywords = ["EXTNAME"]\n'
+    )
+    write_file(tmp_path / "a.fits", extension("im1"), extension("im2"))
+    frames = scan(tmp_path, dialects=[table])
+    assert frames["detector"].tolist() == ["IM1", "IM2"]
+
+
 def test_amplifiers_of_arcon_are_listed(tmp_path):
     """The cards of CTIO's Arcon controller, of an image of four amplifiers."""
     cards = {"AMPLIST": "11 12 21 22"}

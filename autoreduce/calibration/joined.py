@@ -80,7 +80,7 @@ class JoinedImage(Closing):
     def __init__(
         self, path: Path, amplifiers: Sequence[Amplifier], *, keep_open: bool = True
     ) -> None:
-        """Open a file; it stays open if all amplifiers are in one HDU, and if asked to.
+        """Open a file; without `keep_open` it is open only while it is read.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class JoinedImage(Closing):
         """
         self._path, self._stack = path, ExitStack()
         self._open: dict[int, ImageReader] = {}
-        self._keep = keep_open and len({one.hdu for one in amplifiers}) == 1
+        self._keep = keep_open
         try:
             pairs = zip(amplifiers, gain_factors(amplifiers), strict=True)
             readouts = [self._readout(one, factor) for one, factor in pairs]
