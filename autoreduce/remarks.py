@@ -299,6 +299,12 @@ CODES: dict[str, Code] = {
         "otherwise than the light.",
         "dark",
     ),
+    "dead-amplifier": Code(
+        _S.DOUBTFUL,
+        "no pixels where a dead amplifier has read: {found}",
+        "All pixels of the amplifier have one value: they are NaN in the product, and "
+        "marked in MASK.  The others are right.",
+    ),
     "no-uncert": Code(
         _S.DOUBTFUL,
         "no UNCERT: {found}",
@@ -382,6 +388,19 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "extension {found} is no exposure",
         "Masks, errors, weights and thumbnails in extensions are no frames.",
+    ),
+    "several-images": Code(
+        _S.LEFT_OUT,
+        "holds {found} images that cannot be put together: {expected}",
+        "Amplifiers have their own level and gain and show their own part of the sky: "
+        "they are never combined with one another.",
+    ),
+    "several-strips": Code(
+        _S.LEFT_OUT,
+        "several amplifiers have read the image ({found}), and which pixels each has "
+        "read is not told",
+        "Each amplifier has its own level: one overscan would leave a step between the "
+        "parts.  The way out reduces the frame without overscan.",
     ),
     "calibrated": Code(
         _S.LEFT_OUT,

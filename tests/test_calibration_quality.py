@@ -305,6 +305,15 @@ def test_block_medians_follow_the_blocks():
     assert np.isnan(block_medians(frame)[0])
 
 
+def test_blocks_without_pixels_do_not_hide_an_odd_flat():
+    blind = (np.nan,) * 32
+    good = [make_statistics(20000.0, blocks=(*blind, *(20000.0,) * 32))] * 5
+    tilted = (*blind, *np.linspace(18000.0, 22000.0, 32))
+    flats = [*good, make_statistics(20000.0, blocks=tilted)]
+    found = odd_frames(flats, Action.FLAT, LIMITS, pedestals=[1000.0] * 6)
+    assert {n: why.code for n, why in found.items()} == {5: "odd-shape"}
+
+
 def test_frames_too_small_for_blocks_have_none():
     assert block_medians(np.zeros((100, 100))) == ()
 

@@ -57,14 +57,14 @@ def test_look_at_a_file_reads_the_values_that_astropy_reads(tmp_path, packed):
     path = write_frame(tmp_path / "a.fits", make_pixels(20000.0))
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
-    look = look_at(path, read_headers(path)[0], SHAPE)
+    look = look_at(path, read_headers(path)[0])
     assert look.level == pytest.approx(np.median(fits.getdata(path)), abs=1)
 
 
 def test_frame_of_nan_is_not_judged(tmp_path):
     path = tmp_path / "a.fits"
     fits.PrimaryHDU(np.full((20, 20), np.nan, np.float32)).writeto(path)
-    assert look_at(path, read_headers(path)[0], (20, 20)) is None
+    assert look_at(path, read_headers(path)[0]) is None
 
 
 @pytest.mark.parametrize(

@@ -86,20 +86,24 @@ def test_a_library_stands_behind_what_is_at_hand():
 
 
 @pytest.mark.parametrize(
-    ("kind", "overscan", "bias", "dark", "refused"),
+    ("kind", "overscan", "amplifiers", "bias", "dark", "refused"),
     [
-        ("flat", None, None, None, True),
-        ("flat", None, "b.fits", None, False),
-        ("flat", None, None, "d.fits", False),
-        ("flat", "[1:9,1:9]", None, None, False),
-        ("light", None, None, None, True),
-        ("light", None, "b.fits", None, False),
+        ("flat", None, None, None, None, True),
+        ("flat", None, None, "b.fits", None, False),
+        ("flat", None, None, None, "d.fits", False),
+        ("flat", "[1:9,1:9]", None, None, None, False),
+        ("flat", None, "0 [1:9,1:9] [1:9,1:9] [10:12,1:9] - - -", None, None, False),
+        ("flat", None, "0 [1:9,1:9] [1:9,1:9] - 1.5 4 -", None, None, True),
+        ("light", None, None, None, None, True),
+        ("light", None, None, "b.fits", None, False),
     ],
 )
-def test_frames_whose_zero_level_stays_are_known(kind, overscan, bias, dark, refused):
-    setups = pd.DataFrame(
-        {"imagetyp": [kind], "biassec": pd.array([overscan], "string")}
-    )
+def test_frames_whose_zero_level_stays_are_known(
+    kind, overscan, amplifiers, bias, dark, refused
+):
+    columns = {"biassec": overscan, "amplifiers": amplifiers}
+    texts = {name: pd.array([cell], "string") for name, cell in columns.items()}
+    setups = pd.DataFrame({"imagetyp": [kind], **texts})
     found = {"bias": {0: Use("bias", bias)}, "dark": {0: Use("dark", dark)}}
     assert with_zero_level(setups, found, kind) == ({0} if refused else set())
     other = ImageType.LIGHT if kind == "flat" else ImageType.FLAT

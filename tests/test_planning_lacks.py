@@ -1,5 +1,6 @@
 """Why no master serves, in one sentence with the way out."""
 
+import pandas as pd
 import pytest
 
 from autoreduce.planning.criteria import Settings
@@ -23,7 +24,13 @@ def missed(criterion, wanted, *found, **master):
 
 def lacking(misses, need="dark", *, kind="light", biassec=None, out=0, **settings):
     files = NIGHT[3:] if kind == "light" else NIGHT[2:3]
-    setup = {"biassec": biassec, "imagetyp": kind, "exptime": 120.0, "files": files}
+    setup = {
+        "biassec": biassec,
+        "amplifiers": pd.NA,
+        "imagetyp": kind,
+        "exptime": 120.0,
+        "files": files,
+    }
     there = Table(NIGHT, {need: out})
     return lack(need, setup, misses, Settings(**settings), there)
 

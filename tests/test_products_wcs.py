@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from autoreduce.products.wcs import is_wcs, moved_wcs
+from autoreduce.products.wcs import is_wcs, moved_wcs, turned_wcs
 
 
 def make_header(*, sip=False):
@@ -63,3 +63,39 @@ def test_which_cards_are_coordinates():
     header = make_header(sip=True)
     others = [c.keyword for c in header.cards if not is_wcs(c.image.encode())]
     assert others == ["FILTER"]
+
+
+def with_steps(header, kind):
+    """Say the same by CDELT and CROTA2, or by CDELT and PC."""
+    matrix = {key: header[key] for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")}
+    if kind == "CD":
+        return header
+    for key in matrix:
+        del header[key]
+    header["CDELT1"], header["CDELT2"] = -2e-4, 2e-4
+    if kind == "CROTA":
+        header["CROTA2"] = 5.0
+    else:
+        for key, value in matrix.items():
+            header[key.replace("CD", "PC")] = value / header[f"CDELT{key[2]}"]
+    return header
+
+
+@pytest.mark.parametrize("kind", ["CD", "CROTA", "PC"])
+@pytest.mark.parametrize("sums", [(201.0, None), (None, 150.0), (201.0, 150.0)])
+@pytest.mark.parametrize("sip", [False, True])
+def test_turned_coordinates_lead_to_the_same_sky(kind, sums, sip):
+    header = with_steps(make_header(sip=sip), kind)
+    cards = [card.image.encode() for card in header.cards]
+    made = fits.Header.fromstring(b"".join(turned_wcs(cards, *sums)).decode())
+    x, y = np.meshgrid([1.0, 60.0, 200.0], [1.0, 99.0, 149.0])
+    new = [
+        old if total is None else total - old
+        for old, total in zip((x, y), sums, strict=True)
+    ]
+    wanted = WCS(header).all_pix2world(x, y, 1)
+    assert np.allclose(WCS(made).all_pix2world(*new, 1), wanted, atol=1e-9)
+    for axis, (old, there) in enumerate(zip((x, y), new, strict=True), start=1):
+        physical = (old - header[f"LTV{axis}"]) / header[f"LTM{axis}_{axis}"]
+        found = (there - made[f"LTV{axis}"]) / made[f"LTM{axis}_{axis}"]
+        assert np.allclose(found, physical)

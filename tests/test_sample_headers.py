@@ -13,7 +13,16 @@ from autoreduce.frames.frame import frames_of_file
 from autoreduce.frames.together import decide_together
 
 SAMPLES = Path(__file__).parents[1] / "sample_headers"
-NOT_COLUMNS = {"date_loc", "longitude", "filename", "raw", "file"}
+NOT_COLUMNS = {
+    "date_loc",
+    "longitude",
+    "filename",
+    "raw",
+    "file",
+    "datasec",
+    "detsec",
+    "detector",
+}
 
 
 def samples():

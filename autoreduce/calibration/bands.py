@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.dark_rates import DarkRates, Read
+from autoreduce.calibration.joined import JoinedImage, amplifier_cards
 from autoreduce.calibration.store import MasterStore
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.cards import Card
 from autoreduce.fits.closing import Closing
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
@@ -90,7 +93,14 @@ class RawFrame(Closing):
     def __init__(self, root: Path, item: FrameInput, *, keep_open: bool = True) -> None:
         """Open a frame; without `keep_open` its file is open only while it is read."""
         self.item, self._keep_open = item, keep_open
-        self._reader = open_image(root / item.file)
+        self.joined: JoinedImage | None = None
+        self._reader: ImageReader | JoinedImage
+        if item.amplifiers:
+            path, _ = split_hdu(root / item.file)
+            self.joined = JoinedImage(path, item.amplifiers, keep_open=keep_open)
+            self._reader = self.joined
+        else:
+            self._reader = open_image(root / item.file)
         try:
             self._set_up()
         except BaseException:
@@ -124,7 +134,12 @@ class RawFrame(Closing):
 
     @property
     def saturate(self) -> float | None:
-        """Level in ADU at which pixels saturate: at the latest where the type ends."""
+        """Level in ADU at which pixels saturate: at the latest where the type ends.
+
+        The lowest of several amplifiers, see `saturated`.
+        """
+        if self.joined is not None:
+            return self.joined.full
         if self.item.saturate is None and self.dtype.kind == "u":
             return float(np.iinfo(self.dtype).max)
         return self.item.saturate
@@ -156,8 +171,33 @@ class RawFrame(Closing):
             self._reader.release()
         return rows
 
+    @property
+    def readout_cards(self) -> list[Card]:
+        """Say what was done to the pixels of each of several amplifiers."""
+        return [] if self.joined is None else amplifier_cards(self.joined)
+
+    @property
+    def doubts(self) -> tuple[Remark, ...]:
+        """What is doubtful of its pixels."""
+        return () if self.joined is None else self.joined.doubts
+
+    def saturated(self, start: int, stop: int) -> NDArray[np.bool_] | None:
+        """Mark saturated pixels of some rows; None if no level is known."""
+        level = self.saturate
+        if level is None:
+            return None
+        rows = self.rows(start, stop)
+        if self.joined is not None:
+            return np.asarray(rows >= self.joined.saturation(start, stop))
+        return np.asarray(rows >= level)
+
     def _overscan_level(self) -> float | None:
-        """Take the level of the overscan in ADU, or None where there is none."""
+        """Take the level of the overscan in ADU, or None where there is none.
+
+        What several amplifiers have read is free of theirs already.
+        """
+        if self.joined is not None:
+            return self.joined.overscan
         if not self.item.calibration.overscan:
             return None
         rows, columns = parse_section(self.item.calibration.overscan)

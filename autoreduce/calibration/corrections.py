@@ -138,7 +138,8 @@ def correction_cards(
     space : Workspace
         Where the dark fit is.
     overscan : float or None
-        Level of the overscan that was subtracted, ADU.
+        Level of the overscan that was subtracted, ADU.  What several amplifiers
+        have read is said in `autoreduce.calibration.joined.amplifier_cards`.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def correction_cards(
     steps = {"O": overscan is not None, "B": fix.bias, "D": fix.dark, "F": fix.flat}
     letters = "".join(letter for letter, done in steps.items() if done)
     cards = [Card("CALSTAT", letters, "O overscan B bias D dark F flat: done")]
-    if overscan is not None:
+    if overscan is not None and not item.amplifiers:
         cards.append(Card("OVERSCAN", overscan, "[adu] overscan level subtracted"))
     for keyword, output in (
         ("BIASFILE", fix.bias),

@@ -23,7 +23,7 @@ from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.remarks import Remark, remark
 
 MOST_OPEN = 128
-"""Frames of a combination whose files stay open; more would exhaust what is allowed."""
+"""Images of a combination whose files stay open; more would exhaust what is allowed."""
 SAMPLED_ROWS = 96
 """Rows from which the noise of a frame and the median of a flat are taken."""
 
@@ -128,7 +128,7 @@ def open_members(
         If no frame is left.
     """
     with ExitStack() as stack:
-        keep_open = len(task.frames) <= MOST_OPEN
+        keep_open = sum(map(_n_images, task.frames)) <= MOST_OPEN
         opened: dict[str, RawFrame] = {}
         left_out: dict[str, Remark] = {}
         statistics: dict[str, FrameStatistics] = {}
@@ -149,6 +149,11 @@ def open_members(
         fixes = tuple(correction(frame.item, space, made) for frame in frames)
         members = Members(frames, fixes, statistics, left_out)
         yield members.without(_odd(task, space, members))
+
+
+def _n_images(item: FrameInput) -> int:
+    """Count the HDUs that a frame is read from."""
+    return len({one.hdu for one in item.amplifiers}) or 1
 
 
 def _odd(task: Task, space: Workspace, members: Members) -> dict[str, Remark]:

@@ -309,6 +309,10 @@ def _odd_shapes(
     if not all(item.blocks for item in group):
         return {}
     shapes = np.array([item.blocks for item in group]) - known.pedestal[:, None]
+    # Blocks of a dead amplifier have no pixels.
+    shapes = shapes[:, np.isfinite(shapes).all(axis=0)]
+    if not shapes.size:
+        return {}
     usual = np.median(shapes / shapes.max(axis=1, keepdims=True), axis=0)
     # Blocks without light have no shape: outside of a round field, or of the shutter.
     lit = usual > LIT * usual.max()

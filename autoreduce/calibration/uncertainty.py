@@ -73,8 +73,8 @@ class Uncertainty:
             exposure than was measured.
         """
         flags = np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
-        if frame.saturate is not None:
-            flags[frame.rows(start, stop) >= frame.saturate] |= np.uint8(Flag.SATURATED)
+        if (full := frame.saturated(start, stop)) is not None:
+            flags[full] |= np.uint8(Flag.SATURATED)
         planes: dict[str, NDArray[Any]] = {MASK: flags}
         fix = self.fix
         with MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values:
@@ -83,22 +83,29 @@ class Uncertainty:
                 unproven = fix.rates.unproven(fix.exptime, read)
                 flags[unproven] |= np.uint8(Flag.NON_LINEAR)
             if not self.unknown:
-                planes[UNCERT] = self._sigma(data, values, start, stop)
+                own = (
+                    None if frame.joined is None else frame.joined.rdnoise(start, stop)
+                )
+                planes[UNCERT] = self._sigma(data, values, (start, stop), own)
         return planes
 
-    def _sigma(self, data: Floats, values: MasterRows, start: int, stop: int) -> Floats:
+    def _sigma(
+        self,
+        data: Floats,
+        values: MasterRows,
+        band: tuple[int, int],
+        rdnoise: Floats | None,
+    ) -> Floats:
         fix = self.fix
         with MasterRows(self.folder, fix.masters, UNCERT_HDU, cuts=fix.cuts) as sigmas:
             variance = calibrated_variance(
                 data,
                 egain=self.egain or 0.0,
-                rdnoise=self.rdnoise or 0.0,
-                dark=_scaled(values.dark(fix, start, stop), fix.scaling),
-                subtracted_variance=subtracted_variance(
-                    fix, values, sigmas, (start, stop)
-                ),
-                flat=values.rows(fix.flat, start, stop),
-                flat_variance=_square(sigmas.rows(fix.flat, start, stop)),
+                rdnoise=(self.rdnoise or 0.0) if rdnoise is None else rdnoise,
+                dark=_scaled(values.dark(fix, *band), fix.scaling),
+                subtracted_variance=subtracted_variance(fix, values, sigmas, band),
+                flat=values.rows(fix.flat, *band),
+                flat_variance=_square(sigmas.rows(fix.flat, *band)),
             )
         return np.sqrt(variance)
 

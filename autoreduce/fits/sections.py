@@ -46,6 +46,53 @@ def parse_section(text: str) -> Section:
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
+def parse_turned(text: str) -> tuple[Section, tuple[bool, bool]]:
+    """Read a section that may run backwards along either axis.
+
+    Parameters
+    ----------
+    text : str
+        ``[x1:x2,y1:y2]``, counted from one, both ends included.
+
+    Returns
+    -------
+    tuple
+        Rows and columns, zero based, and whether each of them runs backwards.
+
+    Raises
+    ------
+    ValueError
+        If the text is not of that form or reaches below one.
+
+    Examples
+    --------
+    >>> parse_turned("[8:1,1:4]")
+    ((slice(0, 4, None), slice(0, 8, None)), (False, True))
+    """
+    found = _TEXT.fullmatch(text.strip())
+    if not found:
+        msg = f"section {text!r} is not of the form [x1:x2,y1:y2]"
+        raise ValueError(msg)
+    x1, x2, y1, y2 = map(int, found.groups())
+    low = parse_section(f"[{min(x1, x2)}:{max(x1, x2)},{min(y1, y2)}:{max(y1, y2)}]")
+    return low, (y1 > y2, x1 > x2)
+
+
+def format_turned(section: Section, backwards: tuple[bool, bool]) -> str:
+    """Write rows and columns as FITS text, backwards where they are told to run so."""
+    rows, columns = section
+    (y1, y2), (x1, x2) = (
+        (part.stop, part.start + 1) if turned else (part.start + 1, part.stop)
+        for part, turned in zip((rows, columns), backwards, strict=True)
+    )
+    return f"[{x1}:{x2},{y1}:{y2}]"
+
+
+def count_sections(text: str) -> int:
+    """Count the sections that a text names, one behind the other."""
+    return len(_TEXT.findall(text))
+
+
 def format_section(section: Section) -> str:
     """Write rows and columns as FITS text; the inverse of `parse_section`.
 

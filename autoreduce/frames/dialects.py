@@ -52,6 +52,9 @@ FACTS = (
     "yorgsubf",
     "biassec",
     "trimsec",
+    "datasec",
+    "detsec",
+    "detector",
     "bayerpat",
     "xbayroff",
     "ybayroff",
@@ -153,6 +156,52 @@ class StackedRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AmplifierRule:
+    """Cards of an image that several amplifiers have read: one set for each.
+
+    In keywords the asterisk stands for the name of the amplifier.
+    """
+
+    names: tuple[str, ...] = ()
+    """What amplifiers may be called ..."""
+    listed: str = ""
+    """... or the card that lists their names."""
+    data: str = ""
+    """Keyword of the section with its pixels."""
+    trim: str = ""
+    """Keyword of the part of it that is kept."""
+    overscan: str = ""
+    """Keyword of its overscan section."""
+    detector: str = ""
+    """Keyword of the section of the detector where its pixels lie."""
+    egain: str = ""
+    """Keyword of its electrons per ADU."""
+    rdnoise: str = ""
+    """Keyword of its read noise, electron."""
+    saturate: str = ""
+    """Keyword of its level of saturation, ADU."""
+    beside: str = ""
+    """Instead of all these: card that counts amplifiers side by side, ..."""
+    behind: str = ""
+    """... and the one with the overscan columns of each, which stand behind the pixels
+    of all of them (``datasec``), in the same order."""
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """Keywords of what is told of each amplifier."""
+        told = {
+            "data": self.data,
+            "trim": self.trim,
+            "overscan": self.overscan,
+            "detector": self.detector,
+            "egain": self.egain,
+            "rdnoise": self.rdnoise,
+            "saturate": self.saturate,
+        }
+        return {what: keyword for what, keyword in told.items() if keyword}
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """How the headers of one writer are read."""
 
@@ -170,6 +219,8 @@ class Dialect:
     """What tells that a frame was calibrated already."""
     stacked: StackedRule
     """What tells that a file is made of several exposures."""
+    amplifiers: tuple[AmplifierRule, ...] = ()
+    """How several amplifiers in one image are told; the first that fits holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +234,7 @@ class _Sections:
     gain_card: Literal["", "setting", "electrons per ADU"] = ""
     calibrated: CalibratedRule = field(default_factory=CalibratedRule)
     stacked: StackedRule = field(default_factory=StackedRule)
+    amplifiers: tuple[AmplifierRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +396,7 @@ def _make_dialect(name: str, text: SettingsText, general: Dialect | None) -> Dia
         if general
         else own.calibrated,
         stacked=_with(general.stacked, own.stacked) if general else own.stacked,
+        amplifiers=(*own.amplifiers, *(general.amplifiers if general else ())),
     )
 
 

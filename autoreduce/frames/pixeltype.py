@@ -56,9 +56,7 @@ class Known:
     """Its pixels."""
 
 
-def look_at(
-    path: Path, header: RawHeader, shape: tuple[int, ...], *, mosaic: bool = False
-) -> Look | None:
+def look_at(path: Path, header: RawHeader, *, mosaic: bool = False) -> Look | None:
     """Read some rows of a frame and sum them up.
 
     Parameters
@@ -67,8 +65,6 @@ def look_at(
         A FITS file, plain or gzipped.
     header : RawHeader
         The header of its image.
-    shape : tuple of int
-        NAXIS1, NAXIS2.
     mosaic : bool
         Whether the pixels lie under a colour filter array.
 
@@ -77,11 +73,11 @@ def look_at(
     Look or None
         None where the pixels cannot be read, or are not all numbers.
     """
-    ny = shape[1]
-    rows = min(ROWS, ny)
-    starts = np.unique(np.linspace(0, ny - rows, BANDS).astype(int))
     try:
         with open_image(path, header.hdu) as image:
+            ny = image.shape[-2]
+            rows = min(ROWS, ny)
+            starts = np.unique(np.linspace(0, ny - rows, BANDS).astype(int))
             raw = [image.rows(int(at), int(at) + rows) for at in starts]
     except (InputError, OSError):
         return None

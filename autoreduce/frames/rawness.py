@@ -26,7 +26,7 @@ _NOT_DONE = {
 }
 _NO_IMAGE_NAMES = re.compile(
     r"(mask|dq|err(or)?|uncert|var(iance)?|stdvar|weight|wht|bpm|cat(alog)?|inputs|coverage"
-    r"|con|ctx|sci_?err|d2imarr|wcsdvarr|skyfit|thumbnail|background|bkg|provmap|segm.*)[\W_\d]*",
+    r"|con|ctx|sci_?err|d2imarr|wcsdvarr|skyfit|thumbnail|background|bkg|provmap|segm(ap|entation)?)[\W_\d]*",
     re.IGNORECASE,
 )
 

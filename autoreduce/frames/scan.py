@@ -22,6 +22,7 @@ from autoreduce.fits.header import (
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
+from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.schema import (
@@ -118,7 +119,8 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
         if isinstance(found, str):
             unreadable.append((name, found))
         else:
-            frames.extend(reader.frames_of_file(name, path, found))
+            images = reader.frames_of_file(name, path, found)
+            frames.extend(frames_of_detectors(name, images))
     if not frames:
         name, reason = unreadable[0]
         msg = (
@@ -168,7 +170,8 @@ def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
         msg = f"{path}: {headers}"
         raise InputError(msg)
     tables = load_dialects((*dialects, *own_tables([path.absolute().parent])))
-    frames = list(frames_of_file(path.name, path, headers, tables))
+    images = frames_of_file(path.name, path, headers, tables)
+    frames = list(frames_of_detectors(path.name, images))
     decide_together(frames)
     return frames
 

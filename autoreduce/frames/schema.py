@@ -78,6 +78,14 @@ FACT_COLUMNS = (
     Column("yorgsubf", "Int64", "pixel", "First row of a subframe, zero-based."),
     Column("biassec", "string", "", "Overscan section, FITS text [x1:x2,y1:y2]."),
     Column("trimsec", "string", "", "Section that is kept, FITS text."),
+    Column(
+        "amplifiers",
+        "string",
+        "",
+        "Amplifiers of the detector, each as HDU DATA PLACE OVERSCAN EGAIN RDNOISE "
+        "SATURATE; missing for a single one.",
+    ),
+    Column("detector", "string", "", "Which detector of the camera."),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
     Column("saturate", "Float64", "adu", "Level at which pixels saturate."),
     Column(

@@ -116,7 +116,7 @@ def _looks(frames: Iterable[Frame]) -> list[Known]:
 
 def _look(frame: Frame) -> Look | None:
     mosaic = frame.value("bayerpat") is not None
-    return look_at(frame.path, frame.header, frame.shape, mosaic=mosaic)
+    return look_at(frame.path, frame.header, mosaic=mosaic)
 
 
 def _as_float(value: object) -> float | None:

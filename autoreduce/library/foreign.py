@@ -191,7 +191,7 @@ def _is_raw(frame: Frame) -> bool:
 
 
 def _check_sections(path: Path, frame: Frame) -> None:
-    for name in ("biassec", "trimsec"):
+    for name in ("biassec", "trimsec", "amplifiers"):
         if frame.value(name) is not None:
             msg = (
                 f"{path} has an overscan or a margin ({name} {frame.value(name)}), and "

@@ -114,7 +114,7 @@ def calibrated_variance(
     calibrated: NDArray[Any],
     *,
     egain: float,
-    rdnoise: float,
+    rdnoise: ArrayLike,
     dark: ArrayLike | None = None,
     subtracted_variance: ArrayLike | None = None,
     flat: ArrayLike | None = None,
@@ -133,7 +133,7 @@ def calibrated_variance(
         Calibrated frame, as from `calibrate`.
     egain : float, electron/ADU
         Electrons per ADU.
-    rdnoise : float, electron
+    rdnoise : float or (ny, nx) array, electron
         Read noise.
     dark : (ny, nx) array, ADU, optional
         Dark counts that were subtracted, those of the bias not among them.
@@ -152,14 +152,17 @@ def calibrated_variance(
     ValueError
         If `egain` is not positive or `rdnoise` is negative.
     """
-    if not (egain > 0 and rdnoise >= 0):
-        msg = f"egain must be positive and rdnoise not negative, not {egain}, {rdnoise}"
+    if not (egain > 0 and not np.any(np.less(rdnoise, 0))):
+        msg = (
+            f"egain must be positive and rdnoise not negative, not {egain}, {rdnoise!r}"
+        )
         raise ValueError(msg)
-    read_noise = (rdnoise / egain) ** 2
+    read_noise = (np.asarray(rdnoise, np.float64) / egain) ** 2
     zero, one = np.zeros(()), np.ones(())
     masters = [
         np.broadcast_to(default if part is None else part, calibrated.shape)
         for part, default in (
+            (read_noise, zero),
             (dark, zero),
             (subtracted_variance, zero),
             (flat, one),
@@ -168,10 +171,12 @@ def calibrated_variance(
     ]
     result = np.empty(calibrated.shape, np.float32)
     for tile in tiles(calibrated.shape, TILE_PIXELS):
-        dark_adu, subtracted, response, response_var = (part[tile] for part in masters)
+        read, dark_adu, subtracted, response, response_var = (
+            part[tile] for part in masters
+        )
         light = calibrated[tile].astype(np.float64)
         counts = light * response + dark_adu
-        variance = np.maximum(counts, 0) / egain + read_noise
+        variance = np.maximum(counts, 0) / egain + read
         variance += np.maximum(subtracted, 0)
         result[tile] = (variance + light**2 * response_var) / response**2
     return result

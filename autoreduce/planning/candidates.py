@@ -120,12 +120,23 @@ def with_zero_level(setups: pd.DataFrame, found: Uses, kind: ImageType) -> set[i
     set of int
         Setups of that type with neither bias nor dark nor overscan.
     """
-    bare = setups["imagetyp"].eq(kind) & setups["biassec"].isna()
+    own = setups[setups["imagetyp"].eq(kind).astype(bool)]
     return {
         row
-        for row in setups.index[bare.astype(bool)].tolist()
-        if found["bias"][row].output is None and found["dark"][row].output is None
+        for row, setup in zip(own.index, own.to_dict("records"), strict=True)
+        if found["bias"][row].output is None
+        and found["dark"][row].output is None
+        and not has_overscan(setup)
     }
+
+
+def has_overscan(setup: Facts) -> bool:
+    """Tell whether frames have an overscan, or amplifiers that have one each."""
+    if pd.notna(setup["biassec"]):
+        return True
+    cell = setup["amplifiers"]
+    layouts = () if pd.isna(cell) else cell.split(";")
+    return any(one.split()[2] != "-" for one in layouts)
 
 
 def dark_use(setup: Facts, master: Facts, method: DarkMethod) -> Use:

@@ -23,7 +23,7 @@ Pairs = NDArray[np.bool_]
 
 
 HOURS_A_DAY = 24.0
-_SECTIONS = ("biassec", "trimsec")
+_SECTIONS = ("biassec", "trimsec", "amplifiers")
 _GEOMETRY = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
 
 

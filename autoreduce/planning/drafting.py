@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from autoreduce.errors import TableError
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
@@ -46,6 +48,7 @@ def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
     values = {name: _plain(night.frames[name]) for name in columns}
     values["date_obs"] = _iso(night.frames["date_obs"])
+    values["amplifiers"] = _amplifiers(night.frames["readout"])
     values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
     calibrations: dict[tuple[object, ...], Calibration] = {}
     levels = [_level(setup, found) for setup in range(len(labels))]
@@ -73,6 +76,15 @@ _COPIED = ("exptime", "egain", "rdnoise", "saturate", "ccd_temp")
 def _plain(values: pd.Series) -> list[object]:
     """Turn a column into a list of Python values, None where missing."""
     return list(values.astype(object).where(values.notna(), None))
+
+
+def _amplifiers(cells: pd.Series) -> list[object]:
+    try:
+        known = {text: read_amplifiers(text) for text in cells.dropna().unique()}
+    except ValueError as error:
+        msg = f"column amplifiers: {error}"
+        raise TableError(msg) from error
+    return [known.get(text, ()) for text in _plain(cells)]
 
 
 def _iso(times: pd.Series) -> list[object]:
@@ -254,7 +266,9 @@ def _one_light_path(frames: pd.DataFrame, rules: Rules) -> Codes:
     rule = rules.combine["light"]
     columns = ("object", "night", *rule.equal)
     one_path = replace(rule, equal=tuple(dict.fromkeys(columns)))
-    codes = group_codes(frames, one_path, replace(rules, setup=("instrume",)))
+    codes = group_codes(
+        frames, one_path, replace(rules, setup=("instrume", "detector"))
+    )
     for members in frames.groupby("group_code").indices.values():
         first = codes[members].min()
         codes[np.isin(codes, codes[members])] = first

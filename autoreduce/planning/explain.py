@@ -206,7 +206,7 @@ def _instead_of_bias(plan: Plan, item: FrameInput) -> str:
     use = plan.uses.get(item.setup, {}).get("bias")
     if use is not None and use.held_by is not None:
         return "in the dark"
-    return "overscan" if item.calibration.overscan else ""
+    return "overscan" if item.has_overscan else ""
 
 
 def _dark_text(frames: Sequence[FrameInput], dark: str | None) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from autoreduce.fits.amplifiers import layout_of
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.planning.rules import (
@@ -58,6 +59,8 @@ _FACTS = (
     "yorgsubf",
     "biassec",
     "trimsec",
+    "amplifiers",
+    "detector",
     "bayerpat",
     "saturate",
     "counts",
@@ -88,15 +91,21 @@ def comparable(frames: pd.DataFrame, rule: TemperatureRule) -> pd.DataFrame:
         where the sensor holds, else missing), ``temperature`` (Celsius: the set point where
         the sensor reached it, else what was measured, else the set point) and
         ``temperature_limit`` (Celsius: largest difference within a combination),
-        and with one spelling for each object and filter.
+        and with one spelling for each object and filter; ``readout`` holds what
+        ``amplifiers`` did, which no longer tells in which HDU each of them is.
     """
     measured = _floats(frames["ccd_temp"])
     point = _set_points(frames, rule)
     reached = ~(np.abs(measured - point) > rule.reached)
     temperature = np.where(np.isfinite(point) & reached, point, measured)
     limit = np.where(np.isfinite(point), rule.regulated, rule.free)
+    layout = frames["amplifiers"].map(layout_of, na_action="ignore").astype("string")
     return with_one_spelling(frames).assign(
-        set_point=point, temperature=temperature, temperature_limit=limit
+        set_point=point,
+        temperature=temperature,
+        temperature_limit=limit,
+        readout=frames["amplifiers"],
+        amplifiers=layout,
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
-from autoreduce.planning.candidates import Facts
+from autoreduce.planning.candidates import Facts, has_overscan
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.words import UNKNOWN, listed
@@ -67,7 +67,7 @@ def lack(
         ``no-...`` or ``unlike-...``.
     """
     found = _why_not(need, setup, misses, settings, table)
-    if need == "bias" and pd.notna(setup["biassec"]):
+    if need == "bias" and has_overscan(setup):
         return replace(found, found=f"{found.found}, overscan only")
     return found
 

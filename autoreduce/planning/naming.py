@@ -117,6 +117,7 @@ def _tell_apart(
 
 _PARTS = (
     "instrume",
+    "detector",
     "telescop",
     "naxis1",
     "xorgsubf",

@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from autoreduce.errors import PlanError
+from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.planning.recipe import Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
@@ -97,6 +98,8 @@ class FrameInput:
     """Read noise, electron."""
     saturate: float | None = None
     """Saturation level, ADU."""
+    amplifiers: tuple[Amplifier, ...] = ()
+    """Amplifiers of the detector; empty for a single one."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
     keep: bool = False
@@ -105,6 +108,13 @@ class FrameInput:
     """Like frames that it was matched with; `Verdict.setup`, key of `Plan.uses`."""
     level: int | None = None
     """Worst level among its masters; None if it has none."""
+
+    @property
+    def has_overscan(self) -> bool:
+        """Whether a level is taken from its overscan."""
+        return bool(self.calibration.overscan) or any(
+            one.overscan for one in self.amplifiers
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ def make_plain(
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
                 if space.planes:
-                    variance = _variance(data, n_used, noise, task)
+                    expected = _expected(members, noise, start, stop)
+                    variance = _variance(data, n_used, expected, task)
                     variance += sigmas.summed_squares((start, stop))
                     writer.write_rows(start, np.sqrt(variance), plane=UNCERT)
                     writer.write_rows(start, no_value(data), plane=MASK)
@@ -167,13 +168,23 @@ def _by_bands(
 
     memory = space.memory // (space.threads + 1)
     spans = list(bands(*members.shape, len(frames), memory))
-    stacks = (read(start, stop) for start, stop in spans)
-    combined = side_by_side(
-        space.threads, partial(combine, how=how, noise=noise), stacks
-    )
+    stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
+    combined = side_by_side(space.threads, partial(_combined, how), stacks)
     for (start, stop), band in zip(spans, combined, strict=True):
         bias = masters.rows(members.fixes[0].bias, start, stop) if shared else None
         yield start, band if bias is None else band._replace(data=band.data - bias)
+
+
+def _combined(how: Combination, band: tuple[list[Raw], float | Floats]) -> Combined:
+    stack, noise = band
+    return combine(stack, how, noise=noise)
+
+
+def _expected(members: Members, noise: float, start: int, stop: int) -> float | Floats:
+    """Give the noise of a frame in some rows, which each amplifier has of its own."""
+    image = members.frames[0].joined
+    relative = None if image is None else image.relative_noise(start, stop)
+    return noise if relative is None else np.float32(noise) * relative
 
 
 def _saturation_card(space: Workspace, members: Members) -> list[Card]:
@@ -187,10 +198,10 @@ def _saturation_card(space: Workspace, members: Members) -> list[Card]:
 
 
 def _variance(
-    data: Floats, n_used: NDArray[np.uint16], noise: float, task: Task
+    data: Floats, n_used: NDArray[np.uint16], noise: float | Floats, task: Task
 ) -> Floats:
     """Propagate read noise, and photon noise where the gain is known, to the mean."""
-    single = np.full(data.shape, noise**2, np.float32)
+    single = np.full(data.shape, np.square(noise), np.float32)
     egain = task.facts.get("egain")
     if task.action is Action.DARK and isinstance(egain, float):
         single += np.maximum(data, 0) / np.float32(egain)

@@ -21,7 +21,7 @@ from autoreduce.calibration.members import dark_columns, raw_columns
 from autoreduce.calibration.residuals import doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import Made, Workspace
-from autoreduce.fits.cards import Card
+from autoreduce.fits.cards import Card, without
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.measured import MEASURED, Measured, known
 from autoreduce.pixels.measure import measure
@@ -35,11 +35,17 @@ from autoreduce.products.provenance import (
     product_cards,
 )
 from autoreduce.products.starlist import stars_extension
-from autoreduce.products.wcs import moved_wcs
+from autoreduce.products.wcs import moved_wcs, turned_wcs
 from autoreduce.remarks import ITSELF, Remark
 
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
+_OF_ONE_AMPLIFIER = (
+    "DETSEC*", "CCDSEC*", "AMPSEC*", "DATASEC*", "BIASSEC*", "TRIMSEC*", "POSTSEC*",
+    "PRESEC*", "GAIN*", "RDNOISE*", "SATURAT*", "EXTNAME", "EXTVER", "AMPNAME", "ATM*",
+    "ATV*", "DTM*", "DTV*",
+)  # fmt: skip
+"""Cards that hold for one of several amplifiers."""
 QUANTISED = 1 / math.sqrt(12)
 """Noise that whole numbers have at the least, ADU."""
 BANDS, SAMPLED = 8, 16
@@ -88,7 +94,9 @@ def make_light(
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
         uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
-        doubts = (*lost(item, fix), *((found_full,) if found_full else ()))
+        doubts = (*lost(item, fix), *frame.doubts)
+        if found_full is not None:
+            doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
         header = _LightHeader(task, space, digest, fix, gain, frame, doubts)
@@ -194,14 +202,36 @@ class _LightHeader:
             *self.gain.cards(),
             *exposure_times(item),
             *correction_cards(self.fix, item, self.space, frame.overscan),
+            *frame.readout_cards,
             *_light_cards(seen),
             Card(KEEP, item.keep, "asked for: never left out of a stack"),
             Card("RECIPE", self.space.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
-        base = moved_wcs(frame.cards, frame.origin[1], frame.origin[0])
+        base = _base(frame)
         past = [str(one) for one in (*self.task.missing, *self.doubts)]
         return product_cards(self.task, extra, base=base, history=past)
+
+
+def _base(frame: RawFrame) -> list[bytes]:
+    """Give the cards of the raw frame, their coordinates those of the product."""
+    if frame.joined is None:
+        return moved_wcs(frame.cards, frame.origin[1], frame.origin[0])
+    first = frame.joined.readouts[0]
+    kept = without(frame.cards, _OF_ONE_AMPLIFIER)
+    if "CRPIX1" not in frame.joined.own_keywords:
+        return kept
+    (rows, columns), (y_turned, x_turned) = first.data, first.backwards
+    turned = turned_wcs(
+        kept,
+        columns.start + columns.stop + 1 if x_turned else None,
+        rows.start + rows.stop + 1 if y_turned else None,
+    )
+    y0, x0 = (
+        data.start - place.start
+        for data, place in zip(first.data, first.place, strict=True)
+    )
+    return moved_wcs(turned, x0, y0)
 
 
 def _write_rows(

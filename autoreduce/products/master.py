@@ -129,6 +129,7 @@ class MasterProduct:
     def _calibration_cards(self) -> list[Card]:
         first, fix = self.members.frames[0], self.members.fixes[0]
         cards = correction_cards(fix, first.item, self.space, first.overscan)
+        cards += first.readout_cards
         scales = {f.dark_scale for f in self.members.fixes if f.dark}
         if len(scales) < 2:
             return cards
@@ -161,6 +162,7 @@ class MasterProduct:
         """Say what there is to say of the product."""
         pairs = zip(self.members.items, self.members.fixes, strict=True)
         doubts = joined(one for item, fix in pairs for one in lost(item, fix))
+        doubts += joined(one for f in self.members.frames for one in f.doubts)
         return Made(
             statistics=statistics,
             left_out=self.members.left_out,

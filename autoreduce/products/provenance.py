@@ -48,6 +48,8 @@ FACT_CARDS = {
     "biassec": ("RAWBIAS", "overscan section of a raw frame"),
     "trimsec": ("RAWTRIM", "section of a raw frame that is kept"),
     "counts": ("COUNTS", "how the raw frames count, unlike others"),
+    "amplifiers": ("RAWAMPS", "amplifiers of a raw frame"),
+    "detector": ("CCDNAME", "detector"),
 }
 """Keyword and comment under which a product carries each match key."""
 

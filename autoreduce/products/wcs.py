@@ -1,7 +1,7 @@
 """World coordinates of products: moved by a trim, taken to another binning."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autoreduce.fits.cards import CARD, Card, format_card
 
@@ -13,6 +13,11 @@ _WCS = re.compile(
 _PIXEL = re.compile(r"CRPIX[12][A-Z]?")
 _STEP = re.compile(r"(CDELT[12]|CD[12]_[12])[A-Z]?")
 _PER_PIXEL = re.compile(r"(A|B|AP|BP)_(\d)_(\d)")
+_PC = re.compile(r"PC[12]_([12])([A-Z]?)")
+_PLACE = re.compile(r"(?:CRPIX|LTV)([12])[A-Z]?")
+"""Cards that hold a pixel, with its axis ..."""
+_PER_STEP = re.compile(r"(?:CDELT|(?:CD|PC)[12]_|LTM[12]_)([12])[A-Z]?")
+"""... and those that say what a step along the axis means."""
 _SHIFT, _UNIT = re.compile(r"LTV[12]"), re.compile(r"LTM[12]_[12]")
 
 
@@ -54,6 +59,55 @@ def moved_wcs(
             comment = card[10:CARD].partition(b"/")[2].decode("ascii", "replace")
             moved[at] = format_card(*Card(keyword, new, comment.strip()))[0]
     return moved
+
+
+def turned_wcs(
+    cards: Sequence[bytes], x_sum: float | None, y_sum: float | None
+) -> list[bytes]:
+    """Take world coordinates to an image that is turned over.
+
+    Parameters
+    ----------
+    cards : sequence of bytes
+        Cards of a header; those that are no coordinates stay.
+    x_sum, y_sum : float or None
+        Sum of the old and the new column, or row, of any pixel, counted from 1; None
+        for an axis that is not turned.
+
+    Returns
+    -------
+    list of bytes
+        With CRPIX of every alternate, CD or CDELT, SIP, LTV and LTM changed.
+    """
+    sums = {"1": x_sum, "2": y_sum}
+    turned = list(cards)
+    matrices = {match[2] for card in cards if (match := _PC.fullmatch(_keyword(card)))}
+    for at, card in enumerate(turned):
+        keyword = _keyword(card)
+        value = _float(card[10:CARD].split(b"/")[0]) if card[8:10] == b"= " else None
+        if value is None or (keyword.startswith("CDELT") and keyword[6:] in matrices):
+            continue
+        if (new := _turned(keyword, value, sums)) is not None:
+            comment = card[10:CARD].partition(b"/")[2].decode("ascii", "replace")
+            turned[at] = format_card(*Card(keyword, new, comment.strip()))[0]
+    return turned
+
+
+def _turned(
+    keyword: str, value: float, sums: Mapping[str, float | None]
+) -> float | None:
+    """Give the new value of a card, None where it stays."""
+    if match := _PLACE.fullmatch(keyword):
+        total = sums[match[1]]
+        return None if total is None else total - value
+    if match := _PER_STEP.fullmatch(keyword):
+        return None if sums[match[1]] is None else -value
+    if match := _PER_PIXEL.fullmatch(keyword):
+        powers = {"1": int(match[2]), "2": int(match[3])}
+        own = "1" if match[1].startswith("A") else "2"
+        flips = sum(powers[axis] + (axis == own) for axis in sums if sums[axis])
+        return -value if flips % 2 else None
+    return None
 
 
 def _changed(keyword: str, value: float, first: float, binning: float) -> float | None:

@@ -44,6 +44,23 @@ Cards = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Amplifier:
+    """A part of a detector that is read out by an amplifier of its own."""
+
+    columns: tuple[float, float]
+    """First and last column, in fractions of the detector's width."""
+    rows: tuple[float, float]
+    """First and last row, in fractions of its height."""
+    gain_e_per_adu: float
+    read_noise_e: float
+    bias_level_adu: float
+    turned: tuple[bool, bool] = (False, False)
+    """Whether columns, and rows, are stored backwards."""
+    told_gain: float | None = None
+    """What the header says of the gain; None: the truth."""
+
+
+@dataclass(frozen=True, slots=True)
 class Detector:
     """A camera as it is read out in one way; ADU are its data numbers."""
 
@@ -99,6 +116,12 @@ class Detector:
     """1-sigma scatter of the pointing between lights."""
     header: Cards = field(default_factory=dict)
     """Cards of frames read out in this way."""
+    amplifiers: tuple[Amplifier, ...] = ()
+    """Amplifiers that read it out, each with overscan columns of its own; then
+    `gain_e_per_adu` is their mean.  Empty: a single one."""
+    one_image: bool = False
+    """Whether they write their pixels beside each other into one image, with cards
+    that end in A, B, ...; else each writes an extension."""
 
     def scaled(self, factor: tuple[float, float]) -> tuple[int, int]:
         """Return (ny, nx) of a frame whose columns and rows are scaled."""
@@ -166,6 +189,8 @@ class _Camera:
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     imagetyp: Mapping[str, str] = field(default_factory=dict)
     header: Cards = field(default_factory=dict)
+    mosaic: tuple[str, ...] = ()
+    """Setups that are detectors of one camera: every frame shows all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +228,18 @@ class Listing:
     """The camera's word for each type of frame."""
     header: Cards
     """Cards of every frame."""
+    mosaic: tuple[str, ...] = ()
+    """Setups that are detectors of one camera: every frame shows all of them."""
+
+    def setups_of(self, frame: ListedFrame) -> tuple[str, ...]:
+        """List the setups of the detectors that a frame shows."""
+        return self.mosaic or (frame.setup,)
 
     @property
     def size(self) -> tuple[int, int]:
         """Columns and rows of the largest frames."""
-        return max(self.detectors[frame.setup].size for frame in self.frames)
+        setups = {setup for frame in self.frames for setup in self.setups_of(frame)}
+        return max(self.detectors[setup].size for setup in setups)
 
     @property
     def first_flat(self) -> datetime:
@@ -379,6 +411,7 @@ def _listing(frames: tuple[ListedFrame, ...], text: SettingsText) -> Listing:
         keywords=camera.keywords,
         imagetyp=camera.imagetyp,
         header=camera.header,
+        mosaic=camera.mosaic,
     )
     for frame in frames:
         _check_frame(frame, listing, text.name)
@@ -411,7 +444,8 @@ def _detectors(camera: "_Camera", text: SettingsText) -> dict[str, Detector]:
 def _check_frame(frame: ListedFrame, listing: Listing, where: str) -> None:
     lit = frame.imagetyp in ("flat", "light")
     needs: list[tuple[str, str, Mapping[str, object]]]
-    needs = [("setups", frame.setup, listing.detectors)]
+    setups = listing.setups_of(frame)
+    needs = [("setups", setup, listing.detectors) for setup in setups]
     needs += [("imagetyp", frame.imagetyp, listing.imagetyp)]
     needs += [("filters", frame.filter, listing.filters)] if lit else []
     if frame.imagetyp == "light":

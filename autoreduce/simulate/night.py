@@ -4,10 +4,10 @@ import csv
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autoreduce.errors import InputError
 from autoreduce.simulate import detector as pixels
 from autoreduce.simulate import sky
+from autoreduce.simulate.amplifiers import Image, images_of, read_out
 from autoreduce.simulate.listing import (
     Detector,
     ListedFrame,
@@ -67,8 +68,8 @@ class Camera:
 class Exposure:
     """One simulated frame and what went into it, without noise."""
 
-    raw: NDArray[np.uint16]
-    """(ny, nx + overscan) data numbers, as the camera writes them."""
+    images: tuple[NDArray[np.uint16], ...]
+    """(ny, nx + overscan) data numbers as the camera writes them, of each amplifier."""
     scene_e: Floats
     """(ny, nx) sky, stars and nebula of a flat or light, before the response."""
     trails_e: Floats
@@ -79,6 +80,11 @@ class Exposure:
     """Pointing, pixels."""
     level_adu: float
     """Level added to the bias of this frame."""
+
+    @property
+    def raw(self) -> NDArray[np.uint16]:
+        """What a single amplifier, or the first of several, writes."""
+        return self.images[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,8 @@ class Night:
     def expose(self, frame: ListedFrame) -> Exposure:
         """Simulate one frame; the same whatever was exposed before."""
         camera = self.cameras[frame.setup]
-        rng = self.generator("frame", frame.name)
+        chip = (frame.setup,) if self.listing.mosaic else ()
+        rng = self.generator("frame", frame.name, *chip)
         scene, trails, shift = self._scene(frame, camera, rng)
         expected = (
             self._dark_e(frame, camera) if frame.imagetyp != "bias" else 0 * scene
@@ -106,10 +113,11 @@ class Night:
         level = rng.normal(0, camera.detector.bias_level_jitter_adu)
         level += frame.faults.get("level", 0.0)
         level += 0 if frame.imagetyp == "bias" else camera.detector.dark_offset_adu
-        raw = pixels.read_out(camera.detector, electrons, camera.bias_adu, level, rng)
+        images = read_out(camera.detector, electrons, camera.bias_adu, level, rng)
         if "zero" in frame.faults:
-            raw[:] = 0
-        return Exposure(raw, scene, trails, cosmics, shift, level)
+            for image in images:
+                image[:] = 0
+        return Exposure(images, scene, trails, cosmics, shift, level)
 
     def generator(self, *names: str) -> np.random.Generator:
         """Return the source of random numbers that belongs to some name."""
@@ -242,7 +250,9 @@ def make_night(
     night = Night(listing, seed, {})
     cameras = {
         setup: _draw_camera(night, setup, factor)
-        for setup in sorted({frame.setup for frame in listing.frames})
+        for setup in sorted(
+            {setup for frame in listing.frames for setup in listing.setups_of(frame)}
+        )
     }
     return Night(listing, seed, cameras)
 
@@ -254,7 +264,7 @@ def _draw_camera(night: Night, setup: str, factor: tuple[float, float]) -> Camer
     lit = [
         frame
         for frame in listing.frames
-        if frame.setup == setup and frame.imagetyp in ("flat", "light")
+        if setup in listing.setups_of(frame) and frame.imagetyp in ("flat", "light")
     ]
     targets = {frame.object for frame in lit if frame.imagetyp == "light"}
     return Camera(
@@ -379,7 +389,7 @@ def _check_free(
 
 
 def _is_truth(name: str) -> bool:
-    parts = ("bias", "dark_rate", "flat_", "scene_", "trails_")
+    parts = ("bias", "dark_rate", "flat_", "scene", "trails")
     return name in ("truth.csv", "cosmics.csv") or name.startswith(parts)
 
 
@@ -402,19 +412,28 @@ def _write_frames(
 ) -> tuple[list[Row], list[Row]]:
     """Write every frame; return what was drawn for each, and the cosmic rays."""
 
-    def write(frame: ListedFrame) -> tuple[Row, list[Row]]:
-        camera = night.cameras[frame.setup]
-        exposure = night.expose(frame)
-        _write_fits(
-            frames / frame.name, exposure.raw, _header(frame, night.listing, camera)
-        )
-        if truths:
-            _write_scene(frame, exposure, camera.detector.gain_e_per_adu, truths)
-        return _truth_row(frame, exposure), _hits(frame, exposure)
+    def write(frame: ListedFrame) -> tuple[list[Row], list[Row]]:
+        rows: list[Row] = []
+        hits: list[Row] = []
+        hdus: list[Image] = []
+        for setup in night.listing.setups_of(frame):
+            camera, one = night.cameras[setup], replace(frame, setup=setup)
+            exposure = night.expose(one)
+            cards = _header(one, night.listing, camera)
+            hdus += images_of(camera.detector, camera.shape, exposure.images, cards)
+            if truths:
+                tail = f"_{setup}" if night.listing.mosaic else ""
+                gain = camera.detector.gain_e_per_adu
+                _write_scene(one, exposure, gain, truths, tail)
+            rows.append(_truth_row(one, exposure))
+            hits += _hits(one, exposure)
+        _write_file(frames / frame.name, hdus)
+        return rows, hits
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         written = list(pool.map(write, night.listing.frames))
-    return [row for row, _ in written], [hit for _, hits in written for hit in hits]
+    rows = [row for rows, _ in written for row in rows]
+    return rows, [hit for _, hits in written for hit in hits]
 
 
 def _header(frame: ListedFrame, listing: Listing, camera: Camera) -> dict[str, Any]:
@@ -435,7 +454,7 @@ def _header(frame: ListedFrame, listing: Listing, camera: Camera) -> dict[str, A
         for keyword in keywords
         if facts[fact] not in ("", None)
     }
-    if camera.detector.overscan_columns:
+    if camera.detector.overscan_columns and not camera.detector.amplifiers:
         (ny, nx), all_nx = camera.shape, camera.bias_adu.shape[1]
         cards["BIASSEC"] = f"[{nx + 1}:{all_nx},1:{ny}]"
         cards["TRIMSEC"] = f"[1:{nx},1:{ny}]"
@@ -449,15 +468,36 @@ def _write_fits(path: Path, data: NDArray[Any], cards: Mapping[str, Any]) -> Non
     fits.PrimaryHDU(data, header).writeto(path)
 
 
+def _write_file(path: Path, images: Sequence[Image]) -> None:
+    """Write images: a single one as the primary one, several as extensions."""
+    from astropy.io import fits
+
+    if len(images) == 1:
+        _write_fits(path, *images[0])
+        return
+    extensions = [
+        fits.ImageHDU(data, fits.Header(list(cards.items()))) for data, cards in images
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(path)
+
+
 def _write_scene(
-    frame: ListedFrame, exposure: Exposure, gain_e_per_adu: float, truths: Path
+    frame: ListedFrame,
+    exposure: Exposure,
+    gain_e_per_adu: float,
+    truths: Path,
+    tail: str,
 ) -> None:
     gain = np.float32(gain_e_per_adu)
     cards = {"BUNIT": "adu"}
     if frame.imagetyp == "light":
-        _write_fits(truths / f"scene_{frame.name}", exposure.scene_e / gain, cards)
+        _write_fits(
+            truths / f"scene{tail}_{frame.name}", exposure.scene_e / gain, cards
+        )
     if frame.imagetyp == "flat":
-        _write_fits(truths / f"trails_{frame.name}", exposure.trails_e / gain, cards)
+        _write_fits(
+            truths / f"trails{tail}_{frame.name}", exposure.trails_e / gain, cards
+        )
 
 
 def _hits(frame: ListedFrame, exposure: Exposure) -> list[Row]:

@@ -1,0 +1,454 @@
+"""What the images of a file are to one another: amplifiers, detectors, or neither."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+from autoreduce.fits.amplifiers import Amplifier, write_amplifiers
+from autoreduce.fits.header import RawHeader
+from autoreduce.fits.sections import (
+    Section,
+    count_sections,
+    format_section,
+    format_turned,
+    parse_section,
+    parse_turned,
+    section_shape,
+    within,
+)
+from autoreduce.frames.dialects import AmplifierRule
+from autoreduce.frames.facts import Reading
+from autoreduce.frames.frame import Frame
+from autoreduce.frames.literals import number, whole_number
+from autoreduce.remarks import ITSELF, remark
+
+_COUNTS = ("NAMPS", "NAMP", "NAMPLIF")
+"""Cards that count the amplifiers in use."""
+_QUADRANTS = ("ASEC", "BSEC", "CSEC", "DSEC")
+"""Cards that some cameras give the sections of amplifiers A to D by."""
+_OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", "egain", "rdnoise", "saturate")
+"""Facts that each amplifier has for itself."""
+_FEWEST_COLUMNS = 8
+"""Columns beside the lit pixels that are taken for an overscan nobody names."""
+_SMALL = 2
+"""An image that another surpasses so many times along both axes is a thumbnail."""
+
+
+class _UnclearError(Exception):
+    """Why images cannot be put together."""
+
+
+class _Place(NamedTuple):
+    """Pixels on the detector, and whether rows and columns of the image run backwards."""
+
+    section: Section
+    backwards: tuple[bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one amplifier has read, and where headers say that it lies."""
+
+    hdu: int
+    kept: Section
+    """Pixels of the image that are kept."""
+    lit: tuple[Section, ...]
+    """Sections of the image of which one is what `chip` speaks of."""
+    chip: _Place | None
+    """Where it lies, in pixels without binning; None if no card tells."""
+    overscan: str | None
+    egain: float | None
+    rdnoise: float | None
+    saturate: float | None
+
+
+def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
+    """Tell what is a frame of its own among the images of one file.
+
+    Amplifiers of one detector become one frame, with the fact ``amplifiers``; of
+    several detectors each is a frame, with the fact ``detector``.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in the frame table.
+    images : iterable of Frame
+        All its images.
+
+    Yields
+    ------
+    Frame
+        Every image that is left out by itself, and every detector; one for a file
+        whose images cannot be put together, left out with the reason.
+    """
+    raw = []
+    for image in _without_thumbnails(list(images)):
+        if image.why_not:
+            yield image
+        else:
+            raw.append(image)
+    try:
+        yield from list(_detectors(name, raw))
+    except _UnclearError as error:
+        why = remark("several-images", found=str(len(raw)), expected=str(error))
+        yield replace(raw[0], file=name, why_not=why)
+
+
+def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
+    """Leave out images without sections beside others that have them, or are larger."""
+    raw = [image for image in images if not image.why_not]
+    placed = any(_value(image, "detsec") for image in raw)
+    nx, ny = (max((image.shape[axis] for image in raw), default=0) for axis in (0, 1))
+    for image in images:
+        size = image.shape
+        small = size[0] * _SMALL <= nx and size[1] * _SMALL <= ny
+        if image.why_not or _value(image, "detsec") or not (placed or small):
+            yield image
+        else:
+            label = str(image.header.get("EXTNAME") or f"HDU {image.header.hdu}")
+            yield replace(image, why_not=remark("no-exposure", found=label))
+
+
+def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
+    """Yield a frame for each detector among the images that are raw."""
+    groups = _by_detector(raw)
+    for label, frames in groups:
+        parts = [part for frame in frames for part in _parts(frame)]
+        first = frames[0]
+        if len(groups) > 1:
+            rule = "one of several detectors in the file"
+            reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
+            reading = replace(reading, value=label, rule=rule)
+            first = replace(first, facts={**first.facts, "detector": reading})
+        if len(parts) == 1:
+            yield _of_one_level(first)
+        else:
+            alone = len(groups) == 1 and len(frames) > 1
+            yield _joined(first, parts, name if alone else first.file)
+
+
+def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Part images by the detector that they are of."""
+    names = [str(frame.value("detector") or "") for frame in raw]
+    if not all(names) and raw and all(map(_is_whole, raw)):
+        names = [
+            str(frame.header.get("EXTNAME") or f"HDU{frame.header.hdu}")
+            for frame in raw
+        ]
+    groups: dict[str, list[Frame]] = {}
+    for frame, label in zip(raw, names, strict=True):
+        groups.setdefault(label if all(names) else "", []).append(frame)
+    return list(groups.items())
+
+
+def _is_whole(frame: Frame) -> bool:
+    """Tell whether an image is all of a detector by itself."""
+    size, section = frame.header.get("CCDSIZE"), frame.header.get("CCDSEC")
+    return size is not None and _blankless(size) == _blankless(section)
+
+
+def _blankless(text: object) -> str:
+    return re.sub(r"\s+", "", str(text))
+
+
+def _parts(frame: Frame) -> list[_Part]:
+    """List what the amplifiers of an image have read; a single one if none are told."""
+    for rule in frame.dialect.amplifiers:
+        parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
+        if len(parts) > 1:
+            return parts
+    ny, nx = frame.shape[1], frame.shape[0]
+    data = _section(_value(frame, "datasec"), (ny, nx))
+    trim = _section(_value(frame, "trimsec"), (ny, nx))
+    whole = (slice(0, ny), slice(0, nx))
+    lit = data or trim or whole
+    overscan = _value(frame, "biassec") or _margin(lit, nx)
+    return [
+        _Part(
+            frame.header.hdu,
+            trim or lit,
+            tuple(one for one in (data, trim, whole) if one),
+            _chip(frame.header, frame.facts.get("detsec")),
+            overscan,
+            *(_float(frame.value(fact)) for fact in ("egain", "rdnoise", "saturate")),
+        )
+    ]
+
+
+def _named(frame: Frame, rule: AmplifierRule) -> list[_Part]:
+    """Read the cards that each amplifier of an image has for itself."""
+    header = frame.header
+    names = rule.names or re.findall(r"\w+", str(header.get(rule.listed) or ""))
+    found = []
+    for name in names:
+        cards = {
+            what: header.get(keyword.replace("*", name))
+            for what, keyword in rule.keywords.items()
+        }
+        shape = (frame.shape[1], frame.shape[0])
+        data, trim, overscan = (
+            _section(cards.get(what), shape) for what in ("data", "trim", "overscan")
+        )
+        if (kept := trim or data) is None:
+            continue
+        told = cards.get("detector")
+        chip = parse_turned(str(told)) if _is_section(told) else None
+        found.append(
+            _Part(
+                header.hdu,
+                kept,
+                tuple(one for one in (data, trim) if one),
+                _Place(*chip) if chip else None,
+                format_section(overscan) if overscan else None,
+                *(number(cards.get(what)) for what in ("egain", "rdnoise", "saturate")),
+            )
+        )
+    return found
+
+
+def _beside(frame: Frame, rule: AmplifierRule) -> list[_Part]:
+    """Part lit columns among amplifiers whose overscans stand behind all of them."""
+    ny, nx = frame.shape[1], frame.shape[0]
+    lit = _section(_value(frame, "datasec"), (ny, nx))
+    n, width = (
+        whole_number(frame.header.get(key)) or 0 for key in (rule.beside, rule.behind)
+    )
+    if lit is None or n < 2 or width < 1 or lit[1].stop + n * width > nx:
+        return []
+    rows, columns = lit
+    edges = [columns.start + (columns.stop - columns.start) * i // n for i in range(n)]
+    found = []
+    for i, (start, stop) in enumerate(
+        zip(edges, [*edges[1:], columns.stop], strict=True)
+    ):
+        kept = (rows, slice(start, stop))
+        first = columns.stop + i * width
+        strip = format_section((rows, slice(first, first + width)))
+        found.append(
+            _Part(frame.header.hdu, kept, (kept,), None, strip, None, None, None)
+        )
+    return found
+
+
+def _margin(lit: Section, nx: int) -> str | None:
+    """Take the wider margin beside the lit columns for an overscan that is not named."""
+    rows, columns = lit
+    margins = (slice(columns.stop, nx), slice(0, columns.start))
+    wider = max(margins, key=lambda part: part.stop - part.start)
+    enough = wider.stop - wider.start >= _FEWEST_COLUMNS
+    return format_section((rows, wider)) if enough else None
+
+
+def _chip(header: RawHeader, told: Reading | None) -> _Place | None:
+    """Read where an image lies, and whether it was read out backwards."""
+    if told is None or not _is_section(told.literal):
+        return None
+    section, backwards = parse_turned(told.literal)
+    letter = "D" if told.keyword == "DETSEC" and header.get("DTM1_1") else "L"
+    steps = [number(header.get(f"{letter}TM{axis}_{axis}")) for axis in (2, 1)]
+    turned = tuple(
+        back or (step is not None and step < 0)
+        for back, step in zip(backwards, steps, strict=True)
+    )
+    return _Place(section, (turned[0], turned[1]))
+
+
+def _joined(first: Frame, parts: Sequence[_Part], file: str) -> Frame:
+    """Make one frame of what the amplifiers of a detector have read."""
+    if first.value("bayerpat") is not None:
+        msg = "a colour mosaic that several amplifiers have read is not understood"
+        raise _UnclearError(msg)
+    places, shape = _places(parts)
+    ordered = sorted(
+        zip(parts, places, strict=True),
+        key=lambda pair: [axis.start for axis in pair[1].section],
+    )
+    amplifiers = [
+        Amplifier(
+            part.hdu,
+            format_section(part.kept),
+            format_turned(*place),
+            part.overscan,
+            part.egain,
+            part.rdnoise,
+            part.saturate,
+        )
+        for part, place in ordered
+    ]
+    n = len(parts)
+    facts = {fact: one for fact, one in first.facts.items() if fact not in _OF_PARTS}
+    text = write_amplifiers(amplifiers)
+    facts["amplifiers"] = Reading(text, "sections", f"{n} amplifiers", "put together")
+    for fact, value in _whole_facts(amplifiers).items():
+        facts[fact] = Reading(value, "amplifiers", f"{n} amplifiers", "of all of them")
+    return replace(first, file=file, facts=facts, shape=shape)
+
+
+def _whole_facts(amplifiers: Sequence[Amplifier]) -> Mapping[str, float]:
+    """Give gain, noise and saturation of a detector: mean, mean square and lowest."""
+    found = {}
+    gains = [one.egain for one in amplifiers if one.egain is not None]
+    noises = [one.rdnoise for one in amplifiers if one.rdnoise is not None]
+    full = [one.saturate for one in amplifiers if one.saturate is not None]
+    if len(gains) == len(amplifiers):
+        found["egain"] = sum(gains) / len(gains)
+    if len(noises) == len(amplifiers):
+        found["rdnoise"] = math.sqrt(sum(x * x for x in noises) / len(noises))
+    if full:
+        found["saturate"] = min(full)
+    return found
+
+
+def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
+    """Find where each part is kept, and the size of the detector (nx, ny).
+
+    Raises
+    ------
+    _UnclearError
+        If a place is not told, or if the parts do not cover a rectangle, each pixel once.
+    """
+    if all(part.chip is None for part in parts):
+        if len({part.hdu for part in parts}) > 1:
+            msg = "no card such as DETSEC tells where they lie on the detector"
+            raise _UnclearError(msg)
+        lit = [_Place(one, (False, False)) for one in _closed_up(parts)]
+        kept = lit
+    else:
+        both = [_on_chip(part) for part in parts]
+        lit, kept = [one for one, _ in both], [one for _, one in both]
+    y0, x0 = (min(place.section[axis].start for place in lit) for axis in (0, 1))
+    y1, x1 = (max(place.section[axis].stop for place in lit) for axis in (0, 1))
+    for one, other in combinations([place.section for place in lit], 2):
+        if all(
+            a.start < b.stop and b.start < a.stop
+            for a, b in zip(one, other, strict=True)
+        ):
+            msg = f"sections overlap: {format_section(one)} and {format_section(other)}"
+            raise _UnclearError(msg)
+    covered = sum(math.prod(section_shape(place.section)) for place in lit)
+    if covered != (y1 - y0) * (x1 - x0):
+        share = covered / ((y1 - y0) * (x1 - x0))
+        msg = f"they cover {share:.0%} of the detector: is an amplifier missing?"
+        raise _UnclearError(msg)
+    moved = [
+        _Place((_shifted(p.section[0], -y0), _shifted(p.section[1], -x0)), p.backwards)
+        for p in kept
+    ]
+    return moved, (x1 - x0, y1 - y0)
+
+
+def _shifted(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
+
+
+def _on_chip(part: _Part) -> tuple[_Place, _Place]:
+    """Give where the lit pixels of a part lie, and those that are kept, binned."""
+    if part.chip is None:
+        msg = f"no card such as DETSEC tells where HDU {part.hdu} lies on the detector"
+        raise _UnclearError(msg)
+    for lit in part.lit:
+        axes = list(zip(part.chip.section, lit, strict=True))
+        steps = [_binning(chip, read) for chip, read in axes]
+        if None in steps:
+            continue
+        where, kept = [], []
+        for (chip, read), step, turned, keep in zip(
+            axes, steps, part.chip.backwards, part.kept, strict=True
+        ):
+            start = chip.start // (step or 1)
+            before = read.stop - keep.stop if turned else keep.start - read.start
+            where.append(slice(start, start + read.stop - read.start))
+            kept.append(slice(start + before, start + before + keep.stop - keep.start))
+        back = part.chip.backwards
+        return _Place((where[0], where[1]), back), _Place((kept[0], kept[1]), back)
+    msg = (
+        f"sections contradict each other: {format_section(part.lit[0])} of HDU "
+        f"{part.hdu} cannot be {format_section(part.chip.section)} of the detector"
+    )
+    raise _UnclearError(msg)
+
+
+def _binning(chip: slice, read: slice) -> int | None:
+    """Give how many pixels of the detector are one of the image; None if it is no whole number."""
+    detector, image = chip.stop - chip.start, read.stop - read.start
+    step = max(round(detector / image), 1)
+    return step if image in (detector // step, -(-detector // step)) else None
+
+
+def _closed_up(parts: Sequence[_Part]) -> list[Section]:
+    """Close the gaps between sections of an image that nothing else places."""
+    axes = []
+    for axis in (0, 1):
+        spans = sorted({(p.kept[axis].start, p.kept[axis].stop) for p in parts})
+        if any(a[1] > b[0] for a, b in pairwise(spans)):
+            msg = "sections of the amplifiers overlap in part"
+            raise _UnclearError(msg)
+        starts, at = {}, 0
+        for start, stop in spans:
+            starts[start, stop] = at
+            at += stop - start
+        axes.append(starts)
+    sections = []
+    for part in parts:
+        rows, columns = (
+            slice(at, at + span.stop - span.start)
+            for span, starts in zip(part.kept, axes, strict=True)
+            for at in [starts[span.start, span.stop]]
+        )
+        sections.append((rows, columns))
+    return sections
+
+
+def _of_one_level(frame: Frame) -> Frame:
+    """Leave out an image that several amplifiers have read, each with its own level."""
+    found = _strips(frame)
+    if not found:
+        return frame
+    way_out = f"--include '{ITSELF}' --set '{ITSELF}: biassec='"
+    return replace(
+        frame, why_not=remark("several-strips", found=found, way_out=way_out)
+    )
+
+
+def _strips(frame: Frame) -> str:
+    """Return what says that an image has several overscans; empty if nothing does."""
+    header = frame.header
+    if (reading := frame.facts.get("biassec")) is not None:
+        if count_sections(reading.literal) > 1:
+            return f"{reading.keyword} = {reading.literal}"
+        for keyword in _COUNTS:
+            if reading.value and (whole_number(header.get(keyword)) or 0) > 1:
+                return f"{keyword} = {header.get(keyword)}"
+    for rule in frame.dialect.amplifiers:
+        names = rule.names or str(header.get(rule.listed) or "").split()
+        keywords = [rule.overscan.replace("*", name) for name in names]
+        there = [one for one in keywords if count_sections(str(header.get(one)))]
+        if len(there) > 1:
+            return ", ".join(f"{one} = {header.get(one)}" for one in there)
+    there = [one for one in _QUADRANTS if count_sections(str(header.get(one)))]
+    return f"sections {', '.join(there)}" if len(there) > 1 else ""
+
+
+def _is_section(value: object) -> bool:
+    return isinstance(value, str) and count_sections(value) == 1
+
+
+def _section(value: object, shape: tuple[int, int]) -> Section | None:
+    """Read a section that lies inside an image (ny, nx); None if it is none."""
+    try:
+        section = parse_section(str(value))
+    except ValueError:
+        return None
+    return section if within(section, shape) else None
+
+
+def _value(frame: Frame, fact: str) -> str | None:
+    value = frame.value(fact)
+    return value if isinstance(value, str) and _is_section(value) else None
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

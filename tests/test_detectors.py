@@ -1,0 +1,274 @@
+"""Files of several images: amplifiers, detectors, and what is no frame at all."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+
+from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.frames.scan import scan
+
+PIXELS = np.arange(48, dtype=np.int16).reshape(6, 8)
+
+
+def write_file(path, *extensions, **cards):
+    primary = fits.PrimaryHDU()
+    primary.header["IMAGETYP"] = "LIGHT"
+    primary.header.update(cards)
+    fits.HDUList([primary, *extensions]).writeto(path)
+
+
+def extension(name="", pixels=PIXELS, **cards):
+    hdu = fits.ImageHDU(pixels, name=name)
+    hdu.header.update(cards)
+    return hdu
+
+
+def write_image(path, **cards):
+    hdu = fits.PrimaryHDU(PIXELS)
+    hdu.header["IMAGETYP"] = "LIGHT"
+    hdu.header.update(cards)
+    hdu.writeto(path)
+
+
+def test_images_that_nothing_puts_together_are_refused_in_one_line(tmp_path):
+    write_file(tmp_path / "a.fits", extension("im1"), extension("im2"))
+    frames = scan(tmp_path)
+    assert frames["file"].tolist() == ["a.fits"]
+    assert frames["code"].tolist() == ["several-images"]
+    assert frames["why_not"][0].startswith("holds 2 images")
+
+
+def test_what_is_no_exposure_does_not_count(tmp_path):
+    others = [extension(name) for name in ("THUMBNAIL", "WEIGHT", "SEGMENTATION")]
+    write_file(tmp_path / "a.fits", extension("SCI"), *others)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["use"].to_dict() == {
+        "a.fits[1]": True,
+        "a.fits[2]": False,
+        "a.fits[3]": False,
+        "a.fits[4]": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"BIASSEC": "[1:2,1:6],[7:8,1:6]"},
+        {"BIASSEC": "[7:8,1:6]", "NAMPS": 2},
+        {"BIASSEC1": "[5:6,1:6]", "BIASSEC2": "[7:8,1:6]"},
+        {"ASEC": "[1:4,1:6]", "BSEC": "[5:8,1:6]"},
+    ],
+)
+def test_several_strips_of_which_nothing_tells_the_pixels_are_refused(tmp_path, cards):
+    write_image(tmp_path / "a.fits", **cards)
+    frames = scan(tmp_path)
+    assert frames["code"].tolist() == ["several-strips"]
+    assert next(iter(cards)) in frames["why_not"][0] or "NAMPS" in frames["why_not"][0]
+    assert "--set 'a.fits: biassec='" in frames["why_not"][0]
+
+
+def test_amplifiers_without_overscan_are_one_image(tmp_path):
+    write_image(tmp_path / "a.fits", NAMPS=2)
+    assert scan(tmp_path)["use"].tolist() == [True]
+
+
+def quadrant(place, **cards):
+    """Write an amplifier: 3 columns of data, 5 of no use."""
+    return extension(DETSEC=place, DATASEC="[1:3,1:6]", **cards)
+
+
+def row_of(folder):
+    (row,) = scan(folder).to_dict("records")
+    return row
+
+
+def test_amplifiers_of_one_detector_are_one_frame(tmp_path):
+    write_file(
+        tmp_path / "a.fits",
+        quadrant("[6:4,1:6]", BIASSEC="[5:8,1:6]", GAIN=1.5, RDNOISE=3.0),
+        quadrant("[1:3,1:6]", BIASSEC="[5:8,1:6]", GAIN=1.7, RDNOISE=5.0),
+    )
+    row = row_of(tmp_path)
+    assert row["use"]
+    assert row["file"] == "a.fits"
+    assert (row["naxis1"], row["naxis2"]) == (6, 6)
+    assert row["amplifiers"] == (
+        "2 [1:3,1:6] [1:3,1:6] [5:8,1:6] 1.7 5.0 -; "
+        "1 [1:3,1:6] [6:4,1:6] [5:8,1:6] 1.5 3.0 -"
+    )
+    assert row["egain"] == pytest.approx(1.6)
+    assert row["rdnoise"] == pytest.approx(17**0.5)
+    assert pd.isna(row["biassec"])
+    assert pd.isna(row["trimsec"])
+
+
+def places(row):
+    return [one.place for one in read_amplifiers(row["amplifiers"])]
+
+
+def test_a_detector_begins_anywhere_and_may_be_binned(tmp_path):
+    binned = [quadrant("[107:112,11:22]"), quadrant("[101:106,11:22]")]
+    write_file(tmp_path / "a.fits", *binned, CCDSUM="2 2")
+    (row,) = scan(tmp_path).to_dict("records")
+    found = read_amplifiers(row["amplifiers"])
+    assert [(one.hdu, one.place) for one in found] == [
+        (2, "[1:3,1:6]"),
+        (1, "[4:6,1:6]"),
+    ]
+
+
+@pytest.mark.parametrize("letter", ["L", "D"])
+def test_a_step_of_minus_one_turns_an_image(tmp_path, letter):
+    turned = {f"{letter}TM1_1": -1.0, f"{letter}TM2_2": 1.0}
+    parts = [quadrant("[1:3,1:6]"), quadrant("[4:6,1:6]", **turned)]
+    write_file(tmp_path / "a.fits", *parts)
+    assert places(row_of(tmp_path)) == ["[1:3,1:6]", "[6:4,1:6]"]
+
+
+def test_a_trim_leaves_the_others_where_they_are(tmp_path):
+    parts = [
+        quadrant("[3:1,1:6]", TRIMSEC="[1:2,2:6]"),
+        quadrant("[4:6,1:6]", TRIMSEC="[1:2,2:6]"),
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    assert places(row_of(tmp_path)) == ["[3:2,2:6]", "[4:5,2:6]"]
+
+
+def test_a_margin_that_nobody_names_is_the_overscan(tmp_path):
+    wide = np.zeros((6, 20), np.int16)
+    parts = [
+        extension(pixels=wide, DETSEC=place, DATASEC="[3:8,1:6]")
+        for place in ("[6:1,1:6]", "[7:12,1:6]")
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    amplifiers = read_amplifiers(row_of(tmp_path)["amplifiers"])
+    assert [one.overscan for one in amplifiers] == ["[9:20,1:6]"] * 2
+
+
+@pytest.mark.parametrize(
+    ("sections", "why"),
+    [
+        (["[1:3,1:6]", "[3:5,1:6]"], "sections overlap"),
+        (["[1:3,1:6]", "[7:9,1:6]"], "they cover 67% of the detector"),
+        (["[1:3,1:6]", "[4:6,1:7]"], "sections contradict each other"),
+    ],
+)
+def test_sections_that_do_not_fit_are_refused_by_name(tmp_path, sections, why):
+    write_file(tmp_path / "a.fits", *map(quadrant, sections))
+    row = row_of(tmp_path)
+    assert row["code"] == "several-images"
+    assert why in row["why_not"]
+
+
+def test_an_image_without_a_place_beside_others_is_no_frame(tmp_path):
+    parts = [quadrant("[1:3,1:6]"), quadrant("[4:6,1:6]"), extension("VIEW")]
+    write_file(tmp_path / "a.fits", *parts)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["use"].to_dict() == {"a.fits": True, "a.fits[3]": False}
+    assert frames["code"]["a.fits[3]"] == "no-exposure"
+
+
+def test_a_small_image_beside_a_large_one_is_no_frame(tmp_path):
+    write_file(tmp_path / "a.fits", extension(), extension(pixels=PIXELS[:3, :4]))
+    frames = scan(tmp_path).set_index("file")
+    assert frames["use"].to_dict() == {"a.fits[1]": True, "a.fits[2]": False}
+
+
+def test_detectors_of_a_mosaic_are_frames_of_their_own(tmp_path):
+    parts = [
+        quadrant("[1:3,1:6]", CCDNAME="East"),
+        quadrant("[9:11,1:6]", CCDNAME="West"),
+        quadrant("[4:6,1:6]", CCDNAME="East"),
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["detector"].to_dict() == {"a.fits[1]": "East", "a.fits[2]": "West"}
+    assert frames["naxis1"].to_dict() == {"a.fits[1]": 6, "a.fits[2]": 8}
+    assert frames["amplifiers"].notna().tolist() == [True, False]
+
+
+def test_images_of_whole_detectors_are_called_by_their_extensions(tmp_path):
+    whole = {"CCDSIZE": "[1:8, 1:6]", "CCDSEC": "[1:8,1:6]"}
+    write_file(tmp_path / "a.fits", extension("N1", **whole), extension("N2", **whole))
+    assert scan(tmp_path)["detector"].tolist() == ["N1", "N2"]
+
+
+def test_amplifiers_in_one_image_are_told_by_cards_of_their_own(tmp_path):
+    write_image(
+        tmp_path / "a.fits",
+        DATASECA="[1:2,1:6]",
+        BIASSECA="[3:4,1:6]",
+        GAINA=1.5,
+        DATASECB="[7:8,1:6]",
+        BIASSECB="[5:6,1:6]",
+        GAINB=2.5,
+    )
+    row = row_of(tmp_path)
+    assert row["amplifiers"] == (
+        "0 [1:2,1:6] [1:2,1:6] [3:4,1:6] 1.5 - -; 0 [7:8,1:6] [3:4,1:6] [5:6,1:6] 2.5 - -"
+    )
+    assert (row["naxis1"], row["egain"]) == (4, 2.0)
+
+
+def test_cards_of_arcon_may_end_in_letters_as_those_of_megacam(tmp_path):
+    cards = {"DSECA": "[3:4,1:6]", "BSECA": "[1:2,1:6]", "CSECA": "[1:2,1:6]"}
+    cards |= {"DSECB": "[5:6,1:6]", "BSECB": "[7:8,1:6]", "CSECB": "[3:4,1:6]"}
+    write_image(tmp_path / "a.fits", **cards, GAINA=1.5, GAINB=1.7)
+    assert row_of(tmp_path)["amplifiers"] == (
+        "0 [3:4,1:6] [1:2,1:6] [1:2,1:6] 1.5 - -; 0 [5:6,1:6] [3:4,1:6] [7:8,1:6] 1.7 - -"
+    )
+
+
+def test_a_table_of_ones_own_may_say_that_extensions_are_detectors(tmp_path):
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'recognise = [{ IMAGETYP = "LIGHT" }]\n[detector]\nkeywords = ["EXTNAME"]\n'
+    )
+    write_file(tmp_path / "a.fits", extension("im1"), extension("im2"))
+    frames = scan(tmp_path, dialects=[table])
+    assert frames["detector"].tolist() == ["IM1", "IM2"]
+
+
+def test_amplifiers_of_arcon_are_listed(tmp_path):
+    """The cards of CTIO's Arcon controller, of an image of four amplifiers."""
+    cards = {"AMPLIST": "11 12 21 22"}
+    for n, (y, x) in enumerate(((1, 1), (1, 2), (2, 1), (2, 2))):
+        rows, strip = ("1:3", "4:6")[y == 2], 5 if x == 1 else 7
+        name = f"{y}{x}"
+        cards |= {
+            f"DSEC{name}": f"[{1 + 2 * (x == 2)}:{2 + 2 * (x == 2)},{rows}]",
+            f"BSEC{name}": f"[{strip}:{strip + 1},{rows}]",
+            f"CSEC{name}": f"[{1 + 2 * (x == 2)}:{2 + 2 * (x == 2)},{rows}]",
+            f"GTGAIN{name}": 1.5 + n,
+        }
+    write_image(tmp_path / "a.fits", **cards)
+    amplifiers = read_amplifiers(row_of(tmp_path)["amplifiers"])
+    assert [one.place for one in amplifiers] == [
+        "[1:2,1:3]",
+        "[3:4,1:3]",
+        "[1:2,4:6]",
+        "[3:4,4:6]",
+    ]
+    assert [one.overscan for one in amplifiers][:2] == ["[5:6,1:3]", "[7:8,1:3]"]
+    assert [one.egain for one in amplifiers] == [1.5, 2.5, 3.5, 4.5]
+
+
+def test_overscans_of_kast_stand_behind_all_pixels(tmp_path):
+    write_image(
+        tmp_path / "a.fits",
+        PROGRAM="NEWCAM",
+        DATASEC="[1:4,1:6]",
+        AMPSROW=2,
+        AMPSCOL=1,
+        COVER=2,
+    )
+    assert row_of(tmp_path)["amplifiers"] == (
+        "0 [1:2,1:6] [1:2,1:6] [5:6,1:6] - - -; 0 [3:4,1:6] [3:4,1:6] [7:8,1:6] - - -"
+    )
+
+
+def test_a_colour_mosaic_of_several_amplifiers_is_refused(tmp_path):
+    parts = [quadrant("[1:3,1:6]"), quadrant("[4:6,1:6]")]
+    write_file(tmp_path / "a.fits", *parts, BAYERPAT="RGGB")
+    assert "colour mosaic" in row_of(tmp_path)["why_not"]
