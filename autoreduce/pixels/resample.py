@@ -159,6 +159,29 @@ class Resampler:
         self._cut(start, out)
         return out
 
+    def nearest(self, light: NDArray[Any], first: int, start: int, stop: int) -> Image:
+        """Make rows of the grid of which each pixel is the nearest of the light.
+
+        Parameters
+        ----------
+        light, first, start, stop
+            As for `rows`.
+
+        Returns
+        -------
+        (stop - start, nx) float32 array
+            NaN beyond the light.
+        """
+        nx = self.shape[1]
+        out = np.full((stop - start, nx), np.nan, np.float32)
+        (a, b, x0), (c, d, y0) = self._matrix
+        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(nx)
+        x = np.rint(a * grid_x + b * grid_y + x0).astype(np.intp)
+        y = np.rint(c * grid_x + d * grid_y + y0).astype(np.intp) - first
+        inside = (x >= 0) & (x < light.shape[-1]) & (y >= 0) & (y < len(light))
+        out[inside] = light[y[inside], x[inside]]
+        return out
+
     def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
         """Shear rows, columns and rows of the light as it is seen."""
         one, two, three = self._shears

@@ -260,6 +260,24 @@ def on_sensor(
     return found
 
 
+def sky_of(data: NDArray[Any]) -> tuple[float, float]:
+    """Measure the sky of an image.
+
+    Parameters
+    ----------
+    data : (ny, nx) array, ADU
+        A light, or the pixels of one colour; NaN where nothing was measured.
+
+    Returns
+    -------
+    tuple of float
+        Its level and its 1-sigma scatter from pixel to pixel, ADU; NaN if no pixel is
+        finite.
+    """
+    light = _without_sky(data, None)
+    return light.sky, light.noise
+
+
 def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
     import sep
 

@@ -115,6 +115,17 @@ class Area(StrEnum):
     """What any of its lights shows."""
 
 
+class ColourSource(StrEnum):
+    """What the colours of a stack of colour mosaics are made of."""
+
+    AUTO = "auto"
+    """Of their own pixels where there are enough dithered lights, else interpolated."""
+    OWN = "own"
+    """Each colour of its own pixels only."""
+    INTERPOLATED = "interpolated"
+    """Of colours that are interpolated within each light."""
+
+
 def _clipped_mean() -> Combination:
     return Combination(rejection=Rejection.SIGMA, low=4.0, high=4.0)
 
@@ -136,6 +147,8 @@ class StackRecipe:
     """Which part of the sky is shown."""
     change: NotNegative = 0.08
     """Part of a star's light by which seeing and guiding may change it (1 sigma)."""
+    colours: ColourSource = ColourSource.AUTO
+    """What the colours of a colour camera's stack are made of."""
 
 
 @dataclass(frozen=True, slots=True)
