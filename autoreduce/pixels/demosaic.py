@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.bayer import CELL, RGB, Mosaic
-from autoreduce.pixels.stars import sky_of
+from autoreduce.pixels.stars import SKY_BOX, sky_of
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -36,8 +36,9 @@ HOT_NEIGHBOURS = 0.12
 """... if the brightest of its eight neighbours has less of its light: stars of 1.8 pixels
 in three colours have a fifth or more."""
 SHARP_SIGMAS = 10.0
-"""Height above its surroundings, of the sky's noise, from which a pixel of a star tells
-the ratio of colours."""
+"""Height above its surroundings, of the noise of such heights, from which a pixel of a
+star tells the ratio of colours."""
+MAD_TO_SIGMA = 1.4826
 FEWEST_SHARP = 20
 """Pixels that tell a ratio."""
 
@@ -84,7 +85,7 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
     levels = []
     for name in RGB:
         parts = of.of_colour(data, of.colours.index(name))
-        found = np.mean([sky_of(part) for part in parts], axis=0)
+        found = np.mean([sky_of(part, SKY_BOX // CELL) for part in parts], axis=0)
         levels.append(Level(float(found[0]), float(found[1])))
     model = ColourModel(of, tuple(levels))
     excess, _ = _above_sky(data, 0, model)
@@ -94,14 +95,15 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
     for name in RGB:
         ((y, x), *_) = of.places(of.colours.index(name))
         own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
-        ratios.append(_ratio(own, other, full, SHARP_SIGMAS * levels[1].noise))
+        ratios.append(_ratio(own, other, full))
     return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]))
 
 
-def _ratio(own: Image, other: Image, full: float, least: float) -> float:
+def _ratio(own: Image, other: Image, full: float) -> float:
     """Compare what is sharp, as stars are, in two images: nebulae have colours apart."""
     sharp = _sharpness(other)
-    good = (sharp > least) & (own < full) & (other < full)
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(sharp)))
+    good = (sharp > SHARP_SIGMAS * noise) & (own < full) & (other < full)
     if np.count_nonzero(good) < FEWEST_SHARP:
         return 0.0
     return max(float(np.median(_sharpness(own)[good] / sharp[good])), 0.0)
