@@ -31,7 +31,7 @@ from autoreduce.prepare import (
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Severity, remark, some
-from autoreduce.report.content import NightReport
+from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
 from autoreduce.running.lock import held
@@ -174,7 +174,9 @@ def run_prepared(
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, report=report
             )
+            pictures = _pictures(prepared.plan, outcomes, folder)
         content = _tables(prepared, outcomes, folder, command, begin)
+        content = replace(content, pictures=pictures)
         return Reduced(folder, content, _write_page(content, folder) if page else None)
 
 
@@ -202,6 +204,20 @@ def _tables(
         command=command,
         elapsed_s=time.perf_counter() - begin,
     )
+
+
+def _pictures(
+    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path
+) -> tuple[ObjectPicture, ...]:
+    """Write the pictures of all objects; what fails is logged, and in the report."""
+    from autoreduce.report.finished import write_pictures
+
+    digests = {output: outcome.digest for output, outcome in outcomes.items()}
+    found = write_pictures(folder, plan, outcomes, digests)
+    for one in found:
+        if one.why_not:
+            log.warning("no picture of %s: %s", one.name, one.why_not)
+    return tuple(found)
 
 
 def _known(folder: Path) -> dict[str, Outcome]:

@@ -95,12 +95,26 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
     for name in RGB:
         ((y, x), *_) = of.places(of.colours.index(name))
         own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
-        ratios.append(_ratio(own, other, full))
+        ratios.append(sharp_ratio(own, other, full))
     return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]))
 
 
-def _ratio(own: Image, other: Image, full: float) -> float:
-    """Compare what is sharp, as stars are, in two images: nebulae have colours apart."""
+def sharp_ratio(own: Image, other: Image, full: float) -> float:
+    """Compare what is sharp, as stars are, in two images: nebulae have colours apart.
+
+    Parameters
+    ----------
+    own, other : (ny, nx) arrays
+        Images of one field, without sky.
+    full : float
+        Level from which pixels are saturated.
+
+    Returns
+    -------
+    float
+        Light in the one over light in the other, of most stars; 0 if fewer than
+        `FEWEST_SHARP` pixels tell it.
+    """
     sharp = _sharpness(other)
     noise = MAD_TO_SIGMA * float(np.median(np.abs(sharp)))
     good = (sharp > SHARP_SIGMAS * noise) & (own < full) & (other < full)

@@ -43,6 +43,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "stack.area": frozenset({Action.STACK}),
     "stack.change": frozenset({Action.STACK}),
     "stack.colours": frozenset({Action.STACK}),
+    "picture": _PLANNING,
     "quality.check": _COMBINED | {Action.STACK},
     "quality.n_sigma": _COMBINED,
     "quality.tolerance": _COMBINED,
