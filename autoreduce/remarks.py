@@ -499,6 +499,13 @@ CODES: dict[str, Code] = {
         "calibrated and registered, but not stacked: {found}",
         "Their colours would be mixed.",
     ),
+    "pattern-elsewhere": Code(
+        _S.DOUBTFUL,
+        "the sky is alike where the header's pattern has red and blue, and not where it "
+        "has green: colours are mixed in {found}",
+        "The header's Bayer pattern is not that of the pixels, as where a part was cut "
+        "out: mend BAYERPAT, XBAYROFF or YBAYROFF in the raw frames.",
+    ),
     "own-colours": Code(
         _S.NOTE,
         "each colour is that of its own pixels, nothing is interpolated: {found}",

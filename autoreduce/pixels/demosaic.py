@@ -35,6 +35,9 @@ HOT_SIGMAS = 8.0
 HOT_NEIGHBOURS = 0.12
 """... if the brightest of its eight neighbours has less of its light: stars of 1.8 pixels
 in three colours have a fifth or more."""
+UNLIKE, SURELY = 0.01, 5.0
+"""Two greens differ by less of the sky's level; those that a pattern has elsewhere differ
+by so many times less."""
 SHARP_SIGMAS = 10.0
 """Height above its surroundings, of the noise of such heights, from which a pixel of a
 star tells the ratio of colours."""
@@ -62,6 +65,21 @@ class ColourModel:
     """The sky in red, green and blue."""
     ratios: tuple[float, ...] = (0.0, 1.0, 0.0)
     """Light of most stars in each colour, of that in green; 0 if not known."""
+    places: tuple[float, ...] = ()
+    """The sky at each place of a cell, ADU; row by row."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the pixels show their two greens where red and blue should be."""
+        if not self.places:
+            return False
+        green = self.of.colours.index("G")
+        is_green = [colour == green for row in self.of.cell for colour in row]
+        known = [p for p, yes in zip(self.places, is_green, strict=True) if yes]
+        others = [p for p, yes in zip(self.places, is_green, strict=True) if not yes]
+        apart, alike = abs(known[0] - known[1]), abs(others[0] - others[1])
+        level = self.levels[1]
+        return apart > UNLIKE * abs(level.sky) and alike < apart / SURELY
 
 
 def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> ColourModel:
@@ -96,7 +114,10 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
         ((y, x), *_) = of.places(of.colours.index(name))
         own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
         ratios.append(sharp_ratio(own, other, full))
-    return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]))
+    places = tuple(
+        float(np.nanmedian(data[y::CELL, x::CELL])) for y, x in np.ndindex(CELL, CELL)
+    )
+    return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]), places)
 
 
 def sharp_ratio(own: Image, other: Image, full: float) -> float:

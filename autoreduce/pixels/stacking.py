@@ -56,6 +56,17 @@ class Stacked(NamedTuple):
     """(n,), samples of each light that were rejected."""
 
 
+class Own(NamedTuple):
+    """What pixels of a light measured themselves, beside the places of a stack."""
+
+    values: Image
+    """(ny, nx), ADU, on the scale of the stack; NaN where none did."""
+    x: Image
+    """(ny, nx), steps from where they were measured to the pixels of the stack."""
+    y: Image
+    """The same along y."""
+
+
 class Limits(NamedTuple):
     """How far off the middle a sample may lie, in sigma."""
 
@@ -70,7 +81,7 @@ def stack(
     *,
     sky: float,
     halo: tuple[int, int] = (0, 0),
-    own: Sequence[Image] | None = None,
+    own: Sequence[Own] | None = None,
 ) -> Stacked:
     """Combine a band of registered lights.
 
@@ -88,10 +99,11 @@ def stack(
     halo : tuple of int
         Rows before and after the band that are there for its sake only: `HALO`, or
         what there is of them at an edge of the image.
-    own : sequence of n (rows without halo, nx) float32 arrays, optional, ADU
-        What pixels of each light measured themselves, NaN where none did: the mean is
-        that of these, and of `samples` where there are none.  Rejection goes by
-        `samples`; `Stacked.n_used` counts `own`.
+    own : sequence of n Own, optional
+        What pixels of each light measured themselves, in the rows without halo: the
+        mean is that of these, taken to the places of the stack by the slope of the
+        middle, and of `samples` where there are none.  Rejection goes by `samples`;
+        `Stacked.n_used` counts `own`.
 
     Returns
     -------
@@ -132,7 +144,7 @@ class _Work:
         limits: Limits | None,
         n: int,
         *,
-        own: Image | None = None,
+        own: Own | None = None,
     ) -> int:
         """Add a light of n; tell how many of its samples are rejected."""
         np.subtract(values, self._middle, out=self._off)
@@ -142,7 +154,7 @@ class _Work:
         self._sum(model, own)
         return outliers
 
-    def _sum(self, model: LightModel, _: Image | None) -> None:
+    def _sum(self, model: LightModel, _: Own | None) -> None:
         """Add what is left of a light."""
         inner = self._inner
         own = self._off[inner]
@@ -207,14 +219,18 @@ class _OwnWork(_Work):
         super().__init__(middle, sky, inner)
         self._weights = np.zeros_like(self._total)
         self._number = np.zeros(self._total.shape, np.uint16)
+        slopes = [np.gradient(middle, axis=axis) if n > 1 else np.zeros_like(middle)
+                  for axis, n in enumerate(middle.shape)]  # fmt: skip
+        self._along_y, self._along_x = (np.nan_to_num(one[inner]) for one in slopes)
 
-    def _sum(self, model: LightModel, own: Image | None) -> None:
+    def _sum(self, model: LightModel, own: Own | None) -> None:
         if own is None:
             msg = "a light gives nothing of its own"
             raise ValueError(msg)
         between = self._off[self._inner]
         kept = np.isfinite(between)
-        measured = own - self._middle[self._inner]
+        measured = own.values - self._middle[self._inner]
+        measured += self._along_x * own.x + self._along_y * own.y
         there = kept & np.isfinite(measured)
         part = np.where(there, measured, np.float32(FILLING) * between)
         weight = np.where(there, np.float32(1), np.float32(FILLING))

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.pixels.demosaic import MAD_TO_SIGMA, sharp_ratio
+from autoreduce.pixels.demosaic import MAD_TO_SIGMA
 
 Floats = NDArray[np.floating]
 
-SKY_SIGMAS = 2.0
+SKY_SIGMAS = 3.0
 """Height of the sky above black, of its noise."""
-SOFT = 4.0
+SOFT = 6.0
 """Brightness, of the sky's noise, up to which shades are proportional to light."""
 WHITEST = 0.999
 """Part of the pixels that are darker than white."""
@@ -27,6 +27,13 @@ LEAST_RANGE = 40.0
 """White is so many times the noise at the least."""
 BALANCED_AT = 0.995
 """Part of the pixels that are darker than those by which nebulae are balanced."""
+NEAR, AROUND = 7, 25
+"""Sides of the squares, in pixels, in which the light of stars and of their surroundings
+is compared."""
+BRIGHT_SIGMAS, FEWEST_BRIGHT = 10.0, 50
+"""Pixels by which colours are balanced: their height, of its scatter, and number."""
+GREYING = 4.0
+"""Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
 ROUNDS = 5
 CLIPPED = 2.5
 
@@ -71,8 +78,11 @@ class Tone:
         shade = np.arcsinh(brightness / self.soft) / math.asinh(self.white / self.soft)
         if len(light) == 1:
             return np.asarray(np.minimum(shade, 1.0))
-        factor = np.divide(shade, mean, out=np.zeros_like(shade), where=mean > 0)
+        above = np.maximum(brightness - self.noise * SKY_SIGMAS, 0)
+        part = above / (above + self.noise * GREYING)
+        factor = np.divide(part * shade, mean, out=np.zeros_like(shade), where=mean > 0)
         colours = np.stack(light[:3], axis=-1) * factor[..., None]
+        colours += ((1 - part) * shade)[..., None]
         # Where a colour is beyond white all are dimmed: stars are not clipped to white.
         return np.asarray(colours / np.maximum(colours.max(axis=-1), 1.0)[..., None])
 
@@ -119,13 +129,30 @@ def _scale(light: Floats, green: Floats, *, by_stars: bool) -> float:
     """Tell what a channel is multiplied by to be as bright as green."""
     if light is green:
         return 1.0
-    if by_stars:
-        own, other = (np.nan_to_num(one).astype(np.float32) for one in (light, green))
-        ratio = sharp_ratio(own, other, math.inf)
-        if ratio > 0:
-            return 1 / ratio
+    ratio = _ratio_of_stars(light, green) if by_stars else 0.0
+    if ratio > 0:
+        return 1 / ratio
     high = [float(np.nanquantile(one, BALANCED_AT)) for one in (light, green)]
     return high[1] / high[0] if min(high) > 0 else 1.0
+
+
+def _ratio_of_stars(light: Floats, green: Floats) -> float:
+    """Compare the light of stars, free of what is around them; 0 if there are few."""
+    own, other = _stars(light), _stars(green)
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(other)))
+    bright = other > BRIGHT_SIGMAS * noise
+    if np.count_nonzero(bright) < FEWEST_BRIGHT:
+        return 0.0
+    return float(np.median(own[bright] / other[bright]))
+
+
+def _stars(image: Floats) -> NDArray[np.float32]:
+    """Give the light near each pixel, without that of its surroundings."""
+    from scipy.ndimage import uniform_filter
+
+    known = np.nan_to_num(image).astype(np.float32)
+    near, wide = (uniform_filter(known, size) for size in (NEAR, AROUND))
+    return np.asarray(near - wide)
 
 
 def _sky(channel: Floats) -> tuple[float, float]:

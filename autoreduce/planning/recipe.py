@@ -175,7 +175,7 @@ class PictureRecipe:
     """Whether there are pictures at all."""
     palette: Palette = Palette.AUTO
     """Which filters make its colours; one that cannot be made is as ``auto``."""
-    soft: NotNegative = 4.0
+    soft: NotNegative = 6.0
     """Brightness, of the noise of the sky, up to which shades are proportional to light:
     smaller values lift what is faint."""
     bits: int = 8

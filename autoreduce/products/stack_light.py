@@ -153,6 +153,13 @@ class StackLight:
             )
         return self._scaled(values)
 
+    def own_offsets(self, start: int, stop: int) -> tuple[Image, Image]:
+        """Tell how far the grid's pixels lie from those that `own_rows` gives."""
+        if self.resampler is None:
+            nothing = np.zeros((stop - start, self.shape[1]), np.float32)
+            return nothing, nothing
+        return self.resampler.offsets(start, stop)
+
     def own_rows(self, start: int, stop: int) -> Image:
         """Give what the nearest pixels of its colour measured, on the stack's scale.
 

@@ -20,7 +20,7 @@ from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
-from autoreduce.pixels.stacking import HALO, Limits, Stacked, stack
+from autoreduce.pixels.stacking import HALO, Limits, Own, Stacked, stack
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import ColourSource, StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
@@ -42,7 +42,7 @@ from autoreduce.products.stack_cards import (
 from autoreduce.products.stack_colours import colour_source
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stack_members import StackMembers, aligned, unaligned
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, remark, some
 
 Image = NDArray[np.float32]
 
@@ -294,6 +294,14 @@ class _Stack:
         source, why = colour_source(members.lights, members.grid, recipe)
         if not self._is_clean_mean():
             source = ColourSource.INTERPOLATED
+        elsewhere = [
+            light
+            for light in members.lights
+            if light.model and light.model.is_elsewhere
+        ]
+        if elsewhere:
+            names = some([light.path.name for light in elsewhere])
+            remarks = (*remarks, remark("pattern-elsewhere", found=names))
         return replace(self, colours=colours, source=source, remarks=(*remarks, why))
 
     @property
@@ -521,11 +529,15 @@ class _Band(NamedTuple):
         """Give some of the rows."""
         return [one[start - self.low : stop - self.low] for one in self.lights]
 
-    def own_rows(self, start: int, stop: int) -> list[Image] | None:
+    def own_rows(self, start: int, stop: int) -> list[Own] | None:
         """Give some of the rows that hold measured pixels only."""
         if self.own is None:
             return None
-        return [one[start - self.own_low : stop - self.own_low] for one in self.own]
+        part = slice(start - self.own_low, stop - self.own_low)
+        return [
+            Own(one[part], *light.own_offsets(start, stop))
+            for one, light in zip(self.own, self.members.lights, strict=True)
+        ]
 
 
 def _joined(parts: Sequence[Stacked]) -> Stacked:
