@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from autoreduce.pixels.demosaic import MAD_TO_SIGMA
 
 Floats = NDArray[np.floating]
+Shades = NDArray[np.uint8] | NDArray[np.uint16]
 
 SKY_SIGMAS = 3.0
 """Height of the sky above black, of its noise."""
@@ -170,3 +171,11 @@ def _sky(channel: Floats) -> tuple[float, float]:
             break
         values = kept
     return level, noise
+
+
+def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:
+    """Turn shades from 0 to 1 into those of a file: 0 to 255, or of 16 bits to 65535."""
+    numbers: NDArray[np.floating] = shades * (2**bits - 1) + 0.5
+    if bits == 8:
+        return numbers.astype(np.uint8)
+    return numbers.astype(np.uint16)

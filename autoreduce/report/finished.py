@@ -17,21 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import AutoreduceError
+from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
-from autoreduce.pixels.stretch import Tone, tone_of
+from autoreduce.pixels.stretch import Tone, tone_of, whole_numbers
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
-from autoreduce.report.pictures import (
-    begins_at_top,
-    png_pieces,
-    png_texts,
-    whole_numbers,
-)
+from autoreduce.report.pictures import png_pieces, png_texts
 
 Floats = NDArray[np.floating]
 

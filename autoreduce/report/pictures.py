@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.header import RawHeader
+from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern
-from autoreduce.pixels.stretch import tone_of
+from autoreduce.pixels.stretch import Shades, tone_of, whole_numbers
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
-Shades = NDArray[np.uint8] | NDArray[np.uint16]
 
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 ROWS_READ = 4
@@ -240,11 +239,6 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
-def begins_at_top(header: RawHeader) -> bool:
-    """Tell whether the first row of an image is the upper one; else it is the lowest."""
-    return str(header.get("ROWORDER")).strip().upper() == "TOP-DOWN"
-
-
 def _bayer_pattern(header: RawHeader) -> str:
     """Say the colours of the first two by two pixels, row by row; empty if grey."""
     pattern = str(header.get("BAYERPAT") or "").strip().upper()
@@ -304,14 +298,6 @@ def _merged(binned: Floats, pattern: str) -> list[Floats]:
     return [
         binned[[site == colour for site in pattern]].mean(axis=0) for colour in "RGB"
     ]
-
-
-def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:
-    """Turn shades from 0 to 1 into those of a file: 0 to 255, or of 16 bits to 65535."""
-    numbers: NDArray[np.floating] = shades * (2**bits - 1) + 0.5
-    if bits == 8:
-        return numbers.astype(np.uint8)
-    return numbers.astype(np.uint16)
 
 
 def _shades(values: Floats, stretch: Stretch) -> Bytes:
