@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from autoreduce.prepare import (
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
-from autoreduce.report.content import NightReport
+from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.summary import made, remarks
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
@@ -209,11 +209,13 @@ def run_prepared(
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, report=report
             )
+            pictures = _pictures(prepared.plan, outcomes, folder)
         prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
+        content = replace(content, pictures=pictures)
         path = _write_page(content, folder) if page else None
-        if path is not None:
-            remember(folder, [path.name])
+        names = [one.output for one in pictures if not one.why_not]
+        remember(folder, names if path is None else [*names, path.name])
         return Reduced(folder, content, path)
 
 
@@ -243,6 +245,20 @@ def _tables(
         command=command,
         elapsed_s=time.perf_counter() - begin,
     )
+
+
+def _pictures(
+    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path
+) -> tuple[ObjectPicture, ...]:
+    """Write the pictures of all objects; what fails is logged, and in the report."""
+    from autoreduce.report.finished import write_pictures
+
+    digests = {output: outcome.digest for output, outcome in outcomes.items()}
+    found = write_pictures(folder, plan, outcomes, digests)
+    for one in found:
+        if one.why_not:
+            log.warning("no picture of %s: %s", one.name, one.why_not)
+    return tuple(found)
 
 
 def _known(folder: Path) -> dict[str, Outcome]:

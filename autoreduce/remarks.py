@@ -695,9 +695,29 @@ CODES: dict[str, Code] = {
     ),
     "mosaics": Code(
         _S.NOTE,
-        "lights of colour cameras are calibrated and registered, but not stacked: "
-        "{found}",
-        "A mean of colour mosaics would mix the colours.",
+        "mosaics whose colours are not red, blue, and green on a diagonal are "
+        "calibrated and registered, but not stacked: {found}",
+        "Their colours would be mixed.",
+    ),
+    "pattern-elsewhere": Code(
+        _S.DOUBTFUL,
+        "the sky is alike where the header's pattern has red and blue, and not where it "
+        "has green: colours are mixed in {found}",
+        "The header's Bayer pattern is not that of the pixels, as where a part was cut "
+        "out: mend BAYERPAT, XBAYROFF or YBAYROFF in the raw frames.",
+    ),
+    "own-colours": Code(
+        _S.NOTE,
+        "each colour is that of its own pixels, nothing is interpolated: {found}",
+        "Lights are dithered, and enough of them.  `colours` of `[stack]` in a recipe "
+        "decides otherwise.",
+    ),
+    "between-colours": Code(
+        _S.NOTE,
+        "colours are interpolated within each light: {found}, for colours of their own "
+        "pixels it takes {expected}",
+        "More lights, or wider dithers, would make stars a little sharper.  `colours` "
+        "of `[stack]` in a recipe decides otherwise.",
     ),
     # ------------------------------------------------------------- the night as a whole
     "no-frames": Code(_S.NOTE, "no frame is used", "Every frame is left out."),

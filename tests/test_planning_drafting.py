@@ -78,11 +78,12 @@ def test_a_lone_light_is_neither_registered_nor_stacked():
     ("facts", "registered", "stacked"),
     [
         ({}, True, True),
-        ({"bayerpat": "RGGB"}, True, False),
+        ({"bayerpat": "RGGB"}, True, True),
+        ({"bayerpat": "CMYG"}, True, False),  # of colours that are not told apart
         ({"ybinning": 2}, False, False),
     ],
 )
-def test_mosaics_are_registered_only_and_spectra_not_even_that(
+def test_strange_mosaics_are_registered_only_and_spectra_not_even_that(
     facts, registered, stacked
 ):
     plan = plan_of(("light", facts), ("light", facts))

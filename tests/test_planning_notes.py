@@ -96,7 +96,7 @@ def test_a_light_that_has_no_other_is_named():
 @pytest.mark.parametrize(
     ("facts", "code", "group"),
     [
-        ({"bayerpat": "RGGB"}, "mosaics", "light_M13_R_60s_1x1"),
+        ({"bayerpat": "CMYG"}, "mosaics", "light_M13_R_60s_1x1"),
         ({"ybinning": 2}, "spectra", "light_M13_R_60s_1x2"),
     ],
 )

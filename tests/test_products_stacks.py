@@ -399,16 +399,26 @@ def test_an_open_slot_for_gratings_is_no_grating(tmp_path):
     assert any(t.action is Action.STACK for t in prepare_night([night]).plan.tasks)
 
 
-def test_mosaics_are_registered_and_not_averaged(tmp_path):
+def test_mosaics_are_stacked_colour_by_colour_and_it_is_said(tmp_path):
     bayer = (("BAYERPAT", "RGGB"),)
     colour = [Light(f"c{i}", DITHERS[i], fwhm=4.5, cards=bayer) for i in range(3)]
     reduced = reduce(tmp_path, colour)
-    assert "mosaics" in {note.code for note in reduced.report.plan.notes}
-    assert not (reduced.folder / "stacks").exists()
+    assert "between-colours" in codes(reduced)
+    with stack_of(reduced) as stack:
+        red, green, blue = stack[0].data
+        truth = picture(Light("t", stack_pose(stack), fwhm=4.5)) + SKY
+        for plane in (red, green, blue):
+            off = plane[20:-20, 20:-20] - truth[20:-20, 20:-20]
+            assert np.nanmedian(np.abs(off)) < 15  # three lights of grey stars
     found = table(reduced)
     assert found["matched"].min() > 10
     assert found["dx"].abs().min() == 0
     assert found["fwhm"].between(3.8, 5.5).all()
+
+
+def stack_pose(stack):
+    """Give the pose of the light whose pixels a stack of `DITHERS` has."""
+    return DITHERS[int(stack[0].header["GRID"][-6])]
 
 
 def test_registrations_are_plain_json(dithered):

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.visualization import AsinhStretch, LogStretch, ZScaleInterval
 from matplotlib import pyplot as plt
 from PIL import Image
@@ -239,3 +240,19 @@ def test_real_frames_are_shown(tmp_path, tmp_path_factory):
     expected = ZScaleInterval().get_limits(picture.data)
     assert display_limits(picture.data, Display()) == pytest.approx(expected)
     assert width_of(tmp_path / "a.png") > 300
+
+
+def test_planes_that_are_colours_are_one_picture_and_a_tiff_has_16_bits(frames):
+    tifffile = pytest.importorskip("tifffile")
+    data = np.arange(3 * 6 * 8, dtype=np.float32).reshape(3, 6, 8)
+    data[:, 5, 2] = 5000  # in the last row, which is on top
+    fits.writeto("rgb.fits", data, fits.Header({"PLANES": "RGB"}))
+    (picture,) = read_pictures(["rgb.fits"])
+    assert picture.data.shape == (3, 6, 8)
+    command("show", "rgb.fits", "-o", "c.tif")
+    found = tifffile.imread("c.tif")
+    assert (found.shape, found.dtype) == ((6, 8, 3), np.uint16)
+    assert np.unravel_index(found.sum(axis=2).argmax(), (6, 8)) == (0, 2)
+    command("show", "rgb.fits", "-b", "2", "7", "1", "6", "-o", "cut.tif")
+    assert tifffile.imread("cut.tif").shape == (6, 6, 3)
+    assert "exists" in command("show", "rgb.fits", "-o", "c.tif", fails=True)

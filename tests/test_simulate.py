@@ -552,3 +552,46 @@ def test_the_command_refuses_a_size_that_is_none(tmp_path, size):
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 2
     assert not (tmp_path / "x").exists()
+
+
+def test_a_colour_camera_sees_each_colour_with_its_own_pixels(tmp_path):
+    """Panel and sky of R, G and B are as the listing says, whatever the place."""
+    from autoreduce.pixels.bayer import mosaic
+
+    listing = read_listing("osc_dithered")
+    night = make_night(listing, size=(96, 64))
+    of = mosaic("GRBG")
+    flat = next(frame for frame in listing.frames if frame.imagetyp == "flat")
+    light = next(frame for frame in listing.frames if frame.imagetyp == "light")
+    for frame, number in ((flat, "twilight"), (light, "sky")):
+        scene = night.expose(frame).scene_e
+        for index, name in enumerate(of.colours):
+            level = getattr(listing.filters[name], number) * frame.exptime_s
+            for part in of.of_colour(scene, index):
+                assert np.percentile(part, 10) == pytest.approx(level, rel=0.05)
+
+
+def test_a_flip_turns_stars_and_nebula_about_the_centre():
+    listing = read_listing("osc_dithered")
+    detector = replace(listing.detectors[""], pointing_pixels=0.0, mosaic="")
+    listing = replace(listing, detectors={"": detector})
+    night = make_night(listing, size=(96, 64))
+    light = next(frame for frame in listing.frames if frame.imagetyp == "light")
+    plain, turned = (
+        night.expose(replace(light, filter="G", rotation_deg=angle)).scene_e
+        for angle in (0.0, 180.0)
+    )
+    np.testing.assert_allclose(turned, plain[::-1, ::-1], rtol=1e-3)
+
+
+def test_red_stars_are_bright_in_red():
+    listing = read_listing("osc_dithered")
+    stars = make_night(listing, size=(96, 64)).cameras[""].targets["M 27"][0]
+    assert np.std(stars.colour) == pytest.approx(0.7, rel=0.5)
+    ratio = (
+        stars.through(listing.filters["R"]).rate_e_per_s
+        / stars.through(listing.filters["B"]).rate_e_per_s
+    )
+    np.testing.assert_allclose(
+        ratio, 0.22 / 0.24 * 10 ** (0.4 * 1.1 * stars.colour), rtol=1e-9
+    )

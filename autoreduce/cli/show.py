@@ -104,7 +104,8 @@ def _complete_cmaps(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="PNG, PDF or SVG file; GIF or MP4 with --animate [default: the screen, "
+    help="PNG, PDF or SVG file; a TIFF has 16 bits, full size and no axes; GIF or MP4 "
+    "with --animate [default: the screen, "
     "or NAME.png where there is none].",
 )
 @click.option("--dpi", type=int, default=120, show_default=True, help="Dots per inch.")
@@ -147,6 +148,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         autoreduce show spectrum.fit -s --histogram -r 5 -y 2 -o spectrum.pdf
         autoreduce show 'light.00*.fit' -a 300 -o blink.gif
         autoreduce show red.fit,green.fit,blue.fit --rgb -o colour.png
+        autoreduce show night_reduced/stacks/light_M27.fits -o m27.tif
         autoreduce show light.fit --term
     """
     from autoreduce.fits.names import stem as stem_of
@@ -168,7 +170,9 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     )
     images = expand(files)
     pictures = tool.read_pictures(images, chosen_region(section, bounds, cube_bounds))
-    pictures = [tool.merge_rgb(pictures)] if rgb else pictures[::stride]
+    is_colour = len(pictures) == 1 and pictures[0].data.ndim == 3
+    merge = rgb and not is_colour
+    pictures = [tool.merge_rgb(pictures)] if merge else pictures[::stride]
     if term:
         for picture in pictures:
             click.echo(tool.terminal_preview(picture, display), nl=False, color=True)
@@ -249,8 +253,21 @@ def _draw(
     *,
     overwrite: bool,
 ) -> None:
-    from autoreduce.tools.show import draw, save_figure, show_figure
+    from autoreduce.tools.show import (
+        TIFF_SUFFIXES,
+        draw,
+        save_figure,
+        save_tiff,
+        show_figure,
+    )
 
+    if output is not None and output.suffix.lower() in TIFF_SUFFIXES:
+        if len(pictures) != 1:
+            msg = f"a TIFF holds one image, not {len(pictures)}"
+            raise click.UsageError(msg)
+        save_tiff(pictures[0], output, overwrite=overwrite)
+        click.echo(output)
+        return
     figure = draw(pictures, display, screen=output is None)
     if output is None:
         show_figure(figure)

@@ -554,3 +554,8 @@ def _parse_literal(literal: str) -> Value:
         return int(literal)
     except ValueError:
         return float(literal.upper().replace("D", "E"))
+
+
+def begins_at_top(header: RawHeader) -> bool:
+    """Tell whether the first row of an image is the upper one; else it is the lowest."""
+    return str(header.get("ROWORDER")).strip().upper() == "TOP-DOWN"

@@ -118,6 +118,13 @@ class ImageReader(Closing):
         return fits.Header.fromstring(self.raw.block)
 
     @property
+    def colours(self) -> str:
+        """``RGB`` if the planes of a cube are red, green and blue, else empty."""
+        names = (str(self.get(card) or "").strip() for card in ("PLANES", "CTYPE3"))
+        is_cube = len(self.shape) == 3 and self.shape[0] == 3
+        return "RGB" if is_cube and "RGB" in names else ""
+
+    @property
     def cards(self) -> list[bytes]:
         """The header's cards as they stand in the file, END not among them."""
         return self.raw.records

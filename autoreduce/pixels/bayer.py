@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.sections import moved_pattern
 
+RGB = "RGB"
+"""Colours, in the order of the planes of a cube."""
 CELL = 2
 """Rows and columns after which the patterns of FITS headers repeat."""
 ALIKE = 0.1
@@ -128,6 +130,14 @@ def mosaic(pattern: str | None, origin: tuple[int, int] = (0, 0)) -> Mosaic:
         for row in (letters[:CELL], letters[CELL:])
     )
     return Mosaic(colours, cell)
+
+
+def is_known(of: Mosaic) -> bool:
+    """Tell whether a mosaic is one of red, blue, and green on a diagonal."""
+    if set(of.colours) != set(RGB) or of.step != CELL:
+        return False
+    (y0, x0), *more = of.places(of.colours.index("G"))
+    return len(more) == 1 and (1 - y0, 1 - x0) == more[0]
 
 
 def by_place(of: Mosaic) -> Mosaic:

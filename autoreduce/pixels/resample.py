@@ -159,6 +159,46 @@ class Resampler:
         self._cut(start, out)
         return out
 
+    def nearest(self, light: NDArray[Any], first: int, start: int, stop: int) -> Image:
+        """Make rows of the grid of which each pixel is the nearest of the light.
+
+        Parameters
+        ----------
+        light, first, start, stop
+            As for `rows`.
+
+        Returns
+        -------
+        (stop - start, nx) float32 array
+            NaN beyond the light.
+        """
+        nx = self.shape[1]
+        out = np.full((stop - start, nx), np.nan, np.float32)
+        (a, b, x0), (c, d, y0) = self._matrix
+        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(nx)
+        x = np.rint(a * grid_x + b * grid_y + x0).astype(np.intp)
+        y = np.rint(c * grid_x + d * grid_y + y0).astype(np.intp) - first
+        inside = (x >= 0) & (x < light.shape[-1]) & (y >= 0) & (y < len(light))
+        out[inside] = light[y[inside], x[inside]]
+        return out
+
+    def offsets(self, start: int, stop: int) -> tuple[Image, Image]:
+        """Tell how far pixels of the grid lie from the light's nearest ones.
+
+        Returns
+        -------
+        x, y : (stop - start, nx) float32 arrays
+            Steps from where the nearest pixel of the light lies to the pixel of the
+            grid, in pixels of the grid.
+        """
+        (a, b, x0), (c, d, y0) = self._matrix
+        grid_y = np.arange(start, stop)[:, None]
+        grid_x = np.arange(self.shape[1])
+        x, y = a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
+        x, y = x - np.rint(x), y - np.rint(y)
+        (a, b, _), (c, d, _) = self._forward.matrix
+        return (a * x + b * y).astype(np.float32), (c * x + d * y).astype(np.float32)
+
     def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
         """Shear rows, columns and rows of the light as it is seen."""
         one, two, three = self._shears

@@ -25,6 +25,9 @@ HALO = GROWN + 1
 """Rows beyond a band, on which the band depends."""
 FAINT = 0.5
 """Limit, of the usual one, beyond which a neighbour of an outlier is one too."""
+FILLING = 1e-3
+"""Weight of an interpolated sample, of one that was measured: it counts where there are
+no others."""
 TILE_BYTES = 1 << 17
 """Bytes of a row of samples of which the middle is found at a time."""
 
@@ -53,6 +56,17 @@ class Stacked(NamedTuple):
     """(n,), samples of each light that were rejected."""
 
 
+class Own(NamedTuple):
+    """What pixels of a light measured themselves, beside the places of a stack."""
+
+    values: Image
+    """(ny, nx), ADU, on the scale of the stack; NaN where none did."""
+    x: Image
+    """(ny, nx), steps from where they were measured to the pixels of the stack."""
+    y: Image
+    """The same along y."""
+
+
 class Limits(NamedTuple):
     """How far off the middle a sample may lie, in sigma."""
 
@@ -67,6 +81,7 @@ def stack(
     *,
     sky: float,
     halo: tuple[int, int] = (0, 0),
+    own: Sequence[Own] | None = None,
 ) -> Stacked:
     """Combine a band of registered lights.
 
@@ -84,6 +99,11 @@ def stack(
     halo : tuple of int
         Rows before and after the band that are there for its sake only: `HALO`, or
         what there is of them at an edge of the image.
+    own : sequence of n Own, optional
+        What pixels of each light measured themselves, in the rows without halo: the
+        mean is that of these, taken to the places of the stack by the slope of the
+        middle, and of `samples` where there are none.  Rejection goes by `samples`;
+        `Stacked.n_used` counts `own`.
 
     Returns
     -------
@@ -93,11 +113,11 @@ def stack(
     """
     inner = slice(halo[0], len(samples[0]) - halo[1])
     middle = lower_median(samples)
-    work = _Work(middle, sky, inner)
-    rejected = [
-        work.add(values, model, limits, len(samples))
-        for values, model in zip(samples, models, strict=True)
-    ]
+    work = _Work(middle, sky, inner) if own is None else _OwnWork(middle, sky, inner)
+    rejected = []
+    for i, (values, model) in enumerate(zip(samples, models, strict=True)):
+        mine = None if own is None else own[i]
+        rejected.append(work.add(values, model, limits, len(samples), own=mine))
     return work.stacked(np.array(rejected, np.int64))
 
 
@@ -118,15 +138,26 @@ class _Work:
         self._n, self._weight = 0, 0.0
 
     def add(
-        self, values: Image, model: LightModel, limits: Limits | None, n: int
+        self,
+        values: Image,
+        model: LightModel,
+        limits: Limits | None,
+        n: int,
+        *,
+        own: Own | None = None,
     ) -> int:
         """Add a light of n; tell how many of its samples are rejected."""
-        off, inner = self._off, self._inner
-        np.subtract(values, self._middle, out=off)
+        np.subtract(values, self._middle, out=self._off)
         outliers = 0
         if limits is not None:
             outliers = self._reject(model, limits, n)
-        own = off[inner]
+        self._sum(model, own)
+        return outliers
+
+    def _sum(self, model: LightModel, _: Own | None) -> None:
+        """Add what is left of a light."""
+        inner = self._inner
+        own = self._off[inner]
         np.isfinite(own, out=self._bad[inner])
         gone = np.flatnonzero(~self._bad[inner])
         if len(gone):
@@ -138,7 +169,6 @@ class _Work:
         self._total += own
         self._n += 1
         self._weight += model.weight
-        return outliers
 
     def _reject(self, model: LightModel, limits: Limits, n: int) -> int:
         """Put NaN for outliers, and for their faint parts nearby; count the inner ones."""
@@ -181,6 +211,41 @@ class _Work:
             self._total /= weight
         self._total += self._middle[self._inner]
         return Stacked(self._total, number, rejected)
+
+
+class _OwnWork(_Work):
+    """A band to which lights give what their own pixels measured."""
+
+    def __init__(self, middle: Image, sky: float, inner: slice) -> None:
+        super().__init__(middle, sky, inner)
+        self._weights = np.zeros_like(self._total)
+        self._number = np.zeros(self._total.shape, np.uint16)
+        slopes = [np.gradient(middle, axis=axis) if n > 1 else np.zeros_like(middle)
+                  for axis, n in enumerate(middle.shape)]  # fmt: skip
+        self._along_y, self._along_x = (np.nan_to_num(one[inner]) for one in slopes)
+
+    def _sum(self, model: LightModel, own: Own | None) -> None:
+        if own is None:
+            msg = "a light gives nothing of its own"
+            raise ValueError(msg)
+        between = self._off[self._inner]
+        kept = np.isfinite(between)
+        measured = own.values - self._middle[self._inner]
+        measured += self._along_x * own.x + self._along_y * own.y
+        there = kept & np.isfinite(measured)
+        part = np.where(there, measured, np.float32(FILLING) * between)
+        weight = np.where(there, np.float32(1), np.float32(FILLING))
+        part[~kept] = weight[~kept] = 0
+        self._total += np.float32(model.weight) * part
+        self._weights += np.float32(model.weight) * weight
+        self._number += there
+
+    def stacked(self, rejected: NDArray[np.int64]) -> Stacked:
+        """Give the mean; NaN where not even interpolated samples are left."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._total /= self._weights
+        self._total += self._middle[self._inner]
+        return Stacked(self._total, self._number, rejected)
 
 
 def lower_median(samples: Sequence[Image]) -> Image:

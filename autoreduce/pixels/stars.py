@@ -265,7 +265,27 @@ def on_sensor(
     return found
 
 
-def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
+def sky_of(data: NDArray[Any], box: int = SKY_BOX) -> tuple[float, float]:
+    """Measure the sky of an image.
+
+    Parameters
+    ----------
+    data : (ny, nx) array, ADU
+        A light, or the pixels of one colour; NaN where nothing was measured.
+    box : int
+        Rows and columns of the boxes in which the sky is taken.
+
+    Returns
+    -------
+    tuple of float
+        Its level and its 1-sigma scatter from pixel to pixel, ADU; NaN if no pixel is
+        finite.
+    """
+    light = _without_sky(data, None, box)
+    return light.sky, light.noise
+
+
+def _without_sky(data: NDArray[Any], mask: Mask | None, box: int = SKY_BOX) -> _Light:
     import sep
 
     image = np.array(data, np.float32, order="C")
@@ -281,8 +301,8 @@ def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
     background = sep.Background(
         np.ascontiguousarray(image[part, part]),
         mask=np.ascontiguousarray(hidden[part, part]),
-        bw=SKY_BOX // every,
-        bh=SKY_BOX // every,
+        bw=box // every,
+        bh=box // every,
     )
     level = background.back()
     for row in range(every):

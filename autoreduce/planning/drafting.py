@@ -278,7 +278,7 @@ def _one_light_path(frames: pd.DataFrame, rules: Rules) -> Codes:
 def stack_tasks(
     night: Night, lights: Sequence[Task], registrations: Sequence[Task]
 ) -> list[Task]:
-    """Plan a stack for each group of two lights or more that are no mosaics.
+    """Plan a stack for each group of two lights or more.
 
     Parameters
     ----------
@@ -306,5 +306,5 @@ def stack_tasks(
             missing=tuple(joined(one for task in tasks for one in task.missing)),
         )
         for name, tasks in sorted(members.items())
-        if len(tasks) > 1 and not tasks[0].is_mosaic and not tasks[0].is_spectrum
+        if len(tasks) > 1 and tasks[0].has_known_colours and not tasks[0].is_spectrum
     ]

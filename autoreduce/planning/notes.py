@@ -73,7 +73,7 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     spectra = {task.group: None for task in lights if task.is_spectrum}
     if spectra and recipe.stack.make:
         found.append(remark("spectra", found=", ".join(spectra)))
-    mosaics = {task.group: None for task in lights if task.is_mosaic}
+    mosaics = {task.group: None for task in lights if not task.has_known_colours}
     if mosaics and recipe.stack.make:
         found.append(remark("mosaics", found=", ".join(mosaics)))
     return tuple(found)

@@ -14,6 +14,7 @@ from typing import Any
 
 from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
+from autoreduce.pixels.bayer import is_known, mosaic
 from autoreduce.planning.recipe import Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
@@ -155,6 +156,11 @@ class Task:
     def is_mosaic(self) -> bool:
         """Whether its pixels lie under a colour filter array."""
         return self.facts.get("bayerpat") is not None
+
+    @property
+    def has_known_colours(self) -> bool:
+        """Whether it is no mosaic, or one whose colours can be told apart."""
+        return not self.is_mosaic or is_known(mosaic(str(self.facts["bayerpat"])))
 
     @property
     def is_spectrum(self) -> bool:

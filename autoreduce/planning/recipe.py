@@ -125,6 +125,17 @@ class Area(StrEnum):
     """What any of its lights shows."""
 
 
+class ColourSource(StrEnum):
+    """What the colours of a stack of colour mosaics are made of."""
+
+    AUTO = "auto"
+    """Of their own pixels where there are enough dithered lights, else interpolated."""
+    OWN = "own"
+    """Each colour of its own pixels only."""
+    INTERPOLATED = "interpolated"
+    """Of colours that are interpolated within each light."""
+
+
 def _clipped_mean() -> Combination:
     return Combination(rejection=Rejection.SIGMA, low=4.0, high=4.0)
 
@@ -146,6 +157,46 @@ class StackRecipe:
     """Which part of the sky is shown."""
     change: NotNegative = 0.08
     """Part of a star's light by which seeing and guiding may change it (1 sigma)."""
+    colours: ColourSource = ColourSource.AUTO
+    """What the colours of a colour camera's stack are made of."""
+
+
+class Palette(StrEnum):
+    """Which filters make the colours of a picture."""
+
+    AUTO = "auto"
+    """Red, green and blue (hydrogen into red, luminance as brightness); else SHO, else
+    HOO, else the deepest filter in grey."""
+    RGB = "RGB"
+    """Red, green and blue."""
+    SHO = "SHO"
+    """Sulphur red, hydrogen green, oxygen blue."""
+    HOO = "HOO"
+    """Hydrogen red, oxygen green and blue."""
+    GREY = "grey"
+    """The deepest filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRecipe:
+    """How the picture of an object is made."""
+
+    make: bool = True
+    """Whether there are pictures at all."""
+    palette: Palette = Palette.AUTO
+    """Which filters make its colours; one that cannot be made is as ``auto``."""
+    soft: NotNegative = 6.0
+    """Brightness, of the noise of the sky, up to which shades are proportional to light:
+    smaller values lift what is faint."""
+    bits: int = 8
+    """Bits of a shade, 8 or 16."""
+
+    def __post_init__(self) -> None:
+        if self.bits not in (8, 16) or self.soft <= 0:
+            msg = (
+                f"bits are 8 or 16 and soft is above 0, not {self.bits} and {self.soft}"
+            )
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +247,8 @@ class Recipe:
     """Flats."""
     stack: StackRecipe = field(default_factory=StackRecipe)
     """Stacks of lights."""
+    picture: PictureRecipe = field(default_factory=PictureRecipe)
+    """Pictures of objects."""
     quality: QualityRecipe = field(default_factory=QualityRecipe)
     """Automatic exclusion."""
 

@@ -24,8 +24,10 @@ from autoreduce.calibration.workspace import Made, Workspace
 from autoreduce.fits.cards import Card, without
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.measured import MEASURED, Measured, known
+from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
+from autoreduce.pixels.demosaic import colour_model, demosaic
 from autoreduce.pixels.measure import measure
-from autoreduce.pixels.stars import find_stars, on_sensor, superpixels
+from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.gain import Gain, gain_of
 from autoreduce.products.pointing import airmass, pixel_scale_arcsec
@@ -113,7 +115,7 @@ def make_light(
                 full,
                 frame,
                 gain.egain,
-                mosaic=task.is_mosaic,
+                mosaic(str(task.facts.get("bayerpat") or ""), frame.origin),
             )
             doubts = (*doubts, *_harm(data, frame.item, fix, seen, space))
             header = replace(header, doubts=doubts)
@@ -143,29 +145,16 @@ def _look(
     full: tuple[Any, ...],
     frame: RawFrame,
     gain: float | None,
-    *,
-    mosaic: bool,
+    pattern: Mosaic,
 ) -> tuple[dict[str, float], NDArray[Any]]:
-    """Measure sky and stars of a calibrated light; of a mosaic, without its colours."""
+    """Measure sky and stars of a calibrated light; of a mosaic, those of its green."""
     levels = data[full]
     levels = levels[np.isfinite(levels)]
     saturate = float(np.percentile(levels, 1)) if len(levels) else None
-    image = superpixels(data) if mosaic else data
-    if gain is not None and mosaic:
-        gain *= 4
     # Sky within one unit of whole numbers shows no scatter of its own.
     least = QUANTISED if frame.dtype.kind in "iu" else 0.0
-    found = find_stars(image, saturate=saturate, gain=gain, least_noise=least)
+    found = _stars_of(data, pattern, saturate, gain, least)
     light, table = found.statistics, found.table
-    if mosaic:
-        table = on_sensor(table, 2)
-        table["flux"] *= 4
-        table["flux_error"] *= 4
-        light = light._replace(
-            sky_noise_adu=light.sky_noise_adu * 2,
-            fwhm_pixel=light.fwhm_pixel * 2,
-            flux_adu=light.flux_adu * 4,
-        )
     scale = pixel_scale_arcsec(frame.raw)
     return known(
         {
@@ -180,6 +169,39 @@ def _look(
             "saturate": saturate,
         }
     ), table
+
+
+def _stars_of(
+    data: Floats,
+    pattern: Mosaic,
+    saturate: float | None,
+    gain: float | None,
+    least: float,
+) -> Stars:
+    """Find the stars of a light; of a mosaic in green, of unknown colours in their mean."""
+    if pattern is WHITE:
+        return find_stars(data, saturate=saturate, gain=gain, least_noise=least)
+    if is_known(pattern):
+        model = colour_model(data, pattern, math.inf if saturate is None else saturate)
+        green = demosaic(data, 0, model, "G")
+        found = find_stars(green, saturate=saturate, gain=gain, least_noise=least)
+        noise = max(model.levels[RGB.index("G")].noise, least)
+        return found._replace(statistics=found.statistics._replace(sky_noise_adu=noise))
+    four = gain and 4 * gain
+    found = find_stars(
+        superpixels(data), saturate=saturate, gain=four, least_noise=least
+    )
+    table, light = on_sensor(found.table, 2), found.statistics
+    table["flux"] *= 4
+    table["flux_error"] *= 4
+    return Stars(
+        table,
+        light._replace(
+            sky_noise_adu=light.sky_noise_adu * 2,
+            fwhm_pixel=light.fwhm_pixel * 2,
+            flux_adu=light.flux_adu * 4,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,11 @@ def _task_cards(task: Task) -> list[Card]:
         value = task.facts.get(name)
         if task.action is Action.CALIBRATE and name in OF_EACH_FRAME:
             value = None
+        if task.action is Action.STACK and name == "bayerpat":
+            value = None  # its colours are apart
         if value is not None:
             cards.append(Card(keyword, value, comment))
-    if task.is_mosaic:
+    if task.is_mosaic and task.action is not Action.STACK:
         cards += _pattern_begin(task)
     if task.action in MASTER_TYPES:
         kind = MASTER_TYPES[task.action]

@@ -17,7 +17,8 @@ OF_ONE_LIGHT = {
     "OVERSCAN", "DARKSCAL", "DARKOFFS", "DARKMETH", "AIRMASS", "JD", "JD-HELIO",
     "MJD-OBS", "TIME-OBS", "UT", "DATE-LOC", "DATE-AVG", "DATE-BEG", "DATE-END",
     "OBJCTALT", "OBJCTAZ", "CENTALT", "CENTAZ", "OBJCTHA", "HJD", "BJD", "EGAIN",
-    "RDNOISE", *(keywords() - {"SATURATE"}),
+    "RDNOISE", "BAYERPAT", "XBAYROFF", "YBAYROFF", "COLORTYP", "CFAPATT", "BAYERPATTERN",
+    "BAYER", "CFA", "CFAIMAGE", *(keywords() - {"SATURATE"}),
 }  # fmt: skip
 """Cards of the first light that do not hold for the stack."""
 

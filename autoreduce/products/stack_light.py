@@ -1,7 +1,7 @@
 """A light as a stack sees it: laid on its grid, on its scale, above its sky."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import open_image
+from autoreduce.frames.measured import known
+from autoreduce.pixels.bayer import RGB, Mosaic, is_known, mosaic
+from autoreduce.pixels.demosaic import (
+    MARGIN,
+    ColourModel,
+    colour_model,
+    demosaic,
+    own_pixels,
+)
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
 from autoreduce.pixels.register import match_near
 from autoreduce.pixels.resample import Resampler
@@ -21,6 +30,7 @@ from autoreduce.products.registration import Geometry, Place
 from autoreduce.products.starlist import read_stars
 
 Image = NDArray[np.float32]
+TakeColour = Callable[[Image, int, ColourModel, str], Image]
 
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
@@ -57,6 +67,10 @@ class StackLight:
     """Stars that the factor is from; None if it is not from stars."""
     factor_error: float = 0.0
     """1-sigma error of the factor, as its stars agree; 0 if it is not from stars."""
+    model: ColourModel | None = None
+    """What is alike in all of it, if it is a mosaic of which the colours are known."""
+    colour: str = ""
+    """R, G or B: the colour that is taken from a mosaic."""
 
     @classmethod
     def read(
@@ -77,6 +91,29 @@ class StackLight:
         date_obs = None if began is None else date_of_mjd(began).isoformat()
         item = FrameInput(output, exptime=header.number("EXPTIME"), date_obs=date_obs)
         return cls(item, path, header, (ny, nx), statistics, place)
+
+    @property
+    def pattern(self) -> Mosaic:
+        """Which of its pixels see which colour, counted from its first pixel."""
+        begin = (int(self.header.number(f"{axis}BAYROFF") or 0) for axis in "YX")
+        told = str(self.header.get("BAYERPAT") or "")
+        return mosaic(told.strip(), (next(begin), next(begin)))
+
+    def modelled(self) -> Self:
+        """Measure what is alike in all of a mosaic; other lights stay as they are."""
+        if not is_known(self.pattern):
+            return self
+        data = self._read(0, self.shape[0])
+        saturate = self.statistics.get("saturate", math.inf)
+        return replace(self, model=colour_model(data, self.pattern, saturate))
+
+    def in_colour(self, name: str) -> Self:
+        """Give one colour of a mosaic, with the sky that it has there."""
+        if self.model is None:
+            return self
+        level = self.model.levels[RGB.index(name)]
+        seen = {**self.statistics, "sky": level.sky, "sky_noise": level.noise}
+        return replace(self, statistics=known(seen), colour=name)
 
     @property
     def gain(self) -> float | None:
@@ -102,23 +139,54 @@ class StackLight:
     def rows(self, start: int, stop: int) -> Image:
         """Make rows of the grid, on the scale of the stack."""
         if self.resampler is None:
-            values = self._read(start, stop)
+            values = self._plane(start, stop, demosaic)
         else:
             first, last = self.resampler.light_rows(start, stop)
+            noise = self.statistics.get("sky_noise", 0.0) or math.inf
             values = self.resampler.rows(
-                self._read(first, last),
+                self._plane(first, last, demosaic),
                 first,
                 start,
                 stop,
                 saturate=self.statistics.get("saturate", math.inf),
                 sky=self.statistics.get("sky", 0.0),
-                noise=self.statistics.get("sky_noise", 0.0) or math.inf,
+                # Single pixels of a colour are wider once they are interpolated.
+                noise=math.inf if self.colour else noise,
             )
+        return self._scaled(values)
+
+    def own_offsets(self, start: int, stop: int) -> tuple[Image, Image]:
+        """Tell how far the grid's pixels lie from those that `own_rows` gives."""
+        if self.resampler is None:
+            nothing = np.zeros((stop - start, self.shape[1]), np.float32)
+            return nothing, nothing
+        return self.resampler.offsets(start, stop)
+
+    def own_rows(self, start: int, stop: int) -> Image:
+        """Give what the nearest pixels of its colour measured, on the stack's scale.
+
+        NaN where the nearest pixel has another colour.
+        """
+        if self.resampler is None:
+            return self._scaled(self._plane(start, stop, own_pixels))
+        first, last = self.resampler.light_rows(start, stop)
+        values = self._plane(first, last, own_pixels)
+        return self._scaled(self.resampler.nearest(values, first, start, stop))
+
+    def _scaled(self, values: Image) -> Image:
         if self.factor != 1:
             values *= np.float32(self.factor)
         if self.offset:
             values += np.float32(self.offset)
         return values
+
+    def _plane(self, start: int, stop: int, take: TakeColour) -> Image:
+        """Read rows; of a mosaic, take its colour from them."""
+        if self.model is None or not self.colour or start >= stop:
+            return self._read(start, stop)
+        low, high = max(start - MARGIN, 0), min(stop + MARGIN, self.shape[0])
+        rows = take(self._read(low, high), low, self.model, self.colour)
+        return np.ascontiguousarray(rows[start - low : stop - low])
 
     def _read(self, start: int, stop: int) -> Image:
         if start >= stop:
@@ -164,15 +232,22 @@ def scaled(
         factor = _by_exposure(light, first) if common is None else common.factor
         if light is first:
             factor = 1.0
-        offset = 0.0
-        skies = [one.statistics.get("sky") for one in (light, first)]
-        if sky and skies[0] is not None and skies[1] is not None:
-            offset = skies[1] - factor * skies[0]
         n = common.n if common else len(stars) if light is first else None
         error = common.error if common else 0.0
-        found.append(
-            replace(light, factor=factor, offset=offset, n_common=n, factor_error=error)
-        )
+        found.append(replace(light, factor=factor, n_common=n, factor_error=error))
+    return levelled(found, reference) if sky else found
+
+
+def levelled(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
+    """Bring the sky of scaled lights to that of one of them, where it is known."""
+    wanted = lights[reference].statistics.get("sky")
+    found = []
+    for light in lights:
+        sky = light.statistics.get("sky")
+        offset = 0.0
+        if sky is not None and wanted is not None:
+            offset = wanted - light.factor * sky
+        found.append(replace(light, offset=offset))
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from autoreduce.fits.images import open_image
+from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.fluxscale import FEWEST
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
@@ -16,6 +17,7 @@ from autoreduce.products.stack_cards import grid_cards
 from autoreduce.products.stack_light import (
     StackLight,
     gain_from_sky,
+    levelled,
     models,
     scaled,
 )
@@ -41,6 +43,30 @@ class StackMembers:
     """Header of the reference, with the coordinates of the grid."""
     remarks: tuple[Remark, ...] = ()
     """What is doubtful of them."""
+    gain: float | None = None
+    """Electrons per ADU of lights whose header does not tell; None where all lights
+    count alike."""
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether the lights are mosaics, of which each colour is stacked by itself."""
+        return all(light.model for light in self.lights)
+
+    def in_colours(self, recipe: Recipe) -> "tuple[StackMembers, ...]":
+        """Give red, green and blue of mosaics; other lights as they are."""
+        if not self.is_mosaic:
+            return (self,)
+        return tuple(self._in_colour(name, recipe) for name in RGB)
+
+    def _in_colour(self, name: str, recipe: Recipe) -> "StackMembers":
+        at = next(i for i, one in enumerate(self.lights) if one is self.reference)
+        lights = [light.in_colour(name) for light in self.lights]
+        if recipe.stack.level is StackLevel.SKY:
+            lights = levelled(lights, at)
+        good = self.models
+        if self.gain is not None:
+            good = models(lights, self.gain, recipe.stack.change)
+        return replace(self, lights=lights, models=good, reference=lights[at])
 
 
 def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
@@ -112,6 +138,7 @@ def aligned(
         grid,
         cards,
         tuple(doubts),
+        gain,
     )
 
 

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,13 @@ from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, without
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, ImageWriter
+from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
-from autoreduce.pixels.stacking import HALO, Limits, Stacked, stack
+from autoreduce.pixels.stacking import HALO, Limits, Own, Stacked, stack
 from autoreduce.planning.plan import Task
-from autoreduce.planning.recipe import StackLevel
+from autoreduce.planning.recipe import ColourSource, StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
 from autoreduce.products.lights import KEEP
 from autoreduce.products.provenance import PLANE_CARDS, product_cards
@@ -37,6 +39,7 @@ from autoreduce.products.stack_cards import (
     time_cards,
     total_exposure,
 )
+from autoreduce.products.stack_colours import colour_source
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stack_members import StackMembers, aligned, unaligned
 from autoreduce.remarks import Remark, remark, some
@@ -53,8 +56,9 @@ FOCUS_STEPS, MOSTLY = 4, 0.6
 """Positions of the focuser, in all and for each light, that make a focus run ..."""
 FOCUS_CHANGE = 1.5
 """... if the widest stars are so many times as wide as the narrowest."""
-WORKING = 8
-"""Rows of floats that a light takes on its way to the grid, beside the result."""
+WORKING, WORKING_COLOURS = 8, 16
+"""Rows of floats that a light takes on its way to the grid, beside the result; those of
+a mosaic."""
 MANY = 0.02
 """Part of a light's samples, from which it is told that so many are rejected: noise
 explains 1e-4, cosmic rays and a satellite half a per cent."""
@@ -116,7 +120,7 @@ def make_stack(
         if output in lights
     ]
     left_out = _unusable(there, space)
-    good = [light for light in there if light.item.file not in left_out]
+    good = [light.modelled() for light in there if light.item.file not in left_out]
     fields, apart = _fields(good, registration, task)
     left_out |= apart
     if not fields:
@@ -132,7 +136,9 @@ def make_stack(
             _members(members, number, registration, space),
             registration,
             left_out,
-        ).write(digests)
+        )
+        .in_colours()
+        .write(digests)
         for number, members in sorted(fields.items())
     ]
     lost = [output for output in task.products if output not in lights]
@@ -270,23 +276,53 @@ class _Stack:
     registration: RegistrationProduct | None
     """None in a stack that is not aligned."""
     left_out: Mapping[str, Remark]
+    colours: tuple[StackMembers, ...] = ()
+    """The same in each colour of a colour camera; of others, the same."""
+    source: ColourSource = ColourSource.INTERPOLATED
+    """What colours are made of."""
+    remarks: tuple[Remark, ...] = ()
+    """What there is to say of it."""
 
     @property
     def output(self) -> str:
         """Where it is written."""
         return stack_output(self.task.output, self.number)
 
+    def in_colours(self) -> "_Stack":
+        """Take mosaics apart, and decide what their colours are made of."""
+        members, recipe = self.members, self.space.recipe
+        colours, remarks = members.in_colours(recipe), members.remarks
+        if not members.is_mosaic:
+            return replace(self, colours=colours, remarks=remarks)
+        source, why = colour_source(members.lights, members.grid, recipe)
+        if not self._is_clean_mean():
+            source = ColourSource.INTERPOLATED
+        elsewhere = [
+            light
+            for light in members.lights
+            if light.model and light.model.is_elsewhere
+        ]
+        if elsewhere:
+            names = some([light.path.name for light in elsewhere])
+            remarks = (*remarks, remark("pattern-elsewhere", found=names))
+        return replace(self, colours=colours, source=source, remarks=(*remarks, why))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(ny, nx), or (3, ny, nx) of a colour camera."""
+        n = len(self.colours)
+        return self.members.grid.shape if n == 1 else (n, *self.members.grid.shape)
+
     def write(self, digests: Mapping[str, str]) -> Made:
         """Combine band by band, and write everything."""
         lights = self.members.lights
-        ny, nx = self.members.grid.shape
         rejected = np.zeros(len(lights), np.int64)
         planes = {MASK: np.uint8, NUSED: np.uint16} if self.space.planes else {}
         shares = Shares.of(self.members.models)
         nothing = {"exptime": 0.0, "rejected": 0.0}
         with ImageWriter(
             self.space.folder / self.output,
-            (ny, nx),
+            self.shape,
             header_cards=len(self._cards(nothing, shares)),
             planes=planes,
             overwrite=True,
@@ -299,7 +335,7 @@ class _Stack:
                     writer.write_rows(start, band.n_used, plane=NUSED)
             statistics = {
                 "exptime": total_exposure(lights),
-                "rejected": float(rejected.sum()) / (ny * nx * len(lights)),
+                "rejected": float(rejected.sum()) / math.prod(self.shape) / len(lights),
             }
             writer.finish(
                 self._cards(statistics, shares),
@@ -308,7 +344,7 @@ class _Stack:
             )
         return Made(
             statistics=statistics,
-            remarks=(*self.members.remarks, *self._many(rejected / (ny * nx))),
+            remarks=(*self.remarks, *self._many(rejected / math.prod(self.shape))),
             measured={
                 light.item.file: {"flux_scale": light.factor, "weight": share}
                 for light, share in zip(lights, shares.weights, strict=True)
@@ -332,28 +368,43 @@ class _Stack:
         )
 
     def _bands(self) -> Iterator[tuple[int, Stacked]]:
-        """Combine the lights, band by band."""
+        """Combine the lights, colour by colour and band by band.
+
+        Rows of the planes of a cube follow each other.
+        """
         ny, nx = self.members.grid.shape
-        row = 4 * nx * (len(self.members.lights) + WORKING)
+        samples = 2 if self.source is ColourSource.OWN else 1
+        working = WORKING if len(self.colours) == 1 else WORKING_COLOURS
+        row = 4 * nx * (samples * len(self.members.lights) + working)
         memory = self.space.memory // self.space.threads
         height = min(max(memory // row - 2 * HALO, SHORTEST), TALLEST)
-        starts = range(0, ny, height)
-        parts = [(start, min(start + height, ny)) for start in starts]
+        starts = [
+            (plane, start)
+            for plane in range(len(self.colours))
+            for start in range(0, ny, height)
+        ]
+        parts = [(plane, start, min(start + height, ny)) for plane, start in starts]
         one = replace(self, space=self.space.alone())
         combined = side_by_side(
-            self.space.threads, lambda rows: self.space.apart(one.band, rows), parts
+            self.space.threads, lambda part: self.space.apart(one.band, part), parts
         )
-        return zip(starts, combined, strict=True)
+        rows = (plane * ny + start for plane, start in starts)
+        return zip(rows, combined, strict=True)
 
-    def band(self, rows: tuple[int, int]) -> Stacked:
-        """Combine rows of all lights, from the first to that before the second."""
-        start, stop = rows
+    def band(self, part: tuple[int, int, int]) -> Stacked:
+        """Combine rows of a colour of all lights, from the first to that before the last."""
+        plane, start, stop = part
+        members = self.colours[plane]
         halo = HALO if self._is_clean_mean() else 0
         low = max(start - halo, 0)
-        high = min(stop + halo, self.members.grid.shape[0])
-        band = [light.rows(low, high) for light in self.members.lights]
+        high = min(stop + halo, members.grid.shape[0])
+        own = None
+        if self.source is ColourSource.OWN:
+            own = [light.own_rows(start, stop) for light in members.lights]
+        band = _Band(members, [light.rows(low, high) for light in members.lights],
+                     low, high, own, start)  # fmt: skip
         parts = [
-            self._combined(band, low, high, first, min(first + ROWS_AT_ONCE, stop))
+            self._combined(band, first, min(first + ROWS_AT_ONCE, stop))
             for first in range(start, stop, ROWS_AT_ONCE)
         ]
         return _joined(parts)
@@ -373,21 +424,23 @@ class _Stack:
         mean = self._how.method is Method.MEAN and self._how.rejection in usual
         return mean and self.registration is not None
 
-    def _combined(
-        self, band: Sequence[Image], low: int, high: int, start: int, stop: int
-    ) -> Stacked:
+    def _combined(self, band: "_Band", start: int, stop: int) -> Stacked:
         """Combine rows of a band."""
-        how, models = self._how, self.members.models
+        how, models = self._how, band.members.models
         if not self._is_clean_mean():
-            rows = [one[start - low : stop - low] for one in band]
             mean = how.method is Method.MEAN and self.registration is not None
             weights = [model.weight for model in models] if mean else None
-            return Stacked(*combine(rows, how, weights=weights))
+            return Stacked(*combine(band.rows(start, stop), how, weights=weights))
         limits = Limits(how.low, how.high) if how.rejection is Rejection.SIGMA else None
-        before, after = min(HALO, start - low), min(HALO, high - stop)
-        rows = [one[start - low - before : stop - low + after] for one in band]
-        sky = self.members.reference.statistics.get("sky", 0.0)
-        return stack(rows, models, limits, sky=sky, halo=(before, after))
+        halo = min(HALO, start - band.low), min(HALO, band.high - stop)
+        return stack(
+            band.rows(start - halo[0], stop + halo[1]),
+            models,
+            limits,
+            sky=band.members.reference.statistics.get("sky", 0.0),
+            halo=halo,
+            own=band.own_rows(start, stop),
+        )
 
     def _cards(self, statistics: Mapping[str, float], shares: Shares) -> list[bytes]:
         lights, reference = self.members.lights, self.members.reference
@@ -403,6 +456,11 @@ class _Stack:
             Card("RECIPE", self.space.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
+        if self.members.is_mosaic:
+            extra += [
+                Card("PLANES", RGB, "colours of the planes"),
+                Card("COLOURS", self.source, "own: of a colour's own pixels"),
+            ]
         if self.registration is not None:
             grid = self.registration.references[self.number - 1]
             extra += [
@@ -418,7 +476,7 @@ class _Stack:
             self.task,
             extra,
             base=base,
-            history=(*map(str, self.members.remarks), *history[:MOST_TOLD]),
+            history=(*map(str, self.remarks), *history[:MOST_TOLD]),
         )
 
     def _inputs(
@@ -468,6 +526,35 @@ class _Stack:
             numbers,
             stack=output,
         )
+
+
+class _Band(NamedTuple):
+    """Rows of all lights."""
+
+    members: StackMembers
+    lights: Sequence[Image]
+    low: int
+    """The first of them ..."""
+    high: int
+    """... and the one after the last."""
+    own: Sequence[Image] | None
+    """What pixels of the colour measured themselves, if that is asked for."""
+    own_low: int
+    """The first row of that."""
+
+    def rows(self, start: int, stop: int) -> list[Image]:
+        """Give some of the rows."""
+        return [one[start - self.low : stop - self.low] for one in self.lights]
+
+    def own_rows(self, start: int, stop: int) -> list[Own] | None:
+        """Give some of the rows that hold measured pixels only."""
+        if self.own is None:
+            return None
+        part = slice(start - self.own_low, stop - self.own_low)
+        return [
+            Own(one[part], *light.own_offsets(start, stop))
+            for one, light in zip(self.own, self.members.lights, strict=True)
+        ]
 
 
 def _joined(parts: Sequence[Stacked]) -> Stacked:

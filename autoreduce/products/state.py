@@ -47,6 +47,8 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "stack.align": frozenset({Action.REGISTER, Action.STACK}),
     "stack.area": frozenset({Action.STACK}),
     "stack.change": frozenset({Action.STACK}),
+    "stack.colours": frozenset({Action.STACK}),
+    "picture": _PLANNING,
     "quality.check": _COMBINED | {Action.STACK},
     "quality.n_sigma": _COMBINED,
     "quality.tolerance": _COMBINED,

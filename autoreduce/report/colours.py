@@ -2,23 +2,24 @@
 
 import re
 import zlib
+from collections.abc import Iterator
 
 _FILTERS = (
-    (r"h(alpha|a)?(\d+nm)?|h?alpha|656.*", "#b3202c"),
-    (r"h(beta|b)|486.*", "#2f7fb5"),
-    (r"o(iii|3)(\d+nm)?|50[01].*", "#0f9b8e"),
-    (r"s(ii|2)(\d+nm)?|67[12].*", "#7d1d3f"),
-    (r"n(ii|2)(\d+nm)?|658.*", "#9c2a4a"),
-    (r"l(um(inance)?)?|(uv)?ir(cut)?|luminosity", "#8a8f98"),
-    (r"c(lear)?|cv|open|none|empty|air|no(filter)?|white", "#a8a29a"),
-    (r"r(ed)?|rc|rs|sdssr", "#d9463e"),
-    (r"g(reen)?|sdssg", "#3f9b4f"),
-    (r"b(lue)?|bj|bessellb|johnsonb", "#3b6fd1"),
-    (r"u|up|sdssu|bessellu|johnsonu", "#7a4fc4"),
-    (r"v|vis(ual|ible)?|bessellv|johnsonv", "#7da32c"),
-    (r"i(c|s|p)?|sdssi|besselli|cousinsi", "#a8572f"),
-    (r"z(s|p)?|sdssz", "#75506a"),
-    (r"y|j|h|k(s|p)?", "#8d5a3b"),
+    (r"h(alpha|a)?(\d+nm)?|h?alpha|656.*", "#b3202c", "Ha"),
+    (r"h(beta|b)|486.*", "#2f7fb5", "Hb"),
+    (r"o(iii|3)(\d+nm)?|50[01].*", "#0f9b8e", "OIII"),
+    (r"s(ii|2)(\d+nm)?|67[12].*", "#7d1d3f", "SII"),
+    (r"n(ii|2)(\d+nm)?|658.*", "#9c2a4a", "NII"),
+    (r"l(um(inance)?)?|(uv)?ir(cut)?|luminosity", "#8a8f98", "L"),
+    (r"c(lear)?|cv|open|none|empty|air|no(filter)?|white", "#a8a29a", ""),
+    (r"r(ed)?|rc|rs|sdssr", "#d9463e", "R"),
+    (r"g(reen)?|sdssg", "#3f9b4f", "G"),
+    (r"b(lue)?|bj|bessellb|johnsonb", "#3b6fd1", "B"),
+    (r"u|up|sdssu|bessellu|johnsonu", "#7a4fc4", "U"),
+    (r"v|vis(ual|ible)?|bessellv|johnsonv", "#7da32c", "V"),
+    (r"i(c|s|p)?|sdssi|besselli|cousinsi", "#a8572f", "I"),
+    (r"z(s|p)?|sdssz", "#75506a", "Z"),
+    (r"y|j|h|k(s|p)?", "#8d5a3b", "J"),
 )
 _OTHER_HUES = ("#b07aa1", "#6f8fb5", "#b5894f", "#6a9f8f", "#9d7660", "#8078b5")
 _TYPES = {
@@ -46,12 +47,35 @@ def filter_colour(name: str) -> str:
         ``#rrggbb``; for a filter that is not known one of a few quiet hues, the
         same one whenever the name is the same.
     """
+    for colour, _ in _known(name):
+        return colour
+    return _OTHER_HUES[zlib.crc32(name.encode()) % len(_OTHER_HUES)]
+
+
+def filter_band(name: str) -> str:
+    """Tell the band of a filter: ``Ha``, ``OIII``, ``SII``, ``L``, ``R`` and so on.
+
+    Parameters
+    ----------
+    name : str
+        As for `filter_colour`.
+
+    Returns
+    -------
+    str
+        Empty for a filter that is not known, or lets all light through.
+    """
+    return next((band for _, band in _known(name) if band), "")
+
+
+def _known(name: str) -> Iterator[tuple[str, str]]:
+    """Give colour and band of each of the filters in series that is known."""
     for part in name.split("+"):
         plain = re.sub(r"[^a-z0-9]", "", part.lower())
-        for pattern, colour in _FILTERS:
+        for pattern, colour, band in _FILTERS:
             if re.fullmatch(pattern, plain):
-                return colour
-    return _OTHER_HUES[zlib.crc32(name.encode()) % len(_OTHER_HUES)]
+                yield colour, band
+                break
 
 
 def frame_colour(imagetyp: str | None, filter_name: str | None) -> str:

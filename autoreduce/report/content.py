@@ -53,6 +53,20 @@ class Outcome(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectPicture:
+    """The picture of an object, in the output folder."""
+
+    name: str
+    """The object."""
+    output: str
+    """Where it stands, below the output folder."""
+    caption: str
+    """What it is made of."""
+    why_not: str = ""
+    """Why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class NightReport:
     """One run over one night, ready to be told."""
 
@@ -68,6 +82,8 @@ class NightReport:
     """Dark fits by output, as their JSON products hold them: ``points`` (each with
     ``exptime`` s, ``counts`` and ``error`` ADU), ``offset``, ``slope``,
     ``offset_error``, ``slope_error``, ``covariance``, ``chi_square``, ``linear``."""
+    pictures: tuple[ObjectPicture, ...] = ()
+    """Pictures of the objects."""
     evidence: pd.DataFrame | None = None
     """Which keyword gave each fact, and which others say otherwise."""
     title: str = ""

@@ -10,8 +10,8 @@ from typing import TypeVar
 from autoreduce.errors import InputError
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
-from autoreduce.report.content import NightReport
-from autoreduce.report.pictures import Picture, Stretch, png, read_picture
+from autoreduce.report.content import NightReport, ObjectPicture
+from autoreduce.report.pictures import Picture, Stretch, png, read_picture, read_png
 from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there
 from autoreduce.report.words import PRODUCT_NOUNS, TIMES, number
@@ -99,6 +99,34 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
         for output in (outcome.outputs if outcome else ()) or (task.output,):
             shown[task.action].append(_exhibit(report, task, output, folder, size))
     return shown
+
+
+def picture_exhibits(report: NightReport, folder: Path) -> list[Exhibit]:
+    """Make small versions of the pictures of objects."""
+    return [_object_exhibit(picture, folder) for picture in report.pictures]
+
+
+def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
+    pixels, shape, why = None, (0, 0), picture.why_not
+    if not why:
+        try:
+            pixels, shape = read_png(folder / picture.output, LARGEST)
+        except OSError as error:
+            why = f"no picture: {error}"
+    size = f"{shape[1]}{TIMES}{shape[0]}"
+    return Exhibit(
+        output=picture.output,
+        name=Path(picture.output).stem,
+        title=picture.name,
+        colour="",
+        source="" if pixels is None else data_uri(png(pixels)),
+        size=(4, 3) if pixels is None else (pixels.shape[1], pixels.shape[0]),
+        alt=f"picture of {picture.name}",
+        facts=(picture.caption,) if pixels is None else (picture.caption, size),
+        statistics=(),
+        histogram="",
+        remarks=(why,) if why else (),
+    )
 
 
 def evenly(items: Sequence[T], n: int) -> Sequence[T]:

@@ -7,6 +7,7 @@ averaged.
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.header import RawHeader
+from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern
+from autoreduce.pixels.stretch import Shades, tone_of, whole_numbers
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
+PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
@@ -66,7 +69,8 @@ def read_picture(
     """Read a sample of an image's rows and make a picture of it.
 
     Pixels of a colour filter array (header BAYERPAT) are shown in colour, each
-    channel with its own limits.  The first row is at the bottom, as FITS viewers
+    channel with its own limits, or those of lights and stacks so that the sky is grey
+    and most stars are white.  The first row is at the bottom, as FITS viewers
     draw it, unless ROWORDER says that the file begins with the top.
 
     Parameters
@@ -98,10 +102,14 @@ def read_picture(
         n_planes = image.shape[0] if len(image.shape) == 3 else 1
         planes = range(3 if n_planes == 3 else 1)
         read = [_read_plane(image, plane, pattern, largest) for plane in planes]
-        from_top = str(image.get("ROWORDER")).strip().upper() == "TOP-DOWN"
+        from_top = begins_at_top(image.raw)
     channels = [channel for binned, _ in read for channel in _merged(binned, pattern)]
-    shades = [_shades(channel, stretch) for channel in channels]
-    pixels = np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
+    if stretch is Stretch.FAINT and len(channels) == 3:
+        shown = tone_of(channels).shades(channels)
+        pixels = whole_numbers(shown).astype(np.uint8, copy=False)
+    else:
+        shades = [_shades(channel, stretch) for channel in channels]
+        pixels = np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
     values = np.concatenate([sample for _, sample in read])
     values = values[np.isfinite(values)]
     histogram, span = _histogram(values)
@@ -114,16 +122,40 @@ def read_picture(
     )
 
 
-def png(pixels: Bytes) -> bytes:
+def png(pixels: Shades) -> bytes:
     """Write pixels as a PNG file.
 
     Parameters
     ----------
-    pixels : (ny, nx) or (ny, nx, 3) array of uint8
+    pixels : (ny, nx) or (ny, nx, 3) array of uint8 or uint16
         Grey, or red, green and blue; first row at the top.
 
     Returns
     -------
+    bytes
+        The file.
+    """
+    return b"".join(png_pieces(pixels.shape, [pixels]))
+
+
+def png_pieces(
+    shape: tuple[int, ...],
+    bands: Iterable[Shades],
+    texts: Mapping[str, str] | None = None,
+) -> Iterator[bytes]:
+    """Write a PNG file piece by piece.
+
+    Parameters
+    ----------
+    shape : (ny, nx) or (ny, nx, 3)
+        Of the whole image.
+    bands : iterable of (n, nx) or (n, nx, 3) arrays of uint8 or uint16
+        Its rows, from the top.
+    texts : mapping of str to str, optional
+        Words that the file carries, by their PNG keywords.
+
+    Yields
+    ------
     bytes
         The file.
 
@@ -131,14 +163,75 @@ def png(pixels: Bytes) -> bytes:
     ----------
     ISO/IEC 15948:2003, Portable Network Graphics.
     """
-    ny, nx = pixels.shape[:2]
-    colour_type = 2 if pixels.ndim == 3 else 0
-    lines = np.zeros((ny, 1 + pixels[0].size), np.uint8)  # a line begins with a filter
-    lines[:, 1:] = pixels.reshape(ny, -1)
-    header = struct.pack(">IIBBBBB", nx, ny, 8, colour_type, 0, 0, 0)
-    body = zlib.compress(lines.tobytes(), 6)
-    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+    ny, nx = shape[:2]
+    colour_type = 2 if len(shape) == 3 else 0
+    pack, begun = zlib.compressobj(6), False
+    for band in bands:
+        if not begun:
+            bits, begun = 8 * band.dtype.itemsize, True
+            header = struct.pack(">IIBBBBB", nx, ny, bits, colour_type, 0, 0, 0)
+            yield PNG_BEGIN + _chunk(b"IHDR", header)
+            for keyword, text in (texts or {}).items():
+                words = f"{keyword}\0".encode("latin-1") + text.encode(
+                    "latin-1", "replace"
+                )
+                yield _chunk(b"tEXt", words)
+        big = np.ascontiguousarray(band, band.dtype.newbyteorder(">"))
+        own = big.reshape(len(band), -1).view(np.uint8)
+        lines = np.zeros(
+            (len(band), 1 + own.shape[1]), np.uint8
+        )  # a filter comes first
+        lines[:, 1:] = own
+        if packed := pack.compress(lines.tobytes()):
+            yield _chunk(b"IDAT", packed)
+    yield _chunk(b"IDAT", pack.flush()) + _chunk(b"IEND", b"")
+
+
+def png_texts(path: Path) -> dict[str, str]:
+    """Read the words that a PNG file carries before its pixels; none if it is no PNG."""
+    found = {}
+    with path.open("rb") as file:
+        if file.read(len(PNG_BEGIN)) != PNG_BEGIN:
+            return {}
+        while len(begin := file.read(8)) == 8 and begin[4:] != b"IDAT":
+            body = file.read(int.from_bytes(begin[:4]))
+            file.read(4)
+            if begin[4:] == b"tEXt":
+                keyword, _, text = body.partition(b"\0")
+                found[keyword.decode("latin-1")] = text.decode("latin-1")
+    return found
+
+
+def read_png(path: Path, largest: int) -> tuple[Bytes, tuple[int, int]]:
+    """Read a PNG file, binned so that neither side exceeds `largest` pixels.
+
+    Returns
+    -------
+    pixels : (ny, nx) or (ny, nx, 3) array of uint8
+        First row at the top.
+    shape : (ny, nx)
+        Of the file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        nx, ny = image.size
+        pixels = np.asarray(image)
+    pixels = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    factor = -(-max(nx, ny) // largest)
+    if factor > 1:
+        height, width = ny // factor, nx // factor
+        cells = pixels[: height * factor, : width * factor].astype(np.float32)
+        cells = cells.reshape(height, factor, width, factor, -1).mean(axis=(1, 3))
+        pixels = (
+            (cells + 0.5).astype(np.uint8).reshape(height, width, *pixels.shape[2:])
+        )
+    return pixels, (ny, nx)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

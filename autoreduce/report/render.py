@@ -17,7 +17,7 @@ from autoreduce.frames.measured import MEASURED
 from autoreduce.planning.plan import Action
 from autoreduce.remarks import Remark, Severity
 from autoreduce.report.content import NightReport
-from autoreduce.report.gallery import Exhibit, exhibits
+from autoreduce.report.gallery import Exhibit, exhibits, picture_exhibits
 from autoreduce.report.overview import (
     TYPE_ORDER,
     about,
@@ -133,9 +133,15 @@ def render_report(folder: Path, report: NightReport) -> str:
         What to tell.
     """
     shown = exhibits(report, folder)
-    in_order = [item for items in shown.values() for item in items]
+    objects = picture_exhibits(report, folder)
+    in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
-    content = {**_night(report), **_pictures(shown), **_details(report)}
+    content = {
+        **_night(report),
+        "objects": objects,
+        **_pictures(shown),
+        **_details(report),
+    }
     return _template().render(
         report=report,
         style=_text("report.css"),
@@ -147,6 +153,7 @@ def render_report(folder: Path, report: NightReport) -> str:
 
 
 _SECTIONS = (
+    ("pictures", "Pictures", "objects"),
     ("attention", "Attention", "concerns"),
     ("stacks", "Stacks", "stacks"),
     ("timeline", "The night", "timeline"),

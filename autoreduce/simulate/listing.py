@@ -13,6 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autoreduce.errors import SettingsError, TableError
 from autoreduce.settings import SettingsText, build
 
@@ -35,7 +38,7 @@ FAULTS = MappingProxyType(
 """What can be wrong with a frame: words of the column ``fault``, as in ``warm=6``."""
 
 NEEDED = ("name", "imagetyp", "object", "filter", "exptime", "ccd_temp", "date_obs")
-OPTIONAL = ("fault", "setup", "set_temp")
+OPTIONAL = ("fault", "setup", "set_temp", "rotation")
 
 KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 """What a keyword of a FITS header may be."""
@@ -107,6 +110,9 @@ class Detector:
     bayer: tuple[float, ...] = ()
     """Sensitivity of the four pixels of a colour filter array's cell, row by row; the
     card BAYERPAT belongs into `header`.  Empty: no colour filters."""
+    mosaic: str = ""
+    """Filters over the four pixels of a cell, row by row, each a letter that the table
+    of filters has; the card BAYERPAT belongs into `header`.  Empty: no mosaic."""
     dust_rings: int = 0
     dust_depth: float = 0.0
     """Deepest loss in a dust ring; the rings vary from it down to a quarter."""
@@ -136,6 +142,8 @@ class Stars:
     stars_per_mpix: float = 0.0
     faintest_e_per_s: float = 1.0
     brightest_e_per_s: float = 1.0
+    colours: float = 0.0
+    """1-sigma scatter of the stars' colours, in magnitudes; see `Filter.red`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,12 @@ class Filter:
     """Factor on the stars' rates."""
     nebula: float = 1.0
     """Factor on the nebulae's surface brightness."""
+    red: float = 0.0
+    """Magnitudes by which a star of colour 1 is brighter than one of colour 0."""
+
+    def light_of(self, colours: NDArray[np.float64] | float) -> Any:  # noqa: ANN401 -- like what is given
+        """Give the factor on the rates of stars of some colours, magnitudes."""
+        return self.stars * 10 ** (0.4 * self.red * colours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +222,8 @@ class ListedFrame:
     date_obs: datetime
     setup: str
     faults: Mapping[str, float]
+    rotation_deg: float
+    """Angle from x towards y by which the sky is turned: 180 after a meridian flip."""
     cards: Cards
     """Cards of this frame only: the listing's further columns."""
 
@@ -240,6 +256,12 @@ class Listing:
         """Columns and rows of the largest frames."""
         setups = {setup for frame in self.frames for setup in self.setups_of(frame)}
         return max(self.detectors[setup].size for setup in setups)
+
+    def bands(self, frame: ListedFrame) -> tuple[str, ...]:
+        """List the filters through which the pixels of a frame see, each once."""
+        detector = self.detectors.get(frame.setup)
+        mosaic = detector.mosaic if detector else ""
+        return tuple(sorted(set(mosaic))) or (frame.filter,)
 
     @property
     def first_flat(self) -> datetime:
@@ -364,6 +386,7 @@ def _frame(row: dict[str, str], where: str) -> ListedFrame:
             date_obs=_utc(row["date_obs"]),
             setup=row.get("setup", ""),
             faults=_faults(row.get("fault", "")),
+            rotation_deg=float(row.get("rotation") or 0),
             cards={
                 key: _card_value(value)
                 for key, value in row.items()
@@ -447,7 +470,8 @@ def _check_frame(frame: ListedFrame, listing: Listing, where: str) -> None:
     setups = listing.setups_of(frame)
     needs = [("setups", setup, listing.detectors) for setup in setups]
     needs += [("imagetyp", frame.imagetyp, listing.imagetyp)]
-    needs += [("filters", frame.filter, listing.filters)] if lit else []
+    for name in listing.bands(frame) if lit else ():
+        needs += [("filters", name, listing.filters)]
     if frame.imagetyp == "light":
         needs += [("objects", frame.object, listing.targets)]
     for table, name, entries in needs:

@@ -21,6 +21,7 @@ from autoreduce.simulate import sky
 from autoreduce.simulate.amplifiers import Image, images_of, read_out
 from autoreduce.simulate.listing import (
     Detector,
+    Filter,
     ListedFrame,
     Listing,
     Target,
@@ -163,49 +164,78 @@ class Night:
     def _flat_e(
         self, frame: ListedFrame, camera: Camera, rng: np.random.Generator
     ) -> tuple[Floats, Floats]:
-        twilight, band = self.listing.twilight, self.listing.filters[frame.filter]
+        twilight, detector = self.listing.twilight, camera.detector
         elapsed = (frame.date_obs - self.listing.first_flat).total_seconds()
         fade = np.exp(-elapsed / twilight.decline_s) if twilight.decline_s else 1.0
-        level = band.twilight * camera.detector.pixel_area * fade * frame.exptime_s
-        trails = np.zeros(camera.shape, np.float32)
         # smaller frames have shorter trails: as many of them cross a pixel
-        speed = camera.shape[1] / camera.detector.size[0]
+        speed = camera.shape[1] / detector.size[0]
         vx, vy = (speed * v for v in twilight.drift_pixels_per_s)
-        sky.add_trails(
-            trails,
-            camera.twilight,
-            band.stars * frame.exptime_s,
-            camera.detector.fwhm_pixels,
-            (vx * elapsed, vy * elapsed),
-            (vx * frame.exptime_s, vy * frame.exptime_s),
-        )
-        scene = np.float32(level) * sky.twilight_sky(twilight, camera.shape, rng)
+
+        def stars(band: Filter) -> Floats:
+            trails = np.zeros(camera.shape, np.float32)
+            sky.add_trails(
+                trails,
+                camera.twilight.through(band),
+                frame.exptime_s,
+                detector.fwhm_pixels,
+                (vx * elapsed, vy * elapsed),
+                (vx * frame.exptime_s, vy * frame.exptime_s),
+            )
+            return trails
+
+        def level(band: Filter) -> Floats:
+            light = band.twilight * detector.pixel_area * fade * frame.exptime_s
+            return np.full(camera.shape, light, np.float32)
+
+        trails = self._through(frame, camera, stars)
+        scene = self._through(frame, camera, level)
+        scene *= sky.twilight_sky(twilight, camera.shape, rng)
         scene += trails
         scene *= np.float32(_transmission(frame))
         return scene, trails
 
+    def _through(
+        self, frame: ListedFrame, camera: Camera, draw: Callable[[Filter], Floats]
+    ) -> Floats:
+        """Draw the light of a frame, in which each pixel has its own filter."""
+        filters, mosaic = self.listing.filters, camera.detector.mosaic
+        if not mosaic:
+            return draw(filters[frame.filter])
+        scene = np.empty(camera.shape, np.float32)
+        for band in self.listing.bands(frame):
+            light = draw(filters[band])
+            for place, name in enumerate(mosaic):
+                if name == band:
+                    own = slice(place // 2, None, 2), slice(place % 2, None, 2)
+                    scene[own] = light[own]
+        return scene
+
     def _light_e(
         self, frame: ListedFrame, camera: Camera, shift: tuple[float, float]
     ) -> Floats:
-        band = self.listing.filters[frame.filter]
         stars, cloud = camera.targets[frame.object]
-        level = band.sky * camera.detector.pixel_area * frame.exptime_s
-        scene = np.full(camera.shape, level, np.float32)
+        stars = stars.turned(frame.rotation_deg, camera.shape)
+        cloud = sky.turned(cloud, frame.rotation_deg)
         whole = (round(shift[1]), round(shift[0]))  # nebulae are smooth
-        scene += np.roll(cloud, whole, (0, 1)) * np.float32(
-            band.nebula * camera.detector.pixel_area * frame.exptime_s
-        )
-        scene += frame.faults.get("daylight", 0.0) * camera.detector.gain_e_per_adu
+        cloud = np.roll(cloud, whole, (0, 1))
         fwhm = camera.detector.fwhm_pixels * frame.faults.get("defocus", 1.0)
-        exposure = band.stars * frame.exptime_s
-        if drift := frame.faults.get("drift"):
-            ny, nx = camera.shape
-            # `add_trails` counts from one frame's width left of the image
-            above = sky.Catalogue(stars.x + nx, stars.y + ny / 2, stars.rate_e_per_s)
-            sky.add_trails(scene, above, exposure, fwhm, shift, (drift, 0.0))
-        else:
-            sky.add_stars(scene, stars, exposure, fwhm, shift)
-        return scene
+
+        def light(band: Filter) -> Floats:
+            area = camera.detector.pixel_area * frame.exptime_s
+            scene = np.full(camera.shape, band.sky * area, np.float32)
+            scene += cloud * np.float32(band.nebula * area)
+            scene += frame.faults.get("daylight", 0.0) * camera.detector.gain_e_per_adu
+            seen = stars.through(band)
+            if drift := frame.faults.get("drift"):
+                ny, nx = camera.shape
+                # `add_trails` counts from one frame's width left of the image
+                above = replace(seen, x=seen.x + nx, y=seen.y + ny / 2)
+                sky.add_trails(scene, above, frame.exptime_s, fwhm, shift, (drift, 0.0))
+            else:
+                sky.add_stars(scene, seen, frame.exptime_s, fwhm, shift)
+            return scene
+
+        return self._through(frame, camera, light)
 
 
 def _transmission(frame: ListedFrame) -> float:

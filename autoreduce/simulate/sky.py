@@ -3,12 +3,13 @@
 Pure arrays, noiseless, in electrons.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.simulate.listing import Stars, Target, Twilight
+from autoreduce.simulate.listing import Filter, Stars, Target, Twilight
 
 Floats = NDArray[np.float32]
 
@@ -26,6 +27,23 @@ class Catalogue:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     rate_e_per_s: NDArray[np.float64]
+    colour: NDArray[np.float64] | float = 0.0
+    """Colours in magnitudes: what is above 0 is red."""
+
+    def through(self, band: Filter) -> Self:
+        """Give the stars as they shine through a filter."""
+        return replace(
+            self, rate_e_per_s=self.rate_e_per_s * band.light_of(self.colour)
+        )
+
+    def turned(self, degrees: float, shape: tuple[int, int]) -> Self:
+        """Turn the stars about the centre of a frame, from x towards y."""
+        if not degrees:
+            return self
+        cx, cy = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        x, y = self.x - cx, self.y - cy
+        return replace(self, x=cx + c * x - s * y, y=cy + s * x + c * y)
 
 
 def star_catalogue(
@@ -58,7 +76,8 @@ def star_catalogue(
     ratio = (stars.brightest_e_per_s / stars.faintest_e_per_s) ** -SLOPE
     rate = stars.faintest_e_per_s * rng.uniform(ratio, 1, n) ** (-1 / SLOPE)
     order = np.argsort(-rate, kind="stable")
-    return Catalogue(x[order], y[order], rate[order])
+    colour = rng.normal(0, stars.colours, n) if stars.colours else np.zeros(n)
+    return Catalogue(x[order], y[order], rate[order], colour)
 
 
 def add_stars(
@@ -203,6 +222,19 @@ def nebula(target: Target, shape: tuple[int, int], rng: np.random.Generator) -> 
     np.maximum(total, 0, out=total)
     total *= np.float32(target.nebula_e_per_s / total.max())
     return total
+
+
+def turned(image: Floats, degrees: float) -> Floats:
+    """Turn an image about its centre, from x towards y; dark beyond its edges."""
+    from scipy.ndimage import affine_transform
+
+    if not degrees:
+        return image
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    matrix = np.array([[c, -s], [s, c]])
+    centre = (np.array(image.shape) - 1) / 2
+    found = affine_transform(image, matrix, centre - matrix @ centre, order=1)
+    return np.asarray(found, np.float32)
 
 
 def _blob(

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import open_image
+from autoreduce.pixels.stretch import tone_of, whole_numbers
 from autoreduce.tools.files import replacing
 from autoreduce.tools.regions import Region
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
+TIFF_SUFFIXES = (".tif", ".tiff")
 STILL_SUFFIXES = (".png", ".pdf", ".svg")
 MOVING_SUFFIXES = (".gif", ".mp4")
 HISTOGRAM_BINS = 200
@@ -92,10 +95,12 @@ class Picture:
     """(ny, nx) values, or (3, ny, nx) red, green and blue."""
     corner: tuple[int, int] = field(default=(0, 0))
     """First column and row in the whole image, zero based."""
+    from_top: bool = False
+    """Whether the first row is the upper one."""
 
 
 def read_pictures(images: Sequence[str], region: Region | None = None) -> list[Picture]:
-    """Read images to be shown; each plane of a cube is a picture.
+    """Read images to be shown; each plane of a cube is a picture, unless it is a colour.
 
     Raises
     ------
@@ -105,18 +110,19 @@ def read_pictures(images: Sequence[str], region: Region | None = None) -> list[P
     pictures = []
     for image in images:
         with open_image(image) as reader:
-            data = reader.read()
+            data, colours = reader.read(), reader.colours
+            from_top = begins_at_top(reader.raw)
         name, corner = Path(image).name, (0, 0)
         first = 1
         if region is not None:
             data = region.cut(data, image)
             corner = (region.section[1].start, region.section[0].start)
             first += region.planes.start if region.planes else 0
-        if data.ndim == 2:
-            pictures.append(Picture(name, data, corner))
+        if data.ndim == 2 or (colours and len(data) == len(colours)):
+            pictures.append(Picture(name, data, corner, from_top))
         else:
             pictures += [
-                Picture(f"{name} plane {number}", plane, corner)
+                Picture(f"{name} plane {number}", plane, corner, from_top)
                 for number, plane in enumerate(data, start=first)
             ]
     return pictures
@@ -138,7 +144,7 @@ def merge_rgb(pictures: Sequence[Picture]) -> Picture:
         raise InputError(msg)
     name = "\n".join(dict.fromkeys(picture.name for picture in pictures))
     data = np.stack([picture.data for picture in pictures])
-    return Picture(name, data, pictures[0].corner)
+    return Picture(name, data, pictures[0].corner, pictures[0].from_top)
 
 
 def display_limits(data: Array, display: Display) -> tuple[float, float]:
@@ -368,6 +374,28 @@ def save_figure(
         figure.savefig(
             part, format=path.suffix[1:].lower(), dpi=dpi, bbox_inches="tight"
         )
+
+
+def save_tiff(picture: Picture, path: Path, *, overwrite: bool = False) -> None:
+    """Write an image as a TIFF file of 16 bits: full size, no axes, sky neutral.
+
+    Raises
+    ------
+    ProductError
+        If the file exists or cannot be written, or tifffile is not installed.
+    """
+    try:
+        from tifffile import imwrite
+    except ImportError as error:
+        msg = f"{path}: TIFF needs tifffile: pip install tifffile"
+        raise ProductError(msg) from error
+    data = picture.data.astype(np.float32, copy=False)
+    channels = [data] if data.ndim == 2 else list(data)
+    pixels = whole_numbers(tone_of(channels).shades(channels), 16)
+    kind = "rgb" if pixels.ndim == 3 else "minisblack"
+    with replacing(path, overwrite=overwrite) as part:
+        upright = pixels if picture.from_top else pixels[::-1]
+        imwrite(part, upright, photometric=kind, compression="zlib", predictor=True)
 
 
 def animate(

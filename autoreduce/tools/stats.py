@@ -172,7 +172,8 @@ def image_statistics(
         Whether each plane of a cube counts by itself.
     per_colour : bool
         Whether each colour of the header's BAYERPAT counts by itself; the two
-        greens are ``G1`` (in the first row) and ``G2``.
+        greens are ``G1`` (in the first row) and ``G2``.  Of a cube in colour, each
+        plane.
     settings : Settings, optional
         Quantiles, limits.
 
@@ -190,7 +191,8 @@ def image_statistics(
     settings = Settings() if settings is None else settings
     wanted = statistic_names(names)
     with open_image(image) as reader:
-        data = reader.read()
+        data, names = reader.read(), reader.colours
+    per_plane |= bool(names) and per_colour
     facts = read_facts(image)
     whole = Region((slice(0, data.shape[-2]), slice(0, data.shape[-1])))
     region = whole if region is None else region
@@ -199,7 +201,9 @@ def image_statistics(
         saturate = facts.number("saturate")
     parts = []
     for plane, text, pixels in _planes(data, region, image, per_plane=per_plane):
-        for colour, some in _colours(pixels, facts, region, image, split=per_colour):
+        split = per_colour and not names
+        for place, some in _colours(pixels, facts, region, image, split=split):
+            colour = names[plane - 1] if names and plane else place
             finite = some[np.isfinite(some)]
             values = _values(_Sample(finite, settings, saturate), wanted)
             parts.append(Part(image, text, plane, colour, values))

@@ -1,0 +1,317 @@
+"""Colours of a mosaic: three images from pixels that saw one colour each.
+
+The fine structure of stars is told by green, which half of the pixels see; what red and
+blue differ from their usual share of it is smooth, and is interpolated between their own
+pixels [1]_.  Their own pixels keep what they measured, so that the light of a star in a
+colour is that of its own pixels, whatever its colour.
+
+References
+----------
+.. [1] Malvar, He & Cutler (2004), Proc. IEEE ICASSP 3, 485, with kernels for stars and
+   with the ratio of the colours in place of one.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.bayer import CELL, RGB, Mosaic
+from autoreduce.pixels.stars import SKY_BOX, sky_of
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+GREEN_TAPS = {(1, 0): 0.3786, (2, 1): -0.0969, (3, 0): 0.0118, (3, 2): 0.0267}
+"""Weights of the green pixels around one of another colour, for steps along and across,
+in all directions: those that best restore the images of stars two pixels wide."""
+BETWEEN = (-1 / 16, 9 / 16, 9 / 16, -1 / 16)
+"""Weights of four pixels of a colour in a row between whose middle ones a place lies."""
+MARGIN = 12
+"""Rows beyond a band on which the band depends."""
+HOT_SIGMAS = 8.0
+"""Height above the sky, of its noise, from which a pixel may be a hot one ..."""
+HOT_NEIGHBOURS = 0.12
+"""... if the brightest of its eight neighbours has less of its light: stars of 1.8 pixels
+in three colours have a fifth or more."""
+UNLIKE, SURELY = 0.01, 5.0
+"""Two greens differ by less of the sky's level; those that a pattern has elsewhere differ
+by so many times less."""
+SHARP_SIGMAS = 10.0
+"""Height above its surroundings, of the noise of such heights, from which a pixel of a
+star tells the ratio of colours."""
+MAD_TO_SIGMA = 1.4826
+FEWEST_SHARP = 20
+"""Pixels that tell a ratio."""
+
+
+class Level(NamedTuple):
+    """The sky in one colour."""
+
+    sky: float
+    """ADU."""
+    noise: float
+    """1-sigma scatter from pixel to pixel, ADU."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourModel:
+    """What is alike in all of a mosaic."""
+
+    of: Mosaic
+    """Which pixels see which colour."""
+    levels: tuple[Level, ...]
+    """The sky in red, green and blue."""
+    ratios: tuple[float, ...] = (0.0, 1.0, 0.0)
+    """Light of most stars in each colour, of that in green; 0 if not known."""
+    places: tuple[float, ...] = ()
+    """The sky at each place of a cell, ADU; row by row."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the pixels show their two greens where red and blue should be."""
+        if not self.places:
+            return False
+        green = self.of.colours.index("G")
+        is_green = [colour == green for row in self.of.cell for colour in row]
+        known = [p for p, yes in zip(self.places, is_green, strict=True) if yes]
+        others = [p for p, yes in zip(self.places, is_green, strict=True) if not yes]
+        apart, alike = abs(known[0] - known[1]), abs(others[0] - others[1])
+        level = self.levels[1]
+        return apart > UNLIKE * abs(level.sky) and alike < apart / SURELY
+
+
+def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> ColourModel:
+    """Measure the sky of each colour, and the usual ratios of colours.
+
+    Parameters
+    ----------
+    data : (ny, nx) array, ADU
+        A whole calibrated mosaic.
+    of : Mosaic
+        Its pattern; see `autoreduce.pixels.bayer.is_known`.
+    saturate : float
+        Level from which pixels are saturated.
+
+    Returns
+    -------
+    ColourModel
+        A ratio is the median of pixels that stand well above their surroundings; 0 with
+        fewer than `FEWEST_SHARP` of them.
+    """
+    levels = []
+    for name in RGB:
+        parts = of.of_colour(data, of.colours.index(name))
+        found = np.mean([sky_of(part, SKY_BOX // CELL) for part in parts], axis=0)
+        levels.append(Level(float(found[0]), float(found[1])))
+    model = ColourModel(of, tuple(levels))
+    excess, _ = _above_sky(data, 0, model)
+    green = _green(excess, 0, of)
+    ratios = []
+    full = saturate - max(level.sky for level in levels)
+    for name in RGB:
+        ((y, x), *_) = of.places(of.colours.index(name))
+        own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
+        ratios.append(sharp_ratio(own, other, full))
+    places = tuple(
+        float(np.nanmedian(data[y::CELL, x::CELL])) for y, x in np.ndindex(CELL, CELL)
+    )
+    return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]), places)
+
+
+def sharp_ratio(own: Image, other: Image, full: float) -> float:
+    """Compare what is sharp, as stars are, in two images: nebulae have colours apart.
+
+    Parameters
+    ----------
+    own, other : (ny, nx) arrays
+        Images of one field, without sky.
+    full : float
+        Level from which pixels are saturated.
+
+    Returns
+    -------
+    float
+        Light in the one over light in the other, of most stars; 0 if fewer than
+        `FEWEST_SHARP` pixels tell it.
+    """
+    sharp = _sharpness(other)
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(sharp)))
+    good = (sharp > SHARP_SIGMAS * noise) & (own < full) & (other < full)
+    if np.count_nonzero(good) < FEWEST_SHARP:
+        return 0.0
+    return max(float(np.median(_sharpness(own)[good] / sharp[good])), 0.0)
+
+
+def _sharpness(image: Image) -> Image:
+    """Tell how far pixels stand out of the mean of the four around them."""
+    wide = np.pad(image, 1, mode="edge")
+    sides = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]
+    return np.asarray(image - sides / 4, np.float32)
+
+
+def demosaic(
+    rows: NDArray[np.float32], start: int, model: ColourModel, name: str
+) -> Image:
+    """Interpolate one colour of a band.
+
+    Parameters
+    ----------
+    rows : (n, nx) array, ADU
+        Rows of a mosaic; NaN where nothing was measured.  Rows of the result that are
+        nearer than `MARGIN` to an end that is not the image's depend on that end.
+    start : int
+        Row of the mosaic with which they begin.
+    model : ColourModel
+        Of the whole mosaic.
+    name : str
+        R, G or B.
+
+    Returns
+    -------
+    (n, nx) array, ADU
+        NaN where a pixel of that colour is missing.  Hot pixels have the mean of their
+        neighbours in the same colour.
+    """
+    excess, _ = _above_sky(rows, start, model)
+    plane = _green(excess, start, model.of)
+    colour = model.of.colours.index(name)
+    if name != "G":
+        ((y, x),) = model.of.places(colour)
+        usual = np.float32(model.ratios[RGB.index(name)]) * plane
+        plane = usual + _grown(excess - usual, (y - start) % CELL, x)
+    plane += np.float32(model.levels[RGB.index(name)].sky)
+    missing = ~np.isfinite(rows)
+    if missing.any():
+        plane[missing & _of_colour(model.of, name, start, rows.shape)] = np.nan
+    return plane
+
+
+def own_pixels(
+    rows: NDArray[np.float32], start: int, model: ColourModel, name: str
+) -> Image:
+    """Leave the pixels of one colour only.
+
+    Parameters
+    ----------
+    rows, start, model, name
+        As for `demosaic`.
+
+    Returns
+    -------
+    (n, nx) array, ADU
+        NaN where pixels are of another colour, missing or hot.
+    """
+    _, hot = _above_sky(rows, start, model)
+    own = _of_colour(model.of, name, start, rows.shape)
+    return np.where(own & ~hot, rows, np.float32(np.nan))
+
+
+def _of_colour(of: Mosaic, name: str, start: int, shape: tuple[int, int]) -> Mask:
+    """Tell which pixels of a band see a colour."""
+    chosen = np.array([one == name for one in of.colours])
+    return np.asarray(of.spread(chosen, start, shape))
+
+
+def _above_sky(
+    rows: NDArray[np.float32], start: int, model: ColourModel
+) -> tuple[Image, Mask]:
+    """Take the sky out of each colour; fill what is missing or hot within its colour."""
+    order = [RGB.index(name) for name in model.of.colours]
+    sky = np.array([model.levels[i].sky for i in order], np.float32)
+    noise = np.array([model.levels[i].noise for i in order], np.float32)
+    excess = rows - model.of.spread(sky, start, rows.shape)
+    missing = ~np.isfinite(excess)
+    excess[missing] = 0
+    hot = _hot(excess, model.of.spread(noise, start, rows.shape))
+    _fill(excess, hot | missing, model.of, start)
+    return excess, hot & ~missing
+
+
+def _hot(excess: Image, noise: Image) -> Mask:
+    """Find pixels that stand out alone: no neighbour has a part of their light."""
+    hot = excess > HOT_SIGMAS * noise
+    y, x = np.nonzero(hot)
+    padded = np.pad(excess, 1, mode="reflect")
+    around = [
+        padded[y + dy, x + dx]
+        for dy in range(3)
+        for dx in range(3)
+        if (dy, dx) != (1, 1)
+    ]
+    # Where the neighbours' own noise may reach, a pixel is not called hot.
+    limit = HOT_NEIGHBOURS * excess[y, x] + noise[y, x]
+    hot[y, x] = np.max(around, axis=0, initial=-np.inf) < limit
+    return hot
+
+
+def _fill(excess: Image, gone: Mask, of: Mosaic, start: int) -> None:
+    """Give pixels the mean of the nearest ones of their colour that are there."""
+    y, x = np.nonzero(gone)
+    if not len(y):
+        return
+    ny, nx = excess.shape
+    green = of.colours.index("G")
+    cell = np.array(of.cell)
+    is_green = (cell[(y + start) % CELL, x % CELL] == green)[:, None]
+    plain = np.array([(-2, 0), (2, 0), (0, -2), (0, 2)])
+    diagonal = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+    steps = np.where(is_green[..., None], diagonal, plain)
+    rows, columns = y[:, None] + steps[..., 0], x[:, None] + steps[..., 1]
+    inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+    rows, columns = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
+    seen = inside & ~gone[rows, columns]
+    total = np.where(seen, excess[rows, columns], 0).sum(axis=1)
+    excess[y, x] = total / np.maximum(seen.sum(axis=1), 1)
+
+
+def _green(excess: Image, start: int, of: Mosaic) -> Image:
+    """Interpolate green where another colour was seen."""
+    reach = max(max(step) for step in GREEN_TAPS)
+    # An even number of steps beyond an edge is a pixel of the same colour.
+    padded = np.pad(excess, reach, mode="reflect")
+    out = excess.copy()
+    green = of.colours.index("G")
+    for y in range(CELL):
+        for x in range(CELL):
+            if of.cell[(y + start) % CELL][x] == green:
+                continue
+            place = out[y::CELL, x::CELL]
+            place[...] = 0
+            for (along, across), weight in GREEN_TAPS.items():
+                for dy, dx in _all_ways(along, across):
+                    near = padded[y + reach + dy :: CELL, x + reach + dx :: CELL]
+                    place += (
+                        np.float32(weight) * near[: place.shape[0], : place.shape[1]]
+                    )
+    return out
+
+
+def _all_ways(along: int, across: int) -> list[tuple[int, int]]:
+    """List a step in all directions, each once."""
+    signs = (1, -1)
+    found = [(i * a, j * b) for a, b in ((along, across), (across, along))
+             for i in signs for j in signs]  # fmt: skip
+    return sorted(set(found))
+
+
+def _grown(values: Image, row: int, column: int) -> Image:
+    """Interpolate between every second pixel of every second row, from some on."""
+    ny, nx = values.shape
+    along = _between(values[row::CELL, column::CELL].T, column, nx).T
+    return _between(along, row, ny)
+
+
+def _between(own: Image, first: int, n: int) -> Image:
+    """Interpolate n rows of which `own` are number `first`, `first` + 2, and so on."""
+    reach = len(BETWEEN) - 1
+    wide = np.pad(own, ((reach, reach), (0, 0)), mode="edge")
+    out = np.empty((n, own.shape[1]), np.float32)
+    out[first::CELL] = own
+    other = out[1 - first :: CELL]
+    other[...] = 0
+    for tap, weight in enumerate(BETWEEN):
+        begin = reach - 1 - first + tap
+        other += np.float32(weight) * wide[begin : begin + len(other)]
+    return out

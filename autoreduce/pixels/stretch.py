@@ -1,0 +1,181 @@
+"""Pixels as shades: sky neutral, faint things lifted, bright stars in their colours.
+
+References
+----------
+Lupton et al. (2004), PASP 116, 133: the asinh of the mean of the colours, by which all of
+them are multiplied, so that a star keeps its colour however bright it is.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreduce.pixels.demosaic import MAD_TO_SIGMA
+
+Floats = NDArray[np.floating]
+Shades = NDArray[np.uint8] | NDArray[np.uint16]
+
+SKY_SIGMAS = 3.0
+"""Height of the sky above black, of its noise."""
+SOFT = 6.0
+"""Brightness, of the sky's noise, up to which shades are proportional to light."""
+WHITEST = 0.999
+"""Part of the pixels that are darker than white."""
+LEAST_RANGE = 40.0
+"""White is so many times the noise at the least."""
+BALANCED_AT = 0.995
+"""Part of the pixels that are darker than those by which nebulae are balanced."""
+NEAR, AROUND = 7, 25
+"""Sides of the squares, in pixels, in which the light of stars and of their surroundings
+is compared."""
+BRIGHT_SIGMAS, FEWEST_BRIGHT = 10.0, 50
+"""Pixels by which colours are balanced: their height, of its scatter, and number."""
+GREYING = 4.0
+"""Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
+ROUNDS = 5
+CLIPPED = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """How the channels of an image become shades."""
+
+    sky: tuple[float, ...]
+    """Level of the sky in each channel."""
+    scale: tuple[float, ...]
+    """What light above it is multiplied by, to be white where it is that of most stars."""
+    noise: float
+    """Noise of the sky in the brightness of the picture."""
+    white: float
+    """Brightness of white."""
+    soft: float
+    """Brightness up to which shades are proportional to light."""
+
+    def shades(self, channels: Sequence[Floats]) -> Floats:
+        """Turn a band of channels into shades.
+
+        Parameters
+        ----------
+        channels : sequence of 1, 3 or 4 (n, nx) arrays
+            Grey; or red, green and blue; or these and their brightness.  NaN has the
+            shade of the sky.
+
+        Returns
+        -------
+        (n, nx) or (n, nx, 3) array
+            0 (black) to 1 (white).
+        """
+        light = [
+            np.maximum(
+                np.nan_to_num((channel - sky) * scale) + self.noise * SKY_SIGMAS, 0
+            )
+            for channel, sky, scale in zip(channels, self.sky, self.scale, strict=True)
+        ]
+        mean = light[0] if len(light) == 1 else sum(light[:3]) / 3
+        brightness = light[3] if len(light) == 4 else mean
+        shade = np.arcsinh(brightness / self.soft) / math.asinh(self.white / self.soft)
+        if len(light) == 1:
+            return np.asarray(np.minimum(shade, 1.0))
+        above = np.maximum(brightness - self.noise * SKY_SIGMAS, 0)
+        part = above / (above + self.noise * GREYING)
+        factor = np.divide(part * shade, mean, out=np.zeros_like(shade), where=mean > 0)
+        colours = np.stack(light[:3], axis=-1) * factor[..., None]
+        colours += ((1 - part) * shade)[..., None]
+        # Where a colour is beyond white all are dimmed: stars are not clipped to white.
+        return np.asarray(colours / np.maximum(colours.max(axis=-1), 1.0)[..., None])
+
+
+def tone_of(
+    channels: Sequence[Floats], *, soft: float = SOFT, by_stars: bool = True
+) -> Tone:
+    """Find black, white and the balance of colours.
+
+    Parameters
+    ----------
+    channels : sequence of 1, 3 or 4 (n, nx) arrays
+        As `Tone.shades` takes them; some rows of the image will do.
+    soft : float
+        Brightness, of the sky's noise, up to which shades are proportional to light:
+        smaller values lift what is faint.
+    by_stars : bool
+        Whether most stars shall be white; else, as where filters pass lines only, the
+        brightest parts are.
+    """
+    skies = [_sky(channel) for channel in channels]
+    light = [channel - sky for channel, (sky, _) in zip(channels, skies, strict=True)]
+    middle = min(1, len(channels) - 1)
+    scale = [_scale(one, light[middle], by_stars=by_stars) for one in light]
+    noises = [noise * factor for (_, noise), factor in zip(skies, scale, strict=True)]
+    noise = math.hypot(*noises[:3]) / min(len(noises), 3)
+    mean = sum(one * factor for one, factor in zip(light[:3], scale, strict=False))
+    mean = np.asarray(mean / min(len(light), 3))
+    if len(light) == 4:
+        mean, noise = light[3] * scale[3], noises[3]
+    known = mean[np.isfinite(mean)]
+    noise = noise if noise > 0 else 1.0
+    white = float(np.quantile(known, WHITEST)) if known.size else 0.0
+    return Tone(
+        sky=tuple(sky for sky, _ in skies),
+        scale=tuple(scale),
+        noise=noise,
+        white=max(white, LEAST_RANGE * noise),
+        soft=soft * noise,
+    )
+
+
+def _scale(light: Floats, green: Floats, *, by_stars: bool) -> float:
+    """Tell what a channel is multiplied by to be as bright as green."""
+    if light is green:
+        return 1.0
+    ratio = _ratio_of_stars(light, green) if by_stars else 0.0
+    if ratio > 0:
+        return 1 / ratio
+    high = [float(np.nanquantile(one, BALANCED_AT)) for one in (light, green)]
+    return high[1] / high[0] if min(high) > 0 else 1.0
+
+
+def _ratio_of_stars(light: Floats, green: Floats) -> float:
+    """Compare the light of stars, free of what is around them; 0 if there are few."""
+    own, other = _stars(light), _stars(green)
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(other)))
+    bright = other > BRIGHT_SIGMAS * noise
+    if np.count_nonzero(bright) < FEWEST_BRIGHT:
+        return 0.0
+    return float(np.median(own[bright] / other[bright]))
+
+
+def _stars(image: Floats) -> NDArray[np.float32]:
+    """Give the light near each pixel, without that of its surroundings."""
+    from scipy.ndimage import uniform_filter
+
+    known = np.nan_to_num(image).astype(np.float32)
+    near, wide = (uniform_filter(known, size) for size in (NEAR, AROUND))
+    return np.asarray(near - wide)
+
+
+def _sky(channel: Floats) -> tuple[float, float]:
+    """Give level and noise of the sky, what shines clipped off."""
+    values = channel[np.isfinite(channel)].astype(np.float64)
+    if not values.size:
+        return 0.0, 0.0
+    level = noise = 0.0
+    for _ in range(ROUNDS):
+        level = float(np.median(values))
+        below = values[values <= level]
+        noise = MAD_TO_SIGMA * float(np.median(level - below))
+        kept = values[values < level + CLIPPED * noise]
+        if not kept.size or kept.size == values.size:
+            break
+        values = kept
+    return level, noise
+
+
+def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:
+    """Turn shades from 0 to 1 into those of a file: 0 to 255, or of 16 bits to 65535."""
+    numbers: NDArray[np.floating] = shades * (2**bits - 1) + 0.5
+    if bits == 8:
+        return numbers.astype(np.uint8)
+    return numbers.astype(np.uint16)

@@ -1,0 +1,85 @@
+"""Stacks of a colour camera, held against fields that are known in every colour."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from colour_nights import cube_of, field, measure_stars, write_colour_lights
+from stack_fields import Pose
+from stack_nights import SHAPE
+
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits
+
+RNG = np.random.default_rng(8)
+POSES = [
+    Pose(*RNG.uniform(-6, 6, 2), RNG.uniform(-0.3, 0.3) + 180 * (n % 3 == 2))
+    for n in range(24)
+]
+HOT = ((100, 130, 4000.0), (57, 40, 3000.0))
+
+
+def stack_of(folder, poses, *, limits=None, **options):
+    night = write_colour_lights(folder / "night", poses, **options)
+    reduced = reduce_night(
+        night,
+        output=folder / "out",
+        limits=limits or Limits(planes=True),
+        page=False,
+    )
+    (path,) = (reduced.folder / "stacks").glob("*.fits")
+    return fits.open(path)
+
+
+def check(stack, width):
+    """Hold colours, places and widths of stars against the truth."""
+    cube, stars = stack[0].data, field()
+    grid = Path(stack[0].header["GRID"]).stem
+    pose = POSES[int(grid.removeprefix("c"))]
+    seen, wanted = (
+        measure_stars(one, pose, stars) for one in (cube, cube_of(pose, stars))
+    )
+    assert len(wanted.flux) >= 8
+    for plane in (0, 2):
+        colour = seen.flux[:, plane] / seen.flux[:, 1]
+        colour /= wanted.flux[:, plane] / wanted.flux[:, 1]
+        np.testing.assert_allclose(colour / np.median(colour), 1.0, atol=0.02)
+        for at in (seen.x, seen.y):
+            assert np.median(at[:, plane] - at[:, 1]) == pytest.approx(0, abs=0.08)
+    np.testing.assert_allclose(np.median(seen.flux / wanted.flux, axis=0), 1, atol=0.02)
+    assert (np.median(seen.width / wanted.width, axis=0) < width).all()
+
+
+def test_a_few_lights_are_interpolated(tmp_path):
+    with stack_of(tmp_path, POSES[:5], hot=HOT, ROWORDER="TOP-DOWN") as stack:
+        header, cube = stack[0].header, stack[0].data
+        assert cube.shape == (3, *SHAPE)
+        assert (header["PLANES"], header["COLOURS"]) == ("RGB", "interpolated")
+        assert not {"BAYERPAT", "XBAYROFF", "YBAYROFF"} & set(header)
+        assert stack["NUSED"].data.shape == cube.shape
+        check(stack, 1.10)
+
+
+def test_many_dithered_lights_are_stacked_from_their_own_pixels(tmp_path):
+    with stack_of(tmp_path, POSES, hot=HOT) as stack:
+        cube, used = stack[0].data, stack["NUSED"].data
+        assert stack[0].header["COLOURS"] == "own"
+        assert np.isfinite(cube).all()
+        middle = used[:, 30:-30, 30:-30].mean(axis=(1, 2))
+        assert middle == pytest.approx([6, 12, 6], rel=0.05)  # of 24 lights
+        check(stack, 1.05)
+        for row, column, _ in HOT:
+            near = cube[:, row - 2 : row + 3, column - 2 : column + 3]
+            sky = np.median(cube, axis=(1, 2))[:, None, None]
+            assert (np.abs(near - sky) < 60).all()
+
+
+def test_the_bits_do_not_depend_on_memory_and_jobs(tmp_path):
+    found = []
+    for n, limits in enumerate(
+        (Limits(jobs=1), Limits(jobs=2, memory=4 << 20, processes=False))
+    ):
+        with stack_of(tmp_path / str(n), POSES[:18], limits=limits) as stack:
+            found.append(stack[0].data.copy())
+    np.testing.assert_array_equal(*found)

@@ -1,0 +1,122 @@
+"""Colours of a mosaic, held against images that are known in every colour."""
+
+import numpy as np
+import pytest
+from colour_nights import FWHM, cube_of, field, measure_stars, mosaic_of
+from stack_fields import Pose
+
+from autoreduce.pixels.bayer import is_known, mosaic
+from autoreduce.pixels.demosaic import (
+    MARGIN,
+    ColourModel,
+    Level,
+    colour_model,
+    demosaic,
+    own_pixels,
+)
+
+PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
+SKIES = np.array([300.0, 500.0, 400.0])[:, None, None]
+
+
+def plain(pattern, ratios=(0.0, 1.0, 0.0)):
+    levels = tuple(Level(sky, 10.0) for sky in SKIES.ravel())
+    return ColourModel(mosaic(pattern), levels, ratios)
+
+
+def planes(data, model, start=0):
+    return np.array([demosaic(data, start, model, name) for name in "RGB"])
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_an_even_sky_stays_even_in_each_colour(pattern):
+    data = mosaic_of(np.broadcast_to(SKIES, (3, 10, 13)), pattern).astype(np.float32)
+    found = planes(data, plain(pattern))
+    np.testing.assert_allclose(found, np.broadcast_to(SKIES, found.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_each_pixel_keeps_what_it_measured_in_its_own_colour(pattern):
+    rng = np.random.default_rng(1)
+    sky = mosaic_of(np.broadcast_to(SKIES, (3, 16, 18)), pattern)
+    data = (sky + rng.normal(0, 8, sky.shape)).astype(np.float32)
+    found = planes(data, plain(pattern, (0.5, 1.0, 0.7)))
+    np.testing.assert_allclose(mosaic_of(found, pattern), data, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_colours_places_and_widths_of_stars_are_right_wherever_they_lie(pattern):
+    """Fluxes are known; noise there is none, so that what is left is the pattern's."""
+    pose, stars = Pose(0.3, 0.4), field()
+    truth = cube_of(pose, stars)
+    data = (mosaic_of(truth + SKIES, pattern)).astype(np.float32)
+    data += np.random.default_rng(1).normal(0, 1, data.shape)
+    found = planes(data, colour_model(data, mosaic(pattern), np.inf))
+    seen, wanted = (measure_stars(cube, pose, stars) for cube in (found, truth))
+    assert len(wanted.flux) >= 8
+    for plane in (0, 2):
+        colour = seen.flux[:, plane] / seen.flux[:, 1]
+        known = wanted.flux[:, plane] / wanted.flux[:, 1]
+        np.testing.assert_allclose(colour / known, 1.0, atol=0.02)
+    np.testing.assert_allclose(seen.x, wanted.x, atol=0.08)
+    np.testing.assert_allclose(seen.y, wanted.y, atol=0.08)
+    assert (np.median(seen.width / wanted.width, axis=0) < 1.10).all()
+
+
+def test_ratios_are_those_of_stars_whatever_a_nebula_is_like():
+    """Stars have 0.55, 1 and 0.7 of green's light, the nebula five times its red."""
+    stars = field(80)
+    cube = cube_of(Pose(), stars, FWHM)
+    ny, nx = cube.shape[1:]
+    y, x = np.ogrid[:ny, :nx]
+    cloud = 3000 * np.exp(-((x - nx / 2) ** 2 + (y - ny / 2) ** 2) / 2 / 50**2)
+    cube += SKIES + np.array([5.0, 1.0, 1.0])[:, None, None] * cloud
+    rng = np.random.default_rng(2)
+    data = (mosaic_of(cube, "RGGB") + rng.normal(0, 5, (ny, nx))).astype(np.float32)
+    model = colour_model(data, mosaic("RGGB"), np.inf)
+    assert model.ratios == pytest.approx((0.55, 1.0, 0.7), rel=0.3)
+    assert colour_model(data[:20, :20], mosaic("RGGB"), np.inf).ratios[1] == 1.0
+
+
+def test_hot_pixels_get_the_mean_of_their_colour_and_stars_do_not():
+    truth = cube_of(Pose(), field())
+    data = mosaic_of(truth + SKIES, "RGGB").astype(np.float32)
+    spoilt, at = data.copy(), (100, 130)  # red
+    spoilt[at] += 900
+    model = plain("RGGB", (0.55, 1.0, 0.7))
+    around = data[[98, 102, 100, 100], [130, 130, 128, 132]].mean()
+    assert demosaic(spoilt, 0, model, "R")[at] == pytest.approx(around, abs=1)
+    assert np.isnan(own_pixels(spoilt, 0, model, "R")[at])
+    own = own_pixels(data, 0, model, "R")
+    assert np.isfinite(own[::2, ::2]).all()
+    assert np.isnan(own[1::2]).all()
+    np.testing.assert_array_equal(own[::2, ::2], data[::2, ::2])
+
+
+def test_a_missing_pixel_is_missing_in_its_own_colour_only():
+    data = mosaic_of(np.broadcast_to(SKIES, (3, 12, 12)), "RGGB").astype(np.float32)
+    data[4, 6] = np.nan  # red
+    found = planes(data, plain("RGGB"))
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 4, 6]]
+    np.testing.assert_allclose(found[0, 4, 5], 300, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [30, 31])
+def test_a_band_with_its_margin_is_as_in_the_whole(start):
+    data = mosaic_of(cube_of(Pose(), field()) + SKIES, "GBRG").astype(np.float32)
+    data[40:44, 50:53] = np.nan
+    data[35, 61] += 5000
+    model = plain("GBRG", (0.5, 1.0, 0.6))
+    low = start - MARGIN
+    for name in "RGB":
+        whole = demosaic(data, 0, model, name)[start : start + 20]
+        band = demosaic(data[low : start + 20 + MARGIN], low, model, name)
+        np.testing.assert_array_equal(band[MARGIN:-MARGIN], whole)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [*((one, True) for one in PATTERNS), ("RGBG", False), ("CMYG", False), ("", False)],
+)
+def test_which_mosaics_have_known_colours(pattern, known):
+    assert is_known(mosaic(pattern)) is known

@@ -1,0 +1,97 @@
+"""Shades: a neutral sky, stars in their colours, nothing clipped to white."""
+
+import numpy as np
+import pytest
+
+from autoreduce.pixels.stretch import tone_of, whole_numbers
+
+SHAPE = (300, 320)
+BALANCE = (0.5, 1.0, 0.7)
+SKIES = (300.0, 700.0, 420.0)
+
+
+def scene(reds=(1.0, 1.6, 0.6), n=60):
+    """Draw stars of some colours, most of them white, above three skies."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    places = rng.uniform(15, 285, (n, 2))
+    flux = 10 ** rng.uniform(2.5, 5, n)
+    tints = rng.choice(len(reds), n, p=[0.6, 0.2, 0.2])
+    planes = []
+    for plane, (balance, sky) in enumerate(zip(BALANCE, SKIES, strict=True)):
+        image = rng.normal(sky, 5, SHAPE)
+        for (sx, sy), f, tint in zip(places, flux, tints, strict=True):
+            colour = reds[tint] ** (1 - plane)
+            square = (x - sx) ** 2 + (y - sy) ** 2
+            image += f * balance * colour * np.exp(-square / 2 / 1.5**2)
+        planes.append(image.astype(np.float32))
+    return planes, places, flux, tints
+
+
+def test_the_sky_is_neutral_and_dark_and_white_stars_are_white():
+    planes, places, flux, tints = scene()
+    tone = tone_of(planes)
+    assert tone.sky == pytest.approx(SKIES, abs=1)
+    assert tone.scale == pytest.approx([1 / one for one in BALANCE], rel=0.1)
+    shades = tone.shades(planes)
+    sky = np.median(shades, axis=(0, 1))
+    assert np.ptp(sky) < 0.01
+    assert 0.02 < sky[0] < 0.2
+    for (x, y), tint in zip(places[flux > 3e4], tints[flux > 3e4], strict=True):
+        red, green, blue = shades[round(y), round(x)]
+        if tint == 0:
+            assert red == pytest.approx(blue, rel=0.25)
+        else:
+            assert (red > blue) == (tint == 1)
+        assert green > 0.4
+
+
+def test_bright_stars_are_not_clipped_to_white():
+    planes, places, flux, tints = scene()
+    shades = tone_of(planes).shades(planes)
+    assert shades.max() <= 1
+    red_stars = (tints == 1) & (flux > 1e4)
+    assert red_stars.any()
+    for x, y in places[red_stars]:
+        red, _, blue = shades[round(y), round(x)]
+        assert blue < 0.8 * red
+
+
+def test_what_is_missing_has_the_shade_of_the_sky_and_bands_are_as_the_whole():
+    planes, *_ = scene()
+    for plane in planes:
+        plane[40:50, 60:70] = np.nan
+    tone = tone_of(planes)
+    whole = tone.shades(planes)
+    np.testing.assert_allclose(whole[45, 65], np.median(whole, axis=(0, 1)), atol=0.02)
+    band = tone.shades([plane[30:60] for plane in planes])
+    np.testing.assert_array_equal(band, whole[30:60])
+
+
+def test_grey_lines_and_brightness():
+    planes, *_ = scene()
+    grey = tone_of(planes[:1]).shades(planes[:1])
+    assert grey.shape == SHAPE
+    assert grey.max() == 1
+    # Lines are balanced by what is brightest: twice as much of one is taken back.
+    lines = [planes[1], 2 * planes[1] - SKIES[1], planes[1]]
+    tone = tone_of(lines, by_stars=False)
+    assert tone.scale == pytest.approx((2.0, 1.0, 2.0), rel=0.02)
+    # Brightness of its own: with no light in it there is none in the picture.
+    dark = np.full(SHAPE, 100.0, np.float32)
+    shades = tone_of([*planes, dark]).shades([*planes, dark])
+    assert np.ptp(shades.max(axis=-1)) < 0.05
+
+
+def test_an_image_of_one_value_is_dark():
+    flat = np.full((20, 20), 7.0, np.float32)
+    assert np.ptp(tone_of([flat]).shades([flat])) == 0
+    empty = np.full((20, 20), np.nan, np.float32)
+    assert np.isfinite(tone_of([empty]).shades([empty])).all()
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 255), (16, 65535)])
+def test_shades_are_whole_numbers_in_a_file(bits, white):
+    found = whole_numbers(np.array([0.0, 0.5, 1.0]), bits)
+    assert found.tolist() == [0, (white + 1) // 2, white]
+    assert found.dtype.itemsize == bits // 8
