@@ -303,8 +303,20 @@ def test_the_recipe_says_how_much_longer(recipe, exposure, method):
 
 
 def test_without_a_bias_no_dark_serves_longer_lights():
-    found = calibration_of_light(*dark(60.0), *light(exptime=61.0))
+    found = calibration_of_light(*dark(60.0), *light(exptime=62.0))
     assert found.dark is None
+
+
+def test_without_a_bias_a_dark_of_nearly_this_exposure_serves_and_it_is_said():
+    frames = make_night(*dark(30.0), *light(exptime=30.3))
+    plan = make_plan(frames)
+    found = calibration_of(plan, frames["file"].iloc[-1])
+    assert (found.dark_method, found.dark_scale) == (DarkMethod.EXACT, 1.0)
+    use = plan.uses[plan.tasks[-1].frames[0].setup]["dark"]
+    assert (use.level, use.unconfirmed) == (3, ("exptime",))
+    exact = parse_recipe('[dark]\nmodel = "exact"', "mine")
+    rows = [*dark(30.0), *light(exptime=30.3)]
+    assert calibration_of_light(*rows, recipe=exact).dark is None
 
 
 def test_the_recipe_exact_scales_nothing():

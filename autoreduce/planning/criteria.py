@@ -135,6 +135,9 @@ class Judged:
 
     def agrees(self, name: str, row: int, candidate: int) -> bool:
         """Tell whether a pair agrees in a column by the rule itself, not loosely."""
+        if name == "exptime":
+            tolerance = self.rules.tolerance[name]
+            return bool(self.closeness(name, tolerance)[row, candidate])
         if name == TEMPERATURE:
             return not np.isnan(self.apart_degc[row, candidate])
         holds = {**self._equal, **self._within}.get(name)
@@ -193,6 +196,9 @@ class Judged:
         known = np.isfinite(wanted) & np.isfinite(found)
         exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
         if rung.method is DarkMethod.EXACT:
+            nearly = rung.loosely.get("exptime")
+            if nearly is not None and self.settings.other_exposures:
+                exact |= self.closeness("exptime", nearly) & known
             return [Criterion("exposure", exact)]
         side = ~exact & (wanted > found)
         if rung.longer is None:
