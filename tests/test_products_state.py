@@ -60,7 +60,7 @@ def other_value(value):
     if isinstance(value, StrEnum):
         return next(one for one in type(value) if one is not value)
     if isinstance(value, str):
-        return "mean"
+        return {"central": "[1:9,1:9]"}.get(value, "mean")
     if isinstance(value, Combination):
         return replace(value, low=9.0)
     if is_dataclass(value):
