@@ -117,6 +117,19 @@ def test_a_dead_amplifier_has_no_pixels_and_the_others_are_right(tmp_path):
     assert "dead" in cards[1].value
 
 
+def test_an_amplifier_that_is_full_in_its_middle_is_not_dead(tmp_path):
+    path = tmp_path / "a.fits"
+    pixels = np.full((40, 8), 65535, np.uint16)
+    pixels[0, 0] = 60000
+    pixels[:, 4:] = np.arange(40)[:, None]
+    fits.writeto(path, pixels)
+    parts = [
+        Amplifier(0, "[1:4,1:40]", "[1:4,1:40]"),
+        Amplifier(0, "[5:8,1:40]", "[5:8,1:40]"),
+    ]
+    assert joined(path, *parts).tolist() == pixels.tolist()
+
+
 def test_a_frame_of_one_value_has_no_dead_amplifier(tmp_path):
     fits.writeto(tmp_path / "a.fits", np.zeros((3, 26), np.uint16))
     parts = [

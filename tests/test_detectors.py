@@ -188,6 +188,19 @@ def test_detectors_of_a_mosaic_are_frames_of_their_own(tmp_path):
     assert frames["amplifiers"].notna().tolist() == [True, False]
 
 
+def test_a_detector_that_lacks_an_amplifier_costs_no_other(tmp_path):
+    parts = [
+        quadrant("[1:3,1:6]", CCDNAME="East"),
+        quadrant("[4:6,1:6]", CCDNAME="East"),
+        quadrant("[9:11,1:6]", CCDNAME="West"),
+        quadrant("[15:17,1:6]", CCDNAME="West"),
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["use"].to_dict() == {"a.fits[1]": True, "a.fits[3]": False}
+    assert "67% of the detector" in frames["why_not"]["a.fits[3]"]
+
+
 def test_images_of_whole_detectors_are_called_by_their_extensions(tmp_path):
     whole = {"CCDSIZE": "[1:8, 1:6]", "CCDSEC": "[1:8,1:6]"}
     write_file(tmp_path / "a.fits", extension("N1", **whole), extension("N2", **whole))

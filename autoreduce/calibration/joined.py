@@ -229,6 +229,10 @@ class JoinedImage(Closing):
                 everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
                 level = float(overscan_level(strip, everything))
                 noise = float(pixel_noise(strip))
+            dead = _is_constant(samples) and _is_constant(strip)
+            if dead:
+                rows, columns = data
+                dead = _is_constant(reader.rows(rows.start, rows.stop)[:, columns])
             full = one.saturate
             if full is None and reader.dtype.kind == "u":
                 full = float(np.iinfo(reader.dtype).max)
@@ -240,7 +244,7 @@ class JoinedImage(Closing):
             level,
             factor,
             noise if noise is not None and np.isfinite(noise) else None,
-            dead=_is_constant(samples) and _is_constant(strip),
+            dead=dead,
             full=None if full is None else (full - (level or 0.0)) * factor,
         )
 

@@ -212,9 +212,13 @@ def light_uncertainty(
     Returns
     -------
     Uncertainty
-        With the read noise that the bias frames showed where the header has none.
+        With the read noise that overscans or bias frames showed where the header has
+        none.
     """
     egain, rdnoise = frame.item.egain, frame.item.rdnoise
+    if rdnoise is None and frame.joined is not None:
+        own = frame.joined.rdnoise(0, frame.shape[0])
+        rdnoise = None if own is None else float(np.sqrt(np.nanmean(own**2)))
     if rdnoise is None and egain is not None and fix.bias is not None:
         rdnoise = egain * _noise_adu(space.folder / fix.bias)
     return Uncertainty(space.folder, fix, egain, rdnoise)

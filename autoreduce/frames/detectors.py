@@ -81,8 +81,8 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     Yields
     ------
     Frame
-        Every image that is left out by itself, and every detector; one for a file
-        whose images cannot be put together, left out with the reason.
+        Every image that is left out by itself, and every detector; one whose images
+        cannot be put together is left out with the reason.
     """
     raw = []
     for image in _without_thumbnails(list(images)):
@@ -90,11 +90,7 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
             yield image
         else:
             raw.append(image)
-    try:
-        yield from list(_detectors(name, raw))
-    except _UnclearError as error:
-        why = remark("several-images", found=str(len(raw)), expected=str(error))
-        yield replace(raw[0], file=name, why_not=why)
+    yield from _detectors(name, raw)
 
 
 def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
@@ -123,11 +119,17 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
             reading = replace(reading, value=label, rule=rule)
             first = replace(first, facts={**first.facts, "detector": reading})
+        if len(groups) == 1 and len(frames) > 1:
+            first = replace(first, file=name)
         if len(parts) == 1:
             yield _of_one_level(first)
-        else:
-            alone = len(groups) == 1 and len(frames) > 1
-            yield _joined(first, parts, name if alone else first.file)
+            continue
+        try:
+            yield _joined(first, parts)
+        except _UnclearError as error:
+            n = str(len(frames))
+            why = remark("several-images", found=n, expected=str(error))
+            yield replace(first, why_not=why)
 
 
 def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -256,8 +258,14 @@ def _chip(header: RawHeader, told: Reading | None) -> _Place | None:
     return _Place(section, (turned[0], turned[1]))
 
 
-def _joined(first: Frame, parts: Sequence[_Part], file: str) -> Frame:
-    """Make one frame of what the amplifiers of a detector have read."""
+def _joined(first: Frame, parts: Sequence[_Part]) -> Frame:
+    """Make one frame of what the amplifiers of a detector have read.
+
+    Raises
+    ------
+    _UnclearError
+        If they cannot be put together.
+    """
     if first.value("bayerpat") is not None:
         msg = "a colour mosaic that several amplifiers have read is not understood"
         raise _UnclearError(msg)
@@ -284,7 +292,7 @@ def _joined(first: Frame, parts: Sequence[_Part], file: str) -> Frame:
     facts["amplifiers"] = Reading(text, "sections", f"{n} amplifiers", "put together")
     for fact, value in _whole_facts(amplifiers).items():
         facts[fact] = Reading(value, "amplifiers", f"{n} amplifiers", "of all of them")
-    return replace(first, file=file, facts=facts, shape=shape)
+    return replace(first, facts=facts, shape=shape)
 
 
 def _whole_facts(amplifiers: Sequence[Amplifier]) -> Mapping[str, float]:
