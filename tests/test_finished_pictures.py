@@ -121,7 +121,9 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
     light = near - np.median(pixels, axis=(0, 1))
     rows, columns = np.mgrid[:17, :17]
     for places in (rows, columns):
-        red, blue = ((places * light[..., i]).sum() / light[..., i].sum() for i in (0, 2))
+        red, blue = (
+            (places * light[..., i]).sum() / light[..., i].sum() for i in (0, 2)
+        )
         assert blue == pytest.approx(red, abs=0.4)
 
 
