@@ -307,7 +307,8 @@ def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
     for task in prepared.plan.tasks:
         inputs = [pixels[item.file] for item in task.frames]
         inputs += [sizes.get(output, 0) for output in task.products]
-        sizes[task.output] = max(inputs, default=0)
+        colours = 3 if task.action is Action.STACK and task.is_mosaic else 1
+        sizes[task.output] = colours * max(inputs, default=0)
         if task.action is Action.REGISTER:
             sizes[task.output] = 0
     per_pixel = 9 if planes else 4

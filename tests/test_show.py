@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from astropy.visualization import AsinhStretch, LogStretch, ZScaleInterval
 from matplotlib import pyplot as plt
 from PIL import Image
@@ -24,6 +23,7 @@ from autoreduce.tools.show import (
     marginals,
     merge_rgb,
     read_pictures,
+    save_tiff,
     shades,
     terminal_preview,
 )
@@ -246,7 +246,7 @@ def test_planes_that_are_colours_are_one_picture_and_a_tiff_has_16_bits(frames):
     tifffile = pytest.importorskip("tifffile")
     data = np.arange(3 * 6 * 8, dtype=np.float32).reshape(3, 6, 8)
     data[:, 5, 2] = 5000  # in the last row, which is on top
-    fits.writeto("rgb.fits", data, fits.Header({"PLANES": "RGB"}))
+    write_fits(frames / "rgb.fits", data, PLANES="RGB")
     (picture,) = read_pictures(["rgb.fits"])
     assert picture.data.shape == (3, 6, 8)
     command("show", "rgb.fits", "-o", "c.tif")
@@ -254,5 +254,6 @@ def test_planes_that_are_colours_are_one_picture_and_a_tiff_has_16_bits(frames):
     assert (found.shape, found.dtype) == ((6, 8, 3), np.uint16)
     assert np.unravel_index(found.sum(axis=2).argmax(), (6, 8)) == (0, 2)
     command("show", "rgb.fits", "-b", "2", "7", "1", "6", "-o", "cut.tif")
-    assert tifffile.imread("cut.tif").shape == (6, 6, 3)
-    assert "exists" in command("show", "rgb.fits", "-o", "c.tif", fails=True)
+    assert tifffile.imread("cut.tif").shape == (5, 5, 3)
+    with pytest.raises(ProductError, match="exists"):
+        save_tiff(picture, frames / "c.tif")

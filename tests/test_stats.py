@@ -245,3 +245,12 @@ def test_colours_of_a_real_mosaic_agree_with_numpy(tmp_path_factory):
     assert found["R"] == pytest.approx(data[0::2, 1::2].mean())
     assert found["B"] == pytest.approx(data[1::2, 0::2].mean())
     assert found["G1"] == pytest.approx(data[0::2, 0::2].mean())
+
+
+def test_planes_in_colour_are_told_by_their_names(tmp_path):
+    data = np.stack([np.full((4, 5), level, np.float32) for level in (1, 2, 3)])
+    path = write_fits(tmp_path / "c.fits", data, PLANES="RGB")
+    parts = image_statistics(path, ["mean"], per_colour=True)
+    assert [(part.colour, part.values["mean"]) for part in parts] == [
+        ("R", 1.0), ("G", 2.0), ("B", 3.0)
+    ]  # fmt: skip
