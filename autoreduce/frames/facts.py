@@ -22,9 +22,18 @@ BAYER_PATTERN = re.compile(r"[RGBCMYW]{4}|RGBG")
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 _WHITE = re.compile(r"\s+")
 _ITEMS = re.compile(r"\d+")
+_NO_LETTER = re.compile(r"[^a-z0-9]")
 _HOURS = re.compile(r"hours|\[h\]|\bhms\b", re.IGNORECASE)
 _RADIANS = re.compile(r"\bradians\b", re.IGNORECASE)
-_CLEAR = re.compile(r"(clear|open|empty|air)[\d_-]*[a-z]?")
+_CLEAR = re.compile(r"(clear|open|empty|air|nofilter)\d*[a-z]?")
+_SLOT = re.compile(
+    r"^\[(?P<held>[^\[\]]+)\]$"
+    r"|^(?:#\s*\d+\s*[:.)-]?|(?:slot|pos(?:ition)?|filter)\s*#?\d+\s*[:.)-]"
+    r"|\d+\s*[:.)])\s*(?P<after>[a-z].*)$"
+    r"|^(?P<before>.*?[^\s(\[])\s*(?:[(\[]\s*(?:slot|pos(?:ition)?|wheel)?\s*#?\d+\s*[)\]]"
+    r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
+    re.IGNORECASE,
+)
 _SECOND_OF_TIME = timedelta(seconds=1.5)
 
 
@@ -150,7 +159,8 @@ def _keywords(rule: FactRule) -> Iterator[str]:
     """Return every keyword that is asked for when a fact is read."""
     yield from (source.keyword for source in rule.sources)
     yield from rule.clock
-    yield from chain.from_iterable(rule.wheels)
+    if rule.wheels:
+        yield from chain(_BESIDE, *rule.wheels)
 
 
 def _read(parse: Parser, rule: FactRule, header: RawHeader) -> Reading | None:
@@ -309,33 +319,65 @@ def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _filters(header: RawHeader, rule: FactRule) -> Readings:
-    for reading in _texts(header, rule):
-        if not BAYER_PATTERN.fullmatch(str(reading.value)):
-            yield reading
-    for wheel in rule.wheels:
-        yield from _joined_wheels(header, rule, wheel)
+    """Read the filter: a wheel that is open says less than another that is not."""
+    told = [
+        replace(reading, value=without_slot(str(reading.value)))
+        for reading in _texts(header, rule)
+        if not BAYER_PATTERN.fullmatch(str(reading.value))
+    ]
+    series = [
+        reading for wheel in rule.wheels for reading in _joined(header, rule, wheel)
+    ]
+    beside = list(_joined(header, rule, _BESIDE)) if _is_beside(header) else []
+    if told and _is_clear(str(told[0].value), rule):
+        filled = [one for one in series if not _is_clear(str(one.value), rule)]
+        beside += filled
+    return iter(dict.fromkeys((*beside, *told, *series)))
 
 
-def _joined_wheels(
-    header: RawHeader, rule: FactRule, wheel: tuple[str, ...]
-) -> Readings:
+_BESIDE = ("FILTER", "FILTER2", "FILTER3")
+"""Wheels of which the first is called FILTER; beside FILTER1 that is their summary."""
+
+
+def _is_beside(header: RawHeader) -> bool:
+    present = header.keywords
+    return {"FILTER", "FILTER2"} <= present and "FILTER1" not in present
+
+
+def without_slot(name: str) -> str:
+    """Return the name of a filter without the slot of the wheel that it is in.
+
+    Examples
+    --------
+    >>> without_slot("#2 G"), without_slot("G (slot 2)"), without_slot("[G0]")
+    ('G', 'G', 'G0')
+    """
+    found = _SLOT.match(name)
+    held = found and next(part for part in found.groups() if part is not None)
+    return held.strip() if held else name
+
+
+def _is_clear(name: str, rule: FactRule) -> bool:
+    key = _NO_LETTER.sub("", name.lower())
+    cleared = (_NO_LETTER.sub("", one) for one in rule.clear)
+    return bool(_CLEAR.fullmatch(key)) or key in cleared
+
+
+def _joined(header: RawHeader, rule: FactRule, wheel: tuple[str, ...]) -> Readings:
     cards = [card for keyword in wheel for card in header.find(keyword)[:1]]
     names = {
-        card.keyword: name
+        card.keyword: without_slot(name)
         for card in cards
         if isinstance(card.value, str)
         and (name := literals.text(card.value, rule.missing)) is not None
     }
     if not names:
         return
-    in_the_way = {
-        keyword: name
-        for keyword, name in names.items()
-        if name.lower() not in rule.clear and not _CLEAR.fullmatch(name.lower())
-    }
+    in_the_way = {k: name for k, name in names.items() if not _is_clear(name, rule)}
     literal = ", ".join(str(card.value) for card in cards)
     if in_the_way:
-        value, how = "+".join(in_the_way.values()), "filter wheels in series"
+        value = "+".join(dict.fromkeys(in_the_way.values()))
+        how = "filter wheels in series"
     else:
         value, how = next(iter(names.values())), "every filter wheel is open"
     yield Reading(value, "+".join(names), literal, how)
