@@ -531,6 +531,12 @@ CODES: dict[str, Code] = {
         "say so",
         "Two spellings of one filter, perhaps.",
     ),
+    "unnamed-filter": Code(
+        _S.DOUBTFUL,
+        "no card or name says the filter of {found}, such as {expected}: runs of unlike "
+        "level are kept apart, and serve only lights that name no filter either",
+        "The flats of a night with several filters do not say which one they are of.",
+    ),
     "bare-flat": Code(
         _S.LEFT_OUT,
         "without bias, dark and overscan a flat keeps its zero level and would correct "

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
+from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
@@ -25,6 +26,8 @@ _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
 def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
+    hear_names(frames)
+    _share_patterns(frames)
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
     _leave_out_processed_twins(frames)
@@ -147,6 +150,31 @@ def _target(frame: Frame) -> str:
     return ""
 
 
+def _share_patterns(frames: Sequence[Frame]) -> None:
+    """Give a camera's colour pattern to its frames whose headers leave it out.
+
+    The array lies on the sensor whatever program wrote the frame; its first pixel is
+    the same where the frame is read from the same corner with the same binning.
+    """
+    told: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        told[_readout(frame)].append(frame)
+    for alike in told.values():
+        patterns = {frame.value("bayerpat") for frame in alike} - {None}
+        if len(patterns) != 1:
+            continue
+        witness = next(frame for frame in alike if frame.value("bayerpat"))
+        rule = f"no card gives it; as in {witness.file} of the same camera"
+        for frame in alike:
+            if frame.value("bayerpat") is None:
+                frame.facts["bayerpat"] = replace(witness.facts["bayerpat"], rule=rule)
+
+
+def _readout(frame: Frame) -> tuple[object, ...]:
+    how = ("xbinning", "ybinning", "xorgsubf", "yorgsubf")
+    return (*_camera(frame), *map(frame.value, how))
+
+
 def _leave_out_by_type(frames: Iterable[Frame]) -> None:
     for frame in frames:
         kind, reading = frame.value("imagetyp"), frame.facts["imagetyp"]
@@ -243,6 +271,7 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
+        # A date of a card is nearer to the truth than one of a name.
         night = alone.value.date().isoformat()
         frame.facts["night"] = replace(alone, value=night)
 

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 
 import pandas as pd
 
+from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, refused_flats
 from autoreduce.planning.lacks import merged
@@ -46,6 +47,7 @@ def night_notes(
         *_mixed(table, groups),
         *_unusable(table),
         *_lacking(setups, groups, found),
+        *_unnamed_filters(table),
         *_likely_filters(groups),
         *_bare_flats(setups, found),
         *_single_lights(groups),
@@ -151,6 +153,29 @@ def _lacking(setups: pd.DataFrame, groups: pd.DataFrame, found: Uses) -> list[Re
         one.about(_count(n, one.subject[0]))
         for key, n in counts.items()
         for one in merged(lacks[key])
+    ]
+
+
+def _unnamed_filters(table: pd.DataFrame) -> list[Remark]:
+    """Name flats without a filter in a night whose other frames have one."""
+    used = table[table["use"].astype(bool)]
+    flats = used[used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)]
+    silent = flats["filter"].isna() | flats["filter"].str.startswith(UNNAMED)
+    named = sorted(
+        name
+        for name in used["filter"].dropna().unique()
+        if not name.startswith(UNNAMED)
+    )
+    if not named or not silent.any():
+        return []
+    first = flats.loc[silent.astype(bool), "file"].iloc[0]
+    return [
+        remark(
+            "unnamed-filter",
+            found=_count(int(silent.sum()), "flat"),
+            expected=first,
+            way_out=f"--set '{first}: filter={named[0]}'",
+        )
     ]
 
 
