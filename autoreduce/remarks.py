@@ -531,6 +531,17 @@ CODES: dict[str, Code] = {
         "say so",
         "Two spellings of one filter, perhaps.",
     ),
+    "turned": Code(
+        _S.NOTE,
+        "{found} are read with their rows turned: their ROWORDER is not the {expected} "
+        "of the lights",
+        "Two programs stored the rows of one sensor in opposite order.",
+    ),
+    "pedestals": Code(
+        _S.NOTE,
+        "PEDESTAL differs and is taken out of each frame: {found}",
+        "A program added a constant to some of the frames and says so.",
+    ),
     "unnamed-filter": Code(
         _S.DOUBTFUL,
         "no card or name says the filter of {found}, such as {expected}: runs of unlike "
@@ -542,6 +553,13 @@ CODES: dict[str, Code] = {
         "without bias, dark and overscan a flat keeps its zero level and would correct "
         "vignetting wrongly",
         "Take bias frames or flat-darks.",
+    ),
+    "bare-light": Code(
+        _S.MISSING,
+        "not flat-fielded: without bias, dark and overscan a light keeps its zero level, "
+        "which a flat would bend",
+        "Take bias frames or darks; a flat is right only once the zero level is out.",
+        "flat",
     ),
     "bare-flats": Code(
         _S.NOTE,

@@ -37,6 +37,9 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     bias = plan.bias if plan.bias in made else None
     flat = plan.flat if plan.flat in made else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
+    if plan.bias and bias is None and plan.overscan is None:
+        # A frame that keeps its zero level is divided by no flat.
+        flat = None
     if not usable:
         return Correction(bias=bias, flat=flat, cuts=plan.cuts)
     fix = Correction(
@@ -132,6 +135,8 @@ def correction_cards(
     cards = [Card("CALSTAT", letters, "O overscan B bias D dark F flat: done")]
     if overscan is not None:
         cards.append(Card("OVERSCAN", overscan, "[adu] overscan level subtracted"))
+    elif item.pedestal:
+        cards.append(Card("PEDSUB", item.pedestal, "[adu] pedestal subtracted"))
     for keyword, output in (
         ("BIASFILE", fix.bias),
         ("DARKFILE", fix.dark),

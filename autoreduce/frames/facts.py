@@ -34,6 +34,7 @@ _SLOT = re.compile(
     r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
     re.IGNORECASE,
 )
+_ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
 
 
@@ -67,7 +68,10 @@ class FactReader:
         for fact, parse in _PARSERS.items():
             rule = dialect.facts[fact]
             read = partial(_read, parse, rule)
-            self._facts[fact] = CardMemory(_keywords(rule), read)
+            keywords = _keywords(rule)
+            if parse is _sections:
+                keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
+            self._facts[fact] = CardMemory(keywords, read)
         self._present: dict[
             AbstractSet[str], dict[str, CardMemory[Reading | None]]
         ] = {}
@@ -131,6 +135,23 @@ def lone_date(header: RawHeader, rule: FactRule) -> Reading | None:
 def is_closed(filter_name: str, rule: FactRule) -> bool:
     """Tell whether a filter lets no light through."""
     return any(part.lower() in rule.closed for part in filter_name.split("+"))
+
+
+def binned_section(section: str, binning: tuple[int, int]) -> str:
+    """Return the section of a binned image that one of the unbinned chip is.
+
+    Examples
+    --------
+    >>> binned_section("[1:2048, 5:1024]", (2, 2))
+    '[1:1024,3:512]'
+    """
+    match = _SECTION.fullmatch(section.strip())
+    if match is None:
+        return section
+    x_first, x_last, y_first, y_last = map(int, match.groups())
+    x, y = binning
+    columns = f"{(x_first - 1) // x + 1}:{x_last // x}"
+    return f"[{columns},{(y_first - 1) // y + 1}:{y_last // y}]"
 
 
 def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
@@ -222,6 +243,18 @@ def _texts(header: RawHeader, rule: FactRule) -> Readings:
         if found is not None:
             value = rule.values.get(found.lower(), found)
             yield Reading(value or None, card.keyword, str(card.value), "text")
+
+
+def _sections(header: RawHeader, rule: FactRule) -> Readings:
+    """Read a section; what lies outside of the image hides none that lies in it."""
+    shape = tuple(
+        literals.whole_number(header.get(f"Z{axis}") or header.get(axis)) or 0
+        for axis in ("NAXIS1", "NAXIS2")
+    )
+    found = list(_texts(header, rule))
+    yield from sorted(
+        found, key=lambda one: valid_section(str(one.value), shape) is None
+    )
 
 
 def _numbers(header: RawHeader, rule: FactRule) -> Readings:
@@ -390,6 +423,27 @@ def _bayer_patterns(header: RawHeader, rule: FactRule) -> Readings:
             yield Reading(pattern, card.keyword, str(card.value), "Bayer pattern")
 
 
+def _row_orders(header: RawHeader, rule: FactRule) -> Readings:
+    for reading in _texts(header, rule):
+        order = _NO_LETTER.sub("", str(reading.value).lower())
+        if order in _ROW_ORDERS:
+            yield replace(reading, value=_ROW_ORDERS[order], rule="order of the rows")
+
+
+def _pedestals(header: RawHeader, rule: FactRule) -> Readings:
+    """Read what was added: some write that, others what brings the level back to zero."""
+    for reading in _numbers(header, rule):
+        if isinstance(reading.value, float) and reading.value:
+            how = "level that was added, of either sign"
+            yield replace(reading, value=abs(reading.value), rule=how)
+
+
+def _coadds(header: RawHeader, rule: FactRule) -> Readings:
+    """Read how many exposures were added up; one is none."""
+    for reading in _whole_numbers(header, rule):
+        yield replace(reading, value=None if reading.value == 1 else reading.value)
+
+
 _PARSERS: Mapping[str, Parser] = {
     "object": _texts,
     "filter": _filters,
@@ -413,11 +467,15 @@ _PARSERS: Mapping[str, Parser] = {
     "disperser": _texts,
     "xorgsubf": _whole_numbers,
     "yorgsubf": _whole_numbers,
-    "biassec": _texts,
-    "trimsec": _texts,
+    "biassec": _sections,
+    "trimsec": _sections,
     "bayerpat": _bayer_patterns,
     "xbayroff": _whole_numbers,
     "ybayroff": _whole_numbers,
+    "roworder": _row_orders,
+    "pedestal": _pedestals,
+    "coadds": _coadds,
+    "slit": _texts,
     "saturate": _numbers,
     "ra": _right_ascensions,
     "dec": _angles,

@@ -79,6 +79,13 @@ FACT_COLUMNS = (
     Column("biassec", "string", "", "Overscan section, FITS text [x1:x2,y1:y2]."),
     Column("trimsec", "string", "", "Section that is kept, FITS text."),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
+    Column("roworder", "string", "", "TOP-DOWN or BOTTOM-UP: which row is the first."),
+    Column(
+        "turned", "boolean", "", "Whether its rows are read from the last to the first."
+    ),
+    Column("pedestal", "Float64", "adu", "Level that the writer added to all pixels."),
+    Column("coadds", "Int64", "", "Exposures that the camera added up, if several."),
+    Column("slit", "string", "", "Slit in the beam."),
     Column("saturate", "Float64", "adu", "Level at which pixels saturate."),
     Column("ra", "Float64", "deg", "Right ascension of the pointing."),
     Column("dec", "Float64", "deg", "Declination of the pointing."),

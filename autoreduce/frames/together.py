@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from autoreduce.fits.sections import moved_pattern, turned_section
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.names import hear_names
@@ -27,6 +28,7 @@ def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
     hear_names(frames)
+    _turn_rows(frames)
     _share_patterns(frames)
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
@@ -148,6 +150,43 @@ def _target(frame: Frame) -> str:
     if str(frame.header.get("CTYPE1")).startswith("RA---"):
         return "exposed, and its stars were found: it has celestial coordinates"
     return ""
+
+
+def _turn_rows(frames: Sequence[Frame]) -> None:
+    """Bring the rows of a camera's frames into the order of most of its lights.
+
+    A frame whose card says the other order is read from its last row on; its sections
+    and its colour pattern are told as they then are.  A frame that does not say lies as
+    it lies.
+    """
+    orders: dict[tuple[object, ...], Counter[object]] = defaultdict(Counter)
+    for frame in frames:
+        if (order := frame.value("roworder")) and frame.value("imagetyp") == "light":
+            orders[_camera(frame)][order] += 1
+    for frame in frames:
+        order = frame.value("roworder")
+        wanted = orders[_camera(frame)].most_common(1)
+        if order is None or not wanted or wanted[0][0] == order:
+            continue
+        rule = f"rows turned: the camera's lights are {wanted[0][0]}"
+        told = replace(frame.facts["roworder"], value=str(wanted[0][0]), rule=rule)
+        frame.facts["roworder"] = told
+        frame.facts["turned"] = replace(told, value=True)
+        _turn_facts(frame, rule)
+
+
+def _turn_facts(frame: Frame, rule: str) -> None:
+    ny = frame.shape[1]
+    for fact in ("biassec", "trimsec", "bayerpat"):
+        value = frame.value(fact)
+        if value is None:
+            continue
+        turned = (
+            moved_pattern(str(value), ny - 1, 0)
+            if fact == "bayerpat"
+            else turned_section(str(value), ny)
+        )
+        frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
 
 
 def _share_patterns(frames: Sequence[Frame]) -> None:

@@ -101,12 +101,20 @@ def with_library(
 
 
 def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
-    """List the setups of flats whose level without light cannot be taken out.
+    """List the setups of flats that `keeping_zero` names: they make no master."""
+    return keeping_zero(ImageType.FLAT, setups, found)
 
-    A flat that keeps that level turns vignetting upside down.
+
+def keeping_zero(kind: ImageType, setups: pd.DataFrame, found: Uses) -> set[int]:
+    """List the setups of a type whose level without light cannot be taken out.
+
+    A flat that keeps that level turns vignetting upside down, and so does a light
+    that keeps it and is divided by a flat.
 
     Parameters
     ----------
+    kind : ImageType
+        Flats or lights.
     setups : DataFrame
         Facts of each setup.
     found : dict
@@ -115,9 +123,9 @@ def refused_flats(setups: pd.DataFrame, found: Uses) -> set[int]:
     Returns
     -------
     set of int
-        Setups of flats with neither bias nor dark nor overscan.
+        Setups with neither bias nor dark nor overscan.
     """
-    bare = setups["imagetyp"].eq(ImageType.FLAT) & setups["biassec"].isna()
+    bare = setups["imagetyp"].eq(kind) & setups["biassec"].isna()
     return {
         row
         for row in setups.index[bare.astype(bool)].tolist()

@@ -58,6 +58,9 @@ _FACTS = (
     "biassec",
     "trimsec",
     "bayerpat",
+    "roworder",
+    "coadds",
+    "slit",
     "saturate",
 )
 

@@ -47,6 +47,8 @@ def night_notes(
         *_mixed(table, groups),
         *_unusable(table),
         *_lacking(setups, groups, found),
+        *_turned(table),
+        *_pedestals(table),
         *_unnamed_filters(table),
         *_likely_filters(groups),
         *_bare_flats(setups, found),
@@ -154,6 +156,29 @@ def _lacking(setups: pd.DataFrame, groups: pd.DataFrame, found: Uses) -> list[Re
         for key, n in counts.items()
         for one in merged(lacks[key])
     ]
+
+
+def _turned(table: pd.DataFrame) -> list[Remark]:
+    """Tell of frames whose rows are turned to those of the lights."""
+    turned = table[table["use"].astype(bool) & table["turned"].fillna(value=False)]
+    if turned.empty:
+        return []
+    types = turned["imagetyp"].value_counts(sort=False)
+    found = ", ".join(_count(int(n), f"{kind} frame") for kind, n in types.items())
+    return [remark("turned", found=found, expected=str(turned["roworder"].iloc[0]))]
+
+
+def _pedestals(table: pd.DataFrame) -> list[Remark]:
+    """Tell of pedestals that some frames have, or that differ."""
+    used = table[table["use"].astype(bool)]
+    levels = used["pedestal"].astype("Float64").fillna(0.0)
+    if levels.nunique() < 2:
+        return []
+    parts = [
+        f"{_count(int(n), 'frame')} with {level:g} ADU"
+        for level, n in levels.value_counts().sort_index().items()
+    ]
+    return [remark("pedestals", found=", ".join(parts))]
 
 
 def _unnamed_filters(table: pd.DataFrame) -> list[Remark]:

@@ -96,6 +96,10 @@ class FrameInput:
     """Saturation level, ADU."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
+    pedestal: float | None = None
+    """Level that its writer added to all pixels, ADU."""
+    turned: bool | None = None
+    """Whether its rows are read from the last to the first."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""

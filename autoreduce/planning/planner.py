@@ -13,6 +13,7 @@ from autoreduce.planning.candidates import (
     Facts,
     library_candidates,
     masters_of_frames,
+    keeping_zero,
     refused_flats,
     with_library,
 )
@@ -195,6 +196,9 @@ def _uses(
     flats = masters_of_frames(groups, "flat")
     flats = flats[flats.index.isin(made["group_code"])]
     decide("flat", setups[kind == ImageType.LIGHT], flats)
+    for row in keeping_zero(ImageType.LIGHT, setups, found):
+        if found["flat"][row].output and not found["flat"][row].by_hand:
+            found["flat"][row] = Use("flat", lack=remark("bare-light"))
     return found, fits, verdicts
 
 
