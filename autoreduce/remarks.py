@@ -765,6 +765,23 @@ CODES: dict[str, Code] = {
         "say so",
         "Two spellings of one filter, perhaps.",
     ),
+    "turned": Code(
+        _S.NOTE,
+        "{found} are read with their rows turned: their ROWORDER is not the {expected} "
+        "of the lights",
+        "Two programs stored the rows of one sensor in opposite order.",
+    ),
+    "pedestals": Code(
+        _S.NOTE,
+        "PEDESTAL differs and is taken out of each frame: {found}",
+        "A program added a constant to some of the frames and says so.",
+    ),
+    "unnamed-filter": Code(
+        _S.DOUBTFUL,
+        "no card or name says the filter of {found}, such as {expected}: runs of unlike "
+        "level are kept apart, and serve only lights that name no filter either",
+        "The flats of a night with several filters do not say which one they are of.",
+    ),
     "bare-flat": Code(
         _S.LEFT_OUT,
         "without bias, dark and overscan a flat keeps its zero level and would correct "

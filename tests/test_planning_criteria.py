@@ -52,11 +52,11 @@ def test_settings_scale_down_and_never_up_unless_asked():
 def test_criteria_come_in_the_order_in_which_they_are_told():
     rung = Rung(0, True, 9.0, 1.0, DarkMethod.FIT)
     names = [one.name for one in judge("dark", [{}], {}).criteria(rung)]
-    assert names[:15] == list(RULES.setup)
+    assert names[:16] == list(RULES.setup)
     wanted = ["counts", "fit", "exposure", "bias", "temperature", "night", "days"]
-    assert names[15:] == wanted
+    assert names[16:] == wanted
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
-    assert names[15:] == ["filter", "telescop", "focallen", "rotator"]
+    assert names[16:] == ["filter", "telescop", "focallen", "rotator"]
 
 
 def test_every_pair_is_judged():

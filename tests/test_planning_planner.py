@@ -430,14 +430,14 @@ def test_of_many_filters_only_the_ends_are_listed():
 
 
 def test_another_spelling_of_a_filter_is_pointed_out_and_not_guessed():
-    plan = make_plan(make_night(*bias(), *flat("H-Alpha", 5.0), *light("Ha", n=2)))
+    plan = make_plan(make_night(*bias(), *flat("H-Alpha 7nm", 5.0), *light("Ha", n=2)))
     assert (
         tuple(map(str, plan.tasks[-1].missing))[-1]
-        == "no flat: filter Ha wanted, there is H-Alpha"
+        == "no flat: filter Ha wanted, there is H-Alpha 7nm"
     )
     assert (
-        "lights have filter Ha and flats have H-Alpha: if they are the same, say so "
-        "(--set 'PATTERN: filter=H-Alpha')"
+        "lights have filter Ha and flats have H-Alpha 7nm: if they are the same, say so "
+        "(--set 'PATTERN: filter=H-Alpha 7nm')"
     ) in tuple(map(str, plan.notes))
 
 

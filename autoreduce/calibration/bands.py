@@ -166,7 +166,7 @@ class RawFrame(Closing):
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""
         first = self.origin[0]
-        rows = self._reader.rows(first + start, first + stop)[:, self._columns]
+        rows = self._read(first + start, first + stop)[:, self._columns]
         if not self._keep_open:
             self._reader.release()
         return rows
@@ -191,6 +191,21 @@ class RawFrame(Closing):
             return np.asarray(rows >= self.joined.saturation(start, stop))
         return np.asarray(rows >= level)
 
+    def _read(self, start: int, stop: int) -> Raw:
+        """Read whole rows, of a turned frame counted from its last one."""
+        if not self.item.turned:
+            return self._reader.rows(start, stop)
+        ny = self._reader.shape[0]
+        return self._reader.rows(ny - stop, ny - start)[::-1]
+
+    @property
+    def zero(self) -> float | None:
+        """Level in ADU that is subtracted before the masters: overscan, or pedestal.
+
+        An overscan has the pedestal in it.
+        """
+        return self.item.pedestal if self.overscan is None else self.overscan
+
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none.
 
@@ -201,7 +216,7 @@ class RawFrame(Closing):
         if not self.item.calibration.overscan:
             return None
         rows, columns = parse_section(self.item.calibration.overscan)
-        strip = self._reader.rows(rows.start, rows.stop)[:, columns]
+        strip = self._read(rows.start, rows.stop)[:, columns]
         everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
         return float(overscan_level(strip, everything))
 
@@ -327,11 +342,11 @@ def calibrated_rows(
     Returns
     -------
     (stop - start, nx) float32 array, ADU
-        (raw - overscan - bias - (scale dark + offset)) / flat.
+        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat.
     """
     return calibrate(
         frame.rows(start, stop),
-        overscan=frame.overscan,
+        overscan=frame.zero,
         bias=masters.rows(fix.bias, start, stop),
         dark=masters.dark(fix, start, stop),
         dark_scale=fix.scaling.scale,

@@ -182,9 +182,7 @@ def pedestals(space: Workspace, members: Members) -> list[float] | None:
     for frame, fix in zip(members.frames, members.fixes, strict=True):
         if fix.bias is None and frame.overscan is None:
             return None
-        pedestals.append(
-            (frame.overscan or 0.0) + (levels[fix.bias] if fix.bias else 0)
-        )
+        pedestals.append((frame.zero or 0.0) + (levels[fix.bias] if fix.bias else 0))
     return pedestals
 
 

@@ -148,6 +148,25 @@ def central_section(shape: tuple[int, ...]) -> Section:
     return rows, columns
 
 
+def turned_section(text: str, ny: int) -> str:
+    """Return where a section lies once the rows of the frame are turned.
+
+    Parameters
+    ----------
+    text : str
+        FITS text.
+    ny : int
+        Rows of the frame.
+
+    Examples
+    --------
+    >>> turned_section("[3:9,1:4]", 10)
+    '[3:9,7:10]'
+    """
+    rows, columns = parse_section(text)
+    return format_section((slice(ny - rows.stop, ny - rows.start), columns))
+
+
 def moved_pattern(pattern: str, row: int, column: int) -> str:
     """Give the colours of a mosaic that begins at another pixel of its pattern.
 

@@ -22,9 +22,19 @@ BAYER_PATTERN = re.compile(r"[RGBCMYW]{4}|RGBG")
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 _WHITE = re.compile(r"\s+")
 _ITEMS = re.compile(r"\d+")
+_NO_LETTER = re.compile(r"[^a-z0-9]")
 _HOURS = re.compile(r"hours|\[h\]|\bhms\b", re.IGNORECASE)
 _RADIANS = re.compile(r"\bradians\b", re.IGNORECASE)
-_CLEAR = re.compile(r"(clear|open|empty|air)[\d_-]*[a-z]?")
+_CLEAR = re.compile(r"(clear|open|empty|air|nofilter)\d*[a-z]?")
+_SLOT = re.compile(
+    r"^\[(?P<held>[^\[\]]+)\]$"
+    r"|^(?:#\s*\d+\s*[:.)-]?|(?:slot|pos(?:ition)?|filter)\s*#?\d+\s*[:.)-]"
+    r"|\d+\s*[:.)])\s*(?P<after>[a-z].*)$"
+    r"|^(?P<before>.*?[^\s(\[])\s*(?:[(\[]\s*(?:slot|pos(?:ition)?|wheel)?\s*#?\d+\s*[)\]]"
+    r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
+    re.IGNORECASE,
+)
+_ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
 
 
@@ -58,7 +68,10 @@ class FactReader:
         for fact, parse in _PARSERS.items():
             rule = dialect.facts[fact]
             read = partial(_read, parse, rule)
-            self._facts[fact] = CardMemory(_keywords(rule), read)
+            keywords = _keywords(rule)
+            if parse is _sections:
+                keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
+            self._facts[fact] = CardMemory(keywords, read)
         self._present: dict[
             AbstractSet[str], dict[str, CardMemory[Reading | None]]
         ] = {}
@@ -124,6 +137,23 @@ def is_closed(filter_name: str, rule: FactRule) -> bool:
     return any(part.lower() in rule.closed for part in filter_name.split("+"))
 
 
+def binned_section(section: str, binning: tuple[int, int]) -> str:
+    """Return the section of a binned image that one of the unbinned chip is.
+
+    Examples
+    --------
+    >>> binned_section("[1:2048, 5:1024]", (2, 2))
+    '[1:1024,3:512]'
+    """
+    match = _SECTION.fullmatch(section.strip())
+    if match is None:
+        return section
+    x_first, x_last, y_first, y_last = map(int, match.groups())
+    x, y = binning
+    columns = f"{(x_first - 1) // x + 1}:{x_last // x}"
+    return f"[{columns},{(y_first - 1) // y + 1}:{y_last // y}]"
+
+
 def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
     """Return a FITS section without blanks if it lies in an image of that shape.
 
@@ -150,7 +180,8 @@ def _keywords(rule: FactRule) -> Iterator[str]:
     """Return every keyword that is asked for when a fact is read."""
     yield from (source.keyword for source in rule.sources)
     yield from rule.clock
-    yield from chain.from_iterable(rule.wheels)
+    if rule.wheels:
+        yield from chain(_BESIDE, *rule.wheels)
 
 
 def _read(parse: Parser, rule: FactRule, header: RawHeader) -> Reading | None:
@@ -212,6 +243,18 @@ def _texts(header: RawHeader, rule: FactRule) -> Readings:
         if found is not None:
             value = rule.values.get(found.lower(), found)
             yield Reading(value or None, card.keyword, str(card.value), "text")
+
+
+def _sections(header: RawHeader, rule: FactRule) -> Readings:
+    """Read a section; what lies outside of the image hides none that lies in it."""
+    shape = tuple(
+        literals.whole_number(header.get(f"Z{axis}") or header.get(axis)) or 0
+        for axis in ("NAXIS1", "NAXIS2")
+    )
+    found = list(_texts(header, rule))
+    yield from sorted(
+        found, key=lambda one: valid_section(str(one.value), shape) is None
+    )
 
 
 def _numbers(header: RawHeader, rule: FactRule) -> Readings:
@@ -309,33 +352,65 @@ def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _filters(header: RawHeader, rule: FactRule) -> Readings:
-    for reading in _texts(header, rule):
-        if not BAYER_PATTERN.fullmatch(str(reading.value)):
-            yield reading
-    for wheel in rule.wheels:
-        yield from _joined_wheels(header, rule, wheel)
+    """Read the filter: a wheel that is open says less than another that is not."""
+    told = [
+        replace(reading, value=without_slot(str(reading.value)))
+        for reading in _texts(header, rule)
+        if not BAYER_PATTERN.fullmatch(str(reading.value))
+    ]
+    series = [
+        reading for wheel in rule.wheels for reading in _joined(header, rule, wheel)
+    ]
+    beside = list(_joined(header, rule, _BESIDE)) if _is_beside(header) else []
+    if told and _is_clear(str(told[0].value), rule):
+        filled = [one for one in series if not _is_clear(str(one.value), rule)]
+        beside += filled
+    return iter(dict.fromkeys((*beside, *told, *series)))
 
 
-def _joined_wheels(
-    header: RawHeader, rule: FactRule, wheel: tuple[str, ...]
-) -> Readings:
+_BESIDE = ("FILTER", "FILTER2", "FILTER3")
+"""Wheels of which the first is called FILTER; beside FILTER1 that is their summary."""
+
+
+def _is_beside(header: RawHeader) -> bool:
+    present = header.keywords
+    return {"FILTER", "FILTER2"} <= present and "FILTER1" not in present
+
+
+def without_slot(name: str) -> str:
+    """Return the name of a filter without the slot of the wheel that it is in.
+
+    Examples
+    --------
+    >>> without_slot("#2 G"), without_slot("G (slot 2)"), without_slot("[G0]")
+    ('G', 'G', 'G0')
+    """
+    found = _SLOT.match(name)
+    held = found and next(part for part in found.groups() if part is not None)
+    return held.strip() if held else name
+
+
+def _is_clear(name: str, rule: FactRule) -> bool:
+    key = _NO_LETTER.sub("", name.lower())
+    cleared = (_NO_LETTER.sub("", one) for one in rule.clear)
+    return bool(_CLEAR.fullmatch(key)) or key in cleared
+
+
+def _joined(header: RawHeader, rule: FactRule, wheel: tuple[str, ...]) -> Readings:
     cards = [card for keyword in wheel for card in header.find(keyword)[:1]]
     names = {
-        card.keyword: name
+        card.keyword: without_slot(name)
         for card in cards
         if isinstance(card.value, str)
         and (name := literals.text(card.value, rule.missing)) is not None
     }
     if not names:
         return
-    in_the_way = {
-        keyword: name
-        for keyword, name in names.items()
-        if name.lower() not in rule.clear and not _CLEAR.fullmatch(name.lower())
-    }
+    in_the_way = {k: name for k, name in names.items() if not _is_clear(name, rule)}
     literal = ", ".join(str(card.value) for card in cards)
     if in_the_way:
-        value, how = "+".join(in_the_way.values()), "filter wheels in series"
+        value = "+".join(dict.fromkeys(in_the_way.values()))
+        how = "filter wheels in series"
     else:
         value, how = next(iter(names.values())), "every filter wheel is open"
     yield Reading(value, "+".join(names), literal, how)
@@ -346,6 +421,27 @@ def _bayer_patterns(header: RawHeader, rule: FactRule) -> Readings:
         pattern = str(card.value).strip().upper()
         if BAYER_PATTERN.fullmatch(pattern):
             yield Reading(pattern, card.keyword, str(card.value), "Bayer pattern")
+
+
+def _row_orders(header: RawHeader, rule: FactRule) -> Readings:
+    for reading in _texts(header, rule):
+        order = _NO_LETTER.sub("", str(reading.value).lower())
+        if order in _ROW_ORDERS:
+            yield replace(reading, value=_ROW_ORDERS[order], rule="order of the rows")
+
+
+def _pedestals(header: RawHeader, rule: FactRule) -> Readings:
+    """Read what was added: some write that, others what brings the level back to zero."""
+    for reading in _numbers(header, rule):
+        if isinstance(reading.value, float) and reading.value:
+            how = "level that was added, of either sign"
+            yield replace(reading, value=abs(reading.value), rule=how)
+
+
+def _coadds(header: RawHeader, rule: FactRule) -> Readings:
+    """Read how many exposures were added up; one is none."""
+    for reading in _whole_numbers(header, rule):
+        yield replace(reading, value=None if reading.value == 1 else reading.value)
 
 
 _PARSERS: Mapping[str, Parser] = {
@@ -371,14 +467,18 @@ _PARSERS: Mapping[str, Parser] = {
     "disperser": _texts,
     "xorgsubf": _whole_numbers,
     "yorgsubf": _whole_numbers,
-    "biassec": _texts,
-    "trimsec": _texts,
+    "biassec": _sections,
+    "trimsec": _sections,
     "datasec": _texts,
     "detsec": _texts,
     "detector": _texts,
     "bayerpat": _bayer_patterns,
     "xbayroff": _whole_numbers,
     "ybayroff": _whole_numbers,
+    "roworder": _row_orders,
+    "pedestal": _pedestals,
+    "coadds": _coadds,
+    "slit": _texts,
     "saturate": _numbers,
     "ra": _right_ascensions,
     "dec": _angles,

@@ -14,6 +14,7 @@ from autoreduce.frames.facts import (
     Fact,
     FactReader,
     Reading,
+    binned_section,
     lone_date,
     valid_section,
 )
@@ -271,12 +272,18 @@ def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
 
 
 def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
+    x, y = (facts.get(name) for name in ("xbinning", "ybinning"))
+    binning = int(str(x.value)) if x else 1, int(str(y.value)) if y else 1
     for fact in ("biassec", "trimsec"):
         if fact not in facts:
             continue
-        section = valid_section(str(facts[fact].value), shape)
+        told = str(facts[fact].value)
+        section = valid_section(told, shape)
         whole = section == f"[1:{shape[0]},1:{shape[1]}]"
         rule = "section inside of the image"
+        if section is None and binning != (1, 1):
+            section = valid_section(binned_section(told, binning), shape)
+            rule = "section of the unbinned chip"
         if section is None:
             rule = "lies outside of the image, or is no section"
         elif whole and facts[fact].keyword == "DATASEC":

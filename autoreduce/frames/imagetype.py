@@ -238,7 +238,7 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
         folders = [name for name in folders if _is_plain(name)]
     places += [("folder name", name) for name in folders]
     for place, name in places:
-        rest = _without(name, target)
+        rest = without_words(name, target)
         kind = type_of_words(rest)
         if lightly and rest != name and kind in _NO_LIGHT_OF_THE_OBJECT:
             return _Witness()
@@ -247,8 +247,16 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
     return _Witness()
 
 
-def _without(name: str, target: str) -> str:
-    """Drop the words of the object's own name: the Dark Shark is no dark."""
+def without_words(name: str, target: str) -> str:
+    """Drop the words of the object's own name: the Dark Shark is no dark.
+
+    Parameters
+    ----------
+    name : str
+        Of a file or folder.
+    target : str
+        The object, in small letters; empty if it has no name.
+    """
     words = _TOKENS.findall(target)
     small = name.casefold()
     if not words or not all(word in small for word in words):

@@ -15,6 +15,7 @@ from autoreduce.fits.header import Value
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No CCD frame is older."""
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?"
 _LEADING_NUMBER = re.compile(rf"\s*({_NUMBER})\s*([^\d\s.].*)?$", re.DOTALL)
@@ -56,6 +57,15 @@ _MILLISECONDS = re.compile(r"\[ms\]|\bms\b|\bmsec|milli-?sec", re.IGNORECASE)
 _MICROSECONDS = re.compile(r"\[us\]|\bus\b|\busec|micro-?sec", re.IGNORECASE)
 _MINUTES = re.compile(r"\[min\]|\bminutes\b", re.IGNORECASE)
 _DAYS = re.compile(r"\[d\]|\bin days\b", re.IGNORECASE)
+_EXPOSURE_IN_NAME = re.compile(
+    r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)[ _]?(ms|msec|s|sec|secs|seconds|min)(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_DATE_IN_NAME = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)"
+    r"(?:[-_T .]+([0-2]\d)[-_:.hH]?[0-5]\d[-_:.mM]?[0-5]\d)?(?!\d)"
+)
+_NOON = 12
 _MONTHS = [
     "jan",
     "feb",
@@ -241,6 +251,39 @@ def day(value: Value) -> datetime | None:
     return parts[0] if parts and EARLIEST <= parts[0] < LATEST else None
 
 
+def seconds_of_name(name: str) -> float | None:
+    """Return the exposure that a name holds, None where it holds none or two.
+
+    Examples
+    --------
+    >>> seconds_of_name("dark_60s_001"), seconds_of_name("Flat-250ms"), seconds_of_name("s2")
+    (60.0, 0.25, None)
+    """
+    found = {
+        float(number) * _SECONDS[_UNIT_WORDS[unit.lower()]]
+        for number, unit in _EXPOSURE_IN_NAME.findall(name)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def evening_of_name(name: str) -> str | None:
+    """Return the local date of the evening that a name holds, as ``2024-03-01``.
+
+    A time of day before noon belongs to the evening before.
+
+    Examples
+    --------
+    >>> evening_of_name("M31_2024-03-02_01-30-00_0001"), evening_of_name("20240301-f7")
+    ('2024-03-01', '2024-03-01')
+    """
+    for year, month, date, hour in _DATE_IN_NAME.findall(name):
+        midnight = _midnight(year, month, date)
+        if midnight is not None and EARLIEST <= midnight < LATEST:
+            morning = bool(hour) and int(hour) < _NOON
+            return (midnight - timedelta(days=morning)).date().isoformat()
+    return None
+
+
 def _unquoted(literal: str) -> str:
     # Some writers put quotes within the quotes; a prime as in r' is none of them.
     literal = literal.strip()
@@ -297,6 +340,9 @@ def _date_and_time(value: Value, clock: Value) -> datetime | None:
     if time is None:
         time = _time_of_day(clock)
     if time is None:
+        return None
+    if not EARLIEST - _DAY <= date < LATEST:
+        # Beyond the calendar's ends a shift of a second is an overflow.
         return None
     found = date + (time.replace(tzinfo=UTC) - EARLIEST)
     offset = time.utcoffset()

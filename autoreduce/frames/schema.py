@@ -87,6 +87,13 @@ FACT_COLUMNS = (
     ),
     Column("detector", "string", "", "Which detector of the camera."),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
+    Column("roworder", "string", "", "TOP-DOWN or BOTTOM-UP: which row is the first."),
+    Column(
+        "turned", "boolean", "", "Whether its rows are read from the last to the first."
+    ),
+    Column("pedestal", "Float64", "adu", "Level that the writer added to all pixels."),
+    Column("coadds", "Int64", "", "Exposures that the camera added up, if several."),
+    Column("slit", "string", "", "Slit in the beam."),
     Column("saturate", "Float64", "adu", "Level at which pixels saturate."),
     Column(
         "counts",

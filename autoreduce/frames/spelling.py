@@ -1,8 +1,9 @@
 """How objects and filters are spelt: which names mean the same, and which one is used.
 
 Names that differ only in case, blanks, hyphens and underscores are one name, as in
-``M 13``, ``m13`` and ``M-13``, and the commonest of them stands for all.  One letter is
-not enough to tell a misspelling: R and r are two filters.
+``M 13``, ``m13`` and ``M-13``, and the commonest of them stands for all; so are the
+spellings of emission lines, as ``Ha`` and ``H-alpha``.  One letter is not enough to tell
+a misspelling: R and r are two filters.
 """
 
 import re
@@ -17,6 +18,16 @@ SPELT = ("object", "filter")
 """Columns of the frame table in which names are compared by this rule."""
 
 _SEPARATORS = re.compile(r"[\s_-]+")
+_LINES = {
+    "halpha": "ha",
+    "h\N{GREEK SMALL LETTER ALPHA}": "ha",
+    "hbeta": "hb",
+    "h\N{GREEK SMALL LETTER BETA}": "hb",
+    "o3": "oiii",
+    "s2": "sii",
+    "n2": "nii",
+}
+"""Emission lines, by the names that they have besides."""
 
 
 def spelling_key(name: str) -> str:
@@ -28,9 +39,12 @@ def spelling_key(name: str) -> str:
     True
     >>> spelling_key("R") == spelling_key("r")
     False
+    >>> spelling_key("HA") == spelling_key("H-alpha")
+    True
     """
     letters = _SEPARATORS.sub("", name)
-    return letters.casefold() if len(letters) > 1 else letters or name
+    key = letters.casefold() if len(letters) > 1 else letters or name
+    return _LINES.get(key, key)
 
 
 def commonest_spellings(names: Iterable[str]) -> dict[str, str]:

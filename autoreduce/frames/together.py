@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
+from autoreduce.fits.sections import moved_pattern, turned_section
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import DARK_OF_0_S
+from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
@@ -32,7 +34,10 @@ _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
 def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
+    hear_names(frames)
     _find_darks_of_no_exposure(frames)
+    _turn_rows(frames)
+    _share_patterns(frames)
     _leave_out_by_type(frames)
     _leave_out_duplicates(frames)
     _leave_out_processed_twins(frames)
@@ -184,6 +189,68 @@ def _target(frame: Frame) -> str:
     if str(frame.header.get("CTYPE1")).startswith("RA---"):
         return "exposed, and its stars were found: it has celestial coordinates"
     return ""
+
+
+def _turn_rows(frames: Sequence[Frame]) -> None:
+    """Bring the rows of a camera's frames into the order of most of its lights.
+
+    A frame whose card says the other order is read from its last row on; its sections
+    and its colour pattern are told as they then are.  A frame that does not say lies as
+    it lies.
+    """
+    orders: dict[tuple[object, ...], Counter[object]] = defaultdict(Counter)
+    for frame in frames:
+        if (order := frame.value("roworder")) and frame.value("imagetyp") == "light":
+            orders[_camera(frame)][order] += 1
+    for frame in frames:
+        order = frame.value("roworder")
+        wanted = orders[_camera(frame)].most_common(1)
+        if order is None or not wanted or wanted[0][0] == order:
+            continue
+        rule = f"rows turned: the camera's lights are {wanted[0][0]}"
+        told = replace(frame.facts["roworder"], value=str(wanted[0][0]), rule=rule)
+        frame.facts["roworder"] = told
+        frame.facts["turned"] = replace(told, value=True)
+        _turn_facts(frame, rule)
+
+
+def _turn_facts(frame: Frame, rule: str) -> None:
+    ny = frame.shape[1]
+    for fact in ("biassec", "trimsec", "bayerpat"):
+        value = frame.value(fact)
+        if value is None:
+            continue
+        turned = (
+            moved_pattern(str(value), ny - 1, 0)
+            if fact == "bayerpat"
+            else turned_section(str(value), ny)
+        )
+        frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
+
+
+def _share_patterns(frames: Sequence[Frame]) -> None:
+    """Give a camera's colour pattern to its frames whose headers leave it out.
+
+    The array lies on the sensor whatever program wrote the frame; its first pixel is
+    the same where the frame is read from the same corner with the same binning.
+    """
+    told: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        told[_readout(frame)].append(frame)
+    for alike in told.values():
+        patterns = {frame.value("bayerpat") for frame in alike} - {None}
+        if len(patterns) != 1:
+            continue
+        witness = next(frame for frame in alike if frame.value("bayerpat"))
+        rule = f"no card gives it; as in {witness.file} of the same camera"
+        for frame in alike:
+            if frame.value("bayerpat") is None:
+                frame.facts["bayerpat"] = replace(witness.facts["bayerpat"], rule=rule)
+
+
+def _readout(frame: Frame) -> tuple[object, ...]:
+    how = ("xbinning", "ybinning", "xorgsubf", "yorgsubf")
+    return (*_camera(frame), *map(frame.value, how))
 
 
 def _leave_out_by_type(frames: Iterable[Frame]) -> None:
@@ -338,6 +405,7 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
+        # A date of a card is nearer to the truth than one of a name.
         night = alone.value.date().isoformat()
         frame.facts["night"] = replace(alone, value=night)
 

@@ -24,6 +24,8 @@ Pairs = NDArray[np.bool_]
 
 HOURS_A_DAY = 24.0
 _SECTIONS = ("biassec", "trimsec", "amplifiers")
+_SAYS_ALL = (*_SECTIONS, "coadds", "disperser", "slit")
+"""Columns in which a header that says nothing says that there is none."""
 _GEOMETRY = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
 
 
@@ -161,11 +163,11 @@ class Judged:
     def _equality(self, name: str) -> Pairs:
         """Mark pairs that are equal; unknown on the setup is compatible.
 
-        A section that no card names is none at all: what is trimmed and what is not
-        never fit each other.
+        A section, a grism or a slit that no card names is none at all: what is trimmed
+        and what is not never fit each other.
         """
         same = _same(self.setups[name], self.masters[name])
-        if name in _SECTIONS:
+        if name in _SAYS_ALL:
             return same
         if name in _GEOMETRY:
             same = same | self.larger

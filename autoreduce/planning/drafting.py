@@ -70,7 +70,10 @@ def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
     return inputs
 
 
-_COPIED = ("exptime", "egain", "rdnoise", "saturate", "ccd_temp")
+_COPIED = (
+    *("exptime", "egain", "rdnoise", "saturate", "ccd_temp"),
+    *("pedestal", "turned"),
+)
 
 
 def _plain(values: pd.Series) -> list[object]:

@@ -62,6 +62,9 @@ _FACTS = (
     "amplifiers",
     "detector",
     "bayerpat",
+    "roworder",
+    "coadds",
+    "slit",
     "saturate",
     "counts",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
@@ -57,6 +58,9 @@ def night_notes(
         *_unusable(table),
         *_off_set_point(table, rules),
         *_lacking(setups, groups, found),
+        *_turned(table),
+        *_pedestals(table),
+        *_unnamed_filters(table),
         *_likely_filters(groups),
         *_bare_flats(setups, found),
         *_single_lights(groups),
@@ -232,6 +236,52 @@ def _lacking(setups: pd.DataFrame, groups: pd.DataFrame, found: Uses) -> list[Re
         one.about(_count(n, one.subject[0]))
         for key, n in counts.items()
         for one in merged(lacks[key])
+    ]
+
+
+def _turned(table: pd.DataFrame) -> list[Remark]:
+    """Tell of frames whose rows are turned to those of the lights."""
+    turned = table[table["use"].astype(bool) & table["turned"].fillna(value=False)]
+    if turned.empty:
+        return []
+    types = turned["imagetyp"].value_counts(sort=False)
+    found = ", ".join(_count(int(n), f"{kind} frame") for kind, n in types.items())
+    return [remark("turned", found=found, expected=str(turned["roworder"].iloc[0]))]
+
+
+def _pedestals(table: pd.DataFrame) -> list[Remark]:
+    """Tell of pedestals that some frames have, or that differ."""
+    used = table[table["use"].astype(bool)]
+    levels = used["pedestal"].astype("Float64").fillna(0.0)
+    if levels.nunique() < 2:
+        return []
+    parts = [
+        f"{_count(int(n), 'frame')} with {level:g} ADU"
+        for level, n in levels.value_counts().sort_index().items()
+    ]
+    return [remark("pedestals", found=", ".join(parts))]
+
+
+def _unnamed_filters(table: pd.DataFrame) -> list[Remark]:
+    """Name flats without a filter in a night whose other frames have one."""
+    used = table[table["use"].astype(bool)]
+    flats = used[used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)]
+    silent = flats["filter"].isna() | flats["filter"].str.startswith(UNNAMED)
+    named = sorted(
+        name
+        for name in used["filter"].dropna().unique()
+        if not name.startswith(UNNAMED)
+    )
+    if not named or not silent.any():
+        return []
+    first = flats.loc[silent.astype(bool), "file"].iloc[0]
+    return [
+        remark(
+            "unnamed-filter",
+            found=_count(int(silent.sum()), "flat"),
+            expected=first,
+            way_out=f"--set '{first}: filter={named[0]}'",
+        )
     ]
 
 

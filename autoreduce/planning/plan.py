@@ -103,6 +103,10 @@ class FrameInput:
     """Amplifiers of the detector; empty for a single one."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
+    pedestal: float | None = None
+    """Level that its writer added to all pixels, ADU."""
+    turned: bool | None = None
+    """Whether its rows are read from the last to the first."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""

@@ -124,7 +124,7 @@ def level_drift(members: Members) -> float:
         taken out; 0 with fewer than `FEWEST_TO_DRIFT` dated frames.
     """
     levels = [
-        members.statistics[frame.item.file].median - (frame.overscan or 0.0)
+        members.statistics[frame.item.file].median - (frame.zero or 0.0)
         for frame in sorted(members.frames, key=lambda f: f.item.date_obs or "")
         if frame.item.date_obs
     ]
@@ -158,7 +158,9 @@ def _by_bands(
 
     What all frames share is subtracted once, afterwards.
     """
-    shared = len(set(members.fixes)) == 1 and members.frames[0].overscan is None
+    shared = len(set(members.fixes)) == 1 and not any(
+        frame.zero for frame in members.frames
+    )
     frames = list(zip(members.frames, members.fixes, strict=True))
 
     def read(start: int, stop: int) -> list[Raw]:

@@ -1,0 +1,121 @@
+"""What names of files say where headers are silent, and what headers say of filters."""
+
+import pytest
+from fits_files import write_frame
+
+from autoreduce.fits.header import headers_from_text
+from autoreduce.frames.dialects import load_dialects
+from autoreduce.frames.frame import FrameReader
+from autoreduce.frames.scan import scan, scan_night
+from autoreduce.planning.planner import make_plan
+
+
+def frame(folder, name, kind, value=0, **cards):
+    usual = {"IMAGETYP": kind, "INSTRUME": "Cam", "EXPTIME": 5.0}
+    return write_frame(folder / name, value, **{**usual, **cards})
+
+
+def column(folder, name):
+    return dict(scan(folder).set_index("file")[name].dropna())
+
+
+def fact(cards, name):
+    header = headers_from_text(cards)[0]
+    return FrameReader(load_dialects()).read_facts(header).value(name)
+
+
+@pytest.mark.parametrize(
+    ("cards", "wanted"),
+    [
+        ("FILTER = 'NO_FILTER'\nFILTER2 = 'V'", "V"),
+        ("FILTER = 'b'\nFILTER2 = 'NO_FILTER'", "b"),
+        ("FILTER = 'Clear'\nFILTER2 = 'Open'", "Clear"),
+        ("FILTER = 'B'\nFILTER2 = 'ND2'", "B+ND2"),
+        ("FILTER = 'Clear'\nFILTER1 = 'empty'\nFILTER2 = 'R'", "R"),
+        ("FILTER = 'ip'\nFILTER1 = 'air'\nFILTER2 = 'ip'", "ip"),
+        ("FILTER1 = 'V'\nFILTER2 = ''", "V"),
+        ("FILTER = '#2 G'", "G"),
+        ("FILTER = 'G (slot 2)'", "G"),
+        ("FILTER = 'Slot 2: G'", "G"),
+        ("FILTER = '[G0]'", "G0"),
+        ("FILTER = 'Sloan r'''", "Sloan r'"),
+        ("FILTER = '3 nm Ha'", "3 nm Ha"),
+    ],
+)
+def test_wheels_and_slots_give_the_filter(cards, wanted):
+    assert fact(cards, "filter") == wanted
+
+
+def test_flats_without_a_card_are_named_by_their_files(tmp_path):
+    for name in ("L", "R", "G"):
+        frame(tmp_path, f"Flat_{name}_001.fits", "Flat Frame")
+    frame(tmp_path, "M31_R_001.fits", "Light Frame", OBJECT="M31")
+    frame(tmp_path, "Leo_I_001.fits", "Light Frame")
+    night = scan_night([tmp_path])
+    found = dict(night.frames.set_index("file")["filter"].dropna())
+    assert found == {
+        "Flat_L_001.fits": "L",
+        "Flat_R_001.fits": "R",
+        "Flat_G_001.fits": "G",
+        "M31_R_001.fits": "R",
+    }
+    evidence = night.evidence.query("fact == 'filter'")
+    assert set(evidence["keyword"]) == {"name"}
+
+
+def test_unnamed_flats_are_kept_apart_by_level_and_told(tmp_path):
+    frame(tmp_path, "0.fits", "Flat", 9000, FILTER="R")
+    frame(tmp_path, "1.fits", "Light", 90, FILTER="B")
+    for n, level in enumerate((20000, 21000, 12000, 12500), 2):
+        frame(tmp_path, f"{n}.fits", "Flat", level)
+    found = column(tmp_path, "filter")
+    assert found["2.fits"] == found["3.fits"] != found["4.fits"] == found["5.fits"]
+    (note,) = [
+        note
+        for note in make_plan(scan(tmp_path)).notes
+        if note.code == "unnamed-filter"
+    ]
+    assert note.found == "4 flats"
+
+
+def test_a_night_of_one_filter_keeps_its_twilight_flats_together(tmp_path):
+    for n, level in enumerate((20000, 10000)):
+        frame(tmp_path, f"{n}.fits", "Flat", level)
+    assert column(tmp_path, "filter") == {}
+
+
+def test_exposure_night_and_object_come_from_the_name(tmp_path):
+    cards = {"IMAGETYP": "Light", "INSTRUME": "Cam"}
+    name = "NGC_7000_2024-03-02_01-30-00_300s.fits"
+    write_frame(tmp_path / name, **cards)
+    row = scan(tmp_path).iloc[0]
+    assert (row["exptime"], row["night"], row["object"]) == (
+        300.0,
+        "2024-03-01",
+        "NGC_7000",
+    )
+
+
+def test_cards_are_never_overruled_by_the_name(tmp_path):
+    name = "M31_R_300s_20240301.fits"
+    cards = {"FILTER": "B", "OBJECT": "Crab", "DATE_OBS": "2024-05-01T22:00:00"}
+    frame(tmp_path, name, "Light Frame", **cards)
+    row = scan(tmp_path).iloc[0]
+    assert (row["exptime"], row["filter"], row["object"]) == (5.0, "B", "Crab")
+    assert row["night"] == "2024-05-01"
+
+
+def test_a_colour_pattern_holds_for_all_frames_of_the_camera(tmp_path):
+    frame(tmp_path, "flat.fits", "Flat")
+    frame(tmp_path, "light.fits", "Light", BAYERPAT="RGGB")
+    frame(tmp_path, "binned.fits", "Light", XBINNING=2, YBINNING=2)
+    assert column(tmp_path, "bayerpat") == {"flat.fits": "RGGB", "light.fits": "RGGB"}
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["9999-12-31T23:59:60", "0001-01-01T00:00:00+05:00", "2024-02-30T10:00:00"],
+)
+def test_a_date_that_cannot_be_costs_the_date_only(tmp_path, date):
+    frame(tmp_path, "a.fits", "Light", DATE_OBS=date)
+    assert scan(tmp_path)["date_obs"].isna().all()
