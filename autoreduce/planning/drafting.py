@@ -70,7 +70,7 @@ def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
     return inputs
 
 
-_COPIED = ("exptime", "egain", "rdnoise", "saturate", "ccd_temp")
+_COPIED = ("exptime", "egain", "rdnoise", "saturate", "ccd_temp", "ra", "dec")
 
 
 def _plain(values: pd.Series) -> list[object]:

@@ -103,6 +103,10 @@ class FrameInput:
     """Amplifiers of the detector; empty for a single one."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
+    ra: float | None = None
+    """Right ascension that it was pointed at, deg."""
+    dec: float | None = None
+    """The same: declination."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""
