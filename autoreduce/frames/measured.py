@@ -62,6 +62,14 @@ MEASURED = (
         percent=True,
         of_lights=False,
     ),
+    Measured(
+        "bjd_tdb",
+        "d",
+        "Middle of the exposure at the barycentre of the solar system, TDB.",
+        "BJD_TDB",
+        "middle of the exposure, barycentric",
+        of_frames=False,
+    ),
     Measured("airmass", "", "Airmass, from the header.", of_frames=False),
     Measured(
         "sky",

@@ -72,7 +72,7 @@ def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
 
 _COPIED = (
     *("exptime", "egain", "rdnoise", "saturate", "ccd_temp"),
-    *("pedestal", "turned"),
+    *("pedestal", "turned", "ra", "dec"),
 )
 
 

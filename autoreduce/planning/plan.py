@@ -107,6 +107,10 @@ class FrameInput:
     """Level that its writer added to all pixels, ADU."""
     turned: bool | None = None
     """Whether its rows are read from the last to the first."""
+    ra: float | None = None
+    """Right ascension that it was pointed at, deg."""
+    dec: float | None = None
+    """The same: declination."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     setup: str = ""

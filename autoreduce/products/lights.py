@@ -29,6 +29,7 @@ from autoreduce.pixels.demosaic import colour_model, demosaic
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
 from autoreduce.planning.plan import FrameInput, Task
+from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
 from autoreduce.products.pointing import airmass, pixel_scale_arcsec
 from autoreduce.products.provenance import (
@@ -158,6 +159,7 @@ def _look(
     scale = pixel_scale_arcsec(frame.raw)
     return known(
         {
+            "bjd_tdb": bjd_of_light(frame.item, frame.raw),
             "airmass": airmass(frame.raw),
             "sky": light.sky_adu,
             "sky_noise": light.sky_noise_adu,
