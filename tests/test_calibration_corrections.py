@@ -81,7 +81,7 @@ def test_without_a_temperature_or_a_doubling_the_exposure_counts_as_it_is(
     [
         ({"b", "d", "f"}, ("b", "d", "f"), []),
         ({"b", "d"}, ("b", "d", None), ["flat-lost"]),
-        ({"d", "f"}, (None, None, "f"), ["bias-lost", "dark-lost"]),
+        ({"d", "f"}, (None, None, None), ["bias-lost", "dark-lost", "bare-light"]),
         ({"b", "f"}, ("b", None, "f"), ["dark-lost"]),
         (set(), (None, None, None), ["bias-lost", "dark-lost", "flat-lost"]),
     ],

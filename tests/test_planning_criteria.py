@@ -42,10 +42,13 @@ def test_settings_scale_down_and_never_up_unless_asked():
 def test_criteria_come_in_the_order_in_which_they_are_told():
     rung = Rung(0, True, 9.0, 1.0, DarkMethod.FIT)
     names = [one.name for one in judge("dark", [{}], {}).criteria(rung)]
-    assert names[:13] == list(RULES.setup)
-    assert names[13:] == ["exposure", "bias", "fit", "temperature", "night", "days"]
+    assert names[:14] == list(RULES.setup)
+    assert names[14:] == ["exposure", "bias", "fit", "temperature", "night", "days"]
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
-    assert names[13:] == ["filter", "telescop", "focallen", "rotator"]
+    assert names[14:] == [
+        *("filter", "telescop", "disperser", "slit"),
+        *("focallen", "rotator"),
+    ]
 
 
 def test_every_pair_is_judged():
@@ -291,8 +294,11 @@ def test_a_section_that_no_card_names_is_none(name, wanted, found, same):
 
 
 def test_the_columns_that_must_be_equal_are_those_of_setup_and_need():
-    assert judge("flat", [{}], {}).equal_columns == (*RULES.setup, "filter", "telescop")
+    assert judge("flat", [{}], {}).equal_columns == (
+        *RULES.setup,
+        *("filter", "telescop", "disperser", "slit"),
+    )
     own = replace(RULES, setup=("gain",))
     judged = judge("flat", [{}], {})
     again = Judged(judged.setups, judged.masters, own, own.use["flat"], Settings())
-    assert again.equal_columns == ("gain", "filter", "telescop")
+    assert again.equal_columns == ("gain", "filter", "telescop", "disperser", "slit")

@@ -57,6 +57,8 @@ class Correction:
     """Exposure that the dark is taken to by the rates, s."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
+    is_bare: bool = False
+    """Whether the flat is left out as the frame keeps its zero level."""
 
     @property
     def scaling(self) -> DarkScaling:

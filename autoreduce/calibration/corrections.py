@@ -37,11 +37,12 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     bias = plan.bias if plan.bias in made else None
     flat = plan.flat if plan.flat in made else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
-    if plan.bias and bias is None and plan.overscan is None:
-        # A frame that keeps its zero level is divided by no flat.
-        flat = None
     if not usable:
-        return Correction(bias=bias, flat=flat, cuts=plan.cuts)
+        # A frame that keeps its zero level is divided by no flat.
+        lost_bias = plan.bias is not None and bias is None
+        is_bare = bool(flat) and lost_bias and plan.overscan is None
+        flat = None if is_bare else flat
+        return Correction(bias=bias, flat=flat, cuts=plan.cuts, is_bare=is_bare)
     fix = Correction(
         bias=bias,
         dark=plan.dark,
@@ -98,7 +99,9 @@ def lost(item: FrameInput, fix: Correction) -> tuple[Remark, ...]:
         ("flat", plan.flat, fix.flat),
     )
     return tuple(
-        remark(f"{need}-lost", found=_not_there(planned))
+        remark("bare-light")
+        if need == "flat" and fix.is_bare
+        else remark(f"{need}-lost", found=_not_there(planned))
         for need, planned, used in pairs
         if planned and not used
     )

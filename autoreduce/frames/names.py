@@ -27,12 +27,49 @@ LIKE_LEVEL = 0.15
 """Flats of one filter, taken one after the other, differ by less than this part."""
 
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
-_WORD = re.compile(r"[^\W_]+['´]?")
+_WORD = re.compile(r"[^\W_]+'?")
 _USUAL = frozenset(
     map(
         spelling_key,
-        "L R G B U V I u g r i z y Rc Ic Lum Luminance Red Green Blue Clear Ha Hb OIII SII NII "
-        "gp rp ip zs g' r' i' z' IRCUT LP CLS".split(),
+        [
+            "L",
+            "R",
+            "G",
+            "B",
+            "U",
+            "V",
+            "I",
+            "u",
+            "g",
+            "r",
+            "i",
+            "z",
+            "y",
+            "Rc",
+            "Ic",
+            "Lum",
+            "Luminance",
+            "Red",
+            "Green",
+            "Blue",
+            "Clear",
+            "Ha",
+            "Hb",
+            "OIII",
+            "SII",
+            "NII",
+            "gp",
+            "rp",
+            "ip",
+            "zs",
+            "g'",
+            "r'",
+            "i'",
+            "z'",
+            "IRCUT",
+            "LP",
+            "CLS",
+        ],
     )
 )
 """Filters that names may hold though no header of the night names them."""

@@ -11,9 +11,9 @@ from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
 from autoreduce.planning.byhand import is_by_hand
 from autoreduce.planning.candidates import (
     Facts,
+    keeping_zero,
     library_candidates,
     masters_of_frames,
-    keeping_zero,
     refused_flats,
     with_library,
 )
