@@ -174,3 +174,23 @@ def test_bands_fit_into_memory_and_cover_all_rows(ny, nx, n, memory, height):
     assert found[0] == (0, height)
     assert [start for start, _ in found[1:]] == [stop for _, stop in found[:-1]]
     assert found[-1][1] == ny
+
+
+def test_a_turned_frame_is_read_from_its_last_row_on(tmp_path):
+    plan = Calibration(trim="[1:10,2:5]", overscan="[9:10,1:2]")
+    fits.writeto(tmp_path / "raw.fits", RAW)
+    with RawFrame(tmp_path, FrameInput("raw.fits", plan, turned=True)) as frame:
+        np.testing.assert_array_equal(frame.rows(1, 3), RAW[::-1][2:4])
+        assert frame.overscan == pytest.approx(np.median(RAW[4:, 8:]), abs=1)
+
+
+def test_a_pedestal_is_taken_out_where_no_overscan_holds_it(tmp_path):
+    fits.writeto(tmp_path / "raw.fits", RAW)
+    item = FrameInput("raw.fits", pedestal=100.0)
+    with RawFrame(tmp_path, item) as frame, MasterRows(tmp_path, []) as masters:
+        rows = calibrated_rows(frame, Correction(), masters, 0, 2)
+        np.testing.assert_array_equal(rows, RAW[:2] - 100.0)
+    with RawFrame(
+        tmp_path, FrameInput("raw.fits", Calibration(overscan="[9:10,1:6]"), pedestal=9)
+    ) as frame:
+        assert frame.zero == frame.overscan

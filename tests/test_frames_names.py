@@ -1,18 +1,20 @@
 """What names of files say where headers are silent, and what headers say of filters."""
 
+from pathlib import Path
+
 import pytest
 from fits_files import write_frame
 
 from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects
-from autoreduce.frames.frame import FrameReader
+from autoreduce.frames.frame import FrameReader, frames_of_file
 from autoreduce.frames.scan import scan, scan_night
 from autoreduce.planning.planner import make_plan
 
 
-def frame(folder, name, kind, value=0, **cards):
+def frame(folder, name, kind, value=0, shape=(3, 4), **cards):
     usual = {"IMAGETYP": kind, "INSTRUME": "Cam", "EXPTIME": 5.0}
-    return write_frame(folder / name, value, **{**usual, **cards})
+    return write_frame(folder / name, value, shape, **{**usual, **cards})
 
 
 def column(folder, name):
@@ -119,3 +121,61 @@ def test_a_colour_pattern_holds_for_all_frames_of_the_camera(tmp_path):
 def test_a_date_that_cannot_be_costs_the_date_only(tmp_path, date):
     frame(tmp_path, "a.fits", "Light", DATE_OBS=date)
     assert scan(tmp_path)["date_obs"].isna().all()
+
+
+@pytest.mark.parametrize("pedestal", [-100, 100])
+def test_a_pedestal_of_either_sign_is_the_level_that_was_added(pedestal):
+    assert fact(f"PEDESTAL= {pedestal}", "pedestal") == 100.0
+    assert fact("PEDESTAL= 0", "pedestal") is None
+
+
+def test_rows_and_what_depends_on_them_are_turned_to_those_of_the_lights(tmp_path):
+    """Row 4 of 4 becomes row 1: a strip at the top is one at the bottom then."""
+    cards = {"BAYERPAT": "RGGB", "BIASSEC": "[1:4,4:4]", "TRIMSEC": "[1:4,1:3]"}
+    shape = (4, 4)
+    frame(tmp_path, "b.fits", "Dark", shape=shape, ROWORDER="BOTTOM-UP", **cards)
+    frame(tmp_path, "l.fits", "Light", shape=shape, ROWORDER="TOP-DOWN")
+    frame(tmp_path, "f.fits", "Flat", shape=shape)
+    table = scan(tmp_path).set_index("file")
+    assert table["turned"].dropna().to_dict() == {"b.fits": True}
+    told = ["bayerpat", "biassec", "trimsec"]
+    assert table.loc["b.fits", told].tolist() == ["GBRG", "[1:4,1:1]", "[1:4,2:4]"]
+    notes = [note for note in make_plan(scan(tmp_path)).notes if note.code == "turned"]
+    assert [note.found for note in notes] == ["1 dark frame"]
+
+
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [
+        ("TRIMSEC = '[1:8,1:6]'", "[1:4,1:3]"),
+        ("TRIMSEC = '[1:3,1:3]'", "[1:3,1:3]"),
+        ("TRIMSEC = '[1:90,1:90]'\nDATASEC = '[1:3,1:3]'", "[1:3,1:3]"),
+        ("TRIMSEC = '[1:90,1:90]'", None),
+    ],
+)
+def test_sections_of_the_unbinned_chip_and_those_outside(section, wanted):
+    cards = "NAXIS = 2\nNAXIS1 = 4\nNAXIS2 = 3\nXBINNING= 2\nYBINNING= 2\n"
+    header = headers_from_text(cards + section)[0]
+    path = Path("a.fits")
+    (only,) = frames_of_file("a.fits", path, [header], load_dialects())
+    assert only.value("trimsec") == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "other"),
+    [
+        ("coadds", {"COADDS": 10}, {"COADDS": 1}),
+        ("slit", {"SLIT": "lSlit1"}, {}),
+        ("disperser", {"GRISM": "600B"}, {"GRISM": "open"}),
+    ],
+)
+def test_flats_of_other_coadds_slits_and_grisms_are_not_pooled(
+    tmp_path, name, card, other
+):
+    for n, cards in enumerate((card, card, other)):
+        frame(tmp_path, f"{n}.fits", "Flat", 900 + n, FILTER="R", **cards)
+    frame(tmp_path, "b.fits", "Bias", EXPTIME=0.0, **(card if name == "coadds" else {}))
+    frame(tmp_path, "c.fits", "Bias", EXPTIME=0.0)
+    plan = make_plan(scan(tmp_path))
+    flats = [task for task in plan.tasks if task.action == "flat"]
+    assert sorted(len(task.frames) for task in flats) == [1, 2]

@@ -56,7 +56,10 @@ def test_criteria_come_in_the_order_in_which_they_are_told():
     wanted = ["counts", "fit", "exposure", "bias", "temperature", "night", "days"]
     assert names[16:] == wanted
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
-    assert names[16:] == ["filter", "telescop", "focallen", "rotator"]
+    assert names[16:] == [
+        *("filter", "telescop", "disperser", "slit"),
+        *("focallen", "rotator"),
+    ]
 
 
 def test_every_pair_is_judged():
@@ -321,8 +324,11 @@ def test_a_section_that_no_card_names_is_none(name, wanted, found, same):
 
 
 def test_the_columns_that_must_be_equal_are_those_of_setup_and_need():
-    assert judge("flat", [{}], {}).equal_columns == (*RULES.setup, "filter", "telescop")
+    assert judge("flat", [{}], {}).equal_columns == (
+        *RULES.setup,
+        *("filter", "telescop", "disperser", "slit"),
+    )
     own = replace(RULES, setup=("gain",))
     judged = judge("flat", [{}], {})
     again = Judged(judged.setups, judged.masters, own, own.use["flat"], Settings())
-    assert again.equal_columns == ("gain", "filter", "telescop")
+    assert again.equal_columns == ("gain", "filter", "telescop", "disperser", "slit")

@@ -108,7 +108,7 @@ def test_lights_that_are_not_stacked_are_named(facts, code, group):
 def test_every_light_without_a_stack_is_told_why():
     lights = (
         ("light", {"object": "M31"}),
-        ("light", {"bayerpat": "RGGB", "filter": "C"}),
+        ("light", {"bayerpat": "CMYG", "filter": "C"}),
     )
     plan = plan_of(*NIGHT, *lights, ("light", {"ybinning": 2}))
     found = [(light, why.code) for light, why in without_stack(plan).items()]

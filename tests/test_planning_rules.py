@@ -62,7 +62,7 @@ def test_a_ladder_is_replaced_as_a_whole():
     text = "[[use.flat.rung]]\nlevel = 1\ndays = 90.0\n"
     rules = parse_rules(text, "my.toml")
     assert rules.use["flat"].rung == (Rung(1, days=90.0),)
-    assert rules.use["flat"].equal == ("filter", "telescop")
+    assert rules.use["flat"].equal == ("filter", "telescop", "disperser", "slit")
 
 
 @pytest.mark.parametrize(

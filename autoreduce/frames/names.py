@@ -27,7 +27,7 @@ LIKE_LEVEL = 0.15
 """Flats of one filter, taken one after the other, differ by less than this part."""
 
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
-_WORD = re.compile(r"[^\W_]+['\u00b4]?")
+_WORD = re.compile(r"[^\W_]+'?")
 _USUAL = frozenset(
     map(
         spelling_key,

@@ -110,7 +110,7 @@ def _why_apart(light: Task, recipe: Recipe) -> str:
         return "no-stacks"
     if light.is_spectrum:
         return "spectra"
-    return "mosaics" if light.is_mosaic else "single-light"
+    return "single-light" if light.has_known_colours else "mosaics"
 
 
 def _absent(groups: pd.DataFrame, found: Uses) -> list[Remark]:
