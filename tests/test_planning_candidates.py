@@ -92,8 +92,8 @@ def test_a_library_stands_behind_what_is_at_hand():
         ("flat", None, None, "b.fits", None, False),
         ("flat", None, None, None, "d.fits", False),
         ("flat", "[1:9,1:9]", None, None, None, False),
-        ("flat", None, "0 [1:9,1:9] [1:9,1:9] [10:12,1:9] - - -", None, None, False),
-        ("flat", None, "0 [1:9,1:9] [1:9,1:9] - 1.5 4 -", None, None, True),
+        ("flat", None, "[1:9,1:9] [1:9,1:9] [10:12,1:9] - - -", None, None, False),
+        ("flat", None, "[1:9,1:9] [1:9,1:9] - 1.5 4 -", None, None, True),
         ("light", None, None, None, None, False),
     ],
 )
