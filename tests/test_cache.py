@@ -78,8 +78,8 @@ def test_second_run_reads_no_header_and_says_the_same(tmp_path, kept, reads):
 
 
 def test_headers_of_extensions_are_kept_in_their_order(tmp_path, kept, reads):
-    image = fits.ImageHDU([[1, 2], [3, 4]], fits.Header({"EXTNAME": "CHIP1"}))
-    other = fits.ImageHDU([[5, 6], [7, 8]], fits.Header({"EXTNAME": "CHIP2"}))
+    image = fits.ImageHDU([[1, 2], [3, 4]], fits.Header({"CCDNAME": "1"}))
+    other = fits.ImageHDU([[5, 6], [7, 8]], fits.Header({"CCDNAME": "2"}))
     (tmp_path / "night").mkdir()
     primary = fits.PrimaryHDU(header=fits.Header({"EXPTIME": 5.0}))
     fits.HDUList([primary, image, other]).writeto(tmp_path / "night" / "two.fits")

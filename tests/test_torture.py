@@ -83,12 +83,16 @@ def test_unreadable_file_is_named_with_the_reason(night, name, reason):
         ("derived/trunc_padding.fit", (765, 510)),
         ("astropy/m13_rice.fits", (300, 300)),
         ("astropy/compressed_image.fits", (10, 10)),
-        ("astropy/test0.fits[1]", (40, 40)),
     ],
 )
 def test_odd_but_sound_image_is_read(night, name, shape):
     rows = night.frames[night.frames["file"].str.endswith(name)]
     assert [tuple(row) for row in rows[["naxis1", "naxis2"]].to_numpy()] == [shape]
+
+
+def test_images_that_nothing_tells_apart_are_left_out_in_one_line(night):
+    rows = night.frames[night.frames["file"].str.contains("astropy/test0.fits")]
+    assert rows["code"].tolist() == ["several-images"]
 
 
 def test_frames_in_use_have_a_type(night):
