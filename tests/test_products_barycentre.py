@@ -41,7 +41,9 @@ def test_the_middle_of_the_exposure_counts():
     known = {"file": "l.fit", "date_obs": item.date_obs, "ra": 83.6, "dec": 22.0}
     short = bjd_of_light(FrameInput(exptime=0.0, **known), cards)
     long = bjd_of_light(FrameInput(exptime=60.0, **known), cards)
-    assert (long - short) * 86400 == pytest.approx(30, abs=5e-3)  # the Earth moves 90 km
+    assert (long - short) * 86400 == pytest.approx(
+        30, abs=5e-3
+    )  # the Earth moves 90 km
     assert bjd_of_light(item, cards) is None
     assert bjd_of_light(FrameInput(**known), header()) is None
 
