@@ -310,6 +310,14 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "gain-disagrees": Code(
+        _S.DOUBTFUL,
+        "gain {found} as the header or the observer tells, but {expected} from pairs of "
+        "flats",
+        "The gain that was told is used; errors of all pixels go by it.  Where the camera "
+        "averages the pixels that it bins, or its header is that of another mode, the "
+        "flats are right.",
+    ),
     "not-in-curve": Code(
         _S.LEFT_OUT,
         "without a place, not in the light curve {found}",

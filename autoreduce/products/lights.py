@@ -96,8 +96,12 @@ def make_light(
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
-        uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
-        doubts = (*lost(item, fix), *frame.doubts)
+        uncertainty = (
+            light_uncertainty(fix, space, gain.egain, gain.rdnoise)
+            if space.planes
+            else None
+        )
+        doubts = (*lost(item, fix), *frame.doubts, *gain.doubts())
         if found_full is not None:
             doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:
