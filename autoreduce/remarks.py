@@ -310,6 +310,25 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "gain-disagrees": Code(
+        _S.DOUBTFUL,
+        "gain {found} as the header or the observer tells, but {expected} from pairs of "
+        "flats",
+        "The gain that was told is used; errors of all pixels go by it.  Where the camera "
+        "averages the pixels that it bins, or its header is that of another mode, the "
+        "flats are right.",
+    ),
+    "not-in-curve": Code(
+        _S.LEFT_OUT,
+        "without a place, not in the light curve {found}",
+        "A light that was not registered tells no flux of the field's stars.",
+    ),
+    "no-photon-limit": Code(
+        _S.DOUBTFUL,
+        "errors of the light curve without the stars' own photons: no gain is known",
+        "Errors and the photon limit hold sky and read noise alone; give the gain and "
+        "reduce the night again.",
+    ),
     "not-as-written": Code(
         _S.NOTE,
         "did not hold what had been written there, and was made again; what lay there "

@@ -62,7 +62,9 @@ def make_space(folder):
 def test_errors_need_gain_and_read_noise(tmp_path, egain, rdnoise, words):
     raw = np.array([[500, 1000], [1000, 65535]], np.uint16)
     with make_frame(tmp_path, raw, egain=egain, rdnoise=rdnoise) as frame:
-        planes = light_uncertainty(frame, Correction(), make_space(tmp_path))
+        planes = light_uncertainty(
+            Correction(), make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+        )
         data = np.array([[450, np.nan], [900, 65535]], np.float32)
         found = planes.rows(frame, data, 0, 2)
     assert found["MASK"].tolist() == [[0, 1], [0, 2]]
@@ -80,7 +82,9 @@ def test_errors_need_gain_and_read_noise(tmp_path, egain, rdnoise, words):
 def test_pixels_without_a_known_limit_are_never_called_saturated(tmp_path):
     raw = np.full((2, 2), 1e6, np.float32)
     with make_frame(tmp_path, raw) as frame:
-        planes = light_uncertainty(frame, Correction(), make_space(tmp_path))
+        planes = light_uncertainty(
+            Correction(), make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+        )
         assert not planes.rows(frame, raw, 0, 2)["MASK"].any()
 
 
@@ -89,11 +93,15 @@ def test_bias_frames_tell_the_read_noise_that_a_header_leaves_open(tmp_path):
     write_image(tmp_path / "b.fits", zeros, format_card("NOISEADU", 4.0))
     with make_frame(tmp_path, zeros, egain=1.5) as frame:
         fix = Correction("b.fits")
-        planes = light_uncertainty(frame, fix, make_space(tmp_path))
+        planes = light_uncertainty(
+            fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+        )
         assert planes.rdnoise == 6.0
         write_image(tmp_path / "b.fits", zeros, [], overwrite=True)
         with pytest.raises(InputError, match="has no card NOISEADU: make it again"):
-            light_uncertainty(frame, fix, make_space(tmp_path))
+            light_uncertainty(
+                fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+            )
 
 
 def test_errors_of_all_masters_worked_by_hand(tmp_path):
@@ -103,7 +111,9 @@ def test_errors_of_all_masters_worked_by_hand(tmp_path):
     fix = Correction("b.fits", "d.fits", 0.5, flat="f.fits")
     raw = np.full((3, 4), 355, np.uint16)
     with make_frame(tmp_path, raw, egain=2.0, rdnoise=4.0) as frame:
-        planes = light_uncertainty(frame, fix, make_space(tmp_path))
+        planes = light_uncertainty(
+            fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+        )
         data = np.full((3, 4), 90, np.float32)
         sigma = planes.rows(frame, data, 0, 3)["UNCERT"]
     photons, read, masters = (90 * 0.5 + 10) / 2, (4 / 2) ** 2, 0.25 * 36

@@ -196,29 +196,26 @@ def shared_variance(
 
 
 def light_uncertainty(
-    frame: RawFrame, fix: Correction, space: Workspace
+    fix: Correction, space: Workspace, egain: float | None, rdnoise: float | None
 ) -> Uncertainty:
     """Collect what the planes of a light need.
 
     Parameters
     ----------
-    frame : RawFrame
-        The raw light.
     fix : Correction
         What is taken out of it.
     space : Workspace
         Where the masters are.
+    egain : float, optional
+        Electrons per ADU.
+    rdnoise : float, optional
+        Read noise, electron.
 
     Returns
     -------
     Uncertainty
-        With the read noise that overscans or bias frames showed where the header has
-        none.
+        With the read noise that the bias frames showed where it is not told.
     """
-    egain, rdnoise = frame.item.egain, frame.item.rdnoise
-    if rdnoise is None and frame.joined is not None:
-        own = frame.joined.rdnoise(0, frame.shape[0])
-        rdnoise = None if own is None else float(np.sqrt(np.nanmean(own**2)))
     if rdnoise is None and egain is not None and fix.bias is not None:
         rdnoise = egain * _noise_adu(space.folder / fix.bias)
     return Uncertainty(space.folder, fix, egain, rdnoise)

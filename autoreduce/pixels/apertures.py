@@ -37,8 +37,8 @@ def aperture_fluxes(
     """Measure stars in circles, with the sky of a ring about each.
 
     Pixels that a circle cuts count by the part that lies within.  The sky is the mean
-    of the ring, clipped about its median; its scatter holds the noise of sky, readout and
-    masters.  The error is that scatter in the circle and in the ring's mean, and the
+    of the ring, clipped about its median; the scatter of its lower half holds the noise
+    of sky, readout and masters.  The error is that scatter in the circle and in the ring's mean, and the
     photons of the star (Howell 2006, Handbook of CCD Astronomy, 2nd ed., eq. 4.4).
 
     Parameters
@@ -110,4 +110,7 @@ def _sky(values: Floats) -> tuple[float, float, float]:
         if len(kept) == len(values):
             break
         values = kept
-    return float(np.mean(values)), float(np.std(values)), float(len(values))
+    level = float(np.mean(values))
+    # Faint neighbours add to the upper half alone, and are the same in all lights.
+    lower = values[values <= np.median(values)] - np.median(values)
+    return level, float(np.sqrt(np.mean(lower**2))), float(len(values))

@@ -45,7 +45,7 @@ class Ensemble(NamedTuple):
 
     @property
     def _freedom(self) -> NDArray[Any]:
-        return np.isfinite(self.magnitude).sum(axis=0) - 1
+        return np.asarray(np.isfinite(self.magnitude).sum(axis=0) - 1)
 
 
 def ensemble(flux: Floats, error: Floats, comparison: NDArray[np.bool_]) -> Ensemble:
@@ -100,7 +100,7 @@ def _mean(values: Floats, weight: Floats) -> Floats:
     """Give the weighted mean along the first axis; 0 without weight."""
     total = weight.sum(axis=0)
     sums = (values * weight).sum(axis=0)
-    return np.divide(sums, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(np.divide(sums, total, out=np.zeros_like(total), where=total > 0))
 
 
 def _own_variance(

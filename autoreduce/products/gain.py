@@ -9,11 +9,14 @@ from autoreduce.fits.cards import Card
 from autoreduce.fits.images import open_image
 from autoreduce.pixels.phototransfer import PhotonTransfer
 from autoreduce.planning.plan import FrameInput
+from autoreduce.remarks import Remark, remark
 
 GAIN, GAIN_ERROR, READ_NOISE = "GAINPTC", "GAINPERR", "RDNPTC"
 """Cards of a master flat: photon transfer of its pairs."""
 FRAME_NOISE = "NOISEADU"
 """Card of master bias and dark frames: noise of a single one."""
+SIGMAS, UNLIKE = 5.0, 0.1
+"""Errors, and part of the gain, by which header and flats must differ to be told."""
 
 
 class Gain(NamedTuple):
@@ -25,12 +28,39 @@ class Gain(NamedTuple):
     """Read noise, electrons."""
     measured: bool = False
     """Whether the gain is from flats, for want of a header's."""
+    flats: float | None = None
+    """What the flats tell, electrons per ADU."""
+    error: float | None = None
+    """1-sigma error of that."""
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether header and flats tell what cannot both be right."""
+        if self.egain is None or self.flats is None or self.error is None:
+            return False
+        away = abs(self.egain - self.flats)
+        return away > SIGMAS * self.error and away > UNLIKE * self.flats
+
+    def doubts(self) -> tuple[Remark, ...]:
+        """Say that header and flats disagree, where they do."""
+        if not self.disagrees:
+            return ()
+        return (
+            remark(
+                "gain-disagrees",
+                found=f"{self.egain:.4g} electron/ADU",
+                expected=f"{self.flats:.4g} +- {self.error:.2g}",
+                way_out=f"--set '*: egain={self.flats:.4g}'",
+            ),
+        )
 
     def cards(self) -> list[Card]:
         """Write what was measured; a header's own cards stand where they are."""
         if not self.measured:
             return []
         cards = [Card("EGAIN", self.egain, "[electron/adu] measured from flats")]
+        if self.error is not None:
+            cards.append(Card("EGAINERR", self.error, "[electron/adu] 1-sigma error"))
         if self.rdnoise is not None:
             cards.append(Card("RDNOISE", self.rdnoise, "[electron] measured"))
         return cards
@@ -48,12 +78,18 @@ def gain_of(item: FrameInput, fix: Correction, folder: Path) -> Gain:
     folder : Path
         Output folder.
     """
+    keys = (GAIN, GAIN_ERROR, READ_NOISE)
+    gain, error, noise = (
+        (None, None, None)
+        if fix.flat is None
+        else (_number(folder / fix.flat, key) for key in keys)
+    )
     if item.egain is not None:
-        return Gain(item.egain, item.rdnoise)
-    if fix.flat is None:
+        return Gain(item.egain, item.rdnoise, flats=gain, error=error)
+    if gain is None:
         return Gain()
-    gain, noise = (_number(folder / fix.flat, key) for key in (GAIN, READ_NOISE))
-    return Gain() if gain is None else Gain(gain, noise, measured=True)
+    rdnoise = noise if item.rdnoise is None else item.rdnoise
+    return Gain(gain, rdnoise, measured=True, flats=gain, error=error)
 
 
 def read_noise_adu(fix: Correction, folder: Path) -> float:

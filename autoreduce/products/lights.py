@@ -57,6 +57,14 @@ LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 
 
+def _read_noise(gain: Gain, frame: RawFrame) -> float | None:
+    """Give the read noise, electron; that of all pixels of several amplifiers."""
+    if gain.rdnoise is not None or frame.joined is None:
+        return gain.rdnoise
+    own = frame.joined.rdnoise(0, frame.shape[0])
+    return None if own is None else float(np.sqrt(np.nanmean(own**2)))
+
+
 def make_light(
     task: Task, space: Workspace, digest: str, made: Collection[str]
 ) -> Made:
@@ -96,8 +104,12 @@ def make_light(
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
-        uncertainty = light_uncertainty(frame, fix, space) if space.planes else None
-        doubts = (*lost(item, fix), *frame.doubts)
+        uncertainty = (
+            light_uncertainty(fix, space, gain.egain, _read_noise(gain, frame))
+            if space.planes
+            else None
+        )
+        doubts = (*lost(item, fix), *frame.doubts, *gain.doubts())
         if found_full is not None:
             doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:

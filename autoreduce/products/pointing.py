@@ -113,7 +113,7 @@ def coordinates_transform(
         The similarity that fits a grid of points best; None if a header has no
         celestial coordinates, or they lie on different sides of the sky.
     """
-    worlds = [_world(header) for header in (light, reference)]
+    worlds = [celestial(header) for header in (light, reference)]
     if worlds[0] is None or worlds[1] is None:
         return None
     ny, nx = shape
@@ -141,7 +141,7 @@ def coordinates_transform(
     return CoordinatesMatch(transform, rms)
 
 
-def _world(header: RawHeader) -> Any:  # noqa: ANN401 -- astropy's WCS is not imported at start
+def celestial(header: RawHeader) -> Any:  # noqa: ANN401 -- astropy's WCS is not imported at start
     """Give the celestial coordinates of a header, None if it has none."""
     import warnings
 

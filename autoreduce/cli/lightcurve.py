@@ -1,0 +1,69 @@
+"""The command ``lightcurve``: stars of a night's lights, measured one light at a time."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("lightcurve")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--target",
+    metavar="X,Y|RA,DEC",
+    help="Pixel of the reference, from 1; or hours and degrees with colons, or degrees "
+    "with a d behind them [default: the brightest star that is not saturated].",
+)
+@click.option("--object", "object_", help="Only lights of this object.")
+@click.option("--filter", "filter_", help="Only lights in this filter.")
+@click.option(
+    "--radius",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Radius of the apertures, pixel [default: 1.5 widths of the stars].",
+)
+@click.option(
+    "--comparison",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Stars that the curve is taken against, at the most.",
+)
+def command(
+    *,
+    folder: Path,
+    target: str | None,
+    object_: str | None,
+    filter_: str | None,
+    radius: float | None,
+    comparison: int,
+) -> None:
+    r"""Measure the stars of FOLDER, an output folder, and the curve of one of them.
+
+    Apertures lie on the calibrated lights as they are, where the registration puts the
+    stars.  Three tables for each object and filter go to FOLDER/lightcurves: NAME_fluxes.csv
+    (all stars in all lights), NAME_stars.csv (their scatter, and what photons and sky
+    alone make of it) and NAME_curve.csv (the target against the ensemble).
+
+    Example:
+
+    \b
+        autoreduce lightcurve ./night_reduced
+        autoreduce lightcurve ./night_reduced --target 512.3,488.0 --filter V
+        autoreduce lightcurve ./night_reduced --target 05:34:31.9,+22:00:52
+    """
+    from autoreduce.cli import console
+    from autoreduce.tools.lightcurve import Settings, light_curves
+
+    settings = Settings(target, object_, filter_, radius, comparison)
+    for one in light_curves(folder, settings):
+        curve = one.write(folder)[-1]
+        click.echo(
+            f"{one.name}: star {one.target} in {len(one.curve.rows)} lights, against "
+            f"{one.compared} stars, apertures of {one.radius:.2f} px"
+        )
+        click.echo(
+            f"  scatter {1e3 * one.scatter:.2f} mmag, photons and sky "
+            f"{1e3 * one.limit:.2f} mmag: {one.scatter / one.limit:.2f}; "
+            f"the comparison's stars {one.ratio:.2f} (median)"
+        )
+        click.echo(f"  {curve}")
+        console.print_remarks(one.remarks)
