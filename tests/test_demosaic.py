@@ -56,8 +56,10 @@ def test_colours_places_and_widths_of_stars_are_right_wherever_they_lie(pattern)
     assert len(wanted.flux) >= 8
     for plane in (0, 2):
         colour = seen.flux[:, plane] / seen.flux[:, 1]
-        known = wanted.flux[:, plane] / wanted.flux[:, 1]
-        np.testing.assert_allclose(colour / known, 1.0, atol=0.02)
+        colour /= wanted.flux[:, plane] / wanted.flux[:, 1]
+        # What is one factor for all stars is the balance of colours.
+        assert np.median(colour) == pytest.approx(1.0, abs=0.015)
+        np.testing.assert_allclose(colour / np.median(colour), 1.0, atol=0.02)
     np.testing.assert_allclose(seen.x, wanted.x, atol=0.08)
     np.testing.assert_allclose(seen.y, wanted.y, atol=0.08)
     assert (np.median(seen.width / wanted.width, axis=0) < 1.10).all()

@@ -104,7 +104,7 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
         for n, pose in enumerate(POSES)
     ]
     recipe = tmp_path / "deep.toml"
-    recipe.write_text("[picture]\nbits = 16\n")
+    recipe.write_text("[picture]\ndeep = true\n")
     night = write_lights(tmp_path / "night", lights)
     _, path = picture_of(tmp_path, night, recipe)
     assert png_texts(path)["Description"] == "RGB of R, G, B"

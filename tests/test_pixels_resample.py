@@ -195,3 +195,18 @@ def test_images_smaller_than_the_kernel():
     assert np.isnan(made[2]).all()
     half = Resampler(Transform(0.5, 0), (2, 2), (2, 2)).rows(light, 0, 0, 2)
     assert np.isfinite(half).all()
+
+
+def test_the_nearest_pixels_and_how_far_off_they_lie():
+    """Pixels lie 0.3 to the right of the grid's and 0.2 below them."""
+    light = np.arange(20, dtype=np.float32).reshape(4, 5)
+    laid = Resampler(Transform(0.3, -0.2), (4, 5), (4, 6))
+    rows = laid.nearest(light[1:], 1, 1, 4)
+    np.testing.assert_array_equal(rows[:, :5], light[1:])
+    assert np.isnan(rows[:, 5]).all()
+    x, y = laid.offsets(1, 4)
+    np.testing.assert_allclose(x, -0.3, atol=1e-6)
+    np.testing.assert_allclose(y, 0.2, atol=1e-6)
+    turned = Resampler(Transform(4.3, 3.0, 180.0), (4, 5), (4, 5))
+    np.testing.assert_array_equal(turned.nearest(light, 0, 0, 4), light[::-1, ::-1])
+    np.testing.assert_allclose(turned.offsets(0, 4)[0], -0.3, atol=1e-6)

@@ -7,6 +7,7 @@ from autoreduce.pixels.stacking import (
     HALO,
     LightModel,
     Limits,
+    Own,
     lower_median,
     stack,
 )
@@ -134,3 +135,38 @@ def test_noise_is_what_weights_allow():
     made = stack(lights, models, FOUR, sky=0.0)
     ideal = sum(s**-2 for s in sigmas) ** -0.5
     assert made.data.std() == pytest.approx(ideal, rel=0.01)
+
+
+def test_what_pixels_measured_counts_and_the_rest_only_fills():
+    """One light measured 120 itself, the other has 100 in between: the mean is 120."""
+    samples = [np.full((5, 5), level, np.float32) for level in (100.0, 110.0)]
+    nothing = np.zeros((5, 5), np.float32)
+    measured = np.full((5, 5), np.nan, np.float32)
+    measured[2, 2] = 120.0
+    own = [
+        Own(np.full((5, 5), np.nan, np.float32), nothing, nothing),
+        Own(measured, nothing, nothing),
+    ]
+    made = stack(samples, [PLAIN, PLAIN], None, sky=0.0, own=own)
+    assert made.data[2, 2] == pytest.approx(120, abs=0.05)
+    assert made.data[0, 0] == pytest.approx(105, abs=0.01)
+    assert (made.n_used[2, 2], made.n_used[0, 0]) == (1, 0)
+
+
+def test_what_pixels_measured_is_taken_to_the_places_of_the_stack():
+    """On a slope of 10 along x and 4 along y, half a pixel and a quarter off."""
+    y, x = np.mgrid[:6, :7].astype(np.float32)
+    ramp = 10 * x + 4 * y
+    own = Own(ramp - 6, np.full_like(ramp, 0.5), np.full_like(ramp, 0.25))
+    made = stack([ramp, ramp], [PLAIN, PLAIN], FOUR, sky=0.0, own=[own, own])
+    np.testing.assert_allclose(made.data, ramp, atol=0.01)
+
+
+def test_an_outlier_is_left_out_of_what_pixels_measured_too():
+    samples = [np.full((9, 9), 100.0, np.float32) for _ in range(4)]
+    samples[1][4, 4] = 900.0
+    nothing = np.zeros((9, 9), np.float32)
+    own = [Own(one.copy(), nothing, nothing) for one in samples]
+    made = stack(samples, [PLAIN] * 4, FOUR, sky=100.0, own=own)
+    np.testing.assert_allclose(made.data, 100.0)
+    assert (made.n_used[4, 4], made.rejected[1]) == (3, 1)

@@ -188,14 +188,12 @@ class PictureRecipe:
     soft: NotNegative = 6.0
     """Brightness, of the noise of the sky, up to which shades are proportional to light:
     smaller values lift what is faint."""
-    bits: int = 8
-    """Bits of a shade, 8 or 16."""
+    deep: bool = False
+    """Whether shades have 16 bits; else 8."""
 
     def __post_init__(self) -> None:
-        if self.bits not in (8, 16) or self.soft <= 0:
-            msg = (
-                f"bits are 8 or 16 and soft is above 0, not {self.bits} and {self.soft}"
-            )
+        if self.soft <= 0:
+            msg = f"soft is above 0, not {self.soft}"
             raise ValueError(msg)
 
 

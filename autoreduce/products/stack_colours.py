@@ -14,7 +14,7 @@ PROBES = 48
 """Places along rows and along columns at which pixels are counted."""
 ENOUGH = 2
 """Pixels of each colour that a place of the stack should have of its own ..."""
-NEARLY_ALL = 0.95
+NEARLY_ALL = 0.9
 """... in such a part of all places."""
 MOSTLY = 0.5
 """Part of the lights that must show a place for it to count."""

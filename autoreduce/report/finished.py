@@ -293,7 +293,9 @@ def write_picture(folder: Path, made: Composition, recipe: PictureRecipe) -> boo
         tone = tone_of(sample, soft=recipe.soft, by_stars=by_stars)
         from_top = begins_at_top(sources[0][0].header)
         whole = shape if len(channels) == 1 else (*shape, 3)
-        bands = _bands(channels, shape, tone, recipe.bits, from_top=from_top)
+        bands = _bands(
+            channels, shape, tone, 16 if recipe.deep else 8, from_top=from_top
+        )
         words = {"Title": made.name, "Description": made.caption, DIGEST: digest}
         write_bytes(path, png_pieces(whole, bands, words))
     return True
