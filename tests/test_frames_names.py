@@ -179,3 +179,13 @@ def test_flats_of_other_coadds_slits_and_grisms_are_not_pooled(
     plan = make_plan(scan(tmp_path))
     flats = [task for task in plan.tasks if task.action == "flat"]
     assert sorted(len(task.frames) for task in flats) == [1, 2]
+
+
+def test_a_name_alone_makes_no_dark_of_a_light(tmp_path):
+    """The level decides: one frame lies where the darks lie, one has sky."""
+    for n in range(3):
+        frame(tmp_path, f"{n}.fits", "Dark Frame", 100 + n, shape=(64, 64))
+    frame(tmp_path, "DarkSky-5s.fits", "Light Frame", 900, shape=(64, 64))
+    frame(tmp_path, "dark-5s.fits", "Light Frame", 101, shape=(64, 64))
+    found = column(tmp_path, "imagetyp")
+    assert (found["DarkSky-5s.fits"], found["dark-5s.fits"]) == ("light", "dark")
