@@ -338,8 +338,11 @@ def test_a_flat_from_which_nothing_can_be_taken_is_not_made():
     "helps", [bias(), dark(5.0)], ids=["bias", "dark of its exposure"]
 )
 def test_a_flat_is_made_when_bias_or_dark_can_be_taken_out(helps):
-    found = calibration_of_light(*helps, *flat("R", 5.0, 3), *light())
-    assert found.flat == "masters/flat_R_2x2.fits"
+    """A light without bias and dark keeps its zero level, and is divided by no flat."""
+    plan = make_plan(make_night(*helps, *flat("R", 5.0, 3), *light()))
+    assert "masters/flat_R_2x2.fits" in [task.output for task in plan.tasks]
+    (used,) = (t.frames[0].calibration for t in plan.tasks if t.action == "calibrate")
+    assert (used.flat is not None) == (used.bias is not None)
 
 
 def test_overscan_makes_a_flat_worth_making():
