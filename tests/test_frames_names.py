@@ -179,3 +179,25 @@ def test_flats_of_other_coadds_slits_and_grisms_are_not_pooled(
     plan = make_plan(scan(tmp_path))
     flats = [task for task in plan.tasks if task.action == "flat"]
     assert sorted(len(task.frames) for task in flats) == [1, 2]
+
+
+def test_a_name_alone_makes_no_dark_of_a_light(tmp_path):
+    """The level decides: one frame lies where the darks lie, one has sky."""
+    for n in range(3):
+        frame(tmp_path, f"{n}.fits", "Dark Frame", 100 + n, shape=(64, 64))
+    frame(tmp_path, "DarkSky-5s.fits", "Light Frame", 900, shape=(64, 64))
+    frame(tmp_path, "dark-5s.fits", "Light Frame", 101, shape=(64, 64))
+    found = column(tmp_path, "imagetyp")
+    assert (found["DarkSky-5s.fits"], found["dark-5s.fits"]) == ("light", "dark")
+
+
+def test_cards_of_writers_of_old_observatories():
+    start = fact("DATE-OBS= '2001-03-04'\nTM-START= 3723.5", "date_obs")
+    assert start.isoformat() == "2001-03-04T01:02:03.500000+00:00"
+    assert fact("XFACTOR = 2\nYFACTOR = 4", "ybinning") == 4
+
+
+@pytest.mark.parametrize("card", ["FLATFRM", "SUBOVER", "ADUTOELE"])
+def test_reduced_frames_are_known_by_the_stamps_of_their_pipeline(tmp_path, card):
+    frame(tmp_path, "a.fits", "Light", **{card: "done"})
+    assert scan(tmp_path)["code"].tolist() == ["calibrated"]

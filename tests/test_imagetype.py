@@ -151,3 +151,29 @@ def test_unknown_type_says_what_was_read():
 def test_pictttype_is_a_number():
     assert decide("PICTTYPE= 3").value == "dark"
     assert decide("IMAGETYP= 3").value is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NeonCalibration", "other"),
+        ("Neon1_2min", "other"),
+        ("spec_neon", "other"),
+        ("spec_lamp", "other"),
+        ("ThAr_001", "other"),
+        ("HgAr-5s", "other"),
+        ("Dunkelbild_300s", "dark"),
+        ("noirs/001", "dark"),
+        ("oscuros", "dark"),
+        ("escuro_60s", "dark"),
+        ("Flatfeld 3", "flat"),
+        ("PLU_R", "flat"),
+        ("Nullbild", "bias"),
+        ("Lumi\N{LATIN SMALL LETTER E WITH GRAVE}re", "light"),
+        ("Neon Galaxy", None),
+        ("Noirmont", None),
+    ],
+)
+def test_lamps_and_words_of_other_languages(name, kind):
+    found = type_of_words(name)
+    assert (found and found.value) == kind

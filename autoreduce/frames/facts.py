@@ -34,6 +34,8 @@ _SLOT = re.compile(
     r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
     re.IGNORECASE,
 )
+_SECONDS_OF_DAY = ("TM-START",)
+"""Cards that tell the time of day in seconds where they hold a number."""
 _ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
 
@@ -341,9 +343,12 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
 def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
     clocks = (clock for keyword in rule.clock for clock in header.find(keyword))
     for clock in clocks:
-        if not isinstance(clock.value, str):
+        time = clock.value
+        if clock.keyword in _SECONDS_OF_DAY and not isinstance(time, str):
+            time = literals.clock_text(time)
+        if not isinstance(time, str):
             continue
-        found = literals.moment(card.value, "date", clock.value)
+        found = literals.moment(card.value, "date", time)
         if found is not None:
             keyword = f"{card.keyword}+{clock.keyword}"
             literal = f"{card.value} {clock.value}"

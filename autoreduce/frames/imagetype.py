@@ -7,6 +7,7 @@ evidence together with every witness that disagrees.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,17 +27,26 @@ DARK_OF_0_S = "a dark of 0 s is a bias"
 LONGEST_BIAS_S = 1.0
 """A frame of a longer exposure is no bias."""
 
+BY_NAME_ALONE = "typed as light, but named as a calibration"
+"""Rule of a type that a name gave against the card: the pixels may say otherwise."""
+
 _WORDS = {
     ImageType.FLATDARK: r"flat(field)?s?darks?|darks?flat(field)?s?",
     ImageType.FLAT: (
         r"(dome|sky|twi(light)?|panel|lamp|flood|led|screen|pix(el)?|t)?"
-        r"flat(s|fields?|frames?|lamp)?"
+        r"flat(s|fields?|frames?|lamp|feld(er)?)?|plus?|campoplano|planos?"
     ),
-    ImageType.DARK: r"(super)?darks?(frames?|current)?",
-    ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?",
-    ImageType.LIGHT: r"lights?(frames?)?|science",
+    ImageType.DARK: (
+        r"(super)?darks?(frames?|current)?|noirs?|dunkel(bild(er)?|strom)?|[eo]scur[oi]s?|buio"
+    ),
+    ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?|offsets|biais|nullbild(er)?",
+    ImageType.LIGHT: (
+        r"lights?(frames?)?|science|lumieres?|licht(bild(er)?)?|luz|luces|luzes|luce|luci"
+        r"|ciencia|scienza|brutes?"
+    ),
     ImageType.OTHER: (
-        r"arcs?|comps?|lamps?|thar|hgne|hgar|cuar|hear|focus(ing|run)?|autofocus"
+        r"arcs?|comps?|lamps?|(th|hg|cu|he|fe|ne|cd|zn)(ar|ne|cd|zn)"
+        r"|focus(ing|run)?|autofocus"
         r"|pointing|junk|guider?|bpm|badpix(els?)?"
     ),
 }
@@ -51,9 +61,11 @@ _MASTER = re.compile(
 )
 _OF_0_S = re.compile(r"(?<![\d.])0+(\.0+)?[\W_]*s(ec|econds?)?(?![a-z])", re.IGNORECASE)
 _LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
+_LAMP_PAIR = re.compile(r"(?<![A-Za-z])(Th|Hg|Cu|He|Fe|Ne|Cd|Zn)(Ar|Ne|Cd|Zn)(?![a-z])")
+"""Lamps of two elements: their capitals begin no word."""
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
 _PLAIN_WORDS = re.compile(
-    r"auto|frames?|fields?|sky|dome|twilight|image|exposure|sec|tests?|cal|calib|evening"
+    r"auto|frames?|fields?|sky|dome|twilight|image|exposure|sec|tests?|cal(ib(ration)?)?|spec(tr(a|um))?|mins?|evening"
     r"|morning|neon|argon|helium|mercury|krypton|xenon|thorium|iron|red|green|blue|lum|[a-z]{1,2}|\d+"
 )
 
@@ -135,7 +147,9 @@ def type_of_words(words: str) -> ImageType | None:
 
 @lru_cache(maxsize=4096)
 def _type_of_words(words: str) -> ImageType | None:
-    small = _HUMP.sub(" ", words).lower()
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    whole = _LAMP_PAIR.sub(lambda pair: pair[0].lower(), plain)
+    small = _HUMP.sub(" ", whole).lower()
     if _MASTER.search(small):
         return ImageType.MASTER
     if _FLAT_DARK.search(small):
@@ -334,7 +348,7 @@ def _weigh_light(
     if titled.kind not in (None, ImageType.LIGHT):
         return titled.kind, titled, "typed as light, but its object is a calibration"
     if named.kind not in (None, ImageType.LIGHT):
-        return named.kind, named, "typed as light, but named as a calibration"
+        return named.kind, named, BY_NAME_ALONE
     if exposure == 0:
         return ImageType.BIAS, said, "typed as light, but an exposure of 0 s is a bias"
     return ImageType.LIGHT, said, "the type keyword says so"

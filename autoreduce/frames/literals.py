@@ -245,6 +245,20 @@ def moment(value: Value, unit: str = "date", clock: Value = None) -> datetime | 
     return found if found is not None and EARLIEST <= found < LATEST else None
 
 
+def clock_text(seconds_of_day: Value) -> str | None:
+    """Return seconds since midnight as a time of day; None where they are none.
+
+    Examples
+    --------
+    >>> clock_text(3723.5)
+    '01:02:03.500'
+    """
+    found = number(seconds_of_day)
+    if found is None or not 0 <= found < _DAY.total_seconds():
+        return None
+    return (EARLIEST + timedelta(seconds=found)).time().isoformat("milliseconds")
+
+
 def day(value: Value) -> datetime | None:
     """Return midnight (UTC) of a date, whether or not it has a time."""
     parts = _split_date(str(value).strip()) if isinstance(value, str) else None

@@ -23,6 +23,7 @@ _NOT_DONE = {
     "omit",
     "perform",
     "skipped",
+    "n/a",
 }
 _NO_IMAGE_NAMES = re.compile(
     r"(mask|dq|err(or)?|uncert|var(iance)?|stdvar|weight|wht|bpm|cat(alog)?|inputs|coverage"

@@ -10,9 +10,9 @@ from statistics import median
 from autoreduce.fits.sections import moved_pattern, turned_section
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
-from autoreduce.frames.imagetype import DARK_OF_0_S
+from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S
 from autoreduce.frames.names import hear_names
-from autoreduce.frames.pixeltype import Known, Look, judge, look_at
+from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.remarks import ITSELF, remark
@@ -34,6 +34,7 @@ _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
 def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
+    _doubt_dark_names(frames)
     hear_names(frames)
     _find_darks_of_no_exposure(frames)
     _turn_rows(frames)
@@ -100,6 +101,40 @@ def _find_darks_of_no_exposure(frames: Sequence[Frame]) -> None:
 def _electronics(frame: Frame) -> tuple[object, ...]:
     """Name all that a bias level depends on, but for the temperature."""
     return (*_camera(frame), *map(frame.value, ("gain", "offset", "readoutm")))
+
+
+def _doubt_dark_names(frames: Sequence[Frame]) -> None:
+    """Hold darks that only their names call so against the pixels.
+
+    A name alone does not beat the card that says light: a frame with stars, or of
+    another level than the darks of its exposure, is the light that its card says.
+    """
+    for frame in frames:
+        reading = frame.facts["imagetyp"]
+        if reading.rule != BY_NAME_ALONE or reading.value != ImageType.DARK:
+            continue
+        others = [
+            one
+            for one in frames
+            if _camera(one) == _camera(frame)
+            and one.value("imagetyp") in _RAW_TYPES
+            and one.facts["imagetyp"].rule != BY_NAME_ALONE
+        ]
+        known, look = _looks(others), _look(frame)
+        if look is None:
+            continue
+        exptime = _as_float(frame.value("exptime"))
+        comparable = any(
+            one.kind == ImageType.DARK and one.exptime == exptime for one in known
+        )
+        kind, _ = judge(look, exptime, known, 2.0**16)
+        if look.stars >= STARRY or (comparable and kind != ImageType.DARK):
+            rule = f"typed as light, named as a dark: its level is {look.level:.0f} ADU"
+            rule += f", with {look.stars:.0f} stars per megapixel"
+            said = f"{reading.keyword}={reading.literal}"
+            frame.facts["imagetyp"] = Reading(
+                ImageType.LIGHT.value, "pixels", "", rule, (said,)
+            )
 
 
 def _is_silent(frame: Frame) -> bool:
