@@ -160,8 +160,14 @@ class MasterProduct:
 
     def made(self, statistics: Mapping[str, float]) -> Made:
         """Say what there is to say of the product."""
-        pairs = zip(self.members.items, self.members.fixes, strict=True)
-        doubts = joined(one for item, fix in pairs for one in lost(item, fix))
+        # Of frames of unlike exposures the longest tells the most of what lacks.
+        pairs = sorted(
+            zip(self.members.items, self.members.fixes, strict=True),
+            key=lambda pair: -(pair[0].exptime or 0.0),
+        )
+        lacks = (one for item, fix in pairs for one in lost(item, fix))
+        told = {(one.code, one.subject, one.found): one for one in [*lacks][::-1]}
+        doubts = joined([*told.values()][::-1])
         doubts += joined(one for f in self.members.frames for one in f.doubts)
         return Made(
             statistics=statistics,
