@@ -189,7 +189,7 @@ def test_an_older_dark_is_scaled_to_a_shorter_exposure(library, tmp_path):
 
 @pytest.mark.parametrize(
     ("month", "bias", "dark", "flat"),
-    [("03-25", 1, 1, 2), ("05-08", 2, 1, None), ("2025", None, None, None)],
+    [("03-25", 1, 1, 2), ("05-08", 2, 1, 3), ("2025", None, None, None)],
 )
 def test_masters_serve_as_long_as_the_ladder_lets_them(
     library, tmp_path, month, bias, dark, flat

@@ -93,7 +93,7 @@ def test_two_hundred_flipped_bits_are_all_found(products):
         if path.is_file() and path.name not in NOT_READ
     ]
     kinds = {path.suffix for path in files}
-    assert kinds == {".fits", ".fit", ".json", ".csv", ".html"}
+    assert kinds == {".fits", ".fit", ".json", ".csv", ".html", ".png"}
     for n in range(200):
         path = files[n % len(files)]
         content = path.read_bytes()

@@ -25,7 +25,7 @@ RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
 by their outputs, masters of a library by their paths."""
 
-TEXTS = {".json", ".csv", ".html"}
+WITHOUT_SUMS = {".json", ".csv", ".html", ".png"}
 """Endings of what has no checksums in it."""
 
 _COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
@@ -147,7 +147,7 @@ def written_digest(path: Path) -> str:
     InputError, OSError
         If it cannot be read.
     """
-    if path.suffix in TEXTS:
+    if path.suffix in WITHOUT_SUMS:
         return content_digest(path)
     return digest_of(b"".join(header.block for header in read_headers(path)))
 
@@ -160,7 +160,7 @@ def found_digest(path: Path) -> str:
     InputError, OSError
         If they do not, or it cannot be read.
     """
-    if path.suffix not in TEXTS:
+    if path.suffix not in WITHOUT_SUMS:
         check_sums(path)
     return written_digest(path)
 

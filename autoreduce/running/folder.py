@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
 """Folders of products, below the output folder."""
+PICTURES = "pictures"
+"""Folder of finished pictures, below the output folder."""
 LEFT_OVER = "left_over"
 """Folder of what we made and do not need, below the output folder."""
 FRAMES, EDITED = "frames.csv", "frames.edited.csv"
@@ -22,7 +24,8 @@ FRAMES, EDITED = "frames.csv", "frames.edited.csv"
 
 def clear_parts(folder: Path) -> None:
     """Remove the unfinished files of runs that were killed; the folder is held."""
-    for place in (folder, *(folder / name for name in PRODUCT_FOLDERS)):
+    names = (*PRODUCT_FOLDERS, PICTURES)
+    for place in (folder, *(folder / name for name in names)):
         for path in parts_in(place) if place.is_dir() else ():
             log.info("%s, the rest of a run that was killed, is removed", path)
             path.unlink(missing_ok=True)
