@@ -34,6 +34,7 @@ from autoreduce.planning.rules import load_rules
 from autoreduce.remarks import Remark, remark
 from autoreduce.running.folder import EDITED, FRAMES, keep_edited, remember
 from autoreduce.running.lock import LOCK
+from autoreduce.running.machine import all_memory
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ class Choices:
     """Whether no frame is left out automatically."""
     library: Path | None = None
     """Folder with masters of other nights."""
+    memory: int | None = None
+    """Bytes that one frame may take; all that the machine has if absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,11 @@ def prepare_night(
         If there is nothing to reduce, or a choice does not hold together.
     """
     choices = choices or Choices()
-    night = scan_night([Path(f) for f in folders], dialects=choices.dialects)
+    night = scan_night(
+        [Path(f) for f in folders],
+        dialects=choices.dialects,
+        memory=choices.memory or all_memory(),
+    )
     frames = night.frames
     if choices.frames_csv is not None:
         frames = _edited(night, choices.frames_csv)

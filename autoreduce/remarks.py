@@ -417,6 +417,12 @@ CODES: dict[str, Code] = {
         "a cube of {found} pixels, not one exposure; combine its planes first",
         "The image has three axes.",
     ),
+    "too-large": Code(
+        _S.LEFT_OUT,
+        "its {found} pixels take {expected} are allowed",
+        "Its header declares more pixels than fit into the memory: a damaged header, "
+        "a packed file that is nearly empty, or really a large frame.",
+    ),
     "untyped": Code(
         _S.LEFT_OUT,
         "type unknown: {found}",
