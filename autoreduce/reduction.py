@@ -198,7 +198,7 @@ def run_prepared(
     make_folder(folder)
     with held(folder, wait=limits.wait):
         _check_space(prepared, folder, planes=limits.planes)
-        known = _known(folder)
+        known = known_outcomes(folder)
         clear_parts(folder)
         prepared = _with_stale(prepared, folder, known, prune=limits.prune)
         prepared = write_plan(prepared, folder)
@@ -261,7 +261,7 @@ def _pictures(
     return tuple(found)
 
 
-def _known(folder: Path) -> dict[str, Outcome]:
+def known_outcomes(folder: Path) -> dict[str, Outcome]:
     """Read the outcomes of an earlier run; those of another form count as none."""
     known = {}
     for output, fields in earlier_outcomes(folder).items():
