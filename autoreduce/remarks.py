@@ -191,6 +191,11 @@ CODES: dict[str, Code] = {
         "internal error ({found}); autoreduce.log has the details",
         "A mistake of autoreduce itself: please report it, with the log.",
     ),
+    "no-report": Code(
+        _S.FAILED,
+        "no report: {found}",
+        "Everything else is done; the same command writes the report once it can.",
+    ),
     "no-frame-left": Code(
         _S.FAILED,
         "no frame is fit for use: {found}",

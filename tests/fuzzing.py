@@ -16,6 +16,7 @@ from autoreduce.frames.overrides import apply_overrides, read_frames_csv
 from autoreduce.frames.scan import read_file, scan_night
 from autoreduce.planning.recipe import load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.prepare import earlier_outcomes
 from autoreduce.reduction import known_outcomes
 
 CARDS = """SIMPLE  =                    T
@@ -93,7 +94,7 @@ def _frames(folder: Path, data: bytes) -> None:
 
 def _plan(folder: Path, data: bytes) -> None:
     (folder / "plan.json").write_bytes(data)
-    known_outcomes(folder)
+    known_outcomes(earlier_outcomes(folder))
 
 
 def _ledger(folder: Path, data: bytes) -> None:
