@@ -1,5 +1,6 @@
 """A night from folder to plan: what the observer asks for, and what will be done."""
 
+import errno
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from autoreduce.calibration.screening import is_judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_text
-from autoreduce.fits.whole import write_text
+from autoreduce.fits.whole import unwritten, write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
     read_frames_csv,
@@ -34,6 +35,7 @@ from autoreduce.planning.rules import load_rules
 from autoreduce.remarks import Remark, remark
 from autoreduce.running.folder import EDITED, FRAMES, keep_edited, remember
 from autoreduce.running.lock import LOCK
+from autoreduce.running.machine import all_memory
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,8 @@ class Choices:
     """Whether no frame is left out automatically."""
     library: Path | None = None
     """Folder with masters of other nights."""
+    memory: int | None = None
+    """Bytes that one frame may take; all that the machine has if absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,11 @@ def prepare_night(
         If there is nothing to reduce, or a choice does not hold together.
     """
     choices = choices or Choices()
-    night = scan_night([Path(f) for f in folders], dialects=choices.dialects)
+    night = scan_night(
+        [Path(f) for f in folders],
+        dialects=choices.dialects,
+        memory=choices.memory or all_memory(),
+    )
     frames = night.frames
     if choices.frames_csv is not None:
         frames = _edited(night, choices.frames_csv)
@@ -270,7 +278,9 @@ def _recipe(choices: Choices) -> Recipe:
     return recipe
 
 
-def write_plan(prepared: Prepared, folder: Path) -> Prepared:
+def write_plan(
+    prepared: Prepared, folder: Path, outcomes: Mapping[str, Mapping[str, Any]]
+) -> Prepared:
     """Write ``frames.csv``, ``evidence.csv`` and ``plan.json``.
 
     A frame table that was edited since it was written, and was not asked for, is kept.
@@ -281,6 +291,8 @@ def write_plan(prepared: Prepared, folder: Path) -> Prepared:
         The night.
     folder : Path
         Output folder, which the caller holds.
+    outcomes : mapping of str to mapping
+        What `earlier_outcomes` tells, which the plan keeps.
 
     Returns
     -------
@@ -294,7 +306,6 @@ def write_plan(prepared: Prepared, folder: Path) -> Prepared:
     """
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
-    outcomes = earlier_outcomes(folder)
     write_frames(prepared.frames, folder)
     write_text(folder / "evidence.csv", frame_text(prepared.night.evidence))
     write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
@@ -340,6 +351,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno == errno.EILSEQ:
+            raise unwritten(folder, error) from error
         msg = (
             f"the output folder {folder} cannot be made: {error.strerror}; "
             "name another one with -o"

@@ -69,8 +69,8 @@ class Reduced:
     """Output folder."""
     report: NightReport
     """Tables, plan and outcomes."""
-    page: Path | None
-    """The report's page, if one was asked for."""
+    page: Path | None = None
+    """The report's page, if one was asked for and could be written."""
 
     @property
     def failed(self) -> list[str]:
@@ -82,7 +82,8 @@ class Reduced:
     @property
     def failed_altogether(self) -> bool:
         """Whether something could not be made, or nothing at all, or no light."""
-        return bool(self.failed) or not made(self.report) or self.lost_lights
+        failed = self.failed or self.told(Severity.FAILED)
+        return bool(failed) or not made(self.report) or self.lost_lights
 
     @property
     def lost_lights(self) -> bool:
@@ -198,10 +199,11 @@ def run_prepared(
     make_folder(folder)
     with held(folder, wait=limits.wait):
         _check_space(prepared, folder, planes=limits.planes)
-        known = _known(folder)
+        earlier = earlier_outcomes(folder)
+        known = known_outcomes(earlier)
         clear_parts(folder)
         prepared = _with_stale(prepared, folder, known, prune=limits.prune)
-        prepared = write_plan(prepared, folder)
+        prepared = write_plan(prepared, folder, earlier)
         with tidied(folder), log_file(folder / LOG) as cut:
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
@@ -213,10 +215,8 @@ def run_prepared(
         prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
         content = replace(content, pictures=pictures)
-        path = _write_page(content, folder) if page else None
-        names = [one.output for one in pictures if not one.why_not]
-        remember(folder, names if path is None else [*names, path.name])
-        return Reduced(folder, content, path)
+        remember(folder, [one.output for one in pictures if not one.why_not])
+        return _with_page(content, folder) if page else Reduced(folder, content)
 
 
 def _tables(
@@ -261,10 +261,10 @@ def _pictures(
     return tuple(found)
 
 
-def _known(folder: Path) -> dict[str, Outcome]:
+def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
     """Read the outcomes of an earlier run; those of another form count as none."""
     known = {}
-    for output, fields in earlier_outcomes(folder).items():
+    for output, fields in earlier.items():
         try:
             known[output] = Outcome.from_dict(fields)
         except (KeyError, TypeError, ValueError) as error:
@@ -276,10 +276,18 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _write_page(content: NightReport, folder: Path) -> Path:
+def _with_page(content: NightReport, folder: Path) -> Reduced:
+    """Write the report; one that cannot be written is told with all that it would tell."""
     from autoreduce.report.render import write_report
 
-    return write_report(folder, content)
+    try:
+        path = write_report(folder, content)
+        remember(folder, [path.name])
+    except ProductError as error:
+        notes = (*content.plan.notes, remark("no-report", found=str(error)))
+        plan = replace(content.plan, notes=notes)
+        return Reduced(folder, replace(content, plan=plan))
+    return Reduced(folder, content, path)
 
 
 def _with_stale(

@@ -191,6 +191,11 @@ CODES: dict[str, Code] = {
         "internal error ({found}); autoreduce.log has the details",
         "A mistake of autoreduce itself: please report it, with the log.",
     ),
+    "no-report": Code(
+        _S.FAILED,
+        "no report: {found}",
+        "Everything else is done; the same command writes the report once it can.",
+    ),
     "no-frame-left": Code(
         _S.FAILED,
         "no frame is fit for use: {found}",
@@ -435,6 +440,12 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "a cube of {found} pixels, not one exposure; combine its planes first",
         "The image has three axes.",
+    ),
+    "too-large": Code(
+        _S.LEFT_OUT,
+        "its {found} pixels take {expected} are allowed",
+        "Its header declares more pixels than fit into the memory: a damaged header, "
+        "a packed file that is nearly empty, or really a large frame.",
     ),
     "untyped": Code(
         _S.LEFT_OUT,

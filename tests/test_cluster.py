@@ -1,10 +1,11 @@
 """The same tasks on a Dask cluster on this machine."""
 
+import signal
 import subprocess
 import sys
 import time
 import warnings
-from threading import Timer
+from threading import Thread, Timer
 
 import numpy as np
 import pytest
@@ -112,3 +113,68 @@ def test_an_address_that_is_none_is_named(tmp_path):
         limits = Limits(scheduler=address, scheduler_timeout=1)
         with pytest.raises(PlanError, match="no Dask scheduler answers"):
             reduce_night(night, limits=limits, page=False)
+
+
+@pytest.fixture
+def stuck_worker(bare_scheduler, tmp_path):
+    """Start a worker whose tasks never end; ``begun`` tells when it has one."""
+    code = (
+        "import asyncio, pathlib, sys, time, distributed\n"
+        "from autoreduce.running import execute\n"
+        "def endless(*_):\n"
+        "    pathlib.Path(sys.argv[2]).touch()\n"
+        "    time.sleep(600)\n"
+        "execute._ended = endless\n"
+        "async def main():\n"
+        "    async with distributed.Worker(sys.argv[1], nthreads=1) as one:\n"
+        "        await one.finished()\n"
+        "asyncio.run(main())\n"
+    )
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    with subprocess.Popen(
+        [*command, bare_scheduler.address, str(begun)], stderr=subprocess.DEVNULL
+    ) as process:
+        process.begun = begun
+        yield process
+        process.kill()
+
+
+def when_begun(worker, act):
+    """Act as soon as a worker has a task, in a thread of its own."""
+
+    def watch():
+        while not worker.begun.exists():
+            time.sleep(0.05)
+        act()
+
+    Thread(target=watch, daemon=True).start()
+
+
+@QUIET
+def test_workers_that_are_killed_in_mid_run_end_it_in_words(
+    tmp_path, bare_scheduler, stuck_worker
+):
+    night = write_night(tmp_path / "night")
+    limits = Limits(scheduler=bare_scheduler.address, scheduler_timeout=3)
+    when_begun(stuck_worker, stuck_worker.kill)
+    begin = time.monotonic()
+    with pytest.raises(PlanError, match=r"is lost .no worker for 3 s.*same command"):
+        reduce_night(night, limits=limits, page=False)
+    assert stuck_worker.begun.exists()
+    assert time.monotonic() - begin < 30
+    # What the words promise: it goes on from here.
+    assert not reduce_night(night, page=False).failed
+
+
+@QUIET
+def test_sigint_ends_a_run_on_a_cluster(tmp_path, bare_scheduler, stuck_worker):
+    night = write_night(tmp_path / "night")
+    words = [str(night), "--scheduler", bare_scheduler.address, "--no-report"]
+    command = [sys.executable, "-W", "ignore", "-m", "autoreduce", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        when_begun(stuck_worker, lambda: run.send_signal(signal.SIGINT))
+        told = run.communicate(timeout=60)[1]
+    assert run.returncode == 130
+    assert "Traceback" not in told
+    assert not list((tmp_path / "night_reduced").rglob("*.part"))

@@ -1,6 +1,8 @@
 """How a command ends: by signals, by full disks and closed pipes, in words."""
 
+import errno
 import json
+import logging
 import os
 import resource
 import shutil
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,9 @@ from click.testing import CliRunner
 from small_night import write_frame, write_night
 
 from autoreduce.cli import cli
-from autoreduce.fits.whole import parts_in
+from autoreduce.errors import ProductError
+from autoreduce.fits.whole import parts_in, write_text
+from autoreduce.prepare import make_folder
 from autoreduce.reduction import reduce_night
 from autoreduce.running.verify import verify
 
@@ -124,6 +129,31 @@ def test_what_cannot_be_written_is_named(night, tmp_path, name):
     assert done.exit_code == 1
     assert f"{name} c" in done.output  # cannot, or could not
     assert isinstance(done.exception, SystemExit)
+
+
+def test_without_a_report_the_summary_is_told_all_the_same(night, tmp_path):
+    (tmp_path / "products").mkdir()
+    (tmp_path / "products" / ".autoreduce.lock").touch()
+    (tmp_path / "products" / "report.html").mkdir()
+    words = [str(night), "-o", str(tmp_path / "products")]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert "no report: " in done.output
+    assert "3 calibrated lights" in done.output
+    (tmp_path / "products" / "report.html").rmdir()
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert (tmp_path / "products" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["output", "product"])
+def test_a_file_system_without_utf_8_names_is_called_that(tmp_path, monkeypatch, name):
+    def refuse(*_, **__):
+        raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    write = make_folder if name == "output" else partial(write_text, text="")
+    with pytest.raises(ProductError, match="file system takes no names in UTF-8"):
+        write(tmp_path / "Müller" / name)
 
 
 def test_a_log_that_ends_early_costs_no_product(night, tmp_path):
@@ -259,13 +289,16 @@ BIAS = "masters/bias_1x1_m10C.fits"
         ),
     ],
 )
-def test_a_spoilt_plan_has_all_made_again(night, reduced, tmp_path, text):
+def test_a_spoilt_plan_has_all_made_again(night, reduced, tmp_path, caplog, text):
     words = [str(night), "-o", str(tmp_path / "products"), "-q", "--no-report"]
     shutil.copytree(reduced, tmp_path / "products")
     (tmp_path / "products" / "plan.json").write_text(text)
-    done = CliRunner().invoke(cli, words)
+    with caplog.at_level(logging.WARNING, "autoreduce"):
+        done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
     assert verify(tmp_path / "products") == []
+    told = [one for one in caplog.messages if "is not used" in one or "anew" in one]
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,17 @@ def test_every_match_key_survives_the_way_through_header_and_index(library, tmp_
     assert (master["n_frames"], master["keeps_bias"]) == (3, False)
 
 
+def test_a_spreadsheet_runs_no_cell_of_the_index_and_masters_are_as_they_were(tmp_path):
+    night, library = tmp_path / "night", tmp_path / "library"
+    for n in range(1, 4):
+        write_frame(night, f"bias_{n}.fit", "bias", INSTRUME="=HYPERLINK(1)")
+    add_to_library(library, [reduce_night(night, page=False).folder])
+    assert ",'=HYPERLINK(1)," in (library / INDEX).read_text()
+    by_header = read_library(library, trust_index=False).masters
+    assert by_header["instrume"].item() == "=HYPERLINK(1)"
+    pd.testing.assert_frame_equal(read_library(library).masters, by_header)
+
+
 def test_overscan_and_trim_sections_are_match_keys_too(tmp_path):
     night = tmp_path / "night"
     cards = {"BIASSEC": "[57:64,1:48]", "TRIMSEC": "[1:56,1:48]"}

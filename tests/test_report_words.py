@@ -40,6 +40,7 @@ from autoreduce.report.words import (
     level_word,
     listing,
     number,
+    size,
 )
 
 
@@ -259,3 +260,18 @@ def test_reasons_that_differ_only_in_the_name_of_the_file_are_told_once():
         ("unknown: --set 'FILE: imagetyp=light'", ("a b.fit", "c.fit")),
         ("d.fit is empty", ("d.fit",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (812_300, "812 kB"),
+        (3.4e9, "3.4 GB"),
+    ],
+)
+def test_small_amounts_are_no_zeros(n_bytes, text):
+    assert size(n_bytes) == text

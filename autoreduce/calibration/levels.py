@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ DEAD, PLAIN = 0.25, 3.0
 so many times the noise, has none; one with twice the part has some."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
+MOST_FELLOWS = 50
+"""Darks of one exposure that tell well enough what another should have."""
 CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
 DARKS = (ImageType.DARK, ImageType.FLATDARK)
 _EXPOSED = (ImageType.LIGHT, ImageType.FLAT)
@@ -134,33 +136,52 @@ def gross(level: float, other: float, noise: float) -> float:
 
 
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
-    """Find closed frames that are brighter than lights of their exposure."""
-    lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
+    """Find closed frames that are brighter than lights of their exposure.
+
+    Every light has to lie above a bias frame.
+    """
+    lights = _Many([raw for raw in frames if raw.kind == ImageType.LIGHT])
     found = {}
     for raw in frames:
         if raw.kind not in CLOSED:
             continue
-        longer = [one for one in lights if _is_above(one, raw)]
-        longer = [one for one in longer if one.night == raw.night] or longer
-        if not longer:
+        is_long = lights.exptime >= SHORTER * raw.exptime
+        longer = is_long & lights.near(raw) | (raw.kind == ImageType.BIAS)
+        tonight = longer & lights.of_night(raw)
+        longer = tonight if tonight.any() else longer
+        if not longer.any():
             continue
-        sky = float(np.median([one.level for one in longer]))
+        sky = float(np.median(lights.level[longer]))
         if raw.level - sky > gross(raw.level, sky, raw.noise):
             found[raw.file] = Doubt("above-lights", raw.level, sky)
     return found
 
 
-def _is_above(light: Raw, closed: Raw) -> bool:
-    """Tell whether a light has to lie above a bias frame or a dark."""
-    if closed.kind == ImageType.BIAS:
-        return True
-    long_enough = light.exptime >= SHORTER * closed.exptime
-    return long_enough and _is_near(light, closed)
+class _Many:
+    """Frames as arrays: a night of thousands is asked all at once."""
 
+    def __init__(self, frames: Sequence[Raw]) -> None:
+        self.frames = frames
+        self.exptime = np.array([raw.exptime for raw in frames], float)
+        self.level = np.array([raw.level for raw in frames], float)
+        self._temperature = np.array([raw.temperature for raw in frames], float)
+        self._night = np.array([raw.night or "" for raw in frames], str)
 
-def _is_near(one: Raw, other: Raw) -> bool:
-    """Tell whether nothing says that two frames were taken at other temperatures."""
-    return not abs(one.temperature - other.temperature) > NEAR_DEGC
+    def near(self, raw: Raw) -> NDArray[np.bool_]:
+        """Mark those that nothing says were taken at another temperature."""
+        return ~(np.abs(self._temperature - raw.temperature) > NEAR_DEGC)
+
+    def of_night(self, raw: Raw) -> NDArray[np.bool_]:
+        """Mark those of the same night."""
+        return np.asarray(self._night == (raw.night or ""))
+
+    def lowest(self, chosen: NDArray[np.bool_]) -> "Closed | None":
+        """Give the lowest of some; None without any."""
+        if not chosen.any():
+            return None
+        places = np.flatnonzero(chosen)
+        lowest = self.frames[places[np.argmin(self.level[places])]]
+        return Closed(lowest.level, lowest.noise)
 
 
 def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
@@ -169,14 +190,15 @@ def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
     Where most lights do, the closed frames are not theirs (`_above_lights`).
     """
     bias = _Bias(frames)
-    darks = [raw for raw in frames if raw.kind in DARKS]
+    darks = _Many([raw for raw in frames if raw.kind in DARKS])
     found = {}
     for raw in frames:
         if raw.kind == ImageType.BIAS:
             continue
         closed = bias.of(raw)
         if closed is None and raw.kind == ImageType.LIGHT:
-            closed = _lowest([dark for dark in darks if _is_above(raw, dark)])
+            is_short = raw.exptime >= SHORTER * darks.exptime
+            closed = darks.lowest(is_short & darks.near(raw))
         if closed is None:
             continue
         if closed.level - raw.level > gross(closed.level, raw.level, closed.noise):
@@ -189,13 +211,6 @@ class Closed(NamedTuple):
 
     level: float
     noise: float
-
-
-def _lowest(closed: Sequence[Raw]) -> Closed | None:
-    if not closed:
-        return None
-    lowest = min(closed, key=lambda raw: raw.level)
-    return Closed(lowest.level, lowest.noise)
 
 
 class _Bias:
@@ -227,8 +242,8 @@ def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
     for raw, others in _other_exposures(frames):
         if len(others) < FEWEST_EXPOSURES - 1:
             continue
-        times = [same[0].exptime for same in others]
-        levels = [float(np.median([one.level for one in same])) for same in others]
+        times = [same.exptime for same in others]
+        levels = [same.level for same in others]
         slope, start = np.polyfit(times, levels, 1)
         expected = start + max(slope, 0.0) * raw.exptime
         more = (LIT - 1) * max(0.0, expected - min(levels))
@@ -237,17 +252,49 @@ def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
     return found
 
 
-def _other_exposures(
-    frames: Sequence[Raw],
-) -> Iterable[tuple[Raw, list[list[Raw]]]]:
+class _Same(NamedTuple):
+    """Darks of one exposure, taken together."""
+
+    exptime: float
+    """Exposure, s."""
+    level: float
+    """Their median level, ADU."""
+    shape: NDArray[np.float64]
+    """Medians of their blocks, ADU."""
+    noise: float
+    """That of the noisiest, ADU."""
+
+    @classmethod
+    def of(cls, darks: Sequence[Raw]) -> Self:
+        """Take darks together."""
+        return cls(
+            darks[0].exptime,
+            float(np.median([one.level for one in darks])),
+            np.median([one.shape for one in darks], axis=0),
+            max(one.noise for one in darks),
+        )
+
+
+def _other_exposures(frames: Sequence[Raw]) -> Iterable[tuple[Raw, list[_Same]]]:
     """Give each dark with the darks of each other exposure, at its temperature."""
     darks = [raw for raw in frames if raw.kind in DARKS and raw.exptime > 0]
+    many = _Many(darks)
+    times = dict.fromkeys(many.exptime.tolist())
+    of_time = {time: many.exptime == time for time in times}
+    # Most darks of a night are near the same others.
+    known: dict[bytes, _Same] = {}
     for raw in darks:
-        others: dict[float, list[Raw]] = defaultdict(list)
-        for one in darks:
-            if abs(one.exptime / raw.exptime - 1) > 1 - SHORTER and _is_near(one, raw):
-                others[one.exptime].append(one)
-        yield raw, list(others.values())
+        near, others = many.near(raw), []
+        for time, is_of_time in of_time.items():
+            if abs(time / raw.exptime - 1) <= 1 - SHORTER:
+                continue
+            chosen = near & is_of_time
+            key = chosen.tobytes()
+            if key not in known and chosen.any():
+                known[key] = _Same.of([darks[n] for n in np.flatnonzero(chosen)])
+            if key in known:
+                others.append(known[key])
+        yield raw, others
 
 
 def _without_noise(frames: Sequence[Raw]) -> dict[str, Doubt]:
@@ -358,9 +405,10 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
         return {}
     base = np.median(biases, axis=0)
     found = {}
+    even = _Even(frames, base)
     for raw, others in _other_exposures(frames):
         told = _by_longest(raw, others, base)
-        expected = told if told.any() else _even_fellows(raw, frames, base)
+        expected = told if told.any() else even.fellows_of(raw)
         dead, alive = _dead_and_alive(raw.shape - base, expected, PLAIN * raw.noise)
         if min(np.count_nonzero(dead), np.count_nonzero(alive)) >= FEWEST_BLOCKS:
             found[raw.file] = Doubt(
@@ -384,7 +432,7 @@ def _dead_and_alive(
 
 
 def _by_longest(
-    raw: Raw, others: Sequence[Sequence[Raw]], base: NDArray[np.float64]
+    raw: Raw, others: Sequence[_Same], base: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Give the dark current that the longest other exposure tells, block by block.
 
@@ -393,26 +441,29 @@ def _by_longest(
     """
     if not others:
         return np.zeros(base.shape)
-    longest = max(others, key=lambda same: same[0].exptime)
-    counts = np.median([one.shape for one in longest], axis=0) - base
-    is_plain = counts > PLAIN * max(one.noise for one in longest)
-    return np.where(is_plain, counts * raw.exptime / longest[0].exptime, 0.0)
+    longest = max(others, key=lambda same: same.exptime)
+    counts = longest.shape - base
+    is_plain = counts > PLAIN * longest.noise
+    return np.where(is_plain, counts * raw.exptime / longest.exptime, 0.0)
 
 
-def _even_fellows(
-    raw: Raw, frames: Sequence[Raw], base: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Give the dark current of the darks like one that are even, 0 without any."""
-    fellows = [
-        one.shape - base
-        for one in frames
-        if one.kind in DARKS
-        and one is not raw
-        and abs(one.exptime - raw.exptime) <= (1 - SHORTER) * raw.exptime
-        and _is_near(one, raw)
-    ]
-    even = [shape for shape in fellows if shape.min() > DEAD * np.median(shape)]
-    return np.median(even, axis=0) if even else np.zeros_like(base)
+class _Even:
+    """The darks whose dark current is everywhere, none without it in a part."""
+
+    def __init__(self, frames: Sequence[Raw], base: NDArray[np.float64]) -> None:
+        self._none = np.zeros_like(base)
+        known = [(raw, raw.shape - base) for raw in frames if raw.kind in DARKS]
+        even = [one for one in known if one[1].min() > DEAD * np.median(one[1])]
+        self._shapes = [shape for _, shape in even]
+        self._many = _Many([raw for raw, _ in even])
+
+    def fellows_of(self, raw: Raw) -> NDArray[np.float64]:
+        """Give the dark current of some darks like one, 0 without any."""
+        far = np.abs(self._many.exptime - raw.exptime)
+        alike = (far <= (1 - SHORTER) * raw.exptime) & self._many.near(raw)
+        places = np.flatnonzero(alike)[: MOST_FELLOWS + 1]
+        chosen = [self._shapes[n] for n in places if self._many.frames[n] is not raw]
+        return np.median(chosen, axis=0) if chosen else self._none
 
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (

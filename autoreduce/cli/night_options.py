@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreduce.cli.options import complete_frames, complete_settings
+from autoreduce.cli.options import complete_frames, complete_settings, size_in_bytes
 
 if TYPE_CHECKING:
     from autoreduce.prepare import Choices
@@ -113,6 +113,13 @@ _OPTIONS = (
         help="Use masters of other nights from this folder, too; `autoreduce library` "
         "fills it.",
     ),
+    click.option(
+        "--memory",
+        type=size_in_bytes,
+        metavar="SIZE",
+        help="Memory for pixels, as in 2GB; half of what is free.  Frames that do not "
+        "fit into it, or into the whole machine if not given, are left out.",
+    ),
 )
 
 
@@ -130,6 +137,7 @@ def choices(options: dict[str, Any]) -> "Choices":
     names = (
         "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",
         "extrapolate_darks", "keep_all", "library", "align", "references",
+        "memory",
     )  # fmt: skip
     stacks = not options.pop("no_stack")
     stack_by = [name.strip() for name in options.pop("stack_by").split(",")]

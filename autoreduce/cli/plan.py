@@ -49,14 +49,20 @@ def plan_only(
     """Plan a night, write the plan, and print it unless `quiet`."""
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
-    from autoreduce.prepare import make_folder, output_folder, prepare_night, write_plan
+    from autoreduce.prepare import (
+        earlier_outcomes,
+        make_folder,
+        output_folder,
+        prepare_night,
+        write_plan,
+    )
     from autoreduce.running.lock import held
 
     folder = output_folder(nights, output)
     prepared = prepare_night(nights, chosen)
     make_folder(folder)
     with held(folder):
-        prepared = write_plan(prepared, folder)
+        prepared = write_plan(prepared, folder, earlier_outcomes(folder))
     if not quiet:
         console.print_plan(describe_plan(prepared.frames, prepared.plan))
         click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")

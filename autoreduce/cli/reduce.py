@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-from autoreduce.cli.options import severities, size_in_bytes
+from autoreduce.cli.options import severities
 from autoreduce.remarks import Severity
 
 _ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
@@ -36,12 +36,6 @@ _ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
     "--planes", is_flag=True, help="Write UNCERT and MASK beside the data as well."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
-@click.option(
-    "--memory",
-    type=size_in_bytes,
-    metavar="SIZE",
-    help="Memory for pixels, as in 2GB; half of what is free.",
-)
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
@@ -112,7 +106,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         return
     limits = Limits(
         options.pop("jobs"),
-        options.pop("memory"),
+        options["memory"],
         options.pop("planes"),
         options.pop("scheduler"),
         options.pop("scheduler_timeout"),

@@ -5,6 +5,7 @@ A name tells nothing: gzipped files are called ``.fits`` and plain ones ``.gz``.
 
 import gzip
 import io
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,8 @@ class Unpacking:
 def _unpack_gzip(path: Path) -> io.FileIO:
     """Unpack a file once, into one without a name that goes when it is closed.
 
-    No more is unpacked than its headers declare: what follows may have no end.
+    No more is unpacked than its headers declare, as what follows may have no end, and
+    nothing for which there is no room.
     """
     from autoreduce.fits.header import FIRST_READ, headers_of
 
@@ -75,12 +77,24 @@ def _unpack_gzip(path: Path) -> io.FileIO:
         with gzip.open(path, "rb") as packed:
             file = Unpacking(packed, plain)
             for _, start, n_bytes in headers_of(file, file.read(FIRST_READ)):
+                _check_room(start + n_bytes)
                 file.unpack(start + n_bytes)
         plain.seek(0)
     except BaseException:
         plain.close()
         raise
     return plain
+
+
+def _check_room(n_bytes: int) -> None:
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    if n_bytes > free:
+        msg = (
+            f"unpacked it has {n_bytes} bytes, and {place} has room for {free}: set "
+            "TMPDIR to a folder with more, or unpack the file"
+        )
+        raise InputError(msg)
 
 
 PLAIN = Format(b"SIMPLE  =", "a FITS file", _open_plain)

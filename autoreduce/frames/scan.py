@@ -1,5 +1,6 @@
 """A folder's frames as a table, and the files that are none, with the reason."""
 
+import math
 import os
 import stat
 import time
@@ -22,6 +23,7 @@ from autoreduce.fits.header import (
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
+from autoreduce.frames.bounds import within
 from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
@@ -80,7 +82,12 @@ def scan(*folders: str | Path, dialects: Sequence[Path] = ()) -> pd.DataFrame:
     return night.frames
 
 
-def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Night:
+def scan_night(
+    folders: Sequence[Path],
+    *,
+    dialects: Sequence[Path] = (),
+    memory: float = math.inf,
+) -> Night:
     """Read the headers of a night: frames, evidence, and what could not be read.
 
     Parameters
@@ -91,6 +98,8 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
     dialects : sequence of Path
         The observer's own dialect tables; ``autoreduce.toml`` in a folder or in the
         user's configuration folder is one as well.
+    memory : float
+        Bytes that one frame may take; larger ones are left out unread.
 
     Returns
     -------
@@ -120,7 +129,7 @@ def scan_night(folders: Sequence[Path], *, dialects: Sequence[Path] = ()) -> Nig
             unreadable.append((name, found))
         else:
             images = reader.frames_of_file(name, path, found)
-            frames.extend(frames_of_detectors(name, images))
+            frames.extend(within(frames_of_detectors(name, images), memory))
     if not frames:
         name, reason = unreadable[0]
         msg = (

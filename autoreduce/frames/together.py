@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from autoreduce.fits.sections import moved_pattern, turned_section
+from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S
@@ -311,6 +312,8 @@ def _leave_out_by_type(frames: Iterable[Frame]) -> None:
 def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
     alike: dict[tuple[int, bytes], list[Frame]] = defaultdict(list)
     for frame in frames:
+        if frame.why_not and frame.why_not.code == TOO_LARGE:
+            continue
         key = (frame.path.stat().st_size, frame.header.block)
         alike[key].append(frame)
     for candidates in alike.values():
@@ -318,7 +321,8 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         if len({frame.path for frame in candidates}) < 2:
             continue
         for frame in candidates:
-            digest = hashlib.sha256(frame.path.read_bytes()).digest()
+            with frame.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
             original = first.setdefault((digest, frame.header.hdu), frame)
             if original is not frame and not frame.why_not:
                 frame.why_not = remark("copy", found=original.file)

@@ -23,6 +23,7 @@ from autoreduce.errors import AutoreduceError, InputError, ProductError, TableEr
 from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
+from autoreduce.fits.spreadsheet import frame_text, unguarded
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.foreign import (
@@ -164,7 +165,8 @@ def _read_index(path: Path) -> dict[str, dict[str, Any]]:
     if list(table) != list(COLUMNS):
         log.warning("%s has other columns: headers are read instead", path)
         return {}
-    rows = table.astype(object).replace("", None).to_dict("records")
+    table = table.astype(object).map(unguarded)
+    rows = table.replace("", None).to_dict("records")
     return {str(row["file"]): {str(k): v for k, v in row.items()} for row in rows}
 
 
@@ -464,7 +466,7 @@ def write_index(library: Library) -> None:
     ProductError
         If one cannot be written.
     """
-    text = library.masters[list(COLUMNS)].to_csv(index=False)
+    text = frame_text(library.masters[list(COLUMNS)])
     write_text(library.folder / INDEX, text)
     known = Ledger.load(library.folder / LEDGER)
     ledger = known.part(library.masters["file"])

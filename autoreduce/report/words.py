@@ -75,6 +75,8 @@ def duration(seconds: float) -> str:
 
 def size(n_bytes: float) -> str:
     """Write a number of bytes in the unit that suits it: ``812 kB``, ``3.4 GB``."""
+    if n_bytes < 999.5:
+        return count(round(n_bytes), "byte")
     amount, unit = n_bytes / 1e3, "kB"
     for larger in ("MB", "GB", "TB"):
         if amount < 999.5:

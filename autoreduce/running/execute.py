@@ -28,6 +28,7 @@ from autoreduce.errors import (
     ProductError,
 )
 from autoreduce.fits.ledger import LEDGER, Ledger
+from autoreduce.frames.bounds import BYTES_PER_PIXEL
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.state import (
     found_digest,
@@ -51,8 +52,6 @@ from autoreduce.running.tasks import (
 
 log = logging.getLogger(__name__)
 
-BYTES_PER_PIXEL = 24
-"""What a light, the largest of all tasks, takes while its stars are looked for."""
 LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 KEPT_PART = 0.4

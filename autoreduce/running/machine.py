@@ -16,7 +16,12 @@ def free_memory() -> int:
                 return int(line.split()[1]) << 10
     except OSError:
         pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return all_memory() // 2
+
+
+def all_memory() -> int:
+    """Tell how many bytes of memory the machine has, whoever uses them now."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def share_one_heap() -> None:
