@@ -42,6 +42,10 @@ def write_table(tmp_path, text, name="mine.toml"):
         ("GAIN    = '[2.0, 4.0]' / [electrons/count]", None, 3.0),
         ("ISO     = 800", 800.0, None),
         ("EGAIN   = 0.0", None, None),
+        ("GAIN    = 2\nRDNOISE = 6.5", None, 2.0),
+        ("GAIN    = 2\nRDNOISE = 6.5\nEGAIN   = 1.3", 2.0, 1.3),
+        ("GAIN    = 120\nRDNOISE = 1.5", 120.0, None),
+        ("GAIN    = 0\nRDNOISE = 1.5", 0.0, None),
     ],
 )
 def test_gain_is_a_setting_or_electrons_per_adu(card, gain, egain):
@@ -119,6 +123,63 @@ def test_binning_of_zero_says_nothing():
 def test_microseconds_and_other_units_become_seconds():
     assert facts_of("EXPOINUS= 1500000")["exptime"] == 1.5
     assert facts_of("EXPTIME = 250 / [ms]")["exptime"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("cards", "exptime"),
+    [
+        ("EXPTIME = -60.0", 60.0),
+        ("EXPTIME = -1", None),
+        ("EXPTIME = -999", None),
+    ],
+)
+def test_a_negative_exposure_is_one_of_a_dark_but_for_what_stands_for_none(
+    cards, exptime
+):
+    assert facts_of(cards).get("exptime") == exptime
+
+
+@pytest.mark.parametrize(
+    ("cards", "measured", "wanted"),
+    [
+        ("CCD-TEMP= 0.0\nDETTEMP = 163.15", -110.0, None),
+        ("CCD-TEMP= 0.0", 0.0, None),
+        ("CCD-TEMP= 0.0\nSET-TEMP= -20.0", None, -20.0),
+        ("CCD-TEMP= -20.0\nSET-TEMP= 0.0", -20.0, None),
+        ("CCD-TEMP= 0.0\nSET-TEMP= 0.0", 0.0, 0.0),
+        ("CCD-TEMP= 0.0\nSET-TEMP= -0.5", 0.0, -0.5),
+    ],
+)
+def test_a_temperature_of_0_gives_way_to_one_that_was_filled_in(
+    cards, measured, wanted
+):
+    facts = facts_of(cards)
+    assert (facts.get("ccd_temp"), facts.get("set_temp")) == (measured, wanted)
+
+
+@pytest.mark.parametrize(
+    ("cards", "keyword"),
+    [
+        (
+            (
+                "DATE-OBS= '2003-03-21'\nTIME-OBS= '22:04:05' / Local time\n"
+                "UT      = '03:04:05'"
+            ),
+            "DATE-OBS+UT",
+        ),
+        (
+            (
+                "DATE-OBS= '2003-03-20T22:04:05' / local date and time\n"
+                "UT-DATE = '2003-03-21'\nUT      = '03:04:05'"
+            ),
+            "UT-DATE+UT",
+        ),
+    ],
+)
+def test_a_time_in_ut_goes_before_one_that_is_called_local(cards, keyword):
+    reading = readings_of(cards)["date_obs"]
+    assert reading.keyword == keyword
+    assert str(reading.value) == "2003-03-21 03:04:05+00:00"
 
 
 def test_value_outside_its_range_says_nothing():

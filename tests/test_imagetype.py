@@ -109,6 +109,12 @@ def test_words_that_name_a_type(name, kind):
         ("IMAGETYP= 'Light Frame'", "M31_V.fit", "light"),
         ("OBSTYPE = 'OBJECT'\nOBJECT  = 'Dome Flat'", "0001.fits", "flat"),
         ("OBSTYPE = 'OBJECT'\nOBJECT  = 'Arcs'", "0001.fits", "other"),
+        # cards of several words, of the 1990s
+        ("HIERARCH ESO GEN EXPO TYPE = 'FF'", "0001.fits", "flat"),
+        ("HIERARCH TYPE = 'BIAS'", "0001.fits", "bias"),
+        # a negative exposure marks a dark
+        ("BITPIX  = 16\nEXPTIME = -60", "0001.fits", "dark"),
+        ("BITPIX  = 16\nEXPTIME = -60\nIMAGETYP= 'FLAT'", "0001.fits", "flat"),
         # a closed filter lets no light in
         ("EXPTIME = 30\nFILTER  = 'BLOCK'", "0001.fits", "dark"),
         # nebulae that are called dark

@@ -33,7 +33,13 @@ from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.plan import Action, Plan
 from autoreduce.planning.recipe import load_recipe
 from autoreduce.remarks import remark
-from autoreduce.report.gallery import LARGEST, TOTAL_PIXELS, evenly, picture_size
+from autoreduce.report.gallery import (
+    LARGEST,
+    TOTAL_PIXELS,
+    evenly,
+    exhibits,
+    picture_size,
+)
 from autoreduce.report.render import disagreements, render_report, write_report
 
 NASTY = "<script>alert('x')</script> & \"quo\" tes é星.fit"
@@ -315,6 +321,16 @@ def test_of_very_many_lights_some_are_shown_evenly_over_the_night(
     shown = [a["alt"] for a in page.all("img") if "calibrated light" in a["alt"]]
     assert shown == ["calibrated light l0", "calibrated light l2"]
     assert "2 of 3, evenly over the night." in page.text
+
+
+def test_a_stack_that_failed_is_not_said_to_combine_its_lights(tmp_path):
+    plan = make_plan()
+    outcomes = make_outcomes(plan, **{STACK: failed("no stack", output=STACK)})
+    report = make_report(plan, outcomes=outcomes)
+    (stack,) = exhibits(report, tmp_path)[Action.STACK]
+    assert "none of 3 combined" in stack.facts
+    (bias,) = exhibits(make_report(plan), tmp_path)[Action.BIAS]
+    assert bias.facts[0] == "3 combined"
 
 
 def test_a_page_full_of_noise_is_not_too_large(tmp_path):

@@ -15,6 +15,7 @@ from report_night import (
     calibrate,
     doubt,
     failed,
+    inputs,
     make_frame,
     make_frames,
     make_outcomes,
@@ -23,6 +24,7 @@ from report_night import (
 )
 
 from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.plan import Calibration
 from autoreduce.remarks import remark
 from autoreduce.report.colours import filter_colour, frame_colour
 from autoreduce.report.summary import (
@@ -160,6 +162,24 @@ def test_the_headline_says_what_went_in_and_what_came_out():
         "From 12 frames, all used: made 1 master bias, 1 master dark, 1 dark fit, "
         "1 master flat, 3 calibrated lights and 1 stack in 3.2 s."
     )
+
+
+def test_a_light_that_nothing_was_done_to_is_not_called_calibrated():
+    bare = [calibrate(f"l{i}.fit", frames=inputs([f"l{i}.fit"])) for i in range(2)]
+    plan = make_plan(*bare, calibrate("l2.fit"))
+    told = headline(make_report(plan))
+    assert "1 calibrated light" in told
+    assert "2 lights without any correction" in told
+
+
+def test_a_light_whose_masters_were_lost_is_not_called_calibrated():
+    plan = make_plan(
+        calibrate("l0.fit", frames=inputs(["l0.fit"], Calibration(bias=BIAS)))
+    )
+    lost = FakeOutcome(remarks=(remark("bias-lost", found="damaged"),))
+    outcomes = make_outcomes(plan, **{"calibrated/l0.fits": lost})
+    told = headline(make_report(plan, outcomes=outcomes))
+    assert "1 light without any correction" in told
 
 
 def test_the_headline_counts_what_was_current_and_not_what_failed():

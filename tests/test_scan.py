@@ -16,6 +16,7 @@ from autoreduce.errors import InputError, SettingsError
 from autoreduce.fits.header import RawHeader
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import frames_of_file
+from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import read_file, scan, scan_night
 from autoreduce.frames.schema import EVIDENCE_COLUMNS, FRAME_COLUMNS
 from autoreduce.frames.together import decide_together
@@ -268,6 +269,26 @@ def test_copies_are_left_out_but_the_first(tmp_path):
     assert row_of(frames, "a.fits")["use"]
     assert row_of(frames, "other.fits")["use"]
     assert row_of(frames, "copy.fits")["why_not"] == "byte for byte the same as a.fits"
+
+
+def test_a_copy_stays_one_whatever_type_is_set_by_hand(tmp_path):
+    original = write_frame(tmp_path / "a.fits", EXPTIME=3.0)
+    shutil.copy(original, tmp_path / "copy.fits")
+    frames = scan(tmp_path)
+    assert list(frames["code"]) == ["untyped", "copy"]
+    typed = apply_overrides(frames, settings=["*: imagetyp=light"])
+    assert list(typed["use"]) == [True, False]
+
+
+def test_a_structural_card_that_is_no_number_is_named_before_pixels_are_read(tmp_path):
+    path = write_light(tmp_path / "a.fits")
+    raw = path.read_bytes()
+    end = raw.index(b"END".ljust(80))
+    card = b"BZERO   = '32768,0'".ljust(80)
+    path.write_bytes(raw[:end] + card + raw[end : 2880 - 80] + raw[2880:])
+    row = row_of(scan(tmp_path), "a.fits")
+    assert not row["use"]
+    assert "BZERO is '32768,0', expected a number" in row["why_not"]
 
 
 def test_processed_version_of_a_raw_frame_is_left_out(tmp_path):

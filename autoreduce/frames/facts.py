@@ -38,6 +38,15 @@ _SECONDS_OF_DAY = ("TM-START",)
 """Cards that tell the time of day in seconds where they hold a number."""
 _ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
+_LOCAL = re.compile(r"\blocal\b", re.IGNORECASE)
+NEGATIVE = "a negative exposure marks a dark"
+"""Rule of an exposure that also tells what the frame was taken for."""
+_NO_EXPOSURE_S = (-1.0, -9.0, -99.0, -999.0, -9999.0)
+"""Written where the exposure is not known."""
+_FAR_FROM_0_C = 5.0
+_SETTING = "a whole number is a setting"
+_MOST_ELECTRONS = 20.0
+"""Electrons per ADU: converters of CCDs have no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +117,37 @@ class FactReader:
         if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
             # Written where no position is known: 0, 0 is a spot in Pisces without name.
             del facts["ra"], facts["dec"]
+        _settle_gain(facts)
+        _settle_temperature(facts)
         offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
         if "bayerpat" in facts:
             facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
         return facts
+
+
+def _settle_gain(facts: dict[str, Reading]) -> None:
+    """Take a small whole GAIN beside a read noise for electrons per ADU.
+
+    Who writes the read noise describes the detector; cameras with a setting do not.
+    """
+    told = facts.get("gain")
+    if told is None or told.rule != _SETTING or "egain" in facts:
+        return
+    if "rdnoise" in facts and 0 < float(str(told.value)) <= _MOST_ELECTRONS:
+        rule = "GAIN beside a read noise is electrons per ADU"
+        facts["egain"] = replace(facts.pop("gain"), rule=rule)
+
+
+def _settle_temperature(facts: dict[str, Reading]) -> None:
+    """Drop a bare 0 that set point or sensor contradict: nobody filled that card in."""
+    told = {
+        name: facts[name].value for name in ("ccd_temp", "set_temp") if name in facts
+    }
+    values = [float(str(value)) for value in told.values()]
+    if len(values) == 2 and abs(values[0] - values[1]) > _FAR_FROM_0_C:
+        for name, value in told.items():
+            if value == 0:
+                del facts[name]
 
 
 def _from_first_pixel(told: Reading, *offsets: Reading | None) -> Reading:
@@ -267,6 +303,8 @@ def _numbers(header: RawHeader, rule: FactRule) -> Readings:
             found, how = 1 / found, "inverse of ADU per electron"
         elif source.only == "fraction":
             how = "GAIN with a fraction is electrons per ADU"
+        elif source.only == "whole":
+            how = _SETTING
         if isinstance(card.value, str) and card.value.lstrip().startswith(("[", "(")):
             how = "mean of a list"
         yield Reading(found, card.keyword, str(card.value), how)
@@ -294,10 +332,17 @@ def _seconds(header: RawHeader, rule: FactRule) -> Readings:
     for source, card in _sources(header, rule):
         found = literals.seconds(card.value, source.unit or "s", card.comment)
         how = "seconds" if found == literals.number(card.value) else "to seconds"
+        if found is not None and found < 0 and found not in _NO_EXPOSURE_S:
+            found, how = -found, NEGATIVE
         yield Reading(found, card.keyword, str(card.value), how)
 
 
 def _temperatures(header: RawHeader, rule: FactRule) -> Readings:
+    """Read temperatures; a bare 0 is what cards hold that nobody filled in."""
+    yield from sorted(_all_temperatures(header, rule), key=lambda one: one.value == 0)
+
+
+def _all_temperatures(header: RawHeader, rule: FactRule) -> Readings:
     for _, card in _sources(header, rule):
         found = literals.celsius(card.value, card.comment)
         same = found is None or found == round(literals.number(card.value) or 0.0, 6)
@@ -330,7 +375,8 @@ def _angles(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _times(header: RawHeader, rule: FactRule) -> Readings:
-    for source, card in _sources(header, rule):
+    told = sorted(_sources(header, rule), key=lambda pair: _is_local(pair[1]))
+    for source, card in told:
         unit = source.unit or "date"
         found = literals.moment(card.value, unit)
         if found is not None:
@@ -340,9 +386,14 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
             yield from _joined_times(card, header, rule)
 
 
+def _is_local(card: Card) -> bool:
+    """Tell whether a card's comment calls its time local: one in UT goes before it."""
+    return bool(_LOCAL.search(card.comment))
+
+
 def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
-    clocks = (clock for keyword in rule.clock for clock in header.find(keyword))
-    for clock in clocks:
+    clocks = [clock for keyword in rule.clock for clock in header.find(keyword)]
+    for clock in sorted(clocks, key=_is_local):
         time = clock.value
         if clock.keyword in _SECONDS_OF_DAY and not isinstance(time, str):
             time = literals.clock_text(time)

@@ -8,7 +8,8 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from autoreduce.fits.header import RawHeader, image_shape
+from autoreduce.errors import InputError
+from autoreduce.fits.header import RawHeader, image_shape, pixel_scaling
 from autoreduce.frames.dialects import Dialect, possible, recognise
 from autoreduce.frames.facts import (
     Fact,
@@ -229,7 +230,11 @@ class FrameReader:
         facts = reader.facts.read(header)
         _check_sections(facts, shape)
         facts["imagetyp"] = decide_type(header, reader.dialect, facts, file)
-        why_not = reader.why_not_raw(header) or _why_no_plane(shape)
+        why_not = (
+            reader.why_not_raw(header)
+            or _why_no_plane(shape)
+            or reader.why_no_pixels(header)
+        )
         return Frame(file, path, header, reader.dialect, facts, shape, why_not)
 
     def _reader(self, header: RawHeader) -> "_DialectReader":
@@ -262,6 +267,8 @@ class _DialectReader:
         self.why_not_raw = CardMemory(
             keywords_of_products(dialect), partial(why_not_raw, dialect=dialect)
         )
+        scaling = ("BITPIX", "BSCALE", "BZERO", "BLANK")
+        self.why_no_pixels = CardMemory(scaling, _why_no_pixels)
 
 
 def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
@@ -269,6 +276,15 @@ def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
     if not planes:
         return None
     return remark("cube", found=" x ".join(map(str, shape)))
+
+
+def _why_no_pixels(header: RawHeader) -> Remark | None:
+    """Tell what keeps the pixels from being read, before any of them is."""
+    try:
+        pixel_scaling(header)
+    except InputError as error:
+        return remark("unread", found=str(error))
+    return None
 
 
 def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:

@@ -17,7 +17,7 @@ from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.names import stem
 from autoreduce.frames.dialects import Dialect, type_key
-from autoreduce.frames.facts import Reading, is_closed
+from autoreduce.frames.facts import NEGATIVE, Reading, is_closed
 from autoreduce.frames.literals import text
 from autoreduce.frames.schema import ImageType
 
@@ -112,6 +112,10 @@ def decide_type(
     open_or_unknown = kind in (None, ImageType.LIGHT)
     if open_or_unknown and exposure and _is_shut(facts, dialect):
         kind, witness, rule = _dark_by_filter(facts)
+    elif open_or_unknown and exposure and facts["exptime"].rule == NEGATIVE:
+        reading = facts["exptime"]
+        kind, rule = ImageType.DARK, NEGATIVE
+        witness = _Witness(kind, reading.keyword, reading.literal)
     others = (said, titled, named)
     disagree = tuple(
         str(other) for other in others if other.kind is not None and other.kind != kind

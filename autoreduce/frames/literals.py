@@ -80,10 +80,11 @@ _MONTHS = [
     "nov",
     "dec",
 ]
+_MONTHS_OF_YEAR = len(_MONTHS)
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD = 2400000.5
 
-_ISO_DATE = r"(\d{4,5})[-/.](\d{1,2}|[A-Za-z]{3,9})[-/.](\d{1,2})"
+_ISO_DATE = r"(\d{3,5})[-/.](\d{1,2}|[A-Za-z]{3,9})[-/.](\d{1,2})"
 _COMPACT_DATE = r"(\d{4})(\d{2})(\d{2})"
 _DAY_FIRST = r"(\d{1,2})[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+(\d{4}|\d{2,3})"
 _TIME = (
@@ -377,6 +378,8 @@ def _split_date(literal: str) -> tuple[datetime, datetime | None] | None:
     """Split a date from its time of day (as time since `EARLIEST`)."""
     if match := _YEAR_FIRST_TIME.fullmatch(literal):
         year, month, date, *time = match.groups()
+        if month.isdigit() and int(month) > _MONTHS_OF_YEAR:
+            month, date = date, month
     elif match := _DAY_FIRST_TIME.fullmatch(literal):
         date, month, year, *time = match.groups()
     elif match := _COMPACT_TIME.fullmatch(literal):

@@ -40,8 +40,9 @@ def decide_together(frames: list[Frame]) -> None:
     _find_darks_of_no_exposure(frames)
     _turn_rows(frames)
     _share_patterns(frames)
-    _leave_out_by_type(frames)
+    # Copies first: a type that is set by hand later makes no second frame of one.
     _leave_out_duplicates(frames)
+    _leave_out_by_type(frames)
     _leave_out_processed_twins(frames)
     for fact in SPELT:
         _unify_spellings(frames, fact)

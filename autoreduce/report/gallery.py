@@ -13,8 +13,8 @@ from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.pictures import Picture, Stretch, png, read_picture, read_png
 from autoreduce.report.plots import histogram
-from autoreduce.report.summary import is_there
-from autoreduce.report.words import PRODUCT_NOUNS, TIMES, number
+from autoreduce.report.summary import is_there, product_nouns
+from autoreduce.report.words import TIMES, number
 
 T = TypeVar("T")
 
@@ -173,8 +173,8 @@ def _exhibit(
         colour=filter_colour(through) if exposed and through else "",
         source=data_uri(png(picture.pixels)) if picture else "",
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
-        alt=f"{PRODUCT_NOUNS[task.action][0]} {stem}",
-        facts=_facts(task, picture, len(outcome.left_out) if outcome else 0),
+        alt=f"{product_nouns(report, task)[0]} {stem}",
+        facts=_facts(task, picture, _combined(report, task)),
         statistics=tuple(
             (name.replace("_", " "), _value(name, value))
             for name, value in numbers.items()
@@ -198,11 +198,20 @@ def _title(task: Task, through: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _facts(task: Task, picture: Picture | None, n_out: int) -> tuple[str, ...]:
+def _combined(report: NightReport, task: Task) -> str:
+    """Say how many of its frames a product holds; none if it could not be made."""
     n_in = len(task.products) if task.action is Action.STACK else len(task.frames)
+    outcome = report.outcomes.get(task.output)
+    if outcome and not is_there(report, task.output):
+        return f"none of {n_in} combined"
+    n_out = len(outcome.left_out) if outcome else 0
+    return f"{n_in - n_out} of {n_in} combined" if n_out else f"{n_in} combined"
+
+
+def _facts(task: Task, picture: Picture | None, combined: str) -> tuple[str, ...]:
     exptime = task.facts.get("exptime")
     parts = [
-        f"{n_in - n_out} of {n_in} combined" if n_out else f"{n_in} combined",
+        combined,
         "" if exptime is None else f"{number(exptime)} s",
         f"{picture.shape[1]}{TIMES}{picture.shape[0]}" if picture else "",
     ]

@@ -8,9 +8,18 @@ import pandas as pd
 
 from autoreduce.frames.overrides import INCLUDED, pattern_of
 from autoreduce.planning.plan import Action, Task
+from autoreduce.planning.use import NEEDS
 from autoreduce.remarks import ITSELF, Remark, Severity, joined, remark
 from autoreduce.report.content import NightReport
-from autoreduce.report.words import PRODUCT_NOUNS, count, day, days, duration, listing
+from autoreduce.report.words import (
+    PRODUCT_NOUNS,
+    UNTOUCHED_NOUNS,
+    count,
+    day,
+    days,
+    duration,
+    listing,
+)
 
 
 def heading(report: NightReport) -> str:
@@ -33,9 +42,31 @@ def headline(report: NightReport) -> str:
     frames = count(n_frames, "frame")
     used = "all used" if n_used == n_frames else f"{n_used} used"
     took = "" if report.elapsed_s is None else f" in {duration(report.elapsed_s)}"
-    products = [count(n, *PRODUCT_NOUNS[action]) for action, n in made(report).items()]
+    there = Counter(
+        product_nouns(report, task)
+        for action in Action
+        for task in report.plan.tasks
+        if task.action is action and is_there(report, task.output)
+    )
+    products = [count(n, *nouns) for nouns, n in there.items()]
     came = f"made {listing(products)}{took}" if products else "nothing was made"
     return f"From {frames}, {used}: {came}.{_current(report)}"
+
+
+def product_nouns(report: NightReport, task: Task) -> tuple[str, str]:
+    """Say what a task makes, one and several: nothing done to a light is no calibration."""
+    if task.action is Action.CALIBRATE and _is_untouched(report, task):
+        return UNTOUCHED_NOUNS
+    return PRODUCT_NOUNS[task.action]
+
+
+def _is_untouched(report: NightReport, task: Task) -> bool:
+    """Tell whether a light had neither an overscan nor any master."""
+    frame, outcome = task.frames[0], report.outcomes.get(task.output)
+    planned = {need for need in NEEDS if getattr(frame.calibration, need)}
+    codes = {one.code for one in outcome.remarks} if outcome else set()
+    gone = {need for need in planned if codes & {f"{need}-lost", f"{need}-refused"}}
+    return not frame.has_overscan and planned == gone
 
 
 def _current(report: NightReport) -> str:

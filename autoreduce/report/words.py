@@ -23,6 +23,9 @@ PRODUCT_NOUNS = {
 }
 """What each action makes: one of them, several of them."""
 
+UNTOUCHED_NOUNS = ("light without any correction", "lights without any correction")
+"""A light that had no overscan and no master: it is no calibrated one."""
+
 LEVELS = ("best", "good", "fair", "makeshift")
 """One word for each level at which masters fit, 0 to 3."""
 
