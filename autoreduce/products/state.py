@@ -25,7 +25,7 @@ RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
 by their outputs, masters of a library by their paths."""
 
-TEXTS = {".json", ".csv", ".html"}
+UNSUMMED = {".json", ".csv", ".html", ".png"}
 """Endings of what has no checksums in it."""
 
 _COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
@@ -144,7 +144,7 @@ def written_digest(path: Path) -> str:
     InputError, OSError
         If it cannot be read.
     """
-    if path.suffix in TEXTS:
+    if path.suffix in UNSUMMED:
         return content_digest(path)
     return digest_of(b"".join(header.block for header in read_headers(path)))
 
@@ -157,7 +157,7 @@ def found_digest(path: Path) -> str:
     InputError, OSError
         If they do not, or it cannot be read.
     """
-    if path.suffix not in TEXTS:
+    if path.suffix not in UNSUMMED:
         check_sums(path)
     return written_digest(path)
 
