@@ -17,7 +17,7 @@ from autoreduce.calibration.screening import is_judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_text
-from autoreduce.fits.whole import unwritten, write_text
+from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
     read_frames_csv,
@@ -33,7 +33,7 @@ from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
 from autoreduce.remarks import Remark, remark
-from autoreduce.running.folder import EDITED, FRAMES, keep_edited, remember
+from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
 
@@ -315,7 +315,9 @@ def write_plan(
 
 def write_frames(frames: pd.DataFrame, folder: Path) -> None:
     """Write the frame table of an output folder, so that an edit of it is seen."""
-    write_frames_csv(frames, folder / FRAMES)
+    with replacing(folder / FRAMES) as part:
+        write_frames_csv(frames, part)
+        announce(folder, part)
     remember(folder, [FRAMES])
 
 

@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from small_night import hashes, write_frame, write_night
 
 from autoreduce.cli import cli
+from autoreduce.errors import Interrupted
 from autoreduce.fits.ledger import LEDGER, Ledger, Stamp
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
+from autoreduce.running.folder import announce
 from autoreduce.running.lock import LOCK
 from autoreduce.running.verify import verify
 
@@ -287,6 +289,32 @@ def test_an_edited_frame_table_is_kept_and_told(night, products):
     done = run(night, frames_csv=table)
     assert not notes(done, "frames-edited")
     assert "M 92" in table.read_text()
+
+
+@pytest.mark.parametrize("end", ["before", "after"])
+def test_a_kill_while_the_frame_table_is_written_is_no_edit(
+    night, products, monkeypatch, end
+):
+    """End a run just before the table has its name, or before it is remembered."""
+    table = products / "frames.csv"
+    old = table.read_text()
+
+    def killed(folder, what):
+        if end == "before":
+            announce(folder, what)
+        if end == "before" or "frames.csv" in what:
+            raise Interrupted(9)
+
+    with monkeypatch.context() as patch:
+        name = "announce" if end == "before" else "remember"
+        patch.setattr(f"autoreduce.prepare.{name}", killed)
+        with pytest.raises(Interrupted):
+            run(night, exclude=["light_0001"])
+    assert (table.read_text() == old) == (end == "before")
+    assert not notes(run(night), "frames-edited")
+    assert verify(products) == []
+    table.write_text(old.replace("M 13", "M 92"))
+    assert notes(run(night), "frames-edited")
 
 
 def test_the_rest_of_a_run_that_was_killed_is_cleared(night, products):

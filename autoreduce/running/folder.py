@@ -20,6 +20,8 @@ LEFT_OVER = "left_over"
 """Folder of what we made and do not need, below the output folder."""
 FRAMES, EDITED = "frames.csv", "frames.edited.csv"
 """The frame table, which the observer may edit, and where an edit of it is kept."""
+NEXT = f"next {FRAMES}"
+"""Under which the ledger has the frame table that is about to be written."""
 
 
 def clear_parts(folder: Path) -> None:
@@ -42,6 +44,21 @@ def remember(folder: Path, names: Iterable[str]) -> None:
     ledger = Ledger.load(folder / LEDGER)
     for name in names:
         ledger.look(name, folder / name, written_digest)
+    ledger.save(folder / LEDGER)
+
+
+def announce(folder: Path, part: Path) -> None:
+    """Enter a frame table into the folder's ledger before it has its name.
+
+    What a run has written that was killed before it could `remember` it is then no edit.
+
+    Raises
+    ------
+    ProductError
+        If the ledger cannot be written.
+    """
+    ledger = Ledger.load(folder / LEDGER)
+    ledger.look(NEXT, part, content_digest)
     ledger.save(folder / LEDGER)
 
 
@@ -107,7 +124,7 @@ def keep_edited(folder: Path) -> bool:
     path, ledger = folder / FRAMES, Ledger.load(folder / LEDGER)
     if FRAMES not in ledger or not path.is_file():
         return False
-    if ledger.is_same(FRAMES, path, content_digest):
+    if any(ledger.is_same(name, path, content_digest) for name in (FRAMES, NEXT)):
         return False
     put_aside(folder, [EDITED])
     try:

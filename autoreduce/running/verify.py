@@ -10,7 +10,7 @@ from autoreduce.fits.checksum import check_hdus
 from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.products.state import RAW, found_digest
 from autoreduce.remarks import Remark, remark
-from autoreduce.running.folder import FRAMES
+from autoreduce.running.folder import FRAMES, NEXT
 from autoreduce.running.lock import holder_of
 
 _UNREADABLE = (OSError, InputError)
@@ -52,7 +52,8 @@ def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]
         ledger = Ledger()
         found.append(remark("no-ledger", LEDGER, found=str(error)))
     outcomes, root = _told(folder, found)
-    written = [name for name in ledger if not _is_input(name) and name != FRAMES]
+    written = [name for name in ledger if not _is_input(name)]
+    written = [name for name in written if name not in (FRAMES, NEXT)]
     names = dict.fromkeys([*written, *outcomes])
     checks = [_check_of(folder / name, name, ledger) for name in names]
     if inputs:
