@@ -1,6 +1,7 @@
 """What a master must meet to serve a frame, judged for all pairs at once."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -96,6 +97,13 @@ class Judged:
             inside &= (starts <= begins) & (begins + length <= starts + extent)
         whole = self.setups[list(_SECTIONS)].isna().all(axis=1).to_numpy()
         return np.asarray(larger & inside & whole[:, None])
+
+    @cached_property
+    def said(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of `equal_columns` setups and masters know: (n, columns) each."""
+        columns = list(self.equal_columns)
+        setups, masters = self.setups[columns], self.masters[columns]
+        return setups.notna().to_numpy(), masters.notna().to_numpy()
 
     def cut(self, row: int, candidate: int) -> str | None:
         """Give the section of a larger master that lies over the frames."""

@@ -213,12 +213,9 @@ def _choice(
 
 def _unsaid(judged: Judged, row: int, chosen: int) -> tuple[str, ...]:
     """List what the master says, and the frames do not, of that which must be equal."""
-    return tuple(
-        name
-        for name in judged.equal_columns
-        if pd.isna(judged.setups[name].array[row])
-        and pd.notna(judged.masters[name].array[chosen])
-    )
+    setups, masters = judged.said
+    only_master = masters[chosen] & ~setups[row]
+    return tuple(judged.equal_columns[n] for n in np.flatnonzero(only_master))
 
 
 def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float64]]:
