@@ -167,9 +167,11 @@ def test_sections_of_the_unbinned_chip_and_those_outside(section, wanted):
         ("coadds", {"COADDS": 10}, {"COADDS": 1}),
         ("slit", {"SLIT": "lSlit1"}, {}),
         ("disperser", {"GRISM": "600B"}, {"GRISM": "open"}),
+        ("lamp", {"LAMP": "quartz"}, {"LAMP": "off"}),
+        ("lamp", {"OBJECT": "halogen flat"}, {"OBJECT": "twilight flat"}),
     ],
 )
-def test_flats_of_other_coadds_slits_and_grisms_are_not_pooled(
+def test_flats_of_other_coadds_slits_grisms_and_lamps_are_not_pooled(
     tmp_path, name, card, other
 ):
     for n, cards in enumerate((card, card, other)):

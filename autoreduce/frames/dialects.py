@@ -60,6 +60,7 @@ FACTS = (
     "pedestal",
     "coadds",
     "slit",
+    "lamp",
     "xbayroff",
     "ybayroff",
     "saturate",

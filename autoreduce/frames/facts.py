@@ -535,6 +535,7 @@ _PARSERS: Mapping[str, Parser] = {
     "pedestal": _pedestals,
     "coadds": _coadds,
     "slit": _texts,
+    "lamp": _texts,
     "saturate": _numbers,
     "ra": _right_ascensions,
     "dec": _angles,

@@ -81,6 +81,14 @@ _TARGET = re.compile(
 _ASIAIR = re.compile(r"Light_(?P<target>[^_]+)_[\d.]+m?s_", re.IGNORECASE)
 
 
+_LIT_BY = re.compile(
+    r"(dome|sky|twi|twilight|panel|led|screen|halogen|quartz|tungsten|deuterium|xenon)"
+    r"(flats?)?"
+)
+_LETTERS = re.compile(r"[a-z]+")
+_ONE_LAMP = {"twi": "sky", "twilight": "sky"}
+
+
 def hear_names(frames: Sequence[Frame]) -> None:
     """Take from the names of files what the headers do not say."""
     for frame in frames:
@@ -90,6 +98,8 @@ def hear_names(frames: Sequence[Frame]) -> None:
             _from_name(frame, "night", night, "local date of the evening")
         if frame.value("imagetyp") == ImageType.LIGHT:
             _from_name(frame, "object", _target(frame), "object")
+        if frame.value("imagetyp") == ImageType.FLAT:
+            _name_lamp(frame)
     for alike in _by_camera(frames).values():
         _name_filters(alike)
         _part_unnamed_flats(alike)
@@ -103,6 +113,24 @@ def _from_name(frame: Frame, fact: str, value: str | float | None, what: str) ->
     if value is not None and frame.value(fact) is None:
         rule = f"no card gives it; {what} in the name"
         frame.facts[fact] = Reading(value, KEYWORD, _name(frame), rule)
+
+
+def _name_lamp(frame: Frame) -> None:
+    """Tell what a flat was lit by: its object says so, else its name, else its folder."""
+    path = PurePosixPath(frame.file)
+    object_, kind = frame.facts.get("object"), frame.facts["imagetyp"]
+    texts = (
+        ("object", str(object_.value) if object_ else ""),
+        (KEYWORD, stem(path.name)),
+        ("folder name", path.parent.name),
+        (kind.keyword, kind.literal),
+    )
+    for keyword, text in texts:
+        found = map(_LIT_BY.fullmatch, _LETTERS.findall(text.lower()))
+        lamps = {_ONE_LAMP.get(one[1], one[1]) for one in found if one}
+        if len(lamps) == 1 and frame.value("lamp") is None:
+            rule = "no card gives it; a word says what the flat was lit by"
+            frame.facts["lamp"] = Reading(lamps.pop(), keyword, text, rule)
 
 
 def _by_camera(frames: Iterable[Frame]) -> dict[tuple[object, ...], list[Frame]]:

@@ -94,6 +94,7 @@ FACT_COLUMNS = (
     Column("pedestal", "Float64", "adu", "Level that the writer added to all pixels."),
     Column("coadds", "Int64", "", "Exposures that the camera added up, if several."),
     Column("slit", "string", "", "Slit in the beam."),
+    Column("lamp", "string", "", "What a flat was lit by."),
     Column("saturate", "Float64", "adu", "Level at which pixels saturate."),
     Column(
         "counts",

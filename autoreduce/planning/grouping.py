@@ -65,6 +65,7 @@ _FACTS = (
     "roworder",
     "coadds",
     "slit",
+    "lamp",
     "saturate",
     "counts",
 )

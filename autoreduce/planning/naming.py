@@ -119,6 +119,7 @@ _PARTS = (
     "instrume",
     "detector",
     "telescop",
+    "lamp",
     "naxis1",
     "xorgsubf",
     "readoutm",

@@ -46,6 +46,7 @@ FACT_CARDS = {
     "coadds": ("COADDS", "exposures added up by the camera"),
     "disperser": ("DISPERSE", "grating or grism"),
     "slit": ("SLIT", "slit"),
+    "lamp": ("LAMP", "what the flats were lit by"),
     "night": ("NIGHT", "local date of the evening"),
     "naxis1": ("RAWAXIS1", "[pixel] columns of a raw frame"),
     "naxis2": ("RAWAXIS2", "[pixel] rows of a raw frame"),
