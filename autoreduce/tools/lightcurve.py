@@ -80,11 +80,11 @@ class LightCurve(NamedTuple):
     compared: int
     """Stars of the comparison."""
     scatter: float
-    """Of the target about its mean, mag."""
+    """Of the target about its mean, mag; NaN if nothing serves to compare it with."""
     limit: float
     """What photons and sky alone would make of it, mag."""
     ratio: float
-    """Median of scatter over limit of the comparison's stars."""
+    """Median of scatter over limit of the comparison's stars; NaN if none has both."""
     remarks: tuple[Remark, ...]
 
     def write(self, folder: Path) -> list[Path]:
@@ -214,6 +214,8 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
     curves = ensemble(flux, error, compared)
     at = stars.target
     ratios = (curves.scatter / np.maximum(curves.limit, 1e-9))[compared]
+    ratios = ratios[np.isfinite(ratios)]
+    alone = not np.isfinite(curves.scatter[at])
     return LightCurve(
         name=series.name,
         stars=_star_table(stars, curves, compared),
@@ -224,13 +226,17 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
         compared=int(compared.sum()),
         scatter=float(curves.scatter[at]),
         limit=float(curves.limit[at]),
-        ratio=float(np.nanmedian(ratios)) if len(ratios) else math.nan,
-        remarks=_doubts(series, lights),
+        ratio=float(np.median(ratios)) if len(ratios) else math.nan,
+        remarks=_doubts(series, lights, alone=alone),
     )
 
 
-def _doubts(series: _Series, lights: Sequence[_Measured]) -> tuple[Remark, ...]:
+def _doubts(
+    series: _Series, lights: Sequence[_Measured], *, alone: bool
+) -> tuple[Remark, ...]:
     found = []
+    if alone:
+        found.append(remark("no-curve", series.name))
     if series.unplaced:
         found.append(remark("not-in-curve", *series.unplaced, found=series.name))
     if any(one.gain is None for one in lights):
