@@ -126,7 +126,7 @@ def test_a_target_of_the_sky_is_found(folder):
     [
         (("--target", "900,9"), "is not in"),
         (("--target", "here"), "write X,Y"),
-        (("--filter", "B"), "no two registered lights"),
+        (("--filter", "B"), "there is --object Field --filter R"),
     ],
 )
 def test_what_cannot_be_done_is_said(folder, options, words):

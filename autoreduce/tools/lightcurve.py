@@ -7,6 +7,7 @@ pixels that were resampled are not measured.
 import csv
 import math
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -154,9 +155,15 @@ def light_curves(folder: Path, settings: Settings) -> list[LightCurve]:
     """
     series = _series(folder, settings)
     if not series:
-        msg = (
-            f"{folder} holds no two registered lights of one object and filter; "
-            "lightcurve reads what `autoreduce NIGHT` made"
+        there = {
+            f"--object {shlex.quote(row['object'])} --filter {shlex.quote(row['filter'])}"
+            for one in _series(folder, Settings())
+            for row in one.lights
+        }
+        msg = f"{folder} holds no two registered lights of " + (
+            f"what is asked for; there is {', '.join(sorted(there))}"
+            if there
+            else "one object and filter; lightcurve reads what `autoreduce NIGHT` made"
         )
         raise InputError(msg)
     return [_light_curve(folder, one, settings) for one in series]
