@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Reduced:
 
     folder: Path
     """Output folder."""
-    report: NightReport
+    report: NightReport = field(repr=False)
     """Tables, plan and outcomes."""
     page: Path | None = None
     """The report's page, if one was asked for and could be written."""

@@ -328,6 +328,12 @@ CODES: dict[str, Code] = {
         "without a place, not in the light curve {found}",
         "A light that was not registered tells no flux of the field's stars.",
     ),
+    "no-curve": Code(
+        _S.DOUBTFUL,
+        "no curve: no two lights show the target and another star to compare it with",
+        "Stars that are blended or saturated, or that one light in ten does not show, are "
+        "compared with nothing.  Narrower circles, `--radius`, may part blended ones.",
+    ),
     "no-photon-limit": Code(
         _S.DOUBTFUL,
         "errors of the light curve without the stars' own photons: no gain is known",
@@ -776,6 +782,13 @@ CODES: dict[str, Code] = {
         "yet, or failed",
         "The sensor was not at the temperature that it was to hold: masters are chosen by "
         "what it measured.",
+    ),
+    "off-the-others": Code(
+        _S.DOUBTFUL,
+        "{found} measured while most of the night was at {expected}: the cooler was not "
+        "there yet, or failed, or there is none",
+        "No card tells a set point, and the sensor held a temperature in most frames: "
+        "masters are chosen by what it measured.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

@@ -10,6 +10,7 @@ from autoreduce.cli import cli
 from autoreduce.errors import AutoreduceError
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
+from autoreduce.report.summary import remarks
 from autoreduce.running.execute import Status
 
 
@@ -92,6 +93,14 @@ def test_without_darks_lights_are_bias_subtracted_and_flattened(tmp_path):
         assert header["CALSTAT"] == "BF"
         assert "dark" in header["MISSING"]
     assert "dark" in notes(reduced)
+
+
+def test_flats_that_keep_their_zero_level_are_told_once(tmp_path):
+    night = write_night(tmp_path / "night", without=["bias", "dark", "flatdark"])
+    told = [one for one in remarks(reduce(night).report) if "keeps its" in str(one)]
+    assert [sorted(one.subject) for one in told] == [
+        ["flat_0001.fit", "flat_0002.fit", "flat_0003.fit"]
+    ]
 
 
 def test_without_flats_lights_are_left_unflattened_and_say_so(tmp_path):

@@ -126,8 +126,16 @@ def test_a_target_of_the_sky_is_found(folder):
     [
         (("--target", "900,9"), "is not in"),
         (("--target", "here"), "write X,Y"),
-        (("--filter", "B"), "no two registered lights"),
+        (("--filter", "B"), "there is --object Field --filter R"),
     ],
 )
 def test_what_cannot_be_done_is_said(folder, options, words):
     assert words in command("lightcurve", folder, *options, fails=True)
+
+
+def test_a_star_without_any_other_has_no_curve_and_it_is_said(folder):
+    """Circles as wide as the field leave no star measured in every light."""
+    told, found = tables(folder, "--radius", "80")
+    assert "no curve" in told
+    assert "nan" not in told
+    assert found["curve"]["mag"].isna().all()

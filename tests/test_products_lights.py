@@ -55,6 +55,21 @@ def test_each_pixel_is_calibrated(tmp_path):
     assert made.measured["l.fit"]["dark_scale"] == 0.5
 
 
+def test_a_hot_pixel_that_is_full_saturates_no_star(tmp_path):
+    """Its dark takes 65000 of its 65535: no level at which stars are full."""
+    task, raw = write_light(tmp_path)
+    raw[20, 30] = 65535
+    fits.writeto(tmp_path / "l.fit", raw, overwrite=True)
+    dark = np.full(SHAPE, 8.0)
+    dark[20, 30] = 130000.0
+    write_product(tmp_path / "d.fits", dark, sigma=1, LEVEL=8.0, NOISEADU=4.0)
+    made = make_light(task, make_space(tmp_path), "abc", MADE)
+    assert "saturate" not in made.statistics
+    stars = read_stars(tmp_path / "c.fits")
+    assert len(stars) > 5
+    assert not (stars["flags"] & 1).any()
+
+
 def test_bands_do_not_change_a_light(tmp_path):
     task, _ = write_light(tmp_path)
     make_light(task, make_space(tmp_path), "abc", MADE)

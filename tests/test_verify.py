@@ -10,6 +10,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 from small_night import hashes, write_frame, write_night
 
+from autoreduce import make_plan, run_plan, scan
 from autoreduce.cli import cli
 from autoreduce.errors import Interrupted
 from autoreduce.fits.ledger import LEDGER, Ledger, Stamp
@@ -126,6 +127,22 @@ def test_without_a_ledger_what_has_checksums_is_read(products):
     (products / LEDGER).unlink()
     flip(products / BIAS, 5000)
     assert codes(verify(products)) == {LEDGER: "no-ledger", BIAS: "changed"}
+
+
+def test_a_plan_that_is_gone_or_cut_is_told_once(products):
+    (products / "plan.json").write_text("{")
+    assert codes(verify(products)) == {"plan.json": "changed"}
+    assert len(verify(products, inputs=True)) == 1
+    (products / "plan.json").unlink()
+    assert [(r.code, r.subject) for r in verify(products, inputs=True)] == [
+        ("lost", ("plan.json",))
+    ]
+
+
+def test_products_of_a_plan_run_from_python_are_sound(night, tmp_path):
+    """`run_plan` writes no plan.json: nothing is gone."""
+    run_plan(make_plan(scan(night)), tmp_path / "products")
+    assert verify(tmp_path / "products") == []
 
 
 def test_a_frame_table_is_the_observers(products):

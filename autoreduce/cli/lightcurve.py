@@ -1,5 +1,6 @@
 """The command ``lightcurve``: stars of a night's lights, measured one light at a time."""
 
+import math
 from pathlib import Path
 
 import click
@@ -51,19 +52,23 @@ def command(
         autoreduce lightcurve ./night_reduced --target 05:34:31.9,+22:00:52
     """
     from autoreduce.cli import console
+    from autoreduce.report.words import count
     from autoreduce.tools.lightcurve import Settings, light_curves
 
     settings = Settings(target, object_, filter_, radius, comparison)
     for one in light_curves(folder, settings):
         curve = one.write(folder)[-1]
+        against = count(one.compared, "star")
         click.echo(
             f"{one.name}: star {one.target} in {len(one.curve.rows)} lights, against "
-            f"{one.compared} stars, apertures of {one.radius:.2f} px"
+            f"{against}, apertures of {one.radius:.2f} px"
         )
-        click.echo(
-            f"  scatter {1e3 * one.scatter:.2f} mmag, photons and sky "
-            f"{1e3 * one.limit:.2f} mmag: {one.scatter / one.limit:.2f}; "
-            f"the comparison's stars {one.ratio:.2f} (median)"
-        )
+        others = f"; the comparison's stars {one.ratio:.2f} (median)"
+        if math.isfinite(one.scatter):
+            click.echo(
+                f"  scatter {1e3 * one.scatter:.2f} mmag, photons and sky "
+                f"{1e3 * one.limit:.2f} mmag: {one.scatter / one.limit:.2f}"
+                f"{others if math.isfinite(one.ratio) else ''}"
+            )
         click.echo(f"  {curve}")
         console.print_remarks(one.remarks)

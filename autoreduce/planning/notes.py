@@ -199,19 +199,22 @@ def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Rema
         point = part["set_point"].fillna(float(held.iloc[0]))
         measured = part["ccd_temp"].astype(float)
         off = (measured - point).abs() > rules.reached
+        said = part["set_temp"].notna()
         reached = ((measured - point).abs() <= rules.reached).any()
         if not off.any() or not reached:
             continue
-        low, high = measured[off].min(), measured[off].max()
-        text = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
-        points = sorted(set(point[off]))
-        yield remark(
-            "off-set-point",
-            _count(int(off.sum()), "frame")
-            + ("" if pd.isna(night) else f" of {night}"),
-            found=f"{text} degC",
-            expected=", ".join(f"{one:.1f}" for one in points) + " degC",
-        )
+        when = "" if pd.isna(night) else f" of {night}"
+        for code, these in (("off-set-point", said), ("off-the-others", ~said)):
+            if (off & these).any():
+                far = measured[off & these]
+                low, high = f"{far.min():.1f}", f"{far.max():.1f}"
+                points = sorted(set(point[off & these]))
+                yield remark(
+                    code,
+                    _count(len(far), "frame") + when,
+                    found=f"{low if low == high else f'{low} to {high}'} degC",
+                    expected=", ".join(f"{one:.1f}" for one in points) + " degC",
+                )
 
 
 def _count(n: int, noun: str) -> str:

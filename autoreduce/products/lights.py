@@ -51,6 +51,8 @@ _OF_ONE_AMPLIFIER = (
 """Cards that hold for one of several amplifiers."""
 QUANTISED = 1 / math.sqrt(12)
 """Noise that whole numbers have at the least, ADU."""
+FILLED_BY_LIGHT = 0.5
+"""Part of the level at which usual pixels are full that a pixel filled by light has."""
 BANDS, SAMPLED = 8, 16
 """Bands of a light, and rows of each, that are held against its dark."""
 LIGHT_BAND = 32 << 20
@@ -125,7 +127,7 @@ def make_light(
             data = _write_rows(writer, frame, fix, space, uncertainty)
             seen, found = _look(
                 data,
-                full,
+                _full_level(data, full, raw.median, frame.saturate),
                 frame,
                 gain.egain,
                 mosaic(str(task.facts.get("bayerpat") or ""), frame.origin),
@@ -153,17 +155,30 @@ def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
     return np.nonzero(raw >= saturate)
 
 
+def _full_level(
+    data: Floats, full: tuple[Any, ...], raw_median: float, saturate: float | None
+) -> float | None:
+    """Give the level of a calibrated light at which its pixels are full.
+
+    A hot pixel may be filled by its own dark counts, and has little or less than nothing
+    when these are out: it tells nothing of the pixels that light fills.
+    """
+    levels = data[full]
+    if saturate is None or not len(levels):
+        return None
+    taken_out = raw_median - float(np.nanmedian(data))
+    levels = levels[levels > FILLED_BY_LIGHT * (saturate - taken_out)]
+    return float(np.percentile(levels, 1)) if len(levels) else None
+
+
 def _look(
     data: Floats,
-    full: tuple[Any, ...],
+    saturate: float | None,
     frame: RawFrame,
     gain: float | None,
     pattern: Mosaic,
 ) -> tuple[dict[str, float], NDArray[Any]]:
     """Measure sky and stars of a calibrated light; of a mosaic, those of its green."""
-    levels = data[full]
-    levels = levels[np.isfinite(levels)]
-    saturate = float(np.percentile(levels, 1)) if len(levels) else None
     # Sky within one unit of whole numbers shows no scatter of its own.
     least = QUANTISED if frame.dtype.kind in "iu" else 0.0
     found = _stars_of(data, pattern, saturate, gain, least)

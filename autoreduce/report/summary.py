@@ -175,16 +175,22 @@ def _of_products(report: NightReport) -> Iterator[Remark]:
 
 
 def _notes(report: NightReport) -> Iterator[Remark]:
-    """Take over the plan's notes, but for lacks that are told group by group."""
+    """Take over the plan's notes, but for what is told group by group or by frame."""
     told = [one for task in report.plan.tasks for one in task.missing]
     needs = {one.need for one in told}
     lacks = {_without_wanted(one) for one in told}
     for note in report.plan.notes:
         is_absence = note.severity is Severity.NOTE and note.need
-        if _without_wanted(note) not in lacks and not (
-            is_absence and note.need in needs
+        if (
+            note.code not in _TOLD_BY_FRAME
+            and _without_wanted(note) not in lacks
+            and not (is_absence and note.need in needs)
         ):
             yield note
+
+
+_TOLD_BY_FRAME = {"bare-flats"}
+"""Notes of the plan whose frames `left_out` names."""
 
 
 def _without_wanted(lack: Remark) -> Remark:

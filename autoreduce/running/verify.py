@@ -13,6 +13,7 @@ from autoreduce.remarks import Remark, remark
 from autoreduce.running.folder import FRAMES, NEXT
 from autoreduce.running.lock import holder_of
 
+PLAN = "plan.json"
 _UNREADABLE = (OSError, InputError)
 
 
@@ -40,7 +41,7 @@ def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]
     InputError
         If the folder is none that a run has written to.
     """
-    if not ((folder / LEDGER).exists() or (folder / "plan.json").exists()):
+    if not ((folder / LEDGER).exists() or (folder / PLAN).exists()):
         msg = f"{folder} holds no products of autoreduce: name the output folder"
         raise InputError(msg)
     found = []
@@ -51,12 +52,14 @@ def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]
     except _UNREADABLE as error:
         ledger = Ledger()
         found.append(remark("no-ledger", LEDGER, found=str(error)))
-    outcomes, root = _told(folder, found)
+    outcomes, root = _told(folder, ledger, found)
     written = [name for name in ledger if not _is_input(name)]
     written = [name for name in written if name not in (FRAMES, NEXT)]
     names = dict.fromkeys([*written, *outcomes])
+    if inputs and root is None:
+        names[PLAN] = None  # nothing else tells where the night is
     checks = [_check_of(folder / name, name, ledger) for name in names]
-    if inputs:
+    if inputs and root is not None:
         read = (name for name in ledger if _is_input(name))
         checks += [_check_of_input(root, name, ledger) for name in read]
     with ThreadPoolExecutor(jobs) as pool:
@@ -68,14 +71,19 @@ def _is_input(name: str) -> bool:
     return name.startswith(RAW) or Path(name).is_absolute()
 
 
-def _told(folder: Path, found: list[Remark]) -> tuple[list[str], Path]:
+def _told(
+    folder: Path, ledger: Ledger, found: list[Remark]
+) -> tuple[list[str], Path | None]:
     """Read from the plan which products there should be, and where the night is."""
     try:
-        plan = json.loads((folder / "plan.json").read_text("utf-8"))
+        plan = json.loads((folder / PLAN).read_text("utf-8"))
         return list(_made(plan["outcomes"])), Path(plan["root"])
+    except FileNotFoundError:  # `run_plan` writes none; else the ledger knows of it
+        return [], None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        found.append(remark("changed", "plan.json", found=repr(error)))
-        return [], folder
+        if PLAN not in ledger:
+            found.append(remark("changed", PLAN, found=f"it is no plan ({error})"))
+        return [], None
 
 
 def _made(outcomes: dict[str, dict[str, object]]) -> Iterator[str]:

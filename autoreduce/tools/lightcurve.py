@@ -7,6 +7,7 @@ pixels that were resampled are not measured.
 import csv
 import math
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,11 +81,11 @@ class LightCurve(NamedTuple):
     compared: int
     """Stars of the comparison."""
     scatter: float
-    """Of the target about its mean, mag."""
+    """Of the target about its mean, mag; NaN if nothing serves to compare it with."""
     limit: float
     """What photons and sky alone would make of it, mag."""
     ratio: float
-    """Median of scatter over limit of the comparison's stars."""
+    """Median of scatter over limit of the comparison's stars; NaN if none has both."""
     remarks: tuple[Remark, ...]
 
     def write(self, folder: Path) -> list[Path]:
@@ -154,9 +155,15 @@ def light_curves(folder: Path, settings: Settings) -> list[LightCurve]:
     """
     series = _series(folder, settings)
     if not series:
-        msg = (
-            f"{folder} holds no two registered lights of one object and filter; "
-            "lightcurve reads what `autoreduce NIGHT` made"
+        there = {
+            f"--object {shlex.quote(row['object'])} --filter {shlex.quote(row['filter'])}"
+            for one in _series(folder, Settings())
+            for row in one.lights
+        }
+        msg = f"{folder} holds no two registered lights of " + (
+            f"what is asked for; there is {', '.join(sorted(there))}"
+            if there
+            else "one object and filter; lightcurve reads what `autoreduce NIGHT` made"
         )
         raise InputError(msg)
     return [_light_curve(folder, one, settings) for one in series]
@@ -214,6 +221,8 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
     curves = ensemble(flux, error, compared)
     at = stars.target
     ratios = (curves.scatter / np.maximum(curves.limit, 1e-9))[compared]
+    ratios = ratios[np.isfinite(ratios)]
+    alone = not np.isfinite(curves.scatter[at])
     return LightCurve(
         name=series.name,
         stars=_star_table(stars, curves, compared),
@@ -224,13 +233,17 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
         compared=int(compared.sum()),
         scatter=float(curves.scatter[at]),
         limit=float(curves.limit[at]),
-        ratio=float(np.nanmedian(ratios)) if len(ratios) else math.nan,
-        remarks=_doubts(series, lights),
+        ratio=float(np.median(ratios)) if len(ratios) else math.nan,
+        remarks=_doubts(series, lights, alone=alone),
     )
 
 
-def _doubts(series: _Series, lights: Sequence[_Measured]) -> tuple[Remark, ...]:
+def _doubts(
+    series: _Series, lights: Sequence[_Measured], *, alone: bool
+) -> tuple[Remark, ...]:
     found = []
+    if alone:
+        found.append(remark("no-curve", series.name))
     if series.unplaced:
         found.append(remark("not-in-curve", *series.unplaced, found=series.name))
     if any(one.gain is None for one in lights):
