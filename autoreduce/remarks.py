@@ -648,9 +648,11 @@ CODES: dict[str, Code] = {
     ),
     "drawn-out": Code(
         _S.LEFT_OUT,
-        "its light is drawn out along rows or columns, as that of spectra is",
+        "its light is drawn out along rows or columns, as that of spectra or of glowing "
+        "edges is",
         "A light with few stars whose light is one long thin object is taken for a "
-        "spectrum: it is calibrated and not stacked.",
+        "spectrum: it is calibrated and not stacked.  If it is an image, `--align none` "
+        "stacks it, pixel on pixel.",
     ),
     "no-coordinates": Code(
         _S.LEFT_OUT,
