@@ -24,7 +24,7 @@ from autoreduce.frames.overrides import (
     select,
     write_frames_csv,
 )
-from autoreduce.frames.scan import Night, scan_night
+from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
@@ -83,10 +83,10 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PlannedNight:
     """A night that is planned and not yet reduced."""
 
-    night: Night
+    night: ScannedNight
     """What the folder holds."""
     frames: pd.DataFrame
     """Frame table after overrides, with the plan's columns."""
@@ -95,7 +95,7 @@ class Prepared:
     table: Path | None = None
     """The observer's frame table that it was planned by."""
 
-    def noting(self, *notes: Remark) -> "Prepared":
+    def noting(self, *notes: Remark) -> "PlannedNight":
         """Return the same night with more notes in its plan."""
         plan = replace(self.plan, notes=(*self.plan.notes, *notes))
         return replace(self, plan=plan)
@@ -158,7 +158,7 @@ def _is_ours(folder: Path) -> bool:
 
 def prepare_night(
     folders: Sequence[str | os.PathLike[str]], choices: Choices | None = None
-) -> Prepared:
+) -> PlannedNight:
     """Read headers and samples of pixels, group frames, and plan; nothing is written.
 
     Parameters
@@ -170,7 +170,7 @@ def prepare_night(
 
     Returns
     -------
-    Prepared
+    PlannedNight
         The night with its plan.
 
     Raises
@@ -210,7 +210,7 @@ def prepare_night(
         references=_references(frames, choices.references),
     )
     plan = replace(plan, notes=(*doubts, *plan.notes))
-    return Prepared(night, annotate(frames, plan), plan, choices.frames_csv)
+    return PlannedNight(night, annotate(frames, plan), plan, choices.frames_csv)
 
 
 def _library(folder: Path) -> pd.DataFrame:
@@ -221,7 +221,7 @@ def _library(folder: Path) -> pd.DataFrame:
     return library.masters
 
 
-def _edited(night: Night, path: Path) -> pd.DataFrame:
+def _edited(night: ScannedNight, path: Path) -> pd.DataFrame:
     """Take the observer's table, with the frames that are new since it was written."""
     edited = read_frames_csv(path)
     unknown = sorted(set(edited["file"]) - set(night.frames["file"]))
@@ -279,15 +279,15 @@ def _recipe(choices: Choices) -> Recipe:
 
 
 def write_plan(
-    prepared: Prepared, folder: Path, outcomes: Mapping[str, Mapping[str, Any]]
-) -> Prepared:
+    prepared: PlannedNight, folder: Path, outcomes: Mapping[str, Mapping[str, Any]]
+) -> PlannedNight:
     """Write ``frames.csv``, ``evidence.csv`` and ``plan.json``.
 
     A frame table that was edited since it was written, and was not asked for, is kept.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : PlannedNight
         The night.
     folder : Path
         Output folder, which the caller holds.
@@ -296,7 +296,7 @@ def write_plan(
 
     Returns
     -------
-    Prepared
+    PlannedNight
         The night, with a note if an edit was kept.
 
     Raises
@@ -321,7 +321,7 @@ def write_frames(frames: pd.DataFrame, folder: Path) -> None:
     remember(folder, [FRAMES])
 
 
-def keeping_edits(prepared: Prepared, folder: Path) -> Prepared:
+def keeping_edits(prepared: PlannedNight, folder: Path) -> PlannedNight:
     """Keep the frame table if it was edited since it was written, and note that.
 
     Raises
@@ -414,12 +414,12 @@ def night_of(frame: str) -> Path:
     )
 
 
-def paths_of(prepared: Prepared, folder: Path) -> dict[str, str]:
+def paths_of(prepared: PlannedNight, folder: Path) -> dict[str, str]:
     """Tell where frames and products lie, of those that are there.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : PlannedNight
         A night with its plan.
     folder : Path
         Output folder.

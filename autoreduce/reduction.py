@@ -22,7 +22,7 @@ from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
-    Prepared,
+    PlannedNight,
     earlier_outcomes,
     keeping_edits,
     make_folder,
@@ -39,7 +39,7 @@ from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.summary import made, remarks
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
-from autoreduce.running.execute import Limits, Outcome, Report, Status, run_plan
+from autoreduce.running.execute import Limits, Outcome, Progress, Status, run_plan
 from autoreduce.running.folder import (
     LEFT_OVER,
     clear_parts,
@@ -62,7 +62,7 @@ _HEADER_BYTES = 32 * 2880
 
 
 @dataclass(frozen=True, slots=True)
-class Reduced:
+class ReducedNight:
     """A night that is reduced."""
 
     folder: Path
@@ -112,8 +112,8 @@ def reduce_night(
     limits: Limits | None = None,
     page: bool = True,
     command: str = "",
-    report: Report | None = None,
-) -> Reduced:
+    progress: Progress | None = None,
+) -> ReducedNight:
     """Reduce a night in one go.
 
     Parameters
@@ -130,12 +130,12 @@ def reduce_night(
         Whether ``report.html`` is written.
     command : str
         The command line, for the report.
-    report : callable, optional
+    progress : callable, optional
         Told of progress, as in `autoreduce.running.execute.run_plan`.
 
     Returns
     -------
-    Reduced
+    ReducedNight
         Where the products are, and what came of each.
 
     Raises
@@ -154,26 +154,26 @@ def reduce_night(
         limits=limits,
         page=page,
         command=command,
-        report=report,
+        progress=progress,
         begin=begin,
     )
 
 
 def run_prepared(
-    prepared: Prepared,
+    prepared: PlannedNight,
     folder: Path,
     *,
     limits: Limits | None = None,
     page: bool = True,
     command: str = "",
-    report: Report | None = None,
+    progress: Progress | None = None,
     begin: float | None = None,
-) -> Reduced:
+) -> ReducedNight:
     """Carry out a plan and write all products, tables and the report.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : PlannedNight
         The planned night.
     folder : Path
         Output folder.
@@ -184,7 +184,7 @@ def run_prepared(
 
     Returns
     -------
-    Reduced
+    ReducedNight
         Where the products are, and what came of each.
 
     Raises
@@ -209,18 +209,18 @@ def run_prepared(
             for row in prepared.night.unreadable.itertuples():
                 log.warning("%s is not used: %s", row.file, row.reason)
             outcomes = run_plan(
-                prepared.plan, folder, limits=limits, known=known, report=report
+                prepared.plan, folder, limits=limits, known=known, progress=progress
             )
             pictures = _pictures(prepared.plan, outcomes, folder)
         prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
         content = replace(content, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
-        return _with_page(content, folder) if page else Reduced(folder, content)
+        return _with_page(content, folder) if page else ReducedNight(folder, content)
 
 
 def _tables(
-    prepared: Prepared,
+    prepared: PlannedNight,
     outcomes: Mapping[str, Outcome],
     folder: Path,
     command: str,
@@ -276,7 +276,7 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _with_page(content: NightReport, folder: Path) -> Reduced:
+def _with_page(content: NightReport, folder: Path) -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
     from autoreduce.report.render import write_report
 
@@ -286,13 +286,13 @@ def _with_page(content: NightReport, folder: Path) -> Reduced:
     except ProductError as error:
         notes = (*content.plan.notes, remark("no-report", found=str(error)))
         plan = replace(content.plan, notes=notes)
-        return Reduced(folder, replace(content, plan=plan))
-    return Reduced(folder, content, path)
+        return ReducedNight(folder, replace(content, plan=plan))
+    return ReducedNight(folder, content, path)
 
 
 def _with_stale(
-    prepared: Prepared, folder: Path, known: Mapping[str, Outcome], *, prune: bool
-) -> Prepared:
+    prepared: PlannedNight, folder: Path, known: Mapping[str, Outcome], *, prune: bool
+) -> PlannedNight:
     """Move the products of earlier runs away that the plan no longer makes."""
     made = {task.output for task in prepared.plan.tasks}
     more = (known[output].outputs for output in made if output in known)
@@ -307,7 +307,7 @@ def _with_stale(
     return prepared.noting(remark("stale", found=some(stale), expected=LEFT_OVER))
 
 
-def _check_space(prepared: Prepared, folder: Path, *, planes: bool) -> None:
+def _check_space(prepared: PlannedNight, folder: Path, *, planes: bool) -> None:
     """Refuse to begin what the disk cannot hold."""
     frames = prepared.frames.set_index("file")
     pixels = (frames["naxis1"] * frames["naxis2"]).fillna(0).to_dict()

@@ -76,7 +76,7 @@ def write_colour_lights(folder, poses, *, pattern="GRBG", stars=None, hot=(), **
     return folder
 
 
-class Measured(NamedTuple):
+class MeasuredColumn(NamedTuple):
     """What stars of a cube are like: (n_stars, 3) arrays."""
 
     flux: np.ndarray
@@ -96,7 +96,7 @@ def measure_stars(cube, pose, stars):
         inside = 12 < x[i] < SHAPE[1] - 13 and 12 < y[i] < SHAPE[0] - 13
         if alone and inside and min(stars.flux[c][i] for c in "RGB") > FAINTEST:
             rows.append([_star(plane, x[i], y[i]) for plane in cube])
-    return Measured(*np.moveaxis(np.array(rows), 2, 0))
+    return MeasuredColumn(*np.moveaxis(np.array(rows), 2, 0))
 
 
 def _star(plane, x, y):

@@ -80,14 +80,14 @@ def test_a_pixel_goes_through_all_corrections(tmp_path):
     """(1000 - 300 - (0.5 * 20 + 4)) / 2 = 343."""
     for name, value in (("b.fits", 300), ("d.fits", 20), ("f.fits", 2)):
         write_master(tmp_path, name, value)
-    fix = Correction("b.fits", "d.fits", 0.5, 4.0, "f.fits")
-    assert fix.masters == ("b.fits", "d.fits", "f.fits")
+    correction = Correction("b.fits", "d.fits", 0.5, 4.0, "f.fits")
+    assert correction.masters == ("b.fits", "d.fits", "f.fits")
     with (
         open_frame(tmp_path) as frame,
-        MasterRows(tmp_path, fix.masters) as masters,
+        MasterRows(tmp_path, correction.masters) as masters,
     ):
         masters.check(frame.shape)
-        rows = calibrated_rows(frame, fix, masters, 2, 5)
+        rows = calibrated_rows(frame, correction, masters, 2, 5)
     np.testing.assert_allclose(rows, (RAW[2:5] - 314.0) / 2)
 
 
@@ -148,14 +148,14 @@ def test_a_dark_of_rates_is_made_once_for_a_band(tmp_path):
     for name in ("60", "120", "180"):
         write_master(tmp_path, name, 0)
     rates = DarkRates.from_fit(make_fit())
-    fix = Correction(None, "180", 0.4, 1.0, rates=rates, exptime=30.0)
-    assert fix.scaling == DarkScaling(1.0, 0.0)
-    assert fix.masters == ("map", "60", "120", "180")
-    with MasterRows(tmp_path, fix.masters) as masters:
-        dark = masters.dark(fix, 0, 3)
+    correction = Correction(None, "180", 0.4, 1.0, rates=rates, exptime=30.0)
+    assert correction.scaling == DarkScaling(1.0, 0.0)
+    assert correction.masters == ("map", "60", "120", "180")
+    with MasterRows(tmp_path, correction.masters) as masters:
+        dark = masters.dark(correction, 0, 3)
         np.testing.assert_allclose(dark, np.full((3, 10), 13.4), rtol=1e-6)
-        assert masters.dark(fix, 0, 3) is dark
-        assert masters.dark(fix, 3, 6) is not dark
+        assert masters.dark(correction, 0, 3) is dark
+        assert masters.dark(correction, 3, 6) is not dark
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from dark_fits import OFFSET, RATE, make_fit, make_item, make_space
 
 from autoreduce.calibration.bands import Correction
-from autoreduce.calibration.corrections import correction, correction_cards, lost
+from autoreduce.calibration.corrections import correction_cards, correction_for, lost
 from autoreduce.planning.plan import Calibration, FrameInput
 from autoreduce.planning.recipe import DarkModel
 
@@ -17,31 +17,34 @@ LINE_ERRORS = {"offset_error": 1.2, "slope_error": 0.01, "covariance": -0.009}
 @pytest.mark.parametrize("model", ["rate", "ratio"])
 def test_the_error_of_a_scaled_dark_is_that_of_the_line(tmp_path, model):
     """Against many lines drawn with the covariance of the fit."""
-    space = make_space(tmp_path, model, make_fit(**LINE_ERRORS))
-    fix = correction(make_item(30.0), space, {"180", "fit.json"})
+    workspace = make_space(tmp_path, model, make_fit(**LINE_ERRORS))
+    correction = correction_for(make_item(30.0), workspace, {"180", "fit.json"})
     covariance = [[1.44, -0.009], [-0.009, 1e-4]]
     rng = np.random.default_rng(4)
     offset, slope = rng.multivariate_normal([OFFSET, RATE], covariance, 20_000).T
     if model == "rate":
         drawn = offset * (1 - 30 / 180)
-        assert fix.offset_error == pytest.approx(np.std(drawn), rel=0.03)
+        assert correction.offset_error == pytest.approx(np.std(drawn), rel=0.03)
     else:
         drawn = (offset + slope * 30) / (offset + slope * 180)
-        assert fix.scale_error == pytest.approx(np.std(drawn), rel=0.05)
+        assert correction.scale_error == pytest.approx(np.std(drawn), rel=0.05)
 
 
 def test_a_fit_that_was_not_made_leaves_the_ratio_of_exposures(tmp_path):
-    space = make_space(tmp_path, "rate_map", make_fit())
-    fix = correction(make_item(30.0), space, {"180"})
-    assert (fix.dark_scale, fix.dark_offset) == (pytest.approx(30 / 180), 0)
-    assert fix.rates is None
+    workspace = make_space(tmp_path, "rate_map", make_fit())
+    correction = correction_for(make_item(30.0), workspace, {"180"})
+    assert (correction.dark_scale, correction.dark_offset) == (
+        pytest.approx(30 / 180),
+        0,
+    )
+    assert correction.rates is None
 
 
 def test_the_model_decides_whether_rates_are_used(tmp_path):
     for model in (DarkModel.RATE_MAP, DarkModel.RATE, DarkModel.RATIO):
-        space = make_space(tmp_path, model, make_fit())
-        fix = correction(make_item(30.0), space, {"180", "fit.json"})
-        assert (fix.rates is not None) == (model is DarkModel.RATE_MAP)
+        workspace = make_space(tmp_path, model, make_fit())
+        correction = correction_for(make_item(30.0), workspace, {"180", "fit.json"})
+        assert (correction.rates is not None) == (model is DarkModel.RATE_MAP)
 
 
 def make_warm_fit():
@@ -57,12 +60,12 @@ def make_warm_fit():
 def test_a_dark_is_taken_to_the_lights_temperature_within_the_range(
     tmp_path, ccd_temp, factor
 ):
-    space = make_space(tmp_path, "rate_map", make_warm_fit())
+    workspace = make_space(tmp_path, "rate_map", make_warm_fit())
     item = replace(make_item(30.0), ccd_temp=ccd_temp)
-    fix = correction(item, space, {"180", "fit.json"})
-    assert fix.exptime == pytest.approx(30 * factor)
+    correction = correction_for(item, workspace, {"180", "fit.json"})
+    assert correction.exptime == pytest.approx(30 * factor)
     masters = {"map": np.full((2, 2), RATE, np.float32)}
-    dark = fix.rates.dark(fix.exptime, masters.__getitem__)
+    dark = correction.rates.dark(correction.exptime, masters.__getitem__)
     np.testing.assert_allclose(dark, OFFSET + RATE * 30 * factor, rtol=1e-6)
 
 
@@ -72,8 +75,8 @@ def test_without_a_temperature_or_a_doubling_the_exposure_counts_as_it_is(
 ):
     fit = make_fit() if known else make_warm_fit()
     item = replace(make_item(30.0), ccd_temp=-8.0 if known else None)
-    space = make_space(tmp_path, "rate_map", fit)
-    assert correction(item, space, {"180", "fit.json"}).exptime == 30.0
+    workspace = make_space(tmp_path, "rate_map", fit)
+    assert correction_for(item, workspace, {"180", "fit.json"}).exptime == 30.0
 
 
 @pytest.mark.parametrize(
@@ -88,11 +91,11 @@ def test_without_a_temperature_or_a_doubling_the_exposure_counts_as_it_is(
 )
 def test_what_was_not_made_is_left_out_and_told(tmp_path, made, used, words):
     """A dark without its bias would take the bias out not at all, or twice."""
-    space = make_space(tmp_path, "rate", make_fit())
+    workspace = make_space(tmp_path, "rate", make_fit())
     item = FrameInput("l.fit", Calibration(bias="b", dark="d", flat="f"))
-    fix = correction(item, space, made)
-    assert (fix.bias, fix.dark, fix.flat) == used
-    assert [one.code for one in lost(item, fix)] == words
+    correction = correction_for(item, workspace, made)
+    assert (correction.bias, correction.dark, correction.flat) == used
+    assert [one.code for one in lost(item, correction)] == words
 
 
 def test_a_master_of_a_library_is_read_not_made():
@@ -104,30 +107,38 @@ def test_a_master_of_a_library_is_read_not_made():
 
 def test_a_line_that_is_none_gives_the_ratio_of_exposures(tmp_path):
     for model in ("rate", "ratio"):
-        space = make_space(tmp_path, model, make_fit(linear=False, offset_error=3.0))
-        fix = correction(make_item(30.0), space, {"180", "fit.json"})
-        assert fix.dark_scale == pytest.approx(30 / 180)
-        assert (fix.dark_offset, fix.offset_error) == (0, 0)
+        workspace = make_space(
+            tmp_path, model, make_fit(linear=False, offset_error=3.0)
+        )
+        correction = correction_for(make_item(30.0), workspace, {"180", "fit.json"})
+        assert correction.dark_scale == pytest.approx(30 / 180)
+        assert (correction.dark_offset, correction.offset_error) == (0, 0)
 
 
 def test_rates_are_cut_as_the_dark_is(tmp_path):
-    space = make_space(tmp_path, "rate_map", make_fit())
+    workspace = make_space(tmp_path, "rate_map", make_fit())
     item = make_item(30.0)
     plan = replace(item.calibration, cuts=(("180", "[1:9,1:9]"),))
-    fix = correction(replace(item, calibration=plan), space, {"180", "fit.json"})
-    assert dict(fix.cuts) == dict.fromkeys(("180", "map", "60", "120"), "[1:9,1:9]")
+    correction = correction_for(
+        replace(item, calibration=plan), workspace, {"180", "fit.json"}
+    )
+    assert dict(correction.cuts) == dict.fromkeys(
+        ("180", "map", "60", "120"), "[1:9,1:9]"
+    )
 
 
-def cards_of(fix, space, item=None, overscan=None):
-    cards = correction_cards(fix, item or FrameInput("l.fit"), space, overscan)
+def cards_of(correction, workspace, item=None, overscan=None):
+    cards = correction_cards(
+        correction, item or FrameInput("l.fit"), workspace, overscan
+    )
     return {card.keyword: card.value for card in cards}
 
 
 def test_cards_say_what_was_taken_out(tmp_path):
-    space = make_space(tmp_path, "rate", make_fit())
-    assert cards_of(Correction(), space) == {"CALSTAT": ""}
-    fix = Correction("b", "d", 0.5, 2.0, "f", cuts=(("f", "[1:9,1:9]"),))
-    assert cards_of(fix, space, overscan=101.5) == {
+    workspace = make_space(tmp_path, "rate", make_fit())
+    assert cards_of(Correction(), workspace) == {"CALSTAT": ""}
+    correction = Correction("b", "d", 0.5, 2.0, "f", cuts=(("f", "[1:9,1:9]"),))
+    assert cards_of(correction, workspace, overscan=101.5) == {
         "CALSTAT": "OBDF",
         "OVERSCAN": 101.5,
         "BIASFILE": "b",
@@ -142,10 +153,10 @@ def test_cards_say_what_was_taken_out(tmp_path):
 
 def test_cards_hold_the_fit_that_gave_the_dark(tmp_path):
     fit = make_fit(chi_square=1.5, n=3, **LINE_ERRORS)
-    space = make_space(tmp_path, "rate_map", fit)
+    workspace = make_space(tmp_path, "rate_map", fit)
     item = make_item(30.0)
-    fix = correction(item, space, {"180", "fit.json"})
-    cards = cards_of(fix, space, item)
+    correction = correction_for(item, workspace, {"180", "fit.json"})
+    cards = cards_of(correction, workspace, item)
     assert cards["DARKRATE"] == "map"
     assert (cards["DFOFFSET"], cards["DFOFFERR"]) == (OFFSET, 1.2)
     assert (cards["DFSLOPE"], cards["DFSLOERR"]) == (RATE, 0.01)

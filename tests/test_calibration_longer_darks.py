@@ -7,26 +7,26 @@ import pytest
 from astropy.io import fits
 from dark_fits import make_fit, make_item, make_space
 
-from autoreduce.calibration.corrections import correction, lost
+from autoreduce.calibration.corrections import correction_for, lost
 from autoreduce.planning.plan import Calibration, FrameInput
 from autoreduce.planning.use import DarkMethod
 
 
 @pytest.mark.parametrize("linear", [True, False])
 def test_darks_off_a_line_are_not_taken_to_longer_exposures_unasked(tmp_path, linear):
-    space = make_space(
+    workspace = make_space(
         tmp_path, "rate_map", make_fit(linear=linear, chi_square=40, n=3)
     )
     item = make_item(300.0)
     unasked = replace(item.calibration, dark_unasked=True, bias="b", flat="f")
     made = {"b", "180", "fit.json", "f"}
-    asked = correction(item, space, made)
+    asked = correction_for(item, workspace, made)
     assert asked.rates is not None
     item = replace(item, calibration=unasked)
-    fix = correction(item, space, made)
-    assert (fix.bias, fix.flat) == ("b", "f")
-    assert (fix.rates is not None) == linear
-    (told,) = lost(item, fix)
+    correction = correction_for(item, workspace, made)
+    assert (correction.bias, correction.flat) == ("b", "f")
+    assert (correction.rates is not None) == linear
+    (told,) = lost(item, correction)
     assert told.code == ("longer-dark" if linear else "dark-refused")
     if not linear:
         assert "chi-square 40.0, 3 exposures" in told.found
@@ -34,12 +34,12 @@ def test_darks_off_a_line_are_not_taken_to_longer_exposures_unasked(tmp_path, li
 
 
 def test_without_its_fit_no_dark_is_taken_to_a_longer_exposure_unasked(tmp_path):
-    space = make_space(tmp_path, "rate_map", make_fit())
+    workspace = make_space(tmp_path, "rate_map", make_fit())
     item = make_item(300.0)
     item = replace(item, calibration=replace(item.calibration, dark_unasked=True))
-    fix = correction(item, space, {"180"})
-    assert fix.dark is None
-    assert [one.code for one in lost(item, fix)] == ["dark-lost"]
+    correction = correction_for(item, workspace, {"180"})
+    assert correction.dark is None
+    assert [one.code for one in lost(item, correction)] == ["dark-lost"]
 
 
 def make_dark(tmp_path, glow):
@@ -59,7 +59,7 @@ def test_one_dark_that_glows_is_not_taken_to_a_longer_exposure_unasked(
     tmp_path, glow, wanted, used
 ):
     make_dark(tmp_path, glow)
-    space = make_space(tmp_path, "rate_map", make_fit())
+    workspace = make_space(tmp_path, "rate_map", make_fit())
     plan = Calibration(
         bias="b",
         dark="d.fits",
@@ -68,21 +68,21 @@ def test_one_dark_that_glows_is_not_taken_to_a_longer_exposure_unasked(
         dark_exptime=60.0,
     )
     item = FrameInput("l.fit", replace(plan, dark_unasked=True), exptime=wanted)
-    fix = correction(item, space, {"b", "d.fits"})
-    assert (fix.dark is not None) == used
-    (told,) = lost(item, fix)
+    correction = correction_for(item, workspace, {"b", "d.fits"})
+    assert (correction.dark is not None) == used
+    (told,) = lost(item, correction)
     assert told.code == ("longer-dark" if used else "dark-refused")
     if not used:
         assert "50." in told.found or "49." in told.found
-    asked = correction(replace(item, calibration=plan), space, {"b", "d.fits"})
+    asked = correction_for(replace(item, calibration=plan), workspace, {"b", "d.fits"})
     assert asked.dark_scale == wanted / 60
 
 
 @pytest.mark.parametrize(("t", "told"), [(300.0, 1), (180.0, 0), (30.0, 0)])
 def test_only_a_longer_exposure_needs_a_word(tmp_path, t, told):
-    space = make_space(tmp_path, "rate_map", make_fit())
+    workspace = make_space(tmp_path, "rate_map", make_fit())
     item = make_item(t)
-    found = lost(item, correction(item, space, {"180", "fit.json"}))
+    found = lost(item, correction_for(item, workspace, {"180", "fit.json"}))
     assert len(found) == told
     if told:
         assert str(found[0]) == "the dark is taken to 300 s from darks of up to 180 s"

@@ -26,7 +26,7 @@ from autoreduce.remarks import remark
 
 
 @pytest.fixture
-def space(tmp_path):
+def workspace(tmp_path):
     return Workspace(tmp_path, tmp_path, load_recipe(), 1 << 20)
 
 
@@ -41,10 +41,10 @@ def make_task(folder, levels, *, noise=4.0, action=Action.DARK, **item):
     return Task("m.fits", action, "g", {}, tuple(frames))
 
 
-def test_frames_that_cannot_be_read_are_left_out_by_name(tmp_path, space):
+def test_frames_that_cannot_be_read_are_left_out_by_name(tmp_path, workspace):
     task = make_task(tmp_path, [300, 300, 300])
     (tmp_path / "1.fits").write_bytes(b"<html>")
-    with open_members(task, space, ()) as members:
+    with open_members(task, workspace, ()) as members:
         assert [item.file for item in members.items] == ["0.fits", "2.fits"]
         (why,) = members.left_out.values()
         assert (why.code, why.subject) == ("unread", ("1.fits",))
@@ -52,23 +52,29 @@ def test_frames_that_cannot_be_read_are_left_out_by_name(tmp_path, space):
         assert set(members.statistics) == {"0.fits", "2.fits"}
 
 
-def test_without_a_frame_that_can_be_read_there_is_nothing_to_combine(tmp_path, space):
+def test_without_a_frame_that_can_be_read_there_is_nothing_to_combine(
+    tmp_path, workspace
+):
     task = make_task(tmp_path, [300])
     (tmp_path / "0.fits").unlink()
-    with pytest.raises(NoFrameLeftError), open_members(task, space, ()):
+    with pytest.raises(NoFrameLeftError), open_members(task, workspace, ()):
         pass
 
 
 @pytest.mark.parametrize(
     ("check", "keep"), [(True, False), (True, True), (False, False)]
 )
-def test_an_odd_frame_is_left_out_unless_it_is_asked_for(tmp_path, space, check, keep):
+def test_an_odd_frame_is_left_out_unless_it_is_asked_for(
+    tmp_path, workspace, check, keep
+):
     task = make_task(tmp_path, [300, 300, 300, 300, 900])
     if keep:
         kept = (*task.frames[:4], replace(task.frames[4], keep=True))
         task = replace(task, frames=kept)
-    recipe = replace(space.recipe, quality=replace(space.recipe.quality, check=check))
-    with open_members(task, replace(space, recipe=recipe), ()) as members:
+    recipe = replace(
+        workspace.recipe, quality=replace(workspace.recipe.quality, check=check)
+    )
+    with open_members(task, replace(workspace, recipe=recipe), ()) as members:
         odd = [] if keep or not check else ["4.fits"]
         assert list(members.left_out) == odd
         assert len(members.frames) == 5 - len(odd)
@@ -77,55 +83,57 @@ def test_an_odd_frame_is_left_out_unless_it_is_asked_for(tmp_path, space, check,
             assert members.left_out["4.fits"].subject == ("4.fits",)
 
 
-def test_leaving_all_out_leaves_nothing(tmp_path, space):
+def test_leaving_all_out_leaves_nothing(tmp_path, workspace):
     task = make_task(tmp_path, [300, 300])
-    with open_members(task, space, ()) as members:
+    with open_members(task, workspace, ()) as members:
         why = remark("unread", found="x")
         assert members.without({}).frames == members.frames
         with pytest.raises(NoFrameLeftError):
             members.without({"0.fits": why, "1.fits": why})
 
 
-def test_masters_and_cuts_are_gathered_each_once(tmp_path, space):
+def test_masters_and_cuts_are_gathered_each_once(tmp_path, workspace):
     write_image(tmp_path / "b.fits", np.zeros((64, 64)), format_card("LEVEL", 250.5))
     cuts = (("b.fits", "[1:64,1:64]"),)
     plan = Calibration(bias="b.fits", cuts=cuts)
     task = make_task(tmp_path, [300, 300], calibration=plan)
-    with open_members(task, space, {"b.fits"}) as members:
+    with open_members(task, workspace, {"b.fits"}) as members:
         assert members.masters == ["b.fits"]
         assert members.cuts == dict(cuts)
-        assert pedestals(space, members) == [250.5, 250.5]
-    with open_members(task, space, set()) as members:
+        assert pedestals(workspace, members) == [250.5, 250.5]
+    with open_members(task, workspace, set()) as members:
         assert members.masters == []
-        assert pedestals(space, members) is None
+        assert pedestals(workspace, members) is None
 
 
-def test_the_pedestal_is_overscan_and_bias(tmp_path, space):
+def test_the_pedestal_is_overscan_and_bias(tmp_path, workspace):
     plan = Calibration(overscan="[61:64,1:64]", trim="[1:60,1:64]")
     task = make_task(tmp_path, [300, 302], noise=0.0, calibration=plan)
-    with open_members(task, space, ()) as members:
-        assert pedestals(space, members) == [300.0, 302.0]
+    with open_members(task, workspace, ()) as members:
+        assert pedestals(workspace, members) == [300.0, 302.0]
 
 
-def test_noise_is_that_of_a_single_frame(tmp_path, space):
-    with open_members(make_task(tmp_path, [300, 300]), space, ()) as members:
+def test_noise_is_that_of_a_single_frame(tmp_path, workspace):
+    with open_members(make_task(tmp_path, [300, 300]), workspace, ()) as members:
         assert pair_noise(members) == pytest.approx(4, rel=0.03)
     pattern = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     for n in range(2):
         fits.writeto(tmp_path / f"{n}.fits", pattern + n, overwrite=True)
     frames = (FrameInput("0.fits"), FrameInput("1.fits"))
     task = Task("m.fits", Action.DARK, "g", {}, frames)
-    with open_members(task, space, ()) as members:
+    with open_members(task, workspace, ()) as members:
         assert pair_noise(members) == 0  # a fixed pattern is no noise
 
 
-def test_a_lone_frame_tells_its_own_scatter(tmp_path, space):
-    with open_members(make_task(tmp_path, [300]), space, ()) as members:
+def test_a_lone_frame_tells_its_own_scatter(tmp_path, workspace):
+    with open_members(make_task(tmp_path, [300]), workspace, ()) as members:
         assert pair_noise(members) == pytest.approx(4, rel=0.05)
     fits.writeto(tmp_path / "0.fits", np.full((64, 64), np.nan, "f4"), overwrite=True)
     task = Task("m.fits", Action.DARK, "g", {}, (FrameInput("0.fits"),))
-    recipe = replace(space.recipe, quality=replace(space.recipe.quality, check=False))
-    with open_members(task, replace(space, recipe=recipe), ()) as members:
+    recipe = replace(
+        workspace.recipe, quality=replace(workspace.recipe.quality, check=False)
+    )
+    with open_members(task, replace(workspace, recipe=recipe), ()) as members:
         assert pair_noise(members) == 0
 
 
@@ -140,7 +148,7 @@ def test_measured_columns_hold_what_could_be_measured():
 
 
 @pytest.mark.parametrize(
-    ("fix", "columns"),
+    ("correction", "columns"),
     [
         (Correction(), {}),
         (Correction(dark="d"), {}),
@@ -152,5 +160,5 @@ def test_measured_columns_hold_what_could_be_measured():
         (Correction(dark_scale=0.5), {}),
     ],
 )
-def test_a_dark_that_is_taken_as_it_is_needs_no_column(fix, columns):
-    assert dark_columns(fix) == columns
+def test_a_dark_that_is_taken_as_it_is_needs_no_column(correction, columns):
+    assert dark_columns(correction) == columns

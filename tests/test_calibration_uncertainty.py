@@ -28,17 +28,21 @@ def test_the_variance_of_what_is_subtracted_worked_by_hand(tmp_path):
     """(1 - 2 * 0.5) * 4 + (0.5 * 6)**2 + (0.1 * 20)**2 + 3**2 = 9 + 4 + 9."""
     write_master(tmp_path / "bias.fits", 300, 2)
     write_master(tmp_path / "dark.fits", 20, 6)
-    fix = Correction("bias.fits", "dark.fits", 0.5, scale_error=0.1, offset_error=3.0)
+    correction = Correction(
+        "bias.fits", "dark.fits", 0.5, scale_error=0.1, offset_error=3.0
+    )
     with (
-        MasterRows(tmp_path, fix.masters) as values,
-        MasterRows(tmp_path, fix.masters, UNCERT_HDU) as sigmas,
+        MasterRows(tmp_path, correction.masters) as values,
+        MasterRows(tmp_path, correction.masters, UNCERT_HDU) as sigmas,
     ):
-        found = subtracted_variance(fix, values, sigmas, (0, 3))
+        found = subtracted_variance(correction, values, sigmas, (0, 3))
         np.testing.assert_allclose(found, 22.0)
         alone = subtracted_variance(Correction("bias.fits"), values, sigmas, (0, 3))
         np.testing.assert_allclose(alone, 4.0)
         # Two flats that share their masters, of weights 1/1000 and 1/2000.
-        shared = shared_variance([fix, fix], [1e-3, 5e-4], values, sigmas, (0, 3))
+        shared = shared_variance(
+            [correction, correction], [1e-3, 5e-4], values, sigmas, (0, 3)
+        )
         np.testing.assert_allclose(shared, 22.0 * 1.5e-3**2, rtol=1e-5)
 
 
@@ -92,15 +96,15 @@ def test_bias_frames_tell_the_read_noise_that_a_header_leaves_open(tmp_path):
     zeros = np.zeros((2, 2), np.float32)
     write_image(tmp_path / "b.fits", zeros, format_card("NOISEADU", 4.0))
     with make_frame(tmp_path, zeros, egain=1.5) as frame:
-        fix = Correction("b.fits")
+        correction = Correction("b.fits")
         planes = light_uncertainty(
-            fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+            correction, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
         )
         assert planes.rdnoise == 6.0
         write_image(tmp_path / "b.fits", zeros, [], overwrite=True)
         with pytest.raises(InputError, match="has no card NOISEADU: make it again"):
             light_uncertainty(
-                fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+                correction, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
             )
 
 
@@ -108,11 +112,11 @@ def test_errors_of_all_masters_worked_by_hand(tmp_path):
     """Signal 90, dark 10 (0.5 * 20), flat 0.5 with 1 %; gain 2, read noise 4 e."""
     for name, value, sigma in (("b", 300, 2), ("d", 20, 6), ("f", 0.5, 0.005)):
         write_master(tmp_path / f"{name}.fits", value, sigma)
-    fix = Correction("b.fits", "d.fits", 0.5, flat="f.fits")
+    correction = Correction("b.fits", "d.fits", 0.5, flat="f.fits")
     raw = np.full((3, 4), 355, np.uint16)
     with make_frame(tmp_path, raw, egain=2.0, rdnoise=4.0) as frame:
         planes = light_uncertainty(
-            fix, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
+            correction, make_space(tmp_path), frame.item.egain, frame.item.rdnoise
         )
         data = np.full((3, 4), 90, np.float32)
         sigma = planes.rows(frame, data, 0, 3)["UNCERT"]

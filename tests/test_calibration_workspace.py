@@ -3,7 +3,7 @@
 import pickle
 
 from autoreduce.calibration.store import MasterStore
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.planning.recipe import load_recipe
 
 
@@ -17,11 +17,11 @@ def test_a_workspace_is_known_by_what_decides_the_pixels(tmp_path):
 
 
 def test_a_workspace_travels_to_another_process(tmp_path):
-    space = Workspace(tmp_path, tmp_path, load_recipe(), 1 << 20)
-    assert pickle.loads(pickle.dumps(space)) == space
+    workspace = Workspace(tmp_path, tmp_path, load_recipe(), 1 << 20)
+    assert pickle.loads(pickle.dumps(workspace)) == workspace
 
 
 def test_each_task_has_its_own_say():
-    first, second = Made(), Made()
+    first, second = TaskResult(), TaskResult()
     assert first == second
     assert first.statistics is not second.statistics

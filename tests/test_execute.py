@@ -129,7 +129,7 @@ def test_progress_is_told_task_by_task(night):
     run_plan(
         prepared.plan,
         night.with_name("products"),
-        report=lambda event, task, done, total: events.append(
+        progress=lambda event, task, done, total: events.append(
             (event, task.output, done, total)
         ),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from autoreduce.frames.measured import MEASURED, keywords, known
 from autoreduce.frames.schema import MEASURED_COLUMNS
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE
-from autoreduce.report.tables import FRAME_COLUMNS
+from autoreduce.report.rows import FRAME_COLUMNS
 
 
 def test_names_and_cards_are_there_once():

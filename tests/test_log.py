@@ -12,7 +12,7 @@ from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError
 from autoreduce.tools.headers import header_table, read_each, read_header
-from autoreduce.tools.tables import Table, TableForm
+from autoreduce.tools.listing import Table, TableForm
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pairs import RULES, make_facts, make_masters, make_row
 
-from autoreduce.planning.criteria import Judged, Settings, column_of
+from autoreduce.planning.criteria import Judgement, Settings, column_of
 from autoreduce.planning.rules import Rung, Tolerance
 from autoreduce.planning.use import DarkMethod
 
@@ -20,7 +20,7 @@ def judge(need, lights, *masters, **settings):
     labels = [str(n) for n in range(len(lights))]
     setups = setups.assign(setup=labels, has_bias=has_bias)
     candidates = make_masters(need, *(dict(master) for master in masters))
-    return Judged(setups, candidates, RULES, RULES.use[need], Settings(**settings))
+    return Judgement(setups, candidates, RULES, RULES.use[need], Settings(**settings))
 
 
 def outcome(judged, rung):
@@ -330,5 +330,5 @@ def test_the_columns_that_must_be_equal_are_those_of_setup_and_need():
     )
     own = replace(RULES, setup=("gain",))
     judged = judge("flat", [{}], {})
-    again = Judged(judged.setups, judged.masters, own, own.use["flat"], Settings())
+    again = Judgement(judged.setups, judged.masters, own, own.use["flat"], Settings())
     assert again.equal_columns == ("gain", "filter", "telescop", "disperser", "slit")

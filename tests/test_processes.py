@@ -66,16 +66,16 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch):
 
 
 def test_work_is_done_in_another_process(tmp_path, workers):
-    space = make_workspace(tmp_path, workers)
-    assert space.apart(own_process) != os.getpid()
-    assert space.alone().apart(own_process) == os.getpid()
+    workspace = make_workspace(tmp_path, workers)
+    assert workspace.apart(own_process) != os.getpid()
+    assert workspace.alone().apart(own_process) == os.getpid()
 
 
 def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):
-    space = make_workspace(tmp_path, workers)
-    assert space.apart(die_elsewhere, os.getpid()) == "done here"
+    workspace = make_workspace(tmp_path, workers)
+    assert workspace.apart(die_elsewhere, os.getpid()) == "done here"
     assert "killed" in caplog.text
-    assert space.apart(own_process) == os.getpid()
+    assert workspace.apart(own_process) == os.getpid()
     assert "no worker process" in caplog.text
 
 

@@ -26,8 +26,8 @@ def make_task(folder, levels, action=Action.BIAS, *, dtype="u2", minutes=None, *
 
 
 def make(folder, task, made=(), **options):
-    space = make_space(folder, PLAIN, **options)
-    told = make_plain(task, space, "digest", set(made))
+    workspace = make_space(folder, PLAIN, **options)
+    told = make_plain(task, workspace, "digest", set(made))
     with fits.open(folder / "m.fits") as hdus:
         return told, {
             hdu.name: (hdu.data.copy(), hdu.header) for hdu in hdus if hdu.is_image

@@ -353,8 +353,8 @@ def test_bands_do_not_change_a_flat(tmp_path, hot):
     task = Task("f.fits", Action.FLAT, "flat", {}, frames)
     made = []
     for memory in (1 << 24, 100_000):
-        space = make_space(tmp_path, "[quality]\ncheck = false\n", memory=memory)
-        told = make_flat(task, space, "abc", {"d.fits"})
+        workspace = make_space(tmp_path, "[quality]\ncheck = false\n", memory=memory)
+        told = make_flat(task, workspace, "abc", {"d.fits"})
         assert told.statistics["hot"] == (2 if hot else 0)
         made.append(fits.getdata(tmp_path / "f.fits"))
     np.testing.assert_array_equal(made[0], made[1])

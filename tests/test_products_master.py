@@ -88,8 +88,8 @@ def test_factors_of_several_exposures_stand_as_a_range(tmp_path):
         )
         frames.append(FrameInput(f"{n}.fit", plan, exptime=t))
     task = Task("f.fits", Action.FLAT, "flat", {}, tuple(frames))
-    space = make_space(tmp_path, "[quality]\ncheck = false\n")
-    make_flat(task, space, "abc", {"d.fits"})
+    workspace = make_space(tmp_path, "[quality]\ncheck = false\n")
+    make_flat(task, workspace, "abc", {"d.fits"})
     header = fits.getheader(tmp_path / "f.fits")
     assert header["DARKSCAL"] == "0.2500 to 0.5000"
     assert "DARKOFFS" not in header

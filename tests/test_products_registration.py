@@ -62,8 +62,8 @@ def registered(folder, names, recipe="", reference=None):
         products=tuple(names),
         reference=reference,
     )
-    space = make_space(folder, recipe)
-    made = make_registration(task, space, "digest", {name: {} for name in names})
+    workspace = make_space(folder, recipe)
+    made = make_registration(task, workspace, "digest", {name: {} for name in names})
     return made, read_registration(folder / "r.json")
 
 
@@ -260,8 +260,8 @@ def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):
             writer.finish(format_card("NUMBER", i))
         lights.append(_Light(f"{i}.fits", np.empty(0, STAR), Geometry(SMALL)))
     task = Task("x.json", Action.REGISTER, "x", {})
-    space = make_space(tmp_path)
-    found = _by_stars(space, lights, None, task)
+    workspace = make_space(tmp_path)
+    found = _by_stars(workspace, lights, None, task)
     assert found.references == ()
     codes = {place.why_not.code for place in found.places.values() if place.why_not}
     assert codes == {"drawn-out"}

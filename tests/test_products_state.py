@@ -129,9 +129,9 @@ def test_no_task_asks_for_a_setting_that_it_is_not_given(tmp_path, monkeypatch, 
     asked = defaultdict(set)
     run = execute.run_task
 
-    def recording(task, space, digest, products):
-        recorder = Recorder(space.recipe, asked[task.action])
-        return run(task, replace(space, recipe=recorder), digest, products)
+    def recording(task, workspace, digest, products):
+        recorder = Recorder(workspace.recipe, asked[task.action])
+        return run(task, replace(workspace, recipe=recorder), digest, products)
 
     monkeypatch.setattr(execute, "run_task", recording)
     done = reduce_night(night, choices=Choices(recipe=recipe), page=False)
@@ -454,7 +454,7 @@ def test_an_interrupted_run_keeps_what_it_learned(first, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(night, report=interrupt)
+        run(night, progress=interrupt)
     assert raw_name("bias_0001.fit") in Ledger.load(tmp_path / "products" / LEDGER)
     done = run(night)
     assert not done.failed

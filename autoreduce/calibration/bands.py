@@ -302,24 +302,24 @@ class MasterRows(Closing):
         data = self._store.rows(reader, self._plane, first, last)[:, columns]
         return np.ascontiguousarray(data)
 
-    def dark(self, fix: Correction, start: int, stop: int) -> Floats | None:
+    def dark(self, correction: Correction, start: int, stop: int) -> Floats | None:
         """Give rows of the dark that `Correction.scaling` goes with; None without."""
-        if fix.rates is None:
-            return self.rows(fix.dark, start, stop)
-        key = (fix.rates.file, fix.exptime, start, stop)
+        if correction.rates is None:
+            return self.rows(correction.dark, start, stop)
+        key = (correction.rates.file, correction.exptime, start, stop)
         if self._dark is None or self._dark[0] != key:
-            rows = fix.rates.dark(fix.exptime, self.reader((start, stop)))
+            rows = correction.rates.dark(correction.exptime, self.reader((start, stop)))
             self._dark = (key, rows)
         return self._dark[1]
 
-    def taken(self, fix: Correction, start: int, stop: int) -> Floats:
+    def taken(self, correction: Correction, start: int, stop: int) -> Floats:
         """Give rows of what the dark of a frame takes out of it, as the flat leaves it."""
-        dark = self.dark(fix, start, stop)
+        dark = self.dark(correction, start, stop)
         if dark is None:
             return np.zeros((stop - start, self.shape[1]), np.float32)
         zeros = np.zeros(dark.shape, np.float32)
-        scale, offset = fix.scaling
-        flat = self.rows(fix.flat, start, stop)
+        scale, offset = correction.scaling
+        flat = self.rows(correction.flat, start, stop)
         return -calibrate(
             zeros, dark=dark, dark_scale=scale, dark_offset=offset, flat=flat
         )
@@ -335,7 +335,7 @@ class MasterRows(Closing):
 
 
 def calibrated_rows(
-    frame: RawFrame, fix: Correction, masters: MasterRows, start: int, stop: int
+    frame: RawFrame, correction: Correction, masters: MasterRows, start: int, stop: int
 ) -> Floats:
     """Read rows of a frame and take its masters out of them.
 
@@ -347,11 +347,11 @@ def calibrated_rows(
     return calibrate(
         frame.rows(start, stop),
         overscan=frame.zero,
-        bias=masters.rows(fix.bias, start, stop),
-        dark=masters.dark(fix, start, stop),
-        dark_scale=fix.scaling.scale,
-        dark_offset=fix.scaling.offset,
-        flat=masters.rows(fix.flat, start, stop),
+        bias=masters.rows(correction.bias, start, stop),
+        dark=masters.dark(correction, start, stop),
+        dark_scale=correction.scaling.scale,
+        dark_offset=correction.scaling.offset,
+        flat=masters.rows(correction.flat, start, stop),
     )
 
 

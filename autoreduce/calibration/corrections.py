@@ -16,14 +16,16 @@ from autoreduce.planning.use import DarkMethod, is_absolute
 from autoreduce.remarks import Remark, remark
 
 
-def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Correction:
+def correction_for(
+    item: FrameInput, workspace: Workspace, made: Collection[str]
+) -> Correction:
     """Decide what is taken out of a frame, now that the masters are known.
 
     Parameters
     ----------
     item : FrameInput
         The frame and its calibration as planned.
-    space : Workspace
+    workspace : Workspace
         Where the masters are.
     made : set of str
         Outputs that could be made; the others are left out.
@@ -42,14 +44,14 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
     refused: tuple[Remark, ...] = ()
     if usable and plan.dark_unasked:
         there = plan.dark_fit is None or plan.dark_fit in made
-        why = refusal(item, space) if there else None
+        why = refusal(item, workspace) if there else None
         usable, refused = there and why is None, (why,) if why else ()
     if not usable:
         planned = plan.bias or plan.dark
         if flat and planned and not bias and not plan.overscan:
             flat, refused = None, (*refused, remark("flat-refused"))
         return Correction(bias=bias, flat=flat, cuts=plan.cuts, refused=refused)
-    fix = Correction(
+    correction = Correction(
         bias=bias,
         dark=plan.dark,
         dark_scale=1.0 if plan.dark_scale is None else plan.dark_scale,
@@ -58,35 +60,44 @@ def correction(item: FrameInput, space: Workspace, made: Collection[str]) -> Cor
         cuts=plan.cuts,
     )
     return (
-        _fitted(fix, item, space, made) if plan.dark_method is DarkMethod.FIT else fix
+        _fitted(correction, item, workspace, made)
+        if plan.dark_method is DarkMethod.FIT
+        else correction
     )
 
 
 def _fitted(
-    fix: Correction, item: FrameInput, space: Workspace, made: Collection[str]
+    correction: Correction,
+    item: FrameInput,
+    workspace: Workspace,
+    made: Collection[str],
 ) -> Correction:
     """Take the dark to the frame's exposure, by the night's fit and the model."""
-    plan, model = item.calibration, space.recipe.dark.model
+    plan, model = item.calibration, workspace.recipe.dark.model
     t, master_t = item.exptime or 0.0, plan.dark_exptime or math.nan
     if not plan.dark_fit or plan.dark_fit not in made:
-        return replace(fix, dark_scale=t / master_t)
-    fit = read_fit(space.folder / plan.dark_fit)
+        return replace(correction, dark_scale=t / master_t)
+    fit = read_fit(workspace.folder / plan.dark_fit)
     offset, slope = fit["offset"], fit["slope"]
     if model is DarkModel.RATIO and fit["linear"]:
         errors = fit["offset_error"], fit["slope_error"], fit["covariance"]
         return replace(
-            fix,
+            correction,
             dark_scale=ratio_scaling(t, master_t, offset=offset, slope=slope).scale,
             scale_error=ratio_error(t, master_t, (offset, slope), errors),
         )
     scaling = rate_scaling(t, master_t, offset=offset if fit["linear"] else 0.0)
-    fix = replace(fix, dark_scale=scaling.scale, dark_offset=scaling.offset)
+    correction = replace(
+        correction, dark_scale=scaling.scale, dark_offset=scaling.offset
+    )
     if model is DarkModel.RATE_MAP:
         rates = DarkRates.from_fit(fit)
         exptime = rates.equivalent_s(t, item.ccd_temp)
-        return replace(fix, rates=rates, exptime=exptime, cuts=_all_cuts(plan, rates))
+        return replace(
+            correction, rates=rates, exptime=exptime, cuts=_all_cuts(plan, rates)
+        )
     error = abs(1 - scaling.scale) * fit["offset_error"] if fit["linear"] else 0.0
-    return replace(fix, offset_error=error)
+    return replace(correction, offset_error=error)
 
 
 def _all_cuts(plan: Calibration, rates: DarkRates) -> tuple[tuple[str, str], ...]:
@@ -96,26 +107,26 @@ def _all_cuts(plan: Calibration, rates: DarkRates) -> tuple[tuple[str, str], ...
     return tuple(dict.fromkeys((*plan.cuts, *more)))
 
 
-def lost(item: FrameInput, fix: Correction) -> tuple[Remark, ...]:
+def lost(item: FrameInput, correction: Correction) -> tuple[Remark, ...]:
     """Name the masters that were planned for a frame and are not taken out of it.
 
     A dark that is taken out of a longer frame than its own is named, too.
     """
     plan = item.calibration
     pairs = (
-        ("bias", plan.bias, fix.bias),
-        ("dark", plan.dark, fix.dark),
-        ("flat", plan.flat, fix.flat),
+        ("bias", plan.bias, correction.bias),
+        ("dark", plan.dark, correction.dark),
+        ("flat", plan.flat, correction.flat),
     )
-    told = {one.need for one in fix.refused}
-    longer = longer_dark(item) if fix.dark else None
+    told = {one.need for one in correction.refused}
+    longer = longer_dark(item) if correction.dark else None
     return (
         *(
             remark(f"{need}-lost", found=_not_there(planned))
             for need, planned, used in pairs
             if planned and not used and need not in told
         ),
-        *fix.refused,
+        *correction.refused,
         *((longer,) if longer else ()),
     )
 
@@ -125,17 +136,20 @@ def _not_there(output: str) -> str:
 
 
 def correction_cards(
-    fix: Correction, item: FrameInput, space: Workspace, overscan: float | None
+    correction: Correction,
+    item: FrameInput,
+    workspace: Workspace,
+    overscan: float | None,
 ) -> list[Card]:
     """Say in cards what was taken out of a frame.
 
     Parameters
     ----------
-    fix : Correction
+    correction : Correction
         What was taken out.
     item : FrameInput
         The frame as planned.
-    space : Workspace
+    workspace : Workspace
         Where the dark fit is.
     overscan : float or None
         Level of the overscan that was subtracted, ADU.  What several amplifiers
@@ -147,7 +161,12 @@ def correction_cards(
         CALSTAT (letters O, B, D, F), the masters, the dark's factor and the fit that
         gave it.
     """
-    steps = {"O": overscan is not None, "B": fix.bias, "D": fix.dark, "F": fix.flat}
+    steps = {
+        "O": overscan is not None,
+        "B": correction.bias,
+        "D": correction.dark,
+        "F": correction.flat,
+    }
     letters = "".join(letter for letter, done in steps.items() if done)
     cards = [Card("CALSTAT", letters, "O overscan B bias D dark F flat: done")]
     if overscan is not None and not item.amplifiers:
@@ -155,30 +174,34 @@ def correction_cards(
     elif item.pedestal:
         cards.append(Card("PEDSUB", item.pedestal, "[adu] pedestal subtracted"))
     for keyword, output in (
-        ("BIASFILE", fix.bias),
-        ("DARKFILE", fix.dark),
-        ("FLATFILE", fix.flat),
+        ("BIASFILE", correction.bias),
+        ("DARKFILE", correction.dark),
+        ("FLATFILE", correction.flat),
     ):
         if output:
             cards.append(Card(keyword, output, "master used"))
-        if output and (cut := dict(fix.cuts).get(output)):
+        if output and (cut := dict(correction.cuts).get(output)):
             cards.append(Card(f"{keyword[:4]}CUT", cut, "part of it that was used"))
-    if fix.dark:
-        cards += _dark_cards(fix, item, space)
+    if correction.dark:
+        cards += _dark_cards(correction, item, workspace)
     return cards
 
 
-def _dark_cards(fix: Correction, item: FrameInput, space: Workspace) -> list[Card]:
+def _dark_cards(
+    correction: Correction, item: FrameInput, workspace: Workspace
+) -> list[Card]:
     plan = item.calibration
     cards = [
-        Card("DARKSCAL", fix.dark_scale, "factor on the master dark"),
-        Card("DARKOFFS", fix.dark_offset, "[adu] added to the scaled dark"),
+        Card("DARKSCAL", correction.dark_scale, "factor on the master dark"),
+        Card("DARKOFFS", correction.dark_offset, "[adu] added to the scaled dark"),
         Card("DARKMETH", plan.dark_method, "exact, fit or scaled"),
     ]
-    if fix.rates is not None:
-        cards.append(Card("DARKRATE", fix.rates.file, "rates used, pixel by pixel"))
+    if correction.rates is not None:
+        cards.append(
+            Card("DARKRATE", correction.rates.file, "rates used, pixel by pixel")
+        )
     if plan.dark_method is DarkMethod.FIT and plan.dark_fit:
-        fit = read_fit(space.folder / plan.dark_fit)
+        fit = read_fit(workspace.folder / plan.dark_fit)
         cards += [
             Card("DFOFFSET", fit["offset"], "[adu] dark fit: counts at no exposure"),
             Card("DFOFFERR", fit["offset_error"], "[adu] its error"),

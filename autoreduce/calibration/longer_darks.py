@@ -7,9 +7,9 @@ from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.images import open_image
 from autoreduce.pixels.darkcurrent import Structure, large_scale_structure
+from autoreduce.planning.phrases import number_text
 from autoreduce.planning.plan import FrameInput
 from autoreduce.planning.use import DarkMethod
-from autoreduce.planning.words import number_text
 from autoreduce.remarks import Remark, remark
 
 GLOW_SHARE = 2.0
@@ -32,14 +32,14 @@ def longer_dark(item: FrameInput) -> Remark | None:
     return remark("longer-dark", found=found, expected=number_text("exptime", t))
 
 
-def refusal(item: FrameInput, space: Workspace) -> Remark | None:
+def refusal(item: FrameInput, workspace: Workspace) -> Remark | None:
     """Say why a dark is not taken to a longer exposure; None if it may be.
 
     Parameters
     ----------
     item : FrameInput
         A frame whose dark and its fit, if one is planned, are made.
-    space : Workspace
+    workspace : Workspace
         Where they are.
 
     Returns
@@ -52,7 +52,9 @@ def refusal(item: FrameInput, space: Workspace) -> Remark | None:
     plan = item.calibration
     if not plan.dark_unasked or plan.dark is None:
         return None
-    found = _bent(plan.dark_fit, space) if plan.dark_fit else _glowing(item, space)
+    found = (
+        _bent(plan.dark_fit, workspace) if plan.dark_fit else _glowing(item, workspace)
+    )
     if not found:
         return None
     return remark(
@@ -63,17 +65,17 @@ def refusal(item: FrameInput, space: Workspace) -> Remark | None:
     )
 
 
-def _bent(output: str, space: Workspace) -> str:
-    fit = read_fit(space.folder / output)
+def _bent(output: str, workspace: Workspace) -> str:
+    fit = read_fit(workspace.folder / output)
     if fit["linear"]:
         return ""
     numbers = f"chi-square {fit['chi_square']:.1f}, {fit['n']} exposures"
     return f"the shorter darks do not lie on a line ({numbers})"
 
 
-def _glowing(item: FrameInput, space: Workspace) -> str:
+def _glowing(item: FrameInput, workspace: Workspace) -> str:
     plan = item.calibration
-    path = space.folder / str(plan.dark)
+    path = workspace.folder / str(plan.dark)
     seen, noise = _structure(path, path.stat().st_mtime_ns)
     gained = seen.excess * ((plan.dark_scale or 1.0) - 1)
     if seen.excess <= GLOW_SHARE * abs(seen.level) or gained <= GLOW_NOISE * noise:

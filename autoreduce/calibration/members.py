@@ -12,7 +12,7 @@ from autoreduce.calibration.bands import (
     Correction,
     RawFrame,
 )
-from autoreduce.calibration.corrections import correction
+from autoreduce.calibration.corrections import correction_for
 from autoreduce.calibration.quality import odd_frames
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import AutoreduceError, NoFrameLeftError
@@ -34,7 +34,7 @@ class Members:
 
     frames: tuple[RawFrame, ...]
     """Open frames that go in."""
-    fixes: tuple[Correction, ...]
+    corrections: tuple[Correction, ...]
     """What is taken out of each."""
     statistics: Mapping[str, FrameStatistics]
     """Statistics of every frame that could be read."""
@@ -54,13 +54,17 @@ class Members:
     @property
     def masters(self) -> list[str]:
         """Outputs of the masters that the frames use, each once."""
-        names = (name for fix in self.fixes for name in fix.masters)
+        names = (name for correction in self.corrections for name in correction.masters)
         return list(dict.fromkeys(names))
 
     @property
     def cuts(self) -> dict[str, str]:
         """Masters larger than the frames, and the section over them."""
-        return {output: cut for fix in self.fixes for output, cut in fix.cuts}
+        return {
+            output: cut
+            for correction in self.corrections
+            for output, cut in correction.cuts
+        }
 
     def without(self, reasons: Mapping[str, Remark]) -> "Members":
         """Leave more frames out.
@@ -71,21 +75,21 @@ class Members:
             If no frame is left.
         """
         pairs = [
-            (frame, fix)
-            for frame, fix in zip(self.frames, self.fixes, strict=True)
+            (frame, correction)
+            for frame, correction in zip(self.frames, self.corrections, strict=True)
             if frame.item.file not in reasons
         ]
         left_out = {**self.left_out, **reasons}
         if not pairs:
             raise NoFrameLeftError(left_out)
-        frames, fixes = zip(*pairs, strict=True)
-        return replace(self, frames=frames, fixes=fixes, left_out=left_out)
+        frames, corrections = zip(*pairs, strict=True)
+        return replace(self, frames=frames, corrections=corrections, left_out=left_out)
 
     def measured(self) -> dict[str, dict[str, float]]:
         """List the measured columns of the frame table for each frame."""
         columns = {file: raw_columns(s) for file, s in self.statistics.items()}
-        for item, fix in zip(self.items, self.fixes, strict=True):
-            columns[item.file] |= dark_columns(fix)
+        for item, correction in zip(self.items, self.corrections, strict=True):
+            columns[item.file] |= dark_columns(correction)
         return columns
 
 
@@ -100,16 +104,18 @@ def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
     )
 
 
-def dark_columns(fix: Correction) -> dict[str, float]:
+def dark_columns(correction: Correction) -> dict[str, float]:
     """Give the dark's factor and offset where they are not 1 and 0."""
-    if not fix.dark or (fix.dark_scale == 1 and not fix.dark_offset):
+    if not correction.dark or (
+        correction.dark_scale == 1 and not correction.dark_offset
+    ):
         return {}
-    return {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
+    return {"dark_scale": correction.dark_scale, "dark_offset": correction.dark_offset}
 
 
 @contextmanager
 def open_members(
-    task: Task, space: Workspace, made: Collection[str]
+    task: Task, workspace: Workspace, made: Collection[str]
 ) -> Iterator[Members]:
     """Open the frames of a combination, without those that cannot or should not go in.
 
@@ -117,7 +123,7 @@ def open_members(
     ----------
     task : Task
         The combination.
-    space : Workspace
+    workspace : Workspace
         Where.
     made : set of str
         Outputs of other tasks that could be made.
@@ -135,7 +141,7 @@ def open_members(
         for item in task.frames:
             try:
                 frame = stack.enter_context(
-                    RawFrame(space.root, item, keep_open=keep_open)
+                    RawFrame(workspace.root, item, keep_open=keep_open)
                 )
                 data = frame.rows(0, frame.shape[0])
                 statistics[item.file] = measure(data, saturate=frame.saturate)
@@ -146,9 +152,11 @@ def open_members(
         frames = tuple(opened.values())
         if not frames:
             raise NoFrameLeftError(left_out)
-        fixes = tuple(correction(frame.item, space, made) for frame in frames)
-        members = Members(frames, fixes, statistics, left_out)
-        yield members.without(_odd(task, space, members))
+        corrections = tuple(
+            correction_for(frame.item, workspace, made) for frame in frames
+        )
+        members = Members(frames, corrections, statistics, left_out)
+        yield members.without(_odd(task, workspace, members))
 
 
 def _n_images(item: FrameInput) -> int:
@@ -156,33 +164,35 @@ def _n_images(item: FrameInput) -> int:
     return len({one.hdu for one in item.amplifiers}) or 1
 
 
-def _odd(task: Task, space: Workspace, members: Members) -> dict[str, Remark]:
-    limits = space.recipe.quality
+def _odd(task: Task, workspace: Workspace, members: Members) -> dict[str, Remark]:
+    limits = workspace.recipe.quality
     if not limits.check:
         return {}
     found = odd_frames(
         [members.statistics[item.file] for item in members.items],
         task.action,
         limits,
-        pedestals=pedestals(space, members),
+        pedestals=pedestals(workspace, members),
     )
     odd = {members.items[i].file: why for i, why in found.items()}
     keep = {item.file for item in task.frames if item.keep}
     return {file: why.about(file) for file, why in odd.items() if file not in keep}
 
 
-def pedestals(space: Workspace, members: Members) -> list[float] | None:
+def pedestals(workspace: Workspace, members: Members) -> list[float] | None:
     """Give the part of each frame's level that is overscan and bias, in ADU.
 
     None if it is not known of all of them.
     """
-    masters = {fix.bias for fix in members.fixes if fix.bias}
-    levels = {output: _level(space.folder / output) for output in sorted(masters)}
+    masters = {correction.bias for correction in members.corrections if correction.bias}
+    levels = {output: _level(workspace.folder / output) for output in sorted(masters)}
     pedestals = []
-    for frame, fix in zip(members.frames, members.fixes, strict=True):
-        if fix.bias is None and frame.overscan is None:
+    for frame, correction in zip(members.frames, members.corrections, strict=True):
+        if correction.bias is None and frame.overscan is None:
             return None
-        pedestals.append((frame.zero or 0.0) + (levels[fix.bias] if fix.bias else 0))
+        pedestals.append(
+            (frame.zero or 0.0) + (levels[correction.bias] if correction.bias else 0)
+        )
     return pedestals
 
 

@@ -28,7 +28,7 @@ class Uncertainty:
 
     folder: Path
     """Output folder."""
-    fix: Correction
+    correction: Correction
     """What was taken out of the light."""
     egain: float | None
     """Electrons per ADU; None if the header does not tell."""
@@ -76,11 +76,13 @@ class Uncertainty:
         if (full := frame.saturated(start, stop)) is not None:
             flags[full] |= np.uint8(Flag.SATURATED)
         planes: dict[str, NDArray[Any]] = {MASK: flags}
-        fix = self.fix
-        with MasterRows(self.folder, fix.masters, cuts=fix.cuts) as values:
+        correction = self.correction
+        with MasterRows(
+            self.folder, correction.masters, cuts=correction.cuts
+        ) as values:
             read = values.reader((start, stop))
-            if fix.rates is not None:
-                unproven = fix.rates.unproven(fix.exptime, read)
+            if correction.rates is not None:
+                unproven = correction.rates.unproven(correction.exptime, read)
                 flags[unproven] |= np.uint8(Flag.NON_LINEAR)
             if not self.unknown:
                 own = (
@@ -96,16 +98,20 @@ class Uncertainty:
         band: tuple[int, int],
         rdnoise: Floats | None,
     ) -> Floats:
-        fix = self.fix
-        with MasterRows(self.folder, fix.masters, UNCERT_HDU, cuts=fix.cuts) as sigmas:
+        correction = self.correction
+        with MasterRows(
+            self.folder, correction.masters, UNCERT_HDU, cuts=correction.cuts
+        ) as sigmas:
             variance = calibrated_variance(
                 data,
                 egain=self.egain or 0.0,
                 rdnoise=(self.rdnoise or 0.0) if rdnoise is None else rdnoise,
-                dark=_scaled(values.dark(fix, *band), fix.scaling),
-                subtracted_variance=subtracted_variance(fix, values, sigmas, band),
-                flat=values.rows(fix.flat, *band),
-                flat_variance=_square(sigmas.rows(fix.flat, *band)),
+                dark=_scaled(values.dark(correction, *band), correction.scaling),
+                subtracted_variance=subtracted_variance(
+                    correction, values, sigmas, band
+                ),
+                flat=values.rows(correction.flat, *band),
+                flat_variance=_square(sigmas.rows(correction.flat, *band)),
             )
         return np.sqrt(variance)
 
@@ -121,7 +127,10 @@ def _scaled(dark: Floats | None, scaling: DarkScaling) -> Floats | None:
 
 
 def subtracted_variance(
-    fix: Correction, values: MasterRows, sigmas: MasterRows, band: tuple[int, int]
+    correction: Correction,
+    values: MasterRows,
+    sigmas: MasterRows,
+    band: tuple[int, int],
 ) -> Floats:
     """Give the variance that bias and dark together bring into a frame.
 
@@ -129,7 +138,7 @@ def subtracted_variance(
 
     Parameters
     ----------
-    fix : Correction
+    correction : Correction
         What is taken out of the frame.
     values, sigmas : MasterRows
         The masters, and their UNCERT planes.
@@ -141,24 +150,27 @@ def subtracted_variance(
     array, ADU**2, broadcastable to the rows
         Noise of the masters and the errors of the fit at the frame's exposure.
     """
-    bias = _square(sigmas.rows(fix.bias, *band))
+    bias = _square(sigmas.rows(correction.bias, *band))
     of_bias = np.zeros((1, 1), np.float32) if bias is None else bias
-    if fix.rates is not None:
+    if correction.rates is not None:
         read, read_sigma = values.reader(band), sigmas.reader(band)
-        return fix.rates.variance(fix.exptime, read, read_sigma, of_bias)
-    dark, sigma = values.rows(fix.dark, *band), sigmas.rows(fix.dark, *band)
+        return correction.rates.variance(correction.exptime, read, read_sigma, of_bias)
+    dark, sigma = (
+        values.rows(correction.dark, *band),
+        sigmas.rows(correction.dark, *band),
+    )
     if dark is None or sigma is None:
         return of_bias
-    scale = np.float32(fix.dark_scale)
+    scale = np.float32(correction.dark_scale)
     variance = np.maximum((1 - 2 * scale) * of_bias + (scale * sigma) ** 2, 0)
-    if fix.scale_error or fix.offset_error:
-        variance += (dark * np.float32(fix.scale_error)) ** 2
-        variance += np.float32(fix.offset_error) ** 2
+    if correction.scale_error or correction.offset_error:
+        variance += (dark * np.float32(correction.scale_error)) ** 2
+        variance += np.float32(correction.offset_error) ** 2
     return variance
 
 
 def shared_variance(
-    fixes: Sequence[Correction],
+    corrections: Sequence[Correction],
     weights: Sequence[float],
     values: MasterRows,
     sigmas: MasterRows,
@@ -171,7 +183,7 @@ def shared_variance(
 
     Parameters
     ----------
-    fixes : sequence of Correction
+    corrections : sequence of Correction
         What is taken out of each frame.
     weights : sequence of float
         Factor of each frame in the combination.
@@ -186,25 +198,28 @@ def shared_variance(
         In the squared unit of the combination.
     """
     total: dict[Correction, float] = {}
-    for fix, weight in zip(fixes, weights, strict=True):
-        total[fix] = total.get(fix, 0.0) + weight
+    for correction, weight in zip(corrections, weights, strict=True):
+        total[correction] = total.get(correction, 0.0) + weight
     sigma: Floats = np.zeros((1, 1), np.float32)
-    for fix, weight in total.items():
-        variance = subtracted_variance(fix, values, sigmas, band)
+    for correction, weight in total.items():
+        variance = subtracted_variance(correction, values, sigmas, band)
         sigma = np.asarray(sigma + weight * np.sqrt(variance), np.float32)
     return np.asarray(sigma**2, np.float32)
 
 
 def light_uncertainty(
-    fix: Correction, space: Workspace, egain: float | None, rdnoise: float | None
+    correction: Correction,
+    workspace: Workspace,
+    egain: float | None,
+    rdnoise: float | None,
 ) -> Uncertainty:
     """Collect what the planes of a light need.
 
     Parameters
     ----------
-    fix : Correction
+    correction : Correction
         What is taken out of it.
-    space : Workspace
+    workspace : Workspace
         Where the masters are.
     egain : float, optional
         Electrons per ADU.
@@ -216,9 +231,9 @@ def light_uncertainty(
     Uncertainty
         With the read noise that the bias frames showed where it is not told.
     """
-    if rdnoise is None and egain is not None and fix.bias is not None:
-        rdnoise = egain * _noise_adu(space.folder / fix.bias)
-    return Uncertainty(space.folder, fix, egain, rdnoise)
+    if rdnoise is None and egain is not None and correction.bias is not None:
+        rdnoise = egain * _noise_adu(workspace.folder / correction.bias)
+    return Uncertainty(workspace.folder, correction, egain, rdnoise)
 
 
 def _noise_adu(path: Path) -> float:

@@ -90,7 +90,7 @@ def side_by_side(
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class TaskResult:
     """What a task says of the product that it made."""
 
     statistics: Mapping[str, float] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from autoreduce.cli.options import (
     table_options,
 )
 from autoreduce.tools.files import write_text
-from autoreduce.tools.tables import Table, TableForm
+from autoreduce.tools.listing import Table, TableForm
 
 if TYPE_CHECKING:
     from autoreduce.pixels.darkcurrent import DarkFit

@@ -44,7 +44,7 @@ def command(folder: Path, *, seed: int, colour: bool, quiet: bool) -> None:
     simulate_night(listing, night, seed=seed, truth=True, overwrite=True)
     with console.progress(quiet=quiet) as report:
         reduced = reduce_night(
-            night, command=shlex.join(["autoreduce", *sys.argv[1:]]), report=report
+            night, command=shlex.join(["autoreduce", *sys.argv[1:]]), progress=report
         )
     if not quiet:
         console.print_summary(reduced.report, reduced.folder)

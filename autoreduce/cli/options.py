@@ -9,7 +9,7 @@ import click
 
 from autoreduce.remarks import Severity
 from autoreduce.tools.files import write_text
-from autoreduce.tools.tables import Table, TableForm
+from autoreduce.tools.listing import Table, TableForm
 
 FAIL_ON = (
     Severity.DAMAGED,

@@ -122,7 +122,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
             limits=limits,
             page=not options["no_report"],
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
-            report=report,
+            progress=report,
         )
     console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
     strict = options["strict"] and reduced.incomplete

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
-class Measured(NamedTuple):
+class MeasuredColumn(NamedTuple):
     """A number that is measured of frames."""
 
     name: str
@@ -43,17 +43,17 @@ class Measured(NamedTuple):
 
 
 MEASURED = (
-    Measured(
+    MeasuredColumn(
         "median", "adu", "Median of the raw frame.", heading="Median", of_lights=False
     ),
-    Measured(
+    MeasuredColumn(
         "noise",
         "adu",
         "Robust 1-sigma pixel scatter, raw frame.",
         heading="Noise",
         of_lights=False,
     ),
-    Measured(
+    MeasuredColumn(
         "saturated",
         "",
         "Fraction of pixels at or above saturation.",
@@ -62,7 +62,7 @@ MEASURED = (
         percent=True,
         of_lights=False,
     ),
-    Measured(
+    MeasuredColumn(
         "bjd_tdb",
         "d",
         "Middle of the exposure at the barycentre of the solar system, TDB.",
@@ -70,8 +70,8 @@ MEASURED = (
         "middle of the exposure, barycentric",
         of_frames=False,
     ),
-    Measured("airmass", "", "Airmass, from the header.", of_frames=False),
-    Measured(
+    MeasuredColumn("airmass", "", "Airmass, from the header.", of_frames=False),
+    MeasuredColumn(
         "sky",
         "adu",
         "Sky level of the calibrated light.",
@@ -79,7 +79,7 @@ MEASURED = (
         "sky level",
         "Sky",
     ),
-    Measured(
+    MeasuredColumn(
         "sky_noise",
         "adu",
         "1-sigma scatter of the sky, pixel to pixel.",
@@ -87,7 +87,7 @@ MEASURED = (
         "sky noise",
         of_frames=False,
     ),
-    Measured(
+    MeasuredColumn(
         "stars",
         "",
         "Stars found in the calibrated light.",
@@ -96,7 +96,7 @@ MEASURED = (
         "Stars",
         whole=True,
     ),
-    Measured(
+    MeasuredColumn(
         "fwhm",
         "pixel",
         "Full width at half maximum of the stars.",
@@ -104,7 +104,7 @@ MEASURED = (
         "width of the stars",
         "FWHM",
     ),
-    Measured(
+    MeasuredColumn(
         "fwhm_arcsec",
         "arcsec",
         "The same, where the scale is known.",
@@ -112,7 +112,7 @@ MEASURED = (
         "the same",
         of_frames=False,
     ),
-    Measured(
+    MeasuredColumn(
         "elongation",
         "",
         "Median length over width of the stars.",
@@ -120,7 +120,7 @@ MEASURED = (
         "median length over width",
         "Elongation",
     ),
-    Measured(
+    MeasuredColumn(
         "star_flux",
         "adu",
         "Median of the brightest stars.",
@@ -129,7 +129,7 @@ MEASURED = (
         of_frames=False,
         of_lights=False,
     ),
-    Measured(
+    MeasuredColumn(
         "saturate",
         "adu",
         "Lowest level of a saturated pixel, calibrated.",
@@ -151,6 +151,6 @@ def known(numbers: Mapping[str, float | None]) -> dict[str, float]:
     }
 
 
-def keywords(names: Iterable[Measured] = MEASURED) -> set[str]:
+def keywords(names: Iterable[MeasuredColumn] = MEASURED) -> set[str]:
     """Give the cards that tell what was measured of a light."""
     return {one.keyword for one in names if one.keyword}

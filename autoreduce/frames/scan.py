@@ -45,7 +45,7 @@ _LONG_WAIT_S = 1e-4
 
 
 @dataclass(frozen=True)
-class Night:
+class ScannedNight:
     """What a night's folders hold."""
 
     frames: pd.DataFrame
@@ -87,7 +87,7 @@ def scan_night(
     *,
     dialects: Sequence[Path] = (),
     memory: float = math.inf,
-) -> Night:
+) -> ScannedNight:
     """Read the headers of a night: frames, evidence, and what could not be read.
 
     Parameters
@@ -103,7 +103,7 @@ def scan_night(
 
     Returns
     -------
-    Night
+    ScannedNight
         Nothing is lost: every file with a FITS name is in one of its tables.
 
     Raises
@@ -141,7 +141,7 @@ def scan_night(
     decide_together(frames)
     table = make_frame_table(frame.row() for frame in frames)
     table.attrs["root"] = str(root)
-    return Night(
+    return ScannedNight(
         frames=table,
         evidence=_table(
             [row for frame in frames for row in frame.evidence()], EVIDENCE_COLUMNS

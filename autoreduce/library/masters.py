@@ -61,7 +61,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class Addition:
     """What became of one master that was to be added."""
 
     source: Path
@@ -307,7 +307,7 @@ def add_to_library(
     *,
     dialects: Sequence[Path] = (),
     keeps_bias: bool | None = None,
-) -> list[Added]:
+) -> list[Addition]:
     """Copy masters into a library; none that is there is replaced.
 
     Parameters
@@ -352,13 +352,13 @@ def add_to_library(
     return added
 
 
-def _tried(add: Callable[[Path], Added], file: Path) -> Added:
+def _tried(add: Callable[[Path], Addition], file: Path) -> Addition:
     """Add a master, or say why that is not possible."""
     try:
         return add(file)
     except (InputError, ProductError) as error:
         wants = isinstance(error, UnknownBiasError)
-        return Added(file, reason=str(error), wants_bias=wants)
+        return Addition(file, reason=str(error), wants_bias=wants)
 
 
 def _bias_levels(folder: Path) -> list[Bias]:
@@ -412,7 +412,7 @@ def _add(
     dialects: Sequence[Path],
     keeps_bias: bool | None,
     biases: Sequence[Bias] = (),
-) -> Added:
+) -> Addition:
     """Copy one master, by way of a folder that is not looked at."""
     foreign: ForeignMaster | None = None
     if is_own(read_headers(source)[0]):
@@ -428,7 +428,7 @@ def _add(
         digest, stem, night = foreign.digest, foreign.group, foreign.facts["night"]
     remarks = foreign.remarks if foreign else ()
     if digest in digests:
-        return Added(source, digests[digest], remarks=remarks)
+        return Addition(source, digests[digest], remarks=remarks)
     with tempfile.TemporaryDirectory(prefix=".adding.", dir=folder) as place:
         copy = Path(place) / "master.fits"
         if foreign:
@@ -438,7 +438,7 @@ def _add(
         check_sums(copy)
         file = _moved(copy, folder, _named(stem, night)).name
     digests[digest] = file
-    return Added(source, file, is_new=True, remarks=remarks)
+    return Addition(source, file, is_new=True, remarks=remarks)
 
 
 def _named(stem: str, night: object) -> str:

@@ -61,7 +61,7 @@ class Unmatched(StrEnum):
     """Its stars fit those of no other light."""
 
 
-class Placed(NamedTuple):
+class Placement(NamedTuple):
     """Where a light lies."""
 
     field: int
@@ -81,7 +81,7 @@ class Alignment(NamedTuple):
 
     references: tuple[int, ...]
     """Index of the reference of each field; the field with most lights is the first."""
-    lights: tuple[Placed, ...]
+    lights: tuple[Placement, ...]
     """One for each light."""
     static: tuple[NDArray[np.bool_], ...]
     """Detections of each light that belong to the detector, and were left out."""
@@ -218,14 +218,14 @@ def register_all(
     return Alignment(tuple(first for first, _ in fields), tuple(lights), static)
 
 
-def _without_place(table: Table) -> Placed:
+def _without_place(table: Table) -> Placement:
     few = len(table) < FEWEST
-    return Placed(
+    return Placement(
         0, None, None, None, Unmatched.FEW_STARS if few else Unmatched.NO_MATCH
     )
 
 
-_Field = dict[int, Placed]
+_Field = dict[int, Placement]
 
 
 class _Sky(NamedTuple):
@@ -271,13 +271,13 @@ def _fields(
 
 def _grown(first: int, candidates: Sequence[int], sky: _Sky) -> _Field:
     """Find the lights that match a reference, or one another on the way to it."""
-    field = {first: Placed(1, Transform(), None, None)}
+    field = {first: Placement(1, Transform(), None, None)}
     others = [i for i in candidates if i != first]
     against = partial(match, reference=sky.stars[first], scales=ONE_CAMERA)
     matches = sky.each(against, [sky.stars[i] for i in others])
     for i, found in zip(others, map(sky.counted, matches), strict=True):
         if found is not None:
-            field[i] = Placed(1, found.transform, found, first)
+            field[i] = Placement(1, found.transform, found, first)
     tried = {(i, first) for i in others}
     grew = True
     while grew:
@@ -311,7 +311,7 @@ def _add_sparse(
         for like in _unlike(known):
             found = sky.counted(match_shift(sky.stars[i], sky.stars[first], like))
             if found is not None:
-                field[i] = Placed(1, found.transform, found, first)
+                field[i] = Placement(1, found.transform, found, first)
                 break
 
 
@@ -332,19 +332,19 @@ def _unlike(transforms: Sequence[Transform]) -> list[Transform]:
 
 def _place(
     i: int, neighbour: int, first: int, field: _Field, sky: _Sky
-) -> Placed | None:
+) -> Placement | None:
     """Match a light with a neighbour of known place; then with the reference itself."""
     found = sky.match(sky.stars[i], sky.stars[neighbour])
     onward = field[neighbour].transform
     if found is None or onward is None:
         return None
     if neighbour == first:
-        return Placed(1, found.transform, found, first)
+        return Placement(1, found.transform, found, first)
     whole = found.transform.then(onward)
     direct = sky.counted(match_near(sky.stars[i], sky.stars[first], whole))
     if direct is not None:
-        return Placed(1, direct.transform, direct, first)
-    return Placed(1, whole, found, neighbour)
+        return Placement(1, direct.transform, direct, first)
+    return Placement(1, whole, found, neighbour)
 
 
 def _middle(table: Table, transform: Transform) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ _QUANTILES = {
 }
 
 
-class Combined(NamedTuple):
+class CombineResult(NamedTuple):
     """A combined band, and what went into it."""
 
     data: NDArray[np.float32]
@@ -61,7 +61,7 @@ def combine(
     mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     noise: ArrayLike | None = None,
-) -> Combined:
+) -> CombineResult:
     """Combine frames pixel by pixel.
 
     Parameters
@@ -82,7 +82,7 @@ def combine(
 
     Returns
     -------
-    Combined
+    CombineResult
         The combined band, the number of samples used, and of those rejected.
         Sums are accurate to double precision.  STD and VAR are about the mean and
         divided by the number of samples, as `numpy.std` does.
@@ -96,7 +96,7 @@ def combine(
     frames = _frames(stack)
     job = _job(frames, how, mask, weights, noise)
     shape = frames[0].shape
-    result = Combined(
+    result = CombineResult(
         np.empty(shape, np.float32),
         np.empty(shape, np.uint16),
         np.zeros(len(frames), np.int64),
@@ -173,7 +173,9 @@ def _tile_pixels(n: int, itemsize: int) -> int:
     return max(min(ROW_BYTES, TILE_BYTES // n) // itemsize, 1)
 
 
-def _combine_tile(job: _Job, tile: Tile, spare: NDArray[Any], result: Combined) -> None:
+def _combine_tile(
+    job: _Job, tile: Tile, spare: NDArray[Any], result: CombineResult
+) -> None:
     """Combine a tile as if every pixel were whole, and do again what is not."""
     how, rows = job.how, [frame[tile] for frame in job.frames]
     buffers = [buffer[: rows[0].size].reshape(rows[0].shape) for buffer in spare]
@@ -310,7 +312,7 @@ def _dropped(
 
 
 def _combine_partial(
-    job: _Job, tile: Tile, pixels: NDArray[np.intp], result: Combined
+    job: _Job, tile: Tile, pixels: NDArray[np.intp], result: CombineResult
 ) -> None:
     """Combine pixels that miss a sample or may hold an outlier."""
     where = np.unravel_index(pixels, result.data[tile].shape)

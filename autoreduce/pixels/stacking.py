@@ -45,7 +45,7 @@ class LightModel(NamedTuple):
     """Part of the light by which seeing and guiding change it, 1 sigma."""
 
 
-class Stacked(NamedTuple):
+class StackResult(NamedTuple):
     """A band of a stack."""
 
     data: Image
@@ -82,7 +82,7 @@ def stack(
     sky: float,
     halo: tuple[int, int] = (0, 0),
     own: Sequence[Own] | None = None,
-) -> Stacked:
+) -> StackResult:
     """Combine a band of registered lights.
 
     Parameters
@@ -107,7 +107,7 @@ def stack(
 
     Returns
     -------
-    Stacked
+    StackResult
         Without the halo.  The middle, which deviations are counted from, is the lower
         median: of two samples that disagree the brighter goes.
     """
@@ -202,7 +202,7 @@ class _Work:
         off[bad] = np.nan
         return int(np.count_nonzero(bad[self._inner]))
 
-    def stacked(self, rejected: NDArray[np.int64]) -> Stacked:
+    def stacked(self, rejected: NDArray[np.int64]) -> StackResult:
         """Give the mean."""
         weight = (self._weight - self._lost_weight).astype(np.float32)
         number = (self._n - self._lost).astype(np.uint16)
@@ -210,7 +210,7 @@ class _Work:
         with np.errstate(invalid="ignore", divide="ignore"):
             self._total /= weight
         self._total += self._middle[self._inner]
-        return Stacked(self._total, number, rejected)
+        return StackResult(self._total, number, rejected)
 
 
 class _OwnWork(_Work):
@@ -240,12 +240,12 @@ class _OwnWork(_Work):
         self._weights += np.float32(model.weight) * weight
         self._number += there
 
-    def stacked(self, rejected: NDArray[np.int64]) -> Stacked:
+    def stacked(self, rejected: NDArray[np.int64]) -> StackResult:
         """Give the mean; NaN where not even interpolated samples are left."""
         with np.errstate(invalid="ignore", divide="ignore"):
             self._total /= self._weights
         self._total += self._middle[self._inner]
-        return Stacked(self._total, self._number, rejected)
+        return StackResult(self._total, self._number, rejected)
 
 
 def lower_median(samples: Sequence[Image]) -> Image:

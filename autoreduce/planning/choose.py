@@ -17,7 +17,7 @@ from autoreduce.planning.use import DarkMethod, Use
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Decision:
     """What serves each of several setups, and why."""
 
     uses: tuple[Use, ...]
@@ -33,7 +33,7 @@ def serve(
     rules: Rules,
     settings: Settings,
     table: Table,
-) -> Served:
+) -> Decision:
     """Decide which master serves each setup.
 
     Parameters
@@ -54,7 +54,7 @@ def serve(
 
     Returns
     -------
-    Served
+    Decision
         A use for each setup, in the order of `setups`.
 
     Raises
@@ -95,7 +95,7 @@ def serve(
                 )
                 verdicts[part] = overruled(entries, chosen)
         uses.append(use)
-    return Served(tuple(uses), tuple(verdicts))
+    return Decision(tuple(uses), tuple(verdicts))
 
 
 def _from_ladder(

@@ -58,7 +58,7 @@ class Criterion:
     holds: Pairs
 
 
-class Judged:
+class Judgement:
     """Setups against candidates, column by column; each column is judged once."""
 
     def __init__(

@@ -16,7 +16,7 @@ from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs, slug
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
 from autoreduce.planning.rules import Rules
-from autoreduce.planning.setups import Night
+from autoreduce.planning.setups import NightSetups
 from autoreduce.planning.use import NEEDS, Use, Uses
 from autoreduce.remarks import Remark, joined
 
@@ -42,7 +42,7 @@ def _scalar(value: object) -> Fact:
     return int(number) if isinstance(value, int | np.integer) else number
 
 
-def frame_inputs(night: Night, found: Uses) -> list[FrameInput]:
+def frame_inputs(night: NightSetups, found: Uses) -> list[FrameInput]:
     """Say how each frame is calibrated, in the order of `night.frames`."""
     labels = night.setups["setup"].tolist()
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
@@ -94,7 +94,7 @@ def _iso(times: pd.Series) -> list[object]:
     return [None if pd.isna(time) else time.isoformat() for time in times]
 
 
-def uses_of(night: Night, found: Uses) -> dict[str, dict[str, Use]]:
+def uses_of(night: NightSetups, found: Uses) -> dict[str, dict[str, Use]]:
     """Gather how each setup is served, by its label and the need."""
     return {
         label: {need: found[need][row] for need in NEEDS if row in found[need]}
@@ -149,7 +149,9 @@ def _worst(inputs: Iterable[FrameInput]) -> int:
     return max((item.level or 0 for item in inputs), default=0)
 
 
-def master_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list[Task]:
+def master_tasks(
+    night: NightSetups, inputs: Sequence[FrameInput], found: Uses
+) -> list[Task]:
     """Plan a master for each group of calibration frames that can make one."""
     tasks = []
     members = night.frames.groupby("group_code", sort=True).indices
@@ -175,7 +177,9 @@ def master_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> lis
     )
 
 
-def light_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list[Task]:
+def light_tasks(
+    night: NightSetups, inputs: Sequence[FrameInput], found: Uses
+) -> list[Task]:
     """Plan a calibrated frame for each light, in order of time."""
     is_light = night.frames["imagetyp"].eq(ImageType.LIGHT).to_numpy(dtype=bool)
     rows = [int(row) for row in is_light.nonzero()[0]]
@@ -201,13 +205,16 @@ def light_tasks(night: Night, inputs: Sequence[FrameInput], found: Uses) -> list
 
 
 def registration_tasks(
-    night: Night, lights: Sequence[Task], rules: Rules, references: Collection[str]
+    night: NightSetups,
+    lights: Sequence[Task],
+    rules: Rules,
+    references: Collection[str],
 ) -> list[Task]:
     """Plan, for each object, camera and light path, where its lights lie.
 
     Parameters
     ----------
-    night : Night
+    night : NightSetups
         Frames, of which the lights are those of `lights`, in their order.
     lights : sequence of Task
         Calibrated lights.
@@ -256,7 +263,7 @@ def registration_tasks(
     return tasks
 
 
-def _lights(night: Night) -> pd.DataFrame:
+def _lights(night: NightSetups) -> pd.DataFrame:
     is_light = night.frames["imagetyp"].eq(ImageType.LIGHT)
     return night.frames[is_light.astype(bool)].reset_index(drop=True)
 
@@ -279,13 +286,13 @@ def _one_light_path(frames: pd.DataFrame, rules: Rules) -> Codes:
 
 
 def stack_tasks(
-    night: Night, lights: Sequence[Task], registrations: Sequence[Task]
+    night: NightSetups, lights: Sequence[Task], registrations: Sequence[Task]
 ) -> list[Task]:
     """Plan a stack for each group of two lights or more.
 
     Parameters
     ----------
-    night : Night
+    night : NightSetups
         Frames and their groups.
     lights : sequence of Task
         Calibrated lights.

@@ -12,6 +12,7 @@ import pandas as pd
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.planning.notes import without_stack
+from autoreduce.planning.phrases import number_text
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
@@ -20,7 +21,6 @@ from autoreduce.planning.plan import (
     Verdict,
 )
 from autoreduce.planning.use import BY_HAND, NEEDS, DarkMethod, is_absolute, stem
-from autoreduce.planning.words import number_text
 from autoreduce.remarks import Remark, joined
 
 

@@ -10,8 +10,8 @@ from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import Facts, has_overscan
 from autoreduce.planning.criteria import Settings
+from autoreduce.planning.phrases import UNKNOWN, listed
 from autoreduce.planning.plan import Verdict
-from autoreduce.planning.words import UNKNOWN, listed
 from autoreduce.remarks import Remark, remark
 
 _PLURAL = {"bias": "bias frames", "dark": "darks", "flat": "flats"}

@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autoreduce.planning.candidates import LIBRARY, ORIGIN
-from autoreduce.planning.criteria import Criterion, Judged, Settings, column_of
+from autoreduce.planning.criteria import Criterion, Judgement, Settings, column_of
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules, Rung
-from autoreduce.planning.verdicts import Climbed, VerdictWriter
+from autoreduce.planning.verdicts import Climb, VerdictWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Matches:
     """For each setup without a choice, the candidates that came closest: those that
     failed as few criteria as the closest of all, which comes first, and the same one
     first."""
-    judged: Judged
+    judged: Judgement
     """All pairs, for what else is asked of them."""
 
 
@@ -91,7 +91,7 @@ def match(
     """
     masters = masters.sort_values("output", kind="stable", ignore_index=True)
     rule = rules.use[need]
-    judged = Judged(setups, masters, rules, rule, settings)
+    judged = Judgement(setups, masters, rules, rule, settings)
     ladder = [(rung, judged.criteria(rung)) for rung in rule.rung]
     climbed = _climb(ladder, judged.shape)
     _refuse_ambiguous(climbed, judged)
@@ -101,7 +101,7 @@ def match(
 _Ladder = list[tuple[Rung, list[Criterion]]]
 
 
-def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climbed:
+def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climb:
     """Find the first rung that each pair reaches, and what stopped the others.
 
     What stops a pair is the first criterion that it fails on the rung where it fails
@@ -125,10 +125,10 @@ def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climbed:
             fewest[nearer] = failures[nearer]
     failed[reached >= 0] = None
     fewest[reached >= 0] = 0
-    return Climbed(reached, failed, fewest, farthest)
+    return Climb(reached, failed, fewest, farthest)
 
 
-def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
+def _refuse_ambiguous(climbed: Climb, judged: Judgement) -> None:
     """Refuse masters that only an unknown fact of the frames could tell apart.
 
     What a header does not say is compatible with anything, as long as all
@@ -153,7 +153,7 @@ def _refuse_ambiguous(climbed: Climbed, judged: Judged) -> None:
             climbed.failed[row, refused] = name
 
 
-def _decide(need: str, judged: Judged, climbed: Climbed) -> Matches:
+def _decide(need: str, judged: Judgement, climbed: Climb) -> Matches:
     keys = _preferences(judged, climbed)
     order = np.lexsort(list(reversed(keys.values())), axis=-1)
     writer = VerdictWriter(need, judged, climbed, keys)
@@ -189,7 +189,7 @@ def _nearest(
 
 
 def _choice(
-    judged: Judged, climbed: Climbed, row: int, chosen: int | None
+    judged: Judgement, climbed: Climb, row: int, chosen: int | None
 ) -> Choice | None:
     if chosen is None:
         return None
@@ -211,14 +211,14 @@ def _choice(
     )
 
 
-def _unsaid(judged: Judged, row: int, chosen: int) -> tuple[str, ...]:
+def _unsaid(judged: Judgement, row: int, chosen: int) -> tuple[str, ...]:
     """List what the master says, and the frames do not, of that which must be equal."""
     setups, masters = judged.said
     only_master = masters[chosen] & ~setups[row]
     return tuple(judged.equal_columns[n] for n in np.flatnonzero(only_master))
 
 
-def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float64]]:
+def _preferences(judged: Judgement, climbed: Climb) -> dict[str, NDArray[np.float64]]:
     """Rank the pairs: smaller is better, the first key that differs decides.
 
     Pairs that reached no rung come last, those that failed fewest criteria first, of
@@ -243,7 +243,7 @@ def _preferences(judged: Judged, climbed: Climbed) -> dict[str, NDArray[np.float
     }
 
 
-def _made_before(judged: Judged, climbed: Climbed) -> NDArray[np.float64]:
+def _made_before(judged: Judgement, climbed: Climb) -> NDArray[np.float64]:
     """Mark library masters of a night whose own frames make an eligible master."""
     library = (judged.masters[ORIGIN] == LIBRARY).to_numpy(dtype=bool)[None, :]
     own = (climbed.rung >= 0) & judged.same_night & ~library
@@ -251,7 +251,7 @@ def _made_before(judged: Judged, climbed: Climbed) -> NDArray[np.float64]:
     return np.asarray(again.astype(float))
 
 
-def _second_choice(judged: Judged) -> NDArray[np.float64]:
+def _second_choice(judged: Judgement) -> NDArray[np.float64]:
     """Mark darks for flats and flat-darks for lights: each serves its own first."""
     flats = (judged.setups["imagetyp"] == "flat").to_numpy(dtype=bool)
     flatdarks = (judged.masters["imagetyp"] == "flatdark").to_numpy(dtype=bool)

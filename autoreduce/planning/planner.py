@@ -35,7 +35,7 @@ from autoreduce.planning.notes import night_notes, stack_notes
 from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
 from autoreduce.planning.recipe import Align, DarkModel, DarkRecipe, Recipe, load_recipe
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules, load_rules
-from autoreduce.planning.setups import Night, make_night
+from autoreduce.planning.setups import NightSetups, make_night
 from autoreduce.planning.use import NEEDS, NONE, Use, Uses, planned_text
 from autoreduce.remarks import remark
 
@@ -189,7 +189,7 @@ def _others(table: pd.DataFrame) -> Table:
 
 
 def _uses(
-    night: Night,
+    night: NightSetups,
     library: pd.DataFrame,
     rules: Rules,
     settings: Settings,

@@ -22,9 +22,9 @@ from autoreduce.planning.grouping import (
     group_facts,
 )
 from autoreduce.planning.naming import group_names
+from autoreduce.planning.phrases import number_text
 from autoreduce.planning.rules import TEMPERATURE, CombineRule, Rules
 from autoreduce.planning.use import NEEDS, is_absolute, stem
-from autoreduce.planning.words import number_text
 
 _TYPES = (
     ImageType.BIAS,
@@ -36,7 +36,7 @@ _TYPES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class NightSetups:
     """Frames that take part, their groups, and the sets of like frames in them."""
 
     frames: pd.DataFrame
@@ -48,7 +48,9 @@ class Night:
     for each of `NEEDS` (the observer's choice)."""
 
 
-def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Night:
+def make_night(
+    table: pd.DataFrame, rules: Rules, stack_rule: CombineRule
+) -> NightSetups:
     """Group the frames that take part, and part the groups into setups.
 
     Parameters
@@ -62,7 +64,7 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
 
     Returns
     -------
-    Night
+    NightSetups
         Frames, groups and setups; each is empty if no frame takes part.
     """
     takes_part = table["use"] & table["imagetyp"].isin(_TYPES)
@@ -85,7 +87,7 @@ def make_night(table: pd.DataFrame, rules: Rules, stack_rule: CombineRule) -> Ni
         within=tuple(dict.fromkeys([TEMPERATURE, "exptime", *used_within])),
     )
     frames["setup_code"] = group_codes(frames, like, rules, within=groups)
-    return Night(frames, facts, _setups(frames, facts))
+    return NightSetups(frames, facts, _setups(frames, facts))
 
 
 def _of_like_exposures(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath, PurePosixPath
 
-from autoreduce.planning.words import apart_text, number_text
+from autoreduce.planning.phrases import apart_text, number_text
 from autoreduce.remarks import Remark
 
 NEEDS = ("bias", "dark", "flat")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.planning.criteria import Judged
+from autoreduce.planning.criteria import Judgement
+from autoreduce.planning.phrases import apart_text, number_text
 from autoreduce.planning.plan import Verdict
-from autoreduce.planning.words import apart_text, number_text
 
 
 @dataclass(frozen=True, slots=True)
-class Climbed:
+class Climb:
     """How far each pair got on the ladder; arrays of shape (n_setups, n_masters)."""
 
     rung: NDArray[np.intp]
@@ -31,8 +31,8 @@ class VerdictWriter:
     def __init__(
         self,
         need: str,
-        judged: Judged,
-        climbed: Climbed,
+        judged: Judgement,
+        climbed: Climb,
         keys: Mapping[str, NDArray[np.float64]],
     ) -> None:
         self._need, self._judged = need, judged

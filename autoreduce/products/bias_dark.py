@@ -17,11 +17,11 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import Members, open_members, pair_noise, pedestals
 from autoreduce.calibration.uncertainty import UNCERT_HDU
-from autoreduce.calibration.workspace import Made, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
-from autoreduce.pixels.combine import Combined, combine
+from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.flags import no_value
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
@@ -36,15 +36,15 @@ LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
 
 
 def make_plain(
-    task: Task, space: Workspace, digest: str, made: Collection[str]
-) -> Made:
+    task: Task, workspace: Workspace, digest: str, made: Collection[str]
+) -> TaskResult:
     """Combine bias frames or darks into a master.
 
     Parameters
     ----------
     task : Task
         The combination.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -53,7 +53,7 @@ def make_plain(
 
     Returns
     -------
-    Made
+    TaskResult
         ``level`` (median), ``level_error``, ``noise`` (1 sigma of a single frame), all
         in ADU, and ``rejected`` (fraction of the samples) as statistics.
 
@@ -62,14 +62,16 @@ def make_plain(
     ProductError
         If no frame is fit for use, or the product cannot be written.
     """
-    recipe = space.recipe
+    recipe = workspace.recipe
     how = recipe.bias if task.action is Action.BIAS else recipe.dark.combine
     with (
-        open_members(task, space, made) as members,
-        MasterRows(space.folder, members.masters, cuts=members.cuts.items()) as masters,
+        open_members(task, workspace, made) as members,
         MasterRows(
-            space.folder,
-            members.masters * space.planes,
+            workspace.folder, members.masters, cuts=members.cuts.items()
+        ) as masters,
+        MasterRows(
+            workspace.folder,
+            members.masters * workspace.planes,
             UNCERT_HDU,
             cuts=members.cuts.items(),
         ) as sigmas,
@@ -77,14 +79,14 @@ def make_plain(
         masters.check(members.shape)
         noise = pair_noise(members)
         result = Tally(members.shape, len(members.frames))
-        product = MasterProduct(task, space, digest, members)
+        product = MasterProduct(task, workspace, digest, members)
         with product.writer() as writer:
-            for start, combined in _by_bands(members, masters, how, noise, space):
+            for start, combined in _by_bands(members, masters, how, noise, workspace):
                 data, n_used, rejected = combined
                 stop = start + len(data)
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
-                if space.planes:
+                if workspace.planes:
                     expected = _expected(members, noise, start, stop)
                     variance = _variance(data, n_used, expected, task)
                     variance += sigmas.summed_squares((start, stop))
@@ -98,13 +100,13 @@ def make_plain(
             }
             extra = [
                 Card("NOISEADU", noise, "[adu] noise of a single frame"),
-                *_saturation_card(space, members),
+                *_saturation_card(workspace, members),
             ]
             if task.action is Action.BIAS:
                 statistics["drift"] = level_drift(members)
             product.finish(writer, statistics, extra, result.rejected)
     told = product.made(statistics)
-    has_bias = any(fix.bias for fix in members.fixes)
+    has_bias = any(correction.bias for correction in members.corrections)
     doubts = (*_drift(statistics), *(_below_zero(statistics) if has_bias else ()))
     return replace(told, remarks=(*told.remarks, *doubts))
 
@@ -152,32 +154,39 @@ def _by_bands(
     masters: MasterRows,
     how: Combination,
     noise: float,
-    space: Workspace,
-) -> Iterator[tuple[int, Combined]]:
+    workspace: Workspace,
+) -> Iterator[tuple[int, CombineResult]]:
     """Combine band by band, while others are read; give the first row of each.
 
     What all frames share is subtracted once, afterwards.
     """
-    shared = len(set(members.fixes)) == 1 and not any(
+    shared = len(set(members.corrections)) == 1 and not any(
         frame.zero for frame in members.frames
     )
-    frames = list(zip(members.frames, members.fixes, strict=True))
+    frames = list(zip(members.frames, members.corrections, strict=True))
 
     def read(start: int, stop: int) -> list[Raw]:
         if shared:
             return [frame.rows(start, stop) for frame in members.frames]
-        return [calibrated_rows(f, fix, masters, start, stop) for f, fix in frames]
+        return [
+            calibrated_rows(f, correction, masters, start, stop)
+            for f, correction in frames
+        ]
 
-    memory = space.memory // (space.threads + 1)
+    memory = workspace.memory // (workspace.threads + 1)
     spans = list(bands(*members.shape, len(frames), memory))
     stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
-    combined = side_by_side(space.threads, partial(_combined, how), stacks)
+    combined = side_by_side(workspace.threads, partial(_combined, how), stacks)
     for (start, stop), band in zip(spans, combined, strict=True):
-        bias = masters.rows(members.fixes[0].bias, start, stop) if shared else None
+        bias = (
+            masters.rows(members.corrections[0].bias, start, stop) if shared else None
+        )
         yield start, band if bias is None else band._replace(data=band.data - bias)
 
 
-def _combined(how: Combination, band: tuple[list[Raw], float | Floats]) -> Combined:
+def _combined(
+    how: Combination, band: tuple[list[Raw], float | Floats]
+) -> CombineResult:
     stack, noise = band
     return combine(stack, how, noise=noise)
 
@@ -189,12 +198,12 @@ def _expected(members: Members, noise: float, start: int, stop: int) -> float | 
     return noise if relative is None else np.float32(noise) * relative
 
 
-def _saturation_card(space: Workspace, members: Members) -> list[Card]:
+def _saturation_card(workspace: Workspace, members: Members) -> list[Card]:
     """Tell the level at which the pixels of a master are full, if that is known."""
     saturate = members.frames[0].saturate
     if saturate is None:
         return []
-    levels = pedestals(space, members)
+    levels = pedestals(workspace, members)
     level = saturate - (levels[0] if levels else 0.0)
     return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 

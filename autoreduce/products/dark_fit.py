@@ -10,7 +10,7 @@ import numpy as np
 
 from autoreduce.calibration.bands import MasterRows, bands
 from autoreduce.calibration.dark_rates import DarkRates, rate_map_of
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card, format_card
 from autoreduce.fits.images import open_image
@@ -67,10 +67,10 @@ class DarkPoint:
 
 def make_dark_fit(
     task: Task,
-    space: Workspace,
+    workspace: Workspace,
     digest: str,
     statistics: Mapping[str, Mapping[str, float]],
-) -> Made:
+) -> TaskResult:
     """Fit dark counts against exposure: their level, and each pixel.
 
     The fit of the level is written as JSON, the rates of the pixels as a map beside
@@ -80,7 +80,7 @@ def make_dark_fit(
     ----------
     task : Task
         Its products are the master darks.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -89,7 +89,7 @@ def make_dark_fit(
 
     Returns
     -------
-    Made
+    TaskResult
         ``offset``, ``slope``, their errors and ``chi_square``, and the numbers of
         pixels that are ``non_linear``, ``saturated`` and ``glowing`` as statistics.
 
@@ -99,39 +99,39 @@ def make_dark_fit(
         If fewer than two exposures are there to fit, or a product cannot be written.
     """
     points = sorted(
-        (_measure(space, output, statistics[output]) for output in statistics),
+        (_measure(workspace, output, statistics[output]) for output in statistics),
         key=lambda point: (point.exptime, point.file),
     )
     if len({point.exptime for point in points}) < 2:
         msg = f"{task.output} needs darks of two exposures, {len(points)} could be made"
         raise ProductError(msg)
-    doubling = _doubling(points) if space.recipe.dark.temperature else None
+    doubling = _doubling(points) if workspace.recipe.dark.temperature else None
     if doubling is not None:
         points = _at_one_temperature(points, doubling)
-    fit = _fit(points, weighted=space.recipe.dark.weighted)
+    fit = _fit(points, weighted=workspace.recipe.dark.weighted)
     numbers = {**_fields(fit), "linear": _linear(fit, points)}
     content = {
         "digest": digest,
         **numbers,
         "rate_map": rate_map_of(Path(task.output)).as_posix(),
-        "bias_variance": _bias_variance(space, points[0].file),
+        "bias_variance": _bias_variance(workspace, points[0].file),
         "egain": task.facts.get("egain"),
         "doubling": None if doubling is None else doubling._asdict(),
         "points": [asdict(point) for point in points],
     }
-    pixels = _write_rates(task, space, digest, DarkRates.from_fit(content))
+    pixels = _write_rates(task, workspace, digest, DarkRates.from_fit(content))
     content = {**content, **pixels}
-    write_text(space.folder / task.output, json.dumps(content, indent=1))
+    write_text(workspace.folder / task.output, json.dumps(content, indent=1))
     found = {name: float(value) for name, value in {**numbers, **pixels}.items()}
-    doubts = _doubts(content, space.recipe.dark.model)
-    return Made(statistics=found, n_used=len(points), remarks=doubts)
+    doubts = _doubts(content, workspace.recipe.dark.model)
+    return TaskResult(statistics=found, n_used=len(points), remarks=doubts)
 
 
 def _measure(
-    space: Workspace, output: str, statistics: Mapping[str, float]
+    workspace: Workspace, output: str, statistics: Mapping[str, float]
 ) -> DarkPoint:
-    recipe = space.recipe.dark
-    with open_image(space.folder / output) as reader:
+    recipe = workspace.recipe.dark
+    with open_image(workspace.folder / output) as reader:
         rows, columns = _section(recipe, reader.shape)
         data = reader.rows(rows.start, rows.stop)[:, columns].astype(np.float64)
         header = reader.header
@@ -158,32 +158,32 @@ def _pixel_variance(header: Mapping[str, Any]) -> float:
     return noise / float(header.get("NCOMBINE", 1))
 
 
-def _bias_variance(space: Workspace, output: str) -> float:
+def _bias_variance(workspace: Workspace, output: str) -> float:
     """Give the variance of a pixel of the bias that a master dark is without."""
-    with open_image(space.folder / output) as reader:
+    with open_image(workspace.folder / output) as reader:
         bias = reader.header.get("BIASFILE")
     if bias is None:
         return 0.0
-    with open_image(space.folder / bias) as reader:
+    with open_image(workspace.folder / bias) as reader:
         return _pixel_variance(reader.header)
 
 
 def _write_rates(
-    task: Task, space: Workspace, digest: str, rates: DarkRates
+    task: Task, workspace: Workspace, digest: str, rates: DarkRates
 ) -> dict[str, int]:
     """Write the map of rates by bands, and count the pixels that are flagged."""
     counts = dict.fromkeys(_FLAGS, 0)
     masters = [point.file for point in rates.points]
-    with MasterRows(space.folder, masters) as darks:
+    with MasterRows(workspace.folder, masters) as darks:
         darks.check(darks.shape)
         with ImageWriter(
-            space.folder / rates.file,
+            workspace.folder / rates.file,
             darks.shape,
             header_cards=100,
             planes=(UNCERT, MASK),
             overwrite=True,
         ) as writer:
-            for band in _whole_blocks(*darks.shape, len(masters), space.memory):
+            for band in _whole_blocks(*darks.shape, len(masters), workspace.memory):
                 found = rates.fit(darks.reader(band))
                 writer.write_rows(band[0], found.rate)
                 writer.write_rows(band[0], found.error, plane=UNCERT)

@@ -17,7 +17,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
 from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
-from autoreduce.calibration.workspace import Made, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
@@ -60,7 +60,9 @@ Levels = dict[str, list[float]]
 Mask = NDArray[np.bool_]
 
 
-def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) -> Made:
+def make_flat(
+    task: Task, workspace: Workspace, digest: str, made: Collection[str]
+) -> TaskResult:
     """Combine flats into a master of unit level.
 
     Each frame is calibrated with its own bias and dark and scaled to unit level, in
@@ -71,7 +73,7 @@ def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) 
     ----------
     task : Task
         The combination.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -80,7 +82,7 @@ def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) 
 
     Returns
     -------
-    Made
+    TaskResult
         ``level`` (median of the frames' levels, ADU), ``noise`` (relative, of a
         frame), ``unit`` (that the master was divided by), ``masked`` and ``rejected``
         (fractions of the samples), ``unclean`` (fraction of the pixels), ``dead``
@@ -94,19 +96,21 @@ def make_flat(task: Task, space: Workspace, digest: str, made: Collection[str]) 
         cannot be written.
     """
     with (
-        open_members(task, space, made) as opened,
-        MasterRows(space.folder, opened.masters, cuts=opened.cuts.items()) as masters,
+        open_members(task, workspace, made) as opened,
+        MasterRows(
+            workspace.folder, opened.masters, cuts=opened.cuts.items()
+        ) as masters,
     ):
         masters.check(opened.shape)
-        colours = _colours(task, opened, masters, space)
-        levels = _levels(opened, masters, space, colours)
+        colours = _colours(task, opened, masters, workspace)
+        levels = _levels(opened, masters, workspace, colours)
         members = opened.without(_too_dark(levels))
-        stack = _FlatStack(members, masters, space, colours, levels)
-        return _write(stack, MasterProduct(task, space, digest, members))
+        stack = _FlatStack(members, masters, workspace, colours, levels)
+        return _write(stack, MasterProduct(task, workspace, digest, members))
 
 
 def _colours(
-    task: Task, members: Members, masters: MasterRows, space: Workspace
+    task: Task, members: Members, masters: MasterRows, workspace: Workspace
 ) -> Mosaic:
     """Say which pixels share a level: those of a colour, if the flats show the colours.
 
@@ -114,28 +118,28 @@ def _colours(
     level of its own, which is right for any pattern.
     """
     pattern = task.facts.get("bayerpat")
-    if not space.recipe.flat.per_colour or not isinstance(pattern, str):
+    if not workspace.recipe.flat.per_colour or not isinstance(pattern, str):
         return WHITE
     frame, ny = members.frames[0], members.shape[0]
     told = mosaic(pattern, frame.origin)
     start = max(0, (ny - SAMPLED_ROWS) // 2)
     stop = min(ny, start + SAMPLED_ROWS)
-    rows = calibrated_rows(frame, members.fixes[0], masters, start, stop)
+    rows = calibrated_rows(frame, members.corrections[0], masters, start, stop)
     return told if agrees(told, rows, start=start) else by_place(told)
 
 
 def _levels(
-    members: Members, masters: MasterRows, space: Workspace, colours: Mosaic
+    members: Members, masters: MasterRows, workspace: Workspace, colours: Mosaic
 ) -> Levels:
     """Measure the level of each colour of each frame once it is calibrated, in ADU."""
-    recipe = space.recipe.flat
+    recipe = workspace.recipe.flat
     mean = recipe.level is FlatLevel.MEAN
     if mean and not recipe.illuminated:
-        return _mean_levels(members, masters, space, colours)
+        return _mean_levels(members, masters, workspace, colours)
     ny = members.shape[0]
     every = max(1, ny // (2 * SAMPLED_ROWS * colours.step))
     samples: dict[tuple[str, int], list[Floats]] = {}
-    for file, start, rows in _calibrated(members, masters, space):
+    for file, start, rows in _calibrated(members, masters, workspace):
         for colour in range(len(colours.colours)):
             found = colours.of_colour(rows, colour, start=start, every=every)
             kept = samples.setdefault((file, colour), [])
@@ -148,12 +152,12 @@ def _levels(
 
 
 def _mean_levels(
-    members: Members, masters: MasterRows, space: Workspace, colours: Mosaic
+    members: Members, masters: MasterRows, workspace: Workspace, colours: Mosaic
 ) -> Levels:
     """Average all pixels, which need not be held for that."""
     n = len(colours.colours)
     sums = {item.file: np.zeros((n, 2)) for item in members.items}
-    for file, start, rows in _calibrated(members, masters, space):
+    for file, start, rows in _calibrated(members, masters, workspace):
         for colour in range(n):
             for pixels in colours.of_colour(rows, colour, start=start):
                 finite = np.isfinite(pixels)
@@ -166,12 +170,12 @@ def _mean_levels(
 
 
 def _calibrated(
-    members: Members, masters: MasterRows, space: Workspace
+    members: Members, masters: MasterRows, workspace: Workspace
 ) -> Iterator[tuple[str, int, Floats]]:
     """Read the calibrated frames by bands: file, first row, rows."""
-    for start, stop in bands(*members.shape, 1, space.memory):
-        for frame, fix in zip(members.frames, members.fixes, strict=True):
-            rows = calibrated_rows(frame, fix, masters, start, stop)
+    for start, stop in bands(*members.shape, 1, workspace.memory):
+        for frame, correction in zip(members.frames, members.corrections, strict=True):
+            rows = calibrated_rows(frame, correction, masters, start, stop)
             yield frame.item.file, start, rows
 
 
@@ -190,18 +194,18 @@ class _FlatStack:
         self,
         members: Members,
         masters: MasterRows,
-        space: Workspace,
+        workspace: Workspace,
         colours: Mosaic,
         levels: Levels,
     ) -> None:
-        self.members, self.masters, self.space = members, masters, space
+        self.members, self.masters, self.workspace = members, masters, workspace
         self.colours = colours
         self.levels = np.array([levels[item.file] for item in members.items])
         """(n, n_colours), ADU."""
         self.noise = self._relative_noise()
         """(n, n_colours): of each frame at unit level."""
         self._masking = (
-            space.recipe.flat.mask_moving and len(self.levels) >= FEWEST_TO_MASK
+            workspace.recipe.flat.mask_moving and len(self.levels) >= FEWEST_TO_MASK
         )
         self.halo = HALO if self._masking else 0
         """Rows that are needed above and below a band."""
@@ -213,9 +217,11 @@ class _FlatStack:
         stack = np.empty(
             (len(self.levels), stop - start, self.members.shape[1]), np.float32
         )
-        pairs = zip(self.members.frames, self.members.fixes, strict=True)
-        for plane, (frame, fix), levels in zip(stack, pairs, self.levels, strict=True):
-            rows = calibrated_rows(frame, fix, self.masters, start, stop)
+        pairs = zip(self.members.frames, self.members.corrections, strict=True)
+        for plane, (frame, correction), levels in zip(
+            stack, pairs, self.levels, strict=True
+        ):
+            rows = calibrated_rows(frame, correction, self.masters, start, stop)
             for colour, level in enumerate(levels.astype(np.float32)):
                 parts = self.colours.of_colour(rows, colour, start=start)
                 scaled = self.colours.of_colour(plane, colour, start=start)
@@ -240,7 +246,7 @@ class _FlatStack:
         reference = np.mean(stack, axis=0)
         stack -= reference
         # What is not lit has the noise of the readout only.
-        stack[:, reference <= self.space.recipe.flat.illuminated] = np.nan
+        stack[:, reference <= self.workspace.recipe.flat.illuminated] = np.nan
         # The mean holds the frame itself, which takes 1/n off the variance.
         factor = math.sqrt(n / (n - 1))
         for (i, colour), level in np.ndenumerate(self.levels):
@@ -256,9 +262,11 @@ class _FlatStack:
         start = max(0, (ny - TRANSFER_ROWS) // 2) // step * step
         stop = min(ny, start + TRANSFER_ROWS)
         rows = [
-            calibrated_rows(frame, fix, self.masters, start, stop)
-            for frame, fix in zip(
-                self.members.frames[:MOST_IN_PAIRS], self.members.fixes, strict=False
+            calibrated_rows(frame, correction, self.masters, start, stop)
+            for frame, correction in zip(
+                self.members.frames[:MOST_IN_PAIRS],
+                self.members.corrections,
+                strict=False,
             )
         ]
         for one, other in zip(rows[::2], rows[1::2], strict=False):
@@ -270,7 +278,7 @@ class _FlatStack:
 
     def read_noise(self) -> float:
         """Give the noise of a read, ADU; 0 if it is not known."""
-        return read_noise_adu(self.members.fixes[0], self.space.folder)
+        return read_noise_adu(self.members.corrections[0], self.workspace.folder)
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -278,7 +286,7 @@ class _FlatStack:
         first, last = max(0, start - self.halo), min(ny, stop + self.halo)
         return _Band(start, stop, first, last, self._scaled(first, last))
 
-    def combined(self, band: "_Band") -> "_Combined":
+    def combined(self, band: "_Band") -> "_FlatBand":
         """Combine a band."""
         start, stop, stack = band.start, band.stop, band.stack
         nx = self.members.shape[1]
@@ -292,12 +300,12 @@ class _FlatStack:
             )
         inner = slice(start - band.first, stop - band.first)
         noise = noise[:, inner] if noise.shape[1] > 1 else noise
-        how = self.space.recipe.flat.combine
+        how = self.workspace.recipe.flat.combine
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
         single = np.mean(noise**2, axis=0)
         variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
         masked = 0 if mask is None else int(mask.sum())
-        return _Combined(combined.data, variance, unclean, masked, combined.rejected)
+        return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 
 
 class _Band(NamedTuple):
@@ -313,7 +321,7 @@ class _Band(NamedTuple):
     """(n, last - first, nx), near unit level."""
 
 
-class _Combined(NamedTuple):
+class _FlatBand(NamedTuple):
     """A band of a master flat."""
 
     data: Floats
@@ -345,7 +353,7 @@ class _Master:
     statistics: Mapping[str, float]
 
 
-def _write(stack: _FlatStack, product: MasterProduct) -> Made:
+def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
     master = _finished(stack, product, *_combined(stack))
     statistics = master.statistics
     with product.writer() as writer:
@@ -367,28 +375,32 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
     """Combine all bands: data, variance, and where it is unclean."""
     ny, nx = stack.members.shape
     flat = np.empty((ny, nx), np.float32)
-    variance = np.empty((ny, nx), np.float32) if stack.space.planes else None
+    variance = np.empty((ny, nx), np.float32) if stack.workspace.planes else None
     unclean = np.empty((ny, nx), np.bool_)
-    outputs = stack.members.masters * stack.space.planes
+    outputs = stack.members.masters * stack.workspace.planes
     weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
     cuts = stack.members.cuts.items()
-    with MasterRows(stack.space.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
+    with MasterRows(stack.workspace.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
         for start, stop, band in _by_bands(stack):
             flat[start:stop], unclean[start:stop] = band.data, band.unclean
             stack.masked += band.masked
             stack.rejected += band.rejected
             if variance is not None:
                 shared = shared_variance(
-                    stack.members.fixes, weights, stack.masters, sigmas, (start, stop)
+                    stack.members.corrections,
+                    weights,
+                    stack.masters,
+                    sigmas,
+                    (start, stop),
                 )
                 variance[start:stop] = band.variance + shared
     return flat, variance, unclean
 
 
-def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _Combined]]:
+def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band: while some are read, others are combined."""
-    threads = stack.space.threads
-    memory = stack.space.memory // (threads + 1)
+    threads = stack.workspace.threads
+    memory = stack.workspace.memory // (threads + 1)
     n_arrays = 2 * len(stack.levels)
     spans = list(bands(*stack.members.shape, n_arrays, memory, halo=stack.halo))
     read = (stack.band(start, stop) for start, stop in spans)
@@ -406,7 +418,7 @@ def _finished(
 ) -> _Master:
     """Normalise the combined frames, repair hot pixels, flag what is no response."""
     units = _normalise(flat, variance, stack)
-    unclean = unclean & (flat >= stack.space.recipe.flat.smallest)
+    unclean = unclean & (flat >= stack.workspace.recipe.flat.smallest)
     _refuse_unclean(stack, product, float(unclean.mean()))
     flags = np.where(unclean, np.uint8(Flag.FEW_SAMPLES), np.uint8(0))
     hot = _hot(flat, stack)
@@ -414,7 +426,7 @@ def _finished(
     flags[hot.y, hot.x] |= np.uint8(Flag.REPAIRED)
     if variance is not None:
         variance[hot.y, hot.x] = np.maximum(variance[hot.y, hot.x], hot.sigma**2)
-    dead = flat < stack.space.recipe.flat.smallest
+    dead = flat < stack.workspace.recipe.flat.smallest
     flat[dead] = np.nan
     flags[np.isnan(flat)] |= np.uint8(Flag.NO_VALUE)
     samples = flat.size * len(stack.levels)
@@ -438,7 +450,7 @@ def _refuse_unclean(stack: _FlatStack, product: MasterProduct, unclean: float) -
     ProductError
         If too many pixels are touched by stars in nearly all frames.
     """
-    limit = stack.space.recipe.flat.max_unclean
+    limit = stack.workspace.recipe.flat.max_unclean
     if unclean > limit:
         msg = (
             f"{product.task.output}: in {unclean:.1%} of the pixels fewer than {CLEAN} "
@@ -463,7 +475,7 @@ def _normalise(flat: Floats, variance: Floats | None, stack: _FlatStack) -> list
 
 def _unit(flat: Floats, stack: _FlatStack, colour: int) -> float:
     """Measure the level of a colour: a mean of all pixels, a median of enough."""
-    recipe = stack.space.recipe.flat
+    recipe = stack.workspace.recipe.flat
     mean = recipe.level is FlatLevel.MEAN
     if not mean or recipe.illuminated:
         every = max(1, flat.size // ENOUGH_PIXELS)
@@ -481,32 +493,38 @@ def _hot(flat: Floats, stack: _FlatStack) -> Impulses:
     was subtracted as well; without a dark, if it is brighter than its neighbours: no
     pixel's response is so far above theirs.
     """
-    n_sigma = stack.space.recipe.flat.hot_sigma
-    fixes = {fix.dark: fix for fix in stack.members.fixes}
-    found = impulses(flat, n_sigma or math.inf, below=None not in fixes)
-    if None in fixes or not len(found):
+    n_sigma = stack.workspace.recipe.flat.hot_sigma
+    corrections = {
+        correction.dark: correction for correction in stack.members.corrections
+    }
+    found = impulses(flat, n_sigma or math.inf, below=None not in corrections)
+    if None in corrections or not len(found):
         return found
     hot = np.zeros(len(found), np.bool_)
-    for fix in fixes.values():
-        hot |= _hot_in_dark(found, fix, stack, n_sigma)
+    for correction in corrections.values():
+        hot |= _hot_in_dark(found, correction, stack, n_sigma)
     return found.only(hot)
 
 
 def _hot_in_dark(
-    found: Impulses, fix: Correction, stack: _FlatStack, n_sigma: float
+    found: Impulses, correction: Correction, stack: _FlatStack, n_sigma: float
 ) -> Mask:
     """Say which of the pixels stand out of the dark that was subtracted, too."""
     (ny, nx), masters = stack.members.shape, stack.masters
     middle = max(0, (ny - SAMPLED_ROWS) // 2)
-    sample = masters.dark(fix, middle, min(ny, middle + SAMPLED_ROWS))
+    sample = masters.dark(correction, middle, min(ny, middle + SAMPLED_ROWS))
     hot = np.zeros(len(found), np.bool_)
     if sample is None:
         return hot
     limit = n_sigma * pixel_scatter(sample)
-    for start, stop in bands(ny, nx, 4, stack.space.memory):
+    for start, stop in bands(ny, nx, 4, stack.workspace.memory):
         here = np.flatnonzero((found.y >= start) & (found.y < stop))
         first = max(0, start - REACH)
-        dark = masters.dark(fix, first, min(ny, stop + REACH)) if len(here) else None
+        dark = (
+            masters.dark(correction, first, min(ny, stop + REACH))
+            if len(here)
+            else None
+        )
         if dark is not None:
             y, x = found.y[here] - first, found.x[here]
             hot[here] = dark[y, x] - neighbourhood(dark, y, x) > limit
@@ -545,7 +563,7 @@ def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Rema
     """Say what the observer should know of a master."""
     if statistics["masked"] > LARGEST_MASKED:
         yield remark("flat-masked", found=f"{statistics['masked']:.0%}")
-    if statistics["unclean"] > stack.space.recipe.flat.warn_unclean:
+    if statistics["unclean"] > stack.workspace.recipe.flat.warn_unclean:
         few = f"{CLEAN} of the {len(stack.levels)}"
         found = f"{statistics['unclean']:.1%}"
         yield remark("flat-unclean", found=found, expected=few)

@@ -66,14 +66,14 @@ class Gain(NamedTuple):
         return cards
 
 
-def gain_of(item: FrameInput, fix: Correction, folder: Path) -> Gain:
+def gain_of(item: FrameInput, correction: Correction, folder: Path) -> Gain:
     """Find the gain of a light.
 
     Parameters
     ----------
     item : FrameInput
         The light as planned, with what its header says.
-    fix : Correction
+    correction : Correction
         Its masters.
     folder : Path
         Output folder.
@@ -81,8 +81,8 @@ def gain_of(item: FrameInput, fix: Correction, folder: Path) -> Gain:
     keys = (GAIN, GAIN_ERROR, READ_NOISE)
     gain, error, noise = (
         (None, None, None)
-        if fix.flat is None
-        else (_number(folder / fix.flat, key) for key in keys)
+        if correction.flat is None
+        else (_number(folder / correction.flat, key) for key in keys)
     )
     if item.egain is not None:
         return Gain(item.egain, item.rdnoise, flats=gain, error=error)
@@ -92,9 +92,9 @@ def gain_of(item: FrameInput, fix: Correction, folder: Path) -> Gain:
     return Gain(gain, rdnoise, measured=True, flats=gain, error=error)
 
 
-def read_noise_adu(fix: Correction, folder: Path) -> float:
+def read_noise_adu(correction: Correction, folder: Path) -> float:
     """Give the noise of a read, ADU, as master bias or dark tell; 0 if neither does."""
-    outputs = [output for output in (fix.bias, fix.dark) if output]
+    outputs = [output for output in (correction.bias, correction.dark) if output]
     found = (_number(folder / output, FRAME_NOISE) for output in outputs)
     return next((noise for noise in found if noise is not None), 0.0)
 

@@ -16,14 +16,14 @@ from autoreduce.calibration.bands import (
     bands,
     calibrated_rows,
 )
-from autoreduce.calibration.corrections import correction, correction_cards, lost
+from autoreduce.calibration.corrections import correction_cards, correction_for, lost
 from autoreduce.calibration.members import dark_columns, raw_columns
 from autoreduce.calibration.residuals import doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card, without
 from autoreduce.fits.writer import ImageWriter
-from autoreduce.frames.measured import MEASURED, Measured, known
+from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
 from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import colour_model, demosaic
 from autoreduce.pixels.measure import measure
@@ -68,15 +68,15 @@ def _read_noise(gain: Gain, frame: RawFrame) -> float | None:
 
 
 def make_light(
-    task: Task, space: Workspace, digest: str, made: Collection[str]
-) -> Made:
+    task: Task, workspace: Workspace, digest: str, made: Collection[str]
+) -> TaskResult:
     """Calibrate one light.
 
     Parameters
     ----------
     task : Task
         The light.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -86,7 +86,7 @@ def make_light(
 
     Returns
     -------
-    Made
+    TaskResult
         ``sky``, ``sky_noise`` (ADU), ``stars``, ``fwhm`` (pixel), ``elongation``,
         ``star_flux``, ``dark_scale`` and ``dark_offset`` (ADU) as statistics.
 
@@ -98,33 +98,35 @@ def make_light(
         If a master has another size, or the product cannot be written.
     """
     (item,) = task.frames
-    fix = correction(item, space, made)
-    gain = gain_of(item, fix, space.folder)
-    with RawFrame(space.root, item) as frame:
+    correction = correction_for(item, workspace, made)
+    gain = gain_of(item, correction, workspace.folder)
+    with RawFrame(workspace.root, item) as frame:
         raw_data = frame.rows(0, frame.shape[0])
         raw = measure(raw_data, saturate=frame.saturate)
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data
         uncertainty = (
-            light_uncertainty(fix, space, gain.egain, _read_noise(gain, frame))
-            if space.planes
+            light_uncertainty(
+                correction, workspace, gain.egain, _read_noise(gain, frame)
+            )
+            if workspace.planes
             else None
         )
-        doubts = (*lost(item, fix), *frame.doubts, *gain.doubts())
+        doubts = (*lost(item, correction), *frame.doubts, *gain.doubts())
         if found_full is not None:
             doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
-        header = _LightHeader(task, space, digest, fix, gain, frame, doubts)
+        header = _LightHeader(task, workspace, digest, correction, gain, frame, doubts)
         with ImageWriter(
-            space.folder / task.output,
+            workspace.folder / task.output,
             frame.shape,
             header_cards=len(header.cards({})),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
         ) as writer:
-            data = _write_rows(writer, frame, fix, space, uncertainty)
+            data = _write_rows(writer, frame, correction, workspace, uncertainty)
             seen, found = _look(
                 data,
                 _full_level(data, full, raw.median, frame.saturate),
@@ -132,7 +134,7 @@ def make_light(
                 gain.egain,
                 mosaic(str(task.facts.get("bayerpat") or ""), frame.origin),
             )
-            doubts = (*doubts, *_harm(data, frame.item, fix, seen, space))
+            doubts = (*doubts, *_harm(data, frame.item, correction, seen, workspace))
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
@@ -140,10 +142,10 @@ def make_light(
                 plane_cards=PLANE_CARDS,
                 table=stars_extension(found),
             )
-    return Made(
-        statistics=seen | _dark_numbers(fix),
+    return TaskResult(
+        statistics=seen | _dark_numbers(correction),
         remarks=doubts,
-        measured={item.file: {**raw_columns(raw), **seen, **dark_columns(fix)}},
+        measured={item.file: {**raw_columns(raw), **seen, **dark_columns(correction)}},
         n_used=1,
     )
 
@@ -238,9 +240,9 @@ class _LightHeader:
     """The header of a calibrated light; its length does not depend on its pixels."""
 
     task: Task
-    space: Workspace
+    workspace: Workspace
     digest: str
-    fix: Correction
+    correction: Correction
     gain: Gain
     frame: RawFrame
     doubts: tuple[Remark, ...]
@@ -252,11 +254,11 @@ class _LightHeader:
             *_exposure_cards(item),
             *self.gain.cards(),
             *exposure_times(item),
-            *correction_cards(self.fix, item, self.space, frame.overscan),
+            *correction_cards(self.correction, item, self.workspace, frame.overscan),
             *frame.readout_cards,
             *_light_cards(seen),
             Card(KEEP, item.keep, "asked for: never left out of a stack"),
-            Card("RECIPE", self.space.recipe.name, "recipe"),
+            Card("RECIPE", self.workspace.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         base = _base(frame)
@@ -288,19 +290,22 @@ def _base(frame: RawFrame) -> list[bytes]:
 def _write_rows(
     writer: ImageWriter,
     frame: RawFrame,
-    fix: Correction,
-    space: Workspace,
+    correction: Correction,
+    workspace: Workspace,
     uncertainty: Uncertainty | None,
 ) -> Floats:
     """Calibrate a light and write it band by band; return it."""
     whole = np.empty(frame.shape, np.float32)
-    memory = min(space.memory, LIGHT_BAND)
+    memory = min(workspace.memory, LIGHT_BAND)
     with MasterRows(
-        space.folder, fix.masters, cuts=fix.cuts, store=space.store
+        workspace.folder,
+        correction.masters,
+        cuts=correction.cuts,
+        store=workspace.store,
     ) as masters:
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, memory):
-            band = calibrated_rows(frame, fix, masters, start, stop)
+            band = calibrated_rows(frame, correction, masters, start, stop)
             writer.write_rows(start, band)
             if uncertainty is not None:
                 planes = uncertainty.rows(frame, band, start, stop)
@@ -313,9 +318,9 @@ def _write_rows(
 def _harm(
     data: Floats,
     item: FrameInput,
-    fix: Correction,
+    correction: Correction,
     seen: Mapping[str, float],
-    space: Workspace,
+    workspace: Workspace,
 ) -> tuple[Remark, ...]:
     """Say what some rows of a calibrated light tell against its masters."""
     ny = len(data)
@@ -323,11 +328,14 @@ def _harm(
     spans = [(start, min(start + SAMPLED, ny)) for start in starts.tolist()]
     rows = np.concatenate([data[start:stop] for start, stop in spans])
     taken = None
-    if fix.dark:
+    if correction.dark:
         with MasterRows(
-            space.folder, fix.masters, cuts=fix.cuts, store=space.store
+            workspace.folder,
+            correction.masters,
+            cuts=correction.cuts,
+            store=workspace.store,
         ) as masters:
-            taken = np.concatenate([masters.taken(fix, *span) for span in spans])
+            taken = np.concatenate([masters.taken(correction, *span) for span in spans])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
     way_out = f"--set '{ITSELF}: dark=none'"
     return tuple(
@@ -352,16 +360,16 @@ def _light_cards(seen: Mapping[str, float]) -> list[Card]:
     ]
 
 
-def _value(one: Measured, seen: Mapping[str, float]) -> float | int | None:
+def _value(one: MeasuredColumn, seen: Mapping[str, float]) -> float | int | None:
     value = seen.get(one.name)
     return int(value) if one.whole and value is not None else value
 
 
-def _comment(one: Measured) -> str:
+def _comment(one: MeasuredColumn) -> str:
     return f"[{one.unit}] {one.comment}" if one.unit else one.comment
 
 
-def _dark_numbers(fix: Correction) -> dict[str, float]:
-    if not fix.dark:
+def _dark_numbers(correction: Correction) -> dict[str, float]:
+    if not correction.dark:
         return {}
-    return {"dark_scale": fix.dark_scale, "dark_offset": fix.dark_offset}
+    return {"dark_scale": correction.dark_scale, "dark_offset": correction.dark_offset}

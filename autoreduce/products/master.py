@@ -12,7 +12,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.corrections import correction_cards, lost
 from autoreduce.calibration.members import SAMPLED_ROWS, Members
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.planning.plan import Task
@@ -63,15 +63,15 @@ class MasterProduct:
     """A master on its way to the disk."""
 
     task: Task
-    space: Workspace
+    workspace: Workspace
     digest: str
     members: Members
 
     def writer(self) -> ImageWriter:
         """Open the product for writing."""
-        planes = (UNCERT, MASK) if self.space.planes else ()
+        planes = (UNCERT, MASK) if self.workspace.planes else ()
         return ImageWriter(
-            self.space.folder / self.task.output,
+            self.workspace.folder / self.task.output,
             self.members.shape,
             header_cards=len(self._cards({"level": 0.0, "rejected": 0.0}, [])) + _EXTRA,
             planes=planes,
@@ -110,7 +110,7 @@ class MasterProduct:
     def _cards(
         self, statistics: Mapping[str, float], extra: Sequence[Card]
     ) -> list[bytes]:
-        recipe, members = self.space.recipe, self.members
+        recipe, members = self.workspace.recipe, self.members
         cards = [
             Card("NCOMBINE", len(members.frames), "frames combined"),
             Card("NLEFTOUT", len(members.left_out), "frames left out automatically"),
@@ -127,10 +127,10 @@ class MasterProduct:
         )
 
     def _calibration_cards(self) -> list[Card]:
-        first, fix = self.members.frames[0], self.members.fixes[0]
-        cards = correction_cards(fix, first.item, self.space, first.overscan)
+        first, correction = self.members.frames[0], self.members.corrections[0]
+        cards = correction_cards(correction, first.item, self.workspace, first.overscan)
         cards += first.readout_cards
-        scales = {f.dark_scale for f in self.members.fixes if f.dark}
+        scales = {f.dark_scale for f in self.members.corrections if f.dark}
         if len(scales) < 2:
             return cards
         text = f"{min(scales):.4f} to {max(scales):.4f}"
@@ -146,7 +146,7 @@ class MasterProduct:
             InputRow(
                 item.file,
                 item.date_obs or "",
-                self.space.contents.get(item.file, ""),
+                self.workspace.contents.get(item.file, ""),
                 scale,
                 rejected=int(n),
             )
@@ -158,18 +158,18 @@ class MasterProduct:
         ]
         return rows + left_out
 
-    def made(self, statistics: Mapping[str, float]) -> Made:
+    def made(self, statistics: Mapping[str, float]) -> TaskResult:
         """Say what there is to say of the product."""
         # Of frames of unlike exposures the longest tells the most of what lacks.
         pairs = sorted(
-            zip(self.members.items, self.members.fixes, strict=True),
+            zip(self.members.items, self.members.corrections, strict=True),
             key=lambda pair: -(pair[0].exptime or 0.0),
         )
-        lacks = (one for item, fix in pairs for one in lost(item, fix))
+        lacks = (one for item, correction in pairs for one in lost(item, correction))
         told = {(one.code, one.subject, one.found): one for one in [*lacks][::-1]}
         doubts = joined([*told.values()][::-1])
         doubts += joined(one for f in self.members.frames for one in f.doubts)
-        return Made(
+        return TaskResult(
             statistics=statistics,
             left_out=self.members.left_out,
             remarks=tuple(doubts),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import Made, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
@@ -129,17 +129,17 @@ class _Light(NamedTuple):
 
 def make_registration(
     task: Task,
-    space: Workspace,
+    workspace: Workspace,
     digest: str,
     lights: Mapping[str, Mapping[str, float]],
-) -> Made:
+) -> TaskResult:
     """Find where the lights of an object lie, and write it down.
 
     Parameters
     ----------
     task : Task
         The registration.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -148,7 +148,7 @@ def make_registration(
 
     Returns
     -------
-    Made
+    TaskResult
         ``fields``, ``lights`` and ``placed`` (numbers) as statistics; for each light
         ``field``, ``dx``, ``dy`` (where its centre lies, from that of the reference,
         pixel), ``rotation`` (deg), ``mirrored``, ``scale``, ``matched``, ``rms``
@@ -160,14 +160,14 @@ def make_registration(
         If the product cannot be written.
     """
     there = sorted(output for output in task.products if output in lights)
-    found = _opened(space.folder, there)
+    found = _opened(workspace.folder, there)
     wanted = there.index(task.reference) if task.reference in there else None
-    if space.recipe.stack.align is Align.WCS:
-        registration = _by_coordinates(space.folder, found, wanted)
+    if workspace.recipe.stack.align is Align.WCS:
+        registration = _by_coordinates(workspace.folder, found, wanted)
     else:
-        registration = _by_stars(space, found, wanted, task)
-    _write(space.folder / task.output, registration, digest)
-    return Made(
+        registration = _by_stars(workspace, found, wanted, task)
+    _write(workspace.folder / task.output, registration, digest)
+    return TaskResult(
         statistics={
             "fields": float(len(registration.references)),
             "lights": float(len(there)),
@@ -203,10 +203,10 @@ def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
 
 
 def _by_stars(
-    space: Workspace, lights: Sequence[_Light], wanted: int | None, task: Task
+    workspace: Workspace, lights: Sequence[_Light], wanted: int | None, task: Task
 ) -> RegistrationProduct:
     """Register lights by their stars; those with few, by their whole images."""
-    folder = space.folder
+    folder = workspace.folder
     qualities = [quality(Stars(light.stars, NOT_MEASURED)) for light in lights]
     alignment = register_all(
         [light.stars for light in lights],
@@ -215,7 +215,7 @@ def _by_stars(
         reference=wanted,
         rough=ROUGH * max((light.pixel for light in lights), default=1.0),
         each=lambda match, tables: side_by_side(
-            space.threads, lambda table: space.apart(match, table), tables
+            workspace.threads, lambda table: workspace.apart(match, table), tables
         ),
     )
     places = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.quality import unusable_lights
-from autoreduce.calibration.workspace import Made, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, without
 from autoreduce.fits.tables import table_extension
@@ -20,7 +20,7 @@ from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
-from autoreduce.pixels.stacking import HALO, Limits, Own, Stacked, stack
+from autoreduce.pixels.stacking import HALO, Limits, Own, StackResult, stack
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import ColourSource, StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
@@ -68,11 +68,11 @@ NUSED = "NUSED"
 
 def make_stack(
     task: Task,
-    space: Workspace,
+    workspace: Workspace,
     digest: str,
     lights: Mapping[str, Mapping[str, float]],
     digests: Mapping[str, str],
-) -> Made:
+) -> TaskResult:
     """Combine calibrated lights of one object and filter.
 
     Lights that would only harm the stack are left out of it, unless the observer asked
@@ -83,7 +83,7 @@ def make_stack(
     ----------
     task : Task
         The stack.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task.
@@ -94,7 +94,7 @@ def make_stack(
 
     Returns
     -------
-    Made
+    TaskResult
         ``exptime`` (total, s) and ``rejected`` (fraction) as statistics; lights that
         were left out, each with the reason; of the others ``flux_scale`` and
         ``weight``; what was written.
@@ -108,10 +108,10 @@ def make_stack(
     """
     registration = None
     if task.registration is not None:
-        registration = read_registration(space.folder / task.registration)
+        registration = read_registration(workspace.folder / task.registration)
     there = [
         StackLight.read(
-            space.folder,
+            workspace.folder,
             output,
             lights[output],
             registration.places[output] if registration else None,
@@ -119,7 +119,7 @@ def make_stack(
         for output in task.products
         if output in lights
     ]
-    left_out = _unusable(there, space)
+    left_out = _unusable(there, workspace)
     good = [light.modelled() for light in there if light.item.file not in left_out]
     fields, apart = _fields(good, registration, task)
     left_out |= apart
@@ -130,10 +130,10 @@ def make_stack(
     made = [
         _Stack(
             task,
-            space,
+            workspace,
             digest,
             number,
-            _members(members, number, registration, space),
+            _members(members, number, registration, workspace),
             registration,
             left_out,
         )
@@ -149,19 +149,19 @@ def _members(
     lights: Sequence[StackLight],
     number: int,
     registration: RegistrationProduct | None,
-    space: Workspace,
+    workspace: Workspace,
 ) -> StackMembers:
     if registration is None:
-        return unaligned(lights, space.recipe)
-    return aligned(lights, number, registration, space.recipe, space.folder)
+        return unaligned(lights, workspace.recipe)
+    return aligned(lights, number, registration, workspace.recipe, workspace.folder)
 
 
 def _together(
     task: Task,
-    made: Sequence[Made],
+    made: Sequence[TaskResult],
     left_out: Mapping[str, Remark],
     lost: Sequence[str],
-) -> Made:
+) -> TaskResult:
     """Say of all stacks of a task what there is to say."""
     n = sum(one.n_used for one in made)
     remarks = [remark("without-light", found=output) for output in lost]
@@ -170,7 +170,7 @@ def _together(
     for part in made[1:] if first == task.output else made:
         found, shown = f"{part.n_used} of {n}", part.outputs[0]
         remarks.append(remark("other-field", found=found, expected=shown))
-    return Made(
+    return TaskResult(
         statistics=made[0].statistics,
         left_out=left_out,
         remarks=tuple(remarks),
@@ -225,9 +225,9 @@ def stack_output(output: str, number: int) -> str:
     return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
 
 
-def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remark]:
+def _unusable(lights: Sequence[StackLight], workspace: Workspace) -> dict[str, Remark]:
     """Find the unusable lights, those of each exposure among themselves."""
-    if not space.recipe.quality.check:
+    if not workspace.recipe.quality.check:
         return {}
     exposures: dict[float | None, list[StackLight]] = defaultdict(list)
     for light in lights:
@@ -235,7 +235,7 @@ def _unusable(lights: Sequence[StackLight], space: Workspace) -> dict[str, Remar
     found = {}
     for group in exposures.values():
         statistics = [light.statistics for light in group]
-        for i, why in unusable_lights(statistics, space.recipe.quality).items():
+        for i, why in unusable_lights(statistics, workspace.recipe.quality).items():
             if group[i].header.get(KEEP) is not True:
                 found[group[i].item.file] = why.about(group[i].item.file)
     return found
@@ -268,7 +268,7 @@ class _Stack:
     """The stack of a field on its way to the disk."""
 
     task: Task
-    space: Workspace
+    workspace: Workspace
     digest: str
     number: int
     """Number of the field."""
@@ -290,7 +290,7 @@ class _Stack:
 
     def in_colours(self) -> "_Stack":
         """Take mosaics apart, and decide what their colours are made of."""
-        members, recipe = self.members, self.space.recipe
+        members, recipe = self.members, self.workspace.recipe
         colours, remarks = members.in_colours(recipe), members.remarks
         if not members.is_mosaic:
             return replace(self, colours=colours, remarks=remarks)
@@ -313,15 +313,15 @@ class _Stack:
         n = len(self.colours)
         return self.members.grid.shape if n == 1 else (n, *self.members.grid.shape)
 
-    def write(self, digests: Mapping[str, str]) -> Made:
+    def write(self, digests: Mapping[str, str]) -> TaskResult:
         """Combine band by band, and write everything."""
         lights = self.members.lights
         rejected = np.zeros(len(lights), np.int64)
-        planes = {MASK: np.uint8, NUSED: np.uint16} if self.space.planes else {}
+        planes = {MASK: np.uint8, NUSED: np.uint16} if self.workspace.planes else {}
         shares = Shares.of(self.members.models)
         nothing = {"exptime": 0.0, "rejected": 0.0}
         with ImageWriter(
-            self.space.folder / self.output,
+            self.workspace.folder / self.output,
             self.shape,
             header_cards=len(self._cards(nothing, shares)),
             planes=planes,
@@ -342,7 +342,7 @@ class _Stack:
                 plane_cards=PLANE_CARDS,
                 table=self._inputs(digests, rejected, shares),
             )
-        return Made(
+        return TaskResult(
             statistics=statistics,
             remarks=(*self.remarks, *self._many(rejected / math.prod(self.shape))),
             measured={
@@ -367,7 +367,7 @@ class _Stack:
             "many-rejected", found=found, expected=some(names), way_out=way_out
         )
 
-    def _bands(self) -> Iterator[tuple[int, Stacked]]:
+    def _bands(self) -> Iterator[tuple[int, StackResult]]:
         """Combine the lights, colour by colour and band by band.
 
         Rows of the planes of a cube follow each other.
@@ -376,7 +376,7 @@ class _Stack:
         samples = 2 if self.source is ColourSource.OWN else 1
         working = WORKING if len(self.colours) == 1 else WORKING_COLOURS
         row = 4 * nx * (samples * len(self.members.lights) + working)
-        memory = self.space.memory // self.space.threads
+        memory = self.workspace.memory // self.workspace.threads
         height = min(max(memory // row - 2 * HALO, SHORTEST), TALLEST)
         starts = [
             (plane, start)
@@ -384,14 +384,16 @@ class _Stack:
             for start in range(0, ny, height)
         ]
         parts = [(plane, start, min(start + height, ny)) for plane, start in starts]
-        one = replace(self, space=self.space.alone())
+        one = replace(self, workspace=self.workspace.alone())
         combined = side_by_side(
-            self.space.threads, lambda part: self.space.apart(one.band, part), parts
+            self.workspace.threads,
+            lambda part: self.workspace.apart(one.band, part),
+            parts,
         )
         rows = (plane * ny + start for plane, start in starts)
         return zip(rows, combined, strict=True)
 
-    def band(self, part: tuple[int, int, int]) -> Stacked:
+    def band(self, part: tuple[int, int, int]) -> StackResult:
         """Combine rows of a colour of all lights, from the first to that before the last."""
         plane, start, stop = part
         members = self.colours[plane]
@@ -412,7 +414,7 @@ class _Stack:
     @property
     def _how(self) -> Combination:
         """How samples are combined."""
-        how = self.space.recipe.stack.combine
+        how = self.workspace.recipe.stack.combine
         # In lights that are not aligned every star that moved would be an outlier.
         if self.registration is None and how.rejection is Rejection.SIGMA:
             return replace(how, rejection=Rejection.NONE)
@@ -424,13 +426,13 @@ class _Stack:
         mean = self._how.method is Method.MEAN and self._how.rejection in usual
         return mean and self.registration is not None
 
-    def _combined(self, band: "_Band", start: int, stop: int) -> Stacked:
+    def _combined(self, band: "_Band", start: int, stop: int) -> StackResult:
         """Combine rows of a band."""
         how, models = self._how, band.members.models
         if not self._is_clean_mean():
             mean = how.method is Method.MEAN and self.registration is not None
             weights = [model.weight for model in models] if mean else None
-            return Stacked(*combine(band.rows(start, stop), how, weights=weights))
+            return StackResult(*combine(band.rows(start, stop), how, weights=weights))
         limits = Limits(how.low, how.high) if how.rejection is Rejection.SIGMA else None
         halo = min(HALO, start - band.low), min(HALO, band.high - stop)
         return stack(
@@ -453,7 +455,7 @@ class _Stack:
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),
-            Card("RECIPE", self.space.recipe.name, "recipe"),
+            Card("RECIPE", self.workspace.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         if self.members.is_mosaic:
@@ -467,7 +469,7 @@ class _Stack:
                 Card("GRID", grid, "light whose pixels it has"),
                 Card("FIELD", self.number, "number of the field"),
             ]
-            if self.space.recipe.stack.level is StackLevel.SKY:
+            if self.workspace.recipe.stack.level is StackLevel.SKY:
                 sky = reference.statistics.get("sky")
                 extra.append(Card("SKYLEVEL", sky, "[adu] sky level"))
         base = without(self.members.cards, OF_ONE_LIGHT)
@@ -557,8 +559,8 @@ class _Band(NamedTuple):
         ]
 
 
-def _joined(parts: Sequence[Stacked]) -> Stacked:
+def _joined(parts: Sequence[StackResult]) -> StackResult:
     """Put rows of a band together."""
     data, used = (np.concatenate([part[i] for part in parts]) for i in range(2))
     rejected = np.sum([part.rejected for part in parts], axis=0)
-    return Stacked(data, used, rejected)
+    return StackResult(data, used, rejected)

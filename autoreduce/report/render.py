@@ -27,12 +27,7 @@ from autoreduce.report.overview import (
     light_gathered,
 )
 from autoreduce.report.plots import dark_fit, levels, timeline
-from autoreduce.report.summary import (
-    heading,
-    headline,
-    remarks,
-)
-from autoreduce.report.tables import (
+from autoreduce.report.rows import (
     choice_rows,
     frame_columns,
     frame_rows,
@@ -40,6 +35,11 @@ from autoreduce.report.tables import (
     group_rows,
     recipe_settings,
     verdict_groups,
+)
+from autoreduce.report.summary import (
+    heading,
+    headline,
+    remarks,
 )
 from autoreduce.report.words import TIMES, count, duration, level_word, number
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.calibration.store import MasterStore
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import (
     AutoreduceError,
     InputError,
@@ -60,7 +60,7 @@ LOOK_S = 1.0
 """How often a cluster is looked after while nothing comes back from it."""
 AGAIN = "not-as-written"
 """Code of the remark on a product that had to be made again."""
-Report = Callable[[str, Task, int, int], None]
+Progress = Callable[[str, Task, int, int], None]
 """Told of progress: event ("start" or "end"), task, tasks ended, tasks in all."""
 
 
@@ -166,7 +166,7 @@ def run_plan(
     *,
     limits: Limits | None = None,
     known: Mapping[str, Outcome] | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Outcome]:
     """Carry out every task of a plan that can be carried out.
 
@@ -184,7 +184,7 @@ def run_plan(
     known : mapping of str to Outcome, optional
         Outcomes of an earlier run in the same folder: products whose digest is the
         same are not made again.
-    report : callable, optional
+    progress : callable, optional
         Told when a task starts and ends; called by one thread.
 
     Returns
@@ -207,7 +207,7 @@ def run_plan(
     kept = int(KEPT_PART * budget)
     known = known or {}
     apart = limits.processes and jobs > 1 and _pixels_to_calibrate(plan, known) > LARGE
-    space = Workspace(
+    workspace = Workspace(
         Path(plan.root).resolve(),
         Path(folder).resolve(),
         plan.recipe,
@@ -221,16 +221,16 @@ def run_plan(
 
         patience = limits.scheduler_timeout
         with cluster_executor(limits.scheduler, patience) as (workers, watch):
-            return _Run(plan, space, known, report).on(workers, watch.look)
+            return _Run(plan, workspace, known, progress).on(workers, watch.look)
     with ExitStack() as stack:
         if apart:
             from autoreduce.running.processes import worker_processes
 
             processes = stack.enter_context(worker_processes(jobs))
-            space = replace(space, processes=processes)
+            workspace = replace(workspace, processes=processes)
         # One task more than there are processes: none of them waits for the next.
         threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
-        return _Run(plan, space, known, report).on(threads)
+        return _Run(plan, workspace, known, progress).on(threads)
 
 
 def _largest_need(plan: Plan) -> int:
@@ -259,15 +259,15 @@ class _Run:
     def __init__(
         self,
         plan: Plan,
-        space: Workspace,
+        workspace: Workspace,
         known: Mapping[str, Outcome],
-        report: Report | None,
+        progress: Progress | None,
     ) -> None:
         self._tasks = {task.output: task for task in plan.tasks}
-        self._plan, self._space, self._known = plan, space, known
-        self._report = report or _silent
+        self._plan, self._workspace, self._known = plan, workspace, known
+        self._progress = progress or _silent
         self._outcomes: dict[str, Outcome] = {}
-        self._ledger = space.folder / LEDGER
+        self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
         self._begin_ns = time.time_ns()
         # What is made again, and who waits for it.
@@ -276,7 +276,7 @@ class _Run:
         self._refused: set[tuple[str, str]] = set()
         self._ready: list[str] = []
         self._external = {
-            path: _standing(path, self._files, planes=space.planes)
+            path: _standing(path, self._files, planes=workspace.planes)
             for path in plan.external
         }
 
@@ -313,7 +313,7 @@ class _Run:
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
         task = self._tasks[output]
-        self._report("start", task, len(self._outcomes), len(self._tasks))
+        self._progress("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
         needs = {name: there[name] for name in task.needs}
         before = self._known.get(output)
@@ -321,7 +321,7 @@ class _Run:
         names.update(raw_name(item.file) for item in task.frames)
         names.update(*(_files_of_need(*one) for one in needs.items()))
         files, begin = self._files.part(names), self._begin_ns
-        return pool.submit(_ended, task, self._space, needs, before, files, begin)
+        return pool.submit(_ended, task, self._workspace, needs, before, files, begin)
 
     def _make_again(self, need: str, user: str) -> None:
         """Have a product made again that its user found unsound, and then the user."""
@@ -360,7 +360,7 @@ class _Run:
             self._done_again.add(output)
             self._ready += self._again[output]
         done = len(self._outcomes)
-        self._report("end", self._tasks[output], done, len(self._tasks))
+        self._progress("end", self._tasks[output], done, len(self._tasks))
         return is_new
 
 
@@ -388,7 +388,7 @@ _Ended = tuple[Outcome | _Unsound, Ledger]
 
 def _ended(
     task: Task,
-    space: Workspace,
+    workspace: Workspace,
     needs: Mapping[str, Outcome],
     before: Outcome | None,
     files: Ledger,
@@ -396,7 +396,7 @@ def _ended(
 ) -> _Ended:
     """Carry out a task wherever this runs, and send back what was learned of files."""
     try:
-        return task_outcome(task, space, needs, before, files, begin_ns), files
+        return task_outcome(task, workspace, needs, before, files, begin_ns), files
     except _UnsoundNeedError as error:
         return _Unsound(error.need), files
 
@@ -437,7 +437,7 @@ def _check_needs(
 
 def task_outcome(
     task: Task,
-    space: Workspace,
+    workspace: Workspace,
     needs: Mapping[str, Outcome],
     before: Outcome | None = None,
     files: Ledger | None = None,
@@ -449,7 +449,7 @@ def task_outcome(
     ----------
     task : Task
         What to make.
-    space : Workspace
+    workspace : Workspace
         Where.
     needs : mapping of str to Outcome
         How the tasks ended whose products it uses.
@@ -474,19 +474,21 @@ def task_outcome(
     if blocker := _blocker(task, usable, needs):
         return Outcome(Status.BLOCKED, (blocker.about(task.output),))
     files = Ledger() if files is None else files
-    contents = look_at_raw(task, space.root, files, space.threads)
-    recipe = recipe_for(space.recipe, task.action)
-    digest = task_digest(task, recipe, contents, digests, planes=space.planes)
-    space = replace(space, recipe=recipe, contents=contents)
+    contents = look_at_raw(task, workspace.root, files, workspace.threads)
+    recipe = recipe_for(workspace.recipe, task.action)
+    digest = task_digest(task, recipe, contents, digests, planes=workspace.planes)
+    workspace = replace(workspace, recipe=recipe, contents=contents)
     try:
-        is_current, bad = _look_at_products(task, space.folder, digest, before, files)
+        is_current, bad = _look_at_products(
+            task, workspace.folder, digest, before, files
+        )
         if before is not None and is_current:
             return _current(before)
-        _check_needs(usable, space.folder, files, begin_ns)
-        places = put_aside(space.folder, bad)
-        made = run_task(task, space, digest, usable)
+        _check_needs(usable, workspace.folder, files, begin_ns)
+        places = put_aside(workspace.folder, bad)
+        made = run_task(task, workspace, digest, usable)
         for name in files_of(task, made.outputs):
-            files.look(name, space.folder / name, written_digest)
+            files.look(name, workspace.folder / name, written_digest)
     except NoFrameLeftError as error:
         why = remark("no-frame-left", task.output, found=str(error))
         return Outcome(Status.FAILED, (why,), left_out=dict(error.left_out))
@@ -592,7 +594,7 @@ def _blocker(
     return remark("blocked", found="; needs ".join(whys))
 
 
-def _done(task: Task, made: Made, digest: str, seconds: float) -> Outcome:
+def _done(task: Task, made: TaskResult, digest: str, seconds: float) -> Outcome:
     return Outcome(
         Status.DONE,
         remarks=tuple(one.about(task.output) for one in made.remarks),

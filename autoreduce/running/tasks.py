@@ -7,7 +7,7 @@ from typing import Protocol
 
 from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.calibration.uncertainty import UNCERT_HDU
-from autoreduce.calibration.workspace import Made, Workspace
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.images import open_image
 from autoreduce.fits.ledger import Ledger
@@ -36,15 +36,15 @@ class Product(Protocol):
 
 
 def run_task(
-    task: Task, space: Workspace, digest: str, products: Mapping[str, Product]
-) -> Made:
+    task: Task, workspace: Workspace, digest: str, products: Mapping[str, Product]
+) -> TaskResult:
     """Make one product.
 
     Parameters
     ----------
     task : Task
         What to make.
-    space : Workspace
+    workspace : Workspace
         Where.
     digest : str
         Digest of the task, written into the product.
@@ -53,7 +53,7 @@ def run_task(
 
     Returns
     -------
-    Made
+    TaskResult
         What there is to say of the product.
 
     Raises
@@ -63,16 +63,18 @@ def run_task(
     """
     statistics = {output: product.statistics for output, product in products.items()}
     if task.action is Action.DARK_FIT:
-        return make_dark_fit(task, space, digest, statistics)
+        return make_dark_fit(task, workspace, digest, statistics)
     if task.action is Action.REGISTER:
-        return make_registration(task, space, digest, statistics)
+        return make_registration(task, workspace, digest, statistics)
     if task.action is Action.STACK:
         digests = {output: product.digest for output, product in products.items()}
-        return make_stack(task, space, digest, statistics, digests)
+        return make_stack(task, workspace, digest, statistics, digests)
     if task.action is Action.CALIBRATE:
-        return space.apart(make_light, task, space.alone(), digest, set(products))
+        return workspace.apart(
+            make_light, task, workspace.alone(), digest, set(products)
+        )
     make = make_flat if task.action is Action.FLAT else make_plain
-    return make(task, space, digest, set(products))
+    return make(task, workspace, digest, set(products))
 
 
 def current_digest(path: Path) -> str | None:

@@ -89,7 +89,7 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class SimulatedNight:
     """A listing with its cameras drawn: ready to expose any of its frames."""
 
     listing: Listing
@@ -256,7 +256,7 @@ def _add_satellite(scene: Floats, charge: float, rng: np.random.Generator) -> No
 
 def make_night(
     listing: Listing, *, seed: int = 1, size: tuple[int, int] | None = None
-) -> Night:
+) -> SimulatedNight:
     """Draw the fixed patterns of a night's cameras.
 
     Parameters
@@ -271,23 +271,25 @@ def make_night(
 
     Returns
     -------
-    Night
+    SimulatedNight
         The night, whose frames can be exposed in any order.
     """
     factor = (1.0, 1.0)
     if size is not None:
         factor = (size[0] / listing.size[0], size[1] / listing.size[1])
-    night = Night(listing, seed, {})
+    night = SimulatedNight(listing, seed, {})
     cameras = {
         setup: _draw_camera(night, setup, factor)
         for setup in sorted(
             {setup for frame in listing.frames for setup in listing.setups_of(frame)}
         )
     }
-    return Night(listing, seed, cameras)
+    return SimulatedNight(listing, seed, cameras)
 
 
-def _draw_camera(night: Night, setup: str, factor: tuple[float, float]) -> Camera:
+def _draw_camera(
+    night: SimulatedNight, setup: str, factor: tuple[float, float]
+) -> Camera:
     listing = night.listing
     detector = listing.detectors[setup]
     ny, nx = shape = detector.scaled(factor)
@@ -438,7 +440,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_frames(
-    night: Night, frames: Path, truths: Path | None
+    night: SimulatedNight, frames: Path, truths: Path | None
 ) -> tuple[list[Row], list[Row]]:
     """Write every frame; return what was drawn for each, and the cosmic rays."""
 
@@ -553,7 +555,7 @@ def _truth_row(frame: ListedFrame, exposure: Exposure) -> Row:
     return dict(zip(TRUTH_COLUMNS, values, strict=True))
 
 
-def _write_cameras(night: Night, truths: Path) -> None:
+def _write_cameras(night: SimulatedNight, truths: Path) -> None:
     for setup, camera in night.cameras.items():
         detector, tail = camera.detector, f"_{setup}" if setup else ""
         gain = np.float32(detector.gain_e_per_adu)

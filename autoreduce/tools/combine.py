@@ -23,7 +23,7 @@ from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.writer import ImageWriter, write_image
 from autoreduce.frames.frame import Facts
 from autoreduce.pixels.combination import Combination, Method, Rejection
-from autoreduce.pixels.combine import Combined, combine
+from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
@@ -258,7 +258,7 @@ class _Job:
     noise: float | None
     memory: int
 
-    def combined(self) -> Iterator[tuple[int, Combined]]:
+    def combined(self) -> Iterator[tuple[int, CombineResult]]:
         """Yield each band's first row and its combination."""
         nx, ny = self.stack.shape[-1], int(np.prod(self.stack.shape[:-1]))
         n = len(self.stack)
@@ -279,7 +279,7 @@ class _Job:
                 np.multiply(frame, scale, out=frame)
         return frames
 
-    def _combine(self, frames: list[Array]) -> Combined:
+    def _combine(self, frames: list[Array]) -> CombineResult:
         try:
             return combine(
                 frames,
@@ -298,7 +298,7 @@ class _Count:
     rejected: NDArray[np.int64]
     empty: int = 0
 
-    def add(self, band: Combined) -> None:
+    def add(self, band: CombineResult) -> None:
         self.rejected += band.rejected
         self.empty += int(np.count_nonzero(np.isnan(band.data)))
 

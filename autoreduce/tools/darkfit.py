@@ -13,8 +13,8 @@ from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
 from autoreduce.tools.files import replacing
 from autoreduce.tools.headers import read_facts
+from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
-from autoreduce.tools.tables import Cell, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Facts, FrameReader
-from autoreduce.tools.tables import Table
+from autoreduce.tools.listing import Table
 
 FILENAME = "Filename"
 """Stands among keywords for the name of the file."""

@@ -30,7 +30,7 @@ from autoreduce.products.pointing import celestial
 from autoreduce.products.registration import RegistrationProduct, read_registration
 from autoreduce.products.starlist import read_stars
 from autoreduce.remarks import Remark, remark
-from autoreduce.tools.tables import Table, TableForm
+from autoreduce.tools.listing import Table, TableForm
 
 Floats = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
 from autoreduce.tools.files import replacing
 from autoreduce.tools.headers import read_facts
+from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
-from autoreduce.tools.tables import Cell, Table
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoreduce.planning.words import UNKNOWN, apart_text, listed, number_text
+from autoreduce.planning.phrases import UNKNOWN, apart_text, listed, number_text
 
 
 @pytest.mark.parametrize(

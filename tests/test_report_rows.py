@@ -42,7 +42,7 @@ from autoreduce.report.plots import (
     ticks,
     timeline,
 )
-from autoreduce.report.tables import (
+from autoreduce.report.rows import (
     choice_rows,
     frame_columns,
     frame_rows,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from autoreduce.frames.measured import MEASURED, Measured
+from autoreduce.frames.measured import MEASURED, MeasuredColumn
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
@@ -25,7 +25,7 @@ from autoreduce.report.words import NOTHING, TIMES, count, duration, number
 _UNITS = {"adu": "ADU", "pixel": "px"}
 
 
-def _unit(one: Measured) -> str:
+def _unit(one: MeasuredColumn) -> str:
     return "%" if one.percent else _UNITS.get(one.unit, one.unit)
 
 
