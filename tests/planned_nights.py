@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from autoreduce.frames.schema import make_frame_table
+from autoreduce.planning.grouping import comparable
 from autoreduce.planning.planner import make_plan
 from autoreduce.planning.rules import load_rules
 from autoreduce.planning.setups import make_night
@@ -41,3 +42,27 @@ def night_of(*frames):
 def plan_of(*frames, **options):
     """Plan a night."""
     return make_plan(table_of(*frames), **options)
+
+
+def dark_of(**facts):
+    """Give the facts of a dark, some of them bent."""
+    return {
+        "imagetyp": "dark",
+        "exptime": 60.0,
+        "instrume": "CAM",
+        "naxis1": 100,
+        "naxis2": 50,
+        "xbinning": 1,
+        "ybinning": 1,
+        "set_temp": -20.0,
+        "ccd_temp": -20.1,
+        "date_obs": "2024-03-01T20:00:00",
+        "night": "2024-03-01",
+        **facts,
+    }
+
+
+def dark_table(*rows):
+    """Build a table of frames that are ready to be compared."""
+    named = [{"file": f"{i:04d}.fits", **row} for i, row in enumerate(rows)]
+    return comparable(make_frame_table(named), RULES.temperature)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planned_nights import dark_of, dark_table
 
 from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.grouping import comparable, group_codes, group_facts
@@ -15,30 +16,8 @@ from autoreduce.planning.rules import CombineRule, load_rules
 RULES = load_rules()
 
 
-def make_frame(**facts):
-    return {
-        "imagetyp": "dark",
-        "exptime": 60.0,
-        "instrume": "CAM",
-        "naxis1": 100,
-        "naxis2": 50,
-        "xbinning": 1,
-        "ybinning": 1,
-        "set_temp": -20.0,
-        "ccd_temp": -20.1,
-        "date_obs": "2024-03-01T20:00:00",
-        "night": "2024-03-01",
-        **facts,
-    }
-
-
-def make_table(*rows):
-    named = [{"file": f"{i:04d}.fits", **row} for i, row in enumerate(rows)]
-    return comparable(make_frame_table(named), RULES.temperature)
-
-
 def codes_of(*rows, kind="dark"):
-    return group_codes(make_table(*rows), RULES.combine[kind], RULES).tolist()
+    return group_codes(dark_table(*rows), RULES.combine[kind], RULES).tolist()
 
 
 @pytest.mark.parametrize(
@@ -59,40 +38,40 @@ def codes_of(*rows, kind="dark"):
     ],
 )
 def test_frames_that_differ_in_setup_are_not_combined(column, other):
-    assert codes_of(make_frame(), make_frame(**{column: other})) == [0, 1]
+    assert codes_of(dark_of(), dark_of(**{column: other})) == [0, 1]
 
 
 def test_frames_of_two_set_points_are_not_combined():
-    cold = make_frame(set_temp=-22.0, ccd_temp=-21.9)
-    assert codes_of(make_frame(), cold) == [0, 1]
+    cold = dark_of(set_temp=-22.0, ccd_temp=-21.9)
+    assert codes_of(dark_of(), cold) == [0, 1]
 
 
 @pytest.mark.parametrize("column", ["readoutm", "gain", "bayerpat", "filter", "egain"])
 def test_missing_equals_missing(column):
-    assert codes_of(make_frame(), make_frame(**{column: None})) == [0, 0]
+    assert codes_of(dark_of(), dark_of(**{column: None})) == [0, 0]
 
 
 def test_darks_of_any_filter_are_combined():
-    assert codes_of(make_frame(filter="R"), make_frame(filter="V")) == [0, 0]
+    assert codes_of(dark_of(filter="R"), dark_of(filter="V")) == [0, 0]
 
 
 def test_exposures_that_jitter_are_one_group():
-    rows = [make_frame(exptime=t) for t in (300.0, 300.1, 300.2, 301.0)]
+    rows = [dark_of(exptime=t) for t in (300.0, 300.1, 300.2, 301.0)]
     assert codes_of(*rows) == [0, 0, 0, 1]
 
 
 def test_a_set_point_that_was_reached_stands_for_the_measured_temperature():
-    rows = [make_frame(ccd_temp=t) for t in (-20.9, -19.1, -21.2)]
+    rows = [dark_of(ccd_temp=t) for t in (-20.9, -19.1, -21.2)]
     assert codes_of(*rows) == [0, 0, 0]
 
 
 def test_a_set_point_that_was_not_reached_does_not_count():
-    rows = [make_frame(set_temp=-27.2, ccd_temp=t) for t in (-18.6, -18.9, -22.3)]
+    rows = [dark_of(set_temp=-27.2, ccd_temp=t) for t in (-18.6, -18.9, -22.3)]
     assert codes_of(*rows) == [0, 0, 1]
 
 
 def test_without_a_set_point_five_degrees_are_alike():
-    rows = [make_frame(set_temp=None, ccd_temp=t) for t in (8.0, 12.9, 13.1)]
+    rows = [dark_of(set_temp=None, ccd_temp=t) for t in (8.0, 12.9, 13.1)]
     assert codes_of(*rows) == [0, 1, 1]
 
 
@@ -107,15 +86,15 @@ def test_without_a_set_point_five_degrees_are_alike():
 )
 def test_temperatures_that_hold_are_a_set_point(measured, groups):
     """Those that drift are alike within 5 degrees, those that hold within 1."""
-    rows = [make_frame(set_temp=None, ccd_temp=t) for t in measured]
+    rows = [dark_of(set_temp=None, ccd_temp=t) for t in measured]
     assert codes_of(*rows) == groups
 
 
 def test_a_set_point_is_found_in_the_frames_of_its_camera_and_night():
-    held = [make_frame(set_temp=None, ccd_temp=t) for t in (-10.1, -10.0, -9.9, 3.0)]
-    other = make_frame(set_temp=None, ccd_temp=-10.0, instrume="B")
-    said = make_frame()
-    table = make_table(*held, other, said)
+    held = [dark_of(set_temp=None, ccd_temp=t) for t in (-10.1, -10.0, -9.9, 3.0)]
+    other = dark_of(set_temp=None, ccd_temp=-10.0, instrume="B")
+    said = dark_of()
+    table = dark_table(*held, other, said)
     found = table["set_point"].tolist()
     np.testing.assert_array_equal(found, [-10, -10, -10, np.nan, np.nan, -20])
     assert table["temperature"].tolist() == [-10, -10, -10, 3, -10, -20]
@@ -125,34 +104,34 @@ def test_a_set_point_is_found_in_the_frames_of_its_camera_and_night():
 @pytest.mark.parametrize("kind", ["bias", "dark"])
 def test_bias_and_darks_are_not_split_by_what_is_before_the_shutter(kind, column):
     other = {column: 45.0 if column in ("focallen", "rotator") else "X"}
-    assert codes_of(make_frame(), make_frame(**other), kind=kind) == [0, 0]
+    assert codes_of(dark_of(), dark_of(**other), kind=kind) == [0, 0]
 
 
 def test_flats_of_all_exposures_pool_and_filters_do_not():
-    rows = [make_frame(filter=f, exptime=t) for f, t in (("R", 1), ("R", 9), ("V", 1))]
+    rows = [dark_of(filter=f, exptime=t) for f, t in (("R", 1), ("R", 9), ("V", 1))]
     assert codes_of(*rows, kind="flat") == [0, 0, 1]
 
 
 def test_the_rotator_wraps_around():
-    rows = [make_frame(rotator=angle) for angle in (359.5, 0.5, 180.0)]
+    rows = [dark_of(rotator=angle) for angle in (359.5, 0.5, 180.0)]
     assert codes_of(*rows, kind="flat") == [0, 0, 1]
 
 
 def test_bias_at_dusk_and_dawn_are_one_group():
     dusk, dawn = "2024-03-01T18:00:00", "2024-03-02T06:00:00"
-    rows = [make_frame(date_obs=dusk), make_frame(date_obs=dawn)]
+    rows = [dark_of(date_obs=dusk), dark_of(date_obs=dawn)]
     assert codes_of(*rows, kind="bias") == [0, 0]
 
 
 def test_no_combination_lasts_longer_than_a_day():
     rows = [
-        make_frame(night=None, date_obs=f"2024-03-0{day}T20:00:00") for day in (1, 2, 4)
+        dark_of(night=None, date_obs=f"2024-03-0{day}T20:00:00") for day in (1, 2, 4)
     ]
     assert codes_of(*rows, kind="bias") == [0, 0, 1]
 
 
 def test_spellings_of_an_object_are_one():
-    table = make_table(*(make_frame(object=o) for o in ("M 13", "m13", "M13", "M13")))
+    table = dark_table(*(dark_of(object=o) for o in ("M 13", "m13", "M13", "M13")))
     assert set(table["object"]) == {"M13"}
 
 
@@ -162,7 +141,7 @@ values = st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=30)
 @given(values)
 @settings(deadline=None)
 def test_clusters_fit_their_tolerance_and_do_not_overlap(angles):
-    table = make_table(*(make_frame(focallen=value) for value in angles))
+    table = dark_table(*(dark_of(focallen=value) for value in angles))
     rule = CombineRule(within=("focallen",))
     codes = group_codes(table, rule, RULES)
     spans = [
@@ -180,7 +159,7 @@ def test_clusters_fit_their_tolerance_and_do_not_overlap(angles):
 @settings(deadline=None, max_examples=25)
 def test_the_order_of_rows_does_not_matter(random):
     rows = [
-        make_frame(exptime=t, gain=g, file=f"{t}{g}.fits")
+        dark_of(exptime=t, gain=g, file=f"{t}{g}.fits")
         for t in (1.0, 1.04, 60.0, 60.05)
         for g in (None, 100.0)
     ]
@@ -195,9 +174,9 @@ def test_the_order_of_rows_does_not_matter(random):
 
 
 def test_facts_are_medians_and_agreements():
-    table = make_table(
-        make_frame(exptime=60.0, filter="R", egain=1.5),
-        make_frame(exptime=60.04, filter="V", egain=1.5),
+    table = dark_table(
+        dark_of(exptime=60.0, filter="R", egain=1.5),
+        dark_of(exptime=60.04, filter="V", egain=1.5),
     )
     facts = group_facts(table, np.zeros(2, dtype=np.intp)).iloc[0]
     assert facts["exptime"] == pytest.approx(60.02)

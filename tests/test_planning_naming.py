@@ -3,39 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planned_nights import dark_of, dark_table
 
-from autoreduce.frames.schema import make_frame_table
-from autoreduce.planning.grouping import comparable, group_codes, group_facts
+from autoreduce.planning.grouping import group_codes, group_facts
 from autoreduce.planning.naming import calibrated_outputs, group_names, slug
 from autoreduce.planning.rules import load_rules
 
 RULES = load_rules()
 
 
-def make_frame(**facts):
-    return {
-        "imagetyp": "dark",
-        "exptime": 60.0,
-        "instrume": "CAM",
-        "naxis1": 100,
-        "naxis2": 50,
-        "xbinning": 1,
-        "ybinning": 1,
-        "set_temp": -20.0,
-        "ccd_temp": -20.1,
-        "date_obs": "2024-03-01T20:00:00",
-        "night": "2024-03-01",
-        **facts,
-    }
-
-
-def make_table(*rows):
-    named = [{"file": f"{i:04d}.fits", **row} for i, row in enumerate(rows)]
-    return comparable(make_frame_table(named), RULES.temperature)
-
-
 def names_of(*rows, kind="dark"):
-    table = make_table(*rows)
+    table = dark_table(*rows)
     codes = group_codes(table, RULES.combine[kind], RULES)
     return group_names(group_facts(table, codes))
 
@@ -66,7 +44,7 @@ def names_of(*rows, kind="dark"):
     ],
 )
 def test_groups_have_names_that_a_person_understands(facts, kind, name):
-    assert names_of(make_frame(**facts), kind=kind) == [name]
+    assert names_of(dark_of(**facts), kind=kind) == [name]
 
 
 @pytest.mark.parametrize(
@@ -86,13 +64,13 @@ def test_groups_have_names_that_a_person_understands(facts, kind, name):
     ],
 )
 def test_names_say_what_sets_groups_apart_and_only_then(column, others, added):
-    names = names_of(*(make_frame(**{column: value}) for value in others))
+    names = names_of(*(dark_of(**{column: value}) for value in others))
     expected = ["_".join(filter(None, ["dark_60s_1x1_m20C", part])) for part in added]
     assert names == expected
 
 
 def test_names_that_only_case_tells_apart_get_numbers():
-    rows = [make_frame(imagetyp="flat", filter=name) for name in ("R", "r")]
+    rows = [dark_of(imagetyp="flat", filter=name) for name in ("R", "r")]
     assert names_of(*rows, kind="flat") == ["flat_R_1x1", "flat_r_1x1_2"]
 
 

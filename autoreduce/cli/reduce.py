@@ -9,10 +9,6 @@ import click
 
 from autoreduce.cli.night_options import choices, night_options
 from autoreduce.cli.options import severities
-from autoreduce.remarks import Severity
-
-_ERRORS = (Severity.FAILED, Severity.BLOCKED, Severity.DAMAGED)
-"""What is told whatever `--quiet` says."""
 
 
 @click.command()

@@ -297,12 +297,7 @@ def _write_rows(
     """Calibrate a light and write it band by band; return it."""
     whole = np.empty(frame.shape, np.float32)
     memory = min(workspace.memory, LIGHT_BAND)
-    with MasterRows(
-        workspace.folder,
-        correction.masters,
-        cuts=correction.cuts,
-        store=workspace.store,
-    ) as masters:
+    with _masters(correction, workspace) as masters:
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, memory):
             band = calibrated_rows(frame, correction, masters, start, stop)
@@ -313,6 +308,16 @@ def _write_rows(
                     writer.write_rows(start, plane, plane=name)
             whole[start:stop] = band
     return whole
+
+
+def _masters(correction: Correction, workspace: Workspace) -> MasterRows:
+    """Open the masters that are taken out of a light."""
+    return MasterRows(
+        workspace.folder,
+        correction.masters,
+        cuts=correction.cuts,
+        store=workspace.store,
+    )
 
 
 def _harm(
@@ -329,12 +334,7 @@ def _harm(
     rows = np.concatenate([data[start:stop] for start, stop in spans])
     taken = None
     if correction.dark:
-        with MasterRows(
-            workspace.folder,
-            correction.masters,
-            cuts=correction.cuts,
-            store=workspace.store,
-        ) as masters:
+        with _masters(correction, workspace) as masters:
             taken = np.concatenate([masters.taken(correction, *span) for span in spans])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
     way_out = f"--set '{ITSELF}: dark=none'"
