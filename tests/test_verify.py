@@ -229,6 +229,22 @@ def test_a_master_that_rotted_is_made_again_before_a_new_light_uses_it(
     assert verify(products) == []
 
 
+def test_what_tasks_under_way_remember_hides_no_damage(settled, products, monkeypatch):
+    """They send back what was known of the master before it was found unsound."""
+    stale, part = Ledger.load(products / "ledger.json"), Ledger.part
+
+    def late(self, names):
+        self.learn(stale)
+        return part(self, names)
+
+    monkeypatch.setattr(Ledger, "part", late)
+    flip(products / BIAS, -4000)
+    write_frame(settled, "light_0004.fit", "light", 60.0)
+    done = run(settled)
+    assert BIAS in made(done)
+    assert not done.failed
+
+
 def test_a_light_that_rotted_and_its_master_are_made_again_before_a_stack(
     settled, products
 ):

@@ -321,6 +321,10 @@ class _Run:
         names.update(raw_name(item.file) for item in task.frames)
         names.update(*(_files_of_need(*one) for one in needs.items()))
         files, begin = self._files.part(names), self._begin_ns
+        if output in self._again:
+            # Here, as tasks that are under way send back what was known before.
+            for name in _files_of_need(output, self._outcomes[output]):
+                files.doubt(name)
         return pool.submit(_ended, task, self._workspace, needs, before, files, begin)
 
     def _make_again(self, need: str, user: str) -> None:
@@ -333,8 +337,6 @@ class _Run:
             place = self._external if need in self._external else self._outcomes
             place[need] = Outcome(Status.FAILED, (why,))
         elif need not in self._again:
-            for name in _files_of_need(need, self._outcomes[need]):
-                self._files.doubt(name)
             self._again[need] = [user]
             self._ready.append(need)
             return
