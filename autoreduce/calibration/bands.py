@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.dark_rates import DarkRates, Read
 from autoreduce.calibration.joined import JoinedImage, amplifier_cards
 from autoreduce.calibration.store import MasterStore
+from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.closing import Closing
@@ -80,8 +81,18 @@ class Correction:
         return tuple(name for name in (self.bias, *darks, self.flat) if name)
 
 
+class TakenOut(TypedDict):
+    """What `autoreduce.pixels.calibrate.calibrate` takes out of a frame."""
+
+    bias: Floats | None
+    dark: Floats | None
+    dark_scale: float
+    dark_offset: float
+    flat: Floats | None
+
+
 class RawFrame(Closing):
-    """One raw frame, trimmed; to be used in a ``with`` statement, by one thread."""
+    """One raw frame, trimmed, to be closed; used by one thread at a time."""
 
     item: FrameInput
     """The frame as the plan has it."""
@@ -312,6 +323,16 @@ class MasterRows(Closing):
             self._dark = (key, rows)
         return self._dark[1]
 
+    def taken_out(self, correction: Correction, start: int, stop: int) -> TakenOut:
+        """Give rows of all that is taken out of a frame."""
+        return {
+            "bias": self.rows(correction.bias, start, stop),
+            "dark": self.dark(correction, start, stop),
+            "dark_scale": correction.scaling.scale,
+            "dark_offset": correction.scaling.offset,
+            "flat": self.rows(correction.flat, start, stop),
+        }
+
     def taken(self, correction: Correction, start: int, stop: int) -> Floats:
         """Give rows of what the dark of a frame takes out of it, as the flat leaves it."""
         dark = self.dark(correction, start, stop)
@@ -347,12 +368,31 @@ def calibrated_rows(
     return calibrate(
         frame.rows(start, stop),
         overscan=frame.zero,
-        bias=masters.rows(correction.bias, start, stop),
-        dark=masters.dark(correction, start, stop),
-        dark_scale=correction.scaling.scale,
-        dark_offset=correction.scaling.offset,
-        flat=masters.rows(correction.flat, start, stop),
+        **masters.taken_out(correction, start, stop),
     )
+
+
+def side_by_side_calibrated(
+    threads: int,
+    frames: Iterable[tuple[RawFrame, Correction]],
+    masters: MasterRows,
+    start: int,
+    stop: int,
+) -> Iterator[Floats]:
+    """Give `calibrated_rows` of several frames in their order, made in threads.
+
+    The masters are read by the thread that asks.
+    """
+
+    def rows(given: tuple[RawFrame, TakenOut]) -> Floats:
+        frame, taken_out = given
+        return calibrate(frame.rows(start, stop), overscan=frame.zero, **taken_out)
+
+    pairs = (
+        (frame, masters.taken_out(correction, start, stop))
+        for frame, correction in frames
+    )
+    return side_by_side(threads, rows, pairs)
 
 
 def bands(

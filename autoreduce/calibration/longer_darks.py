@@ -91,5 +91,5 @@ def _glowing(item: FrameInput, workspace: Workspace) -> str:
 def _structure(path: Path, _changed: int) -> tuple[Structure, float]:
     """Measure a master dark once; its structure, and the noise of one frame, ADU."""
     with open_image(path) as reader:
-        noise = float(reader.header["NOISEADU"])
+        noise = reader.raw.number("NOISEADU") or 0.0
         return large_scale_structure(reader.rows(0, reader.shape[0])), noise

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.corrections import correction_for
 from autoreduce.calibration.quality import odd_frames
-from autoreduce.calibration.workspace import Workspace
+from autoreduce.calibration.workspace import Workspace, side_by_side
 from autoreduce.errors import AutoreduceError, NoFrameLeftError
 from autoreduce.fits.images import open_image
 from autoreduce.frames.measured import known
@@ -24,6 +25,8 @@ from autoreduce.remarks import Remark, remark
 
 MOST_OPEN = 128
 """Images of a combination whose files stay open; more would exhaust what is allowed."""
+BYTES_MEASURED = 12
+"""What a pixel of a frame takes while the frame is measured."""
 SAMPLED_ROWS = 96
 """Rows from which the noise of a frame and the median of a flat are taken."""
 
@@ -45,6 +48,11 @@ class Members:
     def items(self) -> tuple[FrameInput, ...]:
         """The frames that go in, as the plan has them."""
         return tuple(frame.item for frame in self.frames)
+
+    @property
+    def pairs(self) -> list[tuple[RawFrame, Correction]]:
+        """Each frame that goes in, and what is taken out of it."""
+        return list(zip(self.frames, self.corrections, strict=True))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -138,17 +146,14 @@ def open_members(
         opened: dict[str, RawFrame] = {}
         left_out: dict[str, Remark] = {}
         statistics: dict[str, FrameStatistics] = {}
-        for item in task.frames:
-            try:
-                frame = stack.enter_context(
-                    RawFrame(workspace.root, item, keep_open=keep_open)
-                )
-                data = frame.rows(0, frame.shape[0])
-                statistics[item.file] = measure(data, saturate=frame.saturate)
-                frame.fill_at(statistics[item.file].full_at)
-                opened[item.file] = frame
-            except (AutoreduceError, OSError) as error:
-                left_out[item.file] = remark("unread", item.file, found=str(error))
+        look = partial(_opened, workspace.root, keep_open)
+        looks = side_by_side(_threads(task, workspace), look, task.frames)
+        for item, found in zip(task.frames, looks, strict=True):
+            if isinstance(found, Remark):
+                left_out[item.file] = found
+                continue
+            frame, statistics[item.file] = found
+            opened[item.file] = stack.enter_context(frame)
         frames = tuple(opened.values())
         if not frames:
             raise NoFrameLeftError(left_out)
@@ -157,6 +162,29 @@ def open_members(
         )
         members = Members(frames, corrections, statistics, left_out)
         yield members.without(_odd(task, workspace, members))
+
+
+def _opened(
+    root: Path, keep_open: bool, item: FrameInput
+) -> tuple[RawFrame, FrameStatistics] | Remark:
+    """Open a frame and measure it; say why if it cannot be read."""
+    frame = None
+    try:
+        frame = RawFrame(root, item, keep_open=keep_open)
+        measured = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
+    except (AutoreduceError, OSError) as error:
+        if frame is not None:
+            frame.close()
+        return remark("unread", item.file, found=str(error))
+    frame.fill_at(measured.full_at)
+    return frame, measured
+
+
+def _threads(task: Task, workspace: Workspace) -> int:
+    """Say how many whole frames may be held and measured at once."""
+    nx, ny = (int(task.facts.get(axis) or 0) for axis in ("naxis1", "naxis2"))
+    held = max(nx * ny * BYTES_MEASURED, 1)
+    return max(1, min(workspace.threads, workspace.memory // held - 1))
 
 
 def _n_images(item: FrameInput) -> int:

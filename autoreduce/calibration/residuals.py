@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.measure import block_medians, pixel_noise
+from autoreduce.pixels.order import finite_median
 from autoreduce.remarks import Remark, remark
 
 BELOW = 0.5
@@ -77,7 +78,7 @@ def _hot_ratio(before: NDArray[np.float32], dark: NDArray[np.float32]) -> float:
     is_hot = hot > HOT_NOISE * pixel_noise(before)
     if np.count_nonzero(is_hot) < FEWEST_HOT:
         return 1.0
-    return float(np.nanmedian(seen[is_hot] / hot[is_hot]))
+    return finite_median(seen[is_hot] / hot[is_hot])
 
 
 def _above_neighbours(data: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.pixels.measure import pixel_noise
+from autoreduce.pixels.order import finite_median, median
 
 BANDS = 8
 """Bands of rows, evenly from the first row to the last."""
@@ -93,7 +94,7 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
     limits = np.iinfo(rows.dtype) if whole else None
     ends = (-np.inf, np.inf) if limits is None else (limits.min, limits.max)
     return Sample(
-        level=float(np.median(values)),
+        level=float(median(values)),
         noise=pixel_noise(rows),
         lowest=float(values.min()),
         highest=highest,
@@ -129,11 +130,9 @@ def _step(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    medians = []
+    medians: list[float] = []
     for band in np.array_split(rows, BANDS):
-        for block in np.array_split(band, PARTS, axis=1):
-            finite = block[np.isfinite(block)]
-            medians.append(float(np.median(finite)) if finite.size else np.nan)
+        medians += map(finite_median, np.array_split(band, PARTS, axis=1))
     return tuple(medians)
 
 

@@ -220,8 +220,9 @@ def _card(text: str, comment: str) -> bytes:
 
 
 def _ascii(text: str) -> bytes:
-    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return printable[:CARD].ljust(CARD).encode("ascii")
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return text[:CARD].ljust(CARD).encode("ascii")
 
 
 def _encode_byte(value: int) -> list[str]:

@@ -22,6 +22,7 @@ from autoreduce.frames.literals import number
 from autoreduce.frames.scan import read_file
 from autoreduce.frames.schema import ImageType, make_frame_table
 from autoreduce.pixels.measure import robust_scatter
+from autoreduce.pixels.order import finite_median, median
 from autoreduce.planning.grouping import FACT_NAMES, comparable
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.plan import Action, Fact, FrameInput, Task
@@ -133,7 +134,7 @@ def read_foreign(
     if data.ndim != 2 or not finite.size:
         msg = f"{path} holds no image of two axes with finite pixels"
         raise InputError(msg)
-    level = float(np.median(finite))
+    level = float(median(finite))
     _check_level(path, kind, finite, level)
     if kind is ImageType.FLAT and abs(level - 1) > UNIT_LEVEL:
         data = data / np.float32(level)
@@ -155,7 +156,7 @@ def read_foreign(
         group=group_names(table)[0],
         digest=_digest(path, table, calstat),
         data=data,
-        level=float(np.nanmedian(data)),
+        level=finite_median(data),
         remarks=tuple(filter(None, (told, *_remarks(frame, kind, level)))),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.fits.sections import moved_pattern
+from autoreduce.pixels.order import finite_median
 
 RGB = "RGB"
 """Colours, in the order of the planes of a cube."""
@@ -174,7 +175,7 @@ def agrees(of: Mosaic, rows: NDArray[Any], *, start: int = 0) -> bool:
         False if the medians of two places of one colour differ by more than `ALIKE`.
     """
     for colour in range(len(of.colours)):
-        levels = [np.nanmedian(p) for p in of.of_colour(rows, colour, start=start)]
+        levels = [finite_median(p) for p in of.of_colour(rows, colour, start=start)]
         if max(levels) - min(levels) > ALIKE * abs(max(levels)):
             return False
     return True

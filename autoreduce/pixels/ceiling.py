@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 FEWEST = 5
 """Pixels of one value that may be a pile."""
@@ -66,5 +65,7 @@ def pile_up(
     below = int(counts[(values >= NEXT * top) & (values < TOP * top)].sum())
     if high < HUMP_FEWEST or high <= HUMP * below:
         return None
+    from scipy import ndimage
+
     _, places = ndimage.label(data >= TOP * top, np.ones((3, 3)))
     return TOP * top if places >= STARS else None

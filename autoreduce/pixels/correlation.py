@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
+from autoreduce.pixels.order import median
 from autoreduce.pixels.register import Transform
 
 Floats = NDArray[np.float64]
@@ -132,11 +133,11 @@ def _without_lone(data: NDArray[Any]) -> Floats:
     known = np.isfinite(values)
     if not known.any():
         return values
-    values = np.where(known, values, np.median(values[known]))
+    values = np.where(known, values, median(values[known]))
     # All are not smoothed: the noise is to stay white, as it is measured further on.
     smooth = median_filter(values.astype(np.float32), 3)
     off = np.abs(values - smooth)
-    lone = off > LONE * MAD_TO_SIGMA * np.median(off)
+    lone = off > LONE * MAD_TO_SIGMA * median(off)
     values[lone] = smooth[lone]
     return values
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.bayer import CELL, RGB, Mosaic
+from autoreduce.pixels.flags import marked_pixels
+from autoreduce.pixels.order import finite_median, median
 from autoreduce.pixels.stars import SKY_BOX, sky_of
 
 Image = NDArray[np.float32]
@@ -115,7 +117,7 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
         own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
         ratios.append(sharp_ratio(own, other, full))
     places = tuple(
-        float(np.nanmedian(data[y::CELL, x::CELL])) for y, x in np.ndindex(CELL, CELL)
+        finite_median(data[y::CELL, x::CELL]) for y, x in np.ndindex(CELL, CELL)
     )
     return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]), places)
 
@@ -137,11 +139,11 @@ def sharp_ratio(own: Image, other: Image, full: float) -> float:
         `FEWEST_SHARP` pixels tell it.
     """
     sharp = _sharpness(other)
-    noise = MAD_TO_SIGMA * float(np.median(np.abs(sharp)))
+    noise = MAD_TO_SIGMA * float(median(np.abs(sharp)))
     good = (sharp > SHARP_SIGMAS * noise) & (own < full) & (other < full)
     if np.count_nonzero(good) < FEWEST_SHARP:
         return 0.0
-    return max(float(np.median(_sharpness(own)[good] / sharp[good])), 0.0)
+    return max(float(median(_sharpness(own)[good] / sharp[good])), 0.0)
 
 
 def _sharpness(image: Image) -> Image:
@@ -232,7 +234,7 @@ def _above_sky(
 def _hot(excess: Image, noise: Image) -> Mask:
     """Find pixels that stand out alone: no neighbour has a part of their light."""
     hot = excess > HOT_SIGMAS * noise
-    y, x = np.nonzero(hot)
+    y, x = marked_pixels(hot)
     padded = np.pad(excess, 1, mode="reflect")
     around = [
         padded[y + dy, x + dx]
@@ -248,7 +250,7 @@ def _hot(excess: Image, noise: Image) -> Mask:
 
 def _fill(excess: Image, gone: Mask, of: Mosaic, start: int) -> None:
     """Give pixels the mean of the nearest ones of their colour that are there."""
-    y, x = np.nonzero(gone)
+    y, x = marked_pixels(gone)
     if not len(y):
         return
     ny, nx = excess.shape

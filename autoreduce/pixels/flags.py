@@ -44,3 +44,17 @@ MEANINGS = {
 def no_value(data: NDArray[Any]) -> NDArray[np.uint8]:
     """Flag the pixels that are NaN."""
     return np.where(np.isnan(data), np.uint8(Flag.NO_VALUE), np.uint8(0))
+
+
+def marked_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give rows and columns of the pixels that are marked, as `numpy.nonzero` does.
+
+    Many times as fast where few are.
+
+    Parameters
+    ----------
+    mask : (ny, nx) array of bool
+        True where a pixel is marked.
+    """
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return rows, columns

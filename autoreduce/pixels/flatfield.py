@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.measure import pixel_noise
+from autoreduce.pixels.order import median, quantiles
 
 Mask = NDArray[np.bool_]
 
@@ -65,13 +67,13 @@ def lit_level(
         return float("nan")
     if fraction > 0:
         peek = finite[:: max(1, finite.size // PEEKED)]
-        lowest, highest = np.quantile(peek, [1 - BRIGHTEST, BRIGHTEST])
+        lowest, highest = quantiles(peek, [1 - BRIGHTEST, BRIGHTEST])
         limit = fraction * highest
         if limit > 0 and lowest > -limit and finite.min() <= limit:
             finite = finite[finite > limit]
     if mean:
         return float(np.mean(finite, dtype=np.float64))
-    return float(np.median(finite))
+    return float(median(finite))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def impulses(
     sigma = pixel_scatter(data) if math.isfinite(n_sigma) else math.nan
     if not sigma > 0:
         return Impulses(none, none, np.zeros(0), sigma)
-    y, x = np.nonzero(_steep(data, max(n_sigma - NEIGHBOUR_SCATTER, 1.0) * sigma))
+    y, x = marked_pixels(_steep(data, max(n_sigma - NEIGHBOUR_SCATTER, 1.0) * sigma))
     if len(y) > MOST_STEEP * data.size:
         return Impulses(none, none, np.zeros(0), sigma)
     around = neighbourhood(data, y, x)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from autoreduce.fits.sections import Section, within
 from autoreduce.pixels.ceiling import pile_up
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
+from autoreduce.pixels.order import finite_median, median, quantiles
 from autoreduce.pixels.tiles import tiles
 
 COUNTED_PIXELS = 128 * 1024
@@ -211,8 +212,8 @@ def robust_scatter(values: NDArray[np.floating], step: float = 1.0) -> float:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0
-    deviation = np.abs(finite - np.median(finite))
-    scale = MAD_TO_SIGMA * float(np.median(deviation))
+    deviation = np.abs(finite - median(finite))
+    scale = MAD_TO_SIGMA * float(median(deviation))
     core = deviation[deviation <= 5 * max(scale, step)]
     return float(np.sqrt(np.mean(core**2)))
 
@@ -242,7 +243,7 @@ def pair_noise(first: NDArray[Any], second: NDArray[Any]) -> float:
 def _quartiles(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Give the two quartiles of values that are each spread over a step."""
     if not step:
-        return np.asarray(np.quantile(values, [0.25, 0.75]))
+        return quantiles(values, [0.25, 0.75])
     steps, counts = _counted(values)
     upto = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
     edges = np.append(steps - step / 2, steps[-1] + step / 2)
@@ -277,13 +278,11 @@ def block_medians(data: NDArray[Any]) -> tuple[float, ...]:
     ny, nx = data.shape
     if (ny // BLOCKS) * (nx // BLOCKS) < BLOCK_LEAST:
         return ()
-    medians = []
+    medians: list[float] = []
     for rows in np.array_split(np.arange(ny), BLOCKS):
         every = max(len(rows) * nx // (BLOCKS * BLOCK_PIXELS), 1)
         band = data[rows[every // 2] : rows[-1] + 1 : every]
-        for block in np.array_split(band, BLOCKS, axis=1):
-            finite = block[np.isfinite(block)]
-            medians.append(float(np.median(finite)) if finite.size else np.nan)
+        medians += map(finite_median, np.array_split(band, BLOCKS, axis=1))
     return tuple(medians)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
+from autoreduce.pixels.order import median
 
 Floats = NDArray[np.float64]
 
@@ -70,13 +71,13 @@ def photon_transfer(
     if len(found) < FEWEST_BLOCKS:
         return None
     per_adu = found[:, 1] / found[:, 0]
-    middle = float(np.median(per_adu))
+    middle = float(median(per_adu))
     if middle <= 0:
         return None
-    signal = float(np.median(found[:, 0]))
+    signal = float(median(found[:, 0]))
     if middle * signal < MOSTLY_PHOTONS * read_noise**2:
         return None
-    scatter = MAD_TO_SIGMA * float(np.median(np.abs(per_adu - middle)))
+    scatter = MAD_TO_SIGMA * float(median(np.abs(per_adu - middle)))
     # A median's error is sqrt(pi / 2) times that of a mean.
     error = math.sqrt(math.pi / 2) * scatter / math.sqrt(len(found))
     return PhotonTransfer(1 / middle, error / middle**2, found)
@@ -87,7 +88,7 @@ def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Flo
     one, other = _blocks(first), _blocks(second)
     whole = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
     one, other = one[whole], other[whole]
-    levels = [np.median(blocks, axis=1) for blocks in (one, other)]
+    levels = [median(blocks, axis=1) for blocks in (one, other)]
     brightest = [float(level.max(initial=0.0)) for level in levels]
     lit = (levels[0] > LIT * brightest[0]) & (levels[1] > LIT * brightest[1])
     if not lit.any():
@@ -99,7 +100,7 @@ def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Flo
     variance = _clipped_variance(difference)
     # Signal a, and b times ratio: a + ratio^2 b = a (1 + ratio), over the gain.
     photons = (variance - read_noise**2 * (1 + ratio**2)) / (1 + ratio)
-    points = np.column_stack([levels[0][lit][alike], photons])
+    points: Floats = np.column_stack([levels[0][lit][alike], photons])
     return points[np.isfinite(points).all(axis=1)]
 
 
@@ -113,8 +114,8 @@ def _blocks(data: NDArray[Any]) -> Floats:
 
 def _clipped_variance(values: Floats) -> Floats:
     """Give the variance of each row without its outliers, about its median."""
-    off = np.abs(values - np.median(values, axis=1, keepdims=True))
-    scatter = MAD_TO_SIGMA * np.median(off, axis=1, keepdims=True)
+    off = np.abs(values - median(values, axis=1)[:, None])
+    scatter = MAD_TO_SIGMA * median(off, axis=1)[:, None]
     off *= off
     for _ in range(CLIP_ROUNDS):
         limit = CLIPPED * np.maximum(scatter, LEAST_SCATTER)

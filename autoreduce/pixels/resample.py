@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.register import Transform
 
 Image = NDArray[np.float32]
@@ -230,9 +231,9 @@ class Resampler:
                 inside &= column < light.shape[1]
                 marked[row[inside], column[inside]] = True
         touched = np.zeros(out.shape, np.bool_)
-        for row, column, _ in self._touched(np.nonzero(marked), first, start, out):
+        for row, column, _ in self._touched(marked_pixels(marked), first, start, out):
             touched[row, column] = True
-        row, column = np.nonzero(touched)
+        row, column = marked_pixels(touched)
         (a, b, x0), (c, d, y0) = self._matrix
         x = a * column + b * (row + start) + x0
         y = c * column + d * (row + start) + y0
@@ -289,7 +290,7 @@ def _hard(light: Image, saturate: float, sky: float, noise: float) -> Pixels:
     least = min(saturate, sky + SHARP_SIGMAS * noise)
     if not light.max() >= least:
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    y, x = _where(light >= least)
+    y, x = marked_pixels(light >= least)
     own = light[y, x]
     hard = own >= saturate
     if math.isfinite(noise):
@@ -485,7 +486,7 @@ def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
     if np.isfinite(light.sum(dtype=np.float64)):
         return light, (np.empty(0, np.intp), np.empty(0, np.intp))
     missing = ~np.isfinite(light)
-    y, x = holes = _where(missing)
+    y, x = holes = marked_pixels(missing)
     whole = np.where(missing, np.float32(sky), light).astype(np.float32)
     ny, nx = light.shape
     steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -502,13 +503,6 @@ def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
         if not len(y):
             break
     return whole, holes
-
-
-def _where(marked: NDArray[np.bool_]) -> Pixels:
-    """Give rows and columns of what is marked, of which there is little."""
-    rows = np.flatnonzero(marked.any(axis=1))
-    y, x = np.nonzero(marked[rows])
-    return rows[y], x
 
 
 def _between(light: Image, x: Floats, y: Floats) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
+from autoreduce.pixels.order import median, quantiles
 
 FINEST = 256
 """Rows or columns to which an image is binned, at the most twice as many."""
@@ -34,12 +35,12 @@ def is_drawn_out(data: NDArray[Any]) -> bool:
     """
     image = _binned(data)
     # A trace fills its rows, lines of a lamp their columns: the sky is that of all.
-    sky = np.median(image)
-    sigma = MAD_TO_SIGMA * np.median(np.abs(image - sky))
+    sky = median(image)
+    sigma = MAD_TO_SIGMA * median(np.abs(image - sky))
     if not sigma > 0:
         return False
     # The wings of a bright trace are wide: what counts is its core, too.
-    core = CORE * (np.quantile(image, BRIGHT) - sky)
+    core = CORE * (quantiles(image, [BRIGHT])[0] - sky)
     found = (_has_drawn_out(image > sky + least) for least in (ABOVE * sigma, core))
     return any(found)
 
@@ -69,5 +70,5 @@ def _binned(data: NDArray[Any]) -> NDArray[np.float64]:
     known = np.isfinite(values)
     if not known.any():
         return np.zeros((ny, nx))
-    values = np.where(known, values, np.median(values[known]))
+    values = np.where(known, values, median(values[known]))
     return np.asarray(values.reshape(ny, by, nx, bx).mean(axis=(1, 3)))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.order import median
 from autoreduce.pixels.profile import (
     PIXEL_VARIANCE,
     REACH,
@@ -359,14 +360,18 @@ def _fill_spikes(light: _Light, fwhm: float) -> None:
 
     So hot pixels and cosmic rays within the light of a star take no part in its width.
     """
+    least = SPIKE_SIGMA * light.noise
+    high = np.flatnonzero(light.image > least)
     for _ in range(SPIKES_DEEP):
-        y, x = np.nonzero(light.image > SPIKE_SIGMA * light.noise)
+        y, x = np.divmod(high, light.image.shape[1])
         spikes = ~_not_steeper(light, x, y, fwhm)
         if not spikes.any():
             break
-        light.image[y[spikes], x[spikes]] = np.median(
+        light.image[y[spikes], x[spikes]] = median(
             _neighbours(light.image, y[spikes], x[spikes]), axis=0
         )
+        # Filling lowers pixels only: no other rises above the least.
+        high = high[light.image[y, x] > least]
 
 
 def _rough_width(light: _Light) -> float:

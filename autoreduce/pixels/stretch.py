@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.demosaic import MAD_TO_SIGMA
+from autoreduce.pixels.order import median, quantiles
 
 Floats = NDArray[np.floating]
 Shades = NDArray[np.uint8] | NDArray[np.uint16]
@@ -118,7 +119,7 @@ def tone_of(
         mean, noise = light[3] * scale[3], noises[3]
     known = mean[np.isfinite(mean)]
     noise = noise if noise > 0 else 1.0
-    white = float(np.quantile(known, WHITEST)) if known.size else 0.0
+    white = float(quantiles(known, [WHITEST])[0]) if known.size else 0.0
     return Tone(
         sky=tuple(sky for sky, _ in skies),
         scale=tuple(scale),
@@ -135,18 +136,24 @@ def _scale(light: Floats, green: Floats, *, by_stars: bool) -> float:
     ratio = _ratio_of_stars(light, green) if by_stars else 0.0
     if ratio > 0:
         return 1 / ratio
-    high = [float(np.nanquantile(one, BALANCED_AT)) for one in (light, green)]
+    high = [_high(light), _high(green)]
     return high[1] / high[0] if min(high) > 0 else 1.0
+
+
+def _high(light: Floats) -> float:
+    """Give a level that only bright parts reach; NaN if nothing is known."""
+    known = light[np.isfinite(light)]
+    return float(quantiles(known, [BALANCED_AT])[0]) if known.size else math.nan
 
 
 def _ratio_of_stars(light: Floats, green: Floats) -> float:
     """Compare the light of stars, free of what is around them; 0 if there are few."""
     own, other = _stars(light), _stars(green)
-    noise = MAD_TO_SIGMA * float(np.median(np.abs(other)))
+    noise = MAD_TO_SIGMA * float(median(np.abs(other)))
     bright = other > BRIGHT_SIGMAS * noise
     if np.count_nonzero(bright) < FEWEST_BRIGHT:
         return 0.0
-    return float(np.median(own[bright] / other[bright]))
+    return float(median(own[bright] / other[bright]))
 
 
 def _stars(image: Floats) -> NDArray[np.float32]:
@@ -166,9 +173,9 @@ def _sky(channel: Floats) -> tuple[float, float]:
         return 0.0, 0.0
     level = noise = 0.0
     for _ in range(ROUNDS):
-        level = float(np.median(values))
+        level = float(median(values))
         below = values[values <= level]
-        noise = MAD_TO_SIGMA * float(np.median(level - below))
+        noise = MAD_TO_SIGMA * float(median(level - below))
         kept = values[values < level + CLIPPED * noise]
         if not kept.size or kept.size == values.size:
             break

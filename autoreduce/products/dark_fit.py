@@ -11,8 +11,9 @@ import numpy as np
 from autoreduce.calibration.bands import MasterRows, bands
 from autoreduce.calibration.dark_rates import DarkRates, rate_map_of
 from autoreduce.calibration.workspace import TaskResult, Workspace
-from autoreduce.errors import ProductError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import Card, format_card
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import (
     Section,
@@ -29,6 +30,7 @@ from autoreduce.pixels.darkcurrent import (
     fit_doubling,
 )
 from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
+from autoreduce.pixels.order import finite_median
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import DarkModel, DarkRecipe
 from autoreduce.products.provenance import PLANE_CARDS, product_cards
@@ -134,38 +136,53 @@ def _measure(
     with open_image(workspace.folder / output) as reader:
         rows, columns = _section(recipe, reader.shape)
         data = reader.rows(rows.start, rows.stop)[:, columns].astype(np.float64)
-        header = reader.header
-    statistic = np.nanmean if recipe.statistic == "mean" else np.nanmedian
+        header = reader.raw
+    statistic = np.nanmean if recipe.statistic == "mean" else finite_median
     return DarkPoint(
         file=output,
-        exptime=float(header["EXPTIME"]),
+        exptime=_told(header, "EXPTIME"),
         counts=float(statistic(data)),
         error=statistics.get(LEVEL_ERROR),
         variance=_pixel_variance(header),
-        n_frames=int(header["NCOMBINE"]),
-        saturate=header.get("SATURATE"),
-        ccd_temp=header.get("CCD-TEMP"),
+        n_frames=int(_told(header, "NCOMBINE")),
+        saturate=header.number("SATURATE"),
+        ccd_temp=header.number("CCD-TEMP"),
     )
 
 
-def _pixel_variance(header: Mapping[str, Any]) -> float:
+def _told(header: RawHeader, keyword: str) -> float:
+    """Give a number that a master dark tells of itself.
+
+    Raises
+    ------
+    InputError
+        If it does not tell it.
+    """
+    number = header.number(keyword)
+    if number is None:
+        msg = f"a master dark tells {keyword}, this one has no such number"
+        raise InputError(msg)
+    return number
+
+
+def _pixel_variance(header: RawHeader) -> float:
     """Give the variance of an ordinary pixel of a master, in ADU**2.
 
     A master of another program that does not tell how many frames went into it has
     its own noise as that of a single frame.
     """
-    noise = max(float(header["NOISEADU"]) ** 2, STEP_VARIANCE)
-    return noise / float(header.get("NCOMBINE", 1))
+    noise = max(_told(header, "NOISEADU") ** 2, STEP_VARIANCE)
+    return noise / (header.number("NCOMBINE") or 1.0)
 
 
 def _bias_variance(workspace: Workspace, output: str) -> float:
     """Give the variance of a pixel of the bias that a master dark is without."""
     with open_image(workspace.folder / output) as reader:
-        bias = reader.header.get("BIASFILE")
+        bias = reader.get("BIASFILE")
     if bias is None:
         return 0.0
-    with open_image(workspace.folder / bias) as reader:
-        return _pixel_variance(reader.header)
+    with open_image(workspace.folder / str(bias)) as reader:
+        return _pixel_variance(reader.raw)
 
 
 def _write_rates(

@@ -1,7 +1,7 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,8 +12,10 @@ from autoreduce.calibration.bands import (
     Correction,
     Floats,
     MasterRows,
+    RawFrame,
     bands,
     calibrated_rows,
+    side_by_side_calibrated,
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
 from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
@@ -173,10 +175,11 @@ def _calibrated(
     members: Members, masters: MasterRows, workspace: Workspace
 ) -> Iterator[tuple[str, int, Floats]]:
     """Read the calibrated frames by bands: file, first row, rows."""
-    for start, stop in bands(*members.shape, 1, workspace.memory):
-        for frame, correction in zip(members.frames, members.corrections, strict=True):
-            rows = calibrated_rows(frame, correction, masters, start, stop)
-            yield frame.item.file, start, rows
+    threads = workspace.threads
+    for start, stop in bands(*members.shape, 1, workspace.memory // (threads + 2)):
+        found = side_by_side_calibrated(threads, members.pairs, masters, start, stop)
+        for item, rows in zip(members.items, found, strict=True):
+            yield item.file, start, rows
 
 
 def _too_dark(levels: Levels) -> dict[str, Remark]:
@@ -217,17 +220,21 @@ class _FlatStack:
         stack = np.empty(
             (len(self.levels), stop - start, self.members.shape[1]), np.float32
         )
-        pairs = zip(self.members.frames, self.members.corrections, strict=True)
-        for plane, (frame, correction), levels in zip(
-            stack, pairs, self.levels, strict=True
-        ):
-            rows = calibrated_rows(frame, correction, self.masters, start, stop)
+        calibrated = self._calibrated(self.members.pairs, start, stop)
+        for plane, rows, levels in zip(stack, calibrated, self.levels, strict=True):
             for colour, level in enumerate(levels.astype(np.float32)):
                 parts = self.colours.of_colour(rows, colour, start=start)
                 scaled = self.colours.of_colour(plane, colour, start=start)
                 for part, out in zip(parts, scaled, strict=True):
                     np.divide(part, level, out=out)
         return stack
+
+    def _calibrated(
+        self, pairs: Sequence[tuple[RawFrame, Correction]], start: int, stop: int
+    ) -> Iterator[Floats]:
+        """Read calibrated rows of some frames."""
+        threads = self.workspace.threads
+        return side_by_side_calibrated(threads, pairs, self.masters, start, stop)
 
     def _relative_noise(self) -> NDArray[np.float32]:
         """Measure each frame's noise at unit level, from what it differs by from all.
@@ -261,14 +268,7 @@ class _FlatStack:
         step = self.colours.step
         start = max(0, (ny - TRANSFER_ROWS) // 2) // step * step
         stop = min(ny, start + TRANSFER_ROWS)
-        rows = [
-            calibrated_rows(frame, correction, self.masters, start, stop)
-            for frame, correction in zip(
-                self.members.frames[:MOST_IN_PAIRS],
-                self.members.corrections,
-                strict=False,
-            )
-        ]
+        rows = list(self._calibrated(self.members.pairs[:MOST_IN_PAIRS], start, stop))
         for one, other in zip(rows[::2], rows[1::2], strict=False):
             phases = [(y, x) for y in range(step) for x in range(step)]
             pairs += [

@@ -26,7 +26,9 @@ from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
 from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import colour_model, demosaic
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.measure import measure
+from autoreduce.pixels.order import finite_median, quantiles
 from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.barycentre import bjd_of_light
@@ -154,7 +156,7 @@ def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
     """Find the saturated pixels of a raw frame: rows and columns."""
     if saturate is None:
         return (np.empty(0, np.intp), np.empty(0, np.intp))
-    return np.nonzero(raw >= saturate)
+    return marked_pixels(raw >= saturate)
 
 
 def _full_level(
@@ -168,9 +170,9 @@ def _full_level(
     levels = data[full]
     if saturate is None or not len(levels):
         return None
-    taken_out = raw_median - float(np.nanmedian(data))
+    taken_out = raw_median - finite_median(data)
     levels = levels[levels > FILLED_BY_LIGHT * (saturate - taken_out)]
-    return float(np.percentile(levels, 1)) if len(levels) else None
+    return float(quantiles(levels, [0.01])[0]) if len(levels) else None
 
 
 def _look(

@@ -15,6 +15,7 @@ from autoreduce.calibration.members import SAMPLED_ROWS, Members
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
+from autoreduce.pixels.order import median
 from autoreduce.planning.plan import Task
 from autoreduce.products.provenance import (
     PLANE_CARDS,
@@ -43,9 +44,7 @@ class Tally:
     def level(self) -> float:
         """Give the median of the rows that were sampled, NaN if none is finite."""
         values = np.concatenate(self._sampled)
-        return (
-            float(np.median(values[np.isfinite(values)])) if values.size else math.nan
-        )
+        return float(median(values[np.isfinite(values)])) if values.size else math.nan
 
     def rejected_fraction(self) -> float:
         """Give the fraction of all samples that was rejected."""

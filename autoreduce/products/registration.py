@@ -20,6 +20,7 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
 from autoreduce.pixels.correlation import Shift, correlate
+from autoreduce.pixels.order import median
 from autoreduce.pixels.register import FEWEST, Transform
 from autoreduce.pixels.spectra import is_drawn_out
 from autoreduce.pixels.stars import NOT_MEASURED, Stars, on_sensor, superpixels
@@ -337,7 +338,7 @@ def _move_beside_pattern(
     """
     chosen = np.linspace(0, len(others) - 1, min(len(others), PATTERN_OF - 1))
     probes = [first, *(others[round(step)] for step in chosen)]
-    pattern = np.median([_image(folder, lights[i]) for i in probes], axis=0)
+    pattern = median(np.array([_image(folder, lights[i]) for i in probes]), axis=0)
     freed = _clear(folder, lights, others, _image(folder, lights[first]), pattern)
     moved = [i for i, shift in freed.items() if shift.transform.length > MOVED]
     return len(moved) > len(others) / 2

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern
+from autoreduce.pixels.order import median, quantiles
 from autoreduce.pixels.stretch import Shades, tone_of, whole_numbers
 
 Floats = NDArray[np.float64]
@@ -306,24 +307,24 @@ def _shades(values: Floats, stretch: Stretch) -> Bytes:
     known = values[is_known]
     if not known.size or known.min() == known.max():
         return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
-    black, white = np.quantile(known, (0.005, 0.995))
+    black, white = quantiles(known, (0.005, 0.995))
     if stretch is Stretch.FAINT:
         black, white = _faint_limits(known)
     if not white > black:  # all but a few pixels have one value
         black, white = float(known.min()), float(known.max())
     scaled = np.clip((values - black) / (white - black), 0, 1)
     if stretch is Stretch.FAINT:
-        sky = np.clip((np.median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
+        sky = np.clip((median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
         scaled = _midtones(scaled, float(_midtones(np.asarray(sky), SKY_SHADE)))
     shades: Bytes = np.nan_to_num(255 * scaled + 0.5, nan=0.0).astype(np.uint8)
     return shades
 
 
 def _faint_limits(known: Floats) -> tuple[float, float]:
-    median = float(np.median(known))
-    noise = MAD_TO_SIGMA * float(np.median(np.abs(known - median)))
-    black = max(median - 3 * noise, float(known.min()))
-    return black, max(float(np.quantile(known, 0.999)), median + 8 * noise)
+    middle = float(median(known))
+    noise = MAD_TO_SIGMA * float(median(np.abs(known - middle)))
+    black = max(middle - 3 * noise, float(known.min()))
+    return black, max(float(quantiles(known, [0.999])[0]), middle + 8 * noise)
 
 
 def _midtones(values: Floats, middle: float) -> Floats:
@@ -336,7 +337,7 @@ def _statistics(values: Floats) -> dict[str, float]:
         return {}
     return {
         "min": float(values.min()),
-        "median": float(np.median(values)),
+        "median": float(median(values)),
         "max": float(values.max()),
     }
 
@@ -344,7 +345,7 @@ def _statistics(values: Floats) -> dict[str, float]:
 def _histogram(values: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
     if not values.size:
         return (), (0.0, 0.0)
-    low, high = (float(end) for end in np.quantile(values, (0.001, 0.995)))
+    low, high = (float(end) for end in quantiles(values, (0.001, 0.995)))
     if not high > low:
         margin = max(0.5, 1e-3 * abs(low))
         low, high = low - margin, high + margin

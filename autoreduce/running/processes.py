@@ -13,6 +13,7 @@ from multiprocessing import connection, get_context, parent_process
 from threading import Thread
 
 from autoreduce.running.ending import ended
+from autoreduce.running.machine import share_one_heap
 
 PRELOADED = ["autoreduce.running.tasks", "sep", "scipy.optimize"]
 """What every worker needs: loaded once, not by each."""
@@ -55,6 +56,7 @@ def _start(pool: Executor, n: int) -> None:
 
 def _begin() -> None:
     """Leave an interrupt to the process that waits for this one, and end with it."""
+    share_one_heap()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

@@ -25,6 +25,7 @@ from autoreduce.frames.frame import Facts
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.measure import pair_noise
+from autoreduce.pixels.order import median
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.products import product_cards
@@ -347,7 +348,7 @@ def _summary(output: Path, count: _Count, factor: float | None) -> Summary:
 
 _LEVELS: dict[Level, Callable[[Array], float]] = {
     Level.MEAN: lambda data: float(np.mean(data, dtype=np.float64)),
-    Level.MEDIAN: lambda data: float(np.median(data)),
+    Level.MEDIAN: lambda data: float(median(data)),
     Level.SUM: lambda data: float(np.sum(data, dtype=np.float64)),
 }
 

@@ -11,6 +11,7 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
+from autoreduce.pixels.order import median
 from autoreduce.tools.files import replacing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.listing import Cell, Table
@@ -75,7 +76,7 @@ def measure_darks(
         if not pixels.size:
             msg = f"{image} has no finite pixel in {place.text}"
             raise InputError(msg)
-        level = np.median(pixels) if statistic == "median" else np.mean(pixels)
+        level = median(pixels) if statistic == "median" else np.mean(pixels)
         error = float(np.std(pixels) / np.sqrt(pixels.size))
         darks.append(DarkCounts(image, _exposure(image), float(level), error))
     return sorted(darks, key=lambda dark: dark.exptime_s)

@@ -15,6 +15,7 @@ from autoreduce.frames.frame import Facts
 from autoreduce.pixels.bayer import by_place, mosaic
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
+from autoreduce.pixels.order import median, quantiles
 from autoreduce.tools.files import replacing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.listing import Cell, Table
@@ -51,7 +52,7 @@ class _Sample:
         """Drop pixels far from the median, until none is."""
         kept = self.pixels
         for _ in range(CLIP_PASSES):
-            centre, scale = np.median(kept), np.std(kept, dtype=np.float64)
+            centre, scale = median(kept), np.std(kept, dtype=np.float64)
             near = np.abs(kept - centre.astype(np.float64)) <= self._limit(scale)
             if near.all() or not near.any():
                 break
@@ -66,8 +67,8 @@ Statistic = Callable[[_Sample], float | int | None]
 
 
 def _mad(sample: _Sample) -> float:
-    centre = np.median(sample.pixels).astype(np.float64)
-    return float(np.median(np.abs(sample.pixels - centre)))
+    centre = median(sample.pixels).astype(np.float64)
+    return float(median(np.abs(sample.pixels - centre)))
 
 
 def _mode(sample: _Sample) -> float:
@@ -92,7 +93,7 @@ STATISTICS: dict[str, tuple[str, str, Statistic]] = {
     "num": ("STNUM", "finite pixels", lambda s: s.pixels.size),
     "sum": ("STSUM", "sum", lambda s: float(np.sum(s.pixels, dtype=np.float64))),
     "mean": ("STMEAN", "mean", lambda s: _mean(s.pixels)),
-    "median": ("STMEDIAN", "median", lambda s: float(np.median(s.pixels))),
+    "median": ("STMEDIAN", "median", lambda s: float(median(s.pixels))),
     "mode": ("STMODE", "most frequent value", _mode),
     "std": ("STSTD", "standard deviation", lambda s: _std(s.pixels)),
     "var": ("STVAR", "variance", lambda s: _std(s.pixels) ** 2),
@@ -101,7 +102,7 @@ STATISTICS: dict[str, tuple[str, str, Statistic]] = {
     "mad": ("STMAD", "median absolute deviation", _mad),
     "madstd": ("STMADSTD", "1.4826 mad", lambda s: MAD_TO_SIGMA * _mad(s)),
     "clipmean": ("STCMEAN", "clipped mean", lambda s: _mean(s.clipped())),
-    "clipmedian": ("STCMED", "clipped median", lambda s: float(np.median(s.clipped()))),
+    "clipmedian": ("STCMED", "clipped median", lambda s: float(median(s.clipped()))),
     "clipstd": ("STCSTD", "clipped std", lambda s: _std(s.clipped())),
     "saturated": ("STSAT", "saturated pixels", _saturated),
 }
@@ -255,7 +256,7 @@ def _values(sample: _Sample, names: Sequence[str]) -> dict[str, float | int | No
 
 
 def _quantile(pixels: Array, q: float) -> float:
-    return float(np.quantile(pixels, q)) if pixels.size else float("nan")
+    return float(quantiles(pixels, [q])[0]) if pixels.size else float("nan")
 
 
 def statistics_table(parts: Sequence[Part]) -> Table:
