@@ -30,7 +30,7 @@ def median(values: NDArray[Any], axis: int | None = None) -> Any:  # noqa: ANN40
         or there is none.
     """
     if axis is None:
-        values, axis = np.ravel(values), 0
+        return _median_of_all(np.ravel(values))
     n = values.shape[axis]
     if not n:
         return np.median(values, axis=axis)
@@ -47,6 +47,21 @@ def median(values: NDArray[Any], axis: int | None = None) -> Any:  # noqa: ANN40
         last = ordered[middle:].max(axis=0)
         found = np.where(np.isnan(last), last, found)[()]
     return found
+
+
+def _median_of_all(values: NDArray[Any]) -> Any:  # noqa: ANN401 -- as numpy
+    n = len(values)
+    if not n:
+        return np.median(values)
+    middle = n // 2
+    ordered = np.partition(values, middle)
+    kind = values.dtype.type if values.dtype.kind == "f" else np.float64
+    last = ordered[middle:].max()
+    if last != last:  # noqa: PLR0124 -- NaN, which is sorted behind all numbers
+        return last
+    if n % 2:
+        return kind(ordered[middle])
+    return (kind(ordered[:middle].max()) + kind(ordered[middle])) / kind(2)
 
 
 def finite_median(values: NDArray[Any]) -> float:
