@@ -70,3 +70,12 @@ def test_a_satellite_that_crosses_is_none():
 def test_an_image_of_nothing_is_none():
     assert not is_drawn_out(np.full(SHAPE, np.nan))
     assert not is_drawn_out(np.zeros(SHAPE))
+
+
+def test_a_glowing_edge_is_none():
+    image = sky(np.random.default_rng(6))
+    trace(image, 9, 0.0, 40, start=0.0, stop=1.0)
+    assert not is_drawn_out(image)
+    assert not is_drawn_out(image[::-1])
+    trace(image, 60, 0.0, 40)
+    assert is_drawn_out(image)

@@ -16,6 +16,9 @@ CORE, BRIGHT = 0.2, 0.995
 """Part of the light of the brightest pixels, and which of all these are."""
 LONG, THIN = 0.5, 0.05
 """Length of a spectrum, at least, and its mean width, at most, of the image's side."""
+RIM = 0.08
+"""Part of the image's side at its edges in which light drawn out is the sensor's own
+glow: nobody lays a spectrum there alone."""
 STEEPEST = 0.1
 """Rise of a spectrum, at most, over its length: satellites cross at any angle."""
 
@@ -57,7 +60,9 @@ def _has_drawn_out(bright: NDArray[np.bool_]) -> bool:
         long = extents[along] >= LONG * bright.shape[along]
         thin = sizes[number] / extents[along] <= THIN * across
         level = extents[1 - along] <= max(STEEPEST * extents[along], THIN * across)
-        if long and thin and level:
+        place = box[1 - along]
+        inside = place.start >= RIM * across and place.stop <= (1 - RIM) * across
+        if long and thin and level and inside:
             return True
     return False
 
