@@ -259,7 +259,7 @@ def lower_median(samples: Sequence[Image]) -> Image:
     Returns
     -------
     float32 array
-        NaN where no sample is finite.
+        NaN where there is no sample.
     """
     n, shape = len(samples), samples[0].shape
     out = np.empty(shape, np.float32)
@@ -269,14 +269,14 @@ def lower_median(samples: Sequence[Image]) -> Image:
     spare = np.empty((n + 2, min(n_pixels, out.size)), np.float32)
     for tile in tiles(shape, n_pixels):
         rows = [np.ascontiguousarray(one[tile]).reshape(-1) for one in samples]
-        total = sum(float(row.sum(dtype=np.float64)) for row in rows)
-        empty = None
-        if not np.isfinite(total):
-            rows, empty = _balanced(rows)
         found = ordered(rows, groups, [one[: rows[0].size] for one in spare])[rank]
+        # A missing sample makes every rank of its pixel one that is missing.
+        missing = np.flatnonzero(np.isnan(found))
+        if len(missing):
+            filled, empty = _balanced([row[missing] for row in rows])
+            again = ordered(filled, groups, [np.empty_like(filled[0]) for _ in spare])
+            found[missing] = np.where(empty, np.float32(np.nan), again[rank])
         out[tile] = found.reshape(out[tile].shape)
-        if empty is not None:
-            out[tile][empty.reshape(out[tile].shape)] = np.nan
     return out
 
 
@@ -286,13 +286,12 @@ def _balanced(rows: Sequence[Image]) -> tuple[list[Image], NDArray[np.bool_]]:
     Returns
     -------
     rows : list of n arrays
-        Of m finite samples of a pixel the lower middle one is the lower middle one of
-        all n.
+        Of m samples of a pixel the lower middle one is the lower middle one of all n.
     empty : array of bool
-        Where nothing is finite.
+        Where there is no sample.
     """
     n = len(rows)
-    missing = [~np.isfinite(row) for row in rows]
+    missing = [np.isnan(row) for row in rows]
     number = np.zeros(rows[0].shape, np.int16)
     for gone in missing:
         number += gone
