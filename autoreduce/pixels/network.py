@@ -26,6 +26,15 @@ class Comparator(NamedTuple):
     wants_high: bool
 
 
+class _Step(NamedTuple):
+    """A comparator as it is carried out: registers that it reads, and writes."""
+
+    a: int
+    b: int
+    low: int | None
+    high: int | None
+
+
 def merge_exchange(n: int) -> Iterator[tuple[int, int]]:
     """Generate Batcher's odd-even merge sort of any number of rows [1]_.
 
@@ -103,17 +112,42 @@ def ordered(
         The samples of each rank; what stands at ranks that are not wanted has
         no meaning.  A pixel with NaN has no meaning at all.
     """
-    rows, free = list(rows), list(spare)
-    ours = [False] * len(rows)
+    registers = [*rows, *spare]
+    steps, results = _compiled(groups)
+    for a, b, low, high in steps:
+        one, other = registers[a], registers[b]
+        if low is not None:
+            np.minimum(one, other, out=registers[low])
+        if high is not None:
+            np.maximum(one, other, out=registers[high])
+    return [registers[result] for result in results]
+
+
+@lru_cache(maxsize=256)
+def _compiled(
+    groups: tuple[int | None, ...],
+) -> tuple[tuple[_Step, ...], tuple[int, ...]]:
+    """Say where each comparator of a network reads and writes.
+
+    Registers are the rows, then the spare ones; these are used again as soon as nobody
+    needs what they hold.
+
+    Returns
+    -------
+    steps : tuple of _Step
+        Every comparator that is left.
+    results : tuple of int
+        The register of each rank.
+    """
+    n = len(groups)
+    place, free = list(range(n)), list(range(n, 2 * n + 2))
+    steps = []
     for low, high, wants_low, wants_high in pruned_network(groups):
-        a, b = rows[low], rows[high]
-        if wants_low:
-            rows[low] = np.minimum(a, b, out=free.pop())
-        if wants_high:
-            rows[high] = np.maximum(a, b, out=free.pop())
-        if ours[low]:
-            free.append(a)
-        if ours[high]:
-            free.append(b)
-        ours[low], ours[high] = wants_low, wants_high
-    return rows
+        a, b = place[low], place[high]
+        to = [free.pop() if wanted else None for wanted in (wants_low, wants_high)]
+        steps.append(_Step(a, b, *to))
+        free += [one for one in (a, b) if one >= n]
+        place[low], place[high] = (
+            old if new is None else new for old, new in zip((a, b), to, strict=True)
+        )
+    return tuple(steps), tuple(place)
