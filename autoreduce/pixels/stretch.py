@@ -37,6 +37,10 @@ GREYING = 4.0
 """Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
 ENOUGH = 1 << 18
 """Pixels by which the sky is known to a thousandth of its noise or two."""
+BAND_ROWS = 128
+"""Rows that are made at a time."""
+SAMPLED = 1_000_000
+"""Pixels, about, from which black, white and the balance of colours are taken."""
 ROUNDS = 5
 CLIPPED = 2.5
 
@@ -132,6 +136,19 @@ def _bright(colours: Floats, luminance: Floats | None = None) -> tuple[Floats, F
     top = colours.max(axis=0)
     peak = np.divide(top, mean, out=np.ones_like(top), where=mean > 0) * brightness
     return brightness, np.asarray(peak)
+
+
+def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Choose rows from which `tone_of` may be taken: bands, evenly over the image.
+
+    Returns
+    -------
+    list of (start, stop)
+        All rows of an image of fewer than two million pixels.
+    """
+    ny, nx = shape
+    step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
+    return [(start, min(start + BAND_ROWS, ny)) for start in range(0, ny, step)]
 
 
 def tone_of(

@@ -21,7 +21,14 @@ from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
-from autoreduce.pixels.stretch import Tone, mean_of_known, tone_of, whole_numbers
+from autoreduce.pixels.stretch import (
+    BAND_ROWS,
+    Tone,
+    mean_of_known,
+    sampled_rows,
+    tone_of,
+    whole_numbers,
+)
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
@@ -44,12 +51,10 @@ LINE_SHARE = 0.1
 wide as a broad one: about the ratio of their widths."""
 _SHOWN = (Action.STACK, Action.CALIBRATE)
 """Tasks whose products are images of objects."""
-BAND_ROWS, FEWEST_ROWS = 128, 8
-"""Rows that are made at a time, as memory allows."""
+FEWEST_ROWS = 8
+"""Rows that are made at a time, as memory allows: so many at least, `BAND_ROWS` at most."""
 ROW_BYTES = 160
 """Bytes that a pixel takes on its way into the picture."""
-SAMPLED = 3_000_000
-"""Pixels, about, from which black, white and the balance of colours are taken."""
 DIGEST = "Digest"
 """Keyword of PNG under which a picture carries the state of what it was made from."""
 
@@ -420,11 +425,9 @@ def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
 
 def _sampled(channel: _Mixed, shape: tuple[int, int]) -> Floats:
     """Read some bands of rows, evenly over the image."""
-    ny, nx = shape
-    step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
-    starts = range(0, ny, step)
-    rows = [channel.rows(start, min(start + BAND_ROWS, ny), shape) for start in starts]
-    return np.concatenate(rows)
+    return np.concatenate(
+        [channel.rows(start, stop, shape) for start, stop in sampled_rows(shape)]
+    )
 
 
 def _bands(
