@@ -14,6 +14,7 @@ import pandas as pd
 
 from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
+from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.overrides import EXCLUDED
@@ -50,6 +51,8 @@ from autoreduce.running.folder import (
 )
 from autoreduce.running.lock import held
 from autoreduce.running.logfile import LOG, log_file
+from autoreduce.running.machine import free_memory
+from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
@@ -211,7 +214,8 @@ def run_prepared(
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, progress=progress
             )
-            pictures = _pictures(prepared.plan, outcomes, folder)
+            memory = limits.memory or free_memory() // 2
+            pictures = _pictures(prepared.plan, outcomes, folder, memory)
         prepared = prepared.noting(*cut)
         content = _tables(prepared, outcomes, folder, command, begin)
         content = replace(content, pictures=pictures)
@@ -248,13 +252,21 @@ def _tables(
 
 
 def _pictures(
-    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path
+    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path, memory: int
 ) -> tuple[ObjectPicture, ...]:
     """Write the pictures of all objects; what fails is logged, and in the report."""
-    from autoreduce.report.finished import write_pictures
+    from autoreduce.report.finished import picture_outputs, write_pictures
 
+    # Those that are damaged, or were changed by hand, are made again.
+    files = Ledger.load(folder / LEDGER)
+    there = [one for one in picture_outputs(plan).values() if one in files]
+    spoilt_ones = spoilt(
+        [one for one in there if (folder / one).is_file()], folder, files
+    )
+    for name, place in put_aside(folder, spoilt_ones or ()).items():
+        log.warning("%s", remark("not-as-written", name, found=place))
     digests = {output: outcome.digest for output, outcome in outcomes.items()}
-    found = write_pictures(folder, plan, outcomes, digests)
+    found = write_pictures(folder, plan, outcomes, digests, memory)
     for one in found:
         if one.why_not:
             log.warning("no picture of %s: %s", one.name, one.why_not)
@@ -294,9 +306,12 @@ def _with_stale(
     prepared: PlannedNight, folder: Path, known: Mapping[str, Outcome], *, prune: bool
 ) -> PlannedNight:
     """Move the products of earlier runs away that the plan no longer makes."""
+    from autoreduce.report.finished import picture_outputs
+
     made = {task.output for task in prepared.plan.tasks}
     more = (known[output].outputs for output in made if output in known)
-    stale, n_products = no_longer_planned(folder, (*made, *chain(*more)))
+    pictures = picture_outputs(prepared.plan).values()
+    stale, n_products = no_longer_planned(folder, (*made, *chain(*more), *pictures))
     if not stale:
         return prepared
     if len(stale) > MOST_STALE * n_products and not prune:

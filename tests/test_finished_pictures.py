@@ -8,11 +8,19 @@ from PIL import Image as Png
 from stack_fields import Pose
 from stack_nights import SHAPE, Light, write_lights
 
-from autoreduce.planning.recipe import Palette
+from autoreduce.planning.plan import Action, Plan, Task
+from autoreduce.planning.recipe import Palette, PictureRecipe, load_recipe
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
-from autoreduce.report.finished import Image, _composed
+from autoreduce.report.finished import (
+    Composition,
+    Image,
+    _composed,
+    picture_outputs,
+    write_picture,
+)
 from autoreduce.report.pictures import png_texts, read_png
+from autoreduce.running.verify import verify
 
 POSES = [Pose(), Pose(4.3, -2.6), Pose(-3.2, 3.4)]
 
@@ -22,54 +30,79 @@ def image(band, exposure=60.0, **facts):
     return Image(f"{band}.fits", band, exposure, **{**usual, **facts})
 
 
-def filters(made):
-    return [[one.filter for one in channel] for channel in made.channels]
+def filters(images, asked=Palette.AUTO):
+    """Give the palette, and the filters of each channel; +, then a line's."""
+    palette, channels = _composed(images, asked)
+    named = [
+        " ".join(one.filter for one in channel.images)
+        + (f" + {channel.line.filter}" if channel.line else "")
+        for channel in channels
+    ]
+    return palette, named
 
 
 @pytest.mark.parametrize(
     ("bands", "palette", "channels"),
     [
-        ("R G B", "RGB", [["R"], ["G"], ["B"]]),
-        ("B Blue V Rc", "RGB", [["Rc"], ["V"], ["Blue"]]),
-        ("R G B L H-alpha", "RGB", [["R", "H-alpha"], ["G"], ["B"], ["L"]]),
-        ("g r i z", "RGB", [["z"], ["r"], ["g"]]),
-        ("Ha OIII SII", "SHO", [["SII"], ["Ha"], ["OIII"]]),
-        ("Ha OIII", "HOO", [["Ha"], ["OIII"], ["OIII"]]),
-        ("R V", "grey", [["V"]]),
+        ("R G B", "RGB", ["R", "G", "B"]),
+        ("B Blue V Rc", "RGB", ["Rc", "V", "Blue"]),
+        ("R G B L H-alpha", "RGB", ["R + H-alpha", "G", "B", "L"]),
+        ("g r i", "RGB", ["i", "r", "g"]),
+        ("u g r i z", "RGB", ["i", "r", "g"]),
+        ("U B V R I", "RGB", ["R", "V", "B"]),
+        ("V R I", "RGB", ["I", "R", "V"]),
+        ("B V I z", "RGB", ["I", "V", "B"]),
+        ("I V", "RGB", ["I", "I V", "V"]),
+        ("B R Lum Ha", "RGB", ["R + Ha", "R B", "B", "Lum"]),
+        ("Ha OIII SII", "SHO", ["SII", "Ha", "OIII"]),
+        ("Ha OIII", "HOO", ["Ha", "OIII", "OIII"]),
+        ("Ha OIII V I", "HOO", ["Ha", "OIII", "OIII"]),
+        ("V Clear", "grey", ["Clear"]),
     ],
 )
 def test_filters_choose_the_palette(bands, palette, channels):
     images = [image(band, 60.0 + n) for n, band in enumerate(bands.split())]
-    made = _composed("M 1", images, Palette.AUTO)
-    assert (made.palette, filters(made)) == (palette, channels)
+    assert filters(images) == (palette, channels)
 
 
 def test_the_deepest_of_a_band_is_taken_and_stacks_before_lights():
     images = [image("R", 60.0), image("Red", 600.0), image("R", 900.0, is_light=True)]
-    assert filters(_composed("M 1", images, Palette.AUTO)) == [["Red"]]
+    assert filters(images) == ("grey", ["Red"])
     lights = [image("R", 60.0, is_light=True), image("B", 90.0, is_light=True)]
-    assert filters(_composed("M 1", lights, Palette.AUTO)) == [["B"]]
+    assert filters(lights) == ("grey", ["B"])
+
+
+def test_stacks_of_other_fields_do_not_lie_on_one_another():
+    images = [image("B", 900.0, field=2), image("R"), image("V"), image("I")]
+    assert filters(images) == ("RGB", ["I", "R", "V"])
 
 
 def test_a_palette_can_be_asked_for():
     lines = [image(band) for band in ("Ha", "OIII", "SII")]
-    assert _composed("M 1", lines, Palette.HOO).palette == "HOO"
-    assert _composed("M 1", lines, Palette.GREY).palette == "grey"
-    assert _composed("M 1", [*lines, image("R")], Palette.RGB).palette == "grey"
+    assert filters(lines, Palette.HOO)[0] == "HOO"
+    assert filters(lines, Palette.GREY)[0] == "grey"
+    assert filters([*lines, image("R")], Palette.RGB)[0] == "SHO"  # as if not asked
+    assert filters([image("R")], Palette.SHO)[0] == "grey"
+    assert filters([*lines, image("R"), image("V")], Palette.RGB)[0] == "RGB"
     colour = image("", is_colour=True)
-    assert _composed("M 1", [*lines, colour], Palette.AUTO).palette == "colour"
+    assert filters([*lines, colour])[0] == "colour"
 
 
-@pytest.mark.parametrize(
-    ("name", "output"),
-    [
-        ("M 27", "pictures/M-27.png"),
-        ("../x", "pictures/x.png"),
-        ("?", "pictures/unnamed.png"),
-    ],
-)
-def test_pictures_are_named_after_their_objects(name, output):
-    assert _composed(name, [image("R")], Palette.AUTO).output == output
+def test_pictures_are_named_after_their_objects_and_each_has_its_own():
+    names = ("M 27", "m/27", "../x", "?", "NGC 1")
+    tasks = [
+        Task(f"calibrated/{n}.fits", Action.CALIBRATE, "", {"object": name})
+        for n, name in enumerate(names)
+    ]
+    tasks.append(Task("masters/flat.fits", Action.FLAT, "", {"object": "sky"}))
+    plan = Plan(root=".", recipe=load_recipe(), tasks=tuple(tasks))
+    assert picture_outputs(plan) == {
+        "../x": "pictures/x.png",
+        "?": "pictures/unnamed.png",
+        "M 27": "pictures/M-27.png",
+        "NGC 1": "pictures/NGC-1.png",
+        "m/27": "pictures/m-27_2.png",
+    }
 
 
 def picture_of(folder, night, recipe=None):
@@ -125,6 +158,134 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
             (places * light[..., i]).sum() / light[..., i].sum() for i in (0, 2)
         )
         assert blue == pytest.approx(red, abs=0.4)
+
+
+def stacks(folder, planes, **facts):
+    """Write stacks, and list the images that they are."""
+    (folder / "stacks").mkdir(parents=True)
+    found = []
+    for band, data in planes.items():
+        made = image(band, **facts)._replace(output=f"stacks/{band}.fits")
+        fits.writeto(folder / made.output, data.astype(np.float32))
+        found.append(made)
+    return found
+
+
+def drawn(folder, images):
+    """Write a picture, and give its pixels, its first row at the bottom."""
+    made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
+    write_picture(folder, made, PictureRecipe(), 1 << 20)
+    pixels, _ = read_png(folder / made.output, 10_000)
+    return pixels[::-1].astype(float)
+
+
+def nebula_field(widths, lines, seed=5):
+    """Draw white stars and a nebula that shines in some bands, each of a width."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:240, :300]
+    stars = np.zeros(x.shape)
+    for sx, sy, flux in zip(
+        rng.uniform(10, 290, 80), rng.uniform(10, 230, 80), 10 ** rng.uniform(3, 4.3, 80),
+        strict=True,
+    ):  # fmt: skip
+        stars += flux / 15 * np.exp(-((x - sx) ** 2 + (y - sy) ** 2) / 2 / 1.6**2)
+    cloud = np.exp(-((x - 150) ** 2 + (y - 120) ** 2) / 2 / 40**2)
+    planes = {
+        band: 500 * width
+        + stars * width
+        + cloud * lines[band]
+        + rng.normal(0, 4, x.shape)
+        for band, width in widths.items()
+    }
+    return planes, stars, cloud
+
+
+def test_hydrogen_makes_nebulae_redder_and_leaves_stars_white(tmp_path):
+    widths = {"R": 1.0, "G": 1.0, "B": 0.8, "Ha": 0.07}
+    lines = {"R": 300.0, "G": 200.0, "B": 160.0, "Ha": 250.0}
+    planes, stars, cloud = nebula_field(widths, lines)
+    images = stacks(tmp_path / "a", planes)
+    with_line = drawn(tmp_path / "a", images)
+    without = drawn(
+        tmp_path / "b", stacks(tmp_path / "b", {c: planes[c] for c in "RGB"})
+    )
+    core = cloud > 0.9
+    reds = [np.mean(p[core][:, 0] / p[core][:, 2]) for p in (without, with_line)]
+    assert 1.2 < reds[0] < reds[1] / 1.1
+    # It is no flat blob: brighter where there is more of it, nowhere at an end.
+    for low, high in ((0.4, 0.5), (0.7, 0.75), (0.95, 1.0)):
+        ring = with_line[(cloud > low) & (cloud <= high) & (stars < 5), 0]
+        assert 60 < np.median(ring) < 250
+    shades = [
+        np.median(with_line[(cloud > t) & (stars < 5), 0]) for t in (0.4, 0.7, 0.95)
+    ]
+    assert shades[2] > shades[1] + 5 > shades[0] + 10
+    for pixels in (with_line, without):
+        bright = pixels[(stars > 300) & (cloud < 0.02)]
+        assert len(bright) > 20
+        np.testing.assert_allclose(bright[:, 0] / bright[:, 2], 1.0, atol=0.1)
+
+
+def test_two_filters_make_a_picture_in_colour(tmp_path):
+    widths = {"I": 0.6, "V": 1.0}
+    planes, stars, cloud = nebula_field(widths, {"I": 300.0, "V": 200.0})
+    pixels = drawn(tmp_path, stacks(tmp_path, planes))
+    red, green, blue = pixels[cloud > 0.9].mean(axis=0)
+    assert red > green > blue
+    bright = pixels[(stars > 300) & (cloud < 0.02)]
+    np.testing.assert_allclose(bright[:, 0] / bright[:, 2], 1.0, atol=0.1)
+
+
+def test_where_a_filter_shows_nothing_the_picture_is_grey(tmp_path):
+    """Stacks end at different places: their borders have no fringe of a colour."""
+    planes, *_ = nebula_field(dict.fromkeys("RGB", 1.0), dict.fromkeys("RGB", 300.0))
+    planes["R"][:, :25] = planes["B"][:, 270:] = np.nan
+    planes["G"][:12] = np.nan
+    for plane in planes.values():
+        plane[200:, 280:] = np.nan
+    pixels = drawn(tmp_path, stacks(tmp_path, planes))
+    for part in (np.s_[20:, :25], np.s_[:200, 270:], np.s_[:12, 30:260]):
+        colour = np.median(pixels[part], axis=(0, 1))
+        assert np.ptp(colour) <= 4
+    sky = np.median(pixels[20:60, 30:60], axis=(0, 1))
+    np.testing.assert_allclose(pixels[210, 290], sky, atol=6)
+
+
+def test_the_picture_does_not_depend_on_memory(tmp_path):
+    planes, *_ = nebula_field(dict.fromkeys("RGB", 1.0), dict.fromkeys("RGB", 300.0))
+    images = stacks(tmp_path, planes)
+    made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
+    found = []
+    for memory in (1, 1 << 30):
+        assert write_picture(tmp_path, made, PictureRecipe(), memory)
+        found.append(read_png(tmp_path / made.output, 1000)[0])
+        (tmp_path / made.output).unlink()
+    np.testing.assert_array_equal(*found)
+
+
+def test_pictures_that_are_damaged_or_belong_to_nothing_any_more_are_put_aside(
+    tmp_path,
+):
+    night, out = tmp_path / "night", tmp_path / "out"
+    write_colour_lights(night, POSES[:2], OBJECT="M 1")
+    write_colour_lights(tmp_path / "more", POSES[:1], OBJECT="M 2")
+    (tmp_path / "more/c00.fits").rename(night / "d00.fits")
+    reduce_night(night, output=out, page=False)
+    first, second = out / "pictures/M-1.png", out / "pictures/M-2.png"
+    mine = out / "pictures/mine.png"
+    mine.write_bytes(first.read_bytes())
+    sound = first.read_bytes()
+    first.write_bytes(sound[:-100] + bytes(100))
+    (night / "d00.fits").unlink()
+    done = reduce_night(night, output=out, page=False)
+    assert first.read_bytes() == sound
+    assert (out / "left_over/pictures/M-1.png").is_file()
+    assert not second.exists()
+    assert (out / "left_over/pictures/M-2.png").is_file()
+    (told,) = [one for one in done.report.plan.notes if one.code == "stale"]
+    assert "pictures/M-2.png" in str(told)
+    assert mine.is_file()
+    assert verify(out) == []
 
 
 def test_a_single_light_of_a_colour_camera_has_a_picture(tmp_path):

@@ -13,7 +13,9 @@ from autoreduce.report.pictures import (
     HISTOGRAM_BINS,
     Stretch,
     png,
+    png_pieces,
     read_picture,
+    read_png,
 )
 
 
@@ -36,6 +38,45 @@ def ramp(ny, nx):
 def test_a_png_holds_the_pixels_it_was_given(shape):
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     assert decode(png(pixels)).tolist() == pixels.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(21, 34), (21, 34, 3), (2, 90), (1, 1, 3)])
+def test_a_png_of_ours_is_read_and_binned(tmp_path, shape, dtype):
+    top = np.iinfo(dtype).max
+    pixels = np.random.default_rng(2).integers(0, top, shape, dtype=dtype)
+    path = tmp_path / "x.png"
+    bands = [pixels[:13], pixels[13:]] if shape[0] > 13 else [pixels]
+    path.write_bytes(b"".join(png_pieces(shape, bands, {"Title": "x"})))
+    shades = (pixels >> (8 * (dtype().itemsize - 1))).astype(np.uint8)
+    found, size = read_png(path, 100)
+    assert size == shape[:2]
+    np.testing.assert_array_equal(found, shades)
+    small, size = read_png(path, 10)
+    assert size == shape[:2]
+    assert max(small.shape[:2]) <= 10
+    if shape[0] == 21:  # binned by four, what is left over is cut off
+        cells = shades[:20, :32].reshape(5, 4, 8, 4, *shape[2:]).mean(axis=(1, 3))
+        np.testing.assert_allclose(small, cells, atol=0.51)
+
+
+def test_a_png_that_is_cut_or_not_ours_is_refused(tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 255, (40, 30), dtype=np.uint8)
+    path, whole = tmp_path / "x.png", png(pixels)
+    damaged = (
+        whole[:-300],
+        whole[:300] + bytes(400) + whole[700:],
+        b"GIF89a" + whole[6:],
+        whole[:20],
+        whole.replace(b"\x08\x00\x00\x00\x00", b"\x08\x03\x00\x00\x00", 1),
+    )
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(OSError, match=r"x\.png"):
+            read_png(path, 100)
+    matplotlib.image.imsave(path, np.tile(pixels, (9, 9)))
+    with pytest.raises(OSError, match="not as it was written"):
+        read_png(path, 100)
 
 
 def test_the_largest_side_of_a_picture_is_as_asked(tmp_path):

@@ -25,7 +25,7 @@ SOFT = 6.0
 """Brightness, of the sky's noise, up to which shades are proportional to light."""
 WHITEST = 0.999
 """Part of the pixels that are darker than white."""
-LEAST_RANGE = 40.0
+LEAST_RANGE = 100.0
 """White is so many times the noise at the least."""
 BALANCED_AT = 0.995
 """Part of the pixels that are darker than those by which nebulae are balanced."""
@@ -38,6 +38,10 @@ GREYING = 4.0
 """Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
 ENOUGH = 1 << 18
 """Pixels by which the sky is known to a thousandth of its noise or two."""
+BAND_ROWS = 128
+"""Rows that are made at a time."""
+SAMPLED = 1_000_000
+"""Pixels, about, from which black, white and the balance of colours are taken."""
 ROUNDS = 5
 CLIPPED = 2.5
 
@@ -72,23 +76,80 @@ class Tone:
             0 (black) to 1 (white).
         """
         light = [
-            np.maximum(
-                np.nan_to_num((channel - sky) * scale) + self.noise * SKY_SIGMAS, 0
-            )
+            np.maximum((channel - sky) * scale + self.noise * SKY_SIGMAS, 0)
             for channel, sky, scale in zip(channels, self.sky, self.scale, strict=True)
         ]
-        mean = light[0] if len(light) == 1 else sum(light[:3]) / 3
-        brightness = light[3] if len(light) == 4 else mean
-        shade = np.arcsinh(brightness / self.soft) / math.asinh(self.white / self.soft)
         if len(light) == 1:
-            return np.asarray(np.minimum(shade, 1.0))
+            return np.asarray(np.minimum(self._shade(self._filled(light[0])), 1))
+        colours = _neutral_gaps(light[:3])
+        brightness, peak = _bright(colours, *light[3:])
+        brightness, peak = self._filled(brightness), self._filled(peak)
         above = np.maximum(brightness - self.noise * SKY_SIGMAS, 0)
         part = above / (above + self.noise * GREYING)
-        factor = np.divide(part * shade, mean, out=np.zeros_like(shade), where=mean > 0)
-        colours = np.stack(light[:3], axis=-1) * factor[..., None]
-        colours += ((1 - part) * shade)[..., None]
-        # Where a colour is beyond white all are dimmed: stars are not clipped to white.
-        return np.asarray(colours / np.maximum(colours.max(axis=-1), 1.0)[..., None])
+        top = colours.max(axis=0)
+        hue = np.divide(colours, top, out=np.ones_like(colours), where=top > 0)
+        shades = part * np.minimum(self._shade(peak), 1) * hue
+        shades += (1 - part) * self._shade(brightness)
+        return np.asarray(np.moveaxis(np.minimum(shades, 1), 0, -1))
+
+    def _filled(self, light: Floats) -> Floats:
+        """Give what is missing the light of the sky."""
+        return np.asarray(np.where(np.isnan(light), self.noise * SKY_SIGMAS, light))
+
+    def _shade(self, light: Floats) -> Floats:
+        return np.asarray(
+            np.arcsinh(light / self.soft) / math.asinh(self.white / self.soft)
+        )
+
+
+def mean_of_known(images: Sequence[Floats]) -> Floats:
+    """Average images pixel by pixel, over those that are not NaN there; NaN if all are."""
+    if len(images) == 1:
+        return images[0]
+    stack = np.stack(images)
+    gaps = np.isnan(stack)
+    if not gaps.any():
+        mean: Floats = stack.mean(axis=0)
+        return mean
+    known = (~gaps).sum(axis=0)
+    total = np.where(gaps, 0, stack).sum(axis=0)
+    mean = np.full_like(total, np.nan)
+    np.divide(total, known, out=mean, where=known > 0)
+    return mean
+
+
+def _neutral_gaps(colours: Sequence[Floats]) -> Floats:
+    """Give a colour that is missing the mean of those that are there."""
+    stack = np.stack(colours)
+    gaps = np.isnan(stack)
+    return np.where(gaps, mean_of_known(colours), stack) if gaps.any() else stack
+
+
+def _bright(colours: Floats, luminance: Floats | None = None) -> tuple[Floats, Floats]:
+    """Give the brightness of pixels, and what of it their brightest colour has.
+
+    By the latter bright parts are stretched: they keep their structure in any hue.
+    """
+    mean = colours.mean(axis=0)
+    brightness = mean
+    if luminance is not None:
+        brightness = np.where(np.isnan(luminance), mean, luminance)
+    top = colours.max(axis=0)
+    peak = np.divide(top, mean, out=np.ones_like(top), where=mean > 0) * brightness
+    return brightness, np.asarray(peak)
+
+
+def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Choose rows from which `tone_of` may be taken: bands, evenly over the image.
+
+    Returns
+    -------
+    list of (start, stop)
+        All rows of an image of fewer than two million pixels.
+    """
+    ny, nx = shape
+    step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
+    return [(start, min(start + BAND_ROWS, ny)) for start in range(0, ny, step)]
 
 
 def tone_of(
@@ -113,11 +174,12 @@ def tone_of(
     scale = [_scale(one, light[middle], by_stars=by_stars) for one in light]
     noises = [noise * factor for (_, noise), factor in zip(skies, scale, strict=True)]
     noise = math.hypot(*noises[:3]) / min(len(noises), 3)
-    mean = sum(one * factor for one, factor in zip(light[:3], scale, strict=False))
-    mean = np.asarray(mean / min(len(light), 3))
-    if len(light) == 4:
-        mean, noise = light[3] * scale[3], noises[3]
-    known = mean[np.isfinite(mean)]
+    noise = noises[3] if len(light) == 4 else noise
+    balanced = [one * factor for one, factor in zip(light, scale, strict=True)]
+    peak = balanced[0]
+    if len(balanced) > 1:
+        _, peak = _bright(np.maximum(np.stack(balanced[:3]), 0), *balanced[3:])
+    known = peak[np.isfinite(peak)]
     noise = noise if noise > 0 else 1.0
     white = float(quantiles(known, [WHITEST])[0]) if known.size else 0.0
     return Tone(

@@ -225,6 +225,18 @@ def stack_output(output: str, number: int) -> str:
     return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
 
 
+def stack_field(task_output: str, output: str) -> int:
+    """Tell the number of the field whose stack has a name; see `stack_output`.
+
+    Examples
+    --------
+    >>> stack_field("stacks/light_M31_R.fits", "stacks/light_M31_R_field2.fits")
+    2
+    """
+    rest = PurePosixPath(output).stem.removeprefix(PurePosixPath(task_output).stem)
+    return int(rest.removeprefix("_field") or 1)
+
+
 def _unusable(lights: Sequence[StackLight], workspace: Workspace) -> dict[str, Remark]:
     """Find the unusable lights, those of each exposure among themselves."""
     if not workspace.recipe.quality.check:

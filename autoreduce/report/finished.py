@@ -6,7 +6,7 @@ Which images make which colour is decided first; then they are read by bands of 
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -21,26 +21,40 @@ from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
-from autoreduce.pixels.stretch import Tone, tone_of, whole_numbers
+from autoreduce.pixels.stretch import (
+    BAND_ROWS,
+    Tone,
+    mean_of_known,
+    sampled_rows,
+    tone_of,
+    whole_numbers,
+)
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
+from autoreduce.products.stacks import stack_field
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import png_pieces, png_texts
+from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FOLDER = "pictures"
-"""Folder of the pictures, below the output folder."""
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
-BAND_ROWS = 128
-"""Rows that are made at a time."""
-SAMPLED = 3_000_000
-"""Pixels, about, from which black, white and the balance of colours are taken."""
+LEAVING = ("J", "U", "Z", "I")
+"""Those that are done without, in turn, where there are more than three."""
+LINE_SHARE = 0.1
+"""What a narrow band shows beyond stars counts so much of what it would if it were as
+wide as a broad one: about the ratio of their widths."""
+_SHOWN = (Action.STACK, Action.CALIBRATE)
+"""Tasks whose products are images of objects."""
+FEWEST_ROWS = 8
+"""Rows that are made at a time, as memory allows: so many at least, `BAND_ROWS` at most."""
+ROW_BYTES = 160
+"""Bytes that a pixel takes on its way into the picture."""
 DIGEST = "Digest"
 """Keyword of PNG under which a picture carries the state of what it was made from."""
 
@@ -60,6 +74,17 @@ class Image(NamedTuple):
     """Whether it is a single light."""
     digest: str
     """State of the product."""
+    field: int = 1
+    """Number of the field that a stack shows: others do not lie on it."""
+
+
+class Channel(NamedTuple):
+    """What makes a colour of a picture, or its brightness."""
+
+    images: tuple[Image, ...]
+    """The mean of these, on the scale of their stars ..."""
+    line: Image | None = None
+    """... and what shines in this narrow band beyond the light of stars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +93,19 @@ class Composition:
 
     name: str
     """The object."""
+    output: str
+    """Where the picture stands, below the output folder."""
     palette: str
     """``colour`` (of a colour camera), ``RGB``, ``SHO``, ``HOO`` or ``grey``."""
-    channels: tuple[tuple[Image, ...], ...]
-    """Grey; or red, green and blue, and perhaps the brightness.  Of several images the
-    brighter one counts, pixel by pixel."""
+    channels: tuple[Channel, ...]
+    """Grey; or red, green and blue, and perhaps the brightness."""
 
     @property
     def images(self) -> tuple[Image, ...]:
         """All images, each once."""
-        return tuple(dict.fromkeys(one for channel in self.channels for one in channel))
-
-    @property
-    def output(self) -> str:
-        """Where the picture stands, below the output folder."""
-        name = re.sub(r"[^\w.+-]+", "-", self.name).strip("-.") or "unnamed"
-        return f"{FOLDER}/{name}.png"
+        lines = (one.line for one in self.channels if one.line is not None)
+        broad = (image for one in self.channels for image in one.images)
+        return tuple(dict.fromkeys((*broad, *lines)))
 
     @property
     def caption(self) -> str:
@@ -91,6 +113,32 @@ class Composition:
         filters = [image.filter or "no filter" for image in self.images]
         what = {"colour": "colours of the camera", "grey": filters[0]}
         return what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+
+
+def picture_outputs(plan: Plan) -> dict[str, str]:
+    """Name the picture of each object of a plan; none if the recipe makes none.
+
+    Returns
+    -------
+    dict of str to str
+        Where the picture of an object stands, below the output folder.
+    """
+    if not plan.recipe.picture.make:
+        return {}
+    objects = {_object_of(task) for task in plan.tasks if task.action in _SHOWN}
+    outputs: dict[str, str] = {}
+    # There are file systems to which m31 and M31 are one.
+    taken: Counter[str] = Counter()
+    for name in sorted(objects):
+        plain = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed"
+        taken[plain.lower()] += 1
+        n = taken[plain.lower()]
+        outputs[name] = f"{PICTURES}/{plain if n == 1 else f'{plain}_{n}'}.png"
+    return outputs
+
+
+def _object_of(task: Task) -> str:
+    return str(task.facts.get("object") or "unnamed")
 
 
 def compositions(
@@ -110,27 +158,27 @@ def compositions(
     Returns
     -------
     list of Composition
-        One for each object that was seen.
+        One for each object of which there is an image.
     """
+    outputs = picture_outputs(plan)
     objects: dict[str, list[Image]] = defaultdict(list)
     for task in plan.tasks:
-        if task.action not in (Action.STACK, Action.CALIBRATE):
-            continue
         outcome = outcomes.get(task.output)
-        if outcome is None or outcome.status not in ("done", "current"):
+        if task.action not in _SHOWN or outcome is None:
             continue
-        name = str(task.facts.get("object") or "unnamed")
-        output = (*outcome.outputs, task.output)[0]
-        objects[name].append(_image(task, outcome, output, digests))
+        if outputs and outcome.status in ("done", "current"):
+            objects[_object_of(task)].append(_image(task, outcome, digests))
     # Stacks of other areas do not lie on one another.
     alike = plan.recipe.stack.area is Area.REFERENCE
     asked = plan.recipe.picture.palette if alike else Palette.GREY
-    return [_composed(name, images, asked) for name, images in sorted(objects.items())]
+    return [
+        Composition(name, outputs[name], *_composed(images, asked))
+        for name, images in sorted(objects.items())
+    ]
 
 
-def _image(
-    task: Task, outcome: Outcome, output: str, digests: Mapping[str, str]
-) -> Image:
+def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
+    output = (*outcome.outputs, task.output)[0]
     is_light = task.action is Action.CALIBRATE
     exposure = task.facts.get("exptime") if is_light else outcome.statistics["exptime"]
     return Image(
@@ -140,28 +188,39 @@ def _image(
         is_colour=task.is_mosaic and task.has_known_colours,
         is_light=is_light,
         digest=digests.get(task.output, ""),
+        field=1 if is_light else stack_field(task.output, output),
     )
 
 
-def _composed(name: str, images: Sequence[Image], asked: Palette) -> Composition:
+def _composed(
+    images: Sequence[Image], asked: Palette
+) -> tuple[str, tuple[Channel, ...]]:
     """Choose the deepest image of each band, and the palette that they allow."""
-    stacks = [image for image in images if not image.is_light]
+    stacks = _of_one_field([image for image in images if not image.is_light])
     chosen = stacks or images
     best = max(chosen, key=_depth)
     colour = [image for image in chosen if image.is_colour]
     if colour and asked in (Palette.AUTO, Palette.RGB):
         deepest = max(colour, key=_depth)
-        return Composition(name, "colour", ((deepest,),) * 3)
+        return "colour", (Channel((deepest,)),) * 3
     bands: dict[str, Image] = {}
     for image in sorted(stacks, key=_depth):
         if not image.is_colour:
             bands[filter_band(image.filter)] = image
-    for palette, channels in _palettes(bands):
-        if asked in (Palette.AUTO, palette):
-            return Composition(name, palette.value, channels)
+    possible = dict(_palettes(bands))
+    if possible and asked is not Palette.GREY:
+        palette = asked if asked in possible else next(iter(possible))
+        return palette.value, possible[palette]
     if best.is_colour:
-        return Composition(name, "colour", ((best,),) * 3)
-    return Composition(name, "grey", ((best,),))
+        return "colour", (Channel((best,)),) * 3
+    return "grey", (Channel((best,)),)
+
+
+def _of_one_field(stacks: Sequence[Image]) -> list[Image]:
+    """Keep the stacks of the field that most of them show."""
+    fields = Counter(image.field for image in stacks)
+    most = max(fields, key=lambda number: (fields[number], -number), default=1)
+    return [image for image in stacks if image.field == most]
 
 
 def _depth(image: Image) -> tuple[float, str]:
@@ -170,21 +229,36 @@ def _depth(image: Image) -> tuple[float, str]:
 
 def _palettes(
     bands: Mapping[str, Image],
-) -> Iterator[tuple[Palette, tuple[tuple[Image, ...], ...]]]:
+) -> Iterator[tuple[Palette, tuple[Channel, ...]]]:
     """Give the palettes that bands allow, the best first."""
-    broad = [bands[name] for name in BROAD if name in bands]
-    if all(name in bands for name in RGB):
-        broad = [bands[name] for name in RGB]
-    if len(broad) >= 3:
-        red, green, blue = broad[0], broad[len(broad) // 2], broad[-1]
-        hydrogen = (bands["Ha"],) if "Ha" in bands else ()
-        bright = ((bands["L"],),) if "L" in bands else ()
-        yield Palette.RGB, ((red, *hydrogen), (green,), (blue,), *bright)
+    broad = _broad(bands)
+    bright = (Channel((bands["L"],)),) if "L" in bands else ()
+    natural = ()
+    if len(broad) >= 2:
+        red, *middle, blue = broad
+        between = tuple(middle) or (red, blue)
+        reddest = Channel((red,), bands.get("Ha"))
+        natural = (reddest, Channel(between), Channel((blue,)), *bright)
+    if len(broad) == 3:
+        yield Palette.RGB, natural
     if "Ha" in bands and "OIII" in bands:
-        hydrogen, oxygen = (bands["Ha"],), (bands["OIII"],)
+        hydrogen, oxygen = Channel((bands["Ha"],)), Channel((bands["OIII"],))
         if "SII" in bands:
-            yield Palette.SHO, ((bands["SII"],), hydrogen, oxygen)
+            yield Palette.SHO, (Channel((bands["SII"],)), hydrogen, oxygen)
         yield Palette.HOO, (hydrogen, oxygen, oxygen)
+    if len(broad) == 2:
+        yield Palette.RGB, natural
+
+
+def _broad(bands: Mapping[str, Image]) -> list[Image]:
+    """Choose the bands that make colours, three at the most, by their wavelengths."""
+    if all(name in bands for name in RGB):
+        return [bands[name] for name in RGB]
+    names = [name for name in BROAD if name in bands]
+    for name in LEAVING:
+        if len(names) > 3 and name in names:
+            names.remove(name)
+    return [bands[name] for name in names]
 
 
 class _Source:
@@ -236,26 +310,35 @@ def _between(values: Floats, at: Floats, axis: int) -> Floats:
     return np.asarray(below * (1 - part) + above * part)
 
 
-class _Channel(NamedTuple):
-    """One channel: of several images the brighter one counts."""
+class _Mixed(NamedTuple):
+    """A channel that is read: images above their sky, on the scale of the first."""
 
     sources: Sequence[_Source]
-    tones: Sequence[Tone] = ()
-    """Sky of each, and what brings it to the first; empty if there is one."""
+    skies: Sequence[float] = (0.0,)
+    """Sky of each, ADU."""
+    scales: Sequence[float] = (1.0,)
+    """What brings each to the first."""
+    line_share: float = 0.0
+    """Of how much the last one counts beyond the others; 0 if all make a mean."""
 
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
         """Give rows of the picture."""
-        found = [source.rows(start, stop, shape) for source in self.sources]
-        if not self.tones:
-            return found[0]
         light = [
-            (rows - tone.sky[0]) * tone.scale[0]
-            for rows, tone in zip(found, self.tones, strict=True)
+            (source.rows(start, stop, shape) - np.float32(sky)) * np.float32(scale)
+            for source, sky, scale in zip(
+                self.sources, self.skies, self.scales, strict=True
+            )
         ]
-        return np.asarray(np.fmax.reduce(light))
+        if not self.line_share:
+            return mean_of_known(light)
+        *broad, line = light
+        mean = mean_of_known(broad)
+        return mean + np.float32(self.line_share) * np.nan_to_num(line - mean)
 
 
-def write_picture(folder: Path, made: Composition, recipe: PictureRecipe) -> bool:
+def write_picture(
+    folder: Path, made: Composition, recipe: PictureRecipe, memory: int
+) -> bool:
     """Write the picture of an object, unless it stands there already.
 
     Parameters
@@ -266,6 +349,8 @@ def write_picture(folder: Path, made: Composition, recipe: PictureRecipe) -> boo
         What it is made of.
     recipe : PictureRecipe
         How.
+    memory : int
+        Bytes that rows on their way into the picture may take.
 
     Returns
     -------
@@ -283,21 +368,25 @@ def write_picture(folder: Path, made: Composition, recipe: PictureRecipe) -> boo
         return False
     with ExitStack() as stack:
         sources = [
-            [_Source(folder, image, min(i, 2), stack) for image in channel]
+            [_Source(folder, image, min(i, 2), stack) for image in _read_for(channel)]
             for i, channel in enumerate(made.channels)
         ]
         shape = max(source.shape for channel in sources for source in channel)
-        channels = [_balanced(channel, shape) for channel in sources]
+        channels = [
+            _mixed(found, shape, has_line=channel.line is not None)
+            for found, channel in zip(sources, made.channels, strict=True)
+        ]
         sample = [_sampled(channel, shape) for channel in channels]
         by_stars = made.palette not in (Palette.SHO, Palette.HOO)
         tone = tone_of(sample, soft=recipe.soft, by_stars=by_stars)
         from_top = begins_at_top(sources[0][0].header)
         whole = shape if len(channels) == 1 else (*shape, 3)
-        bands = _bands(
-            channels, shape, tone, 16 if recipe.deep else 8, from_top=from_top
-        )
+        height = min(max(memory // (ROW_BYTES * shape[1]), FEWEST_ROWS), BAND_ROWS)
+        bands = _bands(channels, shape, tone, height, from_top=from_top)
+        bits = 16 if recipe.deep else 8
+        numbers = (whole_numbers(shades, bits) for shades in bands)
         words = {"Title": made.name, "Description": made.caption, DIGEST: digest}
-        write_bytes(path, png_pieces(whole, bands, words))
+        write_bytes(path, png_pieces(whole, numbers, words))
     return True
 
 
@@ -306,43 +395,56 @@ def _digest(made: Composition, recipe: PictureRecipe) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
-def _balanced(sources: Sequence[_Source], shape: tuple[int, int]) -> _Channel:
+def _read_for(channel: Channel) -> tuple[Image, ...]:
+    return (*channel.images, *([channel.line] if channel.line else []))
+
+
+def _mixed(
+    sources: Sequence[_Source], shape: tuple[int, int], *, has_line: bool
+) -> _Mixed:
     """Bring the images of a channel to one scale: that of most stars."""
     if len(sources) == 1:
-        return _Channel(sources)
-    samples = [_sampled(_Channel([source]), shape) for source in sources]
-    tones = []
-    for sample in samples:
-        # The first stands where green does, to which the others are brought.
-        tone = tone_of([sample, samples[0], samples[0]])
-        tones.append(tone if sample is not samples[0] else tone_of([sample]))
-    return _Channel(sources, tones)
+        return _Mixed(sources)
+    samples = [_sampled(_Mixed([source]), shape) for source in sources]
+    skies, scales, noises = zip(*(_on_scale(one, samples[0]) for one in samples),
+                                strict=True)  # fmt: skip
+    share = 0.0
+    if has_line:
+        # A line adds no more noise than there is.
+        share = min(LINE_SHARE, noises[0] / noises[-1] if noises[-1] else LINE_SHARE)
+    return _Mixed(sources, skies, scales, share)
 
 
-def _sampled(channel: _Channel, shape: tuple[int, int]) -> Floats:
+def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
+    """Give the sky of an image, what brings its stars to another's, and its noise then."""
+    # The other stands where green does, to which red is brought.
+    tone = tone_of([sample, first, first])
+    alone = tone_of([sample])
+    return tone.sky[0], tone.scale[0], alone.noise * tone.scale[0]
+
+
+def _sampled(channel: _Mixed, shape: tuple[int, int]) -> Floats:
     """Read some bands of rows, evenly over the image."""
-    ny, nx = shape
-    step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
-    starts = range(0, ny, step)
-    rows = [channel.rows(start, min(start + BAND_ROWS, ny), shape) for start in starts]
-    return np.concatenate(rows)
+    return np.concatenate(
+        [channel.rows(start, stop, shape) for start, stop in sampled_rows(shape)]
+    )
 
 
 def _bands(
-    channels: Sequence[_Channel],
+    channels: Sequence[_Mixed],
     shape: tuple[int, int],
     tone: Tone,
-    bits: int,
+    height: int,
     *,
     from_top: bool,
-) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
-    """Make the rows of the picture, from its top."""
+) -> Iterator[Floats]:
+    """Make the shades of the picture, some rows at a time from its top."""
     ny = shape[0]
-    for first in range(0, ny, BAND_ROWS):
-        last = min(first + BAND_ROWS, ny)
+    for first in range(0, ny, height):
+        last = min(first + height, ny)
         start, stop = (first, last) if from_top else (ny - last, ny - first)
         shades = tone.shades([one.rows(start, stop, shape) for one in channels])
-        yield whole_numbers(shades if from_top else shades[::-1], bits)
+        yield shades if from_top else shades[::-1]
 
 
 def write_pictures(
@@ -350,6 +452,7 @@ def write_pictures(
     plan: Plan,
     outcomes: Mapping[str, Outcome],
     digests: Mapping[str, str],
+    memory: int,
 ) -> list[ObjectPicture]:
     """Write the pictures of all objects.
 
@@ -359,19 +462,19 @@ def write_pictures(
         Output folder.
     plan, outcomes, digests
         As for `compositions`.
+    memory : int
+        Bytes that rows on their way into a picture may take.
 
     Returns
     -------
-    list of Finished
+    list of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
-    if not plan.recipe.picture.make:
-        return []
     found = []
     for made in compositions(plan, outcomes, digests):
         why_not = ""
         try:
-            write_picture(folder, made, plan.recipe.picture)
+            write_picture(folder, made, plan.recipe.picture, memory)
         except (AutoreduceError, OSError) as error:
             why_not = str(error)
         found.append(ObjectPicture(made.name, made.output, made.caption, why_not))

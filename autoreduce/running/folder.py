@@ -142,7 +142,7 @@ def no_longer_planned(folder: Path, planned: Iterable[str]) -> tuple[list[str], 
     folder : Path
         Output folder.
     planned : iterable of str
-        Files that the plan may make; of a fit its map as well.
+        Files that the plan may make, pictures among them; of a fit its map as well.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def no_longer_planned(folder: Path, planned: Iterable[str]) -> tuple[list[str], 
     ours = [
         name
         for name in sorted(Ledger.load(folder / LEDGER))
-        if name.startswith(tuple(f"{one}/" for one in PRODUCT_FOLDERS))
+        if name.startswith(tuple(f"{one}/" for one in (*PRODUCT_FOLDERS, PICTURES)))
         and (folder / name).is_file()
     ]
     return [name for name in ours if name not in wanted], len(ours)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import open_image
-from autoreduce.pixels.stretch import tone_of, whole_numbers
+from autoreduce.pixels.stretch import BAND_ROWS, sampled_rows, tone_of, whole_numbers
 from autoreduce.tools.files import replacing
 from autoreduce.tools.regions import Region
 
@@ -389,13 +389,34 @@ def save_tiff(picture: Picture, path: Path, *, overwrite: bool = False) -> None:
     except ImportError as error:
         msg = f"{path}: TIFF needs tifffile: pip install tifffile"
         raise ProductError(msg) from error
-    data = picture.data.astype(np.float32, copy=False)
-    channels = [data] if data.ndim == 2 else list(data)
-    pixels = whole_numbers(tone_of(channels).shades(channels), 16)
+    pixels = full_size(picture)
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
     with replacing(path, overwrite=overwrite) as part:
-        upright = pixels if picture.from_top else pixels[::-1]
-        imwrite(part, upright, photometric=kind, compression="zlib", predictor=True)
+        imwrite(part, pixels, photometric=kind, compression="zlib", predictor=True)
+
+
+def full_size(picture: Picture) -> NDArray[np.uint16]:
+    """Stretch an image as the pictures of objects are: sky neutral, faint things lifted.
+
+    Returns
+    -------
+    (ny, nx) or (ny, nx, 3) array of uint16
+        Its top first.
+    """
+    channels = [picture.data] if picture.data.ndim == 2 else list(picture.data)
+    ny, nx = channels[0].shape
+    sample = [
+        np.concatenate([one[start:stop] for start, stop in sampled_rows((ny, nx))])
+        for one in channels
+    ]
+    tone = tone_of([one.astype(np.float32, copy=False) for one in sample])
+    shape = (ny, nx) if len(channels) == 1 else (ny, nx, 3)
+    pixels = np.empty(shape, np.uint16)
+    for start in range(0, ny, BAND_ROWS):
+        rows = [one[start : start + BAND_ROWS] for one in channels]
+        shades = tone.shades([one.astype(np.float32, copy=False) for one in rows])
+        pixels[start : start + BAND_ROWS] = whole_numbers(shades, 16)
+    return pixels if picture.from_top else pixels[::-1]
 
 
 def animate(
