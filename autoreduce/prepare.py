@@ -16,7 +16,7 @@ from autoreduce.calibration.samples import read_samples
 from autoreduce.calibration.screening import is_judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
-from autoreduce.fits.spreadsheet import frame_text
+from autoreduce.fits.spreadsheet import frame_pieces
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.overrides import (
     apply_overrides,
@@ -194,9 +194,11 @@ def prepare_night(
         settings=choices.settings,
     )
     recipe = _recipe(choices)
+    judged = frames[is_judged(frames)]
+    kinds = dict(zip(judged["file"], judged["imagetyp"], strict=True))
     frames, doubts = with_levels(
         with_one_spelling(frames),
-        read_samples(night.root, frames.loc[is_judged(frames), "file"]),
+        read_samples(night.root, kinds),
         leave_out=recipe.quality.check,
     )
     plan = make_plan(
@@ -307,8 +309,8 @@ def write_plan(
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
     write_frames(prepared.frames, folder)
-    write_text(folder / "evidence.csv", frame_text(prepared.night.evidence))
-    write_text(folder / "plan.json", plan_json(prepared.plan, outcomes))
+    write_text(folder / "evidence.csv", frame_pieces(prepared.night.evidence))
+    write_plan_json(prepared.plan, folder, outcomes)
     remember(folder, ("evidence.csv", "plan.json"))
     return prepared
 
@@ -362,9 +364,11 @@ def make_folder(folder: Path) -> None:
         raise ProductError(msg) from error
 
 
-def plan_json(plan: Plan, outcomes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write a plan as JSON, with the outcomes of its tasks as far as they are known."""
-    return json.dumps({**json.loads(plan.to_json()), "outcomes": outcomes}, indent=1)
+def write_plan_json(
+    plan: Plan, folder: Path, outcomes: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write ``plan.json``, with the outcomes of its tasks as far as they are known."""
+    write_text(folder / "plan.json", plan.json_pieces(outcomes=outcomes))
 
 
 def with_last_run(frames: pd.DataFrame, folder: Path) -> pd.DataFrame:

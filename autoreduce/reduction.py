@@ -28,10 +28,10 @@ from autoreduce.prepare import (
     keeping_edits,
     make_folder,
     output_folder,
-    plan_json,
     prepare_night,
     write_frames,
     write_plan,
+    write_plan_json,
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
@@ -236,7 +236,7 @@ def _tables(
     write_frames(frames, folder)
     lights = light_table(prepared.plan, outcomes)
     write_text(folder / "lights.csv", frame_text(lights))
-    write_text(folder / "plan.json", plan_json(prepared.plan, _as_json(outcomes)))
+    write_plan_json(prepared.plan, folder, _as_json(outcomes))
     remember(folder, ("lights.csv", "plan.json"))
     return NightReport(
         frames=frames,

@@ -95,5 +95,31 @@ def test_what_cannot_be_read_is_left_to_those_who_say_why(tmp_path):
     (tmp_path / "bad.fits").write_bytes(b"nothing")
     fits.writeto(tmp_path / "cube.fits", np.zeros((3, 8, 8)))
     fits.writeto(tmp_path / "good.fits", RAMP)
-    found = read_samples(tmp_path, ["bad.fits", "cube.fits", "good.fits", "gone.fits"])
+    names = ["bad.fits", "cube.fits", "good.fits", "gone.fits"]
+    found = read_samples(tmp_path, dict.fromkeys(names, "dark"))
     assert list(found) == ["good.fits"]
+
+
+@pytest.mark.parametrize("shape", [(32, 64), (32, 61), (13, 70), (5, 3), (1, 9)])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_blocks_are_those_of_array_split(shape, kind):
+    rows = np.random.default_rng(7).integers(0, 1000, shape).astype(kind)
+    if kind is np.float32:
+        rows[np.random.default_rng(8).random(shape) < 0.2] = np.nan
+    expected = []
+    for band in np.array_split(rows, 8):
+        for block in np.array_split(band, 8, axis=1):
+            finite = block[np.isfinite(block)]
+            expected.append(np.median(finite) if finite.size else np.nan)
+    assert sum_up(rows).blocks == pytest.approx(expected, nan_ok=True, abs=0)
+
+
+def test_of_a_frame_is_kept_what_is_asked_of_its_type():
+    dark, flat, light = (sum_up(RAMP, "", kind) for kind in ("dark", "flat", "light"))
+    assert len(dark.blocks) == 64
+    assert not flat.blocks
+    assert not light.blocks
+    assert flat.strip.size
+    assert not dark.strip.size
+    assert not light.strip.size
+    assert dark.level == flat.level == light.level

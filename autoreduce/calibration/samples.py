@@ -1,7 +1,9 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
-from autoreduce.pixels.order import finite_median, median
+from autoreduce.pixels.order import median
 
 BANDS = 8
 """Bands of rows, evenly from the first row to the last."""
@@ -30,6 +33,9 @@ WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 UNIT = 1.001
 """No pixel of a frame that counts from 0 to 1 is above this."""
+_EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
+_AT_A_TIME = 32
+"""Frames that one thread samples at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,11 @@ class Sample:
     wrapped: float
     """Fraction of its pixels that lie below `WRAPPED`, if it holds 16-bit integers."""
     blocks: tuple[float, ...]
-    """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame."""
+    """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame.  Empty
+    of flats and lights, of which nobody asks it."""
     strip: NDArray[np.float32] = field(compare=False, repr=False)
-    """Some pixels from the middle, for the noise of a pair of frames."""
+    """Some pixels from the middle, for the noise of a pair of frames; none of frames
+    that are known to be no flats."""
 
     @property
     def empty(self) -> bool:
@@ -65,7 +73,7 @@ class Sample:
         return not self.lowest < self.highest
 
 
-def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
+def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
     """Measure a sample of a frame.
 
     Parameters
@@ -74,18 +82,23 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
         Rows in order, in the unit of the frame.
     counts : str
         What the header tells of how it counts; the pixels tell the rest.
+    imagetyp : str
+        Type of the frame, empty where it is not known: a night of thousands keeps of
+        each what is asked of its type.
 
     Returns
     -------
     Sample
         All NaN if no pixel is finite.
     """
-    values = rows[np.isfinite(rows)]
-    if not values.size:
-        nan, ends = np.nan, (-np.inf, np.inf)
-        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), _strip(rows))
     kind = rows.dtype.kind
     whole = kind in "iu"
+    values = rows.ravel() if whole else rows[np.isfinite(rows)]
+    is_wanted = imagetyp in ("", ImageType.FLAT)
+    strip = _strip(rows) if is_wanted else np.empty((0, 0), np.float32)
+    if not values.size:
+        nan, ends = np.nan, (-np.inf, np.inf)
+        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), strip)
     highest = float(values.max())
     if kind == "u" and rows.dtype.itemsize == 1:
         counts = "8 bits"
@@ -102,8 +115,8 @@ def sum_up(rows: NDArray[Any], counts: str = "") -> Sample:
         counts=counts,
         step=_step(values),
         wrapped=_wrapped(values),
-        blocks=_blocks(rows),
-        strip=_strip(rows),
+        blocks=() if imagetyp in _EXPOSED else _blocks(rows),
+        strip=strip,
     )
 
 
@@ -130,19 +143,47 @@ def _step(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    medians: list[float] = []
-    for band in np.array_split(rows, BANDS):
-        medians += map(finite_median, np.array_split(band, PARTS, axis=1))
-    return tuple(medians)
+    medians = np.full((BANDS, PARTS), np.nan)
+    for bands, y, height in _alike(rows.shape[0], BANDS):
+        for parts, x, width in _alike(rows.shape[1], PARTS):
+            n, m = bands.stop - bands.start, parts.stop - parts.start
+            blocks = rows[y : y + n * height, x : x + m * width]
+            blocks = blocks.reshape(n, height, m, width).swapaxes(1, 2)
+            medians[bands, parts] = _medians(blocks.reshape(n, m, height * width))
+    return tuple(medians.ravel().tolist())
 
 
-def read_sample(path: Path) -> Sample | None:
+def _alike(length: int, n: int) -> Iterator[tuple[slice, int, int]]:
+    """Part a length as `numpy.array_split` does; yield parts of one length together.
+
+    Each with where the first begins, and their length; parts of no length are left out.
+    """
+    least, more = divmod(length, n)
+    if more:
+        yield slice(0, more), 0, least + 1
+    if least:
+        yield slice(more, n), more * (least + 1), least
+
+
+def _medians(blocks: NDArray[Any]) -> NDArray[Any]:
+    """Give the medians of finite pixels along the last axis, NaN without any."""
+    if blocks.dtype.kind in "iu" or np.isfinite(blocks).all():
+        return np.asarray(median(blocks, axis=-1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        finite = np.where(np.isfinite(blocks), blocks, np.nan)
+        return np.asarray(np.nanmedian(finite, axis=-1))
+
+
+def read_sample(path: Path, imagetyp: str = "") -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
     path : Path
         A FITS file; ``FILE[N]`` names HDU N.
+    imagetyp : str
+        Type of the frame, as for `sum_up`.
 
     Returns
     -------
@@ -155,10 +196,10 @@ def read_sample(path: Path) -> Sample | None:
             if len(reader.shape) != 2:
                 return None
             counts = _counts_by_header(reader)
-            sample = sum_up(_rows(reader), counts)
+            sample = sum_up(_rows(reader), counts, imagetyp)
             if sample.empty:
                 # Few rows of a dull frame may have one value where the whole has not.
-                sample = sum_up(reader.read(), counts)
+                sample = sum_up(reader.read(), counts, imagetyp)
             return sample
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
@@ -185,7 +226,7 @@ def _is_shifted(reader: ImageReader) -> bool:
 
 
 def read_samples(
-    root: Path, files: Iterable[str], threads: int = 4
+    root: Path, kinds: Mapping[str, str], threads: int = 4
 ) -> dict[str, Sample]:
     """Read a sample of each of some frames.
 
@@ -193,8 +234,8 @@ def read_samples(
     ----------
     root : Path
         Folder that the frames' names are relative to.
-    files : iterable of str
-        Names of frames, as in the frame table.
+    kinds : mapping of str to str
+        Type of each frame, by its name in the frame table.
     threads : int
         Threads that read at a time.
 
@@ -203,7 +244,13 @@ def read_samples(
     dict of str to Sample
         By name; frames that tell nothing are not in it.
     """
-    names = list(files)
-    found = side_by_side(threads, lambda name: read_sample(root / name), names)
-    pairs = zip(names, found, strict=True)
+
+    def read(some: Sequence[tuple[str, str]]) -> list[Sample | None]:
+        return [read_sample(root / name, kind) for name, kind in some]
+
+    # Small frames are read faster than threads take turns: each takes several.
+    items = iter(kinds.items())
+    some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
+    found = chain.from_iterable(side_by_side(threads, read, some))
+    pairs = zip(kinds, found, strict=True)
     return {name: sample for name, sample in pairs if sample is not None}

@@ -163,8 +163,16 @@ def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
     OSError, EOFError, zlib.error
         If the file cannot be read, or is damaged where it is packed.
     """
-    with path.open("rb", buffering=0) as file:
+    file = path.open("rb", buffering=0)
+    try:
         kind = recognise(file.read(64))
+        if kind is PLAIN:
+            file.seek(0)
+            return file, kind
+    except BaseException:
+        file.close()
+        raise
+    file.close()
     if kind.unpack is None:
         raise InputError(kind.words)
     return kind.unpack(path), kind

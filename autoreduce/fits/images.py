@@ -1,5 +1,6 @@
 """Images in, by bands of rows."""
 
+import math
 import os
 import zlib
 from pathlib import Path
@@ -168,35 +169,35 @@ class ImageReader(Closing):
 
     def read(self) -> Array:
         """Read the whole image, in its shape."""
-        ny = int(np.prod(self.shape[:-1]))
+        ny = math.prod(self.shape[:-1])
         return self.rows(0, ny).reshape(self.shape)
 
     def _find(self, hdu: int | None) -> None:
         for header, start, _ in headers_of(self._file):
-            if hdu == header.hdu or (hdu is None and image_axes(header)):
-                self._set_up(header, start)
+            if hdu in (None, header.hdu) and (shape := image_axes(header)):
+                self._set_up(header, start, shape)
                 return
+            if hdu == header.hdu:
+                msg = f"HDU {hdu} holds no image"
+                raise InputError(msg)
         msg = "no image found in it" if hdu is None else f"there is no HDU {hdu}"
         raise InputError(msg)
 
-    def _set_up(self, header: RawHeader, start: int) -> None:
-        if not image_axes(header):
-            msg = f"HDU {header.hdu} holds no image"
-            raise InputError(msg)
+    def _set_up(self, header: RawHeader, start: int, shape: tuple[int, ...]) -> None:
+        self.shape = shape
         if header.get("ZIMAGE") is True:
-            self.shape = image_axes(header)
             self._open_compressed(header.hdu)
         else:
             self._lay_out(header, start)
 
     def _lay_out(self, header: RawHeader, start: int) -> None:
-        self.raw, self.shape, self._start = header, image_axes(header), start
+        self.raw, self._start = header, start
         bitpix = pixel_bits(header)
         self._raw_type = np.dtype(_TYPES[bitpix])
         self._scale, self._zero, self._blank = pixel_scaling(header)
         self._is_shift, self.dtype = self._value_type(bitpix)
         size = os.fstat(self._file.fileno()).st_size
-        wanted = int(np.prod(self.shape)) * self._raw_type.itemsize
+        wanted = math.prod(self.shape) * self._raw_type.itemsize
         if size < start + wanted:
             msg = (
                 f"truncated: {max(size - start, 0)} bytes of pixels, {wanted} "

@@ -3,12 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROWS_OF_A_PIECE = 10_000
 _FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\d.:\s]*$))")
 _GUARDED = re.compile(r"'+(?:[=@\t\r]|[+-](?![\d.:\s]*$))")
 
@@ -42,19 +44,34 @@ def unguarded(text: str) -> str:
 
 def csv_text(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Write a table as CSV whose cells are `guarded`, with line feeds."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(map(guarded, row) for row in rows)
-    return text.getvalue()
+    return "".join(csv_pieces(names, (map(guarded, row) for row in rows)))
+
+
+def csv_pieces(names: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Write a table as CSV, piece by piece; its cells are `guarded` already."""
+    rows = iter(rows)
+    some: list[Iterable[object]] = [names]
+    while some:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(some)
+        yield text.getvalue()
+        some = list(islice(rows, _ROWS_OF_A_PIECE))
 
 
 def frame_text(table: "pd.DataFrame") -> str:
     """Write a data frame as `csv_text` does, missing values as empty cells."""
+    return "".join(frame_pieces(table))
+
+
+def frame_pieces(table: "pd.DataFrame") -> Iterator[str]:
+    """Write a data frame as `frame_text` does, piece by piece."""
     for name in table.columns:
         # Most columns have few different cells, and none that would be run.
         cells = [cell for cell in table[name].unique() if guarded(cell) is not cell]
         if cells:
             safe = {cell: guarded(cell) for cell in cells}
             table = table.assign(**{name: table[name].replace(safe)})
-    return str(table.to_csv(index=False))
+    yield str(table[:0].to_csv(index=False))
+    for start in range(0, len(table), _ROWS_OF_A_PIECE):
+        some = table[start : start + _ROWS_OF_A_PIECE]
+        yield str(some.to_csv(index=False, header=False))

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,13 +94,17 @@ def unwritten(path: Path, error: OSError) -> ProductError:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as UTF-8, line ends as they are; errors as in `replacing`."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text file, whole or piece by piece, as UTF-8.
+
+    Line ends are left as they are; errors as in `replacing`.
+    """
+    pieces = [text] if isinstance(text, str) else text
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)
 
 
-def write_bytes(path: Path, content: Iterator[bytes], *, lasting: bool = True) -> None:
+def write_bytes(path: Path, content: Iterable[bytes], *, lasting: bool = True) -> None:
     """Write a file piece by piece; errors as in `replacing`."""
     with replacing(path, lasting=lasting) as part, part.open("wb") as file:
         file.writelines(content)

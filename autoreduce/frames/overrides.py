@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import takewhile
+from itertools import repeat, takewhile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from autoreduce.errors import TableError
 from autoreduce.fits.names import parse_name, stem
 from autoreduce.fits.sections import parse_section
-from autoreduce.fits.spreadsheet import csv_text, unguarded
+from autoreduce.fits.spreadsheet import csv_pieces, guarded, unguarded
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.literals import moment
@@ -158,7 +158,7 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
     same table.
     """
     cells = (_cells(frames[name]) for name in _COLUMNS)
-    write_text(path, csv_text(list(_COLUMNS), zip(*cells, strict=True)))
+    write_text(path, csv_pieces(list(_COLUMNS), zip(*cells, strict=True)))
 
 
 def read_frames_csv(path: Path) -> pd.DataFrame:
@@ -357,12 +357,28 @@ _EXPECTED = {
 }
 
 
-def _cells(values: pd.Series) -> list[str]:
-    if values.dtype == UTC:
-        return ["" if pd.isna(time) else _iso(time) for time in values]
-    if values.dtype == "boolean":
-        return ["" if pd.isna(value) else str(bool(value)).lower() for value in values]
-    return ["" if pd.isna(value) else str(value) for value in values]
+def _cells(values: pd.Series) -> Iterable[str]:
+    known = values.notna().to_numpy()
+    if not known.any():
+        return repeat("", len(values))
+    if values.dtype == "string":
+        return _texts(values)
+    told = (_written(value) for value in values[known].tolist())
+    return [next(told) if there else "" for there in known]
+
+
+def _texts(values: pd.Series) -> list[str]:
+    """Write texts, of which most stand in many cells."""
+    codes, texts = pd.factorize(values)
+    written = [str(guarded(str(text))) for text in texts]
+    written.append("")  # [-1]: missing
+    return [written[code] for code in codes]
+
+
+def _written(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return _iso(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _iso(time: pd.Timestamp) -> str:

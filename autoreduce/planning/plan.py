@@ -4,9 +4,8 @@ A plan is plain data.  It can be written down, and read by the observer before a
 pixel is touched.
 """
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
@@ -14,6 +13,7 @@ from typing import Any
 
 from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
+from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
 from autoreduce.planning.recipe import Recipe
 from autoreduce.planning.use import DarkMethod, Use
@@ -261,9 +261,12 @@ class Plan:
 
     def to_json(self) -> str:
         """Write the plan down."""
-        return json.dumps(
-            {"version": PLAN_VERSION, **_fields(self)}, default=_fields, indent=1
-        )
+        return "".join(self.json_pieces())
+
+    def json_pieces(self, **more: object) -> Iterator[str]:
+        """Write the plan down, piece by piece, with `more` beside its fields."""
+        content = {"version": PLAN_VERSION, **_fields(self), **more}
+        return JsonWriter(_fields).pieces(content)
 
     def reason(self, item: FrameInput) -> str:
         """Write a short sentence for each master of a frame, or for the lack of it."""
