@@ -8,6 +8,7 @@ from small_night import SHAPE, write_frame
 
 from autoreduce.cli import cli
 from autoreduce.reduction import reduce_night
+from autoreduce.remarks import Severity
 
 
 def test_a_clean_night_loses_nothing_and_is_silent(tmp_path):
@@ -130,3 +131,13 @@ def test_a_doubt_is_told_once_with_the_ends_of_both_values(tmp_path):
     prepared, codes, _ = planned(tmp_path)
     assert codes == {"dark": {"white"}}
     assert prepared.frames["why_not"].dropna().nunique() == 1
+
+
+def test_a_way_out_names_all_the_frames_that_it_is_about(tmp_path):
+    """Two white darks are told in one line, whose option takes both back."""
+    change = on(["dark 0", "dark 1"], lambda pixels: pixels / 20 + 65500.0)
+    night = write_level_night(tmp_path / "night", change)
+    reduced = reduce_night(night, page=False)
+    told = reduced.told(Severity.LEFT_OUT)[0]
+    assert set(told.subject) == {"dark_60s_006.fit", "dark_60s_007.fit"}
+    assert f"(--include '{','.join(told.subject)}')" in str(told)
