@@ -579,7 +579,25 @@ CODES: dict[str, Code] = {
         "frames of one camera do not count alike, nothing is rescaled by guess and "
         "bias and darks serve their like only: {found}",
         "Levels in other steps or units, or from another zero, cannot be subtracted "
-        "from each other.  The way out takes them for alike.",
+        "from each other.  The way out takes them for alike, if they are in truth.",
+    ),
+    "counts-by-hand": Code(
+        _S.DOUBTFUL,
+        "frames of one camera are taken for alike by hand, though they do not count "
+        "alike: {found}",
+        "`--set '*: counts=alike'` was given.",
+    ),
+    "overscan-lit": Code(
+        _S.DOUBTFUL,
+        "the overscan that the header tells has levels of {found} where the image has "
+        "{expected}: it sees light, and is not used",
+        "The camera read a window of the sensor, or the section is that of another "
+        "mode: what BIASSEC names is a part of the image.",
+    ),
+    "same-pixels": Code(
+        _S.LEFT_OUT,
+        "pixel for pixel the same as {found}",
+        "A frame that was saved again with other cards counts once.",
     ),
     "saturation-disproved": Code(
         _S.DOUBTFUL,

@@ -95,5 +95,17 @@ def test_what_cannot_be_read_is_left_to_those_who_say_why(tmp_path):
     (tmp_path / "bad.fits").write_bytes(b"nothing")
     fits.writeto(tmp_path / "cube.fits", np.zeros((3, 8, 8)))
     fits.writeto(tmp_path / "good.fits", RAMP)
-    found = read_samples(tmp_path, ["bad.fits", "cube.fits", "good.fits", "gone.fits"])
+    names = ["bad.fits", "cube.fits", "good.fits", "gone.fits"]
+    found = read_samples(tmp_path, dict.fromkeys(names, ""))
     assert list(found) == ["good.fits"]
+
+
+@pytest.mark.parametrize("ny", [20, 400])
+def test_the_overscan_is_sampled_where_the_header_has_it(tmp_path, ny):
+    image = np.full((ny, 50), 700, np.uint16)
+    image[:, 40:] = 300
+    image[0, 0] = 0
+    fits.writeto(tmp_path / "a.fits", image)
+    assert read_sample(tmp_path / "a.fits", f"[41:50,1:{ny}]").overscan == 300
+    assert read_sample(tmp_path / "a.fits", "[1:40,2:5]").overscan == 700
+    assert np.isnan(read_sample(tmp_path / "a.fits").overscan)

@@ -1,7 +1,7 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.sections import parse_section
 from autoreduce.pixels.measure import pixel_noise
 
 BANDS = 8
@@ -57,6 +58,8 @@ class Sample:
     """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame."""
     strip: NDArray[np.float32] = field(compare=False, repr=False)
     """Some pixels from the middle, for the noise of a pair of frames."""
+    overscan: float = np.nan
+    """Median of the overscan that the header tells; NaN without one."""
 
     @property
     def empty(self) -> bool:
@@ -137,13 +140,15 @@ def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
     return tuple(medians)
 
 
-def read_sample(path: Path) -> Sample | None:
+def read_sample(path: Path, overscan: str = "") -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
     path : Path
         A FITS file; ``FILE[N]`` names HDU N.
+    overscan : str
+        Section of its overscan, FITS text; empty without one.
 
     Returns
     -------
@@ -156,20 +161,23 @@ def read_sample(path: Path) -> Sample | None:
             if len(reader.shape) != 2:
                 return None
             counts = _counts_by_header(reader)
-            sample = sum_up(_rows(reader), counts)
+            sample = sum_up(_rows(reader, 0, reader.shape[0]), counts)
             if sample.empty:
                 # Few rows of a dull frame may have one value where the whole has not.
                 sample = sum_up(reader.read(), counts)
+            if overscan:
+                rows, columns = parse_section(overscan)
+                strip = _rows(reader, rows.start, rows.stop)[:, columns]
+                sample = replace(sample, overscan=float(np.nanmedian(strip)))
             return sample
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
 
 
-def _rows(reader: ImageReader) -> NDArray[Any]:
-    ny = reader.shape[0]
-    if ny <= BANDS * ROWS:
-        return reader.rows(0, ny)
-    starts = np.linspace(0, ny - ROWS, BANDS).astype(int)
+def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:
+    if stop - start <= BANDS * ROWS:
+        return reader.rows(start, stop)
+    starts = np.linspace(start, stop - ROWS, BANDS).astype(int)
     return np.concatenate([reader.rows(at, at + ROWS) for at in starts.tolist()])
 
 
@@ -186,7 +194,7 @@ def _is_shifted(reader: ImageReader) -> bool:
 
 
 def read_samples(
-    root: Path, files: Iterable[str], threads: int = 4
+    root: Path, files: Mapping[str, str], threads: int = 4
 ) -> dict[str, Sample]:
     """Read a sample of each of some frames.
 
@@ -194,8 +202,9 @@ def read_samples(
     ----------
     root : Path
         Folder that the frames' names are relative to.
-    files : iterable of str
-        Names of frames, as in the frame table.
+    files : mapping of str to str
+        Names of frames, as in the frame table, each with the section of its overscan;
+        empty without one.
     threads : int
         Threads that read at a time.
 
@@ -205,6 +214,8 @@ def read_samples(
         By name; frames that tell nothing are not in it.
     """
     names = list(files)
-    found = side_by_side(threads, lambda name: read_sample(root / name), names)
+    found = side_by_side(
+        threads, lambda name: read_sample(root / name, files[name]), names
+    )
     pairs = zip(names, found, strict=True)
     return {name: sample for name, sample in pairs if sample is not None}
