@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.calibration.samples import read_samples
-from autoreduce.calibration.screening import is_judged, with_levels
+from autoreduce.calibration.screening import judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_pieces
@@ -194,11 +194,9 @@ def prepare_night(
         settings=choices.settings,
     )
     recipe = _recipe(choices)
-    judged = frames[is_judged(frames)]
-    kinds = dict(zip(judged["file"], judged["imagetyp"], strict=True))
     frames, doubts = with_levels(
         with_one_spelling(frames),
-        read_samples(night.root, kinds),
+        read_samples(night.root, judged(frames)),
         leave_out=recipe.quality.check,
     )
     plan = make_plan(

@@ -291,6 +291,31 @@ CODES: dict[str, Code] = {
         "1 the dark takes out too much, above too little.",
         "dark",
     ),
+    "dark-turned": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark have {found} of that in the light, and are hot "
+        "there once {expected} are turned: light and dark were stored in another order",
+        "One program stores the rows of a sensor from the top and another from the "
+        "bottom, and no card says so, or the card is wrong.  The way out turns the rows "
+        "of the lights to those of the masters.",
+        "dark",
+    ),
+    "uneven-flat": Code(
+        _S.DOUBTFUL,
+        "with the flat the light's sky is uneven by {found}, without it by {expected}",
+        "A flat of another camera, rotation or order of rows, or one that the shutter or "
+        "the lamp has shaded; or the sky itself is uneven just as the flat is.",
+        "flat",
+    ),
+    "flat-turned": Code(
+        _S.DOUBTFUL,
+        "with the flat the light's sky is uneven by {found}, by {expected} turned: light "
+        "and flat were stored in another order",
+        "One program stores the rows of a sensor from the top and another from the "
+        "bottom, and no card says so.  `--set 'FLATS: turned=yes'` turns the rows of the "
+        "flats; the way out goes without a flat.",
+        "flat",
+    ),
     "noisy-dark": Code(
         _S.DOUBTFUL,
         "with the dark the light's noise is {found}, without it {expected}",
@@ -554,7 +579,25 @@ CODES: dict[str, Code] = {
         "frames of one camera do not count alike, nothing is rescaled by guess and "
         "bias and darks serve their like only: {found}",
         "Levels in other steps or units, or from another zero, cannot be subtracted "
-        "from each other.  The way out takes them for alike.",
+        "from each other.  The way out takes them for alike, if they are in truth.",
+    ),
+    "counts-by-hand": Code(
+        _S.DOUBTFUL,
+        "frames of one camera are taken for alike by hand, though they do not count "
+        "alike: {found}",
+        "`--set '*: counts=alike'` was given.",
+    ),
+    "overscan-lit": Code(
+        _S.DOUBTFUL,
+        "the overscan that the header tells has levels of {found} where the image has "
+        "{expected}: it sees light, and is not used",
+        "The camera read a window of the sensor, or the section is that of another "
+        "mode: what BIASSEC names is a part of the image.",
+    ),
+    "same-pixels": Code(
+        _S.LEFT_OUT,
+        "pixel for pixel the same as {found}",
+        "A frame that was saved again with other cards counts once.",
     ),
     "saturation-disproved": Code(
         _S.DOUBTFUL,
@@ -812,8 +855,7 @@ CODES: dict[str, Code] = {
     ),
     "turned": Code(
         _S.NOTE,
-        "{found} are read with their rows turned: their ROWORDER is not the {expected} "
-        "of the lights",
+        "{found} are read with their rows turned{expected}",
         "Two programs stored the rows of one sensor in opposite order.",
     ),
     "pedestals": Code(

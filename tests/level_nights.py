@@ -88,7 +88,7 @@ def planned(folder, **choices):
     return prepared, codes, notes
 
 
-SAID = ("counts-differ", "saturation-disproved")
+SAID = ("counts-differ", "counts-by-hand", "saturation-disproved")
 
 
 def masters_of(prepared, kind):

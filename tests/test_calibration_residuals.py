@@ -19,12 +19,19 @@ def hot_dark(rng, n=200, hot=1200.0):
     return dark
 
 
-def codes(raw, dark):
+def codes(raw, dark, flat=None):
     """Calibrate by hand, and judge."""
-    data = (raw - dark).astype(np.float32)
+    data = ((raw - dark) / (1.0 if flat is None else flat)).astype(np.float32)
     level = float(np.median(data))
-    found = doubts_of_light(data, dark.astype(np.float32), level, NOISE)
+    flat = flat if flat is None else flat.astype(np.float32)
+    found = doubts_of_light(data, dark.astype(np.float32), level, NOISE, flat)
     return {one.code: str(one) for one in found}
+
+
+def vignetting(depth=0.3, off=0.2):
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    flat = 1 - depth * ((x / SHAPE[1] - 0.5) ** 2 + (y / SHAPE[0] - 0.5 - off) ** 2)
+    return flat / np.median(flat)
 
 
 def test_a_dark_that_fits_is_not_doubted():
@@ -88,3 +95,58 @@ def test_a_sky_below_zero_by_more_than_noise_is_told(level, is_said):
 def test_what_was_not_measured_is_not_doubted():
     data = np.full(SHAPE, np.nan, np.float32)
     assert list(doubts_of_light(data, None, np.nan, np.nan)) == []
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        ((-1, 1), "its rows are turned"),
+        ((1, -1), "its columns are turned"),
+        ((-1, -1), "its rows and columns are turned"),
+    ],
+)
+def test_hot_pixels_tell_a_dark_that_lies_the_other_way_round(turn, words):
+    rng = np.random.default_rng(7)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) + dark[:: turn[0], :: turn[1]], dark)
+    assert words in found["dark-turned"]
+    assert "hot-misfit" not in found
+
+
+def test_hot_pixels_of_another_sensor_fit_in_no_way_round():
+    rng = np.random.default_rng(8)
+    found = codes(sky(rng) + hot_dark(rng), hot_dark(rng))
+    assert "hot-misfit" in found
+    assert "dark-turned" not in found
+
+
+def test_a_flat_that_fits_is_not_doubted_nor_is_one_of_an_uneven_sky():
+    dark, flat = np.zeros(SHAPE), vignetting()
+    for seed, slope in ((1, 0.0), (2, 0.1), (3, -0.1)):
+        moonlight = 1 + slope * np.linspace(-0.5, 0.5, SHAPE[1])
+        raw = sky(np.random.default_rng(seed)) * moonlight * flat
+        assert codes(raw, dark, flat) == {}
+
+
+def test_a_flat_that_lies_the_other_way_round_is_told():
+    dark, flat = np.zeros(SHAPE), vignetting(1.0, 0.4)
+    found = codes(sky(np.random.default_rng(9)) * flat, dark, flat[::-1])
+    assert list(found) == ["flat-turned"]
+    assert "with its rows turned" in found["flat-turned"]
+
+
+def test_a_flat_that_the_shutter_shaded_is_told():
+    """A vane over a third of all flats: there the sky comes out twice as bright."""
+    dark, flat = np.zeros(SHAPE), vignetting()
+    shaded = flat.copy()
+    shaded[:40] *= 0.5
+    found = codes(sky(np.random.default_rng(10)) * flat, dark, shaded)
+    assert list(found) == ["uneven-flat"]
+
+
+def test_where_dark_and_flat_lie_otherwise_it_is_said_once():
+    rng = np.random.default_rng(11)
+    dark, flat = hot_dark(rng), vignetting(1.0, 0.4)
+    raw = sky(rng) * flat + dark
+    assert set(codes(raw, dark[::-1], flat[::-1])) >= {"dark-turned"}
+    assert not set(codes(raw, dark[::-1], flat[::-1])) & {"flat-turned", "uneven-flat"}

@@ -6,7 +6,7 @@ from astropy.io import fits
 from level_nights import as_floats_with_bzero
 from small_night import write_frame
 
-from autoreduce.calibration.samples import read_sample, read_samples, sum_up
+from autoreduce.calibration.samples import Sampled, read_sample, read_samples, sum_up
 
 RAMP = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64)
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_left_to_those_who_say_why(tmp_path):
     fits.writeto(tmp_path / "cube.fits", np.zeros((3, 8, 8)))
     fits.writeto(tmp_path / "good.fits", RAMP)
     names = ["bad.fits", "cube.fits", "good.fits", "gone.fits"]
-    found = read_samples(tmp_path, dict.fromkeys(names, "dark"))
+    found = read_samples(tmp_path, dict.fromkeys(names, Sampled("dark")))
     assert list(found) == ["good.fits"]
 
 
@@ -123,3 +123,16 @@ def test_of_a_frame_is_kept_what_is_asked_of_its_type():
     assert not dark.strip.size
     assert not light.strip.size
     assert dark.level == flat.level == light.level
+
+
+@pytest.mark.parametrize("ny", [20, 400])
+def test_the_overscan_is_sampled_where_the_header_has_it(tmp_path, ny):
+    image = np.full((ny, 50), 700, np.uint16)
+    image[:, 40:] = 300
+    image[0, 0] = 0
+    fits.writeto(tmp_path / "a.fits", image)
+    assert (
+        read_sample(tmp_path / "a.fits", Sampled("", f"[41:50,1:{ny}]")).overscan == 300
+    )
+    assert read_sample(tmp_path / "a.fits", Sampled("", "[1:40,2:5]")).overscan == 700
+    assert np.isnan(read_sample(tmp_path / "a.fits").overscan)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from click.testing import CliRunner
 from level_nights import PLAN, masters_of, on, planned, write_level_night
 from small_night import SHAPE, write_frame
 
 from autoreduce.cli import cli
 from autoreduce.reduction import reduce_night
+from autoreduce.remarks import Severity
 
 
 def test_a_clean_night_loses_nothing_and_is_silent(tmp_path):
@@ -130,3 +132,71 @@ def test_a_doubt_is_told_once_with_the_ends_of_both_values(tmp_path):
     prepared, codes, _ = planned(tmp_path)
     assert codes == {"dark": {"white"}}
     assert prepared.frames["why_not"].dropna().nunique() == 1
+
+
+def test_a_way_out_names_all_the_frames_that_it_is_about(tmp_path):
+    """Two white darks are told in one line, whose option takes both back."""
+    change = on(["dark 0", "dark 1"], lambda pixels: pixels / 20 + 65500.0)
+    night = write_level_night(tmp_path / "night", change)
+    reduced = reduce_night(night, page=False)
+    told = reduced.told(Severity.LEFT_OUT)[0]
+    assert set(told.subject) == {"dark_60s_006.fit", "dark_60s_007.fit"}
+    assert f"(--include '{','.join(told.subject)}')" in str(told)
+
+
+def test_a_pedestal_that_a_card_tells_is_no_other_level(tmp_path):
+    def card(kind, path, pixels):
+        fits.setval(path, "PEDESTAL", value=-100 if kind == "bias" else 0)
+
+    change = on(["bias"], lambda pixels: pixels + 100.0)
+    _, codes, notes = planned(write_level_night(tmp_path, change, write=card))
+    assert (codes, notes) == ({}, [])
+
+
+def test_darks_without_dark_current_are_no_darks_of_that_exposure(tmp_path):
+    """Two bias frames called darks of 60 s: the others have 30 ADU of dark current."""
+    change = on(["dark 0", "dark 1"], lambda pixels: pixels - 30.0)
+    prepared, codes, _ = planned(write_level_night(tmp_path, change))
+    assert codes == {"dark": {"half-dark"}}
+    left = prepared.frames.loc[~prepared.frames["use"], "file"]
+    assert sorted(left) == ["dark_60s_006.fit", "dark_60s_007.fit"]
+
+
+def test_a_frame_that_was_saved_again_counts_once(tmp_path):
+    night = write_level_night(tmp_path)
+    for name in ("light_60s_014.fit", "dark_60s_006.fit"):
+        data, header = fits.getdata(night / name), fits.getheader(night / name)
+        header["CRVAL1"] = 12.5
+        fits.writeto(night / f"{name[:-4]}_solved.fit", data, header)
+    frames = planned(night)[0].frames.set_index("file")
+    left = frames.loc[~frames["use"], "code"].to_dict()
+    assert left == {
+        "light_60s_014_solved.fit": "same-pixels",
+        "dark_60s_006_solved.fit": "same-pixels",
+    }
+    again = planned(night, include=("*_solved.fit",))[0].frames
+    assert again["use"].all()
+
+
+def with_overscan(pixels, *, is_lit):
+    """Give a frame of `SHAPE` an overscan of eight columns; if lit, it is image."""
+    strip = pixels[:, -8:] if is_lit else 300.0 + 4 * RNG.standard_normal((SHAPE[0], 8))
+    return np.hstack([pixels, strip])
+
+
+RNG = np.random.default_rng(17)
+
+
+@pytest.mark.parametrize("is_lit", [True, False])
+def test_an_overscan_that_sees_light_is_not_used(tmp_path, is_lit):
+    ny, nx = SHAPE
+
+    def change(kind, n, pixels):
+        return with_overscan(pixels, is_lit=is_lit)
+
+    cards = {"BIASSEC": f"[{nx + 1}:{nx + 8},1:{ny}]", "TRIMSEC": f"[1:{nx},1:{ny}]"}
+    prepared, codes, _ = planned(write_level_night(tmp_path, change, **cards))
+    assert codes == {}
+    told = [one for one in prepared.plan.notes if one.code == "overscan-lit"]
+    assert len(told) == is_lit
+    assert prepared.frames["biassec"].isna().all() == is_lit

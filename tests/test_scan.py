@@ -276,8 +276,19 @@ def test_a_copy_stays_one_whatever_type_is_set_by_hand(tmp_path):
     shutil.copy(original, tmp_path / "copy.fits")
     frames = scan(tmp_path)
     assert list(frames["code"]) == ["untyped", "copy"]
+
     typed = apply_overrides(frames, settings=["*: imagetyp=light"])
     assert list(typed["use"]) == [True, False]
+
+
+@pytest.mark.parametrize("name", ["Copy of a.fits", "a (1).fits", "0/a.fits"])
+def test_of_two_copies_the_one_with_the_plainer_name_is_kept(tmp_path, name):
+    write_light(tmp_path / "a.fits")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    shutil.copy(tmp_path / "a.fits", tmp_path / name)
+    frames = scan(tmp_path)
+    assert row_of(frames, name)["why_not"] == "byte for byte the same as a.fits"
+    assert row_of(frames, "a.fits")["use"]
 
 
 def test_a_structural_card_that_is_no_number_is_named_before_pixels_are_read(tmp_path):

@@ -99,7 +99,7 @@ class RawFrame(Closing):
     shape: tuple[int, int]
     """(ny, nx) of what is kept."""
     origin: tuple[int, int]
-    """(row, column) of the raw frame at which it begins."""
+    """(row, column) of the raw frame, turned as it is read, at which it begins."""
 
     def __init__(self, root: Path, item: FrameInput, *, keep_open: bool = True) -> None:
         """Open a frame; without `keep_open` its file is open only while it is read."""
@@ -173,6 +173,12 @@ class RawFrame(Closing):
     def raw(self) -> RawHeader:
         """The raw header."""
         return self._reader.raw
+
+    @property
+    def raw_shape(self) -> tuple[int, int]:
+        """(ny, nx) of the raw frame."""
+        ny, nx = self._reader.shape
+        return ny, nx
 
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""

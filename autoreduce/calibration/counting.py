@@ -40,6 +40,8 @@ class Counting:
     """How a frame counts, where the frames of its camera do not all count alike."""
     disproved: dict[str, float] = field(default_factory=dict)
     """Frames with a saturation level that pixels exceed: the highest pixel, ADU."""
+    lit_overscans: dict[str, None] = field(default_factory=dict)
+    """Frames whose overscan sees light."""
     notes: list[Remark] = field(default_factory=list)
     """What is to be said of the night."""
 
@@ -70,6 +72,47 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
                     way_out=f"--set '*: saturate={highest:.0f}'",
                 )
             )
+
+
+LIT_OVERSCAN = 0.2
+"""An overscan that has so much of the light beside it is none; a real one has what a
+readout trails, less than a hundredth."""
+
+
+def disprove_overscan(frames: Sequence[Raw], counting: Counting) -> None:
+    """Find overscans that are as bright as the image beside them: windows of the sensor.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting.
+    counting : Counting
+        Where those are entered whose overscan is disproved.
+    """
+    kinds = defaultdict(list)
+    for raw in frames:
+        if np.isfinite(raw.sample.overscan):
+            kinds[raw.kind].append(raw)
+    if len(kinds) < 2:
+        return
+    ends = sorted(
+        (
+            float(np.median([raw.sample.level for raw in alike])),
+            float(np.median([raw.sample.overscan for raw in alike])),
+        )
+        for alike in kinds.values()
+    )
+    (faint, below), (bright, above) = ends[0], ends[-1]
+    noise = max(raw.noise for alike in kinds.values() for raw in alike)
+    if bright - faint < gross(bright, faint, noise):
+        return
+    if above - below > LIT_OVERSCAN * (bright - faint):
+        files = [raw.file for alike in kinds.values() for raw in alike]
+        counting.lit_overscans |= dict.fromkeys(files)
+        found, expected = adu_text(below, above), adu_text(faint, bright)
+        counting.notes.append(
+            remark("overscan-lit", *files, found=found, expected=expected)
+        )
 
 
 def parts_that_count_alike(
@@ -121,6 +164,15 @@ def _counting(sample: Sample) -> str:
     if sample.counts or sample.step is None:
         return sample.counts
     return f"in steps of {sample.step}"
+
+
+def told_by_hand(frames: Sequence[Raw]) -> list[Remark]:
+    """Say what is against taking frames for alike, where the observer does."""
+    if not any(raw.by_hand for raw in frames):
+        return []
+    told = Counting()
+    parts_that_count_alike(frames, told)
+    return [remark("counts-by-hand", found=one.found) for one in told.notes]
 
 
 def _usual(frames: Sequence[Raw], known: Mapping[str, str], kind: str) -> str:

@@ -39,6 +39,9 @@ TOO_SMOOTH = 5.0
 DEAD, PLAIN = 0.25, 3.0
 """A block with less than this part of the dark current that it should have, if that is
 so many times the noise, has none; one with twice the part has some."""
+UNEXPOSED = 0.125
+"""A dark with less than this part of the others' dark current was not exposed: 20
+degrees would make it as little, and headers tell those."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
 MOST_FELLOWS = 50
@@ -66,11 +69,17 @@ class Raw:
     """Saturation level that a card gives, ADU; NaN without one."""
     night: str | None = None
     """Local date of the evening."""
+    pedestal: float = 0.0
+    """Level that the writer added and tells, ADU."""
+    start: object = None
+    """When the exposure began; None where it is unknown."""
+    by_hand: bool = False
+    """Whether the observer says that it counts as others do."""
 
     @property
     def level(self) -> float:
-        """Median, ADU."""
-        return self.sample.level
+        """Median without the pedestal, ADU."""
+        return self.sample.level - self.pedestal
 
     @property
     def noise(self) -> float:
@@ -79,8 +88,8 @@ class Raw:
 
     @property
     def shape(self) -> NDArray[np.float64]:
-        """Medians of its blocks, ADU."""
-        return np.array(self.sample.blocks)
+        """Medians of its blocks without the pedestal, ADU."""
+        return np.array(self.sample.blocks) - self.pedestal
 
 
 class Doubt(NamedTuple):
@@ -409,12 +418,22 @@ def _half_dark(frames: Sequence[Raw]) -> dict[str, Doubt]:
     for raw, others in _other_exposures(frames):
         told = _by_longest(raw, others, base)
         expected = told if told.any() else even.fellows_of(raw)
-        dead, alive = _dead_and_alive(raw.shape - base, expected, PLAIN * raw.noise)
+        counts, plain = raw.shape - base, PLAIN * raw.noise
+        dead, alive = _dead_and_alive(counts, expected, plain)
+        if _is_unexposed(counts, even.fellows_of(raw, fewest=2), plain):
+            dead = alive = np.ones(dead.shape, bool)
         if min(np.count_nonzero(dead), np.count_nonzero(alive)) >= FEWEST_BLOCKS:
             found[raw.file] = Doubt(
                 "half-dark", float(np.mean(dead)), float(np.median(expected[dead]))
             )
     return found
+
+
+def _is_unexposed(
+    counts: NDArray[np.float64], expected: NDArray[np.float64], plain: float
+) -> bool:
+    """Tell a dark that is a bias frame: nowhere a trace of what others have all over."""
+    return bool(np.all(expected > plain) and np.all(counts < UNEXPOSED * expected))
 
 
 def _dead_and_alive(
@@ -457,13 +476,13 @@ class _Even:
         self._shapes = [shape for _, shape in even]
         self._many = _Many([raw for raw, _ in even])
 
-    def fellows_of(self, raw: Raw) -> NDArray[np.float64]:
-        """Give the dark current of some darks like one, 0 without any."""
+    def fellows_of(self, raw: Raw, fewest: int = 1) -> NDArray[np.float64]:
+        """Give the dark current of some darks like one, 0 of fewer than so many."""
         far = np.abs(self._many.exptime - raw.exptime)
         alike = (far <= (1 - SHORTER) * raw.exptime) & self._many.near(raw)
         places = np.flatnonzero(alike)[: MOST_FELLOWS + 1]
         chosen = [self._shapes[n] for n in places if self._many.frames[n] is not raw]
-        return np.median(chosen, axis=0) if chosen else self._none
+        return np.median(chosen, axis=0) if len(chosen) >= fewest else self._none
 
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (

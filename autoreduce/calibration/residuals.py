@@ -2,7 +2,8 @@
 
 Pixels that are hot in the dark are hot in the light, in proportion to the dark current
 that both have; what is left of them tells whether the dark was of its temperature and
-exposure.  A dark takes structure out of a light; one that brings some in was lit.
+exposure, and whether it lies on the light as the sensor lay.  Dark and flat take
+structure out of a light; one that brings some in was lit, or is of another camera.
 """
 
 import math
@@ -21,11 +22,25 @@ HOT_NOISE, FEWEST_HOT = 10.0, 20
 """Pixels of a dark that are so many times the light's noise hot, and how many tell."""
 HOT_RATIO = 1.5
 """Hot pixels of light and dark may differ by this factor: 4 degrees do that."""
+ELSEWHERE = 0.2
+"""Less than so much of the dark's hot pixels in the light: they lie elsewhere."""
 ROUGHER, UNEVEN = 1.5, 2.0
 """A dark makes the noise so much larger, or the unevenness, when it harms.  One dark
 alone makes it 1.4 times as large as nothing but its read noise."""
 UNEVEN_NOISE = 0.2
 """Unevenness of the sky that is never a dark's fault, of the noise."""
+UNEVEN_SKY = 0.05
+"""Unevenness of the sky that is never a flat's fault, of the sky."""
+EVENER = 3.0
+"""A turned flat that leaves so much less of the unevenness is the right way round."""
+ROWS_TURNED = "its rows"
+"""How a master is turned whose rows were stored in the other order."""
+_TURNS = (
+    (ROWS_TURNED, -1, 1),
+    ("its columns", 1, -1),
+    ("its rows and columns", -1, -1),
+)
+"""Ways in which a program stores what another one has turned."""
 
 
 def doubts_of_light(
@@ -33,17 +48,20 @@ def doubts_of_light(
     dark: NDArray[np.float32] | None,
     sky: float,
     noise: float,
+    flat: NDArray[np.float32] | None = None,
 ) -> Iterator[Remark]:
     """Say what is doubtful of the masters of a calibrated light.
 
     Parameters
     ----------
     data : (ny, nx) array, ADU
-        Rows of the calibrated light.
+        Rows of the calibrated light, as many above its middle as below and as far from it.
     dark : (ny, nx) array or None, ADU
         What its dark took out of these rows; None if none was subtracted.
     sky, noise : float
         Sky and its noise in the calibrated light, ADU; NaN where unknown.
+    flat : (ny, nx) array or None
+        What these rows were divided by; None if by nothing.
 
     Yields
     ------
@@ -52,11 +70,49 @@ def doubts_of_light(
     """
     if sky < -max(BELOW * noise, 1.0):
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
-    if dark is None:
+    told = [] if dark is None else list(_doubts_of_dark(data, dark))
+    yield from told
+    if flat is not None and sky > 0 and not any(map(_of_order, told)):
+        yield from _doubts_of_flat(data, flat, sky, noise)
+
+
+def _of_order(doubt: Remark) -> bool:
+    """Tell whether all masters of a light lie otherwise than it does."""
+    return doubt.code == "dark-turned" and doubt.expected == ROWS_TURNED
+
+
+def _doubts_of_flat(
+    data: NDArray[np.float32], flat: NDArray[np.float32], sky: float, noise: float
+) -> Iterator[Remark]:
+    """Say what rows of a light tell against what they were divided by."""
+    before = data * flat
+    with_flat, without = _unevenness(data), _unevenness(before)
+    least = max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky)
+    if with_flat < least:
         return
+    for turn, rows, columns in _TURNS:
+        turned = _unevenness(before / flat[::rows, ::columns])
+        if turned < with_flat / EVENER:
+            found, expected = (
+                f"{with_flat / sky:.0%}",
+                f"{turned / sky:.0%} with {turn}",
+            )
+            yield remark("flat-turned", found=found, expected=expected)
+            return
+    if with_flat > UNEVEN * without:
+        found, expected = f"{with_flat / sky:.0%}", f"{without / sky:.0%}"
+        yield remark("uneven-flat", found=found, expected=expected)
+
+
+def _doubts_of_dark(
+    data: NDArray[np.float32], dark: NDArray[np.float32]
+) -> Iterator[Remark]:
+    """Say what rows of a light tell against what its dark took out of them."""
     before = data + dark
     ratio = _hot_ratio(before, dark)
-    if not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
+    if turn := _turn_that_fits(before, dark) if ratio < ELSEWHERE else "":
+        yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
+    elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{ratio:.1g}")
     for code, with_dark, without in (
         ("noisy-dark", pixel_noise(data), ROUGHER * pixel_noise(before)),
@@ -67,6 +123,14 @@ def doubts_of_light(
             factor = ROUGHER if code == "noisy-dark" else UNEVEN
             found, expected = _about(with_dark), _about(without / factor)
             yield remark(code, found=found, expected=expected)
+
+
+def _turn_that_fits(before: NDArray[np.float32], dark: NDArray[np.float32]) -> str:
+    """Tell how a dark is to be turned for its hot pixels to be the light's; else ""."""
+    for turn, rows, columns in _TURNS:
+        if 1 / HOT_RATIO <= _hot_ratio(before, dark[::rows, ::columns]) <= HOT_RATIO:
+            return turn
+    return ""
 
 
 def _hot_ratio(before: NDArray[np.float32], dark: NDArray[np.float32]) -> float:

@@ -1,11 +1,12 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
 from autoreduce.pixels.order import median
@@ -36,6 +38,19 @@ UNIT = 1.001
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
 _AT_A_TIME = 32
 """Frames that one thread samples at a time."""
+
+
+class Sampled(NamedTuple):
+    """What the frame table tells of a frame that is sampled."""
+
+    imagetyp: str = ""
+    """Its type; empty where it is not known: then all is kept that any type is asked."""
+    overscan: str = ""
+    """Section of its overscan as the frame is stored, FITS text; empty without one."""
+
+
+ANY = Sampled()
+"""A frame of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,10 @@ class Sample:
     strip: NDArray[np.float32] = field(compare=False, repr=False)
     """Some pixels from the middle, for the noise of a pair of frames; none of frames
     that are known to be no flats."""
+    overscan: float = np.nan
+    """Median of the overscan that the header tells; NaN without one."""
+    content: str = ""
+    """Digest of the rows: those of a copy are the same."""
 
     @property
     def empty(self) -> bool:
@@ -117,6 +136,7 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
         wrapped=_wrapped(values),
         blocks=() if imagetyp in _EXPOSED else _blocks(rows),
         strip=strip,
+        content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
     )
 
 
@@ -175,15 +195,15 @@ def _medians(blocks: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(np.nanmedian(finite, axis=-1))
 
 
-def read_sample(path: Path, imagetyp: str = "") -> Sample | None:
+def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
     path : Path
         A FITS file; ``FILE[N]`` names HDU N.
-    imagetyp : str
-        Type of the frame, as for `sum_up`.
+    frame : Sampled
+        What the frame table tells of it.
 
     Returns
     -------
@@ -196,20 +216,24 @@ def read_sample(path: Path, imagetyp: str = "") -> Sample | None:
             if len(reader.shape) != 2:
                 return None
             counts = _counts_by_header(reader)
-            sample = sum_up(_rows(reader), counts, imagetyp)
+            rows = _rows(reader, 0, reader.shape[0])
+            sample = sum_up(rows, counts, frame.imagetyp)
             if sample.empty:
                 # Few rows of a dull frame may have one value where the whole has not.
-                sample = sum_up(reader.read(), counts, imagetyp)
+                sample = sum_up(reader.read(), counts, frame.imagetyp)
+            if frame.overscan:
+                y, x = parse_section(frame.overscan)
+                strip = _rows(reader, y.start, y.stop)[:, x]
+                sample = replace(sample, overscan=float(np.nanmedian(strip)))
             return sample
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
 
 
-def _rows(reader: ImageReader) -> NDArray[Any]:
-    ny = reader.shape[0]
-    if ny <= BANDS * ROWS:
-        return reader.rows(0, ny)
-    starts = np.linspace(0, ny - ROWS, BANDS).astype(int)
+def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:
+    if stop - start <= BANDS * ROWS:
+        return reader.rows(start, stop)
+    starts = np.linspace(start, stop - ROWS, BANDS).astype(int)
     return np.concatenate([reader.rows(at, at + ROWS) for at in starts.tolist()])
 
 
@@ -226,7 +250,7 @@ def _is_shifted(reader: ImageReader) -> bool:
 
 
 def read_samples(
-    root: Path, kinds: Mapping[str, str], threads: int = 4
+    root: Path, frames: Mapping[str, Sampled], threads: int = 4
 ) -> dict[str, Sample]:
     """Read a sample of each of some frames.
 
@@ -234,8 +258,8 @@ def read_samples(
     ----------
     root : Path
         Folder that the frames' names are relative to.
-    kinds : mapping of str to str
-        Type of each frame, by its name in the frame table.
+    frames : mapping of str to Sampled
+        What the frame table tells of each frame, by its name there.
     threads : int
         Threads that read at a time.
 
@@ -245,12 +269,12 @@ def read_samples(
         By name; frames that tell nothing are not in it.
     """
 
-    def read(some: Sequence[tuple[str, str]]) -> list[Sample | None]:
-        return [read_sample(root / name, kind) for name, kind in some]
+    def read(some: Sequence[tuple[str, Sampled]]) -> list[Sample | None]:
+        return [read_sample(root / name, frame) for name, frame in some]
 
     # Small frames are read faster than threads take turns: each takes several.
-    items = iter(kinds.items())
+    items = iter(frames.items())
     some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
     found = chain.from_iterable(side_by_side(threads, read, some))
-    pairs = zip(kinds, found, strict=True)
+    pairs = zip(frames, found, strict=True)
     return {name: sample for name, sample in pairs if sample is not None}

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreduce.calibration.counting import (
+    ALIKE,
     Counting,
+    disprove_overscan,
     disprove_saturation,
     parts_that_count_alike,
+    told_by_hand,
 )
 from autoreduce.calibration.levels import (
     CLOSED,
@@ -20,7 +23,7 @@ from autoreduce.calibration.levels import (
     by_itself,
     out_of_place,
 )
-from autoreduce.calibration.samples import Sample
+from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import Remark, remark
@@ -49,6 +52,8 @@ class Screened:
 
     left_out: dict[str, Doubt] = field(default_factory=dict)
     """Frames that cannot be what they are called, each with the reason."""
+    copies: dict[str, str] = field(default_factory=dict)
+    """Frames with the pixels of another, which has fewer cards or a plainer name."""
     counting: Counting = field(default_factory=Counting)
     """How frames count that do not count as others do."""
 
@@ -69,19 +74,64 @@ def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
     screened = Screened()
     for frames in cameras:
         disprove_saturation(frames, screened.counting)
+        disprove_overscan(frames, screened.counting)
         alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
         screened.left_out |= alone
-        rest = [raw for raw in frames if raw.file not in alone]
+        some = [raw for raw in frames if raw.file not in alone]
+        screened.copies |= copies_in(some)
+        screened.counting.notes += told_by_hand(some)
+        rest = [raw for raw in some if not raw.by_hand]
         for part in parts_that_count_alike(rest, screened.counting):
             screened.left_out |= out_of_place(part)
     return screened
 
 
-def is_judged(frames: "pd.DataFrame") -> "pd.Series":
-    """Mark the frames that take part and of which the observer has said nothing."""
+def copies_in(frames: Iterable[Raw]) -> dict[str, str]:
+    """Find frames that are others with changed headers, as a solver of plates saves them.
+
+    Parameters
+    ----------
+    frames : iterable of Raw
+        Frames of one camera and setting.
+
+    Returns
+    -------
+    dict of str to str
+        Frames of one type and start whose pixels are those of another: its name, which
+        is the shortest.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    found = {}
+    for raw in sorted(frames, key=lambda one: (len(one.file), one.file)):
+        if raw.start is None:
+            continue
+        key = (raw.kind, raw.start, raw.exptime, raw.sample.content)
+        original = first.setdefault(key, raw.file)
+        if original != raw.file:
+            found[raw.file] = original
+    return found
+
+
+def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
+    """List the frames that take part and of which the observer has said nothing.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        The frame table.
+
+    Returns
+    -------
+    dict of str to Sampled
+        By file.
+    """
     raw = frames["imagetyp"].isin([*CLOSED, ImageType.FLAT, ImageType.LIGHT])
-    unsaid = frames["why_not"].isna() & frames["counts"].isna()
-    return (frames["use"] & raw & unsaid).fillna(value=False).astype(bool)
+    unsaid = frames["counts"].isna() | frames["counts"].eq(ALIKE)
+    chosen = frames["use"] & raw & frames["why_not"].isna() & unsaid
+    rows = frames[chosen.fillna(value=False).astype(bool)]
+    sections = rows["biassec"].where(~rows["turned"].fillna(value=False), None)
+    told = map(Sampled, rows["imagetyp"], sections.fillna("").astype(str))
+    return dict(zip(rows["file"], told, strict=True))
 
 
 def with_levels(
@@ -94,7 +144,7 @@ def with_levels(
     frames : DataFrame
         The frame table.
     samples : mapping of str to Sample
-        What the pixels show of the frames that `is_judged` marks.
+        What the pixels show of the frames that `judged` lists.
     leave_out : bool
         Whether frames are left out, or only doubted.
 
@@ -103,7 +153,7 @@ def with_levels(
     DataFrame
         A new table: frames whose level cannot be have ``use`` false and ``why_not``,
         those that do not count as others have ``counts``, and no ``saturate`` that
-        pixels exceed.
+        pixels exceed, nor a ``biassec`` that sees light.
     tuple of Remark
         What is to be said of the night.
     """
@@ -115,6 +165,15 @@ def with_levels(
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
     table.loc[list(screened.counting.disproved), "saturate"] = None
+    table.loc[list(screened.counting.lit_overscans), "biassec"] = None
+    for file, original in screened.copies.items():
+        way_out = f"--include '{file}'" if leave_out else ""
+        told = remark("same-pixels", found=original, way_out=way_out)
+        table.loc[file, ["use", "why_not", "code"]] = [
+            not leave_out,
+            str(told),
+            told.code,
+        ]
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
         way_out = f"--include '{pattern_of(files, table['file'])}'" if leave_out else ""
         why = replace(told, way_out=way_out)
@@ -181,6 +240,9 @@ def _by_camera(
             temperature,
             saturate,
             row["night"],
+            pedestal=0.0 if row["pedestal"] is None else float(row["pedestal"]),
+            start=row["date_obs"],
+            by_hand=row["counts"] == ALIKE,
         )
         cameras[tuple(row[name] for name in SETTING)].append(raw)
     return list(cameras.values())

@@ -28,6 +28,7 @@ from autoreduce.frames.schema import (
     ImageType,
     typed,
 )
+from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
 from autoreduce.remarks import Remark, remark
 
 EXCLUDED, INCLUDED = "excluded", "included"
@@ -250,10 +251,22 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
         if isinstance(value, TableError):
             msg = f"setting {setting!r}: {value}"
             raise TableError(msg)
+        if name == "turned":
+            _turn(table, chosen & table[name].fillna(value=False).ne(bool(value)))
         table.loc[chosen, name] = pd.NA if value is None else value
         if name == "imagetyp" and value is not None:
             _bring_back(table, chosen, str(value))
     return table
+
+
+def _turn(table: pd.DataFrame, chosen: pd.Series) -> None:
+    """Tell sections, colour pattern and order of rows as they are once turned."""
+    for at in table.index[chosen.astype(bool)]:
+        ny = int(table.loc[at, "naxis2"])
+        for name in TURNED_WITH_ROWS:
+            value = table.loc[at, name]
+            if not pd.isna(value):
+                table.loc[at, name] = with_rows_turned(name, str(value), ny)
 
 
 def _bring_back(table: pd.DataFrame, chosen: pd.Series, kind: str) -> None:

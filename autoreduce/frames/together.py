@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from autoreduce.fits.sections import moved_pattern, turned_section
 from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
@@ -16,6 +15,7 @@ from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
+from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
 from autoreduce.remarks import ITSELF, remark
 
 _HALF_DAY = timedelta(hours=12)
@@ -245,24 +245,15 @@ def _turn_rows(frames: Sequence[Frame]) -> None:
         if order is None or not wanted or wanted[0][0] == order:
             continue
         rule = f"rows turned: the camera's lights are {wanted[0][0]}"
-        told = replace(frame.facts["roworder"], value=str(wanted[0][0]), rule=rule)
-        frame.facts["roworder"] = told
-        frame.facts["turned"] = replace(told, value=True)
+        frame.facts["turned"] = replace(frame.facts["roworder"], value=True, rule=rule)
         _turn_facts(frame, rule)
 
 
 def _turn_facts(frame: Frame, rule: str) -> None:
-    ny = frame.shape[1]
-    for fact in ("biassec", "trimsec", "bayerpat"):
-        value = frame.value(fact)
-        if value is None:
-            continue
-        turned = (
-            moved_pattern(str(value), ny - 1, 0)
-            if fact == "bayerpat"
-            else turned_section(str(value), ny)
-        )
-        frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
+    for fact in TURNED_WITH_ROWS:
+        if (value := frame.value(fact)) is not None:
+            turned = with_rows_turned(fact, str(value), frame.shape[1])
+            frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
 
 
 def _share_patterns(frames: Sequence[Frame]) -> None:
@@ -321,7 +312,8 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         first: dict[tuple[bytes, int], Frame] = {}
         if len({frame.path for frame in candidates}) < 2:
             continue
-        for frame in candidates:
+        # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
+        for frame in sorted(candidates, key=lambda one: len(one.file)):
             with frame.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
             original = first.setdefault((digest, frame.header.hdu), frame)

@@ -12,6 +12,7 @@ from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
+from autoreduce.planning.phrases import together
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
@@ -248,8 +249,10 @@ def _turned(table: pd.DataFrame) -> list[Remark]:
     if turned.empty:
         return []
     types = turned["imagetyp"].value_counts(sort=False)
-    found = ", ".join(_count(int(n), f"{kind} frame") for kind, n in types.items())
-    return [remark("turned", found=found, expected=str(turned["roworder"].iloc[0]))]
+    found = together([_count(int(n), f"{kind} frame") for kind, n in types.items()])
+    order = turned["roworder"].dropna().unique()
+    expected = f", to ROWORDER {order[0]}" if len(order) == 1 else ""
+    return [remark("turned", found=found, expected=expected)]
 
 
 def _pedestals(table: pd.DataFrame) -> list[Remark]:

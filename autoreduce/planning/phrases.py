@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 UNKNOWN = "unknown"
 """What stands for a fact that is missing."""
@@ -55,6 +55,17 @@ def listed(values: Iterable[str]) -> str:
     if len(ordered) <= _SHOWN:
         return ", ".join(ordered)
     return f"{ordered[0]}, {ordered[1]}, ... {ordered[-1]}"
+
+
+def together(parts: Sequence[str]) -> str:
+    """Join parts of a sentence in their order.
+
+    Examples
+    --------
+    >>> together(["1 bias frame"]), together(["5 darks", "7 flats", "2 lights"])
+    ('1 bias frame', '5 darks, 7 flats and 2 lights')
+    """
+    return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 
 def _natural(text: str) -> tuple[float, str]:

@@ -18,7 +18,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.corrections import correction_cards, correction_for, lost
 from autoreduce.calibration.members import dark_columns, raw_columns
-from autoreduce.calibration.residuals import doubts_of_light
+from autoreduce.calibration.residuals import ROWS_TURNED, doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card, without
@@ -56,7 +56,7 @@ QUANTISED = 1 / math.sqrt(12)
 FILLED_BY_LIGHT = 0.5
 """Part of the level at which usual pixels are full that a pixel filled by light has."""
 BANDS, SAMPLED = 8, 16
-"""Bands of a light, and rows of each, that are held against its dark."""
+"""Bands of a light, and rows of each, that are held against its dark and flat."""
 LIGHT_BAND = 32 << 20
 """Bytes of a band of a light: it stays in the cache from the kernel to the disk."""
 
@@ -136,7 +136,7 @@ def make_light(
                 gain.egain,
                 mosaic(str(task.facts.get("bayerpat") or ""), frame.origin),
             )
-            doubts = (*doubts, *_harm(data, frame.item, correction, seen, workspace))
+            doubts = (*doubts, *_harm(data, task, correction, seen, workspace))
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
@@ -271,7 +271,9 @@ class _LightHeader:
 def _base(frame: RawFrame) -> list[bytes]:
     """Give the cards of the raw frame, their coordinates those of the product."""
     if frame.joined is None:
-        return moved_wcs(frame.cards, frame.origin[1], frame.origin[0])
+        y_sum = frame.raw_shape[0] + 1 if frame.item.turned else None
+        turned = turned_wcs(frame.cards, None, y_sum)
+        return moved_wcs(turned, frame.origin[1], frame.origin[0])
     first = frame.joined.readouts[0]
     kept = without(frame.cards, _OF_ONE_AMPLIFIER)
     if "CRPIX1" not in frame.joined.own_keywords:
@@ -324,26 +326,42 @@ def _masters(correction: Correction, workspace: Workspace) -> MasterRows:
 
 def _harm(
     data: Floats,
-    item: FrameInput,
+    task: Task,
     correction: Correction,
     seen: Mapping[str, float],
     workspace: Workspace,
 ) -> tuple[Remark, ...]:
     """Say what some rows of a calibrated light tell against its masters."""
-    ny = len(data)
-    starts = np.linspace(0, max(0, ny - SAMPLED), BANDS).astype(int)
-    spans = [(start, min(start + SAMPLED, ny)) for start in starts.tolist()]
+    (item,), spans = task.frames, _spans(len(data))
     rows = np.concatenate([data[start:stop] for start, stop in spans])
-    taken = None
-    if correction.dark:
-        with _masters(correction, workspace) as masters:
+    taken = flat = None
+    with _masters(correction, workspace) as masters:
+        if correction.dark:
             taken = np.concatenate([masters.taken(correction, *span) for span in spans])
+        # A spectrum has no sky that a flat makes even.
+        if correction.flat and not task.is_spectrum:
+            parts = [masters.rows(correction.flat, *span) for span in spans]
+            flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
-    way_out = f"--set '{ITSELF}: dark=none'"
     return tuple(
-        replace(one, way_out=way_out if one.need else "", subject=(item.file,))
-        for one in doubts_of_light(rows, taken, sky, noise)
+        replace(one, way_out=_way_out(one, item), subject=(item.file,))
+        for one in doubts_of_light(rows, taken, sky, noise, flat)
     )
+
+
+def _spans(ny: int) -> list[tuple[int, int]]:
+    """Give bands of rows over a light, which lie alike when its rows are turned."""
+    last = max(0, ny - SAMPLED)
+    lower = np.linspace(0, last / 2, BANDS // 2 + 1).astype(int)[:-1].tolist()
+    starts = [*lower, *(last - start for start in reversed(lower))]
+    return [(start, min(start + SAMPLED, ny)) for start in starts]
+
+
+def _way_out(doubt: Remark, item: FrameInput) -> str:
+    """Write what takes the master out that is doubted, or turns the light to it."""
+    if doubt.code == "dark-turned" and doubt.expected == ROWS_TURNED:
+        return f"--set '{ITSELF}: turned={'no' if item.turned else 'yes'}'"
+    return f"--set '{ITSELF}: {doubt.need}=none'" if doubt.need else ""
 
 
 def _exposure_cards(item: FrameInput) -> list[Card]:

@@ -1,5 +1,6 @@
 """What a run came to, in plain words: for the report and for the terminal."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -120,7 +121,16 @@ def left_out(report: NightReport) -> dict[str, Remark]:
 
 def _of_file(code: str, file: str, why: str) -> Remark:
     """Say something of a file so that it is said once of all for which it holds."""
-    return remark(code, file, found=why.replace(file, ITSELF))
+    own = re.compile(rf"'{re.escape(file)}(?=[':])")
+    return remark(code, file, found=own.sub(f"'{ITSELF}", why))
+
+
+def _left_out_of_table(report: NightReport) -> Iterator[Remark]:
+    """Say once why frames take no part; a way out names them all."""
+    files = report.frames["file"].tolist()
+    for one in joined(left_out(report).values()):
+        pattern = pattern_of(one.subject, files)
+        yield replace(one, found=one.found.replace(ITSELF, pattern))
 
 
 def _unstacked(report: NightReport) -> Iterator[Remark]:
@@ -147,7 +157,7 @@ def remarks(report: NightReport) -> tuple[Remark, ...]:
     found = [
         *_missing(report.plan.tasks),
         *_unreadable(report),
-        *joined(left_out(report).values()),
+        *_left_out_of_table(report),
         *joined(_unstacked(report)),
         *joined(_kept(report)),
         *_of_products(report),

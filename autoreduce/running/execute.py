@@ -355,9 +355,10 @@ class _Run:
         self._outcomes[output] = outcome
         level = logging.INFO if outcome.made else logging.ERROR
         if outcome.status is not Status.CURRENT:
-            log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
-        for file, reason in outcome.left_out.items():
-            log.warning("%s: %s left out: %s", output, file, reason)
+            reason = _reason(self._tasks[output], outcome)
+            log.log(level, "%s %s %s", outcome.status, output, reason)
+        for file, why in outcome.left_out.items():
+            log.warning("%s: %s left out: %s", output, file, why)
         if output in self._again:
             self._done_again.add(output)
             self._ready += self._again[output]
@@ -594,6 +595,13 @@ def _blocker(
         f"{output}: {'; '.join(map(str, needs[output].remarks))}" for output in lost[:3]
     )
     return remark("blocked", found="; needs ".join(whys))
+
+
+def _reason(task: Task, outcome: Outcome) -> str:
+    """Say what came of a task; a way out of a light names its raw frame."""
+    if task.action is not Action.CALIBRATE:
+        return outcome.reason
+    return "; ".join(str(one.about(task.frames[0].file)) for one in outcome.remarks)
 
 
 def _done(task: Task, made: TaskResult, digest: str, seconds: float) -> Outcome:
