@@ -33,6 +33,7 @@ from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
 from autoreduce.remarks import Remark, remark
+from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
@@ -94,6 +95,11 @@ class PlannedNight:
     """What will be made."""
     table: Path | None = None
     """The observer's frame table that it was planned by."""
+
+    @property
+    def report(self) -> NightReport:
+        """What there is to tell before anything is made."""
+        return NightReport(self.frames, self.plan, {}, self.night.unreadable)
 
     def noting(self, *notes: Remark) -> "PlannedNight":
         """Return the same night with more notes in its plan."""
@@ -210,6 +216,7 @@ def prepare_night(
         references=_references(frames, choices.references),
     )
     plan = replace(plan, notes=(*doubts, *plan.notes))
+    log.info("%s: %d frames, %d products", night.root, len(frames), len(plan.tasks))
     return PlannedNight(night, annotate(frames, plan), plan, choices.frames_csv)
 
 

@@ -16,8 +16,7 @@ from autoreduce.calibration.dark_rates import read_fit
 from autoreduce.errors import ProductError
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.overrides import EXCLUDED
-from autoreduce.frames.schema import MEASURED_COLUMNS, ImageType, typed
+from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
@@ -36,7 +35,7 @@ from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report.content import NightReport, ObjectPicture
-from autoreduce.report.summary import made, remarks
+from autoreduce.report.summary import is_there, made, remarks, wanted_lights
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
 from autoreduce.running.execute import Limits, Outcome, Progress, Status, run_plan
@@ -88,12 +87,10 @@ class ReducedNight:
     @property
     def lost_lights(self) -> bool:
         """Whether the night holds lights that were not excluded, and none was made."""
-        frames, plan = self.report.frames, self.report.plan
-        wanted = frames["imagetyp"].eq(ImageType.LIGHT) & frames["code"].ne(EXCLUDED)
-        lights = (t.output for t in plan.tasks if t.action is Action.CALIBRATE)
-        made = (self.report.outcomes[output].status for output in lights)
-        good = (Status.DONE, Status.CURRENT)
-        return bool(wanted.any()) and not any(status in good for status in made)
+        tasks = self.report.plan.tasks
+        lights = (task.output for task in tasks if task.action is Action.CALIBRATE)
+        is_any = any(is_there(self.report, output) for output in lights)
+        return bool(wanted_lights(self.report)) and not is_any
 
     def told(self, *severities: Severity) -> list[Remark]:
         """List the remarks of some severities; see `autoreduce.remarks.Severity`."""

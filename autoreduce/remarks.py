@@ -191,6 +191,12 @@ CODES: dict[str, Code] = {
         "internal error ({found}); autoreduce.log has the details",
         "A mistake of autoreduce itself: please report it, with the log.",
     ),
+    "refused": Code(
+        _S.FAILED,
+        "nothing was done: {found}",
+        "What was asked for cannot be begun: a folder without frames, an option that makes "
+        "no sense, an output folder that another run holds.",
+    ),
     "no-report": Code(
         _S.FAILED,
         "no report: {found}",

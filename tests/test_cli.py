@@ -158,8 +158,8 @@ def test_explain_tells_type_keyword_group_masters_and_rejected_candidates(night)
         assert word in output
     by_number = invoke("explain", "light_0002.fit", "--night", night)
     assert by_number == output
-    stories = json.loads(invoke("explain", "--all", "--json", "--night", night))
-    assert len(stories) == 15
+    told = json.loads(invoke("explain", "--all", "--json", "--night", night))
+    assert len(told["frames"]) == 15
     invoke("explain", "--night", night, code=2)
 
 
@@ -249,7 +249,8 @@ def test_explain_says_paths_that_exist(night, monkeypatch):
     assert len(found) == 3  # the frame, its product, its stack
     for path in found:
         assert (night.parent / path).is_file(), path
-    (story,) = json.loads(invoke("explain", "light_0002", "--night", "night", "--json"))
+    told = json.loads(invoke("explain", "light_0002", "--night", "night", "--json"))
+    (story,) = told["frames"]
     assert story["file"] == "light_0002.fit"
     assert [story[key] for key in ("path", "made", "stacked")] == found
     # From elsewhere the paths are whole ones.

@@ -1,6 +1,7 @@
 """The plan in words: group by group, and one frame in full."""
 
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -11,7 +12,6 @@ from autoreduce.planning.explain import (
     candidate_text,
     describe_plan,
     explain_frames,
-    explain_json,
     frame_stories,
 )
 from autoreduce.planning.plan import Verdict
@@ -151,8 +151,8 @@ def test_an_unknown_frame_is_refused_with_the_nearest(frames, plan, evidence):
 
 
 def test_the_machine_form_says_the_same(frames, plan, evidence):
-    stories = json.loads(explain_json(frames, plan, evidence, ["r1.fits", "x.fits"]))
-    story = frame_stories(frames, plan, evidence, ["r1.fits"])[0]
+    story, other = frame_stories(frames, plan, evidence, ["r1.fits", "x.fits"])
+    stories = json.loads(json.dumps([asdict(story), asdict(other)]))
     assert stories[0]["group"] == story.group
     assert stories[0]["steps"] == list(story.steps)
     assert stories[0]["candidates"][0]["candidate"] == "masters/bias_1x1_m25C.fits"

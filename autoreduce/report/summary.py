@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from autoreduce.frames.overrides import INCLUDED, pattern_of
+from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
+from autoreduce.frames.schema import ImageType
 from autoreduce.planning.plan import Action, Task
 from autoreduce.planning.use import NEEDS
 from autoreduce.remarks import ITSELF, Remark, Severity, joined, remark
@@ -90,6 +91,16 @@ def is_there(report: NightReport, output: str) -> bool:
     return outcome is not None and outcome.status in {"done", "current"}
 
 
+def wanted_lights(report: NightReport) -> list[str]:
+    """List the files of the lights that nobody has excluded by hand."""
+    frames = report.frames
+    is_excluded = frames["code"].fillna("").eq(EXCLUDED)
+    is_wanted = (
+        frames["imagetyp"].eq(ImageType.LIGHT).fillna(value=False) & ~is_excluded
+    )
+    return [str(file) for file in frames.loc[is_wanted, "file"]]
+
+
 def left_out(report: NightReport) -> dict[str, Remark]:
     """List the frames that took no part, each with its reason.
 
@@ -136,8 +147,15 @@ def _known(value: object) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def remarks(report: NightReport) -> tuple[Remark, ...]:
+def remarks(report: NightReport, *, counted: bool = True) -> tuple[Remark, ...]:
     """Gather what needs the observer's attention, gravest first.
+
+    Parameters
+    ----------
+    report : NightReport
+        The run; of one without outcomes what the plan alone tells.
+    counted : bool
+        Whether groups that lack a master are named with the number of their frames.
 
     Returns
     -------
@@ -145,7 +163,7 @@ def remarks(report: NightReport) -> tuple[Remark, ...]:
         Equal remarks are joined, their subjects in the order of the plan or table.
     """
     found = [
-        *_missing(report.plan.tasks),
+        *_missing(report.plan.tasks, counted=counted),
         *_unreadable(report),
         *joined(left_out(report).values()),
         *joined(_unstacked(report)),
@@ -198,14 +216,14 @@ def _without_wanted(lack: Remark) -> Remark:
     return replace(lack, expected="", subject=())
 
 
-def _missing(tasks: Iterable[Task]) -> Iterator[Remark]:
+def _missing(tasks: Iterable[Task], *, counted: bool) -> Iterator[Remark]:
     lacks: dict[Remark, Counter[str]] = {}
     for task in tasks:
         for one in task.missing if task.frames else ():
             lacks.setdefault(one, Counter())[task.group] += len(task.frames)
     for one, groups in lacks.items():
         named = (f"{group} ({count(n, 'frame')})" for group, n in groups.items())
-        yield one.about(*named)
+        yield one.about(*(named if counted else groups))
 
 
 def _unreadable(report: NightReport) -> list[Remark]:

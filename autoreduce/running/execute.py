@@ -313,6 +313,7 @@ class _Run:
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
         task = self._tasks[output]
+        log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
         needs = {name: there[name] for name in task.needs}
@@ -356,6 +357,7 @@ class _Run:
         level = logging.INFO if outcome.made else logging.ERROR
         if outcome.status is not Status.CURRENT:
             log.log(level, "%s %s %s", outcome.status, output, outcome.reason)
+        log.debug("%s: %s after %.2f s", output, outcome.status, outcome.seconds)
         for file, reason in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, reason)
         if output in self._again:
