@@ -21,11 +21,13 @@ from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
+    Folders,
     PlannedNight,
     earlier_outcomes,
     keeping_edits,
     make_folder,
     output_folder,
+    paths_of_night,
     plan_json,
     prepare_night,
     write_frames,
@@ -34,6 +36,7 @@ from autoreduce.prepare import (
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
+from autoreduce.report import content
 from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.summary import is_there, made, remarks, wanted_lights
 from autoreduce.report.words import size
@@ -71,6 +74,33 @@ class ReducedNight:
     page: Path | None = None
     """The report's page, if one was asked for and could be written."""
 
+    def __repr__(self) -> str:
+        ends = [outcome.status for outcome in self.report.outcomes.values()]
+        counts = ((status, ends.count(status)) for status in Status)
+        words = [f"{n} {status}" for status, n in counts if n]
+        words += [f"{len(self.remarks)} remarks"]
+        return f"<ReducedNight {self.folder}: {', '.join(words)}>"
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """The frame table, with what was measured: as ``frames.csv``."""
+        return self.report.frames
+
+    @property
+    def lights(self) -> pd.DataFrame:
+        """The calibrated lights: as ``lights.csv``."""
+        return light_table(self.report.plan, self.report.outcomes)
+
+    @property
+    def outcomes(self) -> Mapping[str, content.Outcome]:
+        """How each product came about, by its path below `folder`."""
+        return self.report.outcomes
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the observer is told, gravest first."""
+        return remarks(self.report)
+
     @property
     def failed(self) -> list[str]:
         """Outputs that could not be made."""
@@ -94,7 +124,7 @@ class ReducedNight:
 
     def told(self, *severities: Severity) -> list[Remark]:
         """List the remarks of some severities; see `autoreduce.remarks.Severity`."""
-        return [one for one in remarks(self.report) if one.severity in severities]
+        return [one for one in self.remarks if one.severity in severities]
 
     @property
     def incomplete(self) -> bool:
@@ -103,8 +133,9 @@ class ReducedNight:
 
 
 def reduce_night(
-    *folders: str | os.PathLike[str],
+    night: Folders,
     output: str | os.PathLike[str] | None = None,
+    *,
     choices: Choices | None = None,
     limits: Limits | None = None,
     page: bool = True,
@@ -115,10 +146,11 @@ def reduce_night(
 
     Parameters
     ----------
-    *folders : path
-        The night's folders, searched with all their subfolders.
+    night : path, or sequence of path
+        The night's folder or folders, searched with all their subfolders.
     output : path, optional
-        Output folder; ``NIGHT_reduced`` beside the night if absent.
+        Output folder; ``NIGHT_reduced`` beside the night if absent, of several
+        folders beside the one that holds them all.
     choices : Choices, optional
         What the observer asks for.
     limits : Limits, optional
@@ -143,8 +175,8 @@ def reduce_night(
     """
     begin = time.perf_counter()
     target = None if output is None else Path(output)
-    folder = output_folder([Path(f) for f in folders], target)
-    prepared = prepare_night(folders, choices)
+    folder = output_folder(paths_of_night(night), target)
+    prepared = prepare_night(night, choices)
     return run_prepared(
         prepared,
         folder,
@@ -210,10 +242,10 @@ def run_prepared(
             )
             pictures = _pictures(prepared.plan, outcomes, folder)
         prepared = prepared.noting(*cut)
-        content = _tables(prepared, outcomes, folder, command, begin)
-        content = replace(content, pictures=pictures)
+        report = _tables(prepared, outcomes, folder, command, begin)
+        report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
-        return _with_page(content, folder) if page else ReducedNight(folder, content)
+        return _with_page(report, folder) if page else ReducedNight(folder, report)
 
 
 def _tables(
@@ -273,18 +305,18 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _with_page(content: NightReport, folder: Path) -> ReducedNight:
+def _with_page(report: NightReport, folder: Path) -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
     from autoreduce.report.render import write_report
 
     try:
-        path = write_report(folder, content)
+        path = write_report(folder, report)
         remember(folder, [path.name])
     except ProductError as error:
-        notes = (*content.plan.notes, remark("no-report", found=str(error)))
-        plan = replace(content.plan, notes=notes)
-        return ReducedNight(folder, replace(content, plan=plan))
-    return ReducedNight(folder, content, path)
+        notes = (*report.plan.notes, remark("no-report", found=str(error)))
+        plan = replace(report.plan, notes=notes)
+        return ReducedNight(folder, replace(report, plan=plan))
+    return ReducedNight(folder, report, path)
 
 
 def _with_stale(
@@ -374,7 +406,7 @@ def with_outcomes(
     return entered
 
 
-def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+def light_table(plan: Plan, outcomes: Mapping[str, content.Outcome]) -> pd.DataFrame:
     """Tell of each calibrated light what was measured, and what became of it.
 
     Parameters

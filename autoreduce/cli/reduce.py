@@ -135,8 +135,8 @@ def _reduce(
     )
     with console.progress(quiet=options["quiet"]) as report:
         reduced = reduce_night(
-            *nights,
-            output=output,
+            nights,
+            output,
             choices=choices(options),
             limits=limits,
             page=not options["no_report"],

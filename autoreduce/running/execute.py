@@ -124,6 +124,11 @@ class Outcome:
     outputs: tuple[str, ...] = ()
     """What was written, where it is not the task's output alone."""
 
+    def __repr__(self) -> str:
+        words = [f"{self.status}", *map(str, self.remarks)]
+        words += [f"{len(self.left_out)} left out"] if self.left_out else []
+        return f"<Outcome {'; '.join(words)}>"
+
     @property
     def reason(self) -> str:
         """Why it failed, or what is doubtful of it, in words."""
