@@ -12,6 +12,7 @@ from autoreduce.cli.options import (
     errors_told,
     json_option,
     logging_options,
+    night_folder,
 )
 
 
@@ -21,7 +22,7 @@ from autoreduce.cli.options import (
 )
 @click.option(
     "--night",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
     help="The night's folder; that of the first FRAME, or this one, if not given.",
 )
 @click.option("--all", "everything", is_flag=True, help="Explain every frame.")

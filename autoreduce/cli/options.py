@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,36 @@ def _words(context: click.Context, name: str) -> list[str]:
     if value:
         return [str(word) for word in (value if isinstance(value, tuple) else (value,))]
     return [word for word in context.args if not word.startswith("-")]
+
+
+class _Folder(click.Path):
+    """A folder that is there; one that is not is told with the nearest that are."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            hint = nearest_folder(str(value))
+            raise click.BadParameter(error.message + hint, ctx, param) from error
+
+
+def nearest_folder(name: str) -> str:
+    """Ask whether a folder was meant that is called almost like it; empty if none is."""
+    path = Path(name)
+    if path.exists() or not path.parent.is_dir():
+        return ""
+    by_key = {one.name.casefold(): one for one in path.parent.iterdir() if one.is_dir()}
+    near = get_close_matches(path.name.casefold(), by_key, 1)
+    return f" Did you mean {by_key[near[0]]}?" if near else ""
+
+
+night_folder = _Folder(exists=True, file_okay=False, path_type=Path)
+"""Type of a folder that is read."""
 
 
 def size_in_bytes(text: str) -> int:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-from autoreduce.cli.options import errors_told, json_option, logging_options
+from autoreduce.cli.options import (
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+)
 
 if TYPE_CHECKING:
     from autoreduce.prepare import Choices, PlannedNight
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     "nights",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
 )
 @click.option(
     "-o",
@@ -68,7 +73,7 @@ def plan_only(
     if as_json:
         click.echo(plan_document(prepared.report, folder))
     elif not quiet:
-        console.print_plan(describe_plan(prepared.frames, prepared.plan))
+        console.print_plan(describe_plan(prepared.plan), prepared.report)
         click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")
 
 

@@ -13,6 +13,7 @@ from autoreduce.cli.options import (
     errors_told,
     json_option,
     logging_options,
+    night_folder,
     severities,
 )
 
@@ -22,7 +23,7 @@ from autoreduce.cli.options import (
     "nights",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
 )
 @click.option(
     "-o",

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import click
 
-from autoreduce.cli.options import errors_told, json_option, logging_options
+from autoreduce.cli.options import (
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+)
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=night_folder)
 @click.option(
     "--inputs",
     is_flag=True,

@@ -51,18 +51,6 @@ class GroupRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSummary:
-    """A plan as a person reads it."""
-
-    rows: tuple[GroupRow, ...]
-    """One for each group: bias, darks, fits, flats, lights."""
-    left_out: tuple[tuple[str, int], ...]
-    """Why frames are left out, and how many for each reason."""
-    notes: tuple[Remark, ...]
-    """What the observer should know of the night as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
 class FactLine:
     """One fact of a frame and where it comes from."""
 
@@ -113,20 +101,18 @@ class FrameStory:
     """Every master that was considered, the chosen one first."""
 
 
-def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
+def describe_plan(plan: Plan) -> list[GroupRow]:
     """Sum up a plan group by group.
 
     Parameters
     ----------
-    frames : DataFrame
-        The frame table that the plan was made from.
     plan : Plan
         The plan.
 
     Returns
     -------
-    PlanSummary
-        Rows in the order bias, darks, fits, flats, lights, by name within each.
+    list of GroupRow
+        In the order bias, darks, fits, flats, lights, by name within each.
     """
     lights: dict[str, list[Task]] = defaultdict(list)
     stacks = {task.group: task for task in plan.tasks if task.action is Action.STACK}
@@ -140,15 +126,7 @@ def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
         _light_row(plan, tasks, stacks.get(group))
         for group, tasks in sorted(lights.items())
     ]
-    return PlanSummary(tuple(rows), _left_out(frames), plan.notes)
-
-
-def _left_out(frames: pd.DataFrame) -> tuple[tuple[str, int], ...]:
-    unused = frames[~frames["use"].astype(bool)]
-    reasons = unused["why_not"].fillna("no reason given")
-    counts = reasons.value_counts()
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((str(reason), int(n)) for reason, n in ordered)
+    return rows
 
 
 def _master_row(plan: Plan, task: Task) -> GroupRow:

@@ -96,7 +96,7 @@ def run_document(report: NightReport, folder: Path, *, exit_status: int) -> str:
         seconds=report.elapsed_s,
         counts=counts,
         products=[_product(task, ends.get(task.output)) for task in report.plan.tasks],
-        attention=remarks(report, counted=False),
+        attention=remarks(report, detailed=True),
     )
 
 
@@ -116,7 +116,7 @@ def plan_document(report: NightReport, folder: Path) -> str:
         folder=str(folder),
         counts=_counts(report),
         products=[_product(task, None) for task in report.plan.tasks],
-        attention=remarks(report, counted=False),
+        attention=remarks(report, detailed=True),
     )
 
 
@@ -145,7 +145,7 @@ def explanation_document(report: NightReport, stories: Sequence[FrameStory]) -> 
         products=[_product(task, None) for task in tasks],
         attention=[
             one
-            for one in remarks(report, counted=False)
+            for one in remarks(report, detailed=True)
             if names.intersection(one.subject)
         ],
         frames=[asdict(story) for story in stories],

@@ -10,7 +10,7 @@ from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.plan import Action, Task
 from autoreduce.planning.use import NEEDS
-from autoreduce.remarks import ITSELF, Remark, Severity, joined, remark
+from autoreduce.remarks import ITSELF, Remark, Severity, condensed, joined, remark
 from autoreduce.report.content import NightReport
 from autoreduce.report.words import (
     PRODUCT_NOUNS,
@@ -43,15 +43,26 @@ def headline(report: NightReport) -> str:
     frames = count(n_frames, "frame")
     used = "all used" if n_used == n_frames else f"{n_used} used"
     took = "" if report.elapsed_s is None else f" in {duration(report.elapsed_s)}"
-    there = Counter(
+    there = (
+        ("made", _products(report, "done")),
+        ("current already:", _products(report, "current")),
+    )
+    parts = [f"{words} {listing(things)}" for words, things in there if things]
+    first, *rest = parts or ["nothing was made"]
+    return f"From {frames}, {used}: {'; '.join([first + took, *rest])}."
+
+
+def _products(report: NightReport, status: str) -> list[str]:
+    """Count what ended in some way, masters first."""
+    nouns = Counter(
         product_nouns(report, task)
         for action in Action
         for task in report.plan.tasks
-        if task.action is action and is_there(report, task.output)
+        if task.action is action
+        and task.output in report.outcomes
+        and report.outcomes[task.output].status == status
     )
-    products = [count(n, *nouns) for nouns, n in there.items()]
-    came = f"made {listing(products)}{took}" if products else "nothing was made"
-    return f"From {frames}, {used}: {came}.{_current(report)}"
+    return [count(n, *names) for names, n in nouns.items()]
 
 
 def product_nouns(report: NightReport, task: Task) -> tuple[str, str]:
@@ -68,13 +79,6 @@ def _is_untouched(report: NightReport, task: Task) -> bool:
     codes = {one.code for one in outcome.remarks} if outcome else set()
     gone = {need for need in planned if codes & {f"{need}-lost", f"{need}-refused"}}
     return not frame.has_overscan and planned == gone
-
-
-def _current(report: NightReport) -> str:
-    n = sum(outcome.status == "current" for outcome in report.outcomes.values())
-    if not n:
-        return ""
-    return f" {count(n, 'product was', 'products were')} already up to date."
 
 
 def made(report: NightReport) -> dict[Action, int]:
@@ -147,47 +151,53 @@ def _known(value: object) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def remarks(report: NightReport, *, counted: bool = True) -> tuple[Remark, ...]:
+def remarks(report: NightReport, *, detailed: bool = False) -> tuple[Remark, ...]:
     """Gather what needs the observer's attention, gravest first.
 
     Parameters
     ----------
     report : NightReport
         The run; of one without outcomes what the plan alone tells.
-    counted : bool
-        Whether groups that lack a master are named with the number of their frames.
+    detailed : bool
+        Whether each frame's own numbers are told, for programs.  Else one trouble of
+        many frames is told once, with the range of its numbers, and groups that lack
+        a master are named with the number of their frames.
 
     Returns
     -------
     tuple of Remark
         Equal remarks are joined, their subjects in the order of the plan or table.
     """
+    join = joined if detailed else condensed
     found = [
-        *_missing(report.plan.tasks, counted=counted),
-        *_unreadable(report),
-        *joined(left_out(report).values()),
-        *joined(_unstacked(report)),
-        *joined(_kept(report)),
-        *_of_products(report),
+        *_missing(report.plan.tasks, counted=not detailed),
+        *join(_unreadable(report)),
+        *join(left_out(report).values()),
+        *join(_unstacked(report)),
+        *join(_kept(report)),
+        *join(one for end in report.outcomes.values() for one in end.remarks),
         *_notes(report),
     ]
     order = list(Severity)
-    return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+    told = _with_patterns(report, found)
+    return tuple(sorted(told, key=lambda one: order.index(one.severity)))
 
 
-def _of_products(report: NightReport) -> Iterator[Remark]:
-    """Tell what is doubtful of products; a way out names the frames as they are called."""
+def _with_patterns(report: NightReport, found: Iterable[Remark]) -> Iterator[Remark]:
+    """Name frames in a way out so that it can be pasted, however many they are."""
     files = report.frames["file"].tolist()
-    raw = {
+    raw = {file: file for file in files} | {
         task.output: task.frames[0].file
         for task in report.plan.tasks
         if task.action is Action.CALIBRATE
     }
-    for one in joined(one for end in report.outcomes.values() for one in end.remarks):
-        meant = [raw[output] for output in one.subject if output in raw]
-        if ITSELF in one.way_out and meant:
+    for one in found:
+        meant = [raw[name] for name in one.subject if name in raw]
+        if meant and (ITSELF in one.way_out or ITSELF in one.found):
             pattern = pattern_of(meant, files)
-            yield replace(one, way_out=one.way_out.replace(ITSELF, pattern))
+            texts = (text.replace(ITSELF, pattern) for text in (one.way_out, one.found))
+            way_out, words = texts
+            yield replace(one, way_out=way_out, found=words)
         else:
             yield one
 
@@ -229,7 +239,7 @@ def _missing(tasks: Iterable[Task], *, counted: bool) -> Iterator[Remark]:
 def _unreadable(report: NightReport) -> list[Remark]:
     table = report.unreadable
     pairs = zip(table["reason"], table["file"], strict=True)
-    return joined(_of_file("unreadable", file, why) for why, file in pairs)
+    return [_of_file("unreadable", file, why) for why, file in pairs]
 
 
 def _kept(report: NightReport) -> Iterator[Remark]:
