@@ -275,7 +275,7 @@ def test_progress_is_shown_only_where_it_is_wanted(terminal, is_terminal, quiet)
 def test_progress_names_what_is_being_made_and_counts_what_is_done(terminal):
     stream = terminal(120)
     bias, dark, *_ = make_plan().tasks
-    with progress(stream=stream) as tell:
+    with progress(jobs=3, stream=stream) as tell:
         tell("start", bias, 0, 7)
         tell("start", dark, 0, 7)
         tell("end", bias, 1, 7)
@@ -294,13 +294,13 @@ def test_progress_names_what_is_being_made_and_counts_what_is_done(terminal):
 @pytest.mark.parametrize("columns", [40, 80])
 def test_the_bar_and_the_time_stay_however_much_is_under_way(terminal, columns):
     stream = terminal(columns)
-    with progress(stream=stream) as tell:
+    with progress(jobs=6, stream=stream) as tell:
         for n in range(7):
             tell("start", calibrate(f"a_frame_with_quite_a_long_name_{n}.fit"), n, 107)
     lines = [line.strip("\r") for line in stream.words.splitlines()]
     (bar,) = (line for line in lines if "6/107" in line)
     assert "left" in bar
-    assert "  and 3 more" in [line.rstrip() for line in lines]
+    assert "  and 2 more" in [line.rstrip() for line in lines]
     assert max(map(len, lines)) <= columns
 
 
@@ -310,6 +310,23 @@ def test_progress_shows_names_that_look_like_markup_as_they_are(terminal):
     with progress(stream=stream) as tell:
         tell("start", odd, 0, 1)
     assert "light [bold]x" in stream.words
+
+
+def test_tasks_that_wait_are_not_said_to_be_made(terminal):
+    stream = terminal()
+    with progress(jobs=1, stream=stream) as tell:
+        tell("start", calibrate("l0.fit"), 0, 2)
+        tell("start", calibrate("l1.fit"), 0, 2)
+        assert "l1" not in stream.words
+        tell("end", calibrate("l0.fit"), 1, 2)
+    assert "light l1" in stream.words
+
+
+def test_when_all_is_made_pictures_and_report_are_named(terminal):
+    stream = terminal()
+    with progress(stream=stream) as tell:
+        tell("end", calibrate("l0.fit"), 2, 2)
+    assert "pictures and report" in stream.words
 
 
 def test_progress_clears_its_line_when_it_ends(terminal):

@@ -4,6 +4,7 @@ Wide or narrow, in colour or without, in UTF-8 or ASCII, on a terminal or in a p
 the words are the same.
 """
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,7 +92,7 @@ def plain(text: str, encoding: str) -> str:
 
 @contextmanager
 def progress(
-    quiet: bool = False, *, stream: TextIO | None = None
+    quiet: bool = False, *, jobs: int | None = None, stream: TextIO | None = None
 ) -> Iterator[Callback]:
     """Show what is being made, as long as the context lasts.
 
@@ -99,6 +100,8 @@ def progress(
     ----------
     quiet : bool
         Show nothing.
+    jobs : int, optional
+        Tasks at a time; all cores if absent.
     stream : file, optional
         Where to; standard error if absent.  Nothing is shown on what is no terminal.
 
@@ -111,7 +114,7 @@ def progress(
     if quiet or not stream.isatty():
         yield _show_nothing
         return
-    tally = _Tally()
+    tally = _Tally(jobs or os.cpu_count() or 1)
     with _display(make_console(stream), tally) as display:
         tally.row, tally.update = display.add_task("", total=None), display.update
         yield tally.tell
@@ -154,12 +157,19 @@ class _Tally:
     update: Callable[..., None]
     """Brings that row up to date."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
         self._running: dict[str, str] = {}
+        self._is_over = False
 
     def lines(self) -> list[str]:
-        """Say what is being made, one line each, of many the first."""
-        names = list(self._running.values())
+        """Say what is being made, one line each, of many the first.
+
+        Tasks are begun in the order in which they are given out: the others wait.
+        """
+        if self._is_over:
+            return ["pictures and report"]
+        names = list(self._running.values())[: self._jobs]
         n_more = len(names) - RUNNING_SHOWN
         return names[:RUNNING_SHOWN] + [f"and {n_more} more"] * (n_more > 0)
 
@@ -169,6 +179,7 @@ class _Tally:
             self._running[task.output] = _making(task)
         else:
             self._running.pop(task.output, None)
+        self._is_over = done == total
         self.update(self.row, completed=done, total=total)
 
 

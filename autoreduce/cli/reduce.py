@@ -134,7 +134,7 @@ def _reduce(
         prune=options.pop("prune"),
         processes=True,
     )
-    with console.progress(quiet=options["quiet"]) as report:
+    with console.progress(quiet=options["quiet"], jobs=limits.jobs) as report:
         reduced = reduce_night(
             nights,
             output,
