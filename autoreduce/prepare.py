@@ -33,12 +33,15 @@ from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
 from autoreduce.remarks import Remark, remark
+from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
 
 log = logging.getLogger(__name__)
 
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""The night's folder, or several of them."""
 SUFFIX = "_reduced"
 """What the output folder's name adds to the night's."""
 _SPOILT = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -94,6 +97,18 @@ class PlannedNight:
     """What will be made."""
     table: Path | None = None
     """The observer's frame table that it was planned by."""
+
+    def __repr__(self) -> str:
+        n_left_out = int((~self.frames["use"]).sum())
+        return (
+            f"<PlannedNight {self.night.root}: {len(self.frames)} frames, {n_left_out} "
+            f"left out, {len(self.plan.tasks)} products>"
+        )
+
+    @property
+    def report(self) -> NightReport:
+        """What there is to tell before anything is made."""
+        return NightReport(self.frames, self.plan, {}, self.night.unreadable)
 
     def noting(self, *notes: Remark) -> "PlannedNight":
         """Return the same night with more notes in its plan."""
@@ -156,15 +171,30 @@ def _is_ours(folder: Path) -> bool:
     return is_output(folder) or (folder / LOCK).is_file()
 
 
-def prepare_night(
-    folders: Sequence[str | os.PathLike[str]], choices: Choices | None = None
-) -> PlannedNight:
+def paths_of_night(night: Folders) -> list[Path]:
+    """List the folders of a night, one or several of them.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if isinstance(night, str | os.PathLike):
+        return [Path(night)]
+    folders = [Path(folder) for folder in night]
+    if not folders:
+        msg = "no folder is named: give that of the night's raw frames"
+        raise InputError(msg)
+    return folders
+
+
+def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNight:
     """Read headers and samples of pixels, group frames, and plan; nothing is written.
 
     Parameters
     ----------
-    folders : sequence of path
-        The night's folders.
+    night : path, or sequence of path
+        The night's folder or folders, searched with all their subfolders.
     choices : Choices, optional
         What the observer asks for.
 
@@ -179,14 +209,14 @@ def prepare_night(
         If there is nothing to reduce, or a choice does not hold together.
     """
     choices = choices or Choices()
-    night = scan_night(
-        [Path(f) for f in folders],
+    scanned = scan_night(
+        paths_of_night(night),
         dialects=choices.dialects,
         memory=choices.memory or all_memory(),
     )
-    frames = night.frames
+    frames = scanned.frames
     if choices.frames_csv is not None:
-        frames = _edited(night, choices.frames_csv)
+        frames = _edited(scanned, choices.frames_csv)
     frames = apply_overrides(
         frames,
         exclude=choices.exclude,
@@ -196,21 +226,22 @@ def prepare_night(
     recipe = _recipe(choices)
     frames, doubts = with_levels(
         with_one_spelling(frames),
-        read_samples(night.root, judged(frames)),
+        read_samples(scanned.root, judged(frames)),
         leave_out=recipe.quality.check,
     )
     plan = make_plan(
         frames,
         rules=load_rules(choices.rules),
         recipe=recipe,
-        root=night.root,
+        root=scanned.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
         library=None if choices.library is None else _library(choices.library),
         references=_references(frames, choices.references),
     )
     plan = replace(plan, notes=(*doubts, *plan.notes))
-    return PlannedNight(night, annotate(frames, plan), plan, choices.frames_csv)
+    log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
+    return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
 
 
 def _library(folder: Path) -> pd.DataFrame:

@@ -17,17 +17,18 @@ from autoreduce.errors import ProductError
 from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.overrides import EXCLUDED
-from autoreduce.frames.schema import MEASURED_COLUMNS, ImageType, typed
+from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
     Choices,
+    Folders,
     PlannedNight,
     earlier_outcomes,
     keeping_edits,
     make_folder,
     output_folder,
+    paths_of_night,
     prepare_night,
     write_frames,
     write_plan,
@@ -36,8 +37,9 @@ from autoreduce.prepare import (
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
 from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
+from autoreduce.report import content
 from autoreduce.report.content import NightReport, ObjectPicture
-from autoreduce.report.summary import made, remarks
+from autoreduce.report.summary import is_there, made, remarks, wanted_lights
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
 from autoreduce.running.execute import Limits, Outcome, Progress, Status, run_plan
@@ -75,6 +77,33 @@ class ReducedNight:
     page: Path | None = None
     """The report's page, if one was asked for and could be written."""
 
+    def __repr__(self) -> str:
+        ends = [outcome.status for outcome in self.report.outcomes.values()]
+        counts = ((status, ends.count(status)) for status in Status)
+        words = [f"{n} {status}" for status, n in counts if n]
+        words += [f"{len(self.remarks)} remarks"]
+        return f"<ReducedNight {self.folder}: {', '.join(words)}>"
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """The frame table, with what was measured: as ``frames.csv``."""
+        return self.report.frames
+
+    @property
+    def lights(self) -> pd.DataFrame:
+        """The calibrated lights: as ``lights.csv``."""
+        return light_table(self.report.plan, self.report.outcomes)
+
+    @property
+    def outcomes(self) -> Mapping[str, content.Outcome]:
+        """How each product came about, by its path below `folder`."""
+        return self.report.outcomes
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the observer is told, gravest first."""
+        return remarks(self.report)
+
     @property
     def failed(self) -> list[str]:
         """Outputs that could not be made."""
@@ -91,16 +120,14 @@ class ReducedNight:
     @property
     def lost_lights(self) -> bool:
         """Whether the night holds lights that were not excluded, and none was made."""
-        frames, plan = self.report.frames, self.report.plan
-        wanted = frames["imagetyp"].eq(ImageType.LIGHT) & frames["code"].ne(EXCLUDED)
-        lights = (t.output for t in plan.tasks if t.action is Action.CALIBRATE)
-        made = (self.report.outcomes[output].status for output in lights)
-        good = (Status.DONE, Status.CURRENT)
-        return bool(wanted.any()) and not any(status in good for status in made)
+        tasks = self.report.plan.tasks
+        lights = (task.output for task in tasks if task.action is Action.CALIBRATE)
+        is_any = any(is_there(self.report, output) for output in lights)
+        return bool(wanted_lights(self.report)) and not is_any
 
     def told(self, *severities: Severity) -> list[Remark]:
         """List the remarks of some severities; see `autoreduce.remarks.Severity`."""
-        return [one for one in remarks(self.report) if one.severity in severities]
+        return [one for one in self.remarks if one.severity in severities]
 
     @property
     def incomplete(self) -> bool:
@@ -109,8 +136,9 @@ class ReducedNight:
 
 
 def reduce_night(
-    *folders: str | os.PathLike[str],
+    night: Folders,
     output: str | os.PathLike[str] | None = None,
+    *,
     choices: Choices | None = None,
     limits: Limits | None = None,
     page: bool = True,
@@ -121,10 +149,11 @@ def reduce_night(
 
     Parameters
     ----------
-    *folders : path
-        The night's folders, searched with all their subfolders.
+    night : path, or sequence of path
+        The night's folder or folders, searched with all their subfolders.
     output : path, optional
-        Output folder; ``NIGHT_reduced`` beside the night if absent.
+        Output folder; ``NIGHT_reduced`` beside the night if absent, of several
+        folders beside the one that holds them all.
     choices : Choices, optional
         What the observer asks for.
     limits : Limits, optional
@@ -149,8 +178,8 @@ def reduce_night(
     """
     begin = time.perf_counter()
     target = None if output is None else Path(output)
-    folder = output_folder([Path(f) for f in folders], target)
-    prepared = prepare_night(folders, choices)
+    folder = output_folder(paths_of_night(night), target)
+    prepared = prepare_night(night, choices)
     return run_prepared(
         prepared,
         folder,
@@ -217,10 +246,10 @@ def run_prepared(
             memory = limits.memory or free_memory() // 2
             pictures = _pictures(prepared.plan, outcomes, folder, memory)
         prepared = prepared.noting(*cut)
-        content = _tables(prepared, outcomes, folder, command, begin)
-        content = replace(content, pictures=pictures)
+        report = _tables(prepared, outcomes, folder, command, begin)
+        report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
-        return _with_page(content, folder) if page else ReducedNight(folder, content)
+        return _with_page(report, folder) if page else ReducedNight(folder, report)
 
 
 def _tables(
@@ -288,18 +317,18 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _with_page(content: NightReport, folder: Path) -> ReducedNight:
+def _with_page(report: NightReport, folder: Path) -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
     from autoreduce.report.render import write_report
 
     try:
-        path = write_report(folder, content)
+        path = write_report(folder, report)
         remember(folder, [path.name])
     except ProductError as error:
-        notes = (*content.plan.notes, remark("no-report", found=str(error)))
-        plan = replace(content.plan, notes=notes)
-        return ReducedNight(folder, replace(content, plan=plan))
-    return ReducedNight(folder, content, path)
+        notes = (*report.plan.notes, remark("no-report", found=str(error)))
+        plan = replace(report.plan, notes=notes)
+        return ReducedNight(folder, replace(report, plan=plan))
+    return ReducedNight(folder, report, path)
 
 
 def _with_stale(
@@ -392,7 +421,7 @@ def with_outcomes(
     return entered
 
 
-def light_table(plan: Plan, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+def light_table(plan: Plan, outcomes: Mapping[str, content.Outcome]) -> pd.DataFrame:
     """Tell of each calibrated light what was measured, and what became of it.
 
     Parameters

@@ -4,6 +4,7 @@ Whatever notices something makes a `Remark`; terminal, report, headers and table
 written from it, and nobody reads a sentence back.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -143,6 +144,52 @@ def joined(remarks: Iterable[Remark]) -> list[Remark]:
     return [one.about(*names) for one, names in subjects.items()]
 
 
+_NUMBER = re.compile(r"(?<![\w./:+-])-?\d+(?:\.\d+)?(?![\w./:-])")
+"""A number that is a value: no part of a name, date or time."""
+
+
+def condensed(remarks: Iterable[Remark]) -> list[Remark]:
+    """Join remarks that differ in their subject and in numbers only.
+
+    Returns
+    -------
+    list of Remark
+        In the order in which each was first said; a number that differs becomes a
+        range, as in ``level 1031 to 1052 ADU``.
+    """
+    alike: dict[Remark, list[Remark]] = {}
+    for one in joined(remarks):
+        found, expected = (_NUMBER.sub("#", t) for t in (one.found, one.expected))
+        alike.setdefault(
+            replace(one, subject=(), found=found, expected=expected), []
+        ).append(one)
+    return [_spanning(members) for members in alike.values()]
+
+
+def _spanning(remarks: Sequence[Remark]) -> Remark:
+    """Write remarks as one, with ranges for their numbers."""
+    first = remarks[0]
+    subject = dict.fromkeys(name for one in remarks for name in one.subject)
+    return replace(
+        first,
+        subject=tuple(subject),
+        found=_ranges([one.found for one in remarks]),
+        expected=_ranges([one.expected for one in remarks]),
+    )
+
+
+def _ranges(texts: Sequence[str]) -> str:
+    """Write texts that differ in numbers only as one text with ranges."""
+    columns = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
+    spans = iter([sorted(set(numbers), key=float) for numbers in columns])
+
+    def span(_match: re.Match[str]) -> str:
+        numbers = next(spans)
+        return " to ".join(dict.fromkeys((numbers[0], numbers[-1])))
+
+    return _NUMBER.sub(span, texts[0])
+
+
 _S = Severity
 _MASTERS = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
 
@@ -190,6 +237,12 @@ CODES: dict[str, Code] = {
         _S.FAILED,
         "internal error ({found}); autoreduce.log has the details",
         "A mistake of autoreduce itself: please report it, with the log.",
+    ),
+    "refused": Code(
+        _S.FAILED,
+        "nothing was done: {found}",
+        "What was asked for cannot be begun: a folder without frames, an option that makes "
+        "no sense, an output folder that another run holds.",
     ),
     "no-report": Code(
         _S.FAILED,

@@ -14,7 +14,7 @@ import autoreduce
 
 *nights, recipe = sys.argv[1:]
 choices = autoreduce.Choices(recipe=recipe, stack_by=("object", "filter", "night"))
-done = autoreduce.reduce_night(*nights, choices=choices)
+done = autoreduce.reduce_night(nights, choices=choices)
 lights = pd.read_csv(done.folder / "lights.csv")
 
 rows = []
@@ -30,4 +30,4 @@ print(pd.DataFrame(rows).to_string(index=False))
 for light in lights.dropna(subset="why_not").itertuples():
     print(f"without {light.light}: {light.why_not}")
 for output in done.failed:
-    print(f"not made: {output}: {done.report.outcomes[output].remarks}")
+    print(f"not made: {output}: {done.outcomes[output].reason}")

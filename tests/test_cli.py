@@ -158,8 +158,8 @@ def test_explain_tells_type_keyword_group_masters_and_rejected_candidates(night)
         assert word in output
     by_number = invoke("explain", "light_0002.fit", "--night", night)
     assert by_number == output
-    stories = json.loads(invoke("explain", "--all", "--json", "--night", night))
-    assert len(stories) == 15
+    told = json.loads(invoke("explain", "--all", "--json", "--night", night))
+    assert len(told["frames"]) == 15
     invoke("explain", "--night", night, code=2)
 
 
@@ -249,7 +249,8 @@ def test_explain_says_paths_that_exist(night, monkeypatch):
     assert len(found) == 3  # the frame, its product, its stack
     for path in found:
         assert (night.parent / path).is_file(), path
-    (story,) = json.loads(invoke("explain", "light_0002", "--night", "night", "--json"))
+    told = json.loads(invoke("explain", "light_0002", "--night", "night", "--json"))
+    (story,) = told["frames"]
     assert story["file"] == "light_0002.fit"
     assert [story[key] for key in ("path", "made", "stacked")] == found
     # From elsewhere the paths are whole ones.
@@ -270,3 +271,51 @@ def test_explain_finds_the_night_above_a_frame_in_a_subfolder(night, monkeypatch
     output = invoke("explain", "night/lights/light_0002")
     assert output.splitlines()[0] == "night/lights/light_0002.fit"
     assert "flat_R" in output
+
+
+@pytest.mark.parametrize("words", [("reduce", "{}/Nihgt"), ("plan", "{}/nigh")])
+def test_a_mistyped_folder_is_told_the_nearest_one(night, words):
+    words = [word.format(night.parent) for word in words]
+    assert f"Did you mean {night}?" in invoke(*words, code=2).replace("\n", " ")
+
+
+def test_a_mistyped_folder_without_a_path_is_told_as_well(night, monkeypatch):
+    monkeypatch.chdir(night.parent)
+    assert "did you mean night?" in invoke("nigh", code=2)
+
+
+def test_a_mistyped_recipe_is_told_the_nearest_one(night, tmp_path):
+    assert "did you mean notes?" in invoke(night, "--recipe", "note", code=2)
+    (tmp_path / "sharp.toml").touch()
+    wrong = tmp_path / "shrap.toml"
+    assert f"did you mean {tmp_path}/sharp.toml?" in invoke(
+        night, "--recipe", wrong, code=2
+    )
+
+
+def test_a_repeated_run_says_what_was_current_and_not_made(night):
+    assert "made 1 master bias" in invoke(night)
+    again = invoke(night)
+    assert "current already: 1 master bias" in again
+    assert "made" not in again.splitlines()[0]
+
+
+def test_a_plan_tells_in_the_words_of_the_run(night):
+    (night / "broken.fit").write_bytes(b"SIMPLE  =                    T")
+    for path in night.glob("flat_*"):
+        path.unlink()
+    plan = invoke("plan", night).splitlines()
+    told = plan[plan.index("Masters are missing") : plan.index("")]
+    assert "Could not be read" in told
+    assert [line for line in told if line not in invoke(night).splitlines()] == []
+
+
+def test_the_report_is_opened_by_its_folder_or_its_night(night, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert "run autoreduce on the night" in invoke("open", night, code=1)
+    invoke(night, "-q")
+    report = night.with_name("night_reduced") / "report.html"
+    for folder in (night, report.parent):
+        assert invoke("open", folder).strip() == str(report)
+    assert opened == [report.as_uri()] * 2

@@ -27,7 +27,7 @@ from autoreduce.cli.console import (
     print_summary,
     progress,
 )
-from autoreduce.planning.explain import GroupRow, PlanSummary
+from autoreduce.planning.explain import GroupRow
 from autoreduce.remarks import remark
 from autoreduce.report.summary import headline
 from autoreduce.report.words import NOTHING, TIMES
@@ -80,12 +80,12 @@ def make_row(**changes):
     return GroupRow(**{**fields, **changes})
 
 
-def make_summary(*rows, **changes):
-    fields = {
-        "left_out": (("calibrated already", 2),),
-        "notes": (remark("several", found="2 nights"),),
-    }
-    return PlanSummary(rows or (make_row(),), **{**fields, **changes})
+def planned():
+    """Tell of a plan with one frame that is left out, and one note."""
+    frames = make_frames()
+    frames.loc[0, ["use", "why_not"]] = [False, "calibrated already"]
+    plan = make_plan(notes=(remark("several", found="2 nights"),))
+    return make_report(plan, frames=frames, outcomes={})
 
 
 def troubled_report():
@@ -111,21 +111,23 @@ def troubled_report():
 
 def test_a_plan_in_a_pipe_is_a_table_with_one_line_for_each_group(terminal):
     pipe = terminal(40, is_terminal=False)
-    print_plan(make_summary(make_row(), make_row(group="light_M1_R")), stream=pipe)
+    print_plan([make_row(), make_row(group="light_M1_R")], planned(), stream=pipe)
     head, first, second, *rest = pipe.shown.splitlines()
     titles, cells = (" ".join(line.split()) for line in (head, first))
     assert titles == "group frames exposure bias dark flat level"
     assert cells == "light_M1_V 3 60 s bias_1x1 dark_60s (exact) none incomplete"
     assert second.startswith("light_M1_R")
     assert rest == [
-        "left out: 2 frames: calibrated already",
-        "note: frames of 2 nights",
+        "Left out",
+        "  b0.fit: calibrated already",
+        "Good to know",
+        "  frames of 2 nights",
     ]
 
 
 def test_a_plan_on_a_narrow_terminal_is_a_few_lines_for_each_group(terminal):
     narrow = terminal(40)
-    print_plan(make_summary(), stream=narrow)
+    print_plan([make_row()], planned(), stream=narrow)
     lines = narrow.words.splitlines()
     assert lines[:4] == [
         "light_M1_V (3 frames, 60 s)",
@@ -143,7 +145,7 @@ def test_a_group_without_masters_has_no_level_and_lacks_nothing(terminal):
         make_row(**bare, group="bias_1x1", exposure="0 s"),
         make_row(**bare, group="dark_current", exposure="", kind="dark fit"),
     )
-    print_plan(make_summary(*rows), stream=pipe)
+    print_plan(rows, planned(), stream=pipe)
     _, bias, fit, *_ = pipe.shown.splitlines()
     assert bias.split() == ["bias_1x1", "3", "0", "s"]
     assert fit.split() == ["dark_current", "3", "dark", "fit"]
@@ -151,7 +153,7 @@ def test_a_group_without_masters_has_no_level_and_lacks_nothing(terminal):
 
 def test_names_that_look_like_markup_are_shown_as_they_are(terminal):
     pipe = terminal(is_terminal=False)
-    print_plan(make_summary(make_row(group="[bold]x:smile:")), stream=pipe)
+    print_plan([make_row(group="[bold]x:smile:")], planned(), stream=pipe)
     assert "[bold]x:smile:" in pipe.shown
 
 
@@ -189,13 +191,30 @@ def test_the_summary_points_only_to_what_is_there(terminal, tmp_path):
     assert pipe.shown.splitlines()[1:] == [f"Products {tmp_path}"]
 
 
+def test_one_trouble_of_many_frames_is_one_line(terminal, tmp_path):
+    plan = make_plan()
+    odd = {
+        f"d{n}.fit": remark(
+            "odd-level", found=f"{1030 + n} ADU", expected="25 have 1011"
+        )
+        for n in range(5)
+    }
+    outcomes = make_outcomes(plan, **{DARK: FakeOutcome(left_out=odd)})
+    pipe = terminal(is_terminal=False)
+    print_summary(make_report(plan, outcomes=outcomes), tmp_path, stream=pipe)
+    assert (
+        "  d0.fit, d1.fit, d2.fit: level 1030 to 1032 ADU, the other 25 have 1011"
+        in pipe.shown.splitlines()
+    )
+
+
 def test_of_very_many_remarks_the_summary_tells_some(terminal, tmp_path):
     names = [f"{i}.fit" for i in range(13)]
-    reasons = [f"reason {i}" for i in range(13)]
+    reasons = [f"reason {chr(97 + i)}" for i in range(13)]
     unreadable = pd.DataFrame({"file": names, "reason": reasons})
     pipe = terminal(is_terminal=False)
     print_summary(make_report(unreadable=unreadable), tmp_path, stream=pipe)
-    assert "  9.fit: reason 9" in pipe.shown.splitlines()
+    assert "  9.fit: reason j" in pipe.shown.splitlines()
     assert "  ... and 3 more" in pipe.shown.splitlines()
     assert "10.fit" not in pipe.shown
 
@@ -256,19 +275,33 @@ def test_progress_is_shown_only_where_it_is_wanted(terminal, is_terminal, quiet)
 def test_progress_names_what_is_being_made_and_counts_what_is_done(terminal):
     stream = terminal(120)
     bias, dark, *_ = make_plan().tasks
-    with progress(stream=stream) as tell:
+    with progress(jobs=3, stream=stream) as tell:
         tell("start", bias, 0, 7)
         tell("start", dark, 0, 7)
         tell("end", bias, 1, 7)
         tell("end", dark, 2, 7)
         tell("start", make_plan().task(FIT), 2, 7)
         tell("start", make_plan().task(STACK), 2, 7)
-    last = stream.words.split("\r")[-3:]
-    assert any(
-        "2/7" in line and "dark fit darkfit, stack M1_Ha (3)" in line for line in last
-    )
+    *_, bar, fit, stack = stream.words.rstrip().splitlines()
+    assert "2/7" in bar
+    assert bar.rstrip().endswith("left")
+    assert fit.strip() == "dark fit darkfit"
+    assert stack.strip() == "stack M1_Ha (3)"
     assert BIAS not in stream.words
     assert DARK not in stream.words
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_bar_and_the_time_stay_however_much_is_under_way(terminal, columns):
+    stream = terminal(columns)
+    with progress(jobs=6, stream=stream) as tell:
+        for n in range(7):
+            tell("start", calibrate(f"a_frame_with_quite_a_long_name_{n}.fit"), n, 107)
+    lines = [line.strip("\r") for line in stream.words.splitlines()]
+    (bar,) = (line for line in lines if "6/107" in line)
+    assert "left" in bar
+    assert "  and 2 more" in [line.rstrip() for line in lines]
+    assert max(map(len, lines)) <= columns
 
 
 def test_progress_shows_names_that_look_like_markup_as_they_are(terminal):
@@ -277,6 +310,23 @@ def test_progress_shows_names_that_look_like_markup_as_they_are(terminal):
     with progress(stream=stream) as tell:
         tell("start", odd, 0, 1)
     assert "light [bold]x" in stream.words
+
+
+def test_tasks_that_wait_are_not_said_to_be_made(terminal):
+    stream = terminal()
+    with progress(jobs=1, stream=stream) as tell:
+        tell("start", calibrate("l0.fit"), 0, 2)
+        tell("start", calibrate("l1.fit"), 0, 2)
+        assert "l1" not in stream.words
+        tell("end", calibrate("l0.fit"), 1, 2)
+    assert "light l1" in stream.words
+
+
+def test_when_all_is_made_pictures_and_report_are_named(terminal):
+    stream = terminal()
+    with progress(stream=stream) as tell:
+        tell("end", calibrate("l0.fit"), 2, 2)
+    assert "pictures and report" in stream.words
 
 
 def test_progress_clears_its_line_when_it_ends(terminal):
@@ -289,6 +339,6 @@ def test_progress_clears_its_line_when_it_ends(terminal):
 def test_a_pipe_is_wide_enough_for_any_usual_plan(terminal):
     pipe = terminal(20, is_terminal=False)
     row = make_row(group="light_" + "x" * 60, dark="dark_180s (scaled x 0.25 - 0.29)")
-    print_plan(make_summary(row), stream=pipe)
+    print_plan([row], planned(), stream=pipe)
     assert max(map(len, pipe.shown.splitlines())) <= PIPE_WIDTH
     assert row.dark in pipe.shown

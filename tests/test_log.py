@@ -8,8 +8,10 @@ import subprocess
 import numpy as np
 import pytest
 from astropy.io import fits
+from click.testing import CliRunner
 from tool_files import command, real_night, write_fits
 
+from autoreduce.cli import cli
 from autoreduce.errors import InputError
 from autoreduce.tools.headers import header_table, read_each, read_header
 from autoreduce.tools.listing import Table, TableForm
@@ -114,3 +116,20 @@ def test_a_compressed_image_shows_the_header_of_the_image(tmp_path_factory):
         ]
         for key in ("ZNAXIS1", "EXPTIME")
     )
+
+
+def test_files_are_named_though_nobody_asks_for_it(frames):
+    lines = command("log", "*.fit", "-k", "IMAGETYP").splitlines()
+    assert lines[0].split() == ["#Filename", "IMAGETYP"]
+    assert lines[2].split() == ["a.fit", "Bias_Frame"]
+    placed = command("log", "*.fit", "-k", "IMAGETYP,filename").splitlines()
+    assert placed[0].split() == ["#IMAGETYP", "filename"]
+
+
+def test_a_keyword_that_no_file_has_is_named_with_the_nearest(frames):
+    result = CliRunner().invoke(cli, ["log", "a.fit", "b.fit", "-k", "imagetpy,COOLED"])
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "no file has the keyword imagetpy; did you mean IMAGETYP?\n"
+    )
+    assert "no file has the keyword QQQQ\n" in command("log", "a.fit", "-k", "QQQQ")

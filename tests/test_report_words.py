@@ -188,7 +188,7 @@ def test_the_headline_counts_what_was_current_and_not_what_failed():
     report = make_report(plan, outcomes=make_outcomes(plan, **changes))
     assert "1 master bias" in headline(report)
     assert "master flat" not in headline(report)
-    assert headline(report).endswith(" 1 product was already up to date.")
+    assert headline(report).endswith(" in 3.2 s; current already: 1 master bias.")
 
 
 def test_a_night_without_frames_has_a_headline():

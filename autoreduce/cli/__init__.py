@@ -70,7 +70,8 @@ class _ObserverGroup(click.Group):
         names = self.list_commands(ctx)
         if args[0] not in names:
             if not Path(args[0]).exists() and Path(args[0]).name == args[0]:
-                near = get_close_matches(args[0], names, 1)
+                folders = [one.name for one in Path().iterdir() if one.is_dir()]
+                near = get_close_matches(args[0], [*names, *folders], 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 msg = f"{args[0]!r} is neither a folder nor a command{hint}"
                 raise click.UsageError(msg, ctx)

@@ -4,9 +4,10 @@ Wide or narrow, in colour or without, in UTF-8 or ASCII, on a terminal or in a p
 the words are the same.
 """
 
+import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,10 +18,11 @@ from autoreduce.remarks import Remark, Severity
 from autoreduce.report.words import count, level_word
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
     from rich.table import Table
 
-    from autoreduce.planning.explain import GroupRow, PlanSummary
+    from autoreduce.planning.explain import GroupRow
     from autoreduce.report.content import NightReport
 
 Callback = Callable[[str, Task, int, int], None]
@@ -30,6 +32,10 @@ ITEMS_SHOWN = 3
 """Frames or products of one remark that are named; the others are counted."""
 REMARKS_SHOWN = 10
 """Remarks of one kind that the summary tells; the report tells them all."""
+RUNNING_SHOWN = 4
+"""Tasks under way that are named below the bar."""
+WIDE = 60
+"""Columns from which the bar is a long one."""
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal."""
 _ASCII = str.maketrans(
@@ -86,7 +92,7 @@ def plain(text: str, encoding: str) -> str:
 
 @contextmanager
 def progress(
-    quiet: bool = False, *, stream: TextIO | None = None
+    quiet: bool = False, *, jobs: int | None = None, stream: TextIO | None = None
 ) -> Iterator[Callback]:
     """Show what is being made, as long as the context lasts.
 
@@ -94,6 +100,8 @@ def progress(
     ----------
     quiet : bool
         Show nothing.
+    jobs : int, optional
+        Tasks at a time; all cores if absent.
     stream : file, optional
         Where to; standard error if absent.  Nothing is shown on what is no terminal.
 
@@ -106,28 +114,35 @@ def progress(
     if quiet or not stream.isatty():
         yield _show_nothing
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    tally = _Tally(jobs or os.cpu_count() or 1)
+    with _display(make_console(stream), tally) as display:
+        tally.row, tally.update = display.add_task("", total=None), display.update
+        yield tally.tell
 
-    console = make_console(stream)
-    ascii_only = console.options.ascii_only
-    display = Progress(
-        SpinnerColumn("line" if ascii_only else "dots"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
+
+def _display(console: "Console", tally: "_Tally") -> "Progress":
+    """Make the bar, the count and the time, and below them what is being made."""
+    from rich import progress as columns
+    from rich.text import Text
+
+    class Display(columns.Progress):
+        def get_renderables(self) -> "Iterable[RenderableType]":
+            yield self.make_tasks_table(self.tasks)
+            for line in tally.lines():
+                shown = plain(f"  {line}", console.encoding)
+                yield Text(shown, no_wrap=True, overflow="crop")
+
+    is_wide = console.width >= WIDE
+    return Display(
+        columns.SpinnerColumn("line" if console.options.ascii_only else "dots"),
+        columns.BarColumn(24 if is_wide else 8),
+        columns.MofNCompleteColumn(),
+        columns.TimeElapsedColumn(),
+        columns.TimeRemainingColumn(compact=True),
+        columns.TextColumn("left"),
         console=console,
         transient=True,
     )
-    with display:
-        yield _Tally(display.add_task("", total=None), display.update).tell
 
 
 def _show_nothing(_event: str, _task: Task, _done: int, _total: int) -> None:
@@ -137,9 +152,26 @@ def _show_nothing(_event: str, _task: Task, _done: int, _total: int) -> None:
 class _Tally:
     """The tasks that are under way, in the order in which they began."""
 
-    def __init__(self, row: int, update: Callable[..., None]) -> None:
-        self._row, self._update = row, update
+    row: int
+    """The display's row."""
+    update: Callable[..., None]
+    """Brings that row up to date."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
         self._running: dict[str, str] = {}
+        self._is_over = False
+
+    def lines(self) -> list[str]:
+        """Say what is being made, one line each, of many the first.
+
+        Tasks are begun in the order in which they are given out: the others wait.
+        """
+        if self._is_over:
+            return ["pictures and report"]
+        names = list(self._running.values())[: self._jobs]
+        n_more = len(names) - RUNNING_SHOWN
+        return names[:RUNNING_SHOWN] + [f"and {n_more} more"] * (n_more > 0)
 
     def tell(self, event: str, task: Task, done: int, total: int) -> None:
         """Bring the display up to date."""
@@ -147,8 +179,8 @@ class _Tally:
             self._running[task.output] = _making(task)
         else:
             self._running.pop(task.output, None)
-        words = ", ".join(self._running.values())
-        self._update(self._row, completed=done, total=total, description=words)
+        self._is_over = done == total
+        self.update(self.row, completed=done, total=total)
 
 
 def _making(task: Task) -> str:
@@ -157,29 +189,36 @@ def _making(task: Task) -> str:
     return f"{_MAKING[task.action]} {name}" + (f" ({n})" if n > 1 else "")
 
 
-def print_plan(summary: "PlanSummary", *, stream: TextIO | None = None) -> None:
+def print_plan(
+    rows: Sequence["GroupRow"],
+    report: "NightReport",
+    *,
+    stream: TextIO | None = None,
+) -> None:
     """Print a plan as a table: what each group of frames is and which masters it gets.
+
+    What the observer should know follows in the words in which the end of the run
+    tells it.
 
     Parameters
     ----------
-    summary : PlanSummary
+    rows : sequence of GroupRow
         From `autoreduce.planning.explain.describe_plan`.
+    report : NightReport
+        The plan, without outcomes.
     stream : file, optional
         Where to; standard output if absent.  A terminal too narrow for the table gets
         a few lines for each group instead.
     """
     console = make_console(stream or sys.stdout)
-    table = _plan_table(console, summary.rows)
+    table = _plan_table(console, rows)
     wide = console.options.update(width=PIPE_WIDTH)
     if console.measure(table, options=wide).minimum <= console.width:
         console.print(table)
     else:
-        for row in summary.rows:
+        for row in rows:
             _print_row(console, row)
-    for reason, n in summary.left_out:
-        _say(console, f"left out: {count(n, 'frame')}: {reason}", style="yellow")
-    for note in summary.notes:
-        _say(console, f"note: {_remark_words(note)}")
+    _print_concerns(console, report, notes=True)
 
 
 def _plan_table(console: "Console", rows: Sequence["GroupRow"]) -> "Table":
@@ -263,14 +302,18 @@ def print_summary(
     console = make_console(stream or (sys.stderr if quiet else sys.stdout))
     if not quiet:
         _say(console, headline(report), style="bold")
-    for title, style, remarks in _concerns(report, notes=not quiet):
+    _print_concerns(console, report, notes=not quiet)
+    for what, place in () if quiet else _places(folder):
+        _say(console, f"{what:<9}{place}", wrap=False)
+
+
+def _print_concerns(console: "Console", report: "NightReport", *, notes: bool) -> None:
+    for title, style, remarks in _concerns(report, notes=notes):
         _say(console, title, style=style)
         for remark in remarks[:REMARKS_SHOWN]:
             _say(console, _remark_words(remark), indent="  ")
         if (n_more := len(remarks) - REMARKS_SHOWN) > 0:
             _say(console, f"... and {n_more} more", indent="  ")
-    for what, place in () if quiet else _places(folder):
-        _say(console, f"{what:<9}{place}", wrap=False)
 
 
 def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) -> None:

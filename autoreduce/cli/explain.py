@@ -1,12 +1,19 @@
 """The command ``explain``: what a frame is, and why it gets the masters it gets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-from autoreduce.cli.options import complete_frames
+from autoreduce.cli.options import (
+    complete_frames,
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+)
 
 
 @click.command()
@@ -15,12 +22,13 @@ from autoreduce.cli.options import complete_frames
 )
 @click.option(
     "--night",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
     help="The night's folder; that of the first FRAME, or this one, if not given.",
 )
 @click.option("--all", "everything", is_flag=True, help="Explain every frame.")
-@click.option("--json", "as_json", is_flag=True, help="For programs, as JSON.")
 @night_options
+@json_option
+@logging_options
 def command(frames: tuple[str, ...], **options: Any) -> None:
     r"""Explain FRAMES: type, group, masters, and every master that was not taken.
 
@@ -35,8 +43,18 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
         autoreduce explain 20210227.0074 --night ./night/
         autoreduce explain 0074 0089 --night ./night/
     """
+    if not frames and not options["everything"]:
+        msg = "name a frame, or give --all"
+        raise click.UsageError(msg)
+    as_json = options.pop("as_json")
+    with errors_told("explain", as_json=as_json):
+        click.echo(_explained(frames, options, as_json=as_json))
+
+
+def _explained(frames: Sequence[str], options: dict[str, Any], *, as_json: bool) -> str:
+    """Write what the plan says of frames, for people or for programs."""
     from autoreduce.frames.overrides import select
-    from autoreduce.planning.explain import explain_frames, explain_json
+    from autoreduce.planning.explain import explain_frames, frame_stories
     from autoreduce.prepare import (
         night_of,
         output_folder,
@@ -50,17 +68,19 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     folder = output_folder([night])
     table, plan, evidence = prepared.frames, prepared.plan, prepared.night.evidence
     table = with_last_run(table, folder)
-    if not frames and not options["everything"]:
-        msg = "name a frame, or give --all"
-        raise click.UsageError(msg)
     files = list(table["file"]) if options["everything"] else []
     for pattern in frames:
         files += list(
             table["file"][select(table, _below(pattern, prepared.night.root))]
         )
-    explained = explain_json if options["as_json"] else explain_frames
     files = list(dict.fromkeys(files))
-    click.echo(explained(table, plan, evidence, files, paths_of(prepared, folder)))
+    paths = paths_of(prepared, folder)
+    if not as_json:
+        return explain_frames(table, plan, evidence, files, paths)
+    from autoreduce.report.results import explanation_document
+
+    stories = frame_stories(table, plan, evidence, files, paths)
+    return explanation_document(prepared.report, stories)
 
 
 def _below(pattern: str, root: Path) -> str:

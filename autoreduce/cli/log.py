@@ -41,7 +41,8 @@ def command(
     FILES are names and globs, also joined by commas, and folders.  A line of names
     and a line of column numbers stand over aligned columns; a missing or blank value
     is shown as .... and blanks within values as _, so that awk can split the lines.
-    Files that cannot be read are named at the end, and the exit status is 1.
+    The file's name comes first, unless -k places it.  A keyword that no file has is
+    named on standard error, with the nearest.  Files that cannot be read are named at the end, and the exit status is 1.
 
     Example:
 
@@ -50,10 +51,22 @@ def command(
         autoreduce log night/ --csv > headers.csv
     """
     from autoreduce.tools.filelists import expand
-    from autoreduce.tools.headers import header_table, read_each
+    from autoreduce.tools.headers import (
+        FILENAME,
+        header_table,
+        is_file_name,
+        read_each,
+        unknown_keywords,
+    )
 
     form = chosen_form(as_csv=as_csv, as_json=as_json)
     headers, reasons = read_each(expand(files))
-    table = header_table(headers, split_commas(keywords))
+    wanted = split_commas(keywords)
+    for keyword, near in unknown_keywords(headers, wanted).items() if headers else ():
+        hint = f"; did you mean {near}?" if near else ""
+        click.echo(f"no file has the keyword {keyword}{hint}", err=True)
+    if wanted and not any(map(is_file_name, wanted)):
+        wanted = [FILENAME, *wanted]
+    table = header_table(headers, wanted)
     deliver(table, form, None if dry_run else output, overwrite=overwrite)
     tell_failures(reasons)

@@ -1,13 +1,18 @@
 """Options that commands share: declared once, so that they mean the same everywhere."""
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
-from autoreduce.remarks import Severity
+from autoreduce.errors import AutoreduceError
+from autoreduce.remarks import Severity, remark
 from autoreduce.tools.files import write_text
 from autoreduce.tools.listing import Table, TableForm
 
@@ -121,6 +126,36 @@ def _words(context: click.Context, name: str) -> list[str]:
     return [word for word in context.args if not word.startswith("-")]
 
 
+class _Folder(click.Path):
+    """A folder that is there; one that is not is told with the nearest that are."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            hint = nearest_folder(str(value))
+            raise click.BadParameter(error.message + hint, ctx, param) from error
+
+
+def nearest_folder(name: str) -> str:
+    """Ask whether a folder was meant that is called almost like it; empty if none is."""
+    path = Path(name)
+    if path.exists() or not path.parent.is_dir():
+        return ""
+    by_key = {one.name.casefold(): one for one in path.parent.iterdir() if one.is_dir()}
+    near = get_close_matches(path.name.casefold(), by_key, 1)
+    return f" Did you mean {by_key[near[0]]}?" if near else ""
+
+
+night_folder = _Folder(exists=True, file_okay=False, path_type=Path)
+"""Type of a folder that is read."""
+
+
 def size_in_bytes(text: str) -> int:
     """Read an amount of memory, as in 500MB, 2G or 1.5GiB; a type of click."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
@@ -144,6 +179,13 @@ files_argument: Decorator = click.argument(
     "files", nargs=-1, required=True, shell_complete=complete_images
 )
 
+json_option: Decorator = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Write what came of it to standard output, for programs, and nothing else.",
+)
+
 overwrite_option: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace files that exist."
 )
@@ -158,6 +200,73 @@ memory_option: Decorator = click.option(
     metavar="SIZE",
     help="Memory that bands of rows may take, as 500M or 2G.",
 )
+
+
+class _StandardError(logging.StreamHandler[Any]):
+    """Writes to standard error as it is now: a progress bar puts lines above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _be_verbose(_context: click.Context, _option: click.Parameter, on: bool) -> None:
+    """Show what is logged; a command that is called again has one handler still."""
+    logger = logging.getLogger("autoreduce")
+    for handler in list(logger.handlers):
+        if isinstance(handler, _StandardError):
+            logger.removeHandler(handler)
+    if on:
+        handler = _StandardError()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        logger.addHandler(handler)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+
+
+def _set_level(
+    _context: click.Context, _option: click.Parameter, level: str | None
+) -> None:
+    logging.getLogger("autoreduce").setLevel((level or "notset").upper())
+
+
+def logging_options(command: Command) -> Command:
+    """Add how much is logged, and whether it is shown as well."""
+    for option in (
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            expose_value=False,
+            is_eager=True,
+            callback=_set_level,
+            help="How much is logged; info if not given.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_be_verbose,
+            help="Show on standard error what is logged.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def errors_told(command: str, *, as_json: bool) -> Iterator[None]:
+    """Tell programs, too, of an error that ends a command; it is raised again."""
+    try:
+        yield
+    except AutoreduceError as error:
+        if as_json:
+            from autoreduce.report.results import document
+
+            why = remark("refused", found=str(error))
+            status = error.exit_status
+            click.echo(document(command, exit_status=status, attention=[why]))
+        raise
 
 
 def table_options(command: Command) -> Command:

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoreduce.cli.night_options import choices, night_options
+from autoreduce.cli.options import (
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+)
 
 if TYPE_CHECKING:
-    from autoreduce.prepare import Choices
+    from autoreduce.prepare import Choices, PlannedNight
 
 
 @click.command()
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     "nights",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
 )
 @click.option(
     "-o",
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 )
 @night_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@json_option
+@logging_options
 def command(nights: tuple[Path, ...], **options: Any) -> None:
     r"""Plan the reduction of NIGHTS without reading a pixel.
 
@@ -40,29 +48,48 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         autoreduce plan ./night/
         autoreduce plan ./night/ --set '*_flat_*: imagetyp=flat'
     """
-    plan_only(nights, options["output"], choices(options), quiet=options["quiet"])
+    quiet, as_json = options.pop("quiet"), options.pop("as_json")
+    output = options.pop("output")
+    plan_only(nights, output, choices(options), quiet=quiet, as_json=as_json)
 
 
 def plan_only(
-    nights: Sequence[Path], output: Path | None, chosen: "Choices", *, quiet: bool
+    nights: Sequence[Path],
+    output: Path | None,
+    chosen: "Choices",
+    *,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Plan a night, write the plan, and print it unless `quiet`."""
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
+    from autoreduce.prepare import output_folder
+    from autoreduce.report.results import plan_document
+
+    with errors_told("plan", as_json=as_json):
+        folder = output_folder(nights, output)
+        prepared = _written_plan(nights, folder, chosen)
+    if as_json:
+        click.echo(plan_document(prepared.report, folder))
+    elif not quiet:
+        console.print_plan(describe_plan(prepared.plan), prepared.report)
+        click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")
+
+
+def _written_plan(
+    nights: Sequence[Path], folder: Path, chosen: "Choices"
+) -> "PlannedNight":
+    """Plan a night, and write the plan to the output folder."""
     from autoreduce.prepare import (
         earlier_outcomes,
         make_folder,
-        output_folder,
         prepare_night,
         write_plan,
     )
     from autoreduce.running.lock import held
 
-    folder = output_folder(nights, output)
     prepared = prepare_night(nights, chosen)
     make_folder(folder)
     with held(folder):
-        prepared = write_plan(prepared, folder, earlier_outcomes(folder))
-    if not quiet:
-        console.print_plan(describe_plan(prepared.frames, prepared.plan))
-        click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")
+        return write_plan(prepared, folder, earlier_outcomes(folder))

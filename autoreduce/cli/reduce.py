@@ -2,13 +2,20 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from autoreduce.cli.night_options import choices, night_options
-from autoreduce.cli.options import severities
+from autoreduce.cli.options import (
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+    severities,
+)
 
 
 @click.command()
@@ -16,7 +23,7 @@ from autoreduce.cli.options import severities
     "nights",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=night_folder,
 )
 @click.option(
     "-o",
@@ -75,6 +82,8 @@ from autoreduce.cli.options import severities
     is_flag=True,
     help="Print nothing but what failed, is left out or is doubtful.",
 )
+@json_option
+@logging_options
 def command(nights: tuple[Path, ...], **options: Any) -> None:
     r"""Reduce the frames in NIGHTS: masters, calibrated lights, stacks, report.
 
@@ -91,15 +100,30 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         autoreduce ./night/ -o ./products --recipe notes --exclude 0051
         autoreduce ./night/ --frames night_reduced/frames.csv
     """
+    as_json, output = options.pop("as_json"), options.pop("output")
+    if options["dry_run"]:
+        from autoreduce.cli.plan import plan_only
+
+        quiet = options["quiet"]
+        plan_only(nights, output, choices(options), quiet=quiet, as_json=as_json)
+        return
+    with errors_told("reduce", as_json=as_json):
+        status = _reduce(nights, output, options, as_json=as_json)
+    sys.exit(status)
+
+
+def _reduce(
+    nights: Sequence[Path],
+    output: Path | None,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+) -> int:
+    """Reduce the nights, and tell how it ended; the exit status."""
     from autoreduce.cli import console
-    from autoreduce.cli.plan import plan_only
     from autoreduce.reduction import reduce_night
     from autoreduce.running.execute import Limits
 
-    if options["dry_run"]:
-        chosen = choices(options)
-        plan_only(nights, options["output"], chosen, quiet=options["quiet"])
-        return
     limits = Limits(
         options.pop("jobs"),
         options["memory"],
@@ -110,17 +134,23 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         prune=options.pop("prune"),
         processes=True,
     )
-    with console.progress(quiet=options["quiet"]) as report:
+    with console.progress(quiet=options["quiet"], jobs=limits.jobs) as report:
         reduced = reduce_night(
-            *nights,
-            output=options["output"],
+            nights,
+            output,
             choices=choices(options),
             limits=limits,
             page=not options["no_report"],
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
             progress=report,
         )
-    console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
     strict = options["strict"] and reduced.incomplete
-    if strict or reduced.failed_altogether or reduced.told(*options["fail_on"]):
-        sys.exit(1)
+    failed = strict or reduced.failed_altogether or reduced.told(*options["fail_on"])
+    status = int(bool(failed))
+    if as_json:
+        from autoreduce.report.results import run_document
+
+        click.echo(run_document(reduced.report, reduced.folder, exit_status=status))
+    else:
+        console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
+    return status

@@ -6,16 +6,25 @@ from pathlib import Path
 
 import click
 
+from autoreduce.cli.options import (
+    errors_told,
+    json_option,
+    logging_options,
+    night_folder,
+)
+
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=night_folder)
 @click.option(
     "--inputs",
     is_flag=True,
     help="Read the raw frames and the masters of a library as well.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but what is wrong.")
-def command(folder: Path, *, inputs: bool, quiet: bool) -> None:
+@json_option
+@logging_options
+def command(folder: Path, *, inputs: bool, quiet: bool, as_json: bool) -> None:
     r"""Read all that was written to FOLDER, an output folder, and hold it against that.
 
     Names what is damaged, was changed or is gone; frames.csv is yours and passed over.
@@ -30,11 +39,17 @@ def command(folder: Path, *, inputs: bool, quiet: bool) -> None:
         autoreduce verify ./night_reduced --inputs
     """
     from autoreduce.cli import console
-    from autoreduce.running.verify import verify
+    from autoreduce.running.verify import read_back
 
-    found = verify(folder, inputs=inputs, jobs=os.cpu_count() or 1)
-    console.print_remarks(found)
+    with errors_told("verify", as_json=as_json):
+        files, found = read_back(folder, inputs=inputs, jobs=os.cpu_count() or 1)
+    if as_json:
+        from autoreduce.report.results import check_document
+
+        click.echo(check_document(folder, files, found))
+    else:
+        console.print_remarks(found)
     if found:
         sys.exit(1)
-    if not quiet:
+    if not (quiet or as_json):
         click.echo(f"{folder}: all is as it was written")

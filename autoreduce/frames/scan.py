@@ -57,6 +57,10 @@ class ScannedNight:
     root: Path
     """Folder that the frames' paths are relative to."""
 
+    def __repr__(self) -> str:
+        n_frames, n_lost = len(self.frames), len(self.unreadable)
+        return f"<ScannedNight {self.root}: {n_frames} frames, {n_lost} unreadable>"
+
 
 def scan(*folders: str | Path, dialects: Sequence[Path] = ()) -> pd.DataFrame:
     """Read the headers of a night into a frame table.

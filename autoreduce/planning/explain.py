@@ -1,9 +1,8 @@
 """What a plan does, in words: the whole night as a table, one frame in full."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,6 +14,7 @@ from autoreduce.planning.notes import without_stack
 from autoreduce.planning.phrases import number_text
 from autoreduce.planning.plan import (
     Action,
+    Fact,
     FrameInput,
     Plan,
     Task,
@@ -51,27 +51,21 @@ class GroupRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSummary:
-    """A plan as a person reads it."""
-
-    rows: tuple[GroupRow, ...]
-    """One for each group: bias, darks, fits, flats, lights."""
-    left_out: tuple[tuple[str, int], ...]
-    """Why frames are left out, and how many for each reason."""
-    notes: tuple[Remark, ...]
-    """What the observer should know of the night as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
 class FactLine:
     """One fact of a frame and where it comes from."""
 
     fact: str
-    value: str
+    value: Fact
+    """A number, a text, or a time as ISO 8601."""
     source: str
     """Keyword and what it said literally; empty if it was not read from a header."""
     disagree: str
     """Keywords that say otherwise."""
+
+    @property
+    def text(self) -> str:
+        """The value with its unit."""
+        return number_text(self.fact, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +101,18 @@ class FrameStory:
     """Every master that was considered, the chosen one first."""
 
 
-def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
+def describe_plan(plan: Plan) -> list[GroupRow]:
     """Sum up a plan group by group.
 
     Parameters
     ----------
-    frames : DataFrame
-        The frame table that the plan was made from.
     plan : Plan
         The plan.
 
     Returns
     -------
-    PlanSummary
-        Rows in the order bias, darks, fits, flats, lights, by name within each.
+    list of GroupRow
+        In the order bias, darks, fits, flats, lights, by name within each.
     """
     lights: dict[str, list[Task]] = defaultdict(list)
     stacks = {task.group: task for task in plan.tasks if task.action is Action.STACK}
@@ -134,15 +126,7 @@ def describe_plan(frames: pd.DataFrame, plan: Plan) -> PlanSummary:
         _light_row(plan, tasks, stacks.get(group))
         for group, tasks in sorted(lights.items())
     ]
-    return PlanSummary(tuple(rows), _left_out(frames), plan.notes)
-
-
-def _left_out(frames: pd.DataFrame) -> tuple[tuple[str, int], ...]:
-    unused = frames[~frames["use"].astype(bool)]
-    reasons = unused["why_not"].fillna("no reason given")
-    counts = reasons.value_counts()
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((str(reason), int(n)) for reason, n in ordered)
+    return rows
 
 
 def _master_row(plan: Plan, task: Task) -> GroupRow:
@@ -358,14 +342,16 @@ def _fact_lines(row: pd.Series, sources: Mapping[str, Any]) -> tuple[FactLine, .
         line = sources.get(fact)
         source = f"{line.keyword} = {line.literal}" if line else ""
         disagree = "" if line is None or pd.isna(line.disagree) else str(line.disagree)
-        lines.append(FactLine(fact, _value_text(fact, value), source, disagree))
+        lines.append(FactLine(fact, _plain_value(value), source, disagree))
     return tuple(lines)
 
 
-def _value_text(fact: str, value: object) -> str:
+def _plain_value(value: Any) -> Fact:  # noqa: ANN401 -- a cell of any column
+    """Take a value out of the table: neither numpy nor pandas has a part in it."""
     if isinstance(value, pd.Timestamp):
         return str(value.isoformat())
-    return number_text(fact, value)
+    plain: Fact = value.item() if hasattr(value, "item") else value
+    return plain
 
 
 def explain_frames(
@@ -431,7 +417,7 @@ def _stacked(story: FrameStory) -> str:
 
 
 def _fact_text(line: FactLine) -> str:
-    text = f"{line.fact:10} {line.value}"
+    text = f"{line.fact:10} {line.text}"
     if line.source:
         text += f"    from {line.source}"
     return f"{text}    but {line.disagree}" if line.disagree else text
@@ -455,21 +441,3 @@ def candidate_text(entry: Verdict) -> str:
     return (
         f"{name}: level {entry.level}, another is better by {entry.criterion}{values}"
     )
-
-
-def explain_json(
-    frames: pd.DataFrame,
-    plan: Plan,
-    evidence: pd.DataFrame,
-    files: Sequence[str],
-    paths: Mapping[str, str] | None = None,
-) -> str:
-    """Explain frames for machines; parameters and errors as `frame_stories`.
-
-    Returns
-    -------
-    str
-        A JSON list with one `FrameStory` for each file, in the order given.
-    """
-    stories = frame_stories(frames, plan, evidence, files, paths)
-    return json.dumps([asdict(story) for story in stories], indent=1)

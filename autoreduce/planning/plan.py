@@ -239,6 +239,9 @@ class Plan:
             msg = f"tasks wait for each other: {' <- '.join(error.args[1])}"
             raise PlanError(msg) from error
 
+    def __repr__(self) -> str:
+        return f"<Plan of {self.root}: {len(self.tasks)} products, {len(self.notes)} notes>"
+
     def sorter(self) -> TopologicalSorter[str]:
         """Return a fresh sorter over the outputs, masters before their users."""
         return TopologicalSorter(

@@ -1,6 +1,7 @@
 """The recipe: how pixels are treated.  TOML in, frozen values out."""
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -284,9 +285,12 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
         return parse_recipe(text, name_or_path)
     path = Path(name_or_path)
     if not path.is_file():
+        there = [*recipe_names(), *map(str, path.parent.glob("*.toml"))]
+        near = get_close_matches(name_or_path, there, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
         msg = (
             f"there is no recipe {name_or_path}: give one of "
-            f"{', '.join(recipe_names())}, or the path of a TOML file"
+            f"{', '.join(recipe_names())}, or the path of a TOML file{hint}"
         )
         raise SettingsError(msg)
     return _recipe(SettingsText.of_file(path, f"recipe {path}"), path.stem)

@@ -21,6 +21,14 @@ class Outcome(Protocol):
         """``done``, ``current`` (nothing to do), ``failed`` or ``blocked``."""
 
     @property
+    def made(self) -> bool:
+        """Whether the product is there."""
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, or what is doubtful of it, in words."""
+
+    @property
     def remarks(self) -> tuple[Remark, ...]:
         """Why it failed, or what the observer should know of the product."""
 
@@ -94,3 +102,7 @@ class NightReport:
     """Command line that made the run; empty if there was none."""
     elapsed_s: float | None = None
     """Duration of the run, s."""
+
+    def __repr__(self) -> str:
+        n_frames, n_made = len(self.frames), len(self.outcomes)
+        return f"<NightReport of {n_frames} frames, {n_made} outcomes>"

@@ -59,7 +59,7 @@ _CONCERNS = {
 
 _STATUS_WORDS = {
     "done": "made",
-    "current": "up to date",
+    "current": "current",
     "failed": "failed",
     "blocked": "blocked",
 }

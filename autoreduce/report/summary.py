@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from autoreduce.frames.overrides import INCLUDED, pattern_of
+from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
+from autoreduce.frames.schema import ImageType
 from autoreduce.planning.plan import Action, Task
 from autoreduce.planning.use import NEEDS
-from autoreduce.remarks import ITSELF, Remark, Severity, joined, remark
+from autoreduce.remarks import ITSELF, Remark, Severity, condensed, joined, remark
 from autoreduce.report.content import NightReport
 from autoreduce.report.words import (
     PRODUCT_NOUNS,
@@ -43,15 +44,26 @@ def headline(report: NightReport) -> str:
     frames = count(n_frames, "frame")
     used = "all used" if n_used == n_frames else f"{n_used} used"
     took = "" if report.elapsed_s is None else f" in {duration(report.elapsed_s)}"
-    there = Counter(
+    there = (
+        ("made", _products(report, "done")),
+        ("current already:", _products(report, "current")),
+    )
+    parts = [f"{words} {listing(things)}" for words, things in there if things]
+    first, *rest = parts or ["nothing was made"]
+    return f"From {frames}, {used}: {'; '.join([first + took, *rest])}."
+
+
+def _products(report: NightReport, status: str) -> list[str]:
+    """Count what ended in some way, masters first."""
+    nouns = Counter(
         product_nouns(report, task)
         for action in Action
         for task in report.plan.tasks
-        if task.action is action and is_there(report, task.output)
+        if task.action is action
+        and task.output in report.outcomes
+        and report.outcomes[task.output].status == status
     )
-    products = [count(n, *nouns) for nouns, n in there.items()]
-    came = f"made {listing(products)}{took}" if products else "nothing was made"
-    return f"From {frames}, {used}: {came}.{_current(report)}"
+    return [count(n, *names) for names, n in nouns.items()]
 
 
 def product_nouns(report: NightReport, task: Task) -> tuple[str, str]:
@@ -70,13 +82,6 @@ def _is_untouched(report: NightReport, task: Task) -> bool:
     return not frame.has_overscan and planned == gone
 
 
-def _current(report: NightReport) -> str:
-    n = sum(outcome.status == "current" for outcome in report.outcomes.values())
-    if not n:
-        return ""
-    return f" {count(n, 'product was', 'products were')} already up to date."
-
-
 def made(report: NightReport) -> dict[Action, int]:
     """Count the products that there are now, by action, masters first."""
     there = Counter(
@@ -89,6 +94,16 @@ def is_there(report: NightReport, output: str) -> bool:
     """Tell whether a product was made, or was current already."""
     outcome = report.outcomes.get(output)
     return outcome is not None and outcome.status in {"done", "current"}
+
+
+def wanted_lights(report: NightReport) -> list[str]:
+    """List the files of the lights that nobody has excluded by hand."""
+    frames = report.frames
+    is_excluded = frames["code"].fillna("").eq(EXCLUDED)
+    is_wanted = (
+        frames["imagetyp"].eq(ImageType.LIGHT).fillna(value=False) & ~is_excluded
+    )
+    return [str(file) for file in frames.loc[is_wanted, "file"]]
 
 
 def left_out(report: NightReport) -> dict[str, Remark]:
@@ -125,14 +140,6 @@ def _of_file(code: str, file: str, why: str) -> Remark:
     return remark(code, file, found=own.sub(f"'{ITSELF}", why))
 
 
-def _left_out_of_table(report: NightReport) -> Iterator[Remark]:
-    """Say once why frames take no part; a way out names them all."""
-    files = report.frames["file"].tolist()
-    for one in joined(left_out(report).values()):
-        pattern = pattern_of(one.subject, files)
-        yield replace(one, found=one.found.replace(ITSELF, pattern))
-
-
 def _unstacked(report: NightReport) -> Iterator[Remark]:
     """Tell which calibrated lights their stack does without, and why."""
     for task in report.plan.tasks:
@@ -146,40 +153,53 @@ def _known(value: object) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def remarks(report: NightReport) -> tuple[Remark, ...]:
+def remarks(report: NightReport, *, detailed: bool = False) -> tuple[Remark, ...]:
     """Gather what needs the observer's attention, gravest first.
+
+    Parameters
+    ----------
+    report : NightReport
+        The run; of one without outcomes what the plan alone tells.
+    detailed : bool
+        Whether each frame's own numbers are told, for programs.  Else one trouble of
+        many frames is told once, with the range of its numbers, and groups that lack
+        a master are named with the number of their frames.
 
     Returns
     -------
     tuple of Remark
         Equal remarks are joined, their subjects in the order of the plan or table.
     """
+    join = joined if detailed else condensed
     found = [
-        *_missing(report.plan.tasks),
-        *_unreadable(report),
-        *_left_out_of_table(report),
-        *joined(_unstacked(report)),
-        *joined(_kept(report)),
-        *_of_products(report),
+        *_missing(report.plan.tasks, counted=not detailed),
+        *join(_unreadable(report)),
+        *join(left_out(report).values()),
+        *join(_unstacked(report)),
+        *join(_kept(report)),
+        *join(one for end in report.outcomes.values() for one in end.remarks),
         *_notes(report),
     ]
     order = list(Severity)
-    return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+    told = _with_patterns(report, found)
+    return tuple(sorted(told, key=lambda one: order.index(one.severity)))
 
 
-def _of_products(report: NightReport) -> Iterator[Remark]:
-    """Tell what is doubtful of products; a way out names the frames as they are called."""
+def _with_patterns(report: NightReport, found: Iterable[Remark]) -> Iterator[Remark]:
+    """Name frames in a way out so that it can be pasted, however many they are."""
     files = report.frames["file"].tolist()
-    raw = {
+    raw = {file: file for file in files} | {
         task.output: task.frames[0].file
         for task in report.plan.tasks
         if task.action is Action.CALIBRATE
     }
-    for one in joined(one for end in report.outcomes.values() for one in end.remarks):
-        meant = [raw[output] for output in one.subject if output in raw]
-        if ITSELF in one.way_out and meant:
+    for one in found:
+        meant = [raw[name] for name in one.subject if name in raw]
+        if meant and (ITSELF in one.way_out or ITSELF in one.found):
             pattern = pattern_of(meant, files)
-            yield replace(one, way_out=one.way_out.replace(ITSELF, pattern))
+            texts = (text.replace(ITSELF, pattern) for text in (one.way_out, one.found))
+            way_out, words = texts
+            yield replace(one, way_out=way_out, found=words)
         else:
             yield one
 
@@ -208,20 +228,20 @@ def _without_wanted(lack: Remark) -> Remark:
     return replace(lack, expected="", subject=())
 
 
-def _missing(tasks: Iterable[Task]) -> Iterator[Remark]:
+def _missing(tasks: Iterable[Task], *, counted: bool) -> Iterator[Remark]:
     lacks: dict[Remark, Counter[str]] = {}
     for task in tasks:
         for one in task.missing if task.frames else ():
             lacks.setdefault(one, Counter())[task.group] += len(task.frames)
     for one, groups in lacks.items():
         named = (f"{group} ({count(n, 'frame')})" for group, n in groups.items())
-        yield one.about(*named)
+        yield one.about(*(named if counted else groups))
 
 
 def _unreadable(report: NightReport) -> list[Remark]:
     table = report.unreadable
     pairs = zip(table["reason"], table["file"], strict=True)
-    return joined(_of_file("unreadable", file, why) for why, file in pairs)
+    return [_of_file("unreadable", file, why) for why, file in pairs]
 
 
 def _kept(report: NightReport) -> Iterator[Remark]:

@@ -124,6 +124,11 @@ class Outcome:
     outputs: tuple[str, ...] = ()
     """What was written, where it is not the task's output alone."""
 
+    def __repr__(self) -> str:
+        words = [f"{self.status}", *map(str, self.remarks)]
+        words += [f"{len(self.left_out)} left out"] if self.left_out else []
+        return f"<Outcome {'; '.join(words)}>"
+
     @property
     def reason(self) -> str:
         """Why it failed, or what is doubtful of it, in words."""
@@ -313,6 +318,7 @@ class _Run:
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
         task = self._tasks[output]
+        log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
         needs = {name: there[name] for name in task.needs}
@@ -357,6 +363,7 @@ class _Run:
         if outcome.status is not Status.CURRENT:
             reason = _reason(self._tasks[output], outcome)
             log.log(level, "%s %s %s", outcome.status, output, reason)
+        log.debug("%s: %s after %.2f s", output, outcome.status, outcome.seconds)
         for file, why in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, why)
         if output in self._again:

@@ -33,7 +33,8 @@ def log_file(path: Path) -> Iterator[list[Remark]]:
     """Log what autoreduce does to a file, as long as the context lasts.
 
     A log that stands there is gone on with; a symbolic link is replaced and never
-    followed.  A log that cannot be written further costs no product.
+    followed.  A log that cannot be written further costs no product.  Who has set a
+    level for the logger ``autoreduce`` has it respected; else it is INFO.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def log_file(path: Path) -> Iterator[list[Remark]]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logger = logging.getLogger("autoreduce")
     level = logger.level
-    logger.setLevel(logging.INFO)
+    if level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
         yield told

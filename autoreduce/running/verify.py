@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from autoreduce.errors import InputError
 from autoreduce.fits.checksum import check_hdus
@@ -17,7 +18,21 @@ PLAN = "plan.json"
 _UNREADABLE = (OSError, InputError)
 
 
+class Verified(NamedTuple):
+    """What was read of an output folder."""
+
+    files: list[str]
+    """All files, by their names below the folder; inputs by their paths."""
+    remarks: list[Remark]
+    """What is not as it was written; empty if all is well."""
+
+
 def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]:
+    """Tell what is not as it was written to a folder; as `read_back` does."""
+    return read_back(folder, inputs=inputs, jobs=jobs).remarks
+
+
+def read_back(folder: Path, *, inputs: bool = False, jobs: int = 1) -> Verified:
     """Read all that runs have written to a folder, and tell what is not as it was.
 
     The observer's frame table is passed over.
@@ -33,8 +48,8 @@ def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]
 
     Returns
     -------
-    list of Remark
-        Empty if all is well.
+    Verified
+        What was read, and what is wrong.
 
     Raises
     ------
@@ -58,13 +73,15 @@ def verify(folder: Path, *, inputs: bool = False, jobs: int = 1) -> list[Remark]
     names = dict.fromkeys([*written, *outcomes])
     if inputs and root is None:
         names[PLAN] = None  # nothing else tells where the night is
-    checks = [_check_of(folder / name, name, ledger) for name in names]
+    checks = {name: _check_of(folder / name, name, ledger) for name in names}
     if inputs and root is not None:
-        read = (name for name in ledger if _is_input(name))
-        checks += [_check_of_input(root, name, ledger) for name in read]
+        for name in filter(_is_input, ledger):
+            path = root / name.removeprefix(RAW)
+            checks[str(path)] = _check_of_input(path, name, ledger)
     with ThreadPoolExecutor(jobs) as pool:
-        answers = pool.map(lambda check: check(), checks)
-        return [*found, *(one for one in answers if one is not None)]
+        answers = pool.map(lambda check: check(), checks.values())
+        found += [one for one in answers if one is not None]
+    return Verified(list(checks), found)
 
 
 def _is_input(name: str) -> bool:
@@ -114,10 +131,9 @@ def _check_of(path: Path, name: str, ledger: Ledger) -> Check:
     return check
 
 
-def _check_of_input(root: Path, name: str, ledger: Ledger) -> Check:
+def _check_of_input(path: Path, name: str, ledger: Ledger) -> Check:
     """Make what tells whether an input is as it was read, and as its camera wrote it."""
     is_raw = name.startswith(RAW)
-    path = root / name.removeprefix(RAW)
 
     def check() -> Remark | None:
         try:

@@ -1,6 +1,7 @@
 """Headers of images: what they mean, and their keywords as a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from autoreduce.errors import InputError
@@ -117,6 +118,28 @@ def header_table(
         for image, header in headers.items()
     )
     return Table(columns, rows)
+
+
+def unknown_keywords(
+    headers: Mapping[str, RawHeader], keywords: Iterable[str]
+) -> dict[str, str]:
+    """Find keywords that no header has.
+
+    Returns
+    -------
+    dict of str to str
+        By keyword the one that is nearest among those that there are; empty if none is.
+    """
+    there = dict.fromkeys(
+        card.keyword for header in headers.values() for card in header.cards
+    )
+    unknown = {}
+    for keyword in keywords:
+        key = keyword.upper()
+        if not is_file_name(keyword) and key not in there:
+            near = get_close_matches(key, there, 1)
+            unknown[keyword] = near[0] if near else ""
+    return unknown
 
 
 def is_file_name(keyword: str) -> bool:
