@@ -270,6 +270,19 @@ CODES: dict[str, Code] = {
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
     ),
+    "no-bad-pixels": Code(
+        _S.DOUBTFUL,
+        "the bad pixels of {found} are not taken out: it is no image of the lights' size",
+        "The map that the recipe names as light.bad_pixels is a FITS image of the size "
+        "of calibrated lights, 0 where pixels are good.",
+    ),
+    "lights-nan": Code(
+        _S.NOTE,
+        "{found} calibrated lights hold pixels without a value (NaN), up to {expected} "
+        "each: some programs, such as Siril, do without such lights",
+        "Pixels that do not respond in the flat have no value.  `--fill` writes a number "
+        "for them; the card NANFILL then tells which.",
+    ),
     "negative-dark": Code(
         _S.DOUBTFUL,
         "its dark current is negative ({found} once the bias is out): the level of the "

@@ -89,6 +89,25 @@ def test_a_dark_is_without_its_bias_and_knows_its_errors(tmp_path, overscan):
     assert header["SATURATE"] == 65535 - (107 if overscan else 100)
 
 
+def test_hot_pixels_of_a_dark_are_flagged(tmp_path):
+    """They stand 7 times the noise of a single frame, 4 ADU, out of their neighbours."""
+    rng = np.random.default_rng(1)
+    task = make_task(tmp_path, [110] * 3, Action.DARK)
+    for n in range(3):
+        pixels = 1000 + rng.normal(0, 4, SHAPE)
+        pixels += np.linspace(0, 200, SHAPE[1])
+        pixels[10, 10] += 40
+        pixels[20, 30] += 5000
+        pixels[12, 12] += 15
+        fits.writeto(
+            tmp_path / f"{n}.fit", np.rint(pixels).astype(np.uint16), overwrite=True
+        )
+    _, planes = make(tmp_path, task, planes=True)
+    hot = np.argwhere(planes["MASK"][0])
+    assert hot.tolist() == [[10, 10], [20, 30]]
+    assert (planes["MASK"][0][10, 10], planes["MASK"][0][20, 30]) == (4, 4)
+
+
 def test_a_dark_keeps_a_bias_that_was_not_made_and_says_so(tmp_path):
     plan = Calibration(bias="b.fits")
     task = make_task(tmp_path, [110] * 3, Action.DARK, calibration=plan)

@@ -120,7 +120,9 @@ def test_the_uncertainty_of_the_masters_predicts_their_scatter(notes_night):
     rate = truth(notes_night, "dark_rate.fits")
     offset = fits.getheader(notes_night.truth / "dark_rate.fits")["DARKOFF"]
     (path,) = notes_night.folder.glob("masters/dark_180s_*.fits")
-    pulls = (fits.getdata(path) - offset - 180 * rate) / fits.getdata(path, 1)
+    pulls = (fits.getdata(path) - offset - 180 * rate) / fits.getdata(
+        path, extname="UNCERT"
+    )
     assert core_width(pulls) == pytest.approx(1, abs=0.05)
 
 

@@ -52,6 +52,8 @@ class Correction:
     """Added to the scaled dark, ADU."""
     flat: str | None = None
     """Output of the master flat."""
+    bad_pixels: str | None = None
+    """The observer's map of pixels that are to have no value."""
     scale_error: float = 0.0
     """1-sigma error of the factor."""
     offset_error: float = 0.0
@@ -228,7 +230,7 @@ class MasterRows(Closing):
         self,
         folder: Path,
         outputs: Sequence[str],
-        plane: int = 0,
+        plane: int | str = 0,
         *,
         cuts: Iterable[tuple[str, str]] = (),
         store: MasterStore | None = None,
@@ -342,9 +344,10 @@ def calibrated_rows(
     Returns
     -------
     (stop - start, nx) float32 array, ADU
-        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat.
+        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat; NaN where
+        the observer says that a pixel is bad.
     """
-    return calibrate(
+    data = calibrate(
         frame.rows(start, stop),
         overscan=frame.zero,
         bias=masters.rows(correction.bias, start, stop),
@@ -353,6 +356,10 @@ def calibrated_rows(
         dark_offset=correction.scaling.offset,
         flat=masters.rows(correction.flat, start, stop),
     )
+    bad = masters.rows(correction.bad_pixels, start, stop)
+    if bad is not None:
+        data[bad != 0] = np.nan
+    return data
 
 
 def bands(

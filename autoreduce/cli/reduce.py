@@ -31,6 +31,13 @@ from autoreduce.cli.options import severities
 @click.option(
     "--planes", is_flag=True, help="Write UNCERT and MASK beside the data as well."
 )
+@click.option(
+    "--fill",
+    type=float,
+    metavar="VALUE",
+    help="Write VALUE for pixels of lights and stacks that have none (NaN), for programs "
+    "that cannot bear NaN.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(
     "--scheduler",
@@ -104,6 +111,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("jobs"),
         options["memory"],
         options.pop("planes"),
+        options.pop("fill"),
         options.pop("scheduler"),
         options.pop("scheduler_timeout"),
         options.pop("wait"),

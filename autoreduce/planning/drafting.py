@@ -178,7 +178,10 @@ def master_tasks(
 
 
 def light_tasks(
-    night: NightSetups, inputs: Sequence[FrameInput], found: Uses
+    night: NightSetups,
+    inputs: Sequence[FrameInput],
+    found: Uses,
+    bad_pixels: str = "",
 ) -> list[Task]:
     """Plan a calibrated frame for each light, in order of time."""
     is_light = night.frames["imagetyp"].eq(ImageType.LIGHT).to_numpy(dtype=bool)
@@ -196,12 +199,18 @@ def light_tasks(
             action=Action.CALIBRATE,
             group=groups[setups[row]],
             facts=facts[setups[row]],
-            frames=(inputs[row],),
+            frames=(_without_bad_pixels(inputs[row], bad_pixels),),
             level=inputs[row].level or 0,
             missing=missing[setups[row]],
         )
         for row, output in zip(rows, outputs, strict=True)
     ]
+
+
+def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:
+    if not file:
+        return item
+    return replace(item, calibration=replace(item.calibration, bad_pixels=file))
 
 
 def registration_tasks(

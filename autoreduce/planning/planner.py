@@ -120,7 +120,8 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses)
     masters = master_tasks(night, inputs, uses)
-    lights = light_tasks(night, inputs, uses)
+    bad_pixels = recipe.light.bad_pixels
+    lights = light_tasks(night, inputs, uses, bad_pixels)
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
@@ -130,7 +131,7 @@ def make_plan(
         root=str(root),
         recipe=recipe,
         tasks=tasks,
-        external=tuple(sorted(needed & set(there["output"]))),
+        external=tuple(sorted(needed & {*there["output"], bad_pixels})),
         uses=uses_of(night, uses),
         verdicts=tuple(verdicts),
         notes=(

@@ -16,13 +16,13 @@ from autoreduce.calibration.bands import (
     calibrated_rows,
 )
 from autoreduce.calibration.members import Members, open_members, pair_noise, pedestals
-from autoreduce.calibration.uncertainty import UNCERT_HDU
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import CombineResult, combine
-from autoreduce.pixels.flags import no_value
+from autoreduce.pixels.flags import Flag, no_value
+from autoreduce.pixels.flatfield import impulses
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
 from autoreduce.products.master import MasterProduct, Tally
@@ -31,6 +31,9 @@ from autoreduce.remarks import Remark, remark
 FEWEST_TO_DRIFT = 6
 """Frames that tell a drift of the level from its scatter."""
 
+HOT_SIGMA = 7.0
+"""A pixel of a dark is hot that stands so many times the noise of a single frame out of
+its neighbourhood: it stands out of every raw frame."""
 LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
 """Drift that needs no word, in ADU and in units of a frame's noise."""
 
@@ -72,7 +75,7 @@ def make_plain(
         MasterRows(
             workspace.folder,
             members.masters * workspace.planes,
-            UNCERT_HDU,
+            UNCERT,
             cuts=members.cuts.items(),
         ) as sigmas,
     ):
@@ -91,7 +94,7 @@ def make_plain(
                     variance = _variance(data, n_used, expected, task)
                     variance += sigmas.summed_squares((start, stop))
                     writer.write_rows(start, np.sqrt(variance), plane=UNCERT)
-                    writer.write_rows(start, no_value(data), plane=MASK)
+                    writer.write_rows(start, _flags(data, noise, task), plane=MASK)
             statistics = {
                 "level": result.level(),
                 LEVEL_ERROR: _level_error(members),
@@ -109,6 +112,15 @@ def make_plain(
     has_bias = any(correction.bias for correction in members.corrections)
     doubts = (*_drift(statistics), *(_below_zero(statistics) if has_bias else ()))
     return replace(told, remarks=(*told.remarks, *doubts))
+
+
+def _flags(data: Floats, noise: float, task: Task) -> NDArray[np.uint8]:
+    """Flag pixels without a value, and those of a dark that are hot."""
+    flags = no_value(data)
+    if task.action is Action.DARK:
+        hot = impulses(data, HOT_SIGMA, sigma=noise)
+        flags[hot.y, hot.x] |= np.uint8(Flag.HOT)
+    return flags
 
 
 def level_drift(members: Members) -> float:

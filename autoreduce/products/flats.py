@@ -16,7 +16,7 @@ from autoreduce.calibration.bands import (
     calibrated_rows,
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
-from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
+from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
@@ -380,7 +380,7 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
     outputs = stack.members.masters * stack.workspace.planes
     weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
     cuts = stack.members.cuts.items()
-    with MasterRows(stack.workspace.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
+    with MasterRows(stack.workspace.folder, outputs, UNCERT, cuts=cuts) as sigmas:
         for start, stop, band in _by_bands(stack):
             flat[start:stop], unclean[start:stop] = band.data, band.unclean
             stack.masked += band.masked

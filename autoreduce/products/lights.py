@@ -21,7 +21,9 @@ from autoreduce.calibration.members import dark_columns, raw_columns
 from autoreduce.calibration.residuals import doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import TaskResult, Workspace
+from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card, without
+from autoreduce.fits.images import open_image
 from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
 from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
@@ -101,6 +103,7 @@ def make_light(
     correction = correction_for(item, workspace, made)
     gain = gain_of(item, correction, workspace.folder)
     with RawFrame(workspace.root, item) as frame:
+        correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])
         raw = measure(raw_data, saturate=frame.saturate)
         found_full = frame.fill_at(raw.full_at)
@@ -125,6 +128,7 @@ def make_light(
             header_cards=len(header.cards({})),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
+            fill=workspace.fill,
         ) as writer:
             data = _write_rows(writer, frame, correction, workspace, uncertainty)
             seen, found = _look(
@@ -148,6 +152,20 @@ def make_light(
         measured={item.file: {**raw_columns(raw), **seen, **dark_columns(correction)}},
         n_used=1,
     )
+
+
+def _with_bad_pixels(
+    correction: Correction, workspace: Workspace, frame: RawFrame
+) -> Correction:
+    """Leave the observer's map out that is no image of the size of the frame."""
+    if correction.bad_pixels is None:
+        return correction
+    try:
+        with open_image(workspace.folder / correction.bad_pixels) as reader:
+            fits = reader.shape == frame.shape
+    except InputError:
+        fits = False
+    return correction if fits else replace(correction, bad_pixels=None)
 
 
 def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
@@ -312,9 +330,10 @@ def _write_rows(
 
 def _masters(correction: Correction, workspace: Workspace) -> MasterRows:
     """Open the masters that are taken out of a light."""
+    maps = (correction.bad_pixels,) if correction.bad_pixels else ()
     return MasterRows(
         workspace.folder,
-        correction.masters,
+        (*correction.masters, *maps),
         cuts=correction.cuts,
         store=workspace.store,
     )

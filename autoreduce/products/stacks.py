@@ -326,6 +326,7 @@ class _Stack:
             header_cards=len(self._cards(nothing, shares)),
             planes=planes,
             overwrite=True,
+            fill=self.workspace.fill,
         ) as writer:
             for start, band in self._bands():
                 rejected += band.rejected
