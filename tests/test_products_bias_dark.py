@@ -140,3 +140,27 @@ def test_a_drift_is_that_of_the_thirds_in_order_of_time(
     told, _ = make(tmp_path, make_task(tmp_path, levels, minutes=minutes))
     assert told.statistics["drift"] == drift
     assert [one.found for one in told.remarks] == (["+4.0 ADU"] if drift else [])
+
+
+def test_hot_pixels_tell_how_noisy_dark_counts_are(tmp_path):
+    """Of 1.6 electron/ADU, as nothing else tells; some of them flicker."""
+    rng = np.random.default_rng(8)
+    task = make_task(tmp_path, [110] * 6, Action.DARK)
+    task = replace(task, facts={"imagetyp": "dark", "egain": None})
+    light = np.zeros(SHAPE)
+    hot = rng.random(SHAPE) < 0.05
+    light[hot] = rng.uniform(200, 3000, hot.sum())
+    for n in range(6):
+        pixels = 1000 + rng.poisson(light * 1.6) / 1.6 + rng.normal(0, 4, SHAPE)
+        pixels[:2][hot[:2]] += 300 * (n % 2)
+        fits.writeto(
+            tmp_path / f"{n}.fit", np.rint(pixels).astype(np.uint16), overwrite=True
+        )
+    _, planes = make(tmp_path, task, planes=True)
+    steady = hot.copy()
+    steady[:2] = False
+    expected = np.sqrt((16 + light[steady] / 1.6) / 6)
+    ratio = planes["UNCERT"][0][steady] / expected
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+    ordinary = planes["UNCERT"][0][~hot]
+    assert np.median(ordinary) == pytest.approx(4 / 6**0.5, rel=0.12)

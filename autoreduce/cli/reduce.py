@@ -32,6 +32,11 @@ from autoreduce.cli.options import severities
     "--planes", is_flag=True, help="Write UNCERT and MASK beside the data as well."
 )
 @click.option(
+    "--electrons",
+    is_flag=True,
+    help="Write lights and their stacks in electrons, not ADU, where the gain is known.",
+)
+@click.option(
     "--fill",
     type=float,
     metavar="VALUE",
@@ -111,6 +116,7 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         options.pop("jobs"),
         options["memory"],
         options.pop("planes"),
+        options.pop("electrons"),
         options.pop("fill"),
         options.pop("scheduler"),
         options.pop("scheduler_timeout"),

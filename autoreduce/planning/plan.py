@@ -101,6 +101,8 @@ class FrameInput:
     """Electrons per ADU."""
     rdnoise: float | None = None
     """Read noise, electron."""
+    given: tuple[str, ...] = ()
+    """Facts that the observer gave: they hold whatever is measured."""
     saturate: float | None = None
     """Saturation level, ADU."""
     amplifiers: tuple[Amplifier, ...] = ()

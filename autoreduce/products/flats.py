@@ -37,7 +37,12 @@ from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
 from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
-from autoreduce.products.gain import read_noise_adu, transfer_cards
+from autoreduce.products.gain import (
+    ReadNoise,
+    read_noise,
+    transfer_cards,
+    transfer_table,
+)
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
@@ -274,11 +279,11 @@ class _FlatStack:
             pairs += [
                 (one[y::step, x::step], other[y::step, x::step]) for y, x in phases
             ]
-        return photon_transfer(pairs, read_noise=self.read_noise())
+        return photon_transfer(pairs, read_noise=self.read_noise().adu)
 
-    def read_noise(self) -> float:
-        """Give the noise of a read, ADU; 0 if it is not known."""
-        return read_noise_adu(self.members.corrections[0], self.workspace.folder)
+    def read_noise(self) -> ReadNoise:
+        """Give the noise of a read."""
+        return read_noise(self.members.corrections[0], self.workspace.folder)
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -355,7 +360,7 @@ class _Master:
 
 def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
     master = _finished(stack, product, *_combined(stack))
-    statistics = master.statistics
+    statistics = dict(master.statistics)
     with product.writer() as writer:
         writer.write_rows(0, master.data)
         if master.variance is not None:
@@ -365,8 +370,15 @@ def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
         transfer = stack.gain()
         extra = [*_cards(statistics), *transfer_cards(transfer, stack.read_noise())]
         if transfer is not None:
-            statistics = {**statistics, "gain": transfer.gain}
-        product.finish(writer, statistics, extra, stack.rejected, scales)
+            statistics |= {"gain": transfer.gain, "gain_error": transfer.error}
+        product.finish(
+            writer,
+            statistics,
+            extra,
+            stack.rejected,
+            scales,
+            table=transfer_table(transfer),
+        )
     made = product.made(statistics)
     return replace(made, remarks=(*made.remarks, *_doubts(stack, statistics)))
 

@@ -29,7 +29,8 @@ WITHOUT_SUMS = {".json", ".csv", ".html", ".png"}
 """Endings of what has no checksums in it."""
 
 _COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
-_FILLED = frozenset({Action.CALIBRATE, Action.STACK})
+_ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRATE}}
+"""What a run may ask for, and of which products."""
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "bias": frozenset({Action.BIAS}),
@@ -187,8 +188,8 @@ def task_digest(
     needs : mapping of str to str
         Digest of each product that the task uses; those not made are absent.
     asked : mapping
-        What the run asks for: whether there are ``planes``, and the ``fill`` of lights
-        and stacks.
+        What the run asks for: whether there are ``planes`` and lights in ``electrons``,
+        and the ``fill`` of lights and stacks.
 
     Returns
     -------
@@ -207,7 +208,7 @@ def task_digest(
         "files": [contents[item.file] for item in task.frames],
         "needs": dict(sorted(needs.items())),
         "planes": asked["planes"],
-        **({"fill": asked["fill"]} if task.action in _FILLED else {}),
+        **{name: asked[name] for name, of in _ASKED.items() if task.action in of},
     }
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -74,6 +74,8 @@ class Limits:
     """Bytes that all bands together may use; half of what is free if None."""
     planes: bool = False
     """Whether UNCERT and MASK are written."""
+    electrons: bool = False
+    """Whether lights are written in electrons, where their gain is known."""
     fill: float | None = None
     """What lights and stacks have in the place of NaN; None leaves NaN."""
     scheduler: str | None = None
@@ -215,6 +217,7 @@ def run_plan(
         plan.recipe,
         max((budget - kept) // jobs, 1 << 20),
         limits.planes,
+        limits.electrons,
         limits.fill,
         limits.jobs or os.cpu_count() or 1,
         MasterStore(kept // (jobs + 1) if apart else kept),
@@ -485,7 +488,7 @@ def task_outcome(
     files = Ledger() if files is None else files
     contents = look_at_raw(task, workspace.root, files, workspace.threads)
     recipe = recipe_for(workspace.recipe, task.action)
-    asked = {"planes": workspace.planes, "fill": workspace.fill}
+    asked = {name: getattr(workspace, name) for name in ("planes", "electrons", "fill")}
     digest = task_digest(task, recipe, contents, digests, asked)
     workspace = replace(workspace, recipe=recipe, contents=contents)
     try:
