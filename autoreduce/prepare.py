@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from autoreduce.calibration.samples import read_samples
@@ -19,7 +21,10 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_pieces
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.overrides import (
+    GIVEN,
+    MEASURABLE,
     apply_overrides,
+    give,
     read_frames_csv,
     select,
     write_frames_csv,
@@ -223,12 +228,14 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         include=choices.include,
         settings=choices.settings,
     )
+    given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
     frames, doubts = with_levels(
         with_one_spelling(frames),
         read_samples(scanned.root, judged(frames)),
         leave_out=recipe.quality.check,
     )
+    frames.attrs[GIVEN] = given
     plan = make_plan(
         frames,
         rules=load_rules(choices.rules),
@@ -262,8 +269,15 @@ def _edited(night: ScannedNight, path: Path) -> pd.DataFrame:
             f"({len(unknown)} such rows): was it written for another folder?"
         )
         raise TableError(msg)
+    scanned = night.frames.set_index("file").loc[edited["file"], list(MEASURABLE)]
     new = night.frames[~night.frames["file"].isin(edited["file"])]
-    return typed(pd.concat([edited, new])) if len(new) else edited
+    table = typed(pd.concat([edited, new])) if len(new) else edited
+    for name in MEASURABLE:
+        own = edited[name].to_numpy(float, na_value=math.nan)
+        told = scanned[name].to_numpy(float, na_value=math.nan)
+        changed = np.isfinite(own) & ~np.isclose(own, told, rtol=1e-9)
+        give(table, name, edited["file"][changed])
+    return table
 
 
 def _references(frames: pd.DataFrame, patterns: Sequence[str]) -> list[str]:

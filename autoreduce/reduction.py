@@ -18,6 +18,7 @@ from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
+from autoreduce.planning.badpixels import with_bad_pixels
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
@@ -230,6 +231,8 @@ def run_prepared(
     limits = limits or Limits()
     make_folder(folder)
     with held(folder, wait=limits.wait):
+        if limits.planes:
+            prepared = replace(prepared, plan=with_bad_pixels(prepared.plan))
         _check_space(prepared, folder, planes=limits.planes)
         earlier = earlier_outcomes(folder)
         known = known_outcomes(earlier)
@@ -246,6 +249,8 @@ def run_prepared(
             memory = limits.memory or free_memory() // 2
             pictures = _pictures(prepared.plan, outcomes, folder, memory)
         prepared = prepared.noting(*cut)
+        if limits.fill is None:
+            prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
         report = _tables(prepared, outcomes, folder, command, begin)
         report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
@@ -300,6 +305,22 @@ def _pictures(
         if one.why_not:
             log.warning("no picture of %s: %s", one.name, one.why_not)
     return tuple(found)
+
+
+def _without_value(plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Remark, ...]:
+    """Say that lights hold NaN, where their flats have pixels without response."""
+    dead = [
+        outcomes[flat].statistics.get("dead", 0.0)
+        for task in plan.tasks
+        if task.action is Action.CALIBRATE and outcomes[task.output].made
+        for flat in (task.frames[0].calibration.flat,)
+        if flat is not None and flat in outcomes
+    ]
+    n = sum(number > 0 for number in dead)
+    if not n:
+        return ()
+    found, most = f"{n} of {len(dead)}", f"{max(dead):.0f}"
+    return (remark("lights-nan", found=found, expected=most, way_out="--fill 0"),)
 
 
 def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:

@@ -323,6 +323,19 @@ CODES: dict[str, Code] = {
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
     ),
+    "no-bad-pixels": Code(
+        _S.DOUBTFUL,
+        "the bad pixels of {found} are not taken out: it is no image of the lights' size",
+        "The map that the recipe names as light.bad_pixels is a FITS image of the size "
+        "of calibrated lights, 0 where pixels are good.",
+    ),
+    "lights-nan": Code(
+        _S.NOTE,
+        "{found} calibrated lights hold pixels without a value (NaN), up to {expected} "
+        "each: some programs, such as Siril, do without such lights",
+        "Pixels that do not respond in the flat have no value.  `--fill` writes a number "
+        "for them; the card NANFILL then tells which.",
+    ),
     "negative-dark": Code(
         _S.DOUBTFUL,
         "its dark current is negative ({found} once the bias is out): the level of the "
@@ -393,13 +406,34 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "no-electrons": Code(
+        _S.DOUBTFUL,
+        "in ADU, not in electrons: the gain is unknown",
+        "`--electrons` needs the gain: of a header, of flats, or of the observer, as in "
+        "`--set '*: egain=1.5'`.",
+    ),
+    "gain-overruled": Code(
+        _S.DOUBTFUL,
+        "the header's gain of {found} is not used: pairs of flats tell {expected}",
+        "They differ by more than 5 errors and 10 %.  Where the camera averages the pixels "
+        "that it bins, or its header is that of another mode, the flats are right; the "
+        "option takes the header's.",
+    ),
     "gain-disagrees": Code(
         _S.DOUBTFUL,
-        "gain {found} as the header or the observer tells, but {expected} from pairs of "
-        "flats",
-        "The gain that was told is used; errors of all pixels go by it.  Where the camera "
-        "averages the pixels that it bins, or its header is that of another mode, the "
-        "flats are right.",
+        "gain {found} as you say, but {expected} from pairs of flats",
+        "The gain that the observer gave is used; errors of all pixels go by it.",
+    ),
+    "read-noise-overruled": Code(
+        _S.DOUBTFUL,
+        "the header's read noise of {found} is not used: bias frames and flats tell "
+        "{expected}",
+        "They differ by more than 5 errors and 10 %; the option takes the header's.",
+    ),
+    "read-noise-disagrees": Code(
+        _S.DOUBTFUL,
+        "read noise {found} as you say, but {expected} from bias frames and flats",
+        "The read noise that the observer gave is used; errors of all pixels go by it.",
     ),
     "not-in-curve": Code(
         _S.LEFT_OUT,

@@ -280,6 +280,19 @@ def test_planes_are_read_and_written_as_ccddata_has_them(tmp_path):
     np.testing.assert_array_equal(half.mask, ccd.mask)
 
 
+def test_flags_keep_their_meaning(tmp_path):
+    data, mask = np.ones((1, 3)), np.array([[0, 2, 4]], np.uint8)
+    write_image(tmp_path / "a.fits", data, [], planes={"MASK": mask})
+    other = np.array([[7, 0, 0]], np.int32)
+    write_image(tmp_path / "b.fits", data, [], planes={"MASK": other})
+    node = parse([f"{tmp_path}/a.fits", "+", f"{tmp_path}/b.fits"])
+    (step,) = plan_arithmetic(node, [str(tmp_path / "sum.fits")])
+    run_step(node, step)
+    found = fits.getdata(tmp_path / "sum.fits", extname="MASK")
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[1, 2, 4]]
+
+
 def test_planes_of_a_compressed_file_are_found(tmp_path):
     extensions = [
         fits.ImageHDU(np.full((3, 4), 2.0), name="UNCERT"),

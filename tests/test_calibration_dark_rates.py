@@ -122,7 +122,7 @@ def test_pixels_full_in_the_long_darks_go_by_the_short_one():
 
 def test_the_map_holds_the_true_rates_within_its_errors(notes_night):
     (path,) = notes_night.folder.glob("masters/dark_current_*.fits")
-    made, sigma, flags = (fits.getdata(path, i) for i in range(3))
+    made, sigma, flags = (fits.getdata(path, one) for one in (0, "UNCERT", "MASK"))
     real = fits.getdata(notes_night.truth / "dark_rate.fits")
     (json_path,) = notes_night.folder.glob("masters/*.json")
     fit = json.loads(json_path.read_text())

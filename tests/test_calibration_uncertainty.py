@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from autoreduce.calibration.bands import Correction, MasterRows, RawFrame
 from autoreduce.calibration.uncertainty import (
-    UNCERT_HDU,
+    UNCERT,
     light_uncertainty,
     shared_variance,
     subtracted_variance,
@@ -33,7 +33,7 @@ def test_the_variance_of_what_is_subtracted_worked_by_hand(tmp_path):
     )
     with (
         MasterRows(tmp_path, correction.masters) as values,
-        MasterRows(tmp_path, correction.masters, UNCERT_HDU) as sigmas,
+        MasterRows(tmp_path, correction.masters, UNCERT) as sigmas,
     ):
         found = subtracted_variance(correction, values, sigmas, (0, 3))
         np.testing.assert_allclose(found, 22.0)

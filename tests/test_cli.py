@@ -176,7 +176,7 @@ def test_the_planes_are_written_if_asked_for(night):
     with fits.open(
         night.with_name("night_reduced") / "calibrated/light_0001.fit"
     ) as hdus:
-        assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "MASK", "STARS"]
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "UNCERT", "STARS"]
         expected = np.sqrt(900 + 30 + 16)
         assert np.median(hdus["UNCERT"].data) == pytest.approx(expected, rel=0.1)
 

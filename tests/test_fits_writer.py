@@ -63,3 +63,35 @@ def test_the_meaning_of_each_bit_stands_beside_the_mask():
     for bit, flag in enumerate(Flag):
         assert told[f"MASKBIT{bit}"] == flag == 1 << bit
         assert told.comments[f"MASKBIT{bit}"] == MEANINGS[flag]
+
+
+def test_a_number_stands_for_no_value_and_reads_back_as_none(tmp_path):
+    data = np.array([[1, np.nan, 0], [5, 6, np.nan]], np.float32)
+    path = tmp_path / "a.fits"
+    with ImageWriter(path, data.shape, header_cards=1, planes=("MASK",), fill=0) as out:
+        out.write_rows(0, data)
+        out.write_rows(0, np.isnan(data), plane="MASK")
+        out.finish(format_card("OBJECT", "M13"))
+    written, header = fits.getdata(path, header=True)
+    assert header["NANFILL"] == 0
+    # A pixel that has the number itself is moved by the least that there is.
+    moved = np.nextafter(np.float32(0), np.float32(1))
+    assert written.tolist() == [[1, 0, moved], [5, 6, 0]]
+    with open_image(path) as image:
+        expected = np.where(data == 0, moved, data)
+        np.testing.assert_array_equal(image.read(), expected)
+        # What is made of it holds NaN again, unless that is asked for.
+        write_image(tmp_path / "b.fits", image.read(), image.cards)
+    assert "NANFILL" not in fits.getheader(tmp_path / "b.fits")
+    assert np.isnan(fits.getdata(tmp_path / "b.fits")).sum() == 2
+    check_sums(path)
+
+
+def test_the_mask_comes_before_errors_of_the_type_of_the_image(tmp_path):
+    data = np.ones((4, 5), np.float32)
+    planes = {"UNCERT": data, "MASK": np.zeros((4, 5), np.uint8)}
+    write_image(tmp_path / "a.fits", data, [], planes=planes)
+    with fits.open(tmp_path / "a.fits") as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "UNCERT"]
+    with open_image(tmp_path / "a.fits", "UNCERT") as image:
+        assert image.dtype == np.float32

@@ -89,6 +89,25 @@ def test_a_dark_is_without_its_bias_and_knows_its_errors(tmp_path, overscan):
     assert header["SATURATE"] == 65535 - (107 if overscan else 100)
 
 
+def test_hot_pixels_of_a_dark_are_flagged(tmp_path):
+    """They stand 7 times the noise of a single frame, 4 ADU, out of their neighbours."""
+    rng = np.random.default_rng(1)
+    task = make_task(tmp_path, [110] * 3, Action.DARK)
+    for n in range(3):
+        pixels = 1000 + rng.normal(0, 4, SHAPE)
+        pixels += np.linspace(0, 200, SHAPE[1])
+        pixels[10, 10] += 40
+        pixels[20, 30] += 5000
+        pixels[12, 12] += 15
+        fits.writeto(
+            tmp_path / f"{n}.fit", np.rint(pixels).astype(np.uint16), overwrite=True
+        )
+    _, planes = make(tmp_path, task, planes=True)
+    hot = np.argwhere(planes["MASK"][0])
+    assert hot.tolist() == [[10, 10], [20, 30]]
+    assert (planes["MASK"][0][10, 10], planes["MASK"][0][20, 30]) == (4, 4)
+
+
 def test_a_dark_keeps_a_bias_that_was_not_made_and_says_so(tmp_path):
     plan = Calibration(bias="b.fits")
     task = make_task(tmp_path, [110] * 3, Action.DARK, calibration=plan)
@@ -121,3 +140,27 @@ def test_a_drift_is_that_of_the_thirds_in_order_of_time(
     told, _ = make(tmp_path, make_task(tmp_path, levels, minutes=minutes))
     assert told.statistics["drift"] == drift
     assert [one.found for one in told.remarks] == (["+4.0 ADU"] if drift else [])
+
+
+def test_hot_pixels_tell_how_noisy_dark_counts_are(tmp_path):
+    """Of 1.6 electron/ADU, as nothing else tells; some of them flicker."""
+    rng = np.random.default_rng(8)
+    task = make_task(tmp_path, [110] * 6, Action.DARK)
+    task = replace(task, facts={"imagetyp": "dark", "egain": None})
+    light = np.zeros(SHAPE)
+    hot = rng.random(SHAPE) < 0.05
+    light[hot] = rng.uniform(200, 3000, hot.sum())
+    for n in range(6):
+        pixels = 1000 + rng.poisson(light * 1.6) / 1.6 + rng.normal(0, 4, SHAPE)
+        pixels[:2][hot[:2]] += 300 * (n % 2)
+        fits.writeto(
+            tmp_path / f"{n}.fit", np.rint(pixels).astype(np.uint16), overwrite=True
+        )
+    _, planes = make(tmp_path, task, planes=True)
+    steady = hot.copy()
+    steady[:2] = False
+    expected = np.sqrt((16 + light[steady] / 1.6) / 6)
+    ratio = planes["UNCERT"][0][steady] / expected
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+    ordinary = planes["UNCERT"][0][~hot]
+    assert np.median(ordinary) == pytest.approx(4 / 6**0.5, rel=0.12)

@@ -139,3 +139,12 @@ def test_stars_of_a_mosaic_are_told_in_its_own_pixels(tmp_path):
     assert mosaic["fwhm"] == pytest.approx(plain["fwhm"], rel=0.3)
     table = read_stars(tmp_path / "c.fits")
     assert table["x"].max() > SHAPE[1] / 2
+
+
+def test_what_is_not_in_the_errors_is_told(tmp_path):
+    task, _ = write_light(tmp_path, egain=1.5, rdnoise=6.0)
+    space = make_space(tmp_path, planes=True)
+    make_light(task, space, "abc", MADE)
+    assert "NOTIN" not in fits.getheader(tmp_path / "c.fits", "UNCERT")
+    make_light(task, space, "abc", {"b.fits"})
+    assert fits.getheader(tmp_path / "c.fits", "UNCERT")["NOTIN"] == "dark, flat"

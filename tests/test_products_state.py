@@ -31,7 +31,7 @@ from autoreduce.products.state import (
 )
 from autoreduce.reduction import reduce_night
 from autoreduce.running import execute
-from autoreduce.running.execute import Status
+from autoreduce.running.execute import Limits, Status
 
 # ------------------------------------------------------------------ settings
 
@@ -76,10 +76,16 @@ def changed(part, name):
     )
 
 
-def digest(action, recipe, *, contents=None, needs=None, planes=False, **more):
+def digest(
+    action, recipe, *, contents=None, needs=None, planes=False, fill=None, **more
+):
     task = Task("output", action, "group", {}, **more)
     return task_digest(
-        task, recipe_for(recipe, action), contents or {}, needs or {}, planes=planes
+        task,
+        recipe_for(recipe, action),
+        contents or {},
+        needs or {},
+        {"planes": planes, "fill": fill},
     )
 
 
@@ -134,7 +140,10 @@ def test_no_task_asks_for_a_setting_that_it_is_not_given(tmp_path, monkeypatch, 
         return run(task, replace(workspace, recipe=recorder), digest, products)
 
     monkeypatch.setattr(execute, "run_task", recording)
-    done = reduce_night(night, choices=Choices(recipe=recipe), page=False)
+    planes = Limits(planes=True)
+    done = reduce_night(
+        night, choices=Choices(recipe=recipe), limits=planes, page=False
+    )
     assert not done.failed
     actions = set(Action) - ({Action.REGISTER} if recipe == "notes" else set())
     assert set(asked) == actions

@@ -1,12 +1,16 @@
 """Combination of files against numpy: each option of the observer's program."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.writer import write_image
 from autoreduce.pixels.combination import Combination, Method, Rejection
+from autoreduce.pixels.flags import Flag
 from autoreduce.tools import combine as tool
 from autoreduce.tools.combine import Combining, Level, combine_images
 
@@ -315,3 +319,61 @@ def test_real_flats_by_the_observer_s_recipe_agree_with_numpy(
     expected = np.median(kept, axis=0)
     flat = fits.getdata(tmp_path / "flat.fit")
     np.testing.assert_allclose(flat, expected / expected.mean(), rtol=1e-5)
+
+
+# ------------------------------------------------------------------ planes
+
+
+@pytest.fixture
+def with_planes(tmp_path, monkeypatch):
+    """Three frames of 10, 20 and 90; the last is hit, one has no value, one is full."""
+    monkeypatch.chdir(tmp_path)
+    values, sigmas = (10, 20, 90), (1, 2, 4)
+    for n, (value, sigma) in enumerate(zip(values, sigmas, strict=True)):
+        data = np.full((2, 3), value, np.float32)
+        mask = np.zeros((2, 3), np.uint8)
+        if n == 2:
+            mask[0] = [Flag.COSMIC_RAY, 0, 0]
+        if n == 1:
+            mask[1] = [Flag.NO_VALUE, Flag.SATURATED, Flag.HOT]
+        planes = {"UNCERT": np.full_like(data, sigma), "MASK": mask}
+        write_image(tmp_path / f"f.{n}.fit", data, [], planes=planes)
+
+
+def planes_of(*words):
+    command("combine", "f.*.fit", "-o", "out.fit", "--overwrite", *words)
+    with fits.open("out.fit") as hdus:
+        return {hdu.name: hdu.data.copy() for hdu in hdus}
+
+
+def test_masked_samples_are_left_out_and_errors_propagated(with_planes):
+    """Mean of 10, 20, 90: 40 +- sqrt(1 + 4 + 16) / 3; of 10 and 20: 15."""
+    found = planes_of("-m", "mean")
+    assert list(found) == ["PRIMARY", "MASK", "UNCERT"]
+    assert found["PRIMARY"].tolist() == [[15, 40, 40], [50, 40, 40]]
+    assert found["MASK"].tolist() == [[0, 0, 0], [0, Flag.SATURATED, Flag.HOT]]
+    sigma = (21**0.5) / 3
+    np.testing.assert_allclose(found["UNCERT"][0, 1:], sigma, rtol=1e-6)
+    # One of three is left out: that it is the noisiest is not known.
+    np.testing.assert_allclose(found["UNCERT"][0, 0], sigma * 1.5**0.5, rtol=1e-6)
+
+
+def test_errors_of_sums_medians_and_scaled_frames(with_planes):
+    total = planes_of("-m", "sum")
+    np.testing.assert_allclose(total["UNCERT"][0, 1], 21**0.5, rtol=1e-6)
+    median = planes_of("-m", "median")
+    expected = (np.pi / 2 * 21) ** 0.5 / 3
+    np.testing.assert_allclose(median["UNCERT"][0, 1], expected, rtol=1e-6)
+    # Scaled to the first: errors of 1, 1 and 4/9.
+    scaled = planes_of("-m", "mean", "--normalize", "median")
+    expected = (1 + 1 + (4 / 9) ** 2) ** 0.5 / 3
+    np.testing.assert_allclose(scaled["UNCERT"][0, 1], expected, rtol=1e-6)
+    unit = planes_of("-m", "mean", "-u")
+    factor = fits.getheader("out.fit")["UNITMEAN"]
+    np.testing.assert_allclose(unit["UNCERT"][0, 1], 21**0.5 / 3 / factor, rtol=1e-5)
+
+
+def test_planes_that_are_not_of_all_frames_or_not_of_the_method_are_none(with_planes):
+    assert list(planes_of("-m", "max")) == ["PRIMARY", "MASK"]
+    write_fits(Path("f.3.fit"), np.full((2, 3), 5, np.float32))
+    assert list(planes_of("-m", "mean")) == ["PRIMARY"]

@@ -116,12 +116,36 @@ def test_lights_longer_than_all_darks_are_the_scene_within_their_uncertainty(
     assert any("is taken to 300 s" in line for line in header["HISTORY"])
 
 
-def test_the_uncertainty_of_the_masters_predicts_their_scatter(notes_night):
-    rate = truth(notes_night, "dark_rate.fits")
-    offset = fits.getheader(notes_night.truth / "dark_rate.fits")["DARKOFF"]
-    (path,) = notes_night.folder.glob("masters/dark_180s_*.fits")
-    pulls = (fits.getdata(path) - offset - 180 * rate) / fits.getdata(path, 1)
-    assert core_width(pulls) == pytest.approx(1, abs=0.05)
+def is_hot(rate):
+    return rate > np.median(rate) + 20 * np.std(rate[rate < np.percentile(rate, 99)])
+
+
+def dark_pulls(night, t):
+    rate = truth(night, "dark_rate.fits")
+    offset = fits.getheader(night.truth / "dark_rate.fits")["DARKOFF"]
+    (path,) = night.folder.glob(f"masters/dark_{t}s_*.fits")
+    sigma = fits.getdata(path, extname="UNCERT")
+    return (fits.getdata(path) - offset - t * rate) / sigma, is_hot(rate)
+
+
+@pytest.mark.parametrize("t", [60, 120, 180])
+def test_the_uncertainty_of_the_darks_predicts_their_scatter(notes_night, t):
+    pulls, _ = dark_pulls(notes_night, t)
+    assert core_width(pulls) == pytest.approx(1, abs=0.03)
+
+
+def test_the_uncertainty_of_hot_pixels_predicts_their_scatter(notes_night):
+    found = [dark_pulls(notes_night, t) for t in (60, 120, 180)]
+    pulls = np.concatenate([values[hot] for values, hot in found])
+    assert len(pulls) > 100
+    assert core_width(pulls) == pytest.approx(1, abs=0.12)
+
+
+def test_the_uncertainty_of_the_bias_predicts_its_scatter(notes_night):
+    (path,) = notes_night.folder.glob("masters/bias_*.fits")
+    error = fits.getdata(path) - truth(notes_night, "bias.fits")
+    pulls = error / fits.getdata(path, extname="UNCERT")
+    assert core_width(pulls) == pytest.approx(1, abs=0.03)
 
 
 def test_hot_pixels_are_gone_from_the_lights_and_not_burnt_into_the_flats(notes_night):

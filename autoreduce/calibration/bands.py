@@ -53,6 +53,8 @@ class Correction:
     """Added to the scaled dark, ADU."""
     flat: str | None = None
     """Output of the master flat."""
+    bad_pixels: str | None = None
+    """The observer's map of pixels that are to have no value."""
     scale_error: float = 0.0
     """1-sigma error of the factor."""
     offset_error: float = 0.0
@@ -245,7 +247,7 @@ class MasterRows(Closing):
         self,
         folder: Path,
         outputs: Sequence[str],
-        plane: int = 0,
+        plane: int | str = 0,
         *,
         cuts: Iterable[tuple[str, str]] = (),
         store: MasterStore | None = None,
@@ -369,13 +371,18 @@ def calibrated_rows(
     Returns
     -------
     (stop - start, nx) float32 array, ADU
-        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat.
+        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat; NaN where
+        the observer says that a pixel is bad.
     """
-    return calibrate(
+    data = calibrate(
         frame.rows(start, stop),
         overscan=frame.zero,
         **masters.taken_out(correction, start, stop),
     )
+    bad = masters.rows(correction.bad_pixels, start, stop)
+    if bad is not None:
+        data[bad != 0] = np.nan
+    return data
 
 
 def side_by_side_calibrated(

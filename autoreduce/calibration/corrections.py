@@ -40,6 +40,7 @@ def correction_for(
     plan = item.calibration
     bias = plan.bias if plan.bias in made else None
     flat = plan.flat if plan.flat in made else None
+    bad = plan.bad_pixels if plan.bad_pixels in made else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
     refused: tuple[Remark, ...] = ()
     if usable and plan.dark_unasked:
@@ -50,13 +51,16 @@ def correction_for(
         planned = plan.bias or plan.dark
         if flat and planned and not bias and not plan.overscan:
             flat, refused = None, (*refused, remark("flat-refused"))
-        return Correction(bias=bias, flat=flat, cuts=plan.cuts, refused=refused)
+        return Correction(
+            bias=bias, flat=flat, bad_pixels=bad, cuts=plan.cuts, refused=refused
+        )
     correction = Correction(
         bias=bias,
         dark=plan.dark,
         dark_scale=1.0 if plan.dark_scale is None else plan.dark_scale,
         dark_offset=plan.dark_offset,
         flat=flat,
+        bad_pixels=bad,
         cuts=plan.cuts,
     )
     return (
@@ -127,8 +131,15 @@ def lost(item: FrameInput, correction: Correction) -> tuple[Remark, ...]:
             if planned and not used and need not in told
         ),
         *correction.refused,
+        *_bad_pixels_lost(plan.bad_pixels, correction),
         *((longer,) if longer else ()),
     )
+
+
+def _bad_pixels_lost(planned: str | None, correction: Correction) -> tuple[Remark, ...]:
+    if planned is None or correction.bad_pixels is not None:
+        return ()
+    return (remark("no-bad-pixels", found=planned),)
 
 
 def _not_there(output: str) -> str:
@@ -177,6 +188,7 @@ def correction_cards(
         ("BIASFILE", correction.bias),
         ("DARKFILE", correction.dark),
         ("FLATFILE", correction.flat),
+        ("BADFILE", correction.bad_pixels),
     ):
         if output:
             cards.append(Card(keyword, output, "master used"))

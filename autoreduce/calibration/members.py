@@ -245,3 +245,57 @@ def pair_noise(members: Members) -> float:
     pair = [frame.rows(start, stop).astype(np.float64) for frame in members.frames[:2]]
     difference = pair[0] - pair[1]
     return robust_scatter(difference) / math.sqrt(2)
+
+
+def pair_noise_error(members: Members, noise: float) -> float:
+    """Give the 1-sigma error of `pair_noise`, ADU, from the number of its pixels."""
+    ny, nx = members.shape
+    return noise / math.sqrt(2 * min(ny, SAMPLED_ROWS) * nx)
+
+
+HOT_SIGMA, FEWEST_HOT = 7.0, 50
+"""Noises above the median from which a pixel is hot, and hot pixels that tell a gain."""
+MEDIAN_OF_SQUARE = 0.4549
+"""Median of the square of a normal deviate."""
+ROUNDS = 30
+
+
+def hot_noise(members: Members, noise: float) -> float | None:
+    """Measure how noisy the dark counts of hot pixels are, in pairs of frames.
+
+    Parameters
+    ----------
+    members : Members
+        Darks of one exposure.
+    noise : float
+        Noise of a frame in ordinary pixels, ADU.
+
+    Returns
+    -------
+    float or None
+        Variance that an ADU adds, in ADU: one over the gain.  None with fewer than
+        `FEWEST_HOT` hot pixels.
+    """
+    ny = members.shape[0]
+    start = max(0, (ny - SAMPLED_ROWS) // 2)
+    stop = min(ny, start + SAMPLED_ROWS)
+    rows = [frame.rows(start, stop).astype(np.float64) for frame in members.frames]
+    excess, squares = [], []
+    for one, other in zip(rows[::2], rows[1::2], strict=False):
+        above = (one + other) / 2
+        above -= np.nanmedian(above)
+        hot = above > HOT_SIGMA * noise
+        excess.append(above[hot])
+        squares.append((one - other)[hot] ** 2 / 2)
+    light, square = (
+        np.concatenate([np.zeros(0), *parts]) for parts in (excess, squares)
+    )
+    if len(light) < FEWEST_HOT:
+        return None
+    # The median is that of usual pixels: some hot ones flicker.
+    found = float(np.median(square) / np.median(light)) / MEDIAN_OF_SQUARE
+    for _ in range(ROUNDS):
+        found *= (
+            float(np.median(square / (noise**2 + found * light))) / MEDIAN_OF_SQUARE
+        )
+    return found

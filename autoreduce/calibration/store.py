@@ -21,14 +21,16 @@ class MasterStore:
     def __init__(self, capacity: int = 0) -> None:
         """Make room for `capacity` bytes; 0 keeps nothing."""
         self._capacity = capacity
-        self._kept: OrderedDict[tuple[Path, int], Floats] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, int | str], Floats] = OrderedDict()
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[type["MasterStore"], tuple[int]]:
         """Travel to another process empty."""
         return MasterStore, (self._capacity,)
 
-    def rows(self, reader: ImageReader, plane: int, start: int, stop: int) -> Floats:
+    def rows(
+        self, reader: ImageReader, plane: int | str, start: int, stop: int
+    ) -> Floats:
         """Give rows of a master, from memory if there is room for it.
 
         Parameters
@@ -36,7 +38,7 @@ class MasterStore:
         reader : ImageReader
             The open master.
         plane : int
-            Its HDU.
+            Its HDU, or the name of its plane.
         start, stop : int
             Rows, the upper end exclusive.
 
@@ -52,7 +54,7 @@ class MasterStore:
             whole = self._whole(reader, plane, size)
         return whole[start:stop]
 
-    def _whole(self, reader: ImageReader, plane: int, size: int) -> Floats:
+    def _whole(self, reader: ImageReader, plane: int | str, size: int) -> Floats:
         key = (reader.path, plane)
         known = self._kept.pop(key, None)
         if known is None:

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from autoreduce.calibration.bands import Correction, Floats, MasterRows, RawFrame
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import InputError
-from autoreduce.fits.images import open_image
+from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.calibrate import calibrated_variance
 from autoreduce.pixels.darkcurrent import DarkScaling
-from autoreduce.pixels.flags import Flag
+from autoreduce.pixels.flags import Flag, no_value, taken_over
 from autoreduce.remarks import Remark, remark
-
-UNCERT_HDU = 1
-"""Where a master keeps its UNCERT plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,8 @@ class Uncertainty:
     """Electrons per ADU; None if the header does not tell."""
     rdnoise: float | None
     """Read noise in electrons, from the header or measured from the bias frames."""
+    flagged: tuple[str, ...] = ()
+    """Masters that have a MASK plane, which the light takes over."""
 
     @property
     def unknown(self) -> Remark | None:
@@ -69,14 +68,17 @@ class Uncertainty:
         -------
         mapping
             ``UNCERT``: one sigma in ADU, float32; ``MASK``: uint8, bits of `Flag`:
-            no value, saturated, and without a rate that tells their dark at a longer
-            exposure than was measured.
+            no value, saturated, all that its masters flag, and without a rate that
+            tells their dark at a longer exposure than was measured.
         """
-        flags = np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
+        flags = no_value(data)
         if (full := frame.saturated(start, stop)) is not None:
             flags[full] |= np.uint8(Flag.SATURATED)
-        planes: dict[str, NDArray[Any]] = {MASK: flags}
         correction = self.correction
+        with MasterRows(self.folder, self.flagged, MASK, cuts=correction.cuts) as masks:
+            for output in self.flagged:
+                flags |= taken_over(masks.reader((start, stop))(output))
+        planes: dict[str, NDArray[Any]] = {MASK: flags}
         with MasterRows(
             self.folder, correction.masters, cuts=correction.cuts
         ) as values:
@@ -100,7 +102,7 @@ class Uncertainty:
     ) -> Floats:
         correction = self.correction
         with MasterRows(
-            self.folder, correction.masters, UNCERT_HDU, cuts=correction.cuts
+            self.folder, correction.masters, UNCERT, cuts=correction.cuts
         ) as sigmas:
             variance = calibrated_variance(
                 data,
@@ -233,7 +235,14 @@ def light_uncertainty(
     """
     if rdnoise is None and egain is not None and correction.bias is not None:
         rdnoise = egain * _noise_adu(workspace.folder / correction.bias)
-    return Uncertainty(workspace.folder, correction, egain, rdnoise)
+    rates = correction.rates.file if correction.rates else None
+    masters = (correction.bias, correction.dark, rates, correction.flat)
+    flagged = tuple(
+        output
+        for output in masters
+        if output and MASK in extension_names(workspace.folder / output)
+    )
+    return Uncertainty(workspace.folder, correction, egain, rdnoise, flagged)
 
 
 def _noise_adu(path: Path) -> float:

@@ -33,6 +33,10 @@ class Workspace:
     """Bytes that one task may use for its bands."""
     planes: bool = False
     """Whether UNCERT and MASK are written."""
+    electrons: bool = False
+    """Whether lights are written in electrons, where their gain is known."""
+    fill: float | None = None
+    """What lights and stacks have in the place of NaN; None leaves NaN."""
     threads: int = 1
     """Threads that a task may use for itself."""
     store: MasterStore = field(default_factory=MasterStore, compare=False)

@@ -46,6 +46,7 @@ _MAKING = {
     Action.DARK: "master dark",
     Action.DARK_FIT: "dark fit",
     Action.FLAT: "master flat",
+    Action.BAD_PIXELS: "bad pixels",
     Action.CALIBRATE: "light",
     Action.REGISTER: "registration",
     Action.STACK: "stack",

@@ -38,6 +38,18 @@ from autoreduce.cli.options import (
 @click.option(
     "--planes", is_flag=True, help="Write UNCERT and MASK beside the data as well."
 )
+@click.option(
+    "--electrons",
+    is_flag=True,
+    help="Write lights and their stacks in electrons, not ADU, where the gain is known.",
+)
+@click.option(
+    "--fill",
+    type=float,
+    metavar="VALUE",
+    help="Write VALUE for pixels of lights and stacks that have none (NaN), for programs "
+    "that cannot bear NaN.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(
     "--scheduler",
@@ -128,6 +140,8 @@ def _reduce(
         options.pop("jobs"),
         options["memory"],
         options.pop("planes"),
+        options.pop("electrons"),
+        options.pop("fill"),
         options.pop("scheduler"),
         options.pop("scheduler_timeout"),
         options.pop("wait"),

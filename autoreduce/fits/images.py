@@ -24,6 +24,10 @@ from autoreduce.fits.names import split_hdu
 
 Array = NDArray[Any]
 
+FILL = "NANFILL"
+"""Card with the value that stands for NaN in an image of floats, as BLANK does in one of
+integers."""
+
 _TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _UNSIGNED = {
     (8, -128): np.int8,
@@ -33,15 +37,18 @@ _UNSIGNED = {
 }
 
 
-def open_image(name: str | os.PathLike[str], hdu: int | None = None) -> "ImageReader":
+def open_image(
+    name: str | os.PathLike[str], hdu: int | str | None = None
+) -> "ImageReader":
     """Open an image for reading by bands of rows.
 
     Parameters
     ----------
     name : path
         A FITS file, plain, gzipped or tile-compressed; ``FILE[N]`` names HDU N.
-    hdu : int, optional
-        HDU; the first one that holds an image if neither tells.
+    hdu : int or str, optional
+        HDU by its number or its EXTNAME; the first one that holds an image if neither
+        tells.
 
     Returns
     -------
@@ -90,7 +97,7 @@ class ImageReader(Closing):
     raw: RawHeader
     """The header as it stands in the file."""
 
-    def __init__(self, path: Path, hdu: int | None = None) -> None:
+    def __init__(self, path: Path, hdu: int | str | None = None) -> None:
         self.path = path
         self._compressed: Any = None
         self._file, self._format = open_unpacked(path)
@@ -148,7 +155,8 @@ class ImageReader(Closing):
         Returns
         -------
         (stop - start, nx) array
-            Values with BZERO and BSCALE applied, BLANK as NaN.
+            Values with BZERO and BSCALE applied, BLANK as NaN, and what the card `FILL`
+            tells.
 
         Raises
         ------
@@ -162,6 +170,8 @@ class ImageReader(Closing):
             whole = out is not None and out.dtype == self.dtype
             same = out if whole and self._is_shift and _contiguous(out) else None
             data = self._plain_rows(start, stop, nx, same)
+        if self._nan_fill is not None:
+            data[data == self._nan_fill] = np.nan
         if out is None or data is out:
             return data
         out[...] = data
@@ -172,9 +182,10 @@ class ImageReader(Closing):
         ny = math.prod(self.shape[:-1])
         return self.rows(0, ny).reshape(self.shape)
 
-    def _find(self, hdu: int | None) -> None:
+    def _find(self, hdu: int | str | None) -> None:
         for header, start, _ in headers_of(self._file):
-            if hdu in (None, header.hdu) and (shape := image_axes(header)):
+            name = header.get("EXTNAME") if isinstance(hdu, str) else header.hdu
+            if hdu in (None, name) and (shape := image_axes(header)):
                 self._set_up(header, start, shape)
                 return
             if hdu == header.hdu:
@@ -189,6 +200,8 @@ class ImageReader(Closing):
             self._open_compressed(header.hdu)
         else:
             self._lay_out(header, start)
+        fill = self.raw.number(FILL) if self.dtype.kind == "f" else None
+        self._nan_fill = None if fill is None else self.dtype.type(fill)
 
     def _lay_out(self, header: RawHeader, start: int) -> None:
         self.raw, self._start = header, start

@@ -21,6 +21,7 @@ from autoreduce.fits.cards import (
     without,
 )
 from autoreduce.fits.closing import Closing
+from autoreduce.fits.images import FILL
 from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
@@ -35,7 +36,7 @@ STRUCTURE = (
     "BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM", "EXTNAME", "EXTVER", "INHERIT",
     "ZIMAGE", "ZCMPTYPE", "ZNAXIS*", "ZTILE*", "ZBITPIX", "ZNAME*", "ZVAL*", "ZQUANTIZ",
     "ZDITHER0", "ZBLANK", "ZTENSION", "ZEXTEND", "ZSIMPLE", "ZPCOUNT", "ZGCOUNT",
-    "TFIELDS", "TTYPE*", "TFORM*", "THEAP", "DATAMIN", "DATAMAX", "END",
+    "TFIELDS", "TTYPE*", "TFORM*", "THEAP", "DATAMIN", "DATAMAX", "NANFILL", "END",
 )  # fmt: skip
 """Keywords that describe how pixels lie in a file: never copied to a product."""
 
@@ -84,7 +85,8 @@ class _Stored(NamedTuple):
 class ImageWriter(Closing):
     """An image that is written by bands and appears only when it is whole.
 
-    The primary HDU holds the data; planes follow as image extensions of the same shape.
+    The primary HDU holds the data; planes follow as image extensions of the same shape,
+    MASK first.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class ImageWriter(Closing):
         dtype: DTypeLike = np.float32,
         planes: Mapping[str, DTypeLike] | Sequence[str] = (),
         overwrite: bool = False,
+        fill: float | None = None,
     ) -> None:
         """Reserve room for an image.
 
@@ -114,6 +117,10 @@ class ImageWriter(Closing):
             Planes beside the data; those of `PLANE_TYPES` need no type.
         overwrite : bool
             Whether a file that stands there is replaced.
+        fill : float, optional
+            What is written for NaN in the data, for programs that cannot bear it; the
+            card `FILL` tells, and `autoreduce.fits.images` reads NaN.  A pixel
+            that has this very value is moved to the next one up.
 
         Raises
         ------
@@ -124,9 +131,10 @@ class ImageWriter(Closing):
             msg = f"{path} exists; remove it, or allow it to be overwritten"
             raise ProductError(msg)
         self.path, self.shape = path, tuple(shape)
+        self._fill = None if fill is None else np.array(fill, dtype)[()]
         if not isinstance(planes, Mapping):
             planes = {name: PLANE_TYPES[name] for name in planes}
-        types = {"": dtype, **planes}
+        types = {"": dtype, **dict(sorted(planes.items(), key=_is_not_mask))}
         self._types = {name: np.dtype(one) for name, one in types.items()}
         self._stored = {name: _Stored.of(one) for name, one in self._types.items()}
         self._sums = dict.fromkeys(self._types, 0)
@@ -155,6 +163,8 @@ class ImageWriter(Closing):
             "" for the data, else the name of the plane.
         """
         dtype, stored = self._types[plane], self._stored[plane]
+        if self._fill is not None and not plane:
+            data = _filled(data, self._fill)
         row = self.shape[-1] * stored.dtype.itemsize
         height = max(PIECE // row, 1)
         for first in range(0, len(data), height):
@@ -266,6 +276,8 @@ class ImageWriter(Closing):
             cards += [Card("EXTNAME", name, "plane")]
         else:
             cards += [Card("EXTEND", True, "extensions may follow")]
+            if self._fill is not None:
+                cards += [Card(FILL, float(self._fill), "stands for no value (NaN)")]
         if name == UNCERT:
             cards += [Card("UTYPE", "StdDevUncertainty", "kind of uncertainty")]
         if stored.zero:
@@ -281,8 +293,25 @@ class ImageWriter(Closing):
             raise unwritten(self.path, error) from error
 
 
+def _is_not_mask(plane: tuple[str, DTypeLike]) -> bool:
+    """Sort MASK to the front.
+
+    Siril takes images of one type and size that follow each other for a sequence, and
+    stops at the first other one: behind MASK no UNCERT is taken for another light.
+    """
+    return plane[0] != MASK
+
+
 class _AbandonedError(Exception):
     """Ends the context of a file that is not to appear."""
+
+
+def _filled(data: Array, fill: Any) -> Array:  # noqa: ANN401 -- a scalar of any type
+    """Put a value in the place of NaN, and out of the way of what has it."""
+    data = np.array(data, fill.dtype)
+    data[data == fill] = np.nextafter(fill, fill.dtype.type(np.inf))
+    data[np.isnan(data)] = fill
+    return data
 
 
 def _header_bytes(n_cards: int) -> int:

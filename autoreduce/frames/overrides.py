@@ -45,6 +45,12 @@ _TYPES = ", ".join(ImageType)
 _SECTIONS = ("biassec", "trimsec")
 
 
+GIVEN = "given"
+"""Attribute of a frame table: by facts, the files of which the observer gave them."""
+MEASURABLE = ("egain", "rdnoise")
+"""Facts that are measured as well, and used as measured unless the observer gave them."""
+
+
 def apply_overrides(
     frames: pd.DataFrame,
     *,
@@ -74,7 +80,7 @@ def apply_overrides(
     Returns
     -------
     DataFrame
-        A new table with the same ``attrs``.
+        A new table with the same ``attrs``, and what was `GIVEN`.
 
     Raises
     ------
@@ -92,8 +98,14 @@ def apply_overrides(
         table.loc[chosen, "use"] = True
         unsaid = table["why_not"].fillna("").eq("") | table["code"].eq(EXCLUDED)
         _tell(table, chosen & unsaid.fillna(value=False), True, remark(INCLUDED))
-    table.attrs.update(frames.attrs)
     return table
+
+
+def give(table: pd.DataFrame, name: str, files: Iterable[str]) -> None:
+    """Note that the observer gave a fact of some frames, in ``attrs`` of the table."""
+    given = dict(table.attrs.get(GIVEN, {}))
+    given[name] = sorted({*given.get(name, ()), *files})
+    table.attrs = {**table.attrs, GIVEN: given}
 
 
 def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
@@ -254,6 +266,8 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
         if name == "turned":
             _turn(table, chosen & table[name].fillna(value=False).ne(bool(value)))
         table.loc[chosen, name] = pd.NA if value is None else value
+        if name in MEASURABLE and value is not None:
+            give(table, name, table.loc[chosen, "file"])
         if name == "imagetyp" and value is not None:
             _bring_back(table, chosen, str(value))
     return table

@@ -51,6 +51,8 @@ COLUMNS = (
 """Columns of the index: name, match keys, mean start of the exposures (UTC), number of
 frames, whether a dark holds its bias, digest, program that made it."""
 
+BAD_PIXELS = f"masters/{Action.BAD_PIXELS}"
+"""What the names of maps of bad pixels begin with: they serve no other night's lights."""
 KINDS = {
     MASTER_TYPES[Action.BIAS]: ImageType.BIAS,
     MASTER_TYPES[Action.DARK]: ImageType.DARK,
@@ -389,6 +391,7 @@ def masters_of(source: Path) -> list[Path]:
             source / output
             for output, outcome in outcomes.items()
             if output.startswith("masters/")
+            and not output.startswith(BAD_PIXELS)
             and output.endswith(".fits")
             and outcome["status"] in ("done", "current")
         ]

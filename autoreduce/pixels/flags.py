@@ -41,9 +41,25 @@ MEANINGS = {
 """Each bit in a few words, for headers and documents."""
 
 
+OF_SENSOR = Flag.NO_VALUE | Flag.HOT | Flag.NON_LINEAR | Flag.GLOWING
+"""What a master tells of the sensor itself, whatever was exposed."""
+
+
+def taken_over(flags: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give what the flags of a master say of a light that it was used for.
+
+    A pixel that was full in a dark was filled by its own dark counts: it is hot.
+    """
+    saturated, hot = np.uint8(Flag.SATURATED), np.uint8(Flag.HOT)
+    taken = np.array(flags, np.uint8)
+    full = (taken & saturated) != 0
+    taken[full] = taken[full] & ~saturated | hot
+    return taken
+
+
 def no_value(data: NDArray[Any]) -> NDArray[np.uint8]:
-    """Flag the pixels that are NaN."""
-    return np.where(np.isnan(data), np.uint8(Flag.NO_VALUE), np.uint8(0))
+    """Flag the pixels that are NaN, or infinite."""
+    return np.where(np.isfinite(data), np.uint8(0), np.uint8(Flag.NO_VALUE))
 
 
 def marked_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -105,6 +105,7 @@ def impulses(
     n_sigma: float,
     *,
     below: bool = False,
+    sigma: float | None = None,
 ) -> Impulses:
     """Find single pixels that stand far out of their neighbourhood.
 
@@ -113,11 +114,12 @@ def impulses(
     data : (ny, nx) array
         Flat, or dark; NaN is no data.
     n_sigma : float
-        Distance from the median of the neighbourhood, in sigma of a pixel's scatter in the frame
-        (`pixel_scatter`: what pixels differ by in response counts as well); infinite
-        finds none.
+        Distance from the median of the neighbourhood, in `sigma`; infinite finds none.
     below : bool
         Whether pixels below their neighbourhood count, too.
+    sigma : float, optional
+        What the distance is told in; by default a pixel's scatter in the frame
+        (`pixel_scatter`: what pixels differ by in response counts as well).
 
     Returns
     -------
@@ -126,7 +128,8 @@ def impulses(
         else.
     """
     none = np.zeros(0, np.intp)
-    sigma = pixel_scatter(data) if math.isfinite(n_sigma) else math.nan
+    if sigma is None:
+        sigma = pixel_scatter(data) if math.isfinite(n_sigma) else math.nan
     if not sigma > 0:
         return Impulses(none, none, np.zeros(0), sigma)
     y, x = marked_pixels(_steep(data, max(n_sigma - NEIGHBOUR_SCATTER, 1.0) * sigma))

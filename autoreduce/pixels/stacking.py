@@ -54,6 +54,8 @@ class StackResult(NamedTuple):
     """(ny, nx), samples that went in."""
     rejected: NDArray[np.int64]
     """(n,), samples of each light that were rejected."""
+    variance: Image | None = None
+    """(ny, nx), ADU**2, where the errors of the samples are known."""
 
 
 class Own(NamedTuple):
@@ -82,6 +84,7 @@ def stack(
     sky: float,
     halo: tuple[int, int] = (0, 0),
     own: Sequence[Own] | None = None,
+    sigmas: Sequence[Image] | None = None,
 ) -> StackResult:
     """Combine a band of registered lights.
 
@@ -104,6 +107,8 @@ def stack(
         mean is that of these, taken to the places of the stack by the slope of the
         middle, and of `samples` where there are none.  Rejection goes by `samples`;
         `Stacked.n_used` counts `own`.
+    sigmas : sequence of n arrays, optional
+        1-sigma errors of the samples that are averaged, in the rows without halo.
 
     Returns
     -------
@@ -117,7 +122,9 @@ def stack(
     rejected = []
     for i, (values, model) in enumerate(zip(samples, models, strict=True)):
         mine = None if own is None else own[i]
-        rejected.append(work.add(values, model, limits, len(samples), own=mine))
+        sigma = None if sigmas is None else sigmas[i]
+        n_off = work.add(values, model, limits, len(samples), own=mine, sigma=sigma)
+        rejected.append(n_off)
     return work.stacked(np.array(rejected, np.int64))
 
 
@@ -136,6 +143,7 @@ class _Work:
         self._lost = np.zeros(shape, np.int16)
         self._lost_weight = np.zeros(shape, np.float64)
         self._n, self._weight = 0, 0.0
+        self._variance: Image | None = None
 
     def add(
         self,
@@ -145,16 +153,17 @@ class _Work:
         n: int,
         *,
         own: Own | None = None,
+        sigma: Image | None = None,
     ) -> int:
         """Add a light of n; tell how many of its samples are rejected."""
         np.subtract(values, self._middle, out=self._off)
         outliers = 0
         if limits is not None:
             outliers = self._reject(model, limits, n)
-        self._sum(model, own)
+        self._sum(model, own, sigma)
         return outliers
 
-    def _sum(self, model: LightModel, _: Own | None) -> None:
+    def _sum(self, model: LightModel, _: Own | None, sigma: Image | None) -> None:
         """Add what is left of a light."""
         inner = self._inner
         own = self._off[inner]
@@ -165,10 +174,21 @@ class _Work:
             lost = self._lost_weight.ravel()[gone] + model.weight
             np.put(self._lost_weight, gone, lost)
             own[~self._bad[inner]] = 0
+        if sigma is not None:
+            self._add_variance(self._bad[inner], np.float32(model.weight), sigma)
         own *= np.float32(model.weight)
         self._total += own
         self._n += 1
         self._weight += model.weight
+
+    def _add_variance(
+        self, kept: NDArray[np.bool_], weight: Image | np.float32, sigma: Image
+    ) -> None:
+        """Add the variance of what is kept of a light."""
+        if self._variance is None:
+            self._variance = np.zeros(kept.shape, np.float32)
+        error = np.where(kept, weight * sigma, np.float32(0))
+        self._variance += error * error
 
     def _reject(self, model: LightModel, limits: Limits, n: int) -> int:
         """Put NaN for outliers, and for their faint parts nearby; count the inner ones."""
@@ -209,8 +229,10 @@ class _Work:
         weight[number == 0] = 0
         with np.errstate(invalid="ignore", divide="ignore"):
             self._total /= weight
+            if self._variance is not None:
+                self._variance /= weight * weight
         self._total += self._middle[self._inner]
-        return StackResult(self._total, number, rejected)
+        return StackResult(self._total, number, rejected, self._variance)
 
 
 class _OwnWork(_Work):
@@ -224,7 +246,7 @@ class _OwnWork(_Work):
                   for axis, n in enumerate(middle.shape)]  # fmt: skip
         self._along_y, self._along_x = (np.nan_to_num(one[inner]) for one in slopes)
 
-    def _sum(self, model: LightModel, own: Own | None) -> None:
+    def _sum(self, model: LightModel, own: Own | None, sigma: Image | None) -> None:
         if own is None:
             msg = "a light gives nothing of its own"
             raise ValueError(msg)
@@ -236,6 +258,8 @@ class _OwnWork(_Work):
         part = np.where(there, measured, np.float32(FILLING) * between)
         weight = np.where(there, np.float32(1), np.float32(FILLING))
         part[~kept] = weight[~kept] = 0
+        if sigma is not None:
+            self._add_variance(kept, np.float32(model.weight) * weight, sigma)
         self._total += np.float32(model.weight) * part
         self._weights += np.float32(model.weight) * weight
         self._number += there
@@ -244,8 +268,10 @@ class _OwnWork(_Work):
         """Give the mean; NaN where not even interpolated samples are left."""
         with np.errstate(invalid="ignore", divide="ignore"):
             self._total /= self._weights
+            if self._variance is not None:
+                self._variance /= self._weights * self._weights
         self._total += self._middle[self._inner]
-        return StackResult(self._total, self._number, rejected)
+        return StackResult(self._total, self._number, rejected, self._variance)
 
 
 def lower_median(samples: Sequence[Image]) -> Image:

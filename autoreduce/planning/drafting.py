@@ -1,7 +1,7 @@
 """The tasks of a plan, drafted from groups and from what serves their frames."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,13 +42,26 @@ def _scalar(value: object) -> Fact:
     return int(number) if isinstance(value, int | np.integer) else number
 
 
-def frame_inputs(night: NightSetups, found: Uses) -> list[FrameInput]:
-    """Say how each frame is calibrated, in the order of `night.frames`."""
+def frame_inputs(
+    night: NightSetups, found: Uses, given: Mapping[str, Collection[str]]
+) -> list[FrameInput]:
+    """Say how each frame is calibrated, in the order of `night.frames`.
+
+    Parameters
+    ----------
+    night : NightSetups
+        Frames and their setups.
+    found : mapping
+        How each need of each setup is served.
+    given : mapping of str to collection of str
+        Facts that the observer gave, and of which frames.
+    """
     labels = night.setups["setup"].tolist()
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
     values = {name: _plain(night.frames[name]) for name in columns}
     values["date_obs"] = _iso(night.frames["date_obs"])
     values["amplifiers"] = _amplifiers(night.frames["readout"])
+    values["given"] = _given(night.frames["file"], given)
     values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
     calibrations: dict[tuple[object, ...], Calibration] = {}
     levels = [_level(setup, found) for setup in range(len(labels))]
@@ -79,6 +92,16 @@ _COPIED = (
 def _plain(values: pd.Series) -> list[object]:
     """Turn a column into a list of Python values, None where missing."""
     return list(values.astype(object).where(values.notna(), None))
+
+
+def _given(files: pd.Series, given: Mapping[str, Collection[str]]) -> list[object]:
+    of_files = {name: set(named) for name, named in given.items()}
+    if not of_files:
+        return [()] * len(files)
+    return [
+        tuple(name for name, named in of_files.items() if file in named)
+        for file in files
+    ]
 
 
 def _amplifiers(cells: pd.Series) -> list[object]:
@@ -178,7 +201,10 @@ def master_tasks(
 
 
 def light_tasks(
-    night: NightSetups, inputs: Sequence[FrameInput], found: Uses
+    night: NightSetups,
+    inputs: Sequence[FrameInput],
+    found: Uses,
+    bad_pixels: str = "",
 ) -> list[Task]:
     """Plan a calibrated frame for each light, in order of time."""
     is_light = night.frames["imagetyp"].eq(ImageType.LIGHT).to_numpy(dtype=bool)
@@ -196,12 +222,18 @@ def light_tasks(
             action=Action.CALIBRATE,
             group=groups[setups[row]],
             facts=facts[setups[row]],
-            frames=(inputs[row],),
+            frames=(_without_bad_pixels(inputs[row], bad_pixels),),
             level=inputs[row].level or 0,
             missing=missing[setups[row]],
         )
         for row, output in zip(rows, outputs, strict=True)
     ]
+
+
+def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:
+    if not file:
+        return item
+    return replace(item, calibration=replace(item.calibration, bad_pixels=file))
 
 
 def registration_tasks(

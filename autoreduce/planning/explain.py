@@ -130,12 +130,13 @@ def describe_plan(plan: Plan) -> list[GroupRow]:
 
 
 def _master_row(plan: Plan, task: Task) -> GroupRow:
-    fit = task.action is Action.DARK_FIT
+    named = {Action.DARK_FIT: "dark fit", Action.BAD_PIXELS: "bad pixels"}
+    of_masters = task.action in named
     return GroupRow(
-        kind="dark fit" if fit else str(task.facts["imagetyp"]),
+        kind=named.get(task.action, str(task.facts["imagetyp"])),
         group=task.group,
-        n_frames=len(task.products if fit else task.frames),
-        exposure="" if fit else _exposures(task.frames),
+        n_frames=len(task.products if of_masters else task.frames),
+        exposure="" if of_masters else _exposures(task.frames),
         **_masters_of(plan, task.frames),
         level=task.level,
         missing=task.missing,

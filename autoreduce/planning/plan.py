@@ -36,6 +36,8 @@ class Action(StrEnum):
     """The fit of dark counts against exposure, from master darks."""
     FLAT = "flat"
     """A master flat from flats."""
+    BAD_PIXELS = "bad_pixels"
+    """A map of the pixels that the masters of like lights flag."""
     CALIBRATE = "calibrate"
     """One calibrated light."""
     REGISTER = "register"
@@ -71,13 +73,15 @@ class Calibration:
     its pixels bear it."""
     flat: str | None = None
     """Output of the master flat."""
+    bad_pixels: str | None = None
+    """The observer's map of bad pixels: an absolute path."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
 
     @property
     def masters(self) -> tuple[str, ...]:
         """Outputs of other tasks that the frame waits for."""
-        needed = (self.bias, self.dark, self.dark_fit, self.flat)
+        needed = (self.bias, self.dark, self.dark_fit, self.flat, self.bad_pixels)
         return tuple(output for output in needed if output)
 
 
@@ -97,6 +101,8 @@ class FrameInput:
     """Electrons per ADU."""
     rdnoise: float | None = None
     """Read noise, electron."""
+    given: tuple[str, ...] = ()
+    """Facts that the observer gave: they hold whatever is measured."""
     saturate: float | None = None
     """Saturation level, ADU."""
     amplifiers: tuple[Amplifier, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoreduce.errors import SettingsError
+from autoreduce.frames.overrides import GIVEN
 from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
 from autoreduce.planning.byhand import is_by_hand
 from autoreduce.planning.candidates import (
@@ -72,7 +73,8 @@ def make_plan(
         How pixels are treated; default: the recipe ``default``.
     root : str or Path, optional
         Folder that the frames' paths are relative to; default: what scanning noted
-        in ``frames.attrs["root"]``, else the current folder.
+        in ``frames.attrs["root"]``, else the current folder.  What the observer
+        ``given`` of facts that are measured as well is told there, too.
     extrapolate_darks : bool
         Whether darks may be taken to longer exposures without a limit, and whatever
         they are like.
@@ -118,9 +120,10 @@ def make_plan(
     settings = _settings(recipe.dark, extrapolate=extrapolate_darks)
     there = library_candidates(library, rules.temperature)
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
-    inputs = frame_inputs(night, uses)
+    inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     masters = master_tasks(night, inputs, uses)
-    lights = light_tasks(night, inputs, uses)
+    bad_pixels = recipe.light.bad_pixels
+    lights = light_tasks(night, inputs, uses, bad_pixels)
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
@@ -130,7 +133,7 @@ def make_plan(
         root=str(root),
         recipe=recipe,
         tasks=tasks,
-        external=tuple(sorted(needed & set(there["output"]))),
+        external=tuple(sorted(needed & {*there["output"], bad_pixels})),
         uses=uses_of(night, uses),
         verdicts=tuple(verdicts),
         notes=(

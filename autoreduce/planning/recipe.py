@@ -1,6 +1,6 @@
 """The recipe: how pixels are treated.  TOML in, frozen values out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
@@ -102,6 +102,15 @@ class FlatRecipe:
                 f"hot_sigma is 0 or more, not {fractions} and {self.hot_sigma}"
             )
             raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class LightRecipe:
+    """How lights are calibrated, beside their masters."""
+
+    bad_pixels: str = ""
+    """FITS image that is not 0 where a pixel is bad: lights have no value there.  Its
+    path begins at the recipe's folder."""
 
 
 class Align(StrEnum):
@@ -244,6 +253,8 @@ class Recipe:
     """Darks and their scaling."""
     flat: FlatRecipe = field(default_factory=FlatRecipe)
     """Flats."""
+    light: LightRecipe = field(default_factory=LightRecipe)
+    """Calibrated lights."""
     stack: StackRecipe = field(default_factory=StackRecipe)
     """Stacks of lights."""
     picture: PictureRecipe = field(default_factory=PictureRecipe)
@@ -293,7 +304,20 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
             f"{', '.join(recipe_names())}, or the path of a TOML file{hint}"
         )
         raise SettingsError(msg)
-    return _recipe(SettingsText.of_file(path, f"recipe {path}"), path.stem)
+    source = SettingsText.of_file(path, f"recipe {path}")
+    return _with_files(_recipe(source, path.stem), path)
+
+
+def _with_files(recipe: Recipe, path: Path) -> Recipe:
+    """Find the files that a recipe names, from the folder on in which it lies."""
+    if not recipe.light.bad_pixels:
+        return recipe
+    file = (path.parent / recipe.light.bad_pixels).resolve()
+    if not file.is_file():
+        msg = f"recipe {path}: there is no file {file}, named as light.bad_pixels"
+        raise SettingsError(msg)
+    light = replace(recipe.light, bad_pixels=file.as_posix())
+    return replace(recipe, light=light)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:

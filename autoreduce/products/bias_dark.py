@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,21 @@ from autoreduce.calibration.bands import (
     bands,
     calibrated_rows,
 )
-from autoreduce.calibration.members import Members, open_members, pair_noise, pedestals
-from autoreduce.calibration.uncertainty import UNCERT_HDU
+from autoreduce.calibration.members import (
+    Members,
+    hot_noise,
+    open_members,
+    pair_noise,
+    pair_noise_error,
+    pedestals,
+)
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import CombineResult, combine
-from autoreduce.pixels.flags import no_value
+from autoreduce.pixels.flags import Flag, no_value
+from autoreduce.pixels.flatfield import impulses
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
 from autoreduce.products.master import MasterProduct, Tally
@@ -31,6 +39,9 @@ from autoreduce.remarks import Remark, remark
 FEWEST_TO_DRIFT = 6
 """Frames that tell a drift of the level from its scatter."""
 
+HOT_SIGMA = 7.0
+"""A pixel of a dark is hot that stands so many times the noise of a single frame out of
+its neighbourhood: it stands out of every raw frame."""
 LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
 """Drift that needs no word, in ADU and in units of a frame's noise."""
 
@@ -72,12 +83,13 @@ def make_plain(
         MasterRows(
             workspace.folder,
             members.masters * workspace.planes,
-            UNCERT_HDU,
+            UNCERT,
             cuts=members.cuts.items(),
         ) as sigmas,
     ):
         masters.check(members.shape)
         noise = pair_noise(members)
+        photons = _photons(members, workspace, task, noise)
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, workspace, digest, members)
         with product.writer() as writer:
@@ -88,10 +100,10 @@ def make_plain(
                 writer.write_rows(start, data)
                 if workspace.planes:
                     expected = _expected(members, noise, start, stop)
-                    variance = _variance(data, n_used, expected, task)
+                    variance = _variance(data, n_used, expected, photons)
                     variance += sigmas.summed_squares((start, stop))
                     writer.write_rows(start, np.sqrt(variance), plane=UNCERT)
-                    writer.write_rows(start, no_value(data), plane=MASK)
+                    writer.write_rows(start, _flags(data, noise, task), plane=MASK)
             statistics = {
                 "level": result.level(),
                 LEVEL_ERROR: _level_error(members),
@@ -100,6 +112,7 @@ def make_plain(
             }
             extra = [
                 Card("NOISEADU", noise, "[adu] noise of a single frame"),
+                Card("NOISEERR", pair_noise_error(members, noise), "[adu] its error"),
                 *_saturation_card(workspace, members),
             ]
             if task.action is Action.BIAS:
@@ -109,6 +122,15 @@ def make_plain(
     has_bias = any(correction.bias for correction in members.corrections)
     doubts = (*_drift(statistics), *(_below_zero(statistics) if has_bias else ()))
     return replace(told, remarks=(*told.remarks, *doubts))
+
+
+def _flags(data: Floats, noise: float, task: Task) -> NDArray[np.uint8]:
+    """Flag pixels without a value, and those of a dark that are hot."""
+    flags = no_value(data)
+    if task.action is Action.DARK:
+        hot = impulses(data, HOT_SIGMA, sigma=noise)
+        flags[hot.y, hot.x] |= np.uint8(Flag.HOT)
+    return flags
 
 
 def level_drift(members: Members) -> float:
@@ -208,14 +230,49 @@ def _saturation_card(workspace: Workspace, members: Members) -> list[Card]:
     return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 
 
-def _variance(
-    data: Floats, n_used: NDArray[np.uint16], noise: float | Floats, task: Task
-) -> Floats:
-    """Propagate read noise, and photon noise where the gain is known, to the mean."""
-    single = np.full(data.shape, np.square(noise), np.float32)
+class _Photons(NamedTuple):
+    """What dark counts add to the noise of a frame."""
+
+    per_adu: float
+    """Variance of an ADU: one over the gain."""
+    level: float
+    """Counts of the ordinary pixels that the noise of a frame is measured in, ADU."""
+    known: bool
+    """Whether those are dark counts alone, the bias not among them."""
+
+
+def _photons(
+    members: Members, workspace: Workspace, task: Task, noise: float
+) -> _Photons | None:
+    """Say how noisy dark counts are, by the header's gain, else by hot pixels' noise."""
+    if task.action is not Action.DARK or not workspace.planes:
+        return None
     egain = task.facts.get("egain")
-    if task.action is Action.DARK and isinstance(egain, float):
-        single += np.maximum(data, 0) / np.float32(egain)
+    per_adu = 1 / egain if isinstance(egain, float) else hot_noise(members, noise)
+    if per_adu is None:
+        return None
+    medians = [members.statistics[item.file].median for item in members.items]
+    zero = pedestals(workspace, members)
+    level = float(np.median(np.subtract(medians, 0.0 if zero is None else zero)))
+    return _Photons(per_adu, level, zero is not None)
+
+
+def _variance(
+    data: Floats,
+    n_used: NDArray[np.uint16],
+    noise: float | Floats,
+    photons: _Photons | None,
+) -> Floats:
+    """Propagate read noise, and photon noise where the gain is known, to the mean.
+
+    The noise of a frame is that of its ordinary pixels, the photons of their dark
+    counts among it: only what is above them adds to it.
+    """
+    single = np.full(data.shape, np.square(noise), np.float32)
+    if photons is not None:
+        single += (data - np.float32(photons.level)) * np.float32(photons.per_adu)
+        least = np.maximum(data, 0) * np.float32(photons.per_adu) * photons.known
+        np.maximum(single, least, out=single)
     single /= np.maximum(n_used, 1)
     return single
 

@@ -18,7 +18,7 @@ from autoreduce.calibration.bands import (
     side_by_side_calibrated,
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
-from autoreduce.calibration.uncertainty import UNCERT_HDU, shared_variance
+from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
@@ -39,7 +39,12 @@ from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
 from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
-from autoreduce.products.gain import read_noise_adu, transfer_cards
+from autoreduce.products.gain import (
+    ReadNoise,
+    read_noise,
+    transfer_cards,
+    transfer_table,
+)
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
@@ -274,11 +279,11 @@ class _FlatStack:
             pairs += [
                 (one[y::step, x::step], other[y::step, x::step]) for y, x in phases
             ]
-        return photon_transfer(pairs, read_noise=self.read_noise())
+        return photon_transfer(pairs, read_noise=self.read_noise().adu)
 
-    def read_noise(self) -> float:
-        """Give the noise of a read, ADU; 0 if it is not known."""
-        return read_noise_adu(self.members.corrections[0], self.workspace.folder)
+    def read_noise(self) -> ReadNoise:
+        """Give the noise of a read."""
+        return read_noise(self.members.corrections[0], self.workspace.folder)
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -355,7 +360,7 @@ class _Master:
 
 def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
     master = _finished(stack, product, *_combined(stack))
-    statistics = master.statistics
+    statistics = dict(master.statistics)
     with product.writer() as writer:
         writer.write_rows(0, master.data)
         if master.variance is not None:
@@ -365,8 +370,15 @@ def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
         transfer = stack.gain()
         extra = [*_cards(statistics), *transfer_cards(transfer, stack.read_noise())]
         if transfer is not None:
-            statistics = {**statistics, "gain": transfer.gain}
-        product.finish(writer, statistics, extra, stack.rejected, scales)
+            statistics |= {"gain": transfer.gain, "gain_error": transfer.error}
+        product.finish(
+            writer,
+            statistics,
+            extra,
+            stack.rejected,
+            scales,
+            table=transfer_table(transfer),
+        )
     made = product.made(statistics)
     return replace(made, remarks=(*made.remarks, *_doubts(stack, statistics)))
 
@@ -380,7 +392,7 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
     outputs = stack.members.masters * stack.workspace.planes
     weights = (1 / stack.levels.mean(axis=1) / len(stack.levels)).tolist()
     cuts = stack.members.cuts.items()
-    with MasterRows(stack.workspace.folder, outputs, UNCERT_HDU, cuts=cuts) as sigmas:
+    with MasterRows(stack.workspace.folder, outputs, UNCERT, cuts=cuts) as sigmas:
         for start, stop, band in _by_bands(stack):
             flat[start:stop], unclean[start:stop] = band.data, band.unclean
             stack.masked += band.masked

@@ -1,113 +1,181 @@
 """Gain and read noise of a light: what its header says, else what its masters tell."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from autoreduce.calibration.bands import Correction
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import open_image
+from autoreduce.fits.tables import table_extension
 from autoreduce.pixels.phototransfer import PhotonTransfer
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
 
-GAIN, GAIN_ERROR, READ_NOISE = "GAINPTC", "GAINPERR", "RDNPTC"
+GAIN, GAIN_ERROR = "GAINPTC", "GAINPERR"
+READ_NOISE, READ_NOISE_ERROR = "RDNPTC", "RDNPERR"
 """Cards of a master flat: photon transfer of its pairs."""
-FRAME_NOISE = "NOISEADU"
-"""Card of master bias and dark frames: noise of a single one."""
+FRAME_NOISE, FRAME_NOISE_ERROR = "NOISEADU", "NOISEERR"
+"""Cards of master bias and dark frames: noise of a single one."""
+CURVE = "PHOTON_TRANSFER"
+"""Table of a master flat: signal and variance, block by block."""
 SIGMAS, UNLIKE = 5.0, 0.1
-"""Errors, and part of the gain, by which header and flats must differ to be told."""
+"""Errors, and part of what is measured, by which a header must differ to be overruled."""
+
+
+class Quantity(NamedTuple):
+    """A number that a header tells, and that is measured as well."""
+
+    told: float | None = None
+    """By the header, or by the observer."""
+    measured: float | None = None
+    """From flats and bias frames."""
+    error: float | None = None
+    """1-sigma error of that."""
+    given: bool = False
+    """Whether it is the observer who told it."""
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether what was told and what is measured cannot both be right."""
+        if self.told is None or self.measured is None or self.error is None:
+            return False
+        away = abs(self.told - self.measured)
+        return away > SIGMAS * self.error and away > UNLIKE * self.measured
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the measured one is used: nothing else is told, or it cannot be."""
+        if self.measured is None:
+            return False
+        return self.told is None or (self.disagrees and not self.given)
+
+    @property
+    def value(self) -> float | None:
+        """The one that is used."""
+        return self.measured if self.is_measured else self.told
 
 
 class Gain(NamedTuple):
     """What turns ADU into electrons."""
 
-    egain: float | None = None
+    gain: Quantity = Quantity()
     """Electrons per ADU."""
-    rdnoise: float | None = None
+    noise: Quantity = Quantity()
     """Read noise, electrons."""
-    measured: bool = False
-    """Whether the gain is from flats, for want of a header's."""
-    flats: float | None = None
-    """What the flats tell, electrons per ADU."""
-    error: float | None = None
-    """1-sigma error of that."""
 
     @property
-    def disagrees(self) -> bool:
-        """Whether header and flats tell what cannot both be right."""
-        if self.egain is None or self.flats is None or self.error is None:
-            return False
-        away = abs(self.egain - self.flats)
-        return away > SIGMAS * self.error and away > UNLIKE * self.flats
+    def egain(self) -> float | None:
+        """Electrons per ADU that are used."""
+        return self.gain.value
+
+    @property
+    def rdnoise(self) -> float | None:
+        """Read noise that is used, electrons."""
+        return self.noise.value
 
     def doubts(self) -> tuple[Remark, ...]:
-        """Say that header and flats disagree, where they do."""
-        if not self.disagrees:
-            return ()
-        return (
-            remark(
-                "gain-disagrees",
-                found=f"{self.egain:.4g} electron/ADU",
-                expected=f"{self.flats:.4g} +- {self.error:.2g}",
-                way_out=f"--set '*: egain={self.flats:.4g}'",
-            ),
+        """Say that what is told and what is measured disagree, where they do."""
+        pairs = (
+            ("gain", "egain", "electron/ADU", self.gain),
+            ("read-noise", "rdnoise", "electron", self.noise),
+        )
+        return tuple(
+            _doubt(name, fact, unit, one)
+            for name, fact, unit, one in pairs
+            if one.disagrees
         )
 
     def cards(self) -> list[Card]:
         """Write what was measured; a header's own cards stand where they are."""
-        if not self.measured:
-            return []
-        cards = [Card("EGAIN", self.egain, "[electron/adu] measured from flats")]
-        if self.error is not None:
-            cards.append(Card("EGAINERR", self.error, "[electron/adu] 1-sigma error"))
-        if self.rdnoise is not None:
-            cards.append(Card("RDNOISE", self.rdnoise, "[electron] measured"))
-        return cards
+        cards = []
+        if self.gain.is_measured:
+            cards += [
+                Card("EGAIN", self.egain, "[electron/adu] measured from flats"),
+                Card("EGAINERR", self.gain.error, "[electron/adu] 1-sigma error"),
+            ]
+            if self.gain.told is not None:
+                told = Card("EGAINHDR", self.gain.told, "[electron/adu] as was told")
+                cards.append(told)
+        if self.noise.is_measured:
+            cards += [
+                Card("RDNOISE", self.rdnoise, "[electron] read noise, measured"),
+                Card("RDNERR", self.noise.error, "[electron] 1-sigma error"),
+            ]
+            if self.noise.told is not None:
+                cards.append(Card("RDNHDR", self.noise.told, "[electron] as was told"))
+        return [card for card in cards if card.value is not None]
+
+
+def _doubt(name: str, fact: str, unit: str, one: Quantity) -> Remark:
+    """Say that two values disagree, and how the other one is chosen."""
+    other = one.told if one.is_measured else one.measured
+    return remark(
+        f"{name}-overruled" if one.is_measured else f"{name}-disagrees",
+        found=f"{one.told:.4g} {unit}",
+        expected=f"{one.measured:.4g} +- {one.error:.2g}",
+        way_out=f"--set '*: {fact}={other:.4g}'",
+    )
 
 
 def gain_of(item: FrameInput, correction: Correction, folder: Path) -> Gain:
-    """Find the gain of a light.
+    """Find gain and read noise of a light.
 
     Parameters
     ----------
     item : FrameInput
-        The light as planned, with what its header says.
+        The light as planned, with what its header, or the observer, says.
     correction : Correction
         Its masters.
     folder : Path
         Output folder.
     """
-    keys = (GAIN, GAIN_ERROR, READ_NOISE)
-    gain, error, noise = (
-        (None, None, None)
+    keys = (GAIN, GAIN_ERROR, READ_NOISE, READ_NOISE_ERROR)
+    gain, error, noise, noise_error = (
+        (None, None, None, None)
         if correction.flat is None
         else (_number(folder / correction.flat, key) for key in keys)
     )
-    if item.egain is not None:
-        return Gain(item.egain, item.rdnoise, flats=gain, error=error)
-    if gain is None:
-        return Gain()
-    rdnoise = noise if item.rdnoise is None else item.rdnoise
-    return Gain(gain, rdnoise, measured=True, flats=gain, error=error)
+    found = Quantity(item.egain, gain, error, given="egain" in item.given)
+    if found.told is not None and not found.is_measured:
+        # The noise in electrons goes by the gain that is used.
+        factor = found.told / gain if gain else 1.0
+        noise, noise_error = (one and one * factor for one in (noise, noise_error))
+    return Gain(
+        found, Quantity(item.rdnoise, noise, noise_error, given="rdnoise" in item.given)
+    )
 
 
-def read_noise_adu(correction: Correction, folder: Path) -> float:
-    """Give the noise of a read, ADU, as master bias or dark tell; 0 if neither does."""
-    outputs = [output for output in (correction.bias, correction.dark) if output]
-    found = (_number(folder / output, FRAME_NOISE) for output in outputs)
-    return next((noise for noise in found if noise is not None), 0.0)
+class ReadNoise(NamedTuple):
+    """Noise of a read."""
+
+    adu: float = 0.0
+    """1 sigma, ADU; 0 if it is not known."""
+    error: float = 0.0
+    """1-sigma error of that, ADU."""
 
 
-def transfer_cards(transfer: PhotonTransfer | None, read_noise: float) -> list[Card]:
+def read_noise(correction: Correction, folder: Path) -> ReadNoise:
+    """Give the noise of a read, as master bias or dark tell."""
+    for output in (correction.bias, correction.dark):
+        noise = None if output is None else _number(folder / output, FRAME_NOISE)
+        if output is not None and noise is not None:
+            return ReadNoise(noise, _number(folder / output, FRAME_NOISE_ERROR) or 0.0)
+    return ReadNoise()
+
+
+def transfer_cards(transfer: PhotonTransfer | None, noise: ReadNoise) -> list[Card]:
     """Say in a master flat what its pairs tell of the camera.
 
     Parameters
     ----------
     transfer : PhotonTransfer or None
         None gives no cards.
-    read_noise : float
-        Noise of a read, ADU; 0 if it is not known.
+    noise : ReadNoise
+        Of the frames.
     """
     if transfer is None:
         return []
@@ -115,10 +183,27 @@ def transfer_cards(transfer: PhotonTransfer | None, read_noise: float) -> list[C
         Card(GAIN, transfer.gain, "[electron/adu] measured, pairs of flats"),
         Card(GAIN_ERROR, transfer.error, "[electron/adu] its 1-sigma error"),
     ]
-    if read_noise:
-        noise = read_noise * transfer.gain
-        cards.append(Card(READ_NOISE, noise, "[electron] read noise, measured"))
+    if noise.adu:
+        value = noise.adu * transfer.gain
+        error = math.hypot(noise.error * transfer.gain, noise.adu * transfer.error)
+        cards += [
+            Card(READ_NOISE, value, "[electron] read noise, measured"),
+            Card(READ_NOISE_ERROR, error, "[electron] its 1-sigma error"),
+        ]
     return cards
+
+
+def transfer_table(transfer: PhotonTransfer | None) -> bytes:
+    """Write the photon transfer curve as the table `CURVE`; nothing without one."""
+    if transfer is None:
+        return b""
+    signal, variance = transfer.points[np.argsort(transfer.points[:, 0])].T
+    return table_extension(
+        CURVE,
+        {"SIGNAL": signal.astype("f4"), "VARIANCE": variance.astype("f4")},
+        units={"SIGNAL": "adu", "VARIANCE": "adu2"},
+        comments={"VARIANCE": "of a frame; read noise is taken out"},
+    )
 
 
 def _number(path: Path, keyword: str) -> float | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from autoreduce.calibration.members import dark_columns, raw_columns
 from autoreduce.calibration.residuals import ROWS_TURNED, doubts_of_light
 from autoreduce.calibration.uncertainty import Uncertainty, light_uncertainty
 from autoreduce.calibration.workspace import TaskResult, Workspace
-from autoreduce.fits.cards import Card, without
-from autoreduce.fits.writer import ImageWriter
+from autoreduce.errors import InputError
+from autoreduce.fits.cards import Card, format_card, without
+from autoreduce.fits.images import open_image
+from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
 from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import colour_model, demosaic
@@ -41,8 +43,10 @@ from autoreduce.products.provenance import (
 )
 from autoreduce.products.starlist import stars_extension
 from autoreduce.products.wcs import moved_wcs, turned_wcs
-from autoreduce.remarks import ITSELF, Remark
+from autoreduce.remarks import ITSELF, Remark, remark
 
+ADU = "adu"
+"""Unit of pixel values, unless electrons are asked for."""
 KEEP = "KEEP"
 """Keyword that tells the stack to use a light whatever it is like."""
 _OF_ONE_AMPLIFIER = (
@@ -103,6 +107,7 @@ def make_light(
     correction = correction_for(item, workspace, made)
     gain = gain_of(item, correction, workspace.folder)
     with RawFrame(workspace.root, item) as frame:
+        correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])
         raw = measure(raw_data, saturate=frame.saturate)
         found_full = frame.fill_at(raw.full_at)
@@ -120,15 +125,23 @@ def make_light(
             doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
-        header = _LightHeader(task, workspace, digest, correction, gain, frame, doubts)
+        unit = _unit(gain, workspace)
+        if unit.name == ADU and workspace.electrons:
+            doubts = (*doubts, remark("no-electrons"))
+        header = _LightHeader(
+            task, workspace, digest, correction, gain, frame, doubts, unit
+        )
         with ImageWriter(
             workspace.folder / task.output,
             frame.shape,
             header_cards=len(header.cards({})),
             planes=() if uncertainty is None else uncertainty.planes,
             overwrite=True,
+            fill=workspace.fill,
         ) as writer:
-            data = _write_rows(writer, frame, correction, workspace, uncertainty)
+            data = _write_rows(
+                writer, frame, correction, workspace, uncertainty, unit.of_adu
+            )
             seen, found = _look(
                 data,
                 _full_level(data, full, raw.median, frame.saturate),
@@ -140,16 +153,82 @@ def make_light(
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
-                header.cards(seen),
-                plane_cards=PLANE_CARDS,
-                table=stars_extension(found),
+                header.cards(unit.of(seen)),
+                plane_cards=PLANE_CARDS | {UNCERT: _of_errors(unit, correction)},
+                table=stars_extension(found, *unit),
             )
     return TaskResult(
-        statistics=seen | _dark_numbers(correction),
+        statistics=unit.of(seen) | _dark_numbers(correction),
         remarks=doubts,
         measured={item.file: {**raw_columns(raw), **seen, **dark_columns(correction)}},
         n_used=1,
     )
+
+
+def _with_bad_pixels(
+    correction: Correction, workspace: Workspace, frame: RawFrame
+) -> Correction:
+    """Leave the observer's map out that is no image of the size of the frame."""
+    if correction.bad_pixels is None:
+        return correction
+    try:
+        with open_image(workspace.folder / correction.bad_pixels) as reader:
+            fits = reader.shape == frame.shape
+    except InputError:
+        fits = False
+    return correction if fits else replace(correction, bad_pixels=None)
+
+
+class _Unit(NamedTuple):
+    """What a light is written in."""
+
+    name: str = ADU
+    """Its name in FITS."""
+    of_adu: float = 1.0
+    """How many of it are an ADU."""
+
+    @property
+    def card(self) -> Card:
+        """Its card."""
+        return Card("BUNIT", self.name, "unit of the pixel values")
+
+    def of(self, seen: Mapping[str, float]) -> dict[str, float]:
+        """Turn what was measured in ADU into the unit."""
+        return {
+            name: value * self.of_adu if name in _IN_ADU else value
+            for name, value in seen.items()
+        }
+
+    def cards(self, gain: Gain) -> list[Card]:
+        """Give the unit and the gain: of electrons 1, that of ADU beside it."""
+        cards = gain.cards()
+        if self.name == ADU:
+            return cards
+        kept = [card for card in cards if card.keyword != "EGAIN"]
+        return [
+            self.card,
+            Card("EGAIN", 1.0, "[electron] pixel values are electrons"),
+            Card("GAINUSED", self.of_adu, "[electron/adu] they were multiplied by"),
+            *kept,
+        ]
+
+
+_IN_ADU = {one.name for one in MEASURED if one.unit == ADU}
+"""What is measured in ADU."""
+
+
+def _unit(gain: Gain, workspace: Workspace) -> _Unit:
+    if not workspace.electrons or gain.egain is None:
+        return _Unit()
+    return _Unit("electron", gain.egain)
+
+
+def _of_errors(unit: _Unit, correction: Correction) -> list[bytes]:
+    """Give the cards of UNCERT: its unit, and what was not done and is not in it."""
+    steps = ("bias", "dark", "flat")
+    missing = [step for step in steps if getattr(correction, step) is None]
+    card = Card("NOTIN", ", ".join(missing), "masters whose errors are not in it")
+    return [*format_card(*unit.card), *(format_card(*card) if missing else ())]
 
 
 def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
@@ -248,17 +327,18 @@ class _LightHeader:
     gain: Gain
     frame: RawFrame
     doubts: tuple[Remark, ...]
+    unit: "_Unit"
 
     def cards(self, seen: Mapping[str, float]) -> list[bytes]:
         """Give all cards, with what was measured."""
         item, frame = self.frame.item, self.frame
         extra = [
             *_exposure_cards(item),
-            *self.gain.cards(),
+            *self.unit.cards(self.gain),
             *exposure_times(item),
             *correction_cards(self.correction, item, self.workspace, frame.overscan),
             *frame.readout_cards,
-            *_light_cards(seen),
+            *_light_cards(seen, self.unit.name),
             Card(KEEP, item.keep, "asked for: never left out of a stack"),
             Card("RECIPE", self.workspace.recipe.name, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
@@ -297,28 +377,36 @@ def _write_rows(
     correction: Correction,
     workspace: Workspace,
     uncertainty: Uncertainty | None,
+    scale: float,
 ) -> Floats:
-    """Calibrate a light and write it band by band; return it."""
+    """Calibrate a light and write it band by band, scaled; return it in ADU."""
     whole = np.empty(frame.shape, np.float32)
     memory = min(workspace.memory, LIGHT_BAND)
     with _masters(correction, workspace) as masters:
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, memory):
             band = calibrated_rows(frame, correction, masters, start, stop)
-            writer.write_rows(start, band)
+            writer.write_rows(start, _scaled(band, scale))
             if uncertainty is not None:
                 planes = uncertainty.rows(frame, band, start, stop)
-                for name, plane in planes.items():
-                    writer.write_rows(start, plane, plane=name)
+                writer.write_rows(start, planes[MASK], plane=MASK)
+                if UNCERT in planes:
+                    sigma = _scaled(planes[UNCERT], scale)
+                    writer.write_rows(start, sigma, plane=UNCERT)
             whole[start:stop] = band
     return whole
 
 
+def _scaled(data: Floats, scale: float) -> Floats:
+    return data if scale == 1 else data * np.float32(scale)
+
+
 def _masters(correction: Correction, workspace: Workspace) -> MasterRows:
     """Open the masters that are taken out of a light."""
+    maps = (correction.bad_pixels,) if correction.bad_pixels else ()
     return MasterRows(
         workspace.folder,
-        correction.masters,
+        (*correction.masters, *maps),
         cuts=correction.cuts,
         store=workspace.store,
     )
@@ -371,10 +459,10 @@ def _exposure_cards(item: FrameInput) -> list[Card]:
     return [Card("EXPTIME", item.exptime, "[s] exposure")]
 
 
-def _light_cards(seen: Mapping[str, float]) -> list[Card]:
+def _light_cards(seen: Mapping[str, float], unit: str) -> list[Card]:
     """Tell what was measured; a level of saturation only where pixels are saturated."""
     return [
-        Card(one.keyword, _value(one, seen), _comment(one))
+        Card(one.keyword, _value(one, seen), _comment(one, unit))
         for one in MEASURED
         if one.keyword and (one.name in seen or one.name != "saturate")
     ]
@@ -385,8 +473,9 @@ def _value(one: MeasuredColumn, seen: Mapping[str, float]) -> float | int | None
     return int(value) if one.whole and value is not None else value
 
 
-def _comment(one: MeasuredColumn) -> str:
-    return f"[{one.unit}] {one.comment}" if one.unit else one.comment
+def _comment(one: MeasuredColumn, unit: str) -> str:
+    shown = unit if one.unit == ADU else one.unit
+    return f"[{shown}] {one.comment}" if shown else one.comment
 
 
 def _dark_numbers(correction: Correction) -> dict[str, float]:

@@ -84,6 +84,8 @@ class MasterProduct:
         extra: Sequence[Card],
         rejected: NDArray[np.int64],
         scales: Sequence[float] = (),
+        *,
+        table: bytes = b"",
     ) -> None:
         """Write header and ``INPUTS``, and move the product to its name.
 
@@ -99,11 +101,13 @@ class MasterProduct:
             Samples rejected of each frame.
         scales : sequence of float
             Factor on each frame; 1 if empty.
+        table : bytes
+            A table that stands behind ``INPUTS``.
         """
         writer.finish(
             self._cards(statistics, extra),
             plane_cards=PLANE_CARDS,
-            table=inputs_table(self._inputs(rejected, scales)),
+            table=inputs_table(self._inputs(rejected, scales)) + table,
         )
 
     def _cards(

@@ -59,13 +59,14 @@ FACT_CARDS = {
 """Keyword and comment under which a product carries each match key."""
 
 BUNIT = Card("BUNIT", "adu", "unit of the pixel values")
+MASK_BITS = [
+    Card(f"MASKBIT{flag.bit_length() - 1}", int(flag), meaning)
+    for flag, meaning in MEANINGS.items()
+]
+"""What the bits of flags mean."""
 PLANE_CARDS = {
     UNCERT: format_card(*BUNIT),
-    MASK: [
-        card
-        for flag, meaning in MEANINGS.items()
-        for card in format_card(f"MASKBIT{flag.bit_length() - 1}", int(flag), meaning)
-    ],
+    MASK: [line for card in MASK_BITS for line in format_card(*card)],
 }
 """Cards of the planes: the unit of errors, the meaning of the bits."""
 
@@ -77,6 +78,7 @@ MASTER_TYPES = {
     Action.DARK: "Master Dark",
     Action.DARK_FIT: "Master Dark Current",
     Action.FLAT: "Master Flat",
+    Action.BAD_PIXELS: "Bad Pixel Map",
     Action.STACK: "Stack",
 }
 MASTER_FLAT_DARK = "Master Flat Dark"
@@ -163,8 +165,9 @@ def _task_cards(task: Task) -> list[Card]:
     cards.append(Card("GROUP", task.group, "group of frames it was made from"))
     if task.missing:
         cards.append(Card("MISSING", "; ".join(map(str, task.missing))))
-    unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
-    cards.append(Card("BUNIT", unit, "unit of the pixel values"))
+    if task.action is not Action.BAD_PIXELS:
+        unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
+        cards.append(Card("BUNIT", unit, "unit of the pixel values"))
     return cards
 
 

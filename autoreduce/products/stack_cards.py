@@ -18,7 +18,7 @@ OF_ONE_LIGHT = {
     "MJD-OBS", "TIME-OBS", "UT", "DATE-LOC", "DATE-AVG", "DATE-BEG", "DATE-END",
     "OBJCTALT", "OBJCTAZ", "CENTALT", "CENTAZ", "OBJCTHA", "HJD", "BJD", "EGAIN",
     "RDNOISE", "BAYERPAT", "XBAYROFF", "YBAYROFF", "COLORTYP", "CFAPATT", "BAYERPATTERN",
-    "BAYER", "CFA", "CFAIMAGE", *(keywords() - {"SATURATE"}),
+    "BAYER", "CFA", "CFAIMAGE", "EGAINERR", "EGAINHDR", "RDNERR", "RDNHDR", "GAINUSED", *(keywords() - {"SATURATE"}),
 }  # fmt: skip
 """Cards of the first light that do not hold for the stack."""
 
@@ -96,7 +96,7 @@ def noise_cards(lights: Sequence[StackLight], shares: Shares) -> list[Card]:
         zip(shares.weights, (one.factor for one in lights), known, strict=True)
     )
     gain = 1 / sum(w * w * f / g for w, f, g in triples)
-    cards = [Card("EGAIN", gain, "[electron/adu] of the stack: photon noise")]
+    cards = [Card("EGAIN", gain, "electrons for each unit of the stack")]
     reads = [light.read_noise for light in lights]
     if all(reads):
         square = sum(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.fits.header import RawHeader
-from autoreduce.fits.images import open_image
+from autoreduce.fits.images import extension_names, open_image
+from autoreduce.fits.writer import UNCERT
 from autoreduce.frames.measured import known
 from autoreduce.pixels.bayer import RGB, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import (
@@ -173,6 +174,30 @@ class StackLight:
         values = self._plane(first, last, own_pixels)
         return self._scaled(self.resampler.nearest(values, first, start, stop))
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether the errors of its pixels are known."""
+        return UNCERT in extension_names(self.path)
+
+    def sigma(self, start: int, stop: int, *, measured: bool) -> Image:
+        """Give 1-sigma errors on the grid: those of the nearest pixels.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows of the grid.
+        measured : bool
+            Whether it is for what pixels measured themselves, as `own_rows` gives it;
+            else for `rows`, whose noise the interpolation smoothes.
+        """
+        if self.resampler is None:
+            return self.factor * self._read(start, stop, UNCERT)
+        first, last = self.resampler.light_rows(start, stop)
+        values = self._read(first, last, UNCERT)
+        smoothing = 1.0 if measured else self.resampler.smoothing
+        near = self.resampler.nearest(values, first, start, stop)
+        return near * np.float32(self.factor * smoothing)
+
     def _scaled(self, values: Image) -> Image:
         if self.factor != 1:
             values *= np.float32(self.factor)
@@ -188,12 +213,12 @@ class StackLight:
         rows = take(self._read(low, high), low, self.model, self.colour)
         return np.ascontiguousarray(rows[start - low : stop - low])
 
-    def _read(self, start: int, stop: int) -> Image:
+    def _read(self, start: int, stop: int, plane: str | None = None) -> Image:
         if start >= stop:
             return np.empty((0, self.shape[1]), np.float32)
         # Files are opened anew for each band: any thread or process can make one, and
         # there may be more lights than files that may be open.
-        with open_image(self.path) as reader:
+        with open_image(self.path, plane) as reader:
             return np.asarray(reader.rows(start, stop), np.float32)
 
 

@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import NoStackError
-from autoreduce.fits.cards import Card, without
+from autoreduce.fits.cards import Card, format_card, without
 from autoreduce.fits.tables import table_extension
-from autoreduce.fits.writer import MASK, ImageWriter
+from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
@@ -40,6 +40,11 @@ from autoreduce.products.stack_cards import (
     total_exposure,
 )
 from autoreduce.products.stack_colours import colour_source
+from autoreduce.products.stack_errors import (
+    correlation_cards,
+    variance_of,
+    why_no_errors,
+)
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stack_members import StackMembers, aligned, unaligned
 from autoreduce.remarks import Remark, remark, some
@@ -138,6 +143,7 @@ def make_stack(
             left_out,
         )
         .in_colours()
+        .with_errors()
         .write(digests)
         for number, members in sorted(fields.items())
     ]
@@ -294,6 +300,8 @@ class _Stack:
     """What colours are made of."""
     remarks: tuple[Remark, ...] = ()
     """What there is to say of it."""
+    has_errors: bool = False
+    """Whether errors of its pixels are written."""
 
     @property
     def output(self) -> str:
@@ -319,6 +327,16 @@ class _Stack:
             remarks = (*remarks, remark("pattern-elsewhere", found=names))
         return replace(self, colours=colours, source=source, remarks=(*remarks, why))
 
+    def with_errors(self) -> "_Stack":
+        """Decide whether errors of pixels are written: where they can be worked out."""
+        if not self.workspace.planes:
+            return self
+        mosaic = self.members.is_mosaic and self.source is not ColourSource.OWN
+        why = why_no_errors(self.members.lights, self._how.method, between=mosaic)
+        if why is None:
+            return replace(self, has_errors=True)
+        return replace(self, remarks=(*self.remarks, why))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(ny, nx), or (3, ny, nx) of a colour camera."""
@@ -329,7 +347,10 @@ class _Stack:
         """Combine band by band, and write everything."""
         lights = self.members.lights
         rejected = np.zeros(len(lights), np.int64)
-        planes = {MASK: np.uint8, NUSED: np.uint16} if self.workspace.planes else {}
+        planes: dict[str, DTypeLike] = {}
+        if self.workspace.planes:
+            errors = {UNCERT: np.float32} if self.has_errors else {}
+            planes = {MASK: np.uint8, **errors, NUSED: np.uint16}
         shares = Shares.of(self.members.models)
         nothing = {"exptime": 0.0, "rejected": 0.0}
         with ImageWriter(
@@ -338,6 +359,7 @@ class _Stack:
             header_cards=len(self._cards(nothing, shares)),
             planes=planes,
             overwrite=True,
+            fill=self.workspace.fill,
         ) as writer:
             for start, band in self._bands():
                 rejected += band.rejected
@@ -345,13 +367,15 @@ class _Stack:
                 if planes:
                     writer.write_rows(start, no_value(band.data), plane=MASK)
                     writer.write_rows(start, band.n_used, plane=NUSED)
+                if band.variance is not None:
+                    writer.write_rows(start, np.sqrt(band.variance), plane=UNCERT)
             statistics = {
                 "exptime": total_exposure(lights),
                 "rejected": float(rejected.sum()) / math.prod(self.shape) / len(lights),
             }
             writer.finish(
                 self._cards(statistics, shares),
-                plane_cards=PLANE_CARDS,
+                plane_cards=PLANE_CARDS | {UNCERT: format_card(*self._unit)},
                 table=self._inputs(digests, rejected, shares),
             )
         return TaskResult(
@@ -415,8 +439,14 @@ class _Stack:
         own = None
         if self.source is ColourSource.OWN:
             own = [light.own_rows(start, stop) for light in members.lights]
+        sigmas = None
+        if self.has_errors:
+            measured = own is not None
+            sigmas = [
+                light.sigma(start, stop, measured=measured) for light in members.lights
+            ]
         band = _Band(members, [light.rows(low, high) for light in members.lights],
-                     low, high, own, start)  # fmt: skip
+                     low, high, own, start, sigmas)  # fmt: skip
         parts = [
             self._combined(band, first, min(first + ROWS_AT_ONCE, stop))
             for first in range(start, stop, ROWS_AT_ONCE)
@@ -444,7 +474,12 @@ class _Stack:
         if not self._is_clean_mean():
             mean = how.method is Method.MEAN and self.registration is not None
             weights = [model.weight for model in models] if mean else None
-            return StackResult(*combine(band.rows(start, stop), how, weights=weights))
+            made = combine(band.rows(start, stop), how, weights=weights)
+            sigmas = band.sigma_rows(start, stop)
+            if sigmas is None:
+                return StackResult(*made)
+            variance = variance_of(how.method, sigmas, weights, made.n_used)
+            return StackResult(*made, variance)
         limits = Limits(how.low, how.high) if how.rejection is Rejection.SIGMA else None
         halo = min(HALO, start - band.low), min(HALO, band.high - stop)
         return stack(
@@ -454,16 +489,26 @@ class _Stack:
             sky=band.members.reference.statistics.get("sky", 0.0),
             halo=halo,
             own=band.own_rows(start, stop),
+            sigmas=band.sigma_rows(start, stop),
         )
+
+    @property
+    def _unit(self) -> Card:
+        """Unit of its pixels: that of its lights."""
+        unit = self.members.reference.header.get("BUNIT") or "adu"
+        return Card("BUNIT", unit, "unit of the pixel values")
 
     def _cards(self, statistics: Mapping[str, float], shares: Shares) -> list[bytes]:
         lights, reference = self.members.lights, self.members.reference
+        unit = self._unit.value
         extra = [
+            self._unit,
             Card("NCOMBINE", len(lights), "lights combined"),
             Card("NLEFTOUT", len(self.left_out), "lights left out automatically"),
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
+            *(correlation_cards(lights, shares.weights) if self.has_errors else ()),
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),
@@ -483,7 +528,7 @@ class _Stack:
             ]
             if self.workspace.recipe.stack.level is StackLevel.SKY:
                 sky = reference.statistics.get("sky")
-                extra.append(Card("SKYLEVEL", sky, "[adu] sky level"))
+                extra.append(Card("SKYLEVEL", sky, f"[{unit}] sky level"))
         base = without(self.members.cards, OF_ONE_LIGHT)
         history = [f"left out {file}: {why}" for file, why in self.left_out.items()]
         return product_cards(
@@ -554,11 +599,20 @@ class _Band(NamedTuple):
     own: Sequence[Image] | None
     """What pixels of the colour measured themselves, if that is asked for."""
     own_low: int
-    """The first row of that."""
+    """The first row of that, and of ..."""
+    sigmas: Sequence[Image] | None = None
+    """... the errors of what is averaged, if they are known."""
 
     def rows(self, start: int, stop: int) -> list[Image]:
         """Give some of the rows."""
         return [one[start - self.low : stop - self.low] for one in self.lights]
+
+    def sigma_rows(self, start: int, stop: int) -> list[Image] | None:
+        """Give some of the rows of errors."""
+        if self.sigmas is None:
+            return None
+        part = slice(start - self.own_low, stop - self.own_low)
+        return [one[part] for one in self.sigmas]
 
     def own_rows(self, start: int, stop: int) -> list[Own] | None:
         """Give some of the rows that hold measured pixels only."""
@@ -575,4 +629,6 @@ def _joined(parts: Sequence[StackResult]) -> StackResult:
     """Put rows of a band together."""
     data, used = (np.concatenate([part[i] for part in parts]) for i in range(2))
     rejected = np.sum([part.rejected for part in parts], axis=0)
-    return StackResult(data, used, rejected)
+    variances = [part.variance for part in parts if part.variance is not None]
+    variance = np.concatenate(variances) if variances else None
+    return StackResult(data, used, rejected, variance)

@@ -42,21 +42,31 @@ _COLUMNS = {
 }
 
 
-def stars_extension(stars: NDArray[Any]) -> bytes:
+def stars_extension(
+    stars: NDArray[Any], unit: str = "adu", scale: float = 1.0
+) -> bytes:
     """Write stars as the extension ``STARS``.
 
     Parameters
     ----------
     stars : (n,) array of `STAR`
-        Stars, in pixels counted from 0.
+        Stars, in pixels counted from 0, their fluxes in ADU.
+    unit : str
+        Unit that their fluxes are written in ...
+    scale : float
+        ... and how many of it are an ADU.
     """
+    factors = {one.name: scale for one in _COLUMNS.values() if one.unit == "adu"}
+    units = {one.name: one.unit for one in _COLUMNS.values() if one.unit}
     return table_extension(
         EXTNAME,
         {
-            column.name: (stars[field] + column.first).astype(column.dtype)
+            column.name: (
+                (stars[field] + column.first) * factors.get(column.name, 1)
+            ).astype(column.dtype)
             for field, column in _COLUMNS.items()
         },
-        units={one.name: one.unit for one in _COLUMNS.values() if one.unit},
+        units=units | dict.fromkeys(factors, unit),
         comments={one.name: one.comment for one in _COLUMNS.values()},
     )
 

@@ -19,7 +19,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
-PRODUCT_FORMAT = 8
+PRODUCT_FORMAT = 9
 """Raised whenever the same task would give other pixels or cards than before."""
 RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
@@ -29,6 +29,8 @@ WITHOUT_SUMS = {".json", ".csv", ".html", ".png"}
 """Endings of what has no checksums in it."""
 
 _COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
+_ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRATE}}
+"""What a run may ask for, and of which products."""
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "bias": frozenset({Action.BIAS}),
@@ -41,6 +43,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "dark.longer_alone": _PLANNING,
     "dark.temperature": frozenset({Action.DARK_FIT}),
     "flat": frozenset({Action.FLAT}),
+    "light.bad_pixels": _PLANNING,
     "stack.make": _PLANNING,
     "stack.combine": frozenset({Action.STACK}),
     "stack.level": frozenset({Action.STACK}),
@@ -170,8 +173,7 @@ def task_digest(
     recipe: Recipe,
     contents: Mapping[str, str],
     needs: Mapping[str, str],
-    *,
-    planes: bool,
+    asked: Mapping[str, bool | float | None],
 ) -> str:
     """Digest everything that a product's content depends on.
 
@@ -185,8 +187,9 @@ def task_digest(
         Digest of the content of each raw frame.
     needs : mapping of str to str
         Digest of each product that the task uses; those not made are absent.
-    planes : bool
-        Whether planes are written.
+    asked : mapping
+        What the run asks for: whether there are ``planes`` and lights in ``electrons``,
+        and the ``fill`` of lights and stacks.
 
     Returns
     -------
@@ -204,7 +207,8 @@ def task_digest(
         "recipe": _used(recipe, task.action),
         "files": [contents[item.file] for item in task.frames],
         "needs": dict(sorted(needs.items())),
-        "planes": planes,
+        "planes": asked["planes"],
+        **{name: asked[name] for name, of in _ASKED.items() if task.action in of},
     }
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

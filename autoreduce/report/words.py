@@ -17,6 +17,7 @@ PRODUCT_NOUNS = {
     Action.DARK: ("master dark", "master darks"),
     Action.DARK_FIT: ("dark fit", "dark fits"),
     Action.FLAT: ("master flat", "master flats"),
+    Action.BAD_PIXELS: ("map of bad pixels", "maps of bad pixels"),
     Action.CALIBRATE: ("calibrated light", "calibrated lights"),
     Action.REGISTER: ("registration", "registrations"),
     Action.STACK: ("stack", "stacks"),

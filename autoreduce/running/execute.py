@@ -27,7 +27,7 @@ from autoreduce.errors import (
     NoStackError,
     ProductError,
 )
-from autoreduce.fits.ledger import LEDGER, Ledger
+from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.frames.bounds import BYTES_PER_PIXEL
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.state import (
@@ -74,6 +74,10 @@ class Limits:
     """Bytes that all bands together may use; half of what is free if None."""
     planes: bool = False
     """Whether UNCERT and MASK are written."""
+    electrons: bool = False
+    """Whether lights are written in electrons, where their gain is known."""
+    fill: float | None = None
+    """What lights and stacks have in the place of NaN; None leaves NaN."""
     scheduler: str | None = None
     """Address of a Dask scheduler that carries the tasks out; threads if None."""
     scheduler_timeout: float = 30.0
@@ -218,6 +222,8 @@ def run_plan(
         plan.recipe,
         max((budget - kept) // jobs, 1 << 20),
         limits.planes,
+        limits.electrons,
+        limits.fill,
         limits.jobs or os.cpu_count() or 1,
         MasterStore(kept // (jobs + 1) if apart else kept),
     )
@@ -283,7 +289,11 @@ class _Run:
         self._external = {
             path: _standing(path, self._files, planes=workspace.planes)
             for path in plan.external
+            if path != plan.recipe.light.bad_pixels
         }
+        if (path := plan.recipe.light.bad_pixels) in plan.external:
+            digest = self._files.look(path, Path(path), content_digest)
+            self._external[path] = Outcome(Status.CURRENT, digest=digest)
 
     def on(
         self, pool: Executor, look: Callable[[], None] | None = None
@@ -486,7 +496,8 @@ def task_outcome(
     files = Ledger() if files is None else files
     contents = look_at_raw(task, workspace.root, files, workspace.threads)
     recipe = recipe_for(workspace.recipe, task.action)
-    digest = task_digest(task, recipe, contents, digests, planes=workspace.planes)
+    asked = {name: getattr(workspace, name) for name in ("planes", "electrons", "fill")}
+    digest = task_digest(task, recipe, contents, digests, asked)
     workspace = replace(workspace, recipe=recipe, contents=contents)
     try:
         is_current, bad = _look_at_products(

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from autoreduce.calibration.dark_rates import rate_map_of
-from autoreduce.calibration.uncertainty import UNCERT_HDU
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import InputError, ProductError
-from autoreduce.fits.images import open_image
+from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.ledger import Ledger
+from autoreduce.fits.writer import UNCERT
 from autoreduce.planning.plan import Action, Task
+from autoreduce.products.bad_pixels import make_bad_pixels
 from autoreduce.products.bias_dark import make_plain
 from autoreduce.products.dark_fit import make_dark_fit
 from autoreduce.products.flats import make_flat
@@ -73,6 +74,8 @@ def run_task(
         return workspace.apart(
             make_light, task, workspace.alone(), digest, set(products)
         )
+    if task.action is Action.BAD_PIXELS:
+        return make_bad_pixels(task, workspace, digest, set(products))
     make = make_flat if task.action is Action.FLAT else make_plain
     return make(task, workspace, digest, set(products))
 
@@ -161,7 +164,6 @@ def spoilt(names: Iterable[str], folder: Path, files: Ledger) -> list[str] | Non
 def has_uncertainty(path: Path) -> bool:
     """Tell whether a product has the plane ``UNCERT``."""
     try:
-        with open_image(path, UNCERT_HDU) as reader:
-            return reader.get("EXTNAME") == "UNCERT"
+        return UNCERT in extension_names(path)
     except InputError:
         return False

@@ -63,7 +63,7 @@ class Result:
     """(ny, nx) or (nz, ny, nx), of a type that holds every value."""
     uncert: NDArray[np.float32] | None
     """One sigma, propagated to first order; None if no operand has one."""
-    mask: NDArray[np.bool_] | None
+    mask: NDArray[np.uint8] | None
     """Where a pixel of an operand is masked; None if no operand has a mask."""
     n_undefined: int
     """Divisions by zero: those pixels are NaN."""
@@ -434,14 +434,14 @@ def _block_of(data: Array, block: tuple[slice | int, ...]) -> Array:
 
 def _mask(
     expression: Node, images: Mapping[Images, Image], shape: tuple[int, ...]
-) -> NDArray[np.bool_] | None:
+) -> NDArray[np.uint8] | None:
     part = expression
     if isinstance(expression, Operation) and expression.operator == "=":
         part = expression.right
     masks = [mask for leaf in leaves(part) if (mask := images[leaf].mask) is not None]
     if not masks:
         return None
-    bad = np.zeros(shape, bool)
+    bad = np.zeros(shape, np.uint8)
     for mask in masks:
         bad |= mask
     return bad
@@ -462,7 +462,7 @@ def _put_back(result: Result, base: Image, region: Region) -> Result:
         uncert[inside] = 0 if result.uncert is None else result.uncert
     if result.mask is not None or base.mask is not None:
         mask = np.broadcast_to(
-            np.False_ if base.mask is None else base.mask, shape
+            np.uint8(0) if base.mask is None else base.mask, shape
         ).copy()
-        mask[inside] = False if result.mask is None else result.mask
+        mask[inside] = 0 if result.mask is None else result.mask
     return Result(data, uncert, mask, result.n_undefined)

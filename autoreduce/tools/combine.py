@@ -9,7 +9,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,25 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.ahead import read_ahead
 from autoreduce.fits.cards import CardValue, without
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.images import ImageReader, open_image
-from autoreduce.fits.writer import ImageWriter, write_image
+from autoreduce.fits.images import ImageReader, extension_names, open_image
+from autoreduce.fits.names import split_hdu
+from autoreduce.fits.writer import (
+    MASK,
+    PLANE_TYPES,
+    UNCERT,
+    ImageWriter,
+    write_image,
+)
 from autoreduce.frames.frame import Facts
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import CombineResult, combine
+from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.pixels.order import median
+from autoreduce.products.stack_errors import variance_of
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
-from autoreduce.tools.products import product_cards
+from autoreduce.tools.products import flags_of, product_cards
 
 Array = NDArray[Any]
 
@@ -37,6 +46,15 @@ NOISE_ROWS = 64
 NOISE_PAIRS = 8
 """Pairs of frames in which it is measured, about."""
 _NEED_NOISE = (Rejection.SIGMA, Rejection.WINSORIZED)
+
+LEFT_OUT = Flag.NO_VALUE | Flag.COSMIC_RAY
+"""Flags of samples that are left out; the others stay, and their flags with them."""
+OF_SUM = {
+    Method.MEAN: Method.MEAN,
+    Method.SUM: Method.MEAN,
+    Method.MEDIAN: Method.MEDIAN,
+}
+"""Methods whose errors are known, each with that whose variance is theirs."""
 
 FILES_FOR_OTHERS = 64
 """Files that a process may open, less those that frames are left."""
@@ -161,6 +179,7 @@ class FrameStack(Closing):
         self._shift = choices.shift
         self.names, self.facts, self.cards = [], [], []
         self._places: list[tuple[str, int]] = []
+        self._planes: list[frozenset[str]] = []
         try:
             shapes, types = self._look(images, reduce=choices.reduce_cubes)
             self.shape = _common_shape(images, shapes)
@@ -185,6 +204,7 @@ class FrameStack(Closing):
             if len(self._readers) < MAX_OPEN:
                 self._readers[image] = self._open.enter_context(reader)
             self.cards = self.cards or reader.cards
+            self._planes.append(_planes_beside(image, reader))
             facts = read_facts(image)
             shapes.append(reader.shape[-2:] if reduce else reader.shape)
             types.append(reader.dtype)
@@ -211,6 +231,24 @@ class FrameStack(Closing):
             out *= 2**self._shift
         elif self._shift < 0:
             np.floor_divide(out, 2**-self._shift, out=out)
+
+    def has(self, plane: str) -> bool:
+        """Tell whether all images have a plane beside their data."""
+        return all(plane in planes for planes in self._planes)
+
+    def plane(self, frame: int, name: str, start: int, stop: int) -> Array:
+        """Read rows of a plane beside the data of a frame."""
+        path, _ = split_hdu(self._places[frame][0])
+        with open_image(path, name) as reader:
+            return reader.rows(start, stop)
+
+
+def _planes_beside(image: str, reader: ImageReader) -> frozenset[str]:
+    """List the planes beside an image; none of one that is an extension, or a cube."""
+    path, hdu = split_hdu(image)
+    if hdu is not None or len(reader.shape) != 2:
+        return frozenset()
+    return frozenset({MASK, UNCERT} & set(extension_names(path)))
 
 
 def _common_shape(
@@ -259,7 +297,14 @@ class _Job:
     noise: float | None
     memory: int
 
-    def combined(self) -> Iterator[tuple[int, CombineResult]]:
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Planes that the product gets: those that all frames have, if they can be."""
+        stack = self.stack
+        errors = stack.has(UNCERT) and self.choices.how.method in OF_SUM
+        return (MASK,) * stack.has(MASK) + (UNCERT,) * errors
+
+    def combined(self) -> Iterator[tuple[int, "_Combined"]]:
         """Yield each band's first row and its combination."""
         nx, ny = self.stack.shape[-1], int(np.prod(self.stack.shape[:-1]))
         n = len(self.stack)
@@ -268,8 +313,30 @@ class _Job:
         # One band is read while the other is combined.
         buffers = cycle(np.empty((2, n, height, nx), self.stack.dtype))
         read = partial(self._read, buffers)
-        for (start, _), frames in read_ahead(read, pieces):
-            yield start, self._combine(frames)
+        for (start, stop), frames in read_ahead(read, pieces):
+            flags = self._flags(start, stop) if MASK in self.planes else None
+            made = self._combine(frames, flags)
+            variance = None
+            if UNCERT in self.planes:
+                variance = self._variance(start, stop, made.n_used)
+            yield start, _Combined(made, _joined_flags(made, flags), variance)
+
+    def _flags(self, start: int, stop: int) -> Array:
+        """Read the flags of a band of all frames: (n, rows, nx)."""
+        frames = range(len(self.stack))
+        planes = (self.stack.plane(i, MASK, start, stop) for i in frames)
+        return np.stack([flags_of(plane) for plane in planes])
+
+    def _variance(self, start: int, stop: int, n_used: Array) -> Array:
+        method, frames = self.choices.how.method, range(len(self.stack))
+        sigmas = [
+            np.float32(self.scales[i]) * self.stack.plane(i, UNCERT, start, stop)
+            for i in frames
+        ]
+        variance = variance_of(OF_SUM[method], sigmas, self.weights, n_used)
+        if method is Method.SUM:
+            variance *= np.square(n_used, dtype=np.float32)
+        return variance * np.float32(4.0**self.choices.shift)
 
     def _read(self, buffers: Iterator[Array], band: tuple[int, int]) -> list[Array]:
         start, stop = band
@@ -280,16 +347,45 @@ class _Job:
                 np.multiply(frame, scale, out=frame)
         return frames
 
-    def _combine(self, frames: list[Array]) -> CombineResult:
+    def _combine(self, frames: list[Array], flags: Array | None) -> CombineResult:
         try:
             return combine(
                 frames,
                 self.choices.how,
+                mask=None if flags is None else (flags & np.uint8(LEFT_OUT)) != 0,
                 weights=self.weights,
                 noise=self.noise,
             )
         except ValueError as error:
             raise ProductError(str(error)) from error
+
+
+class _Combined(NamedTuple):
+    """A band of the product."""
+
+    made: CombineResult
+    """Its data, and what went in."""
+    flags: Array | None
+    """Its MASK; None if no frame has one."""
+    variance: Array | None
+    """Its variance; None if it cannot be told."""
+
+    def planes(self) -> Iterator[tuple[str, Array]]:
+        """Give the planes beside the data."""
+        if self.flags is not None:
+            yield MASK, self.flags
+        if self.variance is not None:
+            yield UNCERT, np.sqrt(self.variance)
+
+
+def _joined_flags(made: CombineResult, flags: Array | None) -> Array | None:
+    """Give a pixel all flags of the samples that may have gone into it."""
+    if flags is None:
+        return None
+    gone = (flags & np.uint8(LEFT_OUT)) != 0
+    used = np.where(gone, np.uint8(0), flags)
+    joined = np.bitwise_or.reduce(used, axis=0)
+    return np.asarray(joined | no_value(made.data))
 
 
 @dataclass(slots=True)
@@ -309,11 +405,17 @@ def _stream(job: _Job, output: Path, *, overwrite: bool) -> Summary:
     ny, nx = job.stack.shape
     n_cards = len(_cards(job, count, None))
     with ImageWriter(
-        output, (ny, nx), header_cards=n_cards, overwrite=overwrite
+        output,
+        (ny, nx),
+        header_cards=n_cards,
+        planes=job.planes,
+        overwrite=overwrite,
     ) as writer:
         for start, band in job.combined():
-            writer.write_rows(start, band.data)
-            count.add(band)
+            writer.write_rows(start, band.made.data)
+            for name, plane in band.planes():
+                writer.write_rows(start, plane, plane=name)
+            count.add(band.made)
         writer.finish(_cards(job, count, None))
     return _summary(output, count, None)
 
@@ -322,14 +424,20 @@ def _collect(job: _Job, output: Path, *, overwrite: bool) -> Summary:
     count = _Count(np.zeros(len(job.stack), np.int64))
     data = np.empty(job.stack.shape, np.float32)
     flat = data.reshape(-1, data.shape[-1])
+    planes = {name: np.empty(flat.shape, PLANE_TYPES[name]) for name in job.planes}
     for start, band in job.combined():
-        flat[start : start + len(band.data)] = band.data
-        count.add(band)
+        rows = slice(start, start + len(band.made.data))
+        flat[rows] = band.made.data
+        for name, plane in band.planes():
+            planes[name][rows] = plane
+        count.add(band.made)
     factor = _unit_factor(data) if job.choices.unit_mean else None
     if factor is not None:
         data /= np.float32(factor)
+        if UNCERT in planes:
+            planes[UNCERT] /= np.float32(abs(factor))
     cards = _cards(job, count, factor)
-    write_image(output, data, cards, overwrite=overwrite)
+    write_image(output, data, cards, planes=planes, overwrite=overwrite)
     return _summary(output, count, factor)
 
 

@@ -23,6 +23,7 @@ from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.writer import STRUCTURE
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader
+from autoreduce.pixels.flags import Flag
 from autoreduce.version import __version__
 
 Array = NDArray[Any]
@@ -40,8 +41,9 @@ class Image:
     """Cards of its header."""
     uncert: Array | None = None
     """One sigma of the data, in their unit and shape; None if unknown."""
-    mask: NDArray[np.bool_] | None = None
-    """True where the data are bad; None if nothing is."""
+    mask: NDArray[np.uint8] | None = None
+    """Not 0 where the data are bad: bits of `autoreduce.pixels.flags.Flag`; None if
+    nothing is."""
 
 
 def read_image(name: str) -> Image:
@@ -68,9 +70,15 @@ def read_image(name: str) -> Image:
         if title in ("UNCERT", "MASK")
     }
     mask = planes.get("MASK")
-    return Image(
-        name, data, cards, planes.get("UNCERT"), None if mask is None else mask != 0
-    )
+    flags = None if mask is None else flags_of(mask)
+    return Image(name, data, cards, planes.get("UNCERT"), flags)
+
+
+def flags_of(mask: Array) -> NDArray[np.uint8]:
+    """Take a MASK plane as flags; of another type all that is not 0 is no value."""
+    if mask.dtype == np.uint8:
+        return mask
+    return np.where(mask != 0, np.uint8(Flag.NO_VALUE), np.uint8(0))
 
 
 def _read_plane(path: Path, number: int, title: str, shape: tuple[int, ...]) -> Array:
