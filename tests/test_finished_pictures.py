@@ -268,7 +268,7 @@ def test_pictures_that_are_damaged_or_belong_to_nothing_any_more_are_put_aside(
 ):
     night, out = tmp_path / "night", tmp_path / "out"
     write_colour_lights(night, POSES[:2], OBJECT="M 1")
-    write_colour_lights(tmp_path / "more", POSES[:1], OBJECT="M 2")
+    write_colour_lights(tmp_path / "more", POSES[2:3], OBJECT="M 2")
     (tmp_path / "more/c00.fits").rename(night / "d00.fits")
     reduce_night(night, output=out, page=False)
     first, second = out / "pictures/M-1.png", out / "pictures/M-2.png"

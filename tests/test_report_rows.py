@@ -208,7 +208,8 @@ def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
 
 def test_every_setting_of_the_recipe_is_listed_under_its_part():
     settings = dict(recipe_settings(make_plan()))
-    assert list(settings) == ["bias", "dark", "flat", "stack", "picture", "quality"]
+    parts = ["bias", "dark", "flat", "light", "stack", "picture", "quality"]
+    assert list(settings) == parts
     assert ("mask moving", "True") in settings["flat"]
     assert ("model", "rate_map") in settings["dark"]
     assert ("rejection", "sigma") in settings["dark"]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
@@ -35,7 +36,7 @@ from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stacks import stack_field
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
-from autoreduce.report.pictures import png_pieces, png_texts
+from autoreduce.report.pictures import AT_ONCE, png_pieces, png_texts
 from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
@@ -470,12 +471,14 @@ def write_pictures(
     list of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
-    found = []
-    for made in compositions(plan, outcomes, digests):
+
+    def written(made: Composition) -> ObjectPicture:
         why_not = ""
         try:
-            write_picture(folder, made, plan.recipe.picture, memory)
+            write_picture(folder, made, plan.recipe.picture, memory // AT_ONCE)
         except (AutoreduceError, OSError) as error:
             why_not = str(error)
-        found.append(ObjectPicture(made.name, made.output, made.caption, why_not))
-    return found
+        return ObjectPicture(made.name, made.output, made.caption, why_not)
+
+    wanted = compositions(plan, outcomes, digests)
+    return list(side_by_side(AT_ONCE, written, wanted))

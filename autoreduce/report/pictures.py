@@ -31,6 +31,8 @@ ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
 """Pixels that statistics and histogram are made from, about."""
+AT_ONCE = 4
+"""Pictures that are made at a time."""
 HISTOGRAM_BINS = 48
 SKY_SHADE = 0.2
 """Shade of the sky where faint things are lifted; white is 1."""
