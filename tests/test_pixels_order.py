@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from autoreduce.pixels.order import finite_median, median, quantiles
+from autoreduce.pixels.order import finite_median, median, medians_of_parts, quantiles
 
 RNG = np.random.default_rng(7)
 
@@ -62,3 +62,14 @@ def test_the_finite_median_leaves_out_what_is_not_finite():
 def test_quantiles_are_those_of_numpy(n, parts):
     values = RNG.normal(100, 30, n)
     assert quantiles(values, parts) == pytest.approx(np.quantile(values, parts))
+
+
+@pytest.mark.parametrize("shape", [(4, 64), (4, 61), (3, 70), (5, 3), (1, 9), (0, 9)])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_medians_of_parts_are_those_of_array_split(shape, kind):
+    rows = RNG.integers(0, 1000, shape).astype(kind)
+    if kind is np.float32:
+        rows[RNG.random(shape) < 0.2] = np.nan
+    expected = [finite_median(part) for part in np.array_split(rows, 8, axis=1)]
+    found = medians_of_parts(rows, 8)
+    assert found.tolist() == pytest.approx(expected, nan_ok=True, abs=0)

@@ -1,8 +1,7 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
 import hashlib
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
-from autoreduce.pixels.order import median
+from autoreduce.pixels.order import median, medians_of_parts
 
 BANDS = 8
 """Bands of rows, evenly from the first row to the last."""
@@ -163,36 +162,9 @@ def _step(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    medians = np.full((BANDS, PARTS), np.nan)
-    for bands, y, height in _alike(rows.shape[0], BANDS):
-        for parts, x, width in _alike(rows.shape[1], PARTS):
-            n, m = bands.stop - bands.start, parts.stop - parts.start
-            blocks = rows[y : y + n * height, x : x + m * width]
-            blocks = blocks.reshape(n, height, m, width).swapaxes(1, 2)
-            medians[bands, parts] = _medians(blocks.reshape(n, m, height * width))
-    return tuple(medians.ravel().tolist())
-
-
-def _alike(length: int, n: int) -> Iterator[tuple[slice, int, int]]:
-    """Part a length as `numpy.array_split` does; yield parts of one length together.
-
-    Each with where the first begins, and their length; parts of no length are left out.
-    """
-    least, more = divmod(length, n)
-    if more:
-        yield slice(0, more), 0, least + 1
-    if least:
-        yield slice(more, n), more * (least + 1), least
-
-
-def _medians(blocks: NDArray[Any]) -> NDArray[Any]:
-    """Give the medians of finite pixels along the last axis, NaN without any."""
-    if blocks.dtype.kind in "iu" or np.isfinite(blocks).all():
-        return np.asarray(median(blocks, axis=-1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        finite = np.where(np.isfinite(blocks), blocks, np.nan)
-        return np.asarray(np.nanmedian(finite, axis=-1))
+    bands = np.array_split(rows, BANDS)
+    medians = [medians_of_parts(band, PARTS) for band in bands]
+    return tuple(np.concatenate(medians).tolist())
 
 
 def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:

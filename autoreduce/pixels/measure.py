@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autoreduce.fits.sections import Section, within
 from autoreduce.pixels.ceiling import pile_up
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
-from autoreduce.pixels.order import finite_median, median, quantiles
+from autoreduce.pixels.order import median, medians_of_parts, quantiles
 from autoreduce.pixels.tiles import tiles
 
 COUNTED_PIXELS = 128 * 1024
@@ -182,12 +182,15 @@ def pixel_noise(data: NDArray[Any]) -> float:
         pixels stand two columns apart.
     """
     every = max(data.size // NOISE_PIXELS, 1)
-    rows = data[every // 2 :: every].astype(np.float64)
-    differences = rows[:, 2:] - rows[:, :-2]
-    differences = differences[np.isfinite(differences)]
+    whole = data.dtype.kind in "ui"
+    exact: type[Any] = np.int32 if whole and data.dtype.itemsize <= 2 else np.float64
+    rows = data[every // 2 :: every].astype(exact)
+    differences = (rows[:, 2:] - rows[:, :-2]).ravel()
+    if not whole:
+        differences = differences[np.isfinite(differences)]
     if not differences.size:
         return np.nan
-    step = 1.0 if data.dtype.kind in "ui" else 0.0
+    step = 1.0 if whole else 0.0
     low, high = _quartiles(differences, step)
     return float((high - low) * IQR_TO_SIGMA / np.sqrt(2))
 
@@ -240,7 +243,7 @@ def pair_noise(first: NDArray[Any], second: NDArray[Any]) -> float:
     return pixel_noise(difference) / math.sqrt(2)
 
 
-def _quartiles(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def _quartiles(values: NDArray[Any], step: float) -> NDArray[np.float64]:
     """Give the two quartiles of values that are each spread over a step."""
     if not step:
         return quantiles(values, [0.25, 0.75])
@@ -250,12 +253,12 @@ def _quartiles(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(np.interp([0.25, 0.75], upto, edges))
 
 
-def _counted(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+def _counted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Count whole numbers: by their value where they are near each other, it is fast."""
     lowest = values.min()
     if values.max() - lowest > COUNTED_RANGE:
         return np.unique(values, return_counts=True)
-    counts = np.bincount((values - lowest).astype(np.intp))
+    counts = np.bincount((values - lowest).astype(np.intp, copy=False))
     present = np.flatnonzero(counts)
     return present + lowest, counts[present]
 
@@ -282,7 +285,7 @@ def block_medians(data: NDArray[Any]) -> tuple[float, ...]:
     for rows in np.array_split(np.arange(ny), BLOCKS):
         every = max(len(rows) * nx // (BLOCKS * BLOCK_PIXELS), 1)
         band = data[rows[every // 2] : rows[-1] + 1 : every]
-        medians += map(finite_median, np.array_split(band, BLOCKS, axis=1))
+        medians += medians_of_parts(band, BLOCKS).tolist()
     return tuple(medians)
 
 

@@ -102,3 +102,39 @@ def quantiles(values: NDArray[Any], parts: Sequence[float]) -> NDArray[Any]:
             high = float(ordered[below + 1 :].min())
         found.append(low + (place - below) * (high - low))
     return np.array(found)
+
+
+def medians_of_parts(rows: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """Give the medians of some rows, cut into parts of as many columns each.
+
+    Parameters
+    ----------
+    rows : (ny, nx) array
+        Pixels; those that are not finite are left out.
+    n : int
+        Number of parts, as `numpy.array_split` makes them.
+
+    Returns
+    -------
+    (n,) array
+        NaN for a part without any finite pixel.
+    """
+    found = np.full(n, np.nan)
+    least, n_wider = divmod(rows.shape[1], n)
+    first = n_wider * (least + 1)
+    for parts, columns, width in (
+        (slice(0, n_wider), slice(0, first), least + 1),
+        (slice(n_wider, n), slice(first, None), least),
+    ):
+        pixels = rows[:, columns]
+        if pixels.size:
+            parted = pixels.reshape(len(rows), -1, width).swapaxes(0, 1)
+            found[parts] = _finite_medians(parted.reshape(parted.shape[0], -1))
+    return found
+
+
+def _finite_medians(rows: NDArray[Any]) -> Any:  # noqa: ANN401 -- an array, or a list
+    """Give the median of the finite values of each row."""
+    if rows.dtype.kind != "f" or np.isfinite(rows).all():
+        return median(rows, 1)
+    return [finite_median(row) for row in rows]
