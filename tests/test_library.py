@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
-from small_night import SHAPE, hashes, make_flat_field, write_frame, write_night
+from small_night import (
+    SHAPE,
+    hashes,
+    make_flat_field,
+    make_pixels,
+    write_frame,
+    write_night,
+)
 
 from autoreduce.cli import cli
 from autoreduce.errors import InputError, ProductError
@@ -127,8 +134,11 @@ def test_overscan_and_trim_sections_are_match_keys_too(tmp_path):
     night = tmp_path / "night"
     cards = {"BIASSEC": "[57:64,1:48]", "TRIMSEC": "[1:56,1:48]"}
     for n in range(1, 4):
+        rng = np.random.default_rng(n)
+        dark, lit = make_pixels("bias", 0.0, rng), make_pixels("light", 60.0, rng)
+        lit[:, 56:] = dark[:, 56:]
         write_frame(night, f"bias_{n}.fit", "bias", **cards)
-        write_frame(night, f"light_{n}.fit", "light", 60.0, **cards)
+        write_frame(night, f"light_{n}.fit", "light", 60.0, pixels=lit, **cards)
     add_to_library(tmp_path / "library", [reduce_night(night, page=False).folder])
     master = read_library(tmp_path / "library").masters.iloc[0]
     assert (master["naxis1"], master["naxis2"]) == (64, 48)

@@ -77,7 +77,15 @@ def changed(part, name):
 
 
 def digest(
-    action, recipe, *, contents=None, needs=None, planes=False, fill=None, **more
+    action,
+    recipe,
+    *,
+    contents=None,
+    needs=None,
+    planes=False,
+    fill=None,
+    electrons=False,
+    **more,
 ):
     task = Task("output", action, "group", {}, **more)
     return task_digest(
@@ -85,7 +93,7 @@ def digest(
         recipe_for(recipe, action),
         contents or {},
         needs or {},
-        {"planes": planes, "fill": fill},
+        {"planes": planes, "fill": fill, "electrons": electrons},
     )
 
 

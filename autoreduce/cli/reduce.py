@@ -121,7 +121,8 @@ def command(nights: tuple[Path, ...], **options: Any) -> None:
         return
     with errors_told("reduce", as_json=as_json):
         status = _reduce(nights, output, options, as_json=as_json)
-    sys.exit(status)
+    if status:
+        sys.exit(status)
 
 
 def _reduce(
