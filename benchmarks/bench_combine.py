@@ -81,7 +81,7 @@ def contenders(
     files = [str(path) for path in paths]
     ours = {
         "median": ["-m", "median"],
-        "clip": ["-m", "mean", "-c", "sigma", "-d", "3", "--noise", str(NOISE)],
+        "clip": ["-m", "mean", "-c", "sigma"],
         "drop": ["-m", "mean", "-c", "max", "-d", "1"],
     }[job]
     out = folder / "ours.fits"
