@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from autoreduce.fits.header import RawHeader
@@ -336,7 +337,6 @@ def type_key(literal: str) -> str:
 
 
 @cache
-@cache
 def _built_in() -> tuple[Dialect, ...]:
     folder = resources.files("autoreduce.frames") / "dialects"
     tables = {
@@ -346,14 +346,17 @@ def _built_in() -> tuple[Dialect, ...]:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".toml")
     }
-    general = _make_dialect(GENERAL, tables.pop(GENERAL), None)
-    others = [_make_dialect(name, table, general) for name, table in tables.items()]
+    general = _make_dialect(GENERAL, tables.pop(GENERAL))
+    silent = _silent(general)
+    others = [
+        _make_dialect(name, table, general, silent) for name, table in tables.items()
+    ]
     return (*sorted(others, key=lambda one: (one.order, one.name)), general)
 
 
 def _load_own(path: Path, general: Dialect) -> Dialect:
     text = SettingsText.of_file(path, f"dialect table {path}")
-    return _make_dialect(path.stem, text, general)
+    return _make_dialect(path.stem, text, general, _silent(general))
 
 
 def _fulfils(header: RawHeader, wanted: Mapping[str, str]) -> bool:
@@ -369,7 +372,12 @@ def _matches(value: object, glob: str) -> bool:
     return fnmatchcase(str(value).strip().lower(), glob.lower())
 
 
-def _make_dialect(name: str, text: SettingsText, general: Dialect | None) -> Dialect:
+def _make_dialect(
+    name: str,
+    text: SettingsText,
+    general: Dialect | None = None,
+    silent: Mapping[str, FactRule] = MappingProxyType({}),
+) -> Dialect:
     table = text.table()
     sections = frozenset(item.name for item in fields(_Sections))
     check_keys(table, sections | frozenset(FACTS), text)
@@ -378,14 +386,13 @@ def _make_dialect(name: str, text: SettingsText, general: Dialect | None) -> Dia
         problem = "must say which headers are of this dialect, as in "
         problem += '[{ SWCREATE = "MyProgram*" }]'
         raise text.error(("recognise",), problem)
-    rules = {fact: _fact_table(fact, table.get(fact, {}), text) for fact in FACTS}
+    usual = general.facts if general else dict.fromkeys(FACTS, FactRule())
+    missing = _small(own.missing)
     facts = {
-        fact: _merge(
-            _make_rule(fact, rule, _small(own.missing)),
-            general.facts[fact] if general else FactRule(),
-            replaces=rule.replace,
-        )
-        for fact, rule in rules.items()
+        fact: silent[fact]
+        if fact in silent and fact not in table and not missing
+        else _rule(fact, table.get(fact, {}), text, missing, usual[fact])
+        for fact in FACTS
     }
     _apply_gain_card(facts, own.gain_card)
     return Dialect(
@@ -403,6 +410,26 @@ def _make_dialect(name: str, text: SettingsText, general: Dialect | None) -> Dia
         stacked=_with(general.stacked, own.stacked) if general else own.stacked,
         amplifiers=(*own.amplifiers, *(general.amplifiers if general else ())),
     )
+
+
+def _rule(
+    fact: str,
+    table: object,
+    text: SettingsText,
+    nothing: frozenset[str],
+    general: FactRule,
+) -> FactRule:
+    """Make the rule of a fact from a dialect's table and the general rule."""
+    own = _fact_table(fact, table, text)
+    return _merge(_make_rule(fact, own, nothing), general, replaces=own.replace)
+
+
+def _silent(general: Dialect) -> dict[str, FactRule]:
+    """Make the rules of a dialect that says nothing: most do, of most facts."""
+    text = SettingsText("", "")
+    return {
+        fact: _rule(fact, {}, text, frozenset(), general.facts[fact]) for fact in FACTS
+    }
 
 
 def _fact_table(

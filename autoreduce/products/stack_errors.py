@@ -17,7 +17,7 @@ OF_MEAN = {Method.MEAN: 1.0, Method.MEDIAN: math.pi / 2}
 """Variance of combinations, of that of a mean of as many samples of normal noise."""
 BLOCK = 4
 """Pixels along a block of which the mean is taken."""
-TRIED_ROWS, TRIED_LIGHTS = 256, 16
+TRIED_ROWS, TRIED_LIGHTS = 64, 16
 """Rows, and lights at the most, on which noise is tried."""
 
 
