@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.bands import (
+    BYTES_PER_SAMPLE,
     Correction,
     Floats,
     MasterRows,
@@ -48,6 +49,8 @@ from autoreduce.products.gain import (
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
+BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 10, 30
+"""Bytes of a band for each sample, and for each pixel, at the most."""
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
 
@@ -285,6 +288,18 @@ class _FlatStack:
         """Give the noise of a read."""
         return read_noise(self.members.corrections[0], self.workspace.folder)
 
+    def spans(self, at_once: int) -> list[tuple[int, int]]:
+        """Cut the image into bands of which so many are held at once."""
+        n_bytes = BYTES_OF_SAMPLE * len(self.levels) + BYTES_OF_PIXEL
+        return list(
+            bands(
+                *self.members.shape,
+                math.ceil(n_bytes / BYTES_PER_SAMPLE),
+                self.workspace.memory // at_once,
+                halo=self.halo,
+            )
+        )
+
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
         ny = self.members.shape[0]
@@ -411,14 +426,25 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
 
 def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band: while some are read, others are combined."""
-    threads = stack.workspace.threads
-    memory = stack.workspace.memory // (threads + 1)
-    n_arrays = 2 * len(stack.levels)
-    spans = list(bands(*stack.members.shape, n_arrays, memory, halo=stack.halo))
+    tried = range(1, stack.workspace.threads + 1)
+    threads, spans = max(
+        ((n, stack.spans(n + 1)) for n in tried), key=lambda one: _speed(stack, *one)
+    )
+    alone = stack.spans(1)
+    if _speed(stack, 1, alone) > _speed(stack, threads, spans):
+        for start, stop in alone:
+            yield start, stop, stack.combined(stack.band(start, stop))
+        return
     read = (stack.band(start, stop) for start, stop in spans)
     combined = side_by_side(threads, stack.combined, read)
     for (start, stop), band in zip(spans, combined, strict=True):
         yield start, stop, band
+
+
+def _speed(stack: _FlatStack, threads: int, spans: Sequence[tuple[int, int]]) -> float:
+    """Say how fast bands are worked on: threads, less what goes into the halos."""
+    height = max(stop - start for start, stop in spans)
+    return threads / (1 + 2 * stack.halo / height)
 
 
 def _finished(

@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
+TAKEN = 160 << 20
+"""Bytes that the interpreters of a run take, whatever they work on."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 LOOK_S = 1.0
@@ -211,6 +213,7 @@ def run_plan(
     share_one_heap()
     limits = limits or Limits()
     budget = limits.memory or free_memory() // 2
+    budget = max(budget - TAKEN, budget // 2)
     most = max(1, budget // _largest_need(plan))
     jobs = min(limits.jobs or os.cpu_count() or 1, most)
     kept = int(KEPT_PART * budget)
