@@ -28,6 +28,7 @@ from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
+from autoreduce.planning.notes import undated
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
@@ -209,7 +210,8 @@ def prepare_night(
         library=None if choices.library is None else _library(choices.library),
         references=_references(frames, choices.references),
     )
-    plan = replace(plan, notes=(*doubts, *plan.notes))
+    dates = undated(frames, night.evidence)
+    plan = replace(plan, notes=(*doubts, *dates, *plan.notes))
     return PlannedNight(night, annotate(frames, plan), plan, choices.frames_csv)
 
 

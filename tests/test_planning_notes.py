@@ -133,7 +133,7 @@ def test_a_cooler_that_failed_is_told(set_temp, code):
     """Only what a card says is called a set point: most of the night was at -20."""
     night = cooled(*[-20.0] * 8, -17.0, -9.0, -2.5, set_temp=set_temp)
     found = notes(*night)[code]
-    assert found.subject == ("3 frames of 2024-03-01",)
+    assert found.subject == ("08.fit", "09.fit", "10.fit")
     assert (found.found, found.expected) == ("-17.0 to -2.5 degC", "-20.0 degC")
 
 
@@ -148,6 +148,13 @@ def test_a_cooler_that_failed_is_told(set_temp, code):
 )
 def test_temperatures_that_hold_or_drift_all_night_need_no_word(night):
     assert not {"off-set-point", "off-the-others"} & notes(*night).keys()
+
+
+def test_a_camera_without_a_cooler_and_without_darks_is_told_nothing():
+    night = [("light", {"ccd_temp": t}) for t in (26.0, 26.1, 26.0, 26.1, 17.9)]
+    assert "off-the-others" not in notes(*night)
+    darks = [("dark", {"ccd_temp": 26.0})] * 2
+    assert "off-the-others" in notes(*night, *darks)
 
 
 def test_masters_of_other_programs_are_shown_the_way_into_a_library():

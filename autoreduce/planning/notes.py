@@ -192,7 +192,7 @@ def _foreign_masters(table: pd.DataFrame, root: Path) -> Iterator[Remark]:
 def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Remark]:
     """Tell frames at another temperature than that which the camera was to hold."""
     used = comparable(table[table["use"].astype(bool)], rules)
-    for (_, night), part in used.groupby(["instrume", "night"], dropna=False):
+    for _, part in used.groupby(["instrume", "night"], dropna=False):
         points = part["set_point"].dropna()
         held = points.mode()
         if len(points) < len(part) / 2 or held.empty:
@@ -201,18 +201,19 @@ def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Rema
         measured = part["ccd_temp"].astype(float)
         off = (measured - point).abs() > rules.reached
         said = part["set_temp"].notna()
+        closed = part["imagetyp"].isin([ImageType.BIAS, *SERVED_BY["dark"]])
         reached = ((measured - point).abs() <= rules.reached).any()
         if not off.any() or not reached:
             continue
-        when = "" if pd.isna(night) else f" of {night}"
         for code, these in (("off-set-point", said), ("off-the-others", ~said)):
-            if (off & these).any():
+            # Without a set point it matters to those alone who have masters to choose.
+            if (off & these).any() and (code == "off-set-point" or closed.any()):
                 far = measured[off & these]
                 low, high = f"{far.min():.1f}", f"{far.max():.1f}"
                 points = sorted(set(point[off & these]))
                 yield remark(
                     code,
-                    _count(len(far), "frame") + when,
+                    *part.loc[off & these, "file"],
                     found=f"{low if low == high else f'{low} to {high}'} degC",
                     expected=", ".join(f"{one:.1f}" for one in points) + " degC",
                 )
@@ -329,6 +330,30 @@ def _bare_flats(setups: pd.DataFrame, found: Uses) -> list[Remark]:
     n = int(setups["n_frames"].loc[refused].sum())
     names = ", ".join(dict.fromkeys(setups["group"].loc[refused]))
     return [remark("bare-flats", found=f"{_count(n, 'flat')} of {names}")]
+
+
+def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
+    """Name the lights whose start no card tells in a form that can be read.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    told = evidence[evidence["fact"].eq("date_obs") & evidence["value"].eq("")]
+    is_light = (
+        table["imagetyp"].eq(ImageType.LIGHT) & table["use"] & table["date_obs"].isna()
+    )
+    lights = set(table.loc[is_light.fillna(value=False).astype(bool), "file"])
+    notes = []
+    for (keyword, rule), rows in told[told["file"].isin(lights)].groupby(
+        ["keyword", "rule"], sort=False
+    ):
+        card = f"{keyword} = {rows['literal'].iloc[0]}"
+        notes.append(remark("no-date", *rows["file"], found=card, expected=str(rule)))
+    return notes
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:

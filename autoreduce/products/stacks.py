@@ -184,7 +184,7 @@ def _why_none(left_out: Mapping[str, Remark]) -> Remark:
     """Say why nothing is stacked: the commonest reason, and for how many."""
     reasons = Counter(str(why) for why in left_out.values())
     commonest = "; ".join(
-        f"{n} of {reasons.total()}: {why}" for why, n in reasons.most_common(2)
+        f"{n} of {reasons.total()} lights: {why}" for why, n in reasons.most_common(2)
     )
     return remark("nothing-fits", found=commonest)
 
