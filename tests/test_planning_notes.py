@@ -151,9 +151,9 @@ def test_temperatures_that_hold_or_drift_all_night_need_no_word(night):
 
 
 def test_a_camera_without_a_cooler_and_without_darks_is_told_nothing():
-    night = [("light", {"ccd_temp": t}) for t in (26.0, 26.1, 26.0, 26.1, 17.9)]
+    night = [("light", {"ccd_temp": t, "set_temp": None}) for t in [26.0] * 8 + [17.9]]
     assert "off-the-others" not in notes(*night)
-    darks = [("dark", {"ccd_temp": 26.0})] * 2
+    darks = [("dark", {"ccd_temp": 26.0, "set_temp": None})] * 2
     assert "off-the-others" in notes(*night, *darks)
 
 
