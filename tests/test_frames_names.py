@@ -203,6 +203,16 @@ def test_cards_of_writers_of_old_observatories():
     assert fact("XFACTOR = 2\nYFACTOR = 4", "ybinning") == 4
 
 
+@pytest.mark.parametrize(
+    ("recipe", "code"),
+    [("N/A", None), ("REDUCE_BIAS", "calibrated"), ("QUICK_LOOK", "calibrated")],
+)
+def test_a_recipe_marks_what_a_pipeline_made_unless_it_is_none(tmp_path, recipe, code):
+    """Raw frames of such observatories carry the card, too, as N/A."""
+    frame(tmp_path, "a.fits", "Bias", PCRECIPE=recipe)
+    assert column(tmp_path, "code") == ({} if code is None else {"a.fits": code})
+
+
 @pytest.mark.parametrize("card", ["FLATFRM", "SUBOVER", "ADUTOELE"])
 def test_reduced_frames_are_known_by_the_stamps_of_their_pipeline(tmp_path, card):
     frame(tmp_path, "a.fits", "Light", **{card: "done"})
