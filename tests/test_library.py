@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
-from small_night import SHAPE, hashes, make_flat_field, write_frame, write_night
+from small_night import BIAS, SHAPE, hashes, make_flat_field, write_frame, write_night
 
 from autoreduce.cli import cli
 from autoreduce.errors import InputError, ProductError
@@ -128,7 +128,9 @@ def test_overscan_and_trim_sections_are_match_keys_too(tmp_path):
     cards = {"BIASSEC": "[57:64,1:48]", "TRIMSEC": "[1:56,1:48]"}
     for n in range(1, 4):
         write_frame(night, f"bias_{n}.fit", "bias", **cards)
-        write_frame(night, f"light_{n}.fit", "light", 60.0, **cards)
+        light = write_frame(night, f"light_{n}.fit", "light", 60.0, **cards)
+        with fits.open(light, mode="update") as hdus:
+            hdus[0].data[:, 56:] = BIAS  # no light falls on the overscan
     add_to_library(tmp_path / "library", [reduce_night(night, page=False).folder])
     master = read_library(tmp_path / "library").masters.iloc[0]
     assert (master["naxis1"], master["naxis2"]) == (64, 48)

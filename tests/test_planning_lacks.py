@@ -64,6 +64,11 @@ def test_what_the_masters_do_not_say_can_be_set():
     assert lacking(missed("instrume", "Cam 1", "Cam 2")).way_out == ""
 
 
+def test_masters_in_the_other_order_of_rows_are_met_by_turning_the_night():
+    found = lacking(missed("roworder", "TOP-DOWN", "BOTTOM-UP"))
+    assert found.way_out == "--set '*: turned=yes'"
+
+
 def test_frames_that_count_otherwise_are_told_in_words():
     assert str(lacking(missed("counts", "from 0 to 1", "in steps of 1"))) == (
         "no dark: one that counts from 0 to 1 wanted, there is one that counts in "

@@ -37,7 +37,8 @@ class Table:
     def pattern(self, facts: Facts) -> str:
         """Write a pattern of the frames of a setup or master, and of no others."""
         files = facts.get("files", ())
-        return pattern_of(files, self.files) if isinstance(files, tuple) else ""
+        known = isinstance(files, tuple) and files
+        return pattern_of(files, self.files) if known else ""
 
 
 def lack(
@@ -101,6 +102,8 @@ def _why_not(
     way_out = ""
     if miss.criterion == "exposure" and settings.other_exposures:
         way_out = "--extrapolate-darks"
+    if miss.criterion == "roworder":
+        way_out = "--set '*: turned=yes'"
     pattern = table.pattern(master)
     if miss.found == UNKNOWN and column in _TELLABLE and pattern:
         way_out = f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
