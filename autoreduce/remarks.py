@@ -834,6 +834,13 @@ CODES: dict[str, Code] = {
         "No card tells a set point, and the sensor held a temperature in most frames: "
         "masters are chosen by what it measured.",
     ),
+    "overlapping": Code(
+        _S.DOUBTFUL,
+        "exposures of {found} that began every {expected}: exposure or start is not what "
+        "the header says",
+        "An exposure that is told in milliseconds without saying so, or the time of "
+        "something else.  Darks are chosen and scaled by the exposure.",
+    ),
     "no-date": Code(
         _S.DOUBTFUL,
         "when the exposure began is not known: {found} ({expected})",

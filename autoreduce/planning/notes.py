@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoreduce.frames.names import UNNAMED
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
@@ -58,6 +59,7 @@ def night_notes(
         *_foreign_masters(table, Path(root)),
         *_unusable(table),
         *_off_set_point(table, rules),
+        *_overlapping(table),
         *_lacking(setups, groups, found),
         *_turned(table),
         *_pedestals(table),
@@ -217,6 +219,35 @@ def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Rema
                     found=f"{low if low == high else f'{low} to {high}'} degC",
                     expected=", ".join(f"{one:.1f}" for one in points) + " degC",
                 )
+
+
+_OVERLAP = 5.0
+"""Exposures so many times longer than the steps in which they began cannot be; several
+cameras of one name take turns."""
+_MS = 1000.0
+
+
+def _overlapping(table: pd.DataFrame) -> Iterator[Remark]:
+    """Tell exposures that are longer than the time in which they were taken."""
+    used = table[table["use"].astype(bool) & (table["exptime"] > 0).fillna(value=False)]
+    alike = ["imagetyp", "instrume", "exptime", "filter"]
+    for (_, _, exptime, _), part in used.groupby(alike, dropna=False, sort=False):
+        starts = part["date_obs"].dropna().drop_duplicates().sort_values()
+        steps = starts.diff().dt.total_seconds().dropna()
+        if steps.empty or steps.mean() * _OVERLAP > exptime:
+            continue
+        way_out = ""
+        if exptime / _MS < steps.mean():
+            pattern = pattern_of(part["file"].tolist(), table["file"])
+            way_out = f"--set '{pattern}: exptime={exptime / _MS:g}'"
+        found, expected = f"{exptime:g} s", f"{steps.mean():.3g} s"
+        yield remark(
+            "overlapping",
+            *part["file"],
+            found=found,
+            expected=expected,
+            way_out=way_out,
+        )
 
 
 def _count(n: int, noun: str) -> str:
