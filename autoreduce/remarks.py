@@ -782,9 +782,10 @@ CODES: dict[str, Code] = {
     "pattern-elsewhere": Code(
         _S.DOUBTFUL,
         "the sky is alike where the header's pattern has red and blue, and not where it "
-        "has green: colours are mixed in {found}",
+        "has green: colours are mixed in {found}; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
-        "out: mend BAYERPAT, XBAYROFF or YBAYROFF in the raw frames.",
+        "out or the rows were turned.  The sky does not tell which of the two it is: "
+        "where red and blue are swapped, it is the other one.",
     ),
     "own-colours": Code(
         _S.NOTE,
