@@ -29,7 +29,7 @@ _CLEAR = re.compile(r"(clear|open|empty|air|nofilter)\d*[a-z]?")
 _SLOT = re.compile(
     r"^\[(?P<held>[^\[\]]+)\]$"
     r"|^(?:#\s*\d+\s*[:.)-]?|(?:slot|pos(?:ition)?|filter)\s*#?\d+\s*[:.)-]"
-    r"|\d+\s*[:.)])\s*(?P<after>[a-z].*)$"
+    r"|(?:slot|pos(?:ition)?)\s*#?\d+\s|\d+\s*[:.)]|\d+\s+-\s)\s*(?P<after>[a-z].*)$"
     r"|^(?P<before>.*?[^\s(\[])\s*(?:[(\[]\s*(?:slot|pos(?:ition)?|wheel)?\s*#?\d+\s*[)\]]"
     r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
     re.IGNORECASE,
