@@ -561,7 +561,7 @@ CODES: dict[str, Code] = {
     ),
     "too-large": Code(
         _S.LEFT_OUT,
-        "its {found} pixels take {expected} are allowed",
+        "{found} pixels take {expected} are allowed",
         "Its header declares more pixels than fit into the memory: a damaged header, "
         "a packed file that is nearly empty, or really a large frame.",
     ),
@@ -606,59 +606,59 @@ CODES: dict[str, Code] = {
         "The observer asked for a frame that would have been left out.",
     ),
     "no-data": Code(
-        _S.LEFT_OUT, "it holds no data: {found}", "No pixel of the frame tells anything."
+        _S.LEFT_OUT, "no data: {found}", "No pixel of the frame tells anything."
     ),
     "saturated": Code(
         _S.LEFT_OUT,
-        "{found} of its pixels are saturated, at most {expected} may be",
+        "{found} of the pixels are saturated, at most {expected} may be",
         "A flat that is too bright.",
     ),
     "white": Code(
         _S.LEFT_OUT,
-        "white: its level is {found}, and pixels are full at {expected}",
+        "white: level {found}, and pixels are full at {expected}",
         "A dark or bias frame that is full all over, whatever its fellows are like.",
     ),
     "wrapped": Code(
         _S.LEFT_OUT,
-        "its counts wrapped around: they reach {found}; signed numbers end at {expected}",
+        "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
         "negative now.",
     ),
     "above-lights": Code(
         _S.LEFT_OUT,
-        "its level of {found} is above that of the lights, {expected}: it is lit, or "
-        "counts otherwise",
+        "level {found}, above that of the lights, {expected}: lit, or counted "
+        "otherwise",
         "A dark or bias frame is never brighter than a light of its exposure.",
     ),
     "below-bias": Code(
         _S.LEFT_OUT,
-        "its level of {found} is below that of a closed shutter, {expected}: bias or "
-        "dark is taken out already, or it counts otherwise",
+        "level {found}, below that of a closed shutter, {expected}: bias or dark is "
+        "taken out already, or it is counted otherwise",
         "No raw frame lies below the bias frames of its camera and setting.",
     ),
     "lit-dark": Code(
         _S.LEFT_OUT,
-        "lit: its level is {found}, {expected} by the darks of other exposures",
+        "lit: level {found}, {expected} by the darks of other exposures",
         "A dark with many times the dark current of the others has seen light.",
     ),
     "offset-dark": Code(
         _S.LEFT_OUT,
-        "it lies {found} above the bias with the noise of {expected}: its offset is "
-        "another one",
+        "{found} above the bias with the noise of {expected}: taken with another "
+        "offset, or lit",
         "Dark current comes with noise; a level without it is another offset setting "
         "that no card tells.  If it is the bias frames that are off, exclude them and "
         "include the darks.",
     ),
     "offset-bias": Code(
         _S.LEFT_OUT,
-        "its level is {found}, and by their noise darks and lights begin at {expected}: "
-        "its offset is another one",
+        "level {found}, and by their noise darks and lights begin at {expected}: "
+        "taken with another offset",
         "Light and dark current come with noise; what is left without it is the level "
         "of the closed shutter.",
     ),
     "half-dark": Code(
         _S.LEFT_OUT,
-        "{found} of it have no dark current, where other darks have {expected}",
+        "no dark current in {found} of the pixels, where other darks have {expected}",
         "A dark that was not read out, or not exposed, in a part of it.",
     ),
     "counts-differ": Code(
@@ -694,12 +694,12 @@ CODES: dict[str, Code] = {
     ),
     "unlit": Code(
         _S.LEFT_OUT,
-        "no light in it: its level of {found} is not above the {expected} of bias",
+        "no light: level {found}, not above the {expected} of bias",
         "A flat without light.",
     ),
     "too-dark": Code(
         _S.LEFT_OUT,
-        "no light in it: its level is {found} once bias and dark are out",
+        "no light: level {found} once bias and dark are out",
         "A flat without light.",
     ),
     "odd-level": Code(
@@ -714,12 +714,12 @@ CODES: dict[str, Code] = {
     ),
     "odd-pattern": Code(
         _S.LEFT_OUT,
-        "a part of it is {found} off the others' pattern, at most {expected} would pass",
+        "a part is {found} off the others' pattern, at most {expected} would pass",
         "Light or interference in a part of a dark or bias frame.",
     ),
     "dim-flat": Code(
         _S.LEFT_OUT,
-        "too little light: its noise is {found}, {expected}",
+        "too little light: noise {found}, {expected}",
         "A flat with far more relative noise than the others.",
     ),
     "full-flat": Code(
@@ -729,56 +729,55 @@ CODES: dict[str, Code] = {
     ),
     "odd-shape": Code(
         _S.LEFT_OUT,
-        "it is lit otherwise than the other flats: by {found} (rms), at most "
-        "{expected} would pass",
+        "lit otherwise than the other flats: by {found} (rms), at most {expected} "
+        "would pass",
         "A cloud, another lamp, or the dome in a flat.",
     ),
     "lit": Code(
         _S.LEFT_OUT,
-        "lit: its sky is {found}, {expected} in the stack's median light",
+        "lit: sky {found}, {expected} in the stack's median light",
         "The light is far brighter than its stack: it is calibrated and not stacked.",
     ),
     "trailed": Code(
         _S.LEFT_OUT,
-        "trailed: its sources are {found} times as long as wide, {expected} times in "
-        "the stack's median light",
+        "trailed: sources {found} times as long as wide, {expected} times in the "
+        "stack's median light",
         "The telescope moved: the light is calibrated and not stacked.",
     ),
     "out-of-focus": Code(
         _S.LEFT_OUT,
-        "out of focus: its stars are {found} wide, {expected} in the stack's median "
-        "light",
+        "out of focus: stars {found} wide, {expected} in the stack's median light",
         "The light is calibrated and not stacked.",
     ),
     "faint": Code(
         _S.LEFT_OUT,
-        "clouded out: its bright stars have {found} of the flux that they have in the "
+        "clouded out: bright stars have {found} of the flux that they have in the "
         "stack's median light",
         "Clouds: the light is calibrated and not stacked.",
     ),
     "few-stars": Code(
         _S.LEFT_OUT,
-        "clouded out or not guided: it shows {found} stars, the stack's median light "
+        "clouded out or not guided: {found} stars, the stack's median light shows "
         "{expected}",
         "The light is calibrated and not stacked.",
     ),
     # ------------------------------------------------------------- lights on one another
     "no-place": Code(
         _S.LEFT_OUT,
-        "its {found} stars fit those of no other light of {expected}",
+        "{found} stars, which fit those of no other light of {expected}",
         "The light shows another field, or its stars are trailed or lost in clouds: it "
         "is calibrated and not stacked.",
     ),
     "no-stars-to-place": Code(
         _S.LEFT_OUT,
-        "it shows {found} stars, too few to tell where it lies, and no clear shift "
-        "from the reference",
+        "{found} stars, too few to tell the place, and no clear shift from the "
+        "reference",
         "Neither its stars nor the whole image tell where the light lies: it is "
         "calibrated and not stacked.",
     ),
     "drawn-out": Code(
         _S.LEFT_OUT,
-        "its light is drawn out along rows or columns, as that of spectra or of glowing "
+        "light drawn out along rows or columns, as that of spectra or of glowing "
         "edges is",
         "A light with few stars whose light is one long thin object is taken for a "
         "spectrum: it is calibrated and not stacked.  If it is an image, `--align none` "
@@ -786,7 +785,7 @@ CODES: dict[str, Code] = {
     ),
     "no-coordinates": Code(
         _S.LEFT_OUT,
-        "its header has no coordinates to align it by ({found})",
+        "no coordinates in the header to align by ({found})",
         "Alignment by WCS was asked for; plate-solve the lights, or leave `--align wcs` "
         "out.",
     ),
@@ -797,7 +796,7 @@ CODES: dict[str, Code] = {
     ),
     "other-field": Code(
         _S.NOTE,
-        "{found} of the lights show another field: their stack is {expected}",
+        "{found} lights do not show the field of the reference: their stack is {expected}",
         "Panels of a mosaic, or two targets under one OBJECT: each field has a stack.",
     ),
     "nothing-fits": Code(
@@ -870,9 +869,10 @@ CODES: dict[str, Code] = {
     "pattern-elsewhere": Code(
         _S.DOUBTFUL,
         "the sky is alike where the header's pattern has red and blue, and not where it "
-        "has green: colours are mixed in {found}",
+        "has green: colours are mixed in {found}; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
-        "out: mend BAYERPAT, XBAYROFF or YBAYROFF in the raw frames.",
+        "out or the rows were turned.  The sky does not tell which of the two it is: "
+        "where red and blue are swapped, it is the other one.",
     ),
     "own-colours": Code(
         _S.NOTE,
@@ -921,6 +921,19 @@ CODES: dict[str, Code] = {
         "there yet, or failed, or there is none",
         "No card tells a set point, and the sensor held a temperature in most frames: "
         "masters are chosen by what it measured.",
+    ),
+    "overlapping": Code(
+        _S.DOUBTFUL,
+        "exposures of {found} that began every {expected}: exposure or start is not what "
+        "the header says",
+        "An exposure that is told in milliseconds without saying so, or the time of "
+        "something else.  Darks are chosen and scaled by the exposure.",
+    ),
+    "no-date": Code(
+        _S.DOUBTFUL,
+        "when the exposure began is not known: {found} ({expected})",
+        "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
+        "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

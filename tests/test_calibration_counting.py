@@ -21,8 +21,8 @@ from autoreduce.planning.plan import Action
     ("change", "way"),
     [
         (lambda pixels: 16 * pixels, "in steps of 16"),
-        (lambda pixels: (pixels / 65535).astype(np.float32), "0 to 1"),
-        (lambda pixels: np.clip(pixels / 8, 0, 255).astype(np.uint8), "8 bits"),
+        (lambda pixels: (pixels / 65535).astype(np.float32), "from 0 to 1"),
+        (lambda pixels: np.clip(pixels / 8, 0, 255).astype(np.uint8), "in 8 bits"),
     ],
 )
 def test_frames_that_count_otherwise_are_kept_apart_and_said(
@@ -53,7 +53,7 @@ def test_all_frames_in_steps_of_16_are_alike(tmp_path, change):
 def test_floats_that_kept_their_bzero_do_not_count_as_others(tmp_path, kind):
     night = write_level_night(tmp_path, write=as_floats_with_bzero(kind))
     prepared, _, (note,) = planned(night)
-    assert f"4 {kind} frames count floats with BZERO" in str(note)
+    assert f"4 {kind} frames count in floats with BZERO" in str(note)
     assert masters_of(prepared, "light") == (kind == "dark", False)
 
 

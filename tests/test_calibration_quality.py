@@ -167,23 +167,23 @@ def test_light_in_a_corner_of_a_dark_is_found():
     frames[3][:40, :40] += 15
     odd = found(frames, Action.DARK)
     assert list(odd) == [3]
-    assert "a part of it" in odd[3]
+    assert "a part is" in odd[3]
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_frame_of_zeros_or_without_data_is_always_left_out(n):
     frames = make_frames(np.random.default_rng(3), n)
     frames[0] = np.zeros(SHAPE, np.uint16)
-    assert found(frames, Action.BIAS) == {0: "it holds no data: every pixel is 0"}
+    assert found(frames, Action.BIAS) == {0: "no data: every pixel is 0"}
     frames[0] = np.full(SHAPE, np.nan, np.float32)
     odd = found(frames, Action.BIAS)
-    assert odd == {0: "it holds no data: no pixel is finite"}
+    assert odd == {0: "no data: no pixel is finite"}
 
 
 def test_one_constant_frame_among_others_is_left_out():
     frames = make_frames(np.random.default_rng(4), 3)
     frames[2] = np.full(SHAPE, 1000, np.uint16)
-    assert found(frames, Action.BIAS) == {2: "it holds no data: every pixel is 1000"}
+    assert found(frames, Action.BIAS) == {2: "no data: every pixel is 1000"}
 
 
 def test_frames_that_are_all_constant_are_kept():
@@ -196,7 +196,7 @@ def test_saturated_flats_are_left_out_even_if_all_are(n):
     statistics = [make_statistics(60000.0, saturated=0.4)] * n
     odd = said(odd_frames(statistics, Action.FLAT, LIMITS))
     assert list(odd) == list(range(n))
-    assert odd[0] == "40.0% of its pixels are saturated, at most 2.0% may be"
+    assert odd[0] == "40.0% of the pixels are saturated, at most 2.0% may be"
 
 
 def test_a_saturated_light_leak_is_no_reason_to_drop_a_dark():
@@ -207,9 +207,7 @@ def test_a_saturated_light_leak_is_no_reason_to_drop_a_dark():
 def test_a_flat_darker_than_its_bias_is_left_out():
     statistics = [make_statistics(995.0)]
     odd = said(odd_frames(statistics, Action.FLAT, LIMITS, pedestals=[1000.0]))
-    expected = (
-        "no light in it: its level of 995.0 ADU is not above the 1000.0 ADU of bias"
-    )
+    expected = "no light: level 995.0 ADU, not above the 1000.0 ADU of bias"
     assert odd == {0: expected}
 
 
@@ -224,7 +222,7 @@ def test_a_flat_with_hardly_any_light_is_found():
     flats = make_frames(rng, 4, light=20000.0) + make_frames(rng, 1, light=150.0)
     odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
     assert list(odd) == [4]
-    assert odd[4].startswith("too little light: its noise is")
+    assert odd[4].startswith("too little light: noise")
 
 
 def test_a_flat_that_is_clipped_below_the_type_is_found():
@@ -234,7 +232,7 @@ def test_a_flat_that_is_clipped_below_the_type_is_found():
     flats[2] = np.minimum(flats[2], full_well)
     odd = found(flats, Action.FLAT, pedestals=[1000.0] * 5)
     assert list(odd) == [2]
-    assert odd[2].startswith("90.0% of its pixels are saturated")
+    assert odd[2].startswith("90.0% of the pixels are saturated")
 
 
 def test_a_flat_lit_from_the_side_is_found():

@@ -40,8 +40,8 @@ def test_the_step_is_that_of_whole_numbers_that_differ_enough(rows, step):
     ("rows", "counts"),
     [
         (RAMP, ""),
-        ((RAMP % 256).astype(np.uint8), "8 bits"),
-        ((RAMP / 2047).astype(np.float32), "0 to 1"),
+        ((RAMP % 256).astype(np.uint8), "in 8 bits"),
+        ((RAMP / 2047).astype(np.float32), "from 0 to 1"),
         ((RAMP / 1000).astype(np.float32), ""),
         (np.zeros((32, 64), np.float32), ""),
     ],
@@ -87,7 +87,7 @@ def test_a_float_that_kept_bzero_is_told(tmp_path):
     path = write_frame(tmp_path, "dark.fit", "dark", 60.0)
     as_floats_with_bzero("dark")("dark", path, fits.getdata(path))
     sample = read_sample(path)
-    assert sample.counts == "floats with BZERO"
+    assert sample.counts == "in floats with BZERO"
     assert sample.level == pytest.approx(33098, abs=2)
 
 

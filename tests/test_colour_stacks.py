@@ -9,7 +9,9 @@ from colour_nights import cube_of, field, measure_stars, write_colour_lights
 from stack_fields import Pose
 from stack_nights import SHAPE
 
+from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
+from autoreduce.remarks import Severity
 from autoreduce.running.execute import Limits
 
 RNG = np.random.default_rng(8)
@@ -83,3 +85,20 @@ def test_the_bits_do_not_depend_on_memory_and_jobs(tmp_path):
         with stack_of(tmp_path / str(n), POSES[:18], limits=limits) as stack:
             found.append(stack[0].data.copy())
     np.testing.assert_array_equal(*found)
+
+
+def test_a_pattern_that_the_greens_contradict_is_told_with_those_that_may_be(tmp_path):
+    night = write_colour_lights(tmp_path / "night", POSES[:2], BAYERPAT="RGGB")
+    reduced = reduce_night(night, page=False)
+    (told,) = (
+        one
+        for one in reduced.told(Severity.DOUBTFUL)
+        if one.code == "pattern-elsewhere"
+    )
+    assert told.expected == "GBRG or GRBG"  # it is the second
+    setting = told.way_out.removeprefix("--set ").strip("'")
+    again = reduce_night(night, choices=Choices(settings=(setting,)), page=False)
+    assert "pattern-elsewhere" not in {
+        one.code for one in again.told(Severity.DOUBTFUL)
+    }
+    assert set(again.report.frames["bayerpat"]) == {"GBRG"}

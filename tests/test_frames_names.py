@@ -1,14 +1,18 @@
 """What names of files say where headers are silent, and what headers say of filters."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from astropy.time import Time
 from fits_files import write_frame
 
 from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader, frames_of_file
+from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import scan, scan_night
+from autoreduce.planning.notes import undated
 from autoreduce.planning.planner import make_plan
 
 
@@ -39,6 +43,9 @@ def fact(cards, name):
         ("FILTER = '#2 G'", "G"),
         ("FILTER = 'G (slot 2)'", "G"),
         ("FILTER = 'Slot 2: G'", "G"),
+        ("FILTER = 'Position 2 G'", "G"),
+        ("FILTER = '2 - G'", "G"),
+        ("FILTER = '2-G'", "2-G"),
         ("FILTER = '[G0]'", "G0"),
         ("FILTER = 'Sloan r'''", "Sloan r'"),
         ("FILTER = '3 nm Ha'", "3 nm Ha"),
@@ -199,7 +206,73 @@ def test_cards_of_writers_of_old_observatories():
     assert fact("XFACTOR = 2\nYFACTOR = 4", "ybinning") == 4
 
 
+@pytest.mark.parametrize(
+    ("recipe", "code"),
+    [("N/A", None), ("REDUCE_BIAS", "calibrated"), ("QUICK_LOOK", "calibrated")],
+)
+def test_a_recipe_marks_what_a_pipeline_made_unless_it_is_none(tmp_path, recipe, code):
+    """Raw frames of such observatories carry the card, too, as N/A."""
+    frame(tmp_path, "a.fits", "Bias", PCRECIPE=recipe)
+    assert column(tmp_path, "code") == ({} if code is None else {"a.fits": code})
+
+
 @pytest.mark.parametrize("card", ["FLATFRM", "SUBOVER", "ADUTOELE"])
 def test_reduced_frames_are_known_by_the_stamps_of_their_pipeline(tmp_path, card):
     frame(tmp_path, "a.fits", "Light", **{card: "done"})
     assert scan(tmp_path)["code"].tolist() == ["calibrated"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "wanted"),
+    [
+        ("UTC", "2024-03-01T20:01:09.184"),
+        ("TAI", "2024-03-01T20:00:32.184"),
+        ("TT", "2024-03-01T20:00:00"),
+        ("GPS", "2024-03-01T20:00:51.184"),
+    ],
+)
+def test_times_of_another_scale_are_brought_to_utc(scale, wanted):
+    """TT is 69.184 s ahead of UTC since 2017, TAI 37 s, GPS 18 s."""
+    cards = f"DATE-OBS= '2024-03-01T20:01:09.184'\nTIMESYS = '{scale}'"
+    assert fact(cards, "date_obs") == datetime.fromisoformat(f"{wanted}+00:00")
+
+
+@pytest.mark.parametrize(
+    "time", ["1998-12-31T23:59:40", "1999-01-01T00:00:40", "2012-06-30", "2024-03-01"]
+)
+def test_seconds_between_the_scales_are_astropys(time):
+    with_clock = time if "T" in time else f"{time}T12:00:00"
+    cards = f"DATE-OBS= '{with_clock}'\nTIMESYS = 'TAI'"
+    wanted = Time(with_clock, scale="tai").utc.to_datetime(UTC)
+    assert abs(fact(cards, "date_obs") - wanted) < timedelta(milliseconds=1)
+
+
+def test_a_local_time_is_no_utc_and_a_card_in_ut_is():
+    local = "DATE-OBS= '2024-03-01T20:00:00'\nTIMESYS = 'LOCAL'"
+    assert fact(local, "date_obs") is None
+    assert fact(f"DATE-UT = ''\n{local}", "date_loc") is not None
+    beside = "DATE-UTC= '2024-03-02T03:00:00'\nTIMESYS = 'LOCAL'"
+    assert fact(beside.replace("DATE-UTC", "UTC-OBS"), "date_obs").hour == 3
+
+
+@pytest.mark.parametrize(
+    ("literal", "words"),
+    [
+        ("2024-02-30T20:00:00", "DATE-OBS = 2024-02-30T20:00:00 (no date with a time"),
+        ("UNKNOWN", "DATE-OBS = UNKNOWN (no date"),
+        ("2024-03-01", "DATE-OBS = 2024-03-01 (no date with a time of day"),
+    ],
+)
+def test_lights_whose_date_cannot_be_read_are_told(tmp_path, literal, words):
+    for n, name in enumerate(("a.fits", "b.fits")):
+        frame(tmp_path, name, "Light", value=n, DATE_OBS=literal)
+    frame(tmp_path, "c.fits", "Light", value=3, DATE_OBS="2024-03-01T20:00:00")
+    frame(tmp_path, "d.fits", "Dark", value=4, DATE_OBS=literal)
+    night = scan_night([tmp_path])
+    (told,) = undated(night.frames, night.evidence)
+    assert told.subject == ("a.fits", "b.fits")
+    assert words in str(told)
+    by_hand = apply_overrides(
+        night.frames, settings=["*: date_obs=2024-03-01T20:15:00"]
+    )
+    assert undated(by_hand, night.evidence) == []

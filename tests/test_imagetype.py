@@ -175,6 +175,12 @@ def test_pictttype_is_a_number():
         ("Flatfeld 3", "flat"),
         ("PLU_R", "flat"),
         ("Nullbild", "bias"),
+        ("Offsetbild_003", "bias"),
+        ("Polarizaci\N{LATIN SMALL LETTER O WITH ACUTE}n", "bias"),
+        ("Hellbild R", "flat"),
+        ("Campo piatto", "flat"),
+        ("scuri/001", "dark"),
+        ("Obscurit\N{LATIN SMALL LETTER E WITH ACUTE}", "dark"),
         ("Lumi\N{LATIN SMALL LETTER E WITH GRAVE}re", "light"),
         ("Neon Galaxy", None),
         ("Noirmont", None),
@@ -183,3 +189,16 @@ def test_pictttype_is_a_number():
 def test_lamps_and_words_of_other_languages(name, kind):
     found = type_of_words(name)
     assert (found and found.value) == kind
+
+
+@pytest.mark.parametrize(
+    ("card", "kind"),
+    [
+        ("Plage de lumiere uniforme", "flat"),
+        ("Objekt", "light"),
+        ("Aufnahme", "light"),
+        ("Oggetto", "light"),
+    ],
+)
+def test_cards_of_other_languages(card, kind):
+    assert decide(f"IMAGETYP= '{card}'").value == kind

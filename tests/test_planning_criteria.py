@@ -52,13 +52,26 @@ def test_settings_scale_down_and_never_up_unless_asked():
 def test_criteria_come_in_the_order_in_which_they_are_told():
     rung = Rung(0, True, 9.0, 1.0, DarkMethod.FIT)
     names = [one.name for one in judge("dark", [{}], {}).criteria(rung)]
+    assert names.pop(0) == "roworder"
     assert names[:16] == list(RULES.setup)
     wanted = ["counts", "fit", "exposure", "bias", "temperature", "night", "days"]
     assert names[16:] == wanted
     names = [one.name for one in judge("flat", [{}], {}).criteria(Rung(0))]
-    assert names[16:] == [
+    assert names[17:] == [
         *("filter", "telescop", "disperser", "slit"),
         *("focallen", "rotator"),
+    ]
+
+
+def test_rows_in_the_other_order_are_told_and_silent_headers_lie_as_they_lie():
+    """Frames of a night are turned to one order; masters of a library are not."""
+    up, down, silent = ({"roworder": one} for one in ("BOTTOM-UP", "TOP-DOWN", None))
+    judged = judge("bias", [up, down, silent], up, down, silent)
+    order = judged.criteria(Rung(0))[0]
+    assert order.holds.tolist() == [
+        [True, False, True],
+        [False, True, True],
+        [True, True, True],
     ]
 
 

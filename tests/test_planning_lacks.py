@@ -27,6 +27,7 @@ def lacking(misses, need="dark", *, kind="light", biassec=None, out=0, **setting
     setup = {
         "biassec": biassec,
         "amplifiers": pd.NA,
+        "instrume": "Cam 1",
         "imagetyp": kind,
         "exptime": 120.0,
         "files": files,
@@ -52,7 +53,32 @@ def test_what_the_frame_does_not_say_can_be_set():
     assert told.way_out == "--set 'light_*: filter=R'"
 
 
+def test_what_the_masters_do_not_say_can_be_set():
+    found = lacking(missed("instrume", "Cam 1", "unknown"))
+    assert str(found) == (
+        "no dark: instrume Cam 1 wanted, there is unknown "
+        "(--set 'dark_*: instrume=Cam 1')"
+    )
+    # How many exposures were added up is no matter of a card that was forgotten.
+    assert lacking(missed("coadds", "4", "unknown")).way_out == ""
+    assert lacking(missed("instrume", "Cam 1", "Cam 2")).way_out == ""
+
+
+def test_masters_in_the_other_order_of_rows_are_met_by_turning_the_night():
+    found = lacking(missed("roworder", "TOP-DOWN", "BOTTOM-UP"))
+    assert found.way_out == "--set '*: turned=yes'"
+
+
+def test_frames_that_count_otherwise_are_told_in_words():
+    assert str(lacking(missed("counts", "from 0 to 1", "in steps of 1"))) == (
+        "no dark: one that counts from 0 to 1 wanted, there is one that counts in "
+        "steps of 1"
+    )
+
+
 def test_frames_that_were_left_out_are_not_denied():
+    one = lacking([], "flat", out=1)
+    assert str(one) == "no flat: there are no flats but 1 that is left out"
     found = lacking([], "flat", out=3)
     assert str(found) == "no flat: there are no flats but 3 that are left out"
     assert lacking([], "bias").found == NO_BIAS_FRAMES

@@ -1,5 +1,6 @@
 """What the observer is told of the night as a whole."""
 
+import pandas as pd
 import pytest
 from planned_nights import plan_of
 
@@ -133,7 +134,7 @@ def test_a_cooler_that_failed_is_told(set_temp, code):
     """Only what a card says is called a set point: most of the night was at -20."""
     night = cooled(*[-20.0] * 8, -17.0, -9.0, -2.5, set_temp=set_temp)
     found = notes(*night)[code]
-    assert found.subject == ("3 frames of 2024-03-01",)
+    assert found.subject == ("08.fit", "09.fit", "10.fit")
     assert (found.found, found.expected) == ("-17.0 to -2.5 degC", "-20.0 degC")
 
 
@@ -148,6 +149,42 @@ def test_a_cooler_that_failed_is_told(set_temp, code):
 )
 def test_temperatures_that_hold_or_drift_all_night_need_no_word(night):
     assert not {"off-set-point", "off-the-others"} & notes(*night).keys()
+
+
+def test_a_camera_without_a_cooler_and_without_darks_is_told_nothing():
+    night = [("light", {"ccd_temp": t, "set_temp": None}) for t in [26.0] * 8 + [17.9]]
+    assert "off-the-others" not in notes(*night)
+    darks = [("dark", {"ccd_temp": 26.0, "set_temp": None})] * 2
+    assert "off-the-others" in notes(*night, *darks)
+
+
+def begun(kind, exptime, *seconds):
+    start = pd.Timestamp("2024-03-01T20:00:00", tz="UTC")
+    return [
+        (kind, {"exptime": exptime, "date_obs": start + pd.Timedelta(seconds=s)})
+        for s in seconds
+    ]
+
+
+def test_exposures_in_milliseconds_are_told_by_the_time_they_took():
+    found = notes(*begun("dark", 60000.0, 0, 62, 124, 190))["overlapping"]
+    assert found.subject == ("00.fit", "01.fit", "02.fit", "03.fit")
+    assert (found.found, found.expected) == ("60000 s", "63.3 s")
+    assert found.way_out.endswith(": exptime=60'")
+
+
+@pytest.mark.parametrize(
+    ("exptime", "seconds"),
+    [
+        (60.0, (0, 62, 124)),
+        (300.0, (0, 90, 310, 395, 620)),  # two cameras of one name
+        (60.0, (0, 0, 0)),  # the start of the series, in every header
+        (60.0, (0, 60, 60, 120)),  # full minutes
+        (60.0, (5,)),
+    ],
+)
+def test_exposures_that_can_be_need_no_word(exptime, seconds):
+    assert "overlapping" not in notes(*begun("light", exptime, *seconds))
 
 
 def test_masters_of_other_programs_are_shown_the_way_into_a_library():

@@ -178,3 +178,25 @@ def test_a_table_of_no_inputs_is_empty(tmp_path):
     write_image(tmp_path / "b.fits", np.zeros((2, 2)), [], table=inputs_table([]))
     with fits.open(tmp_path / "b.fits") as hdus:
         assert len(hdus["INPUTS"].data) == 0
+
+
+@pytest.mark.parametrize("action", [Action.CALIBRATE, Action.STACK])
+def test_times_of_another_scale_leave_with_the_name_of_that_scale(action):
+    """20:00:37 TAI is 20:00:00 UTC since 2017."""
+    item = FrameInput("a.fits", exptime=60.0, date_obs=BEGAN)
+    raw = {"DATE-OBS": "2024-03-02T20:00:37", "TIMESYS": "TAI", "MJD-BEG": 60371.8}
+    base = [card for pair in raw.items() for card in format_card(*pair)]
+    task = Task("m.fits", action, "group", {}, frames=(item,))
+    used = () if action is Action.CALIBRATE else (item,)
+    cards = product_cards(task, exposure_times(item), base=base, used=used)
+    header = fits.Header.fromstring(b"".join(cards))
+    assert header["TIMESYS"] == "UTC"
+    assert header["DATE-OBS"].startswith("2024-03-02T20:00:00")
+    assert "MJD-BEG" not in header
+
+
+def test_a_scale_stays_where_no_date_could_be_brought_to_utc():
+    raw = {"DATE-OBS": "2024-03-02T20:00:37", "TIMESYS": "LOCAL", "DATE-END": "x"}
+    base = [card for pair in raw.items() for card in format_card(*pair)]
+    header = header_of(Action.CALIBRATE, base=base)
+    assert {keyword: header[keyword] for keyword in raw} == raw

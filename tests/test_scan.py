@@ -336,6 +336,8 @@ def test_objects_white_space_is_put_in_order(tmp_path):
         ),
         ({"DATE_OBS": "2021-02-28T05:00:00"}, "2021-02-27"),
         ({"DATE_OBS": "2021-02-28"}, "2021-02-28"),
+        ({"DATE_OBS": "2021-02-28T03:00:00", "TIMESYS": "LOCAL"}, "2021-02-27"),
+        ({"DATE_LOC": "2021-02-27T20:00:00", "DATE_OBS": ""}, "2021-02-27"),
         # west counted as positive: else this light would be of the day
         ({"DATE_OBS": "2021-02-28T05:00:00", "SITELONG": 105.0}, "2021-02-27"),
     ],

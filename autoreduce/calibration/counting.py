@@ -150,7 +150,7 @@ def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Ra
         parts[way].append(raw)
         counting.ways[raw.file] = way
     found = "; ".join(
-        f"{_listed(Counter(raw.kind for raw in part))} count {way}"
+        f"{_listed(Counter(raw.kind for raw in part))} {way}"
         for way, part in parts.items()
     )
     counting.notes.append(
@@ -184,9 +184,11 @@ def _usual(frames: Sequence[Raw], known: Mapping[str, str], kind: str) -> str:
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
-    """Write numbers of frames by type: ``5 dark and 7 bias frames``."""
-    parts = [f"{n} {kind}" for kind, n in sorted(numbers.items())]
-    return f"{' and '.join(parts)} frame{'s' * (sum(numbers.values()) > 1)}"
+    """Write what frames of some types do: ``7 bias and 5 dark frames count``."""
+    *parts, last = (f"{n} {kind}" for kind, n in sorted(numbers.items()))
+    kinds = f"{', '.join(parts)} and {last}" if parts else last
+    verb = "frame counts" if sum(numbers.values()) == 1 else "frames count"
+    return f"{kinds} {verb}"
 
 
 def _parts_of_one_level(frames: Sequence[Raw], counting: Counting) -> list[list[Raw]]:
@@ -209,7 +211,7 @@ def _parts_of_one_level(frames: Sequence[Raw], counting: Counting) -> list[list[
         parts[way].append(raw)
         counting.ways[raw.file] = f"{counting.ways.get(raw.file, '')} {way}".strip()
     found = "; ".join(
-        f"{_listed(Counter(raw.kind for raw in part))} count {way}"
+        f"{_listed(Counter(raw.kind for raw in part))} {way}"
         for way, part in sorted(parts.items())
         if way
     )

@@ -67,8 +67,8 @@ class Sample:
     ends: tuple[float, float]
     """Lowest and highest number that its type of integer has; infinite for floats."""
     counts: str
-    """How it counts, if that is not as cameras do: ``8 bits``, ``0 to 1``, ``floats
-    with BZERO``; else empty."""
+    """How it counts, if that is not as cameras do: ``in 8 bits``, ``from 0 to 1``, ``in
+    floats with BZERO``; else empty."""
     step: int | None
     """Step between its values where they are whole numbers; None where that is not
     known."""
@@ -119,9 +119,9 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
         return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), strip)
     highest = float(values.max())
     if kind == "u" and rows.dtype.itemsize == 1:
-        counts = "8 bits"
+        counts = "in 8 bits"
     elif not whole and not counts and 0 < highest <= UNIT:
-        counts = "0 to 1"
+        counts = "from 0 to 1"
     limits = np.iinfo(rows.dtype) if whole else None
     ends = (-np.inf, np.inf) if limits is None else (limits.min, limits.max)
     return Sample(
@@ -212,7 +212,9 @@ def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:
 def _counts_by_header(reader: ImageReader) -> str:
     """Tell a frame of floats that kept the BZERO of the integers it was made from."""
     return (
-        "floats with BZERO" if reader.dtype.kind == "f" and _is_shifted(reader) else ""
+        "in floats with BZERO"
+        if reader.dtype.kind == "f" and _is_shifted(reader)
+        else ""
     )
 
 

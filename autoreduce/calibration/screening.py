@@ -175,7 +175,9 @@ def with_levels(
             told.code,
         ]
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
-        way_out = f"--include '{pattern_of(files, table['file'])}'" if leave_out else ""
+        # Nothing can be made of a frame without data.
+        offered = leave_out and told.code != "no-data"
+        way_out = f"--include '{pattern_of(files, table['file'])}'" if offered else ""
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)

@@ -29,7 +29,7 @@ _CLEAR = re.compile(r"(clear|open|empty|air|nofilter)\d*[a-z]?")
 _SLOT = re.compile(
     r"^\[(?P<held>[^\[\]]+)\]$"
     r"|^(?:#\s*\d+\s*[:.)-]?|(?:slot|pos(?:ition)?|filter)\s*#?\d+\s*[:.)-]"
-    r"|\d+\s*[:.)])\s*(?P<after>[a-z].*)$"
+    r"|(?:slot|pos(?:ition)?)\s*#?\d+\s|\d+\s*[:.)]|\d+\s+-\s)\s*(?P<after>[a-z].*)$"
     r"|^(?P<before>.*?[^\s(\[])\s*(?:[(\[]\s*(?:slot|pos(?:ition)?|wheel)?\s*#?\d+\s*[)\]]"
     r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
     re.IGNORECASE,
@@ -76,6 +76,7 @@ class FactReader:
 
     def __init__(self, dialect: Dialect) -> None:
         self._facts: dict[str, CardMemory[Reading | None]] = {}
+        self._date = dialect.facts["date_obs"]
         for fact, parse in _PARSERS.items():
             rule = dialect.facts[fact]
             read = partial(_read, parse, rule)
@@ -119,6 +120,10 @@ class FactReader:
             del facts["ra"], facts["dec"]
         _settle_gain(facts)
         _settle_temperature(facts)
+        if "TIMESYS" in header.keywords:
+            _settle_time_scale(facts, str(header.get("TIMESYS")).strip().upper())
+        if "date_obs" not in facts and (unread := _unread_date(header, self._date)):
+            facts["date_obs"] = unread
         offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
         if "bayerpat" in facts:
             facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
@@ -148,6 +153,30 @@ def _settle_temperature(facts: dict[str, Reading]) -> None:
         for name, value in told.items():
             if value == 0:
                 del facts[name]
+
+
+def _settle_time_scale(facts: dict[str, Reading], scale: str) -> None:
+    """Bring a date to UTC from the scale that the header names for all its times."""
+    told = facts.get("date_obs")
+    if told is None or not isinstance(told.value, datetime) or "UT" in told.keyword:
+        return
+    found = literals.to_utc(told.value, scale)
+    if found is None and scale == "LOCAL":
+        facts.setdefault("date_loc", replace(told, rule="local time, by TIMESYS"))
+        rule = "TIMESYS = LOCAL: what time it is in UTC is not known"
+        facts["date_obs"] = replace(told, value=None, rule=rule)
+    elif found is not None and found != told.value:
+        facts["date_obs"] = replace(told, value=found, rule=f"{scale}, taken to UTC")
+
+
+def _unread_date(header: RawHeader, rule: FactRule) -> Reading | None:
+    """Name the card that should tell when the exposure began, and does not."""
+    for source in rule.sources:
+        literal = str(header.get(source.keyword) or "").strip()
+        if literal:
+            how = "no date with a time of day that can be read"
+            return Reading(None, source.keyword, literal, how)
+    return None
 
 
 def _from_first_pixel(told: Reading, *offsets: Reading | None) -> Reading:

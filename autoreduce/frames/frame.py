@@ -138,7 +138,8 @@ class Facts:
         if (named := self.value(fact)) is not None:
             return named
         for reading in self.readings.values():
-            if reading.keyword.partition("+")[0] == keyword:
+            is_named = reading.keyword.partition("+")[0] == keyword
+            if is_named and reading.value is not None:
                 return reading.value
         return self.header.get(keyword)
 

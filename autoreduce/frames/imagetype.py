@@ -35,11 +35,14 @@ _WORDS = {
     ImageType.FLAT: (
         r"(dome|sky|twi(light)?|panel|lamp|flood|led|screen|pix(el)?|t)?"
         r"flat(s|fields?|frames?|lamp|feld(er)?)?|plus?|campoplano|planos?"
+        r"|piatt[oi]|hell(bild(er)?|feld(er)?)|weissbild(er)?|vlakveld(en)?"
     ),
     ImageType.DARK: (
-        r"(super)?darks?(frames?|current)?|noirs?|dunkel(bild(er)?|strom)?|[eo]scur[oi]s?|buio"
+        r"(super)?darks?(frames?|current)?|noirs?|dunkel(bild(er)?|strom)?|[eo]?scur[oi]s?"
+        r"|buio|obscurites?|donker"
     ),
-    ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?|offsets|biais|nullbild(er)?",
+    ImageType.BIAS: r"(super)?bias(es|frames?)?|zeros?|offsets|offsetbild(er)?|biais"
+    r"|nullbild(er)?|polari(zzazione|zacion|zacao)",
     ImageType.LIGHT: (
         r"lights?(frames?)?|science|lumieres?|licht(bild(er)?)?|luz|luces|luzes|luce|luci"
         r"|ciencia|scienza|brutes?"

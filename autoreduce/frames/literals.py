@@ -81,11 +81,24 @@ _MONTHS = [
     "dec",
 ]
 _MONTHS_OF_YEAR = len(_MONTHS)
+_AHEAD_OF_TAI_S = {
+    "TAI": 0.0, "IAT": 0.0, "GPS": -19.0, "TT": 32.184, "TDT": 32.184, "ET": 32.184,
+    "TDB": 32.184,
+}  # fmt: skip
+_TAI_AHEAD_IN_1972_S = 10.0
+_LEAP_SECONDS = (
+    (1972, 7), (1973, 1), (1974, 1), (1975, 1), (1976, 1), (1977, 1), (1978, 1), (1979, 1),
+    (1980, 1), (1981, 7), (1982, 7), (1983, 7), (1985, 7), (1988, 1), (1990, 1), (1991, 1),
+    (1992, 7), (1993, 7), (1994, 7), (1996, 1), (1997, 7), (1999, 1), (2006, 1), (2009, 1),
+    (2012, 7), (2015, 7), (2017, 1),
+)  # fmt: skip
+"""Years and months before which a leap second was inserted into UTC."""
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD = 2400000.5
 
 _ISO_DATE = r"(\d{3,5})[-/.](\d{1,2}|[A-Za-z]{3,9})[-/.](\d{1,2})"
 _COMPACT_DATE = r"(\d{4})(\d{2})(\d{2})"
+_DAY_OF_YEAR = r"(\d{4})[-/:. ](\d{3})"
 _DAY_FIRST = r"(\d{1,2})[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+(\d{4}|\d{2,3})"
 _TIME = (
     r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:[.,:]\d*)?))?"
@@ -93,6 +106,7 @@ _TIME = (
 )
 _YEAR_FIRST_TIME = re.compile(rf"{_ISO_DATE}(?:[T _]+{_TIME})?", re.IGNORECASE)
 _DAY_FIRST_TIME = re.compile(rf"{_DAY_FIRST}(?:[T ]+{_TIME})?", re.IGNORECASE)
+_DAY_OF_YEAR_TIME = re.compile(rf"{_DAY_OF_YEAR}(?:[T _:]+{_TIME})?", re.IGNORECASE)
 _COMPACT_TIME = re.compile(rf"{_COMPACT_DATE}(?:T?(\d{{2}})(\d{{2}})(\d{{2}}))?(Z?)")
 _ONLY_TIME = re.compile(_TIME, re.IGNORECASE)
 
@@ -246,6 +260,35 @@ def moment(value: Value, unit: str = "date", clock: Value = None) -> datetime | 
     return found if found is not None and EARLIEST <= found < LATEST else None
 
 
+def to_utc(time: datetime, scale: str) -> datetime | None:
+    """Return a time of another scale in UTC.
+
+    Parameters
+    ----------
+    time : datetime
+        As the clock of that scale shows it, from 1972 on.
+    scale : str
+        TIMESYS of the FITS standard: ``TAI``, ``TT``, ``GPS`` and their like.
+
+    Returns
+    -------
+    datetime or None
+        None for a scale that is not known here, as for local time.
+
+    Examples
+    --------
+    >>> to_utc(datetime(2024, 3, 1, 0, 0, 37, tzinfo=UTC), "TAI").isoformat()
+    '2024-03-01T00:00:00+00:00'
+    """
+    if scale in ("UTC", "UT", "UT1", "GMT"):
+        return time
+    if scale not in _AHEAD_OF_TAI_S:
+        return None
+    leaps = sum(time >= datetime(*one, 1, tzinfo=UTC) for one in _LEAP_SECONDS)
+    ahead = _AHEAD_OF_TAI_S[scale] + _TAI_AHEAD_IN_1972_S + leaps
+    return time - timedelta(seconds=ahead)
+
+
 def clock_text(seconds_of_day: Value) -> str | None:
     """Return seconds since midnight as a time of day; None where they are none.
 
@@ -384,9 +427,12 @@ def _split_date(literal: str) -> tuple[datetime, datetime | None] | None:
         date, month, year, *time = match.groups()
     elif match := _COMPACT_TIME.fullmatch(literal):
         year, month, date, *time = match.groups()
+    elif match := _DAY_OF_YEAR_TIME.fullmatch(literal):
+        year, date, *time = match.groups()
+        month = ""
     else:
         return None
-    midnight = _midnight(year, month, date)
+    midnight = _midnight(year, month, date) if month else _of_year(year, date)
     if midnight is None:
         return None
     return midnight, _clock(*time) if time[0] else None
@@ -400,6 +446,13 @@ def _midnight(year: str, month: str, date: str) -> datetime | None:
         return datetime(_full_year(year), number_of_month, int(date), tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _of_year(year: str, date: str) -> datetime | None:
+    """Return midnight of a day that is counted from the first of January, day 1."""
+    first = _midnight(year, "1", "1")
+    found = first and first + timedelta(days=int(date) - 1)
+    return found if found and found.year == int(year) else None
 
 
 def _month_number(name: str) -> int:

@@ -435,6 +435,12 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
         evening = (reading.value + offset - _HALF_DAY).date().isoformat()
         frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
         return
+    local = frame.facts.get("date_loc")
+    if local is not None and isinstance(local.value, datetime):
+        evening = (local.value - _HALF_DAY).date().isoformat()
+        rule = "local date of the evening, by a local time"
+        frame.facts["night"] = replace(local, value=evening, rule=rule)
+        return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
         # A date of a card is nearer to the truth than one of a name.

@@ -27,6 +27,9 @@ HOURS_A_DAY = 24.0
 _SECTIONS = ("biassec", "trimsec", "amplifiers")
 _SAYS_ALL = (*_SECTIONS, "coadds", "disperser", "slit")
 """Columns in which a header that says nothing says that there is none."""
+_ROWORDER = "roworder"
+"""Column that frames of a night share, once some are turned; masters of a library may
+lie the other way round, or not say."""
 _GEOMETRY = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
 
 
@@ -74,7 +77,9 @@ class Judgement:
         self.shape = (len(setups), len(masters))
         self.equal_columns = (*rules.setup, *rule.equal)
         self.larger = self._larger()
-        self._equal = {name: self._equality(name) for name in self.equal_columns}
+        # Sections and colours differ where rows do: that is the reason to give.
+        columns = (_ROWORDER, *self.equal_columns)
+        self._equal = {name: self._equality(name) for name in columns}
         self._within = {
             name: self.closeness(name, rules.tolerance[name]) for name in rule.within
         }
@@ -177,6 +182,8 @@ class Judgement:
         same = _same(self.setups[name], self.masters[name])
         if name in _SAYS_ALL:
             return same
+        if name == _ROWORDER:
+            same = same | self.masters[name].isna().to_numpy()[None, :]
         if name in _GEOMETRY:
             same = same | self.larger
         if name == "bayerpat":

@@ -17,6 +17,8 @@ from autoreduce.remarks import Remark, remark
 _PLURAL = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
 _COLUMNS = {"exposure": "exptime", "temperature": "ccd_temp"}
 """Columns of the frame table behind criteria of other names."""
+_TELLABLE = ("instrume", "telescop", "gain", "offset", "readoutm", "trimsec")
+"""What a person may know of frames whose headers leave it out."""
 
 
 NO_BIAS_FRAMES = "there are no bias frames"
@@ -35,7 +37,8 @@ class Table:
     def pattern(self, facts: Facts) -> str:
         """Write a pattern of the frames of a setup or master, and of no others."""
         files = facts.get("files", ())
-        return pattern_of(files, self.files) if isinstance(files, tuple) else ""
+        known = isinstance(files, tuple) and files
+        return pattern_of(files, self.files) if known else ""
 
 
 def lack(
@@ -82,7 +85,8 @@ def _why_not(
     no = f"no-{need}"
     if not misses:
         n, none = table.left_out.get(need, 0), f"there are no {_PLURAL[need]}"
-        return remark(no, found=f"{none} but {n} that are left out" if n else none)
+        but = f" but {n} that {'is' if n == 1 else 'are'} left out" if n else ""
+        return remark(no, found=f"{none}{but}")
     miss, master = misses[0]
     column = _COLUMNS.get(miss.criterion, miss.criterion)
     if miss.wanted == UNKNOWN:
@@ -95,12 +99,21 @@ def _why_not(
         return remark(no, found=f"the nearest is {miss.found}")
     if miss.criterion in {"bias", "fit"}:
         return remark(no, found=f"none of this exposure, and {miss.found}")
-    up = miss.criterion == "exposure" and settings.other_exposures
+    way_out = ""
+    if miss.criterion == "exposure" and settings.other_exposures:
+        way_out = "--extrapolate-darks"
+    if miss.criterion == "roworder":
+        way_out = "--set '*: turned=yes'"
+    pattern = table.pattern(master)
+    if miss.found == UNKNOWN and column in _TELLABLE and pattern:
+        way_out = f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
+    is_way = miss.criterion == "counts"
+    found = (verdict.found for verdict, _ in misses)
     return remark(
         f"unlike-{need}",
-        found=listed(verdict.found for verdict, _ in misses),
-        expected=f"{miss.criterion} {miss.wanted}",
-        way_out="--extrapolate-darks" if up else "",
+        found=listed(f"one that counts {one}" if is_way else one for one in found),
+        expected=f"{'one that counts' if is_way else miss.criterion} {miss.wanted}",
+        way_out=way_out,
     )
 
 

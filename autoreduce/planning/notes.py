@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoreduce.frames.names import UNNAMED
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
@@ -58,6 +59,7 @@ def night_notes(
         *_foreign_masters(table, Path(root)),
         *_unusable(table),
         *_off_set_point(table, rules),
+        *_overlapping(table),
         *_lacking(setups, groups, found),
         *_turned(table),
         *_pedestals(table),
@@ -192,7 +194,7 @@ def _foreign_masters(table: pd.DataFrame, root: Path) -> Iterator[Remark]:
 def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Remark]:
     """Tell frames at another temperature than that which the camera was to hold."""
     used = comparable(table[table["use"].astype(bool)], rules)
-    for (_, night), part in used.groupby(["instrume", "night"], dropna=False):
+    for _, part in used.groupby(["instrume", "night"], dropna=False):
         points = part["set_point"].dropna()
         held = points.mode()
         if len(points) < len(part) / 2 or held.empty:
@@ -201,21 +203,51 @@ def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Rema
         measured = part["ccd_temp"].astype(float)
         off = (measured - point).abs() > rules.reached
         said = part["set_temp"].notna()
+        closed = part["imagetyp"].isin([ImageType.BIAS, *SERVED_BY["dark"]])
         reached = ((measured - point).abs() <= rules.reached).any()
         if not off.any() or not reached:
             continue
-        when = "" if pd.isna(night) else f" of {night}"
         for code, these in (("off-set-point", said), ("off-the-others", ~said)):
-            if (off & these).any():
+            # Without a set point it matters to those alone who have masters to choose.
+            if (off & these).any() and (code == "off-set-point" or closed.any()):
                 far = measured[off & these]
                 low, high = f"{far.min():.1f}", f"{far.max():.1f}"
                 points = sorted(set(point[off & these]))
                 yield remark(
                     code,
-                    _count(len(far), "frame") + when,
+                    *part.loc[off & these, "file"],
                     found=f"{low if low == high else f'{low} to {high}'} degC",
                     expected=", ".join(f"{one:.1f}" for one in points) + " degC",
                 )
+
+
+_OVERLAP = 5.0
+"""Exposures so many times longer than the steps in which they began cannot be; several
+cameras of one name take turns."""
+_MS = 1000.0
+
+
+def _overlapping(table: pd.DataFrame) -> Iterator[Remark]:
+    """Tell exposures that are longer than the time in which they were taken."""
+    used = table[table["use"].astype(bool) & (table["exptime"] > 0).fillna(value=False)]
+    alike = ["imagetyp", "instrume", "exptime", "filter"]
+    for (_, _, exptime, _), part in used.groupby(alike, dropna=False, sort=False):
+        starts = part["date_obs"].dropna().drop_duplicates().sort_values()
+        steps = starts.diff().dt.total_seconds().dropna()
+        if steps.empty or steps.mean() * _OVERLAP > exptime:
+            continue
+        way_out = ""
+        if exptime / _MS < steps.mean():
+            pattern = pattern_of(part["file"].tolist(), table["file"])
+            way_out = f"--set '{pattern}: exptime={exptime / _MS:g}'"
+        found, expected = f"{exptime:g} s", f"{steps.mean():.3g} s"
+        yield remark(
+            "overlapping",
+            *part["file"],
+            found=found,
+            expected=expected,
+            way_out=way_out,
+        )
 
 
 def _count(n: int, noun: str) -> str:
@@ -329,6 +361,30 @@ def _bare_flats(setups: pd.DataFrame, found: Uses) -> list[Remark]:
     n = int(setups["n_frames"].loc[refused].sum())
     names = ", ".join(dict.fromkeys(setups["group"].loc[refused]))
     return [remark("bare-flats", found=f"{_count(n, 'flat')} of {names}")]
+
+
+def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
+    """Name the lights whose start no card tells in a form that can be read.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    told = evidence[evidence["fact"].eq("date_obs") & evidence["value"].eq("")]
+    is_light = (
+        table["imagetyp"].eq(ImageType.LIGHT) & table["use"] & table["date_obs"].isna()
+    )
+    lights = set(table.loc[is_light.fillna(value=False).astype(bool), "file"])
+    notes = []
+    for (keyword, rule), rows in told[told["file"].isin(lights)].groupby(
+        ["keyword", "rule"], sort=False
+    ):
+        card = f"{keyword} = {rows['literal'].iloc[0]}"
+        notes.append(remark("no-date", *rows["file"], found=card, expected=str(rule)))
+    return notes
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:

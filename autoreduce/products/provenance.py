@@ -89,6 +89,12 @@ _MEANINGLESS_AFTER = (
 )  # fmt: skip
 
 
+_OTHER_TIMES = (
+    "DATE-BEG", "DATE-END", "MJD-BEG", "MJD-AVG", "MJD-END", "TIME-OBS", "TIME-END", "JD*",
+)  # fmt: skip
+"""Times of a raw header that are of its own scale."""
+
+
 def product_cards(
     task: Task,
     extra: Iterable[Card],
@@ -118,7 +124,8 @@ def product_cards(
         Cards of 80 characters.
     """
     extra = list(extra)
-    ours = [*_task_cards(task), *_dates(used), *extra]
+    dates = [*_dates(used), *_brought_to_utc(task, base)]
+    ours = [*_task_cards(task), *dates, *extra]
     # What is particular to the product holds, whatever its facts say.
     own = {card.keyword for card in extra}
     first = len(ours) - len(extra)
@@ -128,7 +135,8 @@ def product_cards(
     ours.append(Card("CREATOR", CREATOR, "program that made this file"))
     ours.append(Card("DATE", written_at(), "[UTC] when this file was made"))
     keywords = {card.keyword for card in ours}
-    kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
+    other_times = _OTHER_TIMES if "TIMESYS" in keywords else ()
+    kept = without(base, [*keywords, *_MEANINGLESS_AFTER, *other_times])
     cards = [
         line
         for card in ours
@@ -199,6 +207,19 @@ def _dates(used: Sequence[FrameInput]) -> list[Card]:
         Card("DATE-AVG", _iso(begin, sum(middles) / len(middles)), "[UTC] mean middle"),
         Card("DATE-END", _iso(begin, max(ends)), "[UTC] end of the last exposure"),
     ]
+
+
+def _brought_to_utc(task: Task, base: Sequence[bytes]) -> list[Card]:
+    """Say that times are UTC where the raw header has another scale for them."""
+    scale = [card[10:].split(b"/")[0] for card in base if card[:8] == b"TIMESYS "]
+    dated = [item.date_obs for item in task.frames if item.date_obs]
+    if not scale or scale[0].strip(b"' ").upper() in (b"UTC", b"UT") or not dated:
+        return []
+    cards = [Card("TIMESYS", "UTC", "scale of all times")]
+    if task.action is Action.CALIBRATE:
+        begin = datetime.fromisoformat(dated[0])
+        cards.append(Card("DATE-OBS", _iso(begin, 0.0), "[UTC] start of the exposure"))
+    return cards
 
 
 def exposure_times(item: FrameInput) -> list[Card]:

@@ -14,6 +14,7 @@ from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.pixels.bayer import RGB
@@ -190,7 +191,7 @@ def _why_none(left_out: Mapping[str, Remark]) -> Remark:
     """Say why nothing is stacked: the commonest reason, and for how many."""
     reasons = Counter(str(why) for why in left_out.values())
     commonest = "; ".join(
-        f"{n} of {reasons.total()}: {why}" for why, n in reasons.most_common(2)
+        f"{n} of {reasons.total()} lights: {why}" for why, n in reasons.most_common(2)
     )
     return remark("nothing-fits", found=commonest)
 
@@ -324,7 +325,15 @@ class _Stack:
         ]
         if elsewhere:
             names = some([light.path.name for light in elsewhere])
-            remarks = (*remarks, remark("pattern-elsewhere", found=names))
+            told = str(self.task.facts["bayerpat"])
+            rows, columns = moved_pattern(told, 1, 0), moved_pattern(told, 0, 1)
+            doubt = remark(
+                "pattern-elsewhere",
+                found=names,
+                expected=f"{rows} or {columns}",
+                way_out=f"--set '*: bayerpat={rows}'",
+            )
+            remarks = (*remarks, doubt)
         return replace(self, colours=colours, source=source, remarks=(*remarks, why))
 
     def with_errors(self) -> "_Stack":
