@@ -8,18 +8,20 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from autoreduce.calibration.samples import read_samples
+from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.screening import judged, with_levels
 from autoreduce.errors import InputError, ProductError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_pieces
 from autoreduce.fits.whole import replacing, unwritten, write_text
+from autoreduce.frames.cache import cache_folder
 from autoreduce.frames.overrides import (
     GIVEN,
     MEASURABLE,
@@ -51,6 +53,7 @@ Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 SUFFIX = "_reduced"
 """What the output folder's name adds to the night's."""
 _SPOILT = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_OUTCOMES = b'\n "outcomes": '
 _MARKERS = ("plan.json", "frames.csv")
 
 
@@ -215,8 +218,9 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         If there is nothing to reduce, or a choice does not hold together.
     """
     choices = choices or Choices()
+    paths = paths_of_night(night)
     scanned = scan_night(
-        paths_of_night(night),
+        paths,
         dialects=choices.dialects,
         memory=choices.memory or all_memory(),
     )
@@ -233,7 +237,7 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     recipe = _recipe(choices)
     frames, doubts = with_levels(
         with_one_spelling(frames),
-        read_samples(scanned.root, judged(frames)),
+        read_samples(scanned.root, judged(frames), cache_folder(paths)),
         leave_out=recipe.quality.check,
     )
     frames.attrs[GIVEN] = given
@@ -510,8 +514,18 @@ def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        outcomes = json.loads(path.read_text("utf-8"))["outcomes"]
+        outcomes = json.loads(_from_outcomes(path))["outcomes"]
         return {str(name): dict(fields) for name, fields in outcomes.items()}
     except _SPOILT as error:
         log.warning("%s is not used, and all is made again: %r", path, error)
         return {}
+
+
+def _from_outcomes(path: Path) -> bytes:
+    """Read of a plan the outcomes alone: they are its end, and the rest may be long.
+
+    No other line of what `write_plan_json` has written begins as theirs does.
+    """
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        start = text.rfind(_OUTCOMES)
+        return b"{" + text[start:] if start >= 0 else text[:]

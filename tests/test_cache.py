@@ -172,11 +172,11 @@ def test_changed_reader_reads_again(tmp_path, kept, reads, monkeypatch):
     other = tmp_path / "reader.py"
     other.write_text("# another one")
     monkeypatch.setattr(reader, "__file__", str(other))
-    cache._reader_version.cache_clear()
+    cache._version_of.cache_clear()
     try:
         scan_night([night])
     finally:
-        cache._reader_version.cache_clear()
+        cache._version_of.cache_clear()
     assert reads == ["light_0.fits"] * 2
 
 
@@ -223,7 +223,7 @@ def test_damaged_cache_is_passed_over_and_made_again(
     with caplog.at_level(logging.DEBUG, "autoreduce.frames.cache"):
         assert_same(scan_night([night]), first)
     assert len(reads) == 3
-    assert "are not used" in caplog.text
+    assert "is not used" in caplog.text
     reads.clear()
     assert_same(scan_night([night]), first)
     assert reads == []
@@ -283,7 +283,7 @@ def test_nothing_is_kept_in_the_night_itself(tmp_path, monkeypatch):
 def test_relative_cache_folder_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.cache_folder() == tmp_path / ".cache" / "autoreduce" / "headers"
+    assert cache.cache_folder() == tmp_path / ".cache" / "autoreduce"
 
 
 def test_oldest_folders_are_dropped_when_the_cache_is_full(tmp_path, kept, monkeypatch):
@@ -353,4 +353,4 @@ def test_two_processes_at_once_do_not_disturb_each_other(tmp_path, kept):
         assert process.returncode == 0, said.decode()
     # What is left is whole.
     assert len(list(kept.iterdir())) == 1
-    assert len(cache.load(kept, night)) == 40
+    assert len(cache.load(kept.parent, cache.HEADERS, night)) == 40

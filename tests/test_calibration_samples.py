@@ -6,7 +6,7 @@ from astropy.io import fits
 from level_nights import as_floats_with_bzero
 from small_night import write_frame
 
-from autoreduce.calibration.samples import Sampled, read_sample, read_samples, sum_up
+from autoreduce.calibration.samples import Sampled, read_sample, sum_up
 
 RAMP = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64)
 
@@ -89,15 +89,6 @@ def test_a_float_that_kept_bzero_is_told(tmp_path):
     sample = read_sample(path)
     assert sample.counts == "in floats with BZERO"
     assert sample.level == pytest.approx(33098, abs=2)
-
-
-def test_what_cannot_be_read_is_left_to_those_who_say_why(tmp_path):
-    (tmp_path / "bad.fits").write_bytes(b"nothing")
-    fits.writeto(tmp_path / "cube.fits", np.zeros((3, 8, 8)))
-    fits.writeto(tmp_path / "good.fits", RAMP)
-    names = ["bad.fits", "cube.fits", "good.fits", "gone.fits"]
-    found = read_samples(tmp_path, dict.fromkeys(names, Sampled("dark")))
-    assert list(found) == ["good.fits"]
 
 
 @pytest.mark.parametrize("shape", [(32, 64), (32, 61), (13, 70), (5, 3), (1, 9)])

@@ -132,6 +132,12 @@ def test_wrong_usage_has_status_2(night, arguments):
     invoke(*extra, *arguments, code=2)
 
 
+def test_a_memory_of_some_bytes_is_refused_in_words(night):
+    told = " ".join(invoke(night, "--memory", "3", code=2).split())
+    assert "'3' is 3 bytes, and 1MB is the least: did you mean 3GB?" in told
+    assert "1MB is the least" in invoke(night, "--memory", "200kB", code=2)
+
+
 def test_an_unknown_recipe_is_an_error_that_lists_the_known(night):
     assert "notes" in invoke(night, "--recipe", "nonsense", code=2)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
-from threading import Thread, Timer
+from threading import Lock, Thread, Timer
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from small_night import write_night
 
 from autoreduce.errors import PlanError
 from autoreduce.reduction import reduce_night
+from autoreduce.running import execute
 from autoreduce.running.execute import Limits
 
 distributed = pytest.importorskip("distributed")
@@ -178,3 +179,60 @@ def test_sigint_ends_a_run_on_a_cluster(tmp_path, bare_scheduler, stuck_worker):
     assert run.returncode == 130
     assert "Traceback" not in told
     assert not list((tmp_path / "night_reduced").rglob("*.part"))
+
+
+@pytest.fixture
+def two_threads():
+    """Lend a worker of two threads in this process, with a limit of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=False,
+            memory_limit="400MiB",
+            dashboard_address=None,
+            protocol="tcp://",
+            host="127.0.0.1",
+        )
+    with cluster:
+        yield cluster.scheduler_address
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("memory", "need", "share", "most"),
+    [
+        (None, MIB, 100 * MIB, 2),
+        (60 * MIB, MIB, 30 * MIB, 2),
+        (60 * MIB, 40 * MIB, 60 * MIB, 1),
+    ],
+    ids=["half of its limit", "what is given", "no room for two frames"],
+)
+def test_tasks_of_a_worker_share_what_it_may_use(
+    tmp_path, two_threads, monkeypatch, memory, need, share, most
+):
+    night = write_night(tmp_path / "night")
+    under_way, seen, lock = [], [], Lock()
+    real = execute._ended
+
+    def watched(task, workspace, *rest):
+        with lock:
+            under_way.append(task.output)
+            seen.append((workspace.memory, workspace.store._capacity, len(under_way)))
+        time.sleep(0.05)
+        try:
+            return real(task, workspace, *rest)
+        finally:
+            with lock:
+                under_way.remove(task.output)
+
+    monkeypatch.setattr(execute, "_ended", watched)
+    monkeypatch.setattr(execute, "_largest_need", lambda _plan: need)
+    limits = Limits(scheduler=two_threads, memory=memory)
+    assert not reduce_night(night, limits=limits, page=False).failed
+    assert {bands + kept for bands, kept, _ in seen} == {share}
+    assert max(n for *_, n in seen) == most

@@ -9,6 +9,8 @@ from tool_files import command
 
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
+from autoreduce.running.lock import held
+from autoreduce.running.verify import verify
 
 SHAPE = (240, 260)
 LIGHTS = 14
@@ -139,3 +141,47 @@ def test_a_star_without_any_other_has_no_curve_and_it_is_said(folder):
     assert "no curve" in told
     assert "nan" not in told
     assert found["curve"]["mag"].isna().all()
+
+
+def test_curves_are_read_when_the_folder_is_verified(folder):
+    paths = [
+        folder / "lightcurves" / f"Field_R_{part}.csv"
+        for part in ("stars", "fluxes", "curve")
+    ]
+    tables(folder)
+    assert verify(folder) == []
+    rng = np.random.default_rng(14)
+    for path in paths:
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[rng.integers(len(content))] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        (told,) = verify(folder)
+        assert (told.code, told.subject) == ("changed", (f"lightcurves/{path.name}",))
+        path.write_bytes(content)
+    paths[0].unlink()
+    assert [told.code for told in verify(folder)] == ["lost"]
+
+
+def test_curves_stay_sound_when_the_night_is_reduced_again(folder):
+    tables(folder)
+    before = {path: path.read_bytes() for path in (folder / "lightcurves").iterdir()}
+    reduce_night(
+        folder.with_name("night"),
+        choices=Choices(references=["r00.fits"]),
+        output=folder,
+        page=False,
+    )
+    assert verify(folder) == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_that_another_run_holds_is_left_alone(folder):
+    with held(folder):
+        assert "is held by" in command("lightcurve", folder, fails=True)
+
+
+def test_another_folder_is_refused_and_left_as_it_is(tmp_path):
+    told = command("lightcurve", tmp_path, fails=True)
+    assert "is no output folder of autoreduce" in " ".join(told.split())
+    assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe, load_recipe
 from autoreduce.prepare import Choices
 from autoreduce.products.state import (
+    METHODS,
     SETTINGS,
     found_digest,
     raw_name,
@@ -287,6 +288,25 @@ def test_a_changed_byte_redoes_what_depends_on_it(night):
     assert any("flat_R" in name for name in again)
     assert "calibrated/light_0001.fit" in again
     assert not any("bias" in name or "dark" in name for name in again)
+
+
+def test_every_kind_of_product_has_a_number_of_its_method():
+    assert set(METHODS) == set(Action)
+
+
+@pytest.mark.parametrize("kind", [Action.STACK, Action.CALIBRATE, Action.FLAT])
+def test_a_new_method_makes_its_products_again_and_what_is_made_of_them(
+    night, monkeypatch, kind
+):
+    tasks = run(night).report.plan.tasks
+    monkeypatch.setitem(METHODS, kind, METHODS[kind] + 1)
+    expected = {task.output for task in tasks if task.action is kind}
+    assert expected
+    for _ in Action:  # a step down each time
+        expected |= {task.output for task in tasks if expected & set(task.needs)}
+    assert {task.output for task in tasks} - expected
+    assert made_again(run(night)) == expected
+    assert made_again(run(night)) == set()
 
 
 def test_the_table_of_inputs_tells_what_the_frames_hold(night):

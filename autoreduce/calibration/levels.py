@@ -151,19 +151,28 @@ def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """
     lights = _Many([raw for raw in frames if raw.kind == ImageType.LIGHT])
     found = {}
+    skies: dict[tuple[object, ...], float | None] = {}
     for raw in frames:
         if raw.kind not in CLOSED:
             continue
-        is_long = lights.exptime >= SHORTER * raw.exptime
-        longer = is_long & lights.near(raw) | (raw.kind == ImageType.BIAS)
-        tonight = longer & lights.of_night(raw)
-        longer = tonight if tonight.any() else longer
-        if not longer.any():
-            continue
-        sky = float(np.median(lights.level[longer]))
-        if raw.level - sky > gross(raw.level, sky, raw.noise):
+        # Most closed frames of a night are held against the same lights.
+        is_bias = raw.kind == ImageType.BIAS
+        key = raw.night, (None if is_bias else (raw.exptime, lights.window(raw)))
+        if key not in skies:
+            skies[key] = _sky(lights, raw)
+        sky = skies[key]
+        if sky is not None and raw.level - sky > gross(raw.level, sky, raw.noise):
             found[raw.file] = Doubt("above-lights", raw.level, sky)
     return found
+
+
+def _sky(lights: "_Many", raw: Raw) -> float | None:
+    """Give the level of the lights that a closed frame is held against."""
+    is_long = lights.exptime >= SHORTER * raw.exptime
+    longer = is_long & lights.near(raw) | (raw.kind == ImageType.BIAS)
+    tonight = longer & lights.of_night(raw)
+    longer = tonight if tonight.any() else longer
+    return float(np.median(lights.level[longer])) if longer.any() else None
 
 
 class _Many:
@@ -175,10 +184,21 @@ class _Many:
         self.level = np.array([raw.level for raw in frames], float)
         self._temperature = np.array([raw.temperature for raw in frames], float)
         self._night = np.array([raw.night or "" for raw in frames], str)
+        self._in_order = np.sort(self._temperature)  # unknown ones last
 
     def near(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those that nothing says were taken at another temperature."""
         return ~(np.abs(self._temperature - raw.temperature) > NEAR_DEGC)
+
+    def window(self, raw: Raw) -> tuple[int, int] | None:
+        """Give a key that is the same for frames to which the same ones are near."""
+        if np.isnan(raw.temperature):
+            return None
+        apart = self._in_order - raw.temperature
+        return (
+            int(np.searchsorted(apart, -NEAR_DEGC, "left")),
+            int(np.searchsorted(apart, NEAR_DEGC, "right")),
+        )
 
     def of_night(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those of the same night."""
@@ -291,19 +311,20 @@ def _other_exposures(frames: Sequence[Raw]) -> Iterable[tuple[Raw, list[_Same]]]
     times = dict.fromkeys(many.exptime.tolist())
     of_time = {time: many.exptime == time for time in times}
     # Most darks of a night are near the same others.
-    known: dict[bytes, _Same] = {}
+    known: dict[tuple[object, ...], list[_Same]] = {}
     for raw in darks:
-        near, others = many.near(raw), []
-        for time, is_of_time in of_time.items():
-            if abs(time / raw.exptime - 1) <= 1 - SHORTER:
-                continue
-            chosen = near & is_of_time
-            key = chosen.tobytes()
-            if key not in known and chosen.any():
-                known[key] = _Same.of([darks[n] for n in np.flatnonzero(chosen)])
-            if key in known:
-                others.append(known[key])
-        yield raw, others
+        key = raw.exptime, many.window(raw)
+        if key not in known:
+            near = many.near(raw)
+            chosen = [
+                np.flatnonzero(near & is_of_time)
+                for time, is_of_time in of_time.items()
+                if not abs(time / raw.exptime - 1) <= 1 - SHORTER
+            ]
+            known[key] = [
+                _Same.of([darks[n] for n in some]) for some in chosen if len(some)
+            ]
+        yield raw, known[key]
 
 
 def _without_noise(frames: Sequence[Raw]) -> dict[str, Doubt]:

@@ -1,16 +1,13 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import parse_section
@@ -35,8 +32,6 @@ WRAPPED = -(1 << 14)
 UNIT = 1.001
 """No pixel of a frame that counts from 0 to 1 is above this."""
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
-_AT_A_TIME = 32
-"""Frames that one thread samples at a time."""
 
 
 class Sampled(NamedTuple):
@@ -221,34 +216,3 @@ def _counts_by_header(reader: ImageReader) -> str:
 def _is_shifted(reader: ImageReader) -> bool:
     bitpix, zero = reader.get("BITPIX"), reader.get("BZERO")
     return isinstance(bitpix, int) and bitpix < 0 and zero in (1 << 15, 1 << 31)
-
-
-def read_samples(
-    root: Path, frames: Mapping[str, Sampled], threads: int = 4
-) -> dict[str, Sample]:
-    """Read a sample of each of some frames.
-
-    Parameters
-    ----------
-    root : Path
-        Folder that the frames' names are relative to.
-    frames : mapping of str to Sampled
-        What the frame table tells of each frame, by its name there.
-    threads : int
-        Threads that read at a time.
-
-    Returns
-    -------
-    dict of str to Sample
-        By name; frames that tell nothing are not in it.
-    """
-
-    def read(some: Sequence[tuple[str, Sampled]]) -> list[Sample | None]:
-        return [read_sample(root / name, frame) for name, frame in some]
-
-    # Small frames are read faster than threads take turns: each takes several.
-    items = iter(frames.items())
-    some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
-    found = chain.from_iterable(side_by_side(threads, read, some))
-    pairs = zip(frames, found, strict=True)
-    return {name: sample for name, sample in pairs if sample is not None}

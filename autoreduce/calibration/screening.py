@@ -46,6 +46,13 @@ SETTING = (
 """Columns of the frame table in which frames agree whose levels are comparable."""
 
 
+_ASKED = [
+    *("file", "imagetyp", "exptime", "ccd_temp", "saturate", "night"),
+    *("pedestal", "date_obs", "counts"),
+    *SETTING,
+]
+
+
 @dataclass
 class Screened:
     """What is to be made of the frames of a night."""
@@ -157,7 +164,7 @@ def with_levels(
     tuple of Remark
         What is to be said of the night.
     """
-    rows = frames[frames["file"].isin(samples.keys())].astype(object)
+    rows = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
     screened = screen(
         _by_camera(rows.where(rows.notna(), None).to_dict("records"), samples)
     )

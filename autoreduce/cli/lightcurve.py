@@ -52,12 +52,22 @@ def command(
         autoreduce lightcurve ./night_reduced --target 05:34:31.9,+22:00:52
     """
     from autoreduce.cli import console
+    from autoreduce.errors import InputError
+    from autoreduce.prepare import is_output
     from autoreduce.report.words import count
+    from autoreduce.running.lock import held
     from autoreduce.tools.lightcurve import Settings, light_curves
 
+    if not is_output(folder):
+        msg = (
+            f"{folder} is no output folder of autoreduce: lightcurve reads what "
+            "`autoreduce NIGHT` made"
+        )
+        raise InputError(msg)
     settings = Settings(target, object_, filter_, radius, comparison)
-    for one in light_curves(folder, settings):
-        curve = one.write(folder)[-1]
+    with held(folder):
+        written = [(one, one.write(folder)) for one in light_curves(folder, settings)]
+    for one, paths in written:
         against = count(one.compared, "star")
         click.echo(
             f"{one.name}: star {one.target} in {len(one.curve.rows)} lights, against "
@@ -70,5 +80,5 @@ def command(
                 f"{1e3 * one.limit:.2f} mmag: {one.scatter / one.limit:.2f}"
                 f"{others if math.isfinite(one.ratio) else ''}"
             )
-        click.echo(f"  {curve}")
+        click.echo(f"  {paths[-1]}")
         console.print_remarks(one.remarks)

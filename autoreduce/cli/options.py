@@ -156,13 +156,24 @@ night_folder = _Folder(exists=True, file_okay=False, path_type=Path)
 """Type of a folder that is read."""
 
 
+_LEAST_MEMORY = 1 << 20
+"""Bytes without which not even a few rows of a frame can be held."""
+
+
 def size_in_bytes(text: str) -> int:
     """Read an amount of memory, as in 500MB, 2G or 1.5GiB; a type of click."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if match is None or not float(match[1]):
         msg = f"{text!r} is not a size such as 500MB or 2GB"
         raise click.BadParameter(msg)
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+    size = int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+    if size < _LEAST_MEMORY:
+        meant = f": did you mean {match[1]}GB?" if not match[2] else ""
+        msg = (
+            f"{text!r} is {size} bytes, and {_LEAST_MEMORY >> 20}MB is the least{meant}"
+        )
+        raise click.BadParameter(msg)
+    return size
 
 
 def severities(text: str) -> list[Severity]:

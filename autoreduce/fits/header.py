@@ -88,8 +88,11 @@ class RawHeader:
 
     def get(self, keyword: str) -> Value:
         """Return the value of the first card of a keyword that has one."""
-        values = (card.value for card in self.find(keyword))
-        return next((value for value in values if value is not None), None)
+        for span in self._layout.places.get(keyword, ()):
+            card = _parse_card(self.block[span])
+            if card is not None and card.value is not None:
+                return card.value
+        return None
 
     def number(self, *keywords: str) -> float | None:
         """Return the first finite number that some keywords give, also as a text.

@@ -1,9 +1,10 @@
-"""Header blocks that earlier runs have read, kept for each folder in the user's cache.
+"""What earlier runs have read of files, kept for each folder in the user's cache.
 
-A file's blocks are used again only if its size and its times of change are still the
-same and the reader is still the same.  What they mean is worked out anew each time,
-so that no dialect, option or name can be out of date.  Nothing depends on the cache:
-whatever is wrong with it, the files are read.
+Of a file is used again what was read of it only if its size and its times of change are
+still the same and the reader is still the same.  Headers are kept as they stand in the
+file: what they mean is worked out anew each time, so that no dialect, option or name can
+be out of date.  Nothing depends on the cache: whatever is wrong with it, the files are
+read.
 """
 
 import hashlib
@@ -11,9 +12,12 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
@@ -24,18 +28,47 @@ from autoreduce.fits.whole import write_bytes
 log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
-"""Size of all cached headers, bytes, above which the oldest folders are dropped."""
+"""Size of all that a shelf holds, bytes, above which the oldest folders are dropped."""
 _FILES_IN_PART = 1024
 _LENGTH_BYTES = 8
-_DAMAGED = (OSError, ProductError, ValueError, TypeError, zlib.error)
+_DAMAGED = (OSError, ProductError, ValueError, TypeError, KeyError, zlib.error)
+
+Kept = TypeVar("Kept")
 
 
-Entry = tuple[Stamp, list[RawHeader]]
-"""A file's stamp from before it was read, and its headers."""
+@dataclass(frozen=True)
+class Shelf(Generic[Kept]):
+    """One kind of thing that is kept of files."""
+
+    name: str
+    """Of its folder in the cache."""
+    readers: tuple[ModuleType, ...]
+    """Modules that read it: after a change of one of them the files are read again."""
+    pack: Callable[[Kept], tuple[Any, bytes]]
+    """Parts it into what JSON can hold, and bytes."""
+    unpack: Callable[[Any, bytes], Kept]
+    """Puts it together again."""
+
+
+def _packed_headers(headers: list[RawHeader]) -> tuple[Any, bytes]:
+    lengths = [(one.hdu, len(one.block)) for one in headers]
+    return lengths, b"".join(one.block for one in headers)
+
+
+def _unpacked_headers(lengths: Any, blocks: bytes) -> list[RawHeader]:  # noqa: ANN401 -- JSON
+    headers, at = [], 0
+    for hdu, length in lengths:
+        headers.append(RawHeader(hdu, blocks[at : at + length]))
+        at += length
+    return headers
+
+
+HEADERS = Shelf("headers", (header,), _packed_headers, _unpacked_headers)
+"""The headers of each file."""
 
 
 def cache_folder(nights: Sequence[Path] = ()) -> Path | None:
-    """Return where headers are kept; None if they are not to be.
+    """Return where all shelves are; None if nothing is to be kept.
 
     Parameters
     ----------
@@ -50,91 +83,108 @@ def cache_folder(nights: Sequence[Path] = ()) -> Path | None:
             base = Path.home() / ".cache"
         except RuntimeError:  # a user without a home
             return None
-    folder = (base / "autoreduce" / "headers").resolve()
+    folder = (base / "autoreduce").resolve()
     inside = any(folder.is_relative_to(night.resolve()) for night in nights)
     return None if inside else folder
 
 
-def load(kept: Path, folder: Path) -> dict[str, Entry]:
+def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp, Kept]]:
     """Load what is known of the files of a folder.
 
     Parameters
     ----------
     kept : Path
-        Where headers are kept.
+        Where all shelves are.
+    shelf : Shelf
+        What is looked for.
     folder : Path
         The folder, absolute.
 
     Returns
     -------
-    dict of str to Entry
-        By file name; empty if nothing is known, or what is kept cannot be used.
+    dict of str to (Stamp, what the shelf keeps)
+        By name, each with the file's stamp from before it was read; empty if nothing is
+        known, or what is kept cannot be used.
     """
-    file = _file_of(kept, folder)
+    file = _file_of(kept, shelf, folder)
     try:
         data = file.read_bytes()
-        return dict(_unpacked(data, _beginning(folder)))
+        return dict(_unpacked(data, shelf, folder))
     except FileNotFoundError:
         return {}
     except _DAMAGED as error:
-        log.debug("headers kept in %s are not used: %s", file, error)
+        log.debug("what is kept in %s is not used: %s", file, error)
         return {}
 
 
-def save(kept: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
-    """Keep the headers of a folder's files in place of what was known of them.
+def save(
+    kept: Path,
+    shelf: Shelf[Kept],
+    folder: Path,
+    entries: Mapping[str, tuple[Stamp, Kept]],
+) -> None:
+    """Keep what was read of a folder's files in place of what was known of them.
 
     Parameters
     ----------
     kept : Path
-        Where headers are kept.
+        Where all shelves are.
+    shelf : Shelf
+        What is kept.
     folder : Path
         The folder, absolute.
-    entries : mapping of str to Entry
-        By file name.
+    entries : mapping of str to (Stamp, what the shelf keeps)
+        By name.
     """
+    file = _file_of(kept, shelf, folder)
     try:
-        kept.mkdir(parents=True, exist_ok=True)
-        kept.chmod(0o700)  # headers may tell where an observatory stands
-        packed = _packed(entries, _beginning(folder))
-        write_bytes(_file_of(kept, folder), packed, lasting=False)
-        _drop_oldest(kept)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.chmod(0o700)  # headers may tell where an observatory stands
+        write_bytes(file, _packed(entries, shelf, folder), lasting=False)
+        _drop_oldest(file.parent)
     except _DAMAGED as error:
-        log.debug("headers of %s are not kept: %s", folder, error)
+        log.debug("the %s of %s are not kept: %s", shelf.name, folder, error)
 
 
-def _file_of(kept: Path, folder: Path) -> Path:
+def _file_of(kept: Path, shelf: Shelf[Kept], folder: Path) -> Path:
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-    return kept / name
+    return kept / shelf.name / name
 
 
-def _beginning(folder: Path) -> bytes:
-    return f"autoreduce {_reader_version()} {str(folder)!r}\n".encode()
+def _beginning(shelf: Shelf[Kept], folder: Path) -> bytes:
+    return f"autoreduce {_version_of(shelf.readers)} {str(folder)!r}\n".encode()
 
 
 @cache
-def _reader_version() -> str:
-    return hashlib.sha256(Path(header.__file__).read_bytes()).hexdigest()[:32]
+def _version_of(readers: tuple[ModuleType, ...]) -> str:
+    version = hashlib.sha256()
+    for module in readers:
+        version.update(Path(str(module.__file__)).read_bytes())
+    return version.hexdigest()[:32]
 
 
-def _packed(entries: Mapping[str, Entry], beginning: bytes) -> Iterator[bytes]:
-    """Pack headers; those of like files take little room behind one another."""
-    yield beginning
+def _packed(
+    entries: Mapping[str, tuple[Stamp, Kept]], shelf: Shelf[Kept], folder: Path
+) -> Iterator[bytes]:
+    """Pack what is kept; that of like files takes little room behind one another."""
+    yield _beginning(shelf, folder)
     items = list(entries.items())
     for start in range(0, len(items), _FILES_IN_PART):
-        part = items[start : start + _FILES_IN_PART]
-        index = [
-            (name, stamp, [(header.hdu, len(header.block)) for header in headers])
-            for name, (stamp, headers) in part
-        ]
-        blocks = (header.block for _, (_, headers) in part for header in headers)
+        index, blocks = [], []
+        for name, (stamp, thing) in items[start : start + _FILES_IN_PART]:
+            told, block = shelf.pack(thing)
+            index.append((name, stamp, told, len(block)))
+            blocks.append(block)
         raw = b"\n".join((json.dumps(index).encode(), b"".join(blocks)))
         packed = zlib.compress(raw, 1)
         yield len(packed).to_bytes(_LENGTH_BYTES, "big")
         yield packed
 
 
-def _unpacked(data: bytes, beginning: bytes) -> Iterator[tuple[str, Entry]]:
+def _unpacked(
+    data: bytes, shelf: Shelf[Kept], folder: Path
+) -> Iterator[tuple[str, tuple[Stamp, Kept]]]:
+    beginning = _beginning(shelf, folder)
     if not data.startswith(beginning):
         msg = "it is of another version"
         raise ValueError(msg)
@@ -146,12 +196,10 @@ def _unpacked(data: bytes, beginning: bytes) -> Iterator[tuple[str, Entry]]:
         place = raw.index(b"\n")
         index = json.loads(raw[:place])
         place += 1
-        for name, stamp, lengths in index:
-            headers = []
-            for hdu, length in lengths:
-                headers.append(RawHeader(hdu, raw[place : place + length]))
-                place += length
-            yield name, (Stamp(*stamp), headers)
+        for name, stamp, told, length in index:
+            thing = shelf.unpack(told, raw[place : place + length])
+            place += length
+            yield name, (Stamp(*stamp), thing)
 
 
 def _drop_oldest(kept: Path) -> None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -84,8 +85,9 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
         Every image that is left out by itself, and every detector; one whose images
         cannot be put together is left out with the reason.
     """
+    images = list(images)
     raw = []
-    for image in _without_thumbnails(list(images)):
+    for image in _without_thumbnails(images) if len(images) > 1 else images:
         if image.why_not:
             yield image
         else:
@@ -112,7 +114,7 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
     """Yield a frame for each detector among the images that are raw."""
     groups = _by_detector(raw)
     for label, frames in groups:
-        parts = [part for frame in frames for part in _parts(frame)]
+        parts = _parts_of_all(frames)
         first = frames[0]
         if len(groups) > 1:
             rule = "one of several detectors in the file"
@@ -121,7 +123,7 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             first = replace(first, facts={**first.facts, "detector": reading})
         if len(groups) == 1 and len(frames) > 1:
             first = replace(first, file=name)
-        if len(parts) == 1:
+        if not parts:
             yield _of_one_level(first)
             continue
         try:
@@ -134,6 +136,8 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
 
 def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
     """Part images by the detector that they are of."""
+    if len(raw) == 1:
+        return [("", list(raw))]
     names = [str(frame.value("detector") or "") for frame in raw]
     if not all(names) and raw and all(map(_is_whole, raw)):
         names = [
@@ -156,28 +160,55 @@ def _blankless(text: object) -> str:
     return re.sub(r"\s+", "", str(text))
 
 
-def _parts(frame: Frame) -> list[_Part]:
-    """List what the amplifiers of an image have read; a single one if none are told."""
-    for rule in frame.dialect.amplifiers:
+def _parts_of_all(frames: Sequence[Frame]) -> list[_Part]:
+    """List what the amplifiers of a detector have read; empty if there is only one."""
+    told = [_several(frame) for frame in frames]
+    if len(frames) == 1:
+        return told[0]
+    return [
+        part
+        for frame, parts in zip(frames, told, strict=True)
+        for part in parts or [_single(frame)]
+    ]
+
+
+def _several(frame: Frame) -> list[_Part]:
+    """List what the amplifiers of one image have read; empty if none are told."""
+    for rule in _rules_of(frame):
         parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
         if len(parts) > 1:
             return parts
+    return []
+
+
+def _rules_of(frame: Frame) -> tuple[AmplifierRule, ...]:
+    """Give the rules that may fit: none for most headers."""
+    return _fitting(frame.dialect.amplifiers, frame.header.keywords)
+
+
+@lru_cache(maxsize=512)
+def _fitting(
+    rules: tuple[AmplifierRule, ...], present: frozenset[str]
+) -> tuple[AmplifierRule, ...]:
+    return tuple(rule for rule in rules if rule.may_fit(present))
+
+
+def _single(frame: Frame) -> _Part:
+    """Say what the one amplifier of an image has read."""
     ny, nx = frame.shape[1], frame.shape[0]
     data = _section(_value(frame, "datasec"), (ny, nx))
     trim = _section(_value(frame, "trimsec"), (ny, nx))
     whole = (slice(0, ny), slice(0, nx))
     lit = data or trim or whole
     overscan = _value(frame, "biassec") or _margin(lit, nx)
-    return [
-        _Part(
-            frame.header.hdu,
-            trim or lit,
-            tuple(one for one in (data, trim, whole) if one),
-            _chip(frame.header, frame.facts.get("detsec")),
-            overscan,
-            *(_float(frame.value(fact)) for fact in ("egain", "rdnoise", "saturate")),
-        )
-    ]
+    return _Part(
+        frame.header.hdu,
+        trim or lit,
+        tuple(one for one in (data, trim, whole) if one),
+        _chip(frame.header, frame.facts.get("detsec")),
+        overscan,
+        *(_float(frame.value(fact)) for fact in ("egain", "rdnoise", "saturate")),
+    )
 
 
 def _named(frame: Frame, rule: AmplifierRule) -> list[_Part]:
@@ -430,12 +461,14 @@ def _strips(frame: Frame) -> str:
         for keyword in _COUNTS:
             if reading.value and (whole_number(header.get(keyword)) or 0) > 1:
                 return f"{keyword} = {header.get(keyword)}"
-    for rule in frame.dialect.amplifiers:
+    for rule in _rules_of(frame):
         names = rule.names or str(header.get(rule.listed) or "").split()
         keywords = [rule.overscan.replace("*", name) for name in names]
         there = [one for one in keywords if count_sections(str(header.get(one)))]
         if len(there) > 1:
             return ", ".join(f"{one} = {header.get(one)}" for one in there)
+    if header.keywords.isdisjoint(_QUADRANTS):
+        return ""
     there = [one for one in _QUADRANTS if count_sections(str(header.get(one)))]
     return f"sections {', '.join(there)}" if len(there) > 1 else ""
 

@@ -206,6 +206,17 @@ class AmplifierRule:
         }
         return {what: keyword for what, keyword in told.items() if keyword}
 
+    def may_fit(self, present: AbstractSet[str]) -> bool:
+        """Tell whether a header with these keywords may tell of several amplifiers."""
+        if not self.names:
+            return (self.beside or self.listed) in present
+        sections = filter(None, (self.data, self.trim, self.overscan))
+        return any(
+            section.replace("*", name) in present
+            for section in sections
+            for name in self.names
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:

@@ -45,6 +45,8 @@ _NO_EXPOSURE_S = (-1.0, -9.0, -99.0, -999.0, -9999.0)
 """Written where the exposure is not known."""
 _FAR_FROM_0_C = 5.0
 _SETTING = "a whole number is a setting"
+_CHANGING = ("ccd_temp", "date_obs", "date_loc", "rotator", "ra", "dec", "filename")
+"""Facts that differ from frame to frame."""
 _MOST_ELECTRONS = 20.0
 """Electrons per ADU: converters of CCDs have no more."""
 
@@ -84,9 +86,7 @@ class FactReader:
             if parse is _sections:
                 keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
             self._facts[fact] = CardMemory(keywords, read)
-        self._present: dict[
-            AbstractSet[str], dict[str, CardMemory[Reading | None]]
-        ] = {}
+        self._present: dict[AbstractSet[str], _PresentFacts] = {}
 
     def read(self, header: RawHeader) -> dict[str, Reading]:
         """Read every fact but the image type.
@@ -105,16 +105,13 @@ class FactReader:
         """
         present = self._present.get(header.keywords)
         if present is None:
-            present = self._present[header.keywords] = {
+            there = {
                 fact: read
                 for fact, read in self._facts.items()
                 if not header.keywords.isdisjoint(read.keywords)
             }
-        facts = {}
-        for fact, read in present.items():
-            reading = read(header)
-            if reading is not None:
-                facts[fact] = reading
+            present = self._present[header.keywords] = _PresentFacts(there)
+        facts = present.read(header)
         if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
             # Written where no position is known: 0, 0 is a spot in Pisces without name.
             del facts["ra"], facts["dec"]
@@ -128,6 +125,35 @@ class FactReader:
         if "bayerpat" in facts:
             facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
         return facts
+
+
+class _PresentFacts:
+    """The facts that headers with the same keywords may tell.
+
+    Most of them are the same on many frames of a night: these are read together, once
+    for all headers that agree in the cards of all of them.
+    """
+
+    def __init__(self, facts: Mapping[str, CardMemory[Reading | None]]) -> None:
+        self._order = tuple(facts)
+        self._changing = {fact: facts[fact] for fact in _CHANGING if fact in facts}
+        steady = {
+            fact: read for fact, read in facts.items() if fact not in self._changing
+        }
+        keywords = chain.from_iterable(read.keywords for read in steady.values())
+        self._steady = CardMemory(keywords, partial(_read_each, steady))
+
+    def read(self, header: RawHeader) -> dict[str, Reading]:
+        """Read what was found of them, always in the same order."""
+        found = self._steady(header) | _read_each(self._changing, header)
+        return {fact: found[fact] for fact in self._order if fact in found}
+
+
+def _read_each(
+    facts: Mapping[str, CardMemory[Reading | None]], header: RawHeader
+) -> dict[str, Reading]:
+    readings = ((fact, read(header)) for fact, read in facts.items())
+    return {fact: reading for fact, reading in readings if reading is not None}
 
 
 def _settle_gain(facts: dict[str, Reading]) -> None:

@@ -30,7 +30,7 @@ EvidenceRow = tuple[str, str, str, str, str, str, str]
 _COLUMNS = frozenset(column.name for column in FACT_COLUMNS)
 
 
-@dataclass
+@dataclass(slots=True)
 class Frame:
     """One image while its row is put together."""
 

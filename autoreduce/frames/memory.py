@@ -7,6 +7,9 @@ from autoreduce.fits.header import RawHeader
 
 Result = TypeVar("Result")
 
+_MOST = 2048
+"""Results that are remembered: more of them are not those of like headers."""
+
 
 class CardMemory(Generic[Result]):
     """A function of a header that depends on some of its cards, with a memory.
@@ -38,4 +41,6 @@ class CardMemory(Generic[Result]):
         try:
             return self._known[cards]
         except KeyError:
+            if len(self._known) >= _MOST:
+                self._known.clear()  # cards that differ from frame to frame
             return self._known.setdefault(cards, self._function(header))

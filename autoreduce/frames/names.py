@@ -92,13 +92,15 @@ _ONE_LAMP = {"twi": "sky", "twilight": "sky"}
 def hear_names(frames: Sequence[Frame]) -> None:
     """Take from the names of files what the headers do not say."""
     for frame in frames:
-        _from_name(frame, "exptime", seconds_of_name(_name(frame)), "exposure, s")
+        if frame.value("exptime") is None:
+            _from_name(frame, "exptime", seconds_of_name(_name(frame)), "exposure, s")
         if "date_obs" not in frame.facts:
             night = evening_of_name(_name(frame))
             _from_name(frame, "night", night, "local date of the evening")
-        if frame.value("imagetyp") == ImageType.LIGHT:
+        kind = frame.value("imagetyp")
+        if kind == ImageType.LIGHT and frame.value("object") is None:
             _from_name(frame, "object", _target(frame), "object")
-        if frame.value("imagetyp") == ImageType.FLAT:
+        if kind == ImageType.FLAT and frame.value("lamp") is None:
             _name_lamp(frame)
     for alike in _by_camera(frames).values():
         _name_filters(alike)
@@ -128,9 +130,10 @@ def _name_lamp(frame: Frame) -> None:
     for keyword, text in texts:
         found = map(_LIT_BY.fullmatch, _LETTERS.findall(text.lower()))
         lamps = {_ONE_LAMP.get(one[1], one[1]) for one in found if one}
-        if len(lamps) == 1 and frame.value("lamp") is None:
+        if len(lamps) == 1:
             rule = "no card gives it; a word says what the flat was lit by"
             frame.facts["lamp"] = Reading(lamps.pop(), keyword, text, rule)
+            return
 
 
 def _by_camera(frames: Iterable[Frame]) -> dict[tuple[object, ...], list[Frame]]:

@@ -142,17 +142,36 @@ def scan_night(
             "point autoreduce at a folder of raw frames"
         )
         raise InputError(msg)
+    del reader
     decide_together(frames)
-    table = make_frame_table(frame.row() for frame in frames)
+    table, evidence = _tables(frames)
     table.attrs["root"] = str(root)
     return ScannedNight(
         frames=table,
-        evidence=_table(
-            [row for frame in frames for row in frame.evidence()], EVIDENCE_COLUMNS
-        ),
-        unreadable=_table(unreadable, UNREADABLE_COLUMNS),
+        evidence=evidence,
+        unreadable=_table(zip(*unreadable, strict=True), UNREADABLE_COLUMNS),
         root=root,
     )
+
+
+def _tables(frames: list[Frame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make the frame table and the evidence; frames are let go one by one."""
+    columns: list[list[str]] = [[] for _ in EVIDENCE_COLUMNS]
+    shared: dict[str, str] = {}
+
+    def rows() -> Iterator[Mapping[str, object]]:
+        frames.reverse()
+        while frames:
+            frame = frames.pop()
+            for column, cells in zip(
+                columns, zip(*frame.evidence(), strict=True), strict=True
+            ):
+                # Of like texts one is enough: a night has them by the hundred thousand.
+                column.extend([shared.setdefault(cell, cell) for cell in cells])
+            yield frame.row()
+
+    table = make_frame_table(rows())
+    return table, _table(columns, EVIDENCE_COLUMNS)
 
 
 def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
@@ -269,7 +288,7 @@ def _headers_of_all(
         for name, headers in _headers_of_folder(place, names, kept).items():
             found[place / name] = headers
     for path in sorted(found, key=lambda path: path.parts):
-        yield path, found[path]
+        yield path, found.pop(path)
 
 
 def _headers_of_folder(
@@ -277,7 +296,7 @@ def _headers_of_folder(
 ) -> dict[str, list[RawHeader] | str]:
     """Return the headers of a folder's files; read are those that have changed."""
     start_ns = time.time_ns()
-    known = cache.load(kept, place) if kept else {}
+    known = cache.load(kept, cache.HEADERS, place) if kept else {}
     states = {name: _state(place / name) for name in names}
     old = {
         name: known[name]
@@ -295,7 +314,7 @@ def _headers_of_folder(
         and Stamp.of(state).is_settled(start_ns)
     }
     if kept and (added or len(old) < len(known)):
-        cache.save(kept, place, old | added)
+        cache.save(kept, cache.HEADERS, place, old | added)
     return read | {name: headers for name, (_, headers) in old.items()}
 
 
@@ -361,5 +380,6 @@ def _contents(headers: list[RawHeader]) -> str:
     return f"an array of {axes}" if shape else "headers only"
 
 
-def _table(rows: Sequence[tuple[str, ...]], names: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(names), dtype="string")
+def _table(columns: Iterable[Sequence[str]], names: Sequence[str]) -> pd.DataFrame:
+    told = dict(zip(names, columns, strict=False))
+    return pd.DataFrame(told, columns=list(names), dtype="string")

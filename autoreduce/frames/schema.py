@@ -173,12 +173,16 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    records = list(rows)
-    names = [column.name for column in FRAME_COLUMNS]
-    if strange := {key for record in records for key in record} - set(names):
-        msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
-        raise TableError(msg)
-    return typed(pd.DataFrame.from_records(records, columns=names))
+    columns: dict[str, list[object]] = {column.name: [] for column in FRAME_COLUMNS}
+    for row in rows:
+        if strange := row.keys() - columns.keys():
+            msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
+            raise TableError(msg)
+        for name, cells in columns.items():
+            cells.append(row.get(name))
+    return typed(
+        pd.DataFrame({n: pd.Series(c, dtype=object) for n, c in columns.items()})
+    )
 
 
 def typed(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -111,18 +111,23 @@ def _doubt_dark_names(frames: Sequence[Frame]) -> None:
     A name alone does not beat the card that says light: a frame with stars, or of
     another level than the darks of its exposure, is the light that its card says.
     """
+    cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        reading = frame.facts["imagetyp"]
+        cameras[_camera(frame)].append(frame)
+    looks: dict[tuple[object, ...], list[Known]] = {}
+    for frame in frames:
+        reading, camera = frame.facts["imagetyp"], _camera(frame)
         if reading.rule != BY_NAME_ALONE or reading.value != ImageType.DARK:
             continue
-        others = [
-            one
-            for one in frames
-            if _camera(one) == _camera(frame)
-            and one.value("imagetyp") in _RAW_TYPES
-            and one.facts["imagetyp"].rule != BY_NAME_ALONE
-        ]
-        known, look = _looks(others), _look(frame)
+        if camera not in looks:
+            others = [
+                one
+                for one in cameras[camera]
+                if one.value("imagetyp") in _RAW_TYPES
+                and one.facts["imagetyp"].rule != BY_NAME_ALONE
+            ]
+            looks[camera] = _looks(others)
+        known, look = looks[camera], _look(frame)
         if look is None:
             continue
         exptime = _as_float(frame.value("exptime"))
@@ -137,6 +142,7 @@ def _doubt_dark_names(frames: Sequence[Frame]) -> None:
             frame.facts["imagetyp"] = Reading(
                 ImageType.LIGHT.value, "pixels", "", rule, (said,)
             )
+            del looks[camera]  # it is one of the others from now on
 
 
 def _is_silent(frame: Frame) -> bool:
@@ -354,23 +360,26 @@ def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
 
 def _name_nights(frames: Sequence[Frame]) -> None:
     known: dict[tuple[object, ...], Counter[timedelta]] = defaultdict(Counter)
-    for frame in frames:
-        if (offset := _utc_offset(frame)) is not None:
+    offsets = [_utc_offset(frame) for frame in frames]
+    for frame, offset in zip(frames, offsets, strict=True):
+        if offset is not None:
             # Lights tell on which side of Greenwich a longitude is.
             weight = 1000 if frame.value("imagetyp") == ImageType.LIGHT else 1
             known[_camera(frame)][offset] += weight
-    for frame in frames:
-        offset = _utc_offset(frame)
+    usuals = {
+        camera: min(counts, key=lambda one: (-counts[one], one))
+        for camera, counts in known.items()
+    }
+    for frame, told in zip(frames, offsets, strict=True):
+        usual = usuals.get(_camera(frame))
         rule = "local date of the evening"
-        counts = known.get(_camera(frame))
-        usual = min(counts, key=lambda one: (-counts[one], one)) if counts else None
-        if usual is not None and offset in (None, -usual):
-            offset = usual
+        if usual is not None and told in (None, -usual):
             rule += ", local time as for other frames of the camera"
-        elif offset is None:
-            offset = timedelta()
+        elif told is None:
             rule = "UTC date of the evening: neither local time nor longitude is known"
-        _name_night(frame, offset, rule)
+        else:
+            usual = told
+        _name_night(frame, usual or timedelta(), rule)
     _join_over_noon(frames)
 
 

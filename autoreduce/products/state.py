@@ -19,8 +19,19 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
-PRODUCT_FORMAT = 9
-"""Raised whenever the same task would give other pixels or cards than before."""
+METHODS: Mapping[Action, int] = {
+    Action.BIAS: 9,
+    Action.DARK: 9,
+    Action.DARK_FIT: 9,
+    Action.FLAT: 9,
+    Action.BAD_PIXELS: 9,
+    Action.CALIBRATE: 9,
+    Action.REGISTER: 9,
+    Action.STACK: 9,
+}
+"""How each kind of product is made, as a number: raised whenever the same task would give
+other pixels or cards than before.  Products that stand are then made again, and with
+them all that is made from them."""
 RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
 by their outputs, masters of a library by their paths."""
@@ -197,7 +208,7 @@ def task_digest(
         32 hexadecimal digits.
     """
     content = {
-        "format": PRODUCT_FORMAT,
+        "format": METHODS[task.action],
         "action": task.action,
         "facts": {name: v for name, v in task.facts.items() if v is not None},
         "frames": [_told(item) for item in task.frames],

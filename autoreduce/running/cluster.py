@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from autoreduce.errors import PlanError
+from autoreduce.running.machine import free_memory
 
 PATIENCE_S = 30.0
 """How long a cluster may be without scheduler or workers."""
@@ -91,6 +92,31 @@ def cluster_executor(
         raise _lost(address, str(error) or type(error).__name__) from error
     finally:
         client.close(timeout=CLOSING_S)
+
+
+class WorkerBounds(NamedTuple):
+    """What the tasks of one worker may use together."""
+
+    memory: int
+    """Bytes for pixels."""
+    threads: int
+    """Tasks that it carries out at a time."""
+
+
+def worker_bounds(memory: int | None) -> WorkerBounds:
+    """Tell, on a worker, what it may use.
+
+    Parameters
+    ----------
+    memory : int or None
+        Bytes that the observer gives each worker; if None, half of the limit that the
+        worker was started with, or of what is free on its machine if it has none.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    limit = worker.memory_manager.memory_limit
+    return WorkerBounds(memory or (limit or free_memory()) // 2, worker.state.nthreads)
 
 
 def _lost(address: str, why: str) -> PlanError:

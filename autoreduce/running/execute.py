@@ -14,7 +14,9 @@ from concurrent.futures import (
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, NamedTuple, Self
 
 from autoreduce.calibration.dark_rates import rate_map_of
@@ -235,7 +237,11 @@ def run_plan(
 
         patience = limits.scheduler_timeout
         with cluster_executor(limits.scheduler, patience) as (workers, watch):
-            return _Run(plan, workspace, known, progress).on(workers, watch.look)
+            run = _Run(plan, workspace, known, progress)
+            run.carry_out = partial(
+                _ended_on_worker, limits.memory, _largest_need(plan)
+            )
+            return run.on(workers, watch.look)
     with ExitStack() as stack:
         if apart:
             from autoreduce.running.processes import worker_processes
@@ -281,6 +287,7 @@ class _Run:
         self._plan, self._workspace, self._known = plan, workspace, known
         self._progress = progress or _silent
         self._outcomes: dict[str, Outcome] = {}
+        self.carry_out: Callable[..., _Ended] = _ended
         self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
         self._begin_ns = time.time_ns()
@@ -344,7 +351,9 @@ class _Run:
             # Here, as tasks that are under way send back what was known before.
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
-        return pool.submit(_ended, task, self._workspace, needs, before, files, begin)
+        return pool.submit(
+            self.carry_out, task, self._workspace, needs, before, files, begin
+        )
 
     def _make_again(self, need: str, user: str) -> None:
         """Have a product made again that its user found unsound, and then the user."""
@@ -422,6 +431,39 @@ def _ended(
         return task_outcome(task, workspace, needs, before, files, begin_ns), files
     except _UnsoundNeedError as error:
         return _Unsound(error.need), files
+
+
+_TURNS: dict[int, BoundedSemaphore] = {}
+"""Of a worker: who waits until so many tasks at the most are under way there."""
+
+
+def _ended_on_worker(
+    memory: int | None,
+    need: int,
+    task: Task,
+    workspace: Workspace,
+    needs: Mapping[str, Outcome],
+    before: Outcome | None,
+    files: Ledger,
+    begin_ns: int,
+) -> _Ended:
+    """Carry out a task within what the worker may use, which its own machine knows.
+
+    No more tasks are under way than have room for their `need` of bytes.
+    """
+    from autoreduce.running.cluster import worker_bounds
+
+    budget, threads = worker_bounds(memory)
+    n = min(threads, max(1, budget // need))
+    kept = int(KEPT_PART * budget) // n
+    own = replace(
+        workspace,
+        memory=max(budget // n - kept, 1 << 20),
+        threads=threads,
+        store=MasterStore(kept),
+    )
+    with _TURNS.setdefault(n, BoundedSemaphore(n)):
+        return _ended(task, own, needs, before, files, begin_ns)
 
 
 class _UnsoundNeedError(Exception):

@@ -16,6 +16,8 @@ PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
 """Folders of products, below the output folder."""
 PICTURES = "pictures"
 """Folder of finished pictures, below the output folder."""
+CURVES = "lightcurves"
+"""Folder of light curves, below the output folder: made when the observer asks."""
 LEFT_OVER = "left_over"
 """Folder of what we made and do not need, below the output folder."""
 FRAMES, EDITED = "frames.csv", "frames.edited.csv"
@@ -26,7 +28,7 @@ NEXT = f"next {FRAMES}"
 
 def clear_parts(folder: Path) -> None:
     """Remove the unfinished files of runs that were killed; the folder is held."""
-    names = (*PRODUCT_FOLDERS, PICTURES)
+    names = (*PRODUCT_FOLDERS, PICTURES, CURVES)
     for place in (folder, *(folder / name for name in names)):
         for path in parts_in(place) if place.is_dir() else ():
             log.info("%s, the rest of a run that was killed, is removed", path)

@@ -30,11 +30,11 @@ from autoreduce.products.pointing import celestial
 from autoreduce.products.registration import RegistrationProduct, read_registration
 from autoreduce.products.starlist import read_stars
 from autoreduce.remarks import Remark, remark
+from autoreduce.running.folder import CURVES, remember
 from autoreduce.tools.listing import Table, TableForm
 
 Floats = NDArray[np.float64]
 
-FOLDER = "lightcurves"
 RADIUS_WIDTHS = 1.5
 """Radius of the circles, in widths (FWHM) of the stars."""
 SKY_FROM, SKY_TO = 2.5, 4.0
@@ -89,7 +89,12 @@ class LightCurve(NamedTuple):
     remarks: tuple[Remark, ...]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the three tables; return where.
+        """Write the three tables, and enter them into the ledger; return where.
+
+        Parameters
+        ----------
+        folder : Path
+            Output folder, which the caller holds.
 
         Raises
         ------
@@ -97,11 +102,11 @@ class LightCurve(NamedTuple):
             If they cannot be written.
         """
         parts = {"stars": self.stars, "fluxes": self.fluxes, "curve": self.curve}
-        paths = []
-        for part, table in parts.items():
-            paths.append(folder / FOLDER / f"{self.name}_{part}.csv")
-            write_text(paths[-1], table.render(TableForm.CSV))
-        return paths
+        names = [f"{CURVES}/{self.name}_{part}.csv" for part in parts]
+        for name, table in zip(names, parts.values(), strict=True):
+            write_text(folder / name, table.render(TableForm.CSV))
+        remember(folder, names)
+        return [folder / name for name in names]
 
 
 class _Series(NamedTuple):

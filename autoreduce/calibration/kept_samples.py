@@ -1,0 +1,139 @@
+"""The samples of many frames: those that earlier runs have read, and the others."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoreduce.calibration import samples
+from autoreduce.calibration.samples import Sample, Sampled, read_sample
+from autoreduce.calibration.workspace import side_by_side
+from autoreduce.fits import images
+from autoreduce.fits.ledger import Stamp
+from autoreduce.fits.names import split_hdu
+from autoreduce.frames import cache
+from autoreduce.pixels import measure, order
+
+_AT_A_TIME = 32
+"""Frames that one thread samples at a time."""
+
+
+def read_samples(
+    root: Path,
+    frames: Mapping[str, Sampled],
+    kept: Path | None = None,
+    threads: int = 4,
+) -> dict[str, Sample]:
+    """Read a sample of each of some frames.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the frames' names are relative to.
+    frames : mapping of str to Sampled
+        What the frame table tells of each frame, by its name there.
+    kept : Path, optional
+        The user's cache, of which files that are as they were are taken; read are only
+        the others.
+    threads : int
+        Threads that read at a time.
+
+    Returns
+    -------
+    dict of str to Sample
+        By name; frames that tell nothing are not in it.
+    """
+    places: dict[str, list[str]] = defaultdict(list)
+    for name in frames:
+        places[name.rpartition("/")[0]].append(name)
+    found: dict[str, Sample | None] = {}
+    for place, names in places.items():
+        folder = _Folder(root / place, kept)
+        old = {name: folder.known(name, frames[name]) for name in names}
+        new = {name: frames[name] for name, sample in old.items() if sample is None}
+        read = dict(zip(new, _read_all(root, new, threads), strict=True))
+        folder.keep(read, frames)
+        found |= old | read
+    return {name: sample for name in frames if (sample := found[name]) is not None}
+
+
+def _read_all(
+    root: Path, frames: Mapping[str, Sampled], threads: int
+) -> Iterator[Sample | None]:
+    def read(some: Sequence[tuple[str, Sampled]]) -> list[Sample | None]:
+        return [read_sample(root / name, frame) for name, frame in some]
+
+    # Small frames are read faster than threads take turns: each takes several.
+    items = iter(frames.items())
+    some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
+    return chain.from_iterable(side_by_side(threads, read, some))
+
+
+class _Folder:
+    """The samples that are kept of the frames of one folder."""
+
+    def __init__(self, folder: Path, kept: Path | None) -> None:
+        self._folder, self._kept = folder, kept
+        self._start_ns = time.time_ns()
+        self._stamps: dict[str, Stamp | None] = {}
+        self._old = cache.load(kept, SAMPLES, folder) if kept else {}
+
+    def known(self, name: str, frame: Sampled) -> Sample | None:
+        """Give the sample of a frame that is as it was; None if it is to be read."""
+        if self._kept is None:
+            return None
+        base = name.rpartition("/")[2]
+        stamp = self._stamps[base] = _stamp_of(self._folder / base)
+        old_stamp, old = self._old.get(base, (None, None))
+        if stamp is None or old is None or stamp != old_stamp or old[0] != frame:
+            return None
+        return old[1]
+
+    def keep(
+        self, read: Mapping[str, Sample | None], frames: Mapping[str, Sampled]
+    ) -> None:
+        """Keep what was read, beside what is known of the other frames."""
+        new = {}
+        for name, sample in read.items():
+            stamp = self._stamps.get(base := name.rpartition("/")[2])
+            if sample and stamp and stamp.is_settled(self._start_ns):
+                new[base] = stamp, (frames[name], sample)
+        if self._kept and new:
+            old = {base: old for base, old in self._old.items() if self._stands(base)}
+            cache.save(self._kept, SAMPLES, self._folder, old | new)
+
+    def _stands(self, base: str) -> bool:
+        """Tell whether a frame is there as it was, asked for or not."""
+        if base not in self._stamps:
+            self._stamps[base] = _stamp_of(self._folder / base)
+        return self._stamps[base] == self._old[base][0]
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        return Stamp.of(split_hdu(path)[0].stat())
+    except OSError:
+        return None
+
+
+def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
+    frame, sample = entry
+    told = {one.name: getattr(sample, one.name) for one in fields(sample)}
+    strip = told.pop("strip")
+    return (frame, told, strip.shape), strip.tobytes()
+
+
+def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
+    frame, told, shape = packed
+    told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+    pixels = np.frombuffer(strip, np.float32).reshape(shape)
+    return Sampled(*frame), Sample(**told, strip=pixels)
+
+
+SAMPLES = cache.Shelf("samples", (samples, measure, order, images), _packed, _unpacked)
+"""The sample of each frame, with what the frame table told of it."""
