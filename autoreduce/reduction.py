@@ -51,6 +51,7 @@ from autoreduce.running.folder import (
 )
 from autoreduce.running.lock import held
 from autoreduce.running.logfile import LOG, log_file
+from autoreduce.running.solving import solve_night
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
@@ -214,6 +215,13 @@ def run_prepared(
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, progress=progress
             )
+            if limits.solve:
+                made = {
+                    output: outcome.outputs
+                    for output, outcome in outcomes.items()
+                    if outcome.made
+                }
+                prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
             pictures = _pictures(prepared.plan, outcomes, folder)
         prepared = prepared.noting(*cut)
         if limits.fill is None:
