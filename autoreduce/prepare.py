@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from autoreduce.calibration.samples import read_samples
 from autoreduce.calibration.screening import is_judged, with_levels
-from autoreduce.errors import InputError, ProductError, TableError
+from autoreduce.errors import InputError, ProductError, SettingsError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import replacing, unwritten, write_text
@@ -79,6 +80,8 @@ class Choices:
     """Patterns of the lights that others are registered on."""
     stacks: bool = True
     """Whether lights are stacked."""
+    cosmics: bool = False
+    """Whether cosmic rays are looked for in each light, though the recipe does not."""
     keep_all: bool = False
     """Whether no frame is left out automatically."""
     library: Path | None = None
@@ -286,7 +289,14 @@ def _recipe(choices: Choices) -> Recipe:
         stack = replace(stack, align=Align(choices.align))
         # Headers and remarks are to say whose choice it was.
         name = f"{name} with --align {choices.align}"
-    recipe = replace(recipe, name=name, stack=stack)
+    light = replace(recipe.light, cosmics=recipe.light.cosmics or choices.cosmics)
+    if light.cosmics and not find_spec("astroscrappy"):
+        msg = (
+            "cosmic rays are found by astroscrappy, which is not installed: "
+            "pip install 'autoreduce-ccd[cosmics]'"
+        )
+        raise SettingsError(msg)
+    recipe = replace(recipe, name=name, stack=stack, light=light)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

@@ -328,6 +328,16 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "cosmics-cost": Code(
+        _S.NOTE,
+        "looking for cosmic rays in {found} takes about {expected} of a core",
+        "`--cosmics`, or `[light] cosmics` of the recipe, asks for it.",
+    ),
+    "no-cosmics": Code(
+        _S.NOTE,
+        "cosmic rays are not looked for in {found} lights of colour mosaics",
+        "Each pixel of a mosaic is an edge; stacks leave cosmic rays out.",
+    ),
     "no-solver": Code(
         _S.DOUBTFUL,
         "no coordinates: --solve needs solve-field of astrometry.net, which is not "
