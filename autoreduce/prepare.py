@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pandas as pd
 
 from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.screening import judged, with_levels
-from autoreduce.errors import InputError, ProductError, TableError
+from autoreduce.errors import InputError, ProductError, SettingsError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.spreadsheet import frame_pieces
 from autoreduce.fits.whole import replacing, unwritten, write_text
@@ -86,6 +87,8 @@ class Choices:
     """Patterns of the lights that others are registered on."""
     stacks: bool = True
     """Whether lights are stacked."""
+    cosmics: bool = False
+    """Whether cosmic rays are looked for in each light, though the recipe does not."""
     keep_all: bool = False
     """Whether no frame is left out automatically."""
     library: Path | None = None
@@ -323,7 +326,14 @@ def _recipe(choices: Choices) -> Recipe:
         stack = replace(stack, align=Align(choices.align))
         # Headers and remarks are to say whose choice it was.
         name = f"{name} with --align {choices.align}"
-    recipe = replace(recipe, name=name, stack=stack)
+    light = replace(recipe.light, cosmics=recipe.light.cosmics or choices.cosmics)
+    if light.cosmics and not find_spec("astroscrappy"):
+        msg = (
+            "cosmic rays are found by astroscrappy, which is not installed: "
+            "pip install 'autoreduce-ccd[cosmics]'"
+        )
+        raise SettingsError(msg)
+    recipe = replace(recipe, name=name, stack=stack, light=light)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

@@ -55,6 +55,7 @@ from autoreduce.running.folder import (
 from autoreduce.running.lock import held
 from autoreduce.running.logfile import LOG, log_file
 from autoreduce.running.machine import free_memory
+from autoreduce.running.solving import solve_night
 from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
 
@@ -246,6 +247,13 @@ def run_prepared(
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, progress=progress
             )
+            if limits.solve:
+                made = {
+                    output: outcome.outputs
+                    for output, outcome in outcomes.items()
+                    if outcome.made
+                }
+                prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
             memory = limits.memory or free_memory() // 2
             pictures = _pictures(prepared.plan, outcomes, folder, memory)
         prepared = prepared.noting(*cut)

@@ -406,6 +406,28 @@ CODES: dict[str, Code] = {
         "no UNCERT: {found}",
         "Errors cannot be computed without the gain and the read noise.",
     ),
+    "cosmics-cost": Code(
+        _S.NOTE,
+        "looking for cosmic rays in {found} takes about {expected} of a core",
+        "`--cosmics`, or `[light] cosmics` of the recipe, asks for it.",
+    ),
+    "no-cosmics": Code(
+        _S.NOTE,
+        "cosmic rays are not looked for in {found} lights of colour mosaics",
+        "Each pixel of a mosaic is an edge; stacks leave cosmic rays out.",
+    ),
+    "no-solver": Code(
+        _S.DOUBTFUL,
+        "no coordinates: --solve needs solve-field of astrometry.net, which is not "
+        "installed ({found})",
+        "The Tycho-2 index files serve fields of 22 arcminutes and more; smaller ones "
+        "need those of the Gaia catalogue.",
+    ),
+    "not-solved": Code(
+        _S.DOUBTFUL,
+        "no coordinates: the stars of {found} were not found in the sky",
+        "Too few stars, or no index files for a field of this size.",
+    ),
     "no-electrons": Code(
         _S.DOUBTFUL,
         "in ADU, not in electrons: the gain is unknown",

@@ -96,6 +96,12 @@ _OPTIONS = (
         help="Lay the other lights of its object on this one; one for each object.",
     ),
     click.option(
+        "--cosmics",
+        is_flag=True,
+        help="Find and repair cosmic rays in each light, for light curves and pairs that "
+        "no stack cleans; needs astroscrappy, and some seconds a megapixel.",
+    ),
+    click.option(
         "--no-stack",
         is_flag=True,
         help="Make no stacks: calibrated lights, their stars and places only.",
@@ -137,7 +143,7 @@ def choices(options: dict[str, Any]) -> "Choices":
     names = (
         "exclude", "include", "settings", "frames_csv", "recipe", "rules", "dialects",
         "extrapolate_darks", "keep_all", "library", "align", "references",
-        "memory",
+        "memory", "cosmics",
     )  # fmt: skip
     stacks = not options.pop("no_stack")
     stack_by = [name.strip() for name in options.pop("stack_by").split(",")]

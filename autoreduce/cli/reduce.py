@@ -50,6 +50,12 @@ from autoreduce.cli.options import (
     help="Write VALUE for pixels of lights and stacks that have none (NaN), for programs "
     "that cannot bear NaN.",
 )
+@click.option(
+    "--solve",
+    is_flag=True,
+    help="Find the world coordinates of lights and stacks from their stars, with an "
+    "installed solve-field (astrometry.net).",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(
     "--scheduler",
@@ -142,6 +148,7 @@ def _reduce(
         options["memory"],
         options.pop("planes"),
         options.pop("electrons"),
+        options.pop("solve"),
         options.pop("fill"),
         options.pop("scheduler"),
         options.pop("scheduler_timeout"),

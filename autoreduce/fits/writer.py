@@ -1,6 +1,7 @@
 """Images out, by bands of rows: of any type, with planes, whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from autoreduce.fits.cards import (
     without,
 )
 from autoreduce.fits.closing import Closing
+from autoreduce.fits.header import headers_of
 from autoreduce.fits.images import FILL
 from autoreduce.fits.whole import replacing, unwritten
 
@@ -328,6 +330,42 @@ def _partial_sum(raw: NDArray[np.uint8], offset: int, total: int) -> int:
         full[lead : lead + raw.size] = raw
         raw = full
     return ones_complement_sum(raw, total)
+
+
+def with_cards(path: Path, cards: Sequence[bytes]) -> None:
+    """Give the first header of a product other cards; all else stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+        A plain FITS file with DATASUM in its first header.
+    cards : sequence of bytes
+        All cards that are not of `STRUCTURE`.
+
+    Raises
+    ------
+    ProductError
+        If the disk does not take it.
+    """
+    with path.open("rb", buffering=0) as file:
+        header, data_at, _ = next(iter(headers_of(file)))
+        structure = [card for card in header.records if _is_structure(card)]
+        total = int(str(header.get("DATASUM")))
+        block = checksummed_header([*structure, *without(cards, STRUCTURE)], total)
+        file.seek(data_at)
+        with replacing(path) as part:
+            try:
+                with part.open("r+b") as out:
+                    out.write(block)
+                    shutil.copyfileobj(file, out, _MOVED_AT_A_TIME)
+            except OSError as error:
+                raise unwritten(path, error) from error
+
+
+def _is_structure(card: bytes) -> bool:
+    """Tell whether a card is of `STRUCTURE`, its checksums and END not among them."""
+    gone = ("CHECKSUM", "DATASUM", "END")
+    return not without([card], STRUCTURE) and bool(without([card], gone))
 
 
 def write_image(

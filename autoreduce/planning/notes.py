@@ -20,6 +20,8 @@ from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, remark
 
+SECONDS_A_PIXEL = 6e-6
+"""Time of a core that looking for cosmic rays takes."""
 _INSTEAD = ": masters from the library serve instead"
 
 
@@ -77,6 +79,8 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
         found.append(remark("no-stacks"))
     elif recipe.stack.align is Align.NONE and len(lights) > 1:
         found.append(remark("align-none", found=recipe.name, way_out="--align auto"))
+    if recipe.light.cosmics:
+        found += _cosmics(lights)
     spectra = {task.group: None for task in lights if task.is_spectrum}
     if spectra and recipe.stack.make:
         found.append(remark("spectra", found=", ".join(spectra)))
@@ -84,6 +88,19 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     if mosaics and recipe.stack.make:
         found.append(remark("mosaics", found=", ".join(mosaics)))
     return tuple(found)
+
+
+def _cosmics(lights: Sequence[Task]) -> Iterator[Remark]:
+    """Say what looking for cosmic rays costs, and where they are not looked for."""
+    plain = [task for task in lights if not task.is_mosaic]
+    sizes = [task.facts.get("naxis1", 0) or 0 for task in plain]
+    heights = [task.facts.get("naxis2", 0) or 0 for task in plain]
+    pixels = sum(int(x) * int(y) for x, y in zip(sizes, heights, strict=True))
+    if plain:
+        seconds = f"{pixels * SECONDS_A_PIXEL:.0f} s"
+        yield remark("cosmics-cost", found=f"{len(plain)} lights", expected=seconds)
+    if len(plain) < len(lights):
+        yield remark("no-cosmics", found=str(len(lights) - len(plain)))
 
 
 def without_stack(plan: Plan) -> dict[str, Remark]:

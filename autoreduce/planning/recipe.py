@@ -111,6 +111,8 @@ class LightRecipe:
     bad_pixels: str = ""
     """FITS image that is not 0 where a pixel is bad: lights have no value there.  Its
     path begins at the recipe's folder."""
+    cosmics: bool = False
+    """Whether cosmic rays are looked for in each light, and repaired."""
 
 
 class Align(StrEnum):

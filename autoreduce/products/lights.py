@@ -27,8 +27,9 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
 from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
+from autoreduce.pixels.cosmics import Hits, find_cosmics
 from autoreduce.pixels.demosaic import colour_model, demosaic
-from autoreduce.pixels.flags import marked_pixels
+from autoreduce.pixels.flags import Flag, marked_pixels
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.order import finite_median, quantiles
 from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
@@ -125,11 +126,12 @@ def make_light(
             doubts = (*doubts, found_full)
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
+        hits = _cosmics(task, frame, correction, workspace, gain.egain)
         unit = _unit(gain, workspace)
         if unit.name == ADU and workspace.electrons:
             doubts = (*doubts, remark("no-electrons"))
         header = _LightHeader(
-            task, workspace, digest, correction, gain, frame, doubts, unit
+            task, workspace, digest, correction, gain, frame, doubts, unit, hits
         )
         with ImageWriter(
             workspace.folder / task.output,
@@ -140,7 +142,7 @@ def make_light(
             fill=workspace.fill,
         ) as writer:
             data = _write_rows(
-                writer, frame, correction, workspace, uncertainty, unit.of_adu
+                writer, frame, correction, workspace, uncertainty, unit.of_adu, hits
             )
             seen, found = _look(
                 data,
@@ -328,6 +330,7 @@ class _LightHeader:
     frame: RawFrame
     doubts: tuple[Remark, ...]
     unit: "_Unit"
+    hits: Hits | None
 
     def cards(self, seen: Mapping[str, float]) -> list[bytes]:
         """Give all cards, with what was measured."""
@@ -335,6 +338,7 @@ class _LightHeader:
         extra = [
             *_exposure_cards(item),
             *self.unit.cards(self.gain),
+            *_hit_cards(self.hits),
             *exposure_times(item),
             *correction_cards(self.correction, item, self.workspace, frame.overscan),
             *frame.readout_cards,
@@ -378,6 +382,7 @@ def _write_rows(
     workspace: Workspace,
     uncertainty: Uncertainty | None,
     scale: float,
+    hits: Hits | None,
 ) -> Floats:
     """Calibrate a light and write it band by band, scaled; return it in ADU."""
     whole = np.empty(frame.shape, np.float32)
@@ -386,15 +391,45 @@ def _write_rows(
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, memory):
             band = calibrated_rows(frame, correction, masters, start, stop)
+            hit = None if hits is None else hits.within(start, stop)
+            if hit is not None:
+                band[hit.y, hit.x] = hit.value
             writer.write_rows(start, _scaled(band, scale))
             if uncertainty is not None:
-                planes = uncertainty.rows(frame, band, start, stop)
+                planes = dict(uncertainty.rows(frame, band, start, stop))
+                if hit is not None:
+                    planes[MASK][hit.y, hit.x] |= np.uint8(_HIT)
                 writer.write_rows(start, planes[MASK], plane=MASK)
                 if UNCERT in planes:
                     sigma = _scaled(planes[UNCERT], scale)
                     writer.write_rows(start, sigma, plane=UNCERT)
             whole[start:stop] = band
     return whole
+
+
+def _hit_cards(hits: Hits | None) -> list[Card]:
+    if hits is None:
+        return []
+    return [Card("NCOSMIC", len(hits.y), "pixels hit by cosmic rays, repaired")]
+
+
+_HIT = Flag.COSMIC_RAY | Flag.REPAIRED
+
+
+def _cosmics(
+    task: Task,
+    frame: RawFrame,
+    correction: Correction,
+    workspace: Workspace,
+    gain: float | None,
+) -> Hits | None:
+    """Look for cosmic rays, if that is asked for; not in mosaics, which are all edges."""
+    if not workspace.recipe.light.cosmics or task.is_mosaic:
+        return None
+    with _masters(correction, workspace) as masters:
+        data = calibrated_rows(frame, correction, masters, 0, frame.shape[0])
+    stars = find_stars(data, saturate=None, gain=gain)
+    return find_cosmics(data, stars, gain=gain, saturate=frame.saturate)
 
 
 def _scaled(data: Floats, scale: float) -> Floats:

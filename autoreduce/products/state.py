@@ -55,6 +55,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "dark.temperature": frozenset({Action.DARK_FIT}),
     "flat": frozenset({Action.FLAT}),
     "light.bad_pixels": _PLANNING,
+    "light.cosmics": frozenset({Action.CALIBRATE}),
     "stack.make": _PLANNING,
     "stack.combine": frozenset({Action.STACK}),
     "stack.level": frozenset({Action.STACK}),

@@ -26,6 +26,11 @@ def is_wcs(card: bytes) -> bool:
     return bool(_WCS.fullmatch(_keyword(card)))
 
 
+def is_shift(card: bytes) -> bool:
+    """Tell whether a card says where an image lies in a larger one, not on the sky."""
+    return _keyword(card).startswith(("LTV", "LTM"))
+
+
 def moved_wcs(
     cards: Sequence[bytes], x0: float, y0: float, binning: float = 1.0
 ) -> list[bytes]:

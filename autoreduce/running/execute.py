@@ -80,6 +80,8 @@ class Limits:
     """Whether UNCERT and MASK are written."""
     electrons: bool = False
     """Whether lights are written in electrons, where their gain is known."""
+    solve: bool = False
+    """Whether world coordinates are found by a solver, from the stars."""
     fill: float | None = None
     """What lights and stacks have in the place of NaN; None leaves NaN."""
     scheduler: str | None = None
