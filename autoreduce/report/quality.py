@@ -25,6 +25,8 @@ LEAST_ODD = 0.02
 """Part of the median that the scatter of a group is taken for at least."""
 FEWEST = 4
 """Values of a group from which one of them can be odd."""
+LEAST_NOISE = 0.1
+"""Part of the expected noise that a measured one has at least, to be one."""
 _DIGITS = 6
 MAD_TO_SIGMA = 1.4826  # 1 / Phi^-1(3/4), for a normal distribution
 
@@ -278,10 +280,16 @@ def _stack_noise(
                 "filter": through,
                 "colour": frame_colour("light", through or None),
                 "expected": _plain(noise),
-                "measured": _plain([measured.get(str(output), math.nan)])[0],
+                "measured": _believed(measured.get(str(output), math.nan), noise[-1]),
             }
         )
     return found
+
+
+def _believed(measured: float, expected: float) -> float | None:
+    """Give a measured noise, unless most pixels have one value: coarse counts show none."""
+    is_known = math.isfinite(measured) and measured > LEAST_NOISE * expected
+    return _plain([measured])[0] if is_known else None
 
 
 def _or_one(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -283,7 +283,8 @@
     const out = [];
     const wanted = [];
     for (let power = Math.floor(low) - 1; power <= high + 1; power += 1) for (const m of [1, 2, 5]) wanted.push(m * 10 ** power);
-    for (const v of wanted.filter((one) => Math.log10(one) > low && Math.log10(one) < high)) {
+    const fine = high - low < 2;
+    for (const v of wanted.filter((one, i) => (fine || i % 3 === 0) && Math.log10(one) > low && Math.log10(one) < high)) {
       out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
     }
     for (const k of [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000].filter((k) => k <= most)) out.push(`<text x="${x(k)}" y="${HEIGHT - 6}" text-anchor="middle">${k}</text>`);
@@ -300,7 +301,7 @@
   const controls = byId("plot-controls");
   if (controls) {
     const off = new Set();
-    const key = (i) => frames.filter[i] || frames.type[i];
+    const key = (i) => (["light", "flat"].includes(frames.type[i]) && frames.filter[i]) || frames.type[i] || "type unknown";
     const matches = (pattern) => {
       let test;
       try {
