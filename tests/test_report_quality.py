@@ -166,6 +166,28 @@ def test_the_noise_of_a_stack_stands_beside_what_it_should_be():
     assert report_data(report)["stacks"][0]["measured"] is None
 
 
+def test_coarse_counts_show_no_noise_and_mosaics_have_no_one_line():
+    report = make_report(lights=lights())
+    assert report_data(report, {STACK: 0.001})["stacks"][0]["measured"] is None
+    plan = report.plan
+    tasks = [
+        replace(task, facts={**task.facts, "bayerpat": "RGGB"}) for task in plan.tasks
+    ]
+    mosaic = make_report(replace(plan, tasks=tuple(tasks)), lights=lights())
+    assert report_data(mosaic, {STACK: 2.5})["stacks"] == []
+
+
+def test_the_noise_of_another_field_goes_by_its_own_lights():
+    second = STACK.replace(".fits", "_field2.fits")
+    report = make_report(lights=lights(stack=[STACK, second, second]))
+    stacks = report_data(report, {second: 3.0})["stacks"]
+    assert [(s["output"], len(s["expected"])) for s in stacks] == [
+        (STACK, 1),
+        (second, 2),
+    ]
+    assert [s["measured"] for s in stacks] == [None, 3.0]
+
+
 def test_measured_noise_is_that_of_the_pixels(tmp_path):
     report = make_report(lights=lights())
     write_products(tmp_path, report.plan)

@@ -267,20 +267,23 @@ def _stack_noise(
     tasks = [task for task in report.plan.tasks if task.action is Action.STACK]
     found = []
     for output, lights in report.lights.groupby("stack", sort=False):
+        task = _task_of(tasks, str(output))
         noise = expected_noise(
             lights["sky_noise"].to_numpy("float64") * _or_one(lights["flux_scale"]),
             lights["weight"].to_numpy("float64"),
         )
-        if not output or not len(noise):
+        # Pixels of a mosaic have unlike numbers of samples in each colour.
+        if task is None or task.is_mosaic or not len(noise):
             continue
-        through = _filter_of(tasks, str(output))
+        through = str(task.facts.get("filter") or "")
+        seen = measured.get(str(output), math.nan)
         found.append(
             {
                 "output": str(output),
                 "filter": through,
                 "colour": frame_colour("light", through or None),
                 "expected": _plain(noise),
-                "measured": _believed(measured.get(str(output), math.nan), noise[-1]),
+                "measured": _believed(seen, noise[-1]),
             }
         )
     return found
@@ -296,12 +299,12 @@ def _or_one(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(values.astype("float64").fillna(1.0))
 
 
-def _filter_of(tasks: Sequence[Task], output: str) -> str:
-    """Give the filter of a stack, whose name may have that of a field at its end."""
-    for task in tasks:
-        if output.startswith(task.output.rpartition(".")[0]):
-            return str(task.facts.get("filter") or "")
-    return ""
+def _task_of(tasks: Sequence[Task], output: str) -> Task | None:
+    """Find the task of a stack, whose name may have that of a field at its end."""
+    fits = (t for t in tasks if output.startswith(t.output.rpartition(".")[0]))
+    return (
+        max(fits, key=lambda task: len(task.output), default=None) if output else None
+    )
 
 
 def expected_noise(
