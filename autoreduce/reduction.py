@@ -287,6 +287,7 @@ def _tables(
         unreadable=prepared.night.unreadable,
         fits=_fits(prepared.plan, outcomes, folder),
         evidence=prepared.night.evidence,
+        lights=lights,
         version=__version__,
         command=command,
         elapsed_s=time.perf_counter() - begin,
@@ -348,11 +349,11 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
 
 def _with_page(report: NightReport, folder: Path) -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
-    from autoreduce.report.render import write_report
+    from autoreduce.report.render import DATA, write_report
 
     try:
         path = write_report(folder, report)
-        remember(folder, [path.name])
+        remember(folder, [path.name, DATA])
     except ProductError as error:
         notes = (*report.plan.notes, remark("no-report", found=str(error)))
         plan = replace(report.plan, notes=notes)

@@ -66,10 +66,22 @@ class Remark:
 
     def __str__(self) -> str:
         """Write the sentence; its subject stands in it only where it must."""
+        return f"{self.sentence} ({self.flag})" if self.way_out else self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """What is to be said, without the way out."""
         words = CODES[self.code].sentence.format(
             found=self.found, expected=self.expected
         )
-        words = f"{words} ({self.way_out})" if self.way_out else words
+        return self._named(words)
+
+    @property
+    def flag(self) -> str:
+        """The way out, as it can be typed; empty if there is none."""
+        return self._named(self.way_out)
+
+    def _named(self, words: str) -> str:
         return words.replace(
             ITSELF, self.subject[0] if len(self.subject) == 1 else "FILE"
         )

@@ -175,7 +175,10 @@ def test_the_summary_tells_everything_in_order(terminal, tmp_path):
         "Could not be read",
         "  [red]x[/red].fit: truncated",
         "Left out",
-        "  b0.fit, b1.fit, b2.fit and 1 more: odd level",
+        (
+            "  b0.fit, b1.fit, b2.fit and 1 more: odd level "
+            "(--include 'b0.fit,b1.fit,b2.fit,d0.fit')"
+        ),
         "  l1.fit, l2.fit: nothing could be made of it",
         "Good to know",
         "  frames of 2 nights",
@@ -203,8 +206,8 @@ def test_one_trouble_of_many_frames_is_one_line(terminal, tmp_path):
     pipe = terminal(is_terminal=False)
     print_summary(make_report(plan, outcomes=outcomes), tmp_path, stream=pipe)
     assert (
-        "  d0.fit, d1.fit, d2.fit: level 1030 to 1032 ADU, the other 25 have 1011"
-        in pipe.shown.splitlines()
+        "  d0.fit, d1.fit, d2.fit: level 1030 to 1032 ADU, the other 25 have 1011 "
+        "(--include 'd*')" in pipe.shown.splitlines()
     )
 
 

@@ -143,11 +143,13 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
     assert png_texts(path)["Description"] == "RGB of R, G, B"
     raw = path.read_bytes()
     assert (raw[24], raw[25]) == (16, 2)  # bits, kind: red, green, blue
-    pixels, shape = read_png(path, 100)
+    pixels, crop, shape = read_png(path, 100)
     assert shape == SHAPE
     assert max(pixels.shape[:2]) <= 100
+    blocks = SHAPE[0] // len(pixels) * len(pixels)
+    assert crop.shape == (min(240, blocks), min(360, SHAPE[1]), 3)
     # Blue, of coarse pixels, lies on red, of fine ones.
-    pixels, _ = read_png(path, 1000)
+    pixels, _, _ = read_png(path, 1000)
     inner = pixels[20:-20, 20:-20, 0]
     y, x = np.unravel_index(inner.argmax(), inner.shape)
     near = pixels[y + 12 : y + 29, x + 12 : x + 29].astype(float)
@@ -175,7 +177,7 @@ def drawn(folder, images):
     """Write a picture, and give its pixels, its first row at the bottom."""
     made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
     write_picture(folder, made, PictureRecipe(), 1 << 20)
-    pixels, _ = read_png(folder / made.output, 10_000)
+    pixels, _, _ = read_png(folder / made.output, 10_000)
     return pixels[::-1].astype(float)
 
 

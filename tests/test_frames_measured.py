@@ -30,7 +30,16 @@ def test_columns_are_those_of_the_table():
         "unstacked",
     ]  # fmt: skip
     lights = [column.name for column in LIGHT_COLUMNS]
-    own = ["airmass", "sky", "sky_noise", "stars", "fwhm", "fwhm_arcsec", "elongation"]
+    own = [
+        "airmass",
+        "focus",
+        "sky",
+        "sky_noise",
+        "stars",
+        "fwhm",
+        "fwhm_arcsec",
+        "elongation",
+    ]
     assert [name for name in lights if name in own] == own
     assert {"stars", "matched"} <= WHOLE
     shown = {name: (heading, unit) for name, heading, unit in FRAME_COLUMNS}

@@ -260,6 +260,58 @@ def test_table_that_does_not_hold_together_is_refused(tmp_path, text, complaint)
         read_text(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("true", "false"),
+    [("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("VERO", "FALSO"), ("WAAR", "ONWAAR")],
+)
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_truth_is_read_in_the_words_of_spreadsheets(tmp_path, true, false, delimiter):
+    lines = [("file", "use"), ("a.fit", true), ("b.fit", false.capitalize())]
+    frames = read_text(tmp_path, "\n".join(delimiter.join(line) for line in lines))
+    assert frames["use"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,5", 1.5), ("-20,25", -20.25), ("1,5E-2", 0.015), ("1.234,5", 1234.5),
+     ("0,001", 0.001), ("60", 60.0)],
+)  # fmt: skip
+def test_decimal_commas_are_read(tmp_path, text, number, encoding):
+    table = f"file\texptime\tmedian\tobject\na.fit\t2,5\t{text}\tNGC 1,5\n"
+    frames = read_text(tmp_path, table, encoding)
+    assert frames.loc["a.fit", ["exptime", "median"]].tolist() == [2.5, number]
+    assert frames.loc["a.fit", "object"] == "NGC 1,5"
+
+
+def test_a_line_that_tells_spreadsheets_the_separator_is_passed_over(tmp_path):
+    frames = read_text(tmp_path, "sep=;\nfile;exptime\na.fit;1,5\n")
+    assert frames.loc["a.fit", "exptime"] == 1.5
+    with pytest.raises(TableError, match="row 3: exptime is 'long'"):
+        read_text(tmp_path, "sep=;\nfile;exptime\na.fit;long\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "file;exptime;median\na;1,5;1.234\n",
+            "row 2: median is '1.234'.*1234 or 1.234",
+        ),
+        ('file,exptime\na,"1,234"\n', "row 2: exptime is '1,234'.*1234 or 1.234"),
+        ("file;exptime\na;1,2,3\n", "row 2: exptime is '1,2,3', expected a number"),
+    ],
+)
+def test_a_number_that_may_be_two_is_refused(tmp_path, text, complaint):
+    with pytest.raises(TableError, match=complaint):
+        read_text(tmp_path, text)
+
+
+def test_numbers_with_points_are_read_as_they_are_beside_semicolons(tmp_path):
+    frames = read_text(tmp_path, "file;exptime;median\na;1.5;1.234\n")
+    assert frames.loc["a", ["exptime", "median"]].tolist() == [1.5, 1.234]
+
+
 def test_missing_table_is_refused(tmp_path):
     with pytest.raises(TableError, match="cannot be read"):
         read_frames_csv(tmp_path / "absent.csv")

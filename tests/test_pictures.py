@@ -49,10 +49,10 @@ def test_a_png_of_ours_is_read_and_binned(tmp_path, shape, dtype):
     bands = [pixels[:13], pixels[13:]] if shape[0] > 13 else [pixels]
     path.write_bytes(b"".join(png_pieces(shape, bands, {"Title": "x"})))
     shades = (pixels >> (8 * (dtype().itemsize - 1))).astype(np.uint8)
-    found, size = read_png(path, 100)
+    found, _, size = read_png(path, 100)
     assert size == shape[:2]
     np.testing.assert_array_equal(found, shades)
-    small, size = read_png(path, 10)
+    small, _, size = read_png(path, 10)
     assert size == shape[:2]
     assert max(small.shape[:2]) <= 10
     if shape[0] == 21:  # binned by four, what is left over is cut off

@@ -350,7 +350,8 @@ def test_ticks_are_round_evenly_spaced_and_within_the_ends(low, length, n):
     found = ticks(low, low + length, n)
     steps = [b - a for a, b in pairwise(found)]
     assert all(step == pytest.approx(steps[0], rel=1e-3, abs=1e-9) for step in steps)
-    assert all(low - 1e-6 * length <= t <= low + 1.000001 * length for t in found)
+    slack = 1e-6 * length + 1e-15 * abs(low)  # as exact as such numbers are
+    assert all(low - slack <= t <= low + length + slack for t in found)
     assert len(found) <= n + 1
 
 

@@ -72,6 +72,9 @@ MEASURED = (
     ),
     MeasuredColumn("airmass", "", "Airmass, from the header.", of_frames=False),
     MeasuredColumn(
+        "focus", "", "Position of the focuser, from the header.", of_frames=False
+    ),
+    MeasuredColumn(
         "sky",
         "adu",
         "Sky level of the calibrated light.",

@@ -1,5 +1,6 @@
 """The observer's word over the scan's: flags and an edited frames.csv."""
 
+import codecs
 import csv
 import difflib
 import io
@@ -29,6 +30,7 @@ from autoreduce.frames.schema import (
     typed,
 )
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
+from autoreduce.frames.workbook import OLD_EXCEL, ZIP, date_text, read_workbook
 from autoreduce.remarks import Remark, remark
 
 EXCLUDED, INCLUDED = "excluded", "included"
@@ -177,8 +179,9 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
 def read_frames_csv(path: Path) -> pd.DataFrame:
     """Read a frame table, also one that a spreadsheet has saved.
 
-    Commas, semicolons or tabs may separate the cells (with semicolons, numbers may
-    have decimal commas), truth may be TRUE or true, columns may be left out.
+    Of CSV, commas, semicolons or tabs may separate the cells; with semicolons or tabs
+    numbers may have decimal commas.  Of .xlsx it is the first sheet.  Truth may be
+    ``true``, ``WAHR``, ``VRAI`` and the like, columns may be left out.
 
     Raises
     ------
@@ -186,9 +189,11 @@ def read_frames_csv(path: Path) -> pd.DataFrame:
         If the file cannot be read, has a column that is none of the frame table's,
         or a cell that does not fit its column; the message says which.
     """
-    lines = _read_lines(path)
+    lines, delimiter = _read_lines(path)
     names, *rows = lines or [[]]
     _check_names(path, names)
+    if any(_has_decimal_comma(names, row) for row in rows):
+        _with_decimal_points(path, names, rows, delimiter)
     records = []
     for number, row in enumerate(rows, start=2):
         if not any(cell.strip() for cell in row):
@@ -351,11 +356,57 @@ def _in_range(name: str, value: object) -> object:
 
 
 def _to_bool(text: str) -> bool:
-    if text.lower() in ("true", "yes", "y", "t", "1"):
+    if text.casefold() in _TRUE:
         return True
-    if text.lower() in ("false", "no", "n", "f", "0"):
+    if text.casefold() in _FALSE:
         return False
     raise ValueError(text)
+
+
+_TRUE = frozenset(
+    [
+        "true",
+        "yes",
+        "y",
+        "t",
+        "1",
+        "wahr",
+        "vrai",
+        "vero",
+        "verdadero",
+        "verdadeiro",
+        "waar",
+        "sant",
+        "sand",
+        "prawda",
+        "pravda",
+        "igaz",
+        "tosi",
+        "истина",
+    ]
+)
+"""What spreadsheets of several languages write for true ..."""
+_FALSE = frozenset(
+    [
+        "false",
+        "no",
+        "n",
+        "f",
+        "0",
+        "falsch",
+        "faux",
+        "falso",
+        "onwaar",
+        "falskt",
+        "falsk",
+        "fałsz",
+        "nepravda",
+        "hamis",
+        "epätosi",
+        "ложь",
+    ]
+)
+"""... and for false."""
 
 
 def _to_int(text: str) -> int:
@@ -412,31 +463,104 @@ def _iso(time: pd.Timestamp) -> str:
     return str(time.tz_localize(None).isoformat())
 
 
-def _read_lines(path: Path) -> list[list[str]]:
+def _read_lines(path: Path) -> tuple[list[list[str]], str]:
+    """Read the cells of a table, and what stands between them; nothing in .xlsx."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
         raise TableError(msg) from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Spreadsheets on Windows save in their own encoding.
-        text = raw.decode("cp1252", errors="replace")
-    header = text.partition("\n")[0]
+    if raw.startswith(OLD_EXCEL):
+        msg = f"{path} is an .xls file, which is not read: save it as .xlsx or CSV"
+        raise TableError(msg)
+    if raw.startswith(ZIP):
+        return _read_sheet(path, raw), ""
+    text = _decoded(raw)
+    header, _, rest = text.partition("\n")
     delimiter = max(",;\t", key=header.count)
+    if told := re.fullmatch(r"sep=(.)\r?", header):  # a line for spreadsheets only
+        text, delimiter = rest, told[1]
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         msg = f"{path} is no CSV table: {error}"
         raise TableError(msg) from error
-    if delimiter == ";":
-        rows[1:] = [[_decimal_point(cell) for cell in row] for row in rows[1:]]
-    return rows
+    if told:  # the rows keep their numbers
+        rows[1:1] = [[]]
+    return rows, delimiter
 
 
-def _decimal_point(cell: str) -> str:
-    return cell.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell) else cell
+def _decoded(raw: bytes) -> str:
+    """Turn bytes into text: spreadsheets on Windows save in encodings of their own."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _read_sheet(path: Path, raw: bytes) -> list[list[str]]:
+    """Read an .xlsx file; dates that became numbers are dates again."""
+    try:
+        names, *rows = read_workbook(raw) or [[]]
+    except TableError as error:
+        msg = f"{path}: {error}"
+        raise TableError(msg) from error
+    dated = [at for at, name in enumerate(names) if name.strip().lower() in _DATED]
+    for row in rows:
+        for at in dated:
+            if at < len(row) and re.fullmatch(r"\d{4,6}(\.\d+)?", row[at]):
+                row[at] = date_text(float(row[at]))
+    return [names, *rows]
+
+
+_DATED = ("date_obs", "night")
+"""Columns whose cells a spreadsheet may take for dates."""
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+
+
+def _is_number(name: str) -> bool:
+    return _COLUMNS[name].dtype in ("Int64", "Float64")
+
+
+def _has_decimal_comma(names: Sequence[str], row: Sequence[str]) -> bool:
+    return any(
+        _is_number(name) and _DECIMAL_COMMA.fullmatch(cell.strip())
+        for name, cell in zip(names, row, strict=False)
+    )
+
+
+def _with_decimal_points(
+    path: Path, names: Sequence[str], rows: Sequence[list[str]], delimiter: str
+) -> None:
+    """Write the numbers of a table that has decimal commas with decimal points.
+
+    Raises
+    ------
+    TableError
+        If one of them could be either: 1.234 is 1234 to those who write 1,5, and
+        between commas 1,234 is that to others.
+    """
+    doubtful = _GROUPED if delimiter == "," else _THOUSANDS
+    for number, row in enumerate(rows, start=2):
+        for at, (name, cell) in enumerate(zip(names, row, strict=False)):
+            text = cell.strip()
+            if not _is_number(name):
+                continue
+            if doubtful.fullmatch(text):
+                plain = re.sub(r"[.,]", "", text)
+                point = re.sub(r"[.,]", ".", text, count=1)
+                msg = (
+                    f"{path}, row {number}: {name} is {text!r} in a table with commas in "
+                    f"its numbers, which may be {plain} or {point}: write one of these "
+                    "in a table with decimal points only"
+                )
+                raise TableError(msg)
+            if _DECIMAL_COMMA.fullmatch(text):
+                row[at] = text.replace(".", "").replace(",", ".")
 
 
 def _check_names(path: Path, names: list[str]) -> None:

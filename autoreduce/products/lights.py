@@ -36,7 +36,7 @@ from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
-from autoreduce.products.pointing import airmass, pixel_scale_arcsec
+from autoreduce.products.pointing import FOCUS_CARDS, airmass, pixel_scale_arcsec
 from autoreduce.products.provenance import (
     PLANE_CARDS,
     exposure_times,
@@ -273,6 +273,7 @@ def _look(
         {
             "bjd_tdb": bjd_of_light(frame.item, frame.raw),
             "airmass": airmass(frame.raw),
+            "focus": frame.raw.number(*FOCUS_CARDS),
             "sky": light.sky_adu,
             "sky_noise": light.sky_noise_adu,
             "stars": light.stars,

@@ -12,6 +12,8 @@ ARCSEC = 3600.0
 LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
 """Arcseconds in a pixel beyond which a header is not believed."""
 LARGEST_AIRMASS = 40.0
+FOCUS_CARDS = ("FOCUSPOS", "FOCPOS", "FOCUS")
+"""Cards that tell where the focuser stands, in the order in which they are asked."""
 GRID = 7
 """Points along a side at which coordinates are compared."""
 

@@ -26,6 +26,7 @@ from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import ColourSource, StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
 from autoreduce.products.lights import KEEP
+from autoreduce.products.pointing import FOCUS_CARDS
 from autoreduce.products.provenance import PLANE_CARDS, product_cards
 from autoreduce.products.registration import (
     RegistrationProduct,
@@ -198,7 +199,7 @@ def _why_none(left_out: Mapping[str, Remark]) -> Remark:
 
 def _focus_run(lights: Sequence[StackLight]) -> Remark | None:
     """Tell whether lights are those of a focus run."""
-    positions = [light.number("FOCUSPOS", "FOCPOS", "FOCUS") for light in lights]
+    positions = [light.number(*FOCUS_CARDS) for light in lights]
     widths = [light.statistics.get("fwhm", math.nan) for light in lights]
     known = [
         (at, width)

@@ -90,6 +90,8 @@ class NightReport:
     """Dark fits by output, as their JSON products hold them: ``points`` (each with
     ``exptime`` s, ``counts`` and ``error`` ADU), ``offset``, ``slope``,
     ``offset_error``, ``slope_error``, ``covariance``, ``chi_square``, ``linear``."""
+    lights: pd.DataFrame | None = None
+    """The calibrated lights, as ``lights.csv`` holds them."""
     pictures: tuple[ObjectPicture, ...] = ()
     """Pictures of the objects."""
     evidence: pd.DataFrame | None = None

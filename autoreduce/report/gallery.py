@@ -17,7 +17,7 @@ from autoreduce.report.pictures import (
     AT_ONCE,
     Picture,
     Stretch,
-    png,
+    jpeg,
     read_picture,
     read_png,
 )
@@ -28,7 +28,7 @@ from autoreduce.report.words import TIMES, number
 T = TypeVar("T")
 
 TOTAL_PIXELS = 5_000_000
-"""Pixels of all pictures together, about: a byte and a third each in the page."""
+"""Pixels of all pictures together, about: a fifth of a byte each in the page."""
 LARGEST = 800
 """Width or height of the picture of a stack, at most."""
 
@@ -62,6 +62,10 @@ class Exhibit:
     """Colour of the filter; empty where there is none."""
     source: str
     """The picture as a data URI; empty if there is none."""
+    full: str
+    """Path of the picture in full size below the output folder; empty if none is there."""
+    crop: str
+    """Its middle pixel by pixel, as a data URI; empty if that is not shown."""
     size: tuple[int, int]
     """Width and height of the picture, pixels."""
     alt: str
@@ -74,6 +78,8 @@ class Exhibit:
     """The histogram as SVG."""
     remarks: tuple[str, ...]
     """Caveats, or why there is no picture."""
+    noise: float = math.nan
+    """Noise of a stack, pixel to pixel, ADU."""
 
 
 def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
@@ -131,10 +137,10 @@ def picture_exhibits(report: NightReport, folder: Path) -> list[Exhibit]:
 
 
 def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
-    pixels, shape, why = None, (0, 0), picture.why_not
+    pixels, crop, shape, why = None, None, (0, 0), picture.why_not
     if not why:
         try:
-            pixels, shape = read_png(folder / picture.output, LARGEST)
+            pixels, crop, shape = read_png(folder / picture.output, LARGEST)
         except OSError as error:
             why = f"no picture: {error}"
     size = f"{shape[1]}{TIMES}{shape[0]}"
@@ -143,7 +149,9 @@ def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
         name=Path(picture.output).stem,
         title=picture.name,
         colour="",
-        source="" if pixels is None else data_uri(png(pixels)),
+        source="" if pixels is None else data_uri(jpeg(pixels)),
+        full="" if pixels is None else picture.output,
+        crop="" if crop is None or max(shape) <= LARGEST else data_uri(jpeg(crop)),
         size=(4, 3) if pixels is None else (pixels.shape[1], pixels.shape[0]),
         alt=f"picture of {picture.name}",
         facts=(picture.caption,) if pixels is None else (picture.caption, size),
@@ -195,7 +203,11 @@ def _exhibit(
         name=stem,
         title=_title(task, through),
         colour=filter_colour(through) if exposed and through else "",
-        source=data_uri(png(picture.pixels)) if picture else "",
+        source=data_uri(jpeg(picture.pixels)) if picture else "",
+        full="",
+        crop=""
+        if picture is None or picture.crop is None
+        else data_uri(jpeg(picture.crop)),
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
         alt=f"{product_nouns(report, task)[0]} {stem}",
         facts=_facts(task, picture, _combined(report, task)),
@@ -208,6 +220,7 @@ def _exhibit(
             *map(str, outcome.remarks if outcome else ()),
             *([why] if why else []),
         ),
+        noise=picture.noise if picture else math.nan,
     )
 
 
@@ -250,11 +263,12 @@ def _picture(path: Path, action: Action, size: int) -> tuple[Picture | None, str
     faint = action in (Action.CALIBRATE, Action.STACK)
     stretch = Stretch.FAINT if faint else Stretch.LINEAR
     try:
-        return read_picture(path, largest=size, stretch=stretch), ""
+        is_stack = action is Action.STACK
+        return read_picture(path, largest=size, stretch=stretch, crop=is_stack), ""
     except (InputError, OSError) as error:
         return None, f"no picture: {error}"
 
 
 def data_uri(image: bytes) -> str:
-    """Write a PNG as a data URI."""
-    return f"data:image/png;base64,{b64encode(image).decode('ascii')}"
+    """Write a JPEG as a data URI."""
+    return f"data:image/jpeg;base64,{b64encode(image).decode('ascii')}"

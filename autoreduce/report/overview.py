@@ -80,7 +80,8 @@ def exposures(report: NightReport) -> list[Exposure]:
     lights = dated[dated["imagetyp"] == "light"]["object"].dropna()
     objects = list(dict.fromkeys(lights))[:MAX_OBJECTS]
     lanes = [*TYPE_ORDER[:4], *objects, "light", *TYPE_ORDER[5:], "type unknown"]
-    bars = [_bar(frame, objects, lost) for frame in dated.to_dict("records")]
+    told = dated[["file", "imagetyp", "object", "filter", "exptime", "date_obs"]]
+    bars = [_bar(frame, objects, lost) for frame in told.to_dict("records")]
     return sorted(bars, key=lambda bar: lanes.index(bar.lane))
 
 
@@ -112,7 +113,8 @@ def deviations(report: NightReport) -> list[Deviation]:
     scale: they are passed over.  Biases come first, then darks, flats and lights.
     """
     lost = left_out(report)
-    frames = report.frames[report.frames["median"].notna()]
+    told = report.frames[["file", "group", "median", *_LOOKS]]
+    frames = told[told["median"].notna()]
     dots = []
     for _, members in frames.groupby("group"):
         middle = float(members["median"].median())

@@ -5,13 +5,15 @@ of the rows that fall into one row of the picture a few are read, and their pixe
 averaged.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +27,19 @@ Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
-PACKED = 3
-"""Level of compression: 6 would take twice the time for two per cent."""
 ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
-"""Pixels that statistics and histogram are made from, about."""
+"""Pixels that statistics, histogram and shades are made from, about."""
+CHUNK_ROWS = 256
+"""Rows that are read at once, about, where most of them are needed."""
+CROP = (240, 360)
+"""Rows and columns of the part that is shown pixel by pixel."""
+PNG_LEVEL = 1
+"""Effort of PNG: noise hardly shrinks, 6 takes three times as long for 6 % of it."""
+JPEG_QUALITY = 85
+NOISE_APART = 4
+"""Columns between the pixels that noise is taken from: resampling has not mixed them."""
 AT_ONCE = 4
 """Pictures that are made at a time."""
 HISTOGRAM_BINS = 48
@@ -66,10 +75,18 @@ class Picture:
     span: tuple[float, float]
     """Values at the ends of the histogram: 0.1 per cent of the pixels are darker, 0.5
     per cent brighter."""
+    crop: Bytes | None = None
+    """Its middle pixel by pixel, in the form of `pixels`; None if it was not asked for."""
+    noise: float = math.nan
+    """Scatter from pixel to pixel, 1 sigma, in the image's unit; NaN if not known."""
 
 
 def read_picture(
-    path: Path, *, largest: int = 320, stretch: Stretch = Stretch.LINEAR
+    path: Path,
+    *,
+    largest: int = 320,
+    stretch: Stretch = Stretch.LINEAR,
+    crop: bool = False,
 ) -> Picture:
     """Read a sample of an image's rows and make a picture of it.
 
@@ -87,6 +104,9 @@ def read_picture(
         Width or height that the picture does not exceed, pixels.
     stretch : Stretch
         How values become shades.
+    crop : bool
+        Whether its middle is wanted pixel by pixel, `CROP` at most; not of pixels under
+        a colour filter array, nor of an image that is shown so anyway.
 
     Returns
     -------
@@ -108,14 +128,12 @@ def read_picture(
         planes = range(3 if n_planes == 3 else 1)
         read = [_read_plane(image, plane, pattern, largest) for plane in planes]
         from_top = begins_at_top(image.raw)
-    channels = [channel for binned, _ in read for channel in _merged(binned, pattern)]
-    if stretch is Stretch.FAINT and len(channels) == 3:
-        shown = tone_of(channels).shades(channels)
-        pixels = whole_numbers(shown).astype(np.uint8, copy=False)
-    else:
-        shades = [_shades(channel, stretch) for channel in channels]
-        pixels = np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
-    values = np.concatenate([sample for _, sample in read])
+        is_cut = crop and not pattern and max(ny, nx) > largest
+        middle = _middle(image, planes) if is_cut else None
+    channels = [channel for plane in read for channel in _merged(plane.binned, pattern)]
+    pixels = _shown(channels, stretch)
+    part = None if middle is None else _shown(middle, stretch)
+    values = np.concatenate([plane.sample for plane in read])
     values = values[np.isfinite(values)]
     histogram, span = _histogram(values)
     return Picture(
@@ -124,7 +142,63 @@ def read_picture(
         statistics=_statistics(values),
         histogram=histogram,
         span=span,
+        crop=part if part is None or from_top else part[::-1],
+        noise=_noise(read[0].steps) if crop else math.nan,
     )
+
+
+def _shown(channels: list[Floats], stretch: Stretch) -> Bytes:
+    """Turn one channel, or red, green and blue, into shades."""
+    if stretch is Stretch.FAINT and len(channels) == 3:
+        shown = tone_of(channels).shades(channels)
+        return whole_numbers(shown).astype(np.uint8, copy=False)
+    shades = [_shades(channel, stretch) for channel in channels]
+    return np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
+
+
+def _middle(
+    image: Any,  # noqa: ANN401 -- an ImageReader, whose module is imported when needed
+    planes: range,
+) -> list[Floats]:
+    """Read the middle of some planes of an image, pixel by pixel."""
+    ny, nx = image.shape[-2:]
+    height, width = min(CROP[0], ny), min(CROP[1], nx)
+    top, left = (ny - height) // 2, (nx - width) // 2
+    return [
+        image.rows(plane * ny + top, plane * ny + top + height)[
+            :, left : left + width
+        ].astype(np.float64)
+        for plane in planes
+    ]
+
+
+def _noise(steps: Floats) -> float:
+    """Take the noise from differences of pixels in a row: the sky cancels."""
+    known = steps[np.isfinite(steps)]
+    if not known.size:
+        return math.nan
+    return MAD_TO_SIGMA * float(np.median(np.abs(known))) / math.sqrt(2)
+
+
+def jpeg(pixels: Bytes) -> bytes:
+    """Write pixels as a JPEG file.
+
+    Parameters
+    ----------
+    pixels : (ny, nx) or (ny, nx, 3) array of uint8
+        Grey, or red, green and blue; first row at the top.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    from PIL import Image
+
+    file = BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture.save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
 
 
 def png(pixels: Shades) -> bytes:
@@ -170,7 +244,7 @@ def png_pieces(
     """
     ny, nx = shape[:2]
     colour_type = 2 if len(shape) == 3 else 0
-    pack, begun = zlib.compressobj(PACKED), False
+    pack, begun = zlib.compressobj(PNG_LEVEL), False
     for band in bands:
         if not begun:
             bits, begun = 8 * band.dtype.itemsize, True
@@ -207,13 +281,15 @@ def png_texts(path: Path) -> dict[str, str]:
     return found
 
 
-def read_png(path: Path, largest: int) -> tuple[Bytes, tuple[int, int]]:
+def read_png(path: Path, largest: int) -> tuple[Bytes, Bytes, tuple[int, int]]:
     """Read a PNG file of ours, binned so that neither side exceeds `largest` pixels.
 
     Returns
     -------
     pixels : (ny, nx) or (ny, nx, 3) array of uint8
         First row at the top.
+    crop : array of uint8
+        Its middle pixel by pixel, `CROP` at most.
     shape : (ny, nx)
         Of the file.
 
@@ -228,8 +304,11 @@ def read_png(path: Path, largest: int) -> tuple[Bytes, tuple[int, int]]:
         factor, line = -(-max(nx, ny) // largest), nx * depth * n_bytes
         high, wide = min(factor, ny), min(factor, nx)
         pixels = np.empty((ny // high, nx // wide, depth), np.uint8)
+        rows, columns = min(CROP[0], len(pixels) * high), min(CROP[1], nx)
+        top, left = (len(pixels) * high - rows) // 2, (nx - columns) // 2
+        crop = np.empty((rows, columns, depth), np.uint8)
         blocks = _unpacked(file, path, high * (1 + line))
-        for row in pixels:
+        for first, row in enumerate(pixels):
             block = next(blocks, b"")
             lines = np.frombuffer(block, np.uint8)
             if len(block) != high * (1 + line) or lines[:: 1 + line].any():
@@ -237,7 +316,15 @@ def read_png(path: Path, largest: int) -> tuple[Bytes, tuple[int, int]]:
             values = lines.reshape(high, 1 + line)[:, 1::n_bytes]  # the upper bytes
             cells = values[:, : len(row) * wide * depth].reshape(high, -1, wide, depth)
             row[...] = cells.mean(axis=(0, 2), dtype=np.float32) + 0.5
-    return (pixels if depth == 3 else pixels[..., 0]), (ny, nx)
+            whole = values.reshape(high, nx, depth)[:, left : left + columns]
+            low, end = max(first * high, top), min((first + 1) * high, top + rows)
+            if low < end:
+                crop[low - top : end - top] = whole[
+                    low - first * high : end - first * high
+                ]
+    if depth == 1:
+        pixels, crop = pixels[..., 0], crop[..., 0]
+    return pixels, crop, (ny, nx)
 
 
 def _png_header(file: BinaryIO, path: Path) -> tuple[int, int, int, int]:
@@ -297,16 +384,24 @@ def _bayer_pattern(header: RawHeader) -> str:
     return moved_pattern(pattern, row, column)
 
 
+class _Plane(NamedTuple):
+    """What is read of one plane of an image."""
+
+    binned: Floats
+    """(n_sites, ny, nx): the four pixels of a cell of a colour filter array, else one."""
+    sample: Floats
+    """Some of its pixels."""
+    steps: Floats
+    """Differences of some pixels that are `NOISE_APART` columns apart."""
+
+
 def _read_plane(
     image: Any,  # noqa: ANN401 -- an ImageReader, whose module is imported when needed
     plane: int,
     pattern: str,
     largest: int,
-) -> tuple[Floats, Floats]:
-    """Read one plane of an image: its sites binned, (n_sites, ny, nx), and a sample.
-
-    The sites are the four pixels of a cell of a colour filter array, else one.
-    """
+) -> _Plane:
+    """Read one plane of an image, of most rows a part."""
     cell = 2 if pattern else 1
     ny, nx = image.shape[-2:]
     factor = -(-max(ny, nx) // (largest * cell)) * cell
@@ -314,29 +409,57 @@ def _read_plane(
     n_rows = min(height, ROWS_READ)
     step = max(1, (ny // height) * n_rows * nx // SAMPLE_SIZE) | 1  # odd: both colours
     binned = np.empty((cell * cell, ny // height, nx // width))
-    sample = []
-    for row in range(ny // height):
-        start = plane * ny + row * height + (height - n_rows) // 2 // cell * cell
-        band = image.rows(start, start + n_rows)
-        sample.append(band[:, ::step].ravel())
+    sample, steps = [], []
+    # Of rows far apart only those that count are read.
+    together = max(1, CHUNK_ROWS // height) if height <= 2 * ROWS_READ else 1
+    skipped = (height - n_rows) // 2 // cell * cell
+    for row in range(0, ny // height, together):
+        n = min(together, ny // height - row)
+        start = plane * ny + row * height + skipped
+        band = image.rows(start, start + (n - 1) * height + n_rows)
+        lines = np.arange(n)[:, None] * height + np.arange(n_rows)
+        bands = band[lines] if n > 1 else band[None]
+        sample.append(bands[:, :, ::step].ravel())
+        line = bands[:, 0].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            steps.append(line[:, NOISE_APART::step] - line[:, :-NOISE_APART:step])
         for site in range(cell * cell):
-            part = band[site // 2 :: cell, site % 2 :: cell]
-            binned[site, row] = _block_means(part, width // cell)
-    return binned, np.concatenate(sample).astype(np.float64)
+            part = bands[:, site // 2 :: cell, site % 2 :: cell]
+            binned[site, row : row + n] = _block_means(part, width // cell)
+    return _Plane(
+        binned,
+        np.concatenate(sample).astype(np.float64),
+        np.concatenate(steps).ravel(),
+    )
 
 
-def _block_means(band: NDArray[Any], width: int) -> Floats:
-    """Average blocks of so many columns over all rows; NaN where no number is."""
-    n = band.shape[1] // width
-    blocks = band[:, : n * width].reshape(len(band), n, width)
-    sums: Floats = blocks.sum(axis=0, dtype=np.float64).sum(axis=1)
+def _block_means(bands: NDArray[Any], width: int) -> Floats:
+    """Average blocks of so many columns over the rows of each band; NaN for no number.
+
+    Parameters
+    ----------
+    bands : (n, rows, nx) array
+        Bands.
+    width : int
+        Columns of a block.
+
+    Returns
+    -------
+    (n, nx // width) array of float
+        The means.
+    """
+    n_bands, n_rows, nx = bands.shape
+    shape = (n_bands, nx // width, width)
+    bands = bands[:, :, : shape[1] * width]
+    sums: Floats = bands.sum(axis=1, dtype=np.float64).reshape(shape).sum(axis=2)
     if np.isfinite(sums).all():
-        return sums / (len(band) * width)
-    good = np.isfinite(blocks)
-    n_good = good.sum(axis=(0, 2))
-    sums = np.where(good, blocks, 0).sum(axis=(0, 2), dtype=np.float64)
-    means = np.full(n, np.nan)
-    np.divide(sums, n_good, out=means, where=n_good > 0)
+        sums /= n_rows * width
+        return sums
+    good = np.isfinite(bands)
+    n_good = good.sum(axis=1).reshape(shape).sum(axis=2)
+    known = np.where(good, bands, 0).sum(axis=1, dtype=np.float64)
+    means = np.full(shape[:2], np.nan)
+    np.divide(known.reshape(shape).sum(axis=2), n_good, out=means, where=n_good > 0)
     return means
 
 
@@ -355,6 +478,7 @@ def _shades(values: Floats, stretch: Stretch) -> Bytes:
     known = values[is_known]
     if not known.size or known.min() == known.max():
         return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
+    known = known[:: max(1, known.size // SAMPLE_SIZE) | 1]
     black, white = quantiles(known, (0.005, 0.995))
     if stretch is Stretch.FAINT:
         black, white = _faint_limits(known)

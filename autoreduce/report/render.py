@@ -1,5 +1,6 @@
 """The report of a run as one HTML file that needs nothing else."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pandas as pd
 
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.measured import MEASURED
+from autoreduce.frames.schema import FRAME_COLUMNS
 from autoreduce.planning.plan import Action
-from autoreduce.remarks import Remark, Severity
+from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
 from autoreduce.report.gallery import Exhibit, exhibits, picture_exhibits
 from autoreduce.report.overview import (
@@ -27,12 +29,14 @@ from autoreduce.report.overview import (
     light_gathered,
 )
 from autoreduce.report.plots import dark_fit, levels, timeline
+from autoreduce.report.quality import GLOSSARY, report_data
 from autoreduce.report.rows import (
     choice_rows,
     frame_columns,
     frame_rows,
     frames_words,
     group_rows,
+    light_groups,
     recipe_settings,
     verdict_groups,
 )
@@ -40,6 +44,7 @@ from autoreduce.report.summary import (
     heading,
     headline,
     remarks,
+    verdict,
 )
 from autoreduce.report.words import TIMES, count, duration, level_word, number
 
@@ -63,6 +68,10 @@ _STATUS_WORDS = {
     "failed": "failed",
     "blocked": "blocked",
 }
+DATA = "report.json"
+"""Beside the page: what it draws."""
+SURE = 3.0
+"""Standard deviations at which a negative dark current is none by chance."""
 _NUMERIC = {"exptime", "ccd_temp", *(one.name for one in MEASURED)}
 
 
@@ -94,6 +103,8 @@ class FitPlot:
     """Its numbers."""
     verdict: str
     """Whether the line fits."""
+    is_negative: bool
+    """Whether the dark current is below zero by more than its error explains."""
 
 
 def write_report(folder: Path, report: NightReport) -> Path:
@@ -109,8 +120,8 @@ def write_report(folder: Path, report: NightReport) -> Path:
     Returns
     -------
     Path
-        ``report.html`` in that folder, written whole or not at all; a report that
-        is there already is replaced.
+        ``report.html`` in that folder, with what it draws in ``report.json`` beside it;
+        each is written whole or not at all, and replaces what is there.
 
     Raises
     ------
@@ -118,7 +129,9 @@ def write_report(folder: Path, report: NightReport) -> Path:
         If it cannot be written.
     """
     path = folder / "report.html"
-    write_text(path, render_report(folder, report))
+    page, data = _rendered(folder, report)
+    write_text(path, page)
+    write_text(folder / DATA, data)
     return path
 
 
@@ -132,29 +145,43 @@ def render_report(folder: Path, report: NightReport) -> str:
     report : NightReport
         What to tell.
     """
+    return _rendered(folder, report)[0]
+
+
+def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
+    """Make the page, and what it draws as JSON."""
     shown = exhibits(report, folder)
     objects = picture_exhibits(report, folder)
     in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
+    noise = {item.output: item.noise for item in shown[Action.STACK]}
+    numbers = report_data(report, noise)
+    data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
     content = {
+        "has_quality": bool(numbers["series"] or numbers["stacks"]),
         **_night(report),
         "objects": objects,
         **_pictures(shown),
         **_details(report),
     }
-    return _template().render(
+    page = _template().render(
         report=report,
+        # No text of a header may end the element that holds it.
+        data=data.replace("<", "\\u003c"),
         style=_text("report.css"),
         script=_text("report.js"),
         anchors=anchors,
         sections=[(anchor, name) for anchor, name, key in _SECTIONS if content[key]],
+        glossary=sorted(MEANINGS.items()),
         **content,
     )
+    return page, data
 
 
 _SECTIONS = (
     ("pictures", "Pictures", "objects"),
-    ("attention", "Attention", "concerns"),
+    ("attention", "Verdict", "verdict"),
+    ("quality", "Quality", "has_quality"),
     ("stacks", "Stacks", "stacks"),
     ("timeline", "The night", "timeline"),
     ("levels", "Levels", "levels"),
@@ -186,7 +213,18 @@ def _template() -> "Template":
     environment.filters["urlpath"] = quote
     environment.filters["level_word"] = level_word
     environment.filters["frames_words"] = frames_words
+    environment.filters["meaning"] = meaning
+    environment.filters["meaning_of"] = lambda one: CODES[one.code].meaning
     return environment.from_string(_text("report.html"))
+
+
+def meaning(name: str) -> str:
+    """Say what a number on the page is; empty for what needs no saying."""
+    return MEANINGS.get(name, MEANINGS.get(name.replace(" ", "_"), ""))
+
+
+MEANINGS = {**{column.name: column.doc for column in FRAME_COLUMNS}, **GLOSSARY}
+"""What each column and number is."""
 
 
 def _night(report: NightReport) -> dict[str, Any]:
@@ -199,6 +237,8 @@ def _night(report: NightReport) -> dict[str, Any]:
         "headline": headline(report),
         "about": about(frames),
         "concerns": _concerns(found),
+        "verdict": verdict(report),
+        "light_groups": light_groups(report),
         "is_troubled": any(one.severity is not Severity.NOTE for one in found),
         "light": light_gathered(report),
         "timeline": timeline(bars),
@@ -253,6 +293,7 @@ def _concerns(found: Sequence[Remark]) -> list[ConcernBox]:
 def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
     offset, slope = fit["offset"], fit["slope"]
     n_free = len(fit["points"]) - 2
+    is_negative = slope < -SURE * (fit["slope_error"] or 0.0)
     return FitPlot(
         name=PurePosixPath(output).stem,
         svg=dark_fit(fit),
@@ -263,11 +304,17 @@ def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
             ("chi square", _chi_square(fit["chi_square"], n_free)),
             ("from", count(len(fit["points"]), "exposure")),
         ),
-        verdict=_verdict(fit.get("linear"), n_free),
+        verdict=_verdict(fit.get("linear"), n_free, is_negative=is_negative),
+        is_negative=is_negative,
     )
 
 
-def _verdict(is_linear: bool | None, n_free: int) -> str:
+def _verdict(is_linear: bool | None, n_free: int, *, is_negative: bool) -> str:
+    if is_negative:
+        return (
+            "The dark current is negative, which no sensor has: the level of the bias "
+            "moved between the darks, or they were not all dark."
+        )
     if n_free < 1:
         return "Two exposures make a line, but cannot tell whether it is one."
     if is_linear is None:

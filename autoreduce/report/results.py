@@ -15,7 +15,13 @@ from autoreduce.planning.explain import FrameStory
 from autoreduce.planning.plan import Action, Task
 from autoreduce.remarks import Remark
 from autoreduce.report.content import NightReport, Outcome
-from autoreduce.report.summary import is_there, left_out, remarks, wanted_lights
+from autoreduce.report.summary import (
+    is_there,
+    left_out,
+    remarks,
+    stacked_lights,
+    wanted_lights,
+)
 from autoreduce.version import __version__
 
 SCHEMA_VERSION = 1
@@ -80,12 +86,7 @@ def run_document(report: NightReport, folder: Path, *, exit_status: int) -> str:
     counts = {
         **_counts(report),
         "lights_calibrated": _n_made(report, Action.CALIBRATE),
-        "lights_stacked": sum(
-            is_there(report, task.output) and light not in ends[task.output].left_out
-            for task in report.plan.tasks
-            if task.action is Action.STACK
-            for light in task.products
-        ),
+        "lights_stacked": len(stacked_lights(report)),
         **{name: statuses.count(status) for name, status in _STATUSES.items()},
     }
     return document(

@@ -19,7 +19,7 @@ from autoreduce.remarks import Remark
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
 from autoreduce.report.overview import TYPE_ORDER
-from autoreduce.report.summary import left_out
+from autoreduce.report.summary import is_there, left_out, stacked_lights
 from autoreduce.report.words import NOTHING, TIMES, count, duration, number
 
 _UNITS = {"adu": "ADU", "pixel": "px"}
@@ -111,6 +111,26 @@ class MasterChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class LightGroup:
+    """What became of the lights of a group."""
+
+    group: str
+    """Name of the group."""
+    colour: str
+    """Colour of their filter."""
+    n_lights: int
+    """Lights that the plan takes."""
+    n_reduced: int
+    """Those of them that were calibrated."""
+    n_stacked: int
+    """Those of them that are in a stack."""
+    level: int | None
+    """Worst level among their masters; None if they have none."""
+    lacks: tuple[str, ...]
+    """Masters that some of them should have and do not."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceRow:
     """Frames of a group that are corrected in the same way."""
 
@@ -144,6 +164,36 @@ class VerdictGroup:
     """The others, with the first criterion that failed."""
 
 
+def light_groups(report: NightReport) -> list[LightGroup]:
+    """Tell what became of the lights, group by group in the order of the plan."""
+    placed = stacked_lights(report)
+    groups: dict[str, list[Task]] = {}
+    for task in report.plan.tasks:
+        if task.action is Action.CALIBRATE:
+            groups.setdefault(task.group, []).append(task)
+    rows = []
+    for group, tasks in groups.items():
+        levels = [
+            task.level
+            for task in tasks
+            if any(item.calibration.masters for item in task.frames)
+        ]
+        through = tasks[0].facts.get("filter")
+        needs = (one.need for task in tasks for one in task.missing)
+        rows.append(
+            LightGroup(
+                group=group,
+                colour=frame_colour("light", None if through is None else str(through)),
+                n_lights=len(tasks),
+                n_reduced=sum(is_there(report, task.output) for task in tasks),
+                n_stacked=sum(task.output in placed for task in tasks),
+                level=max(levels, default=None),
+                lacks=tuple(dict.fromkeys(filter(None, needs))),
+            )
+        )
+    return rows
+
+
 def frame_columns(frames: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
     """Choose the columns of `FRAME_COLUMNS` in which at least one frame has a value."""
     return tuple(
@@ -158,6 +208,8 @@ def frame_rows(report: NightReport) -> list[FrameRow]:
     frames, reasons = report.frames, left_out(report)
     columns = [name for name, _, _ in frame_columns(frames)]
     cells = {name: _cells(name, frames[name]) for name in columns}
+    if "level" in cells:
+        cells["level"] = _levels(report, cells["level"])
     return [
         FrameRow(
             cells=tuple(cells[name][row] for name in columns),
@@ -171,6 +223,20 @@ def frame_rows(report: NightReport) -> list[FrameRow]:
                 strict=True,
             )
         )
+    ]
+
+
+def _levels(report: NightReport, cells: list[Cell]) -> list[Cell]:
+    """Put ``incomplete`` where a master is missing: what is there is not the worst."""
+    lacking = {
+        frame.file
+        for task in report.plan.tasks
+        if task.missing
+        for frame in task.frames
+    }
+    return [
+        Cell("incomplete", "4") if file in lacking else cell
+        for file, cell in zip(report.frames["file"], cells, strict=True)
     ]
 
 
@@ -298,7 +364,7 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
         In the order of the plan; frames of one group that get different masters
         stand in rows of their own.
     """
-    frames = report.frames.set_index("file")
+    frames = report.frames[["file", "imagetyp", "filter"]].set_index("file")
     rows: dict[tuple[object, ...], _Alike] = {}
     for task in report.plan.tasks:
         for frame in task.frames if task.action is action else ():

@@ -90,6 +90,36 @@ def made(report: NightReport) -> dict[Action, int]:
     return {action: there[action] for action in Action if there[action]}
 
 
+def stacked_lights(report: NightReport) -> dict[str, str]:
+    """Tell in which stack each light is that is in one: both by their outputs."""
+    return {
+        light: task.output
+        for task in report.plan.tasks
+        if task.action is Action.STACK and is_there(report, task.output)
+        for light in task.products
+        if light not in report.outcomes[task.output].left_out
+        and is_there(report, light)
+    }
+
+
+def verdict(report: NightReport) -> str:
+    """Say in a few words what became of the lights."""
+    n_lights = len(wanted_lights(report))
+    if not n_lights:
+        return "No lights"
+    reduced = [
+        task.output
+        for task in report.plan.tasks
+        if task.action is Action.CALIBRATE and is_there(report, task.output)
+    ]
+    placed = stacked_lights(report)
+    words = f"{len(reduced)} of {count(n_lights, 'light')} reduced"
+    if not placed:
+        return f"{words}, none stacked"
+    n_stacks = len(set(placed.values()))
+    return f"{words}, {len(placed)} in {count(n_stacks, 'stack')}"
+
+
 def is_there(report: NightReport, output: str) -> bool:
     """Tell whether a product was made, or was current already."""
     outcome = report.outcomes.get(output)
@@ -134,6 +164,17 @@ def left_out(report: NightReport) -> dict[str, Remark]:
     return lost
 
 
+def _left_out(report: NightReport) -> Iterator[Remark]:
+    """Tell of frames that took no part; in a judgement the observer has the last word."""
+    judged = {file for end in report.outcomes.values() for file in end.left_out}
+    for file, why in left_out(report).items():
+        is_final = file not in judged or why.severity is not Severity.LEFT_OUT
+        if is_final or why.way_out:
+            yield why
+        else:
+            yield replace(why, way_out=f"--include '{ITSELF}'")
+
+
 def _of_file(code: str, file: str, why: str) -> Remark:
     """Say something of a file so that it is said once of all for which it holds."""
     own = re.compile(rf"'{re.escape(file)}(?=[':])")
@@ -174,7 +215,7 @@ def remarks(report: NightReport, *, detailed: bool = False) -> tuple[Remark, ...
     found = [
         *_missing(report.plan.tasks, counted=not detailed),
         *join(_unreadable(report)),
-        *join(left_out(report).values()),
+        *join(_left_out(report)),
         *join(_unstacked(report)),
         *join(_kept(report)),
         *join(one for end in report.outcomes.values() for one in end.remarks),

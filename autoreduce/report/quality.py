@@ -1,0 +1,363 @@
+"""The quality of a night as numbers: what the page draws, and ``report.json`` holds.
+
+Each frame is a row; each column says what it is, in which unit.  Nothing is drawn here.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from autoreduce.frames.measured import MEASURED
+from autoreduce.planning.plan import Action, Task
+from autoreduce.report.colours import frame_colour
+from autoreduce.report.content import NightReport
+from autoreduce.report.summary import left_out
+
+SCHEMA_VERSION = 1
+"""Raised when a name in ``report.json`` goes, or comes to mean something else."""
+ODD = 5.0
+"""Robust standard deviations from its group's median at which a value is odd."""
+LEAST_ODD = 0.02
+"""Part of the median that the scatter of a group is taken for at least."""
+FEWEST = 4
+"""Values of a group from which one of them can be odd."""
+LEAST_NOISE = 0.1
+"""Part of the expected noise that a measured one has at least, to be one."""
+_DIGITS = 6
+MAD_TO_SIGMA = 1.4826  # 1 / Phi^-1(3/4), for a normal distribution
+
+
+class Series(NamedTuple):
+    """A number of each frame that is drawn against time."""
+
+    name: str
+    """What tables call it."""
+    title: str
+    """Heading of its plot."""
+    unit: str
+    """Unit that is shown; empty for pure numbers."""
+    doc: str
+    """What it is."""
+    is_judged: bool = False
+    """Whether frames that are odd in it are marked."""
+
+
+SERIES = (
+    Series(
+        "fwhm_arcsec",
+        "FWHM",
+        "arcsec",
+        "Width of the stars at half of their height: seeing, focus and guiding.",
+        is_judged=True,
+    ),
+    Series(
+        "fwhm",
+        "FWHM",
+        "px",
+        "Width of the stars at half of their height; the header tells no scale.",
+        is_judged=True,
+    ),
+    Series(
+        "elongation",
+        "Elongation",
+        "",
+        "Length over width of the stars: 1 is round, more is trailed.",
+        is_judged=True,
+    ),
+    Series(
+        "stars", "Stars", "", "Stars found in the calibrated light.", is_judged=True
+    ),
+    Series(
+        "transparency",
+        "Transparency",
+        "%",
+        "Flux of the stars in common, of that of the clearest light of its stack: "
+        "clouds, haze and airmass take the rest.",
+        is_judged=True,
+    ),
+    Series(
+        "sky",
+        "Sky",
+        "ADU/s",
+        "Level of the calibrated sky by exposure: moon, twilight, clouds, lamps.",
+        is_judged=True,
+    ),
+    Series("airmass", "Airmass", "", "Airmass, from the header."),
+    Series(
+        "ccd_temp", "Sensor", "\N{DEGREE SIGN}C", "Temperature of the sensor, measured."
+    ),
+    Series("focus", "Focus", "", "Position of the focuser, from the header."),
+    Series("dx", "Shift in x", "px", "Where its centre lies, from the reference's."),
+    Series("dy", "Shift in y", "px", "Where its centre lies, from the reference's."),
+    Series("rotation", "Rotation", "deg", "Angle by which it is turned."),
+    Series(
+        "rms",
+        "Misfit",
+        "px",
+        "Distance of its stars from those of the reference once it lies on it, rms.",
+    ),
+    Series("weight", "Weight", "", "Its share in the stack; 0 if left out."),
+)
+"""What is drawn, in order."""
+
+
+def report_data(
+    report: NightReport, measured_noise: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Gather what the page draws.
+
+    Parameters
+    ----------
+    report : NightReport
+        The run.
+    measured_noise : mapping of str to float, optional
+        Noise of stacks by output, pixel to pixel, ADU.
+
+    Returns
+    -------
+    dict
+        Values of JSON: ``series`` (what there is to draw), ``frames`` (a list of
+        values for each column, all of one length; null where nothing is known),
+        ``stacks`` (noise against the number of lights).
+    """
+    columns = _columns(report)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "series": [
+            series._asdict()
+            for series in SERIES
+            if series.name in columns
+            and any(v is not None for v in columns[series.name])
+        ],
+        "frames": columns,
+        "stacks": _stack_noise(report, measured_noise or {}),
+    }
+
+
+def _columns(report: NightReport) -> dict[str, list[Any]]:
+    """Make the columns: facts of all frames, numbers of those that have them."""
+    frames = report.frames.reset_index(drop=True)
+    lights = _lights_of(report)
+    files = frames["file"].astype(str)
+    exptime = frames["exptime"].astype("float64")
+    numbers = {
+        name: files.map(lights[name]).astype("float64")
+        for name in ("fwhm", "fwhm_arcsec", "elongation", "stars", "airmass", "focus",
+                     "dx", "dy", "rotation", "rms", "weight", "flux_scale")
+        if name in lights
+    }  # fmt: skip
+    numbers["sky"] = frames["sky"].astype("float64") / exptime.where(exptime > 0)
+    numbers["ccd_temp"] = frames["ccd_temp"].astype("float64")
+    stacks = (
+        files.map(lights["stack"]).astype("string").fillna("")
+        if "stack" in lights
+        else files * 0
+    )
+    if "flux_scale" in numbers:
+        flux = 1 / (numbers.pop("flux_scale") * exptime)
+        numbers["transparency"] = 100 * flux / flux.groupby(stacks).transform("max")
+    if "fwhm_arcsec" in numbers and numbers["fwhm_arcsec"].notna().any():
+        numbers.pop("fwhm", None)
+    lost = left_out(report)
+    unstacked = frames["unstacked"].fillna("").astype(str)
+    whys = [
+        str(lost[file]) if file in lost else why
+        for file, why in zip(files, unstacked, strict=True)
+    ]
+    return {
+        **_facts(frames, files),
+        "why": whys,
+        "out": [int(bool(why)) for why in whys],
+        "odd": _odd(numbers, frames["group"].fillna("").astype(str)),
+        **{name: _plain(values) for name, values in numbers.items()},
+    }
+
+
+def _facts(frames: pd.DataFrame, files: pd.Series) -> dict[str, list[Any]]:
+    looks = zip(frames["imagetyp"], frames["filter"], strict=True)
+    texts = (
+        (None if pd.isna(a) else str(a), None if pd.isna(b) else str(b))
+        for a, b in looks
+    )
+    return {
+        "file": files.tolist(),
+        "type": frames["imagetyp"].fillna("").astype(str).tolist(),
+        "object": frames["object"].fillna("").astype(str).tolist(),
+        "filter": frames["filter"].fillna("").astype(str).tolist(),
+        "exptime": _plain(frames["exptime"].astype("float64")),
+        "time": [
+            None if pd.isna(when) else round(when.timestamp(), 3)
+            for when in frames["date_obs"]
+        ],
+        "colour": [frame_colour(*pair) for pair in texts],
+    }  # fmt: skip
+
+
+def _lights_of(report: NightReport) -> pd.DataFrame:
+    """Give the table of lights by the raw frame that each was made from."""
+    if report.lights is None or not len(report.lights):
+        return pd.DataFrame()
+    raw = {
+        task.output: task.frames[0].file
+        for task in report.plan.tasks
+        if task.action is Action.CALIBRATE
+    }
+    return report.lights.assign(file=report.lights["light"].map(raw)).set_index("file")
+
+
+def _plain(values: Iterable[float]) -> list[float | None]:
+    """Write numbers with a few digits; None for what is none."""
+    return [
+        float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+        for value in values
+    ]
+
+
+def _odd(numbers: Mapping[str, pd.Series], groups: pd.Series) -> list[list[str]]:
+    """Name, for each frame, the columns in which it is unlike its group."""
+    found: list[list[str]] = [[] for _ in groups]
+    members = defaultdict(list)
+    for row, group in enumerate(groups):
+        members[group].append(row)
+    for series in SERIES:
+        if not series.is_judged or series.name not in numbers:
+            continue
+        values = numbers[series.name].to_numpy("float64")
+        for rows in members.values():
+            for row in np.asarray(rows)[is_odd(values[rows])]:
+                found[row].append(series.name)
+    return found
+
+
+def is_odd(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any]:
+    """Tell which of some values are far from the others.
+
+    Parameters
+    ----------
+    values : (n,) array of float
+        NaN where nothing is known.
+
+    Returns
+    -------
+    (n,) array of bool
+        More than `ODD` robust standard deviations from the median; none of fewer
+        than `FEWEST`.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < FEWEST:
+        return np.zeros(len(values), bool)
+    middle = float(np.median(known))
+    scatter = MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
+    scatter = max(scatter, LEAST_ODD * abs(middle))
+    with np.errstate(invalid="ignore"):
+        far: np.ndarray[Any, Any] = np.abs(values - middle) > ODD * scatter
+    return far
+
+
+def _stack_noise(
+    report: NightReport, measured: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Tell how the noise of each stack should fall with its lights, and how it did."""
+    if report.lights is None:
+        return []
+    tasks = [task for task in report.plan.tasks if task.action is Action.STACK]
+    found = []
+    for output, lights in report.lights.groupby("stack", sort=False):
+        task = _task_of(tasks, str(output))
+        noise = expected_noise(
+            lights["sky_noise"].to_numpy("float64") * _or_one(lights["flux_scale"]),
+            lights["weight"].to_numpy("float64"),
+        )
+        # Pixels of a mosaic have unlike numbers of samples in each colour.
+        if task is None or task.is_mosaic or not len(noise):
+            continue
+        through = str(task.facts.get("filter") or "")
+        seen = measured.get(str(output), math.nan)
+        found.append(
+            {
+                "output": str(output),
+                "filter": through,
+                "colour": frame_colour("light", through or None),
+                "expected": _plain(noise),
+                "measured": _believed(seen, noise[-1]),
+            }
+        )
+    return found
+
+
+def _believed(measured: float, expected: float) -> float | None:
+    """Give a measured noise, unless most pixels have one value: coarse counts show none."""
+    is_known = math.isfinite(measured) and measured > LEAST_NOISE * expected
+    return _plain([measured])[0] if is_known else None
+
+
+def _or_one(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(values.astype("float64").fillna(1.0))
+
+
+def _task_of(tasks: Sequence[Task], output: str) -> Task | None:
+    """Find the task of a stack, whose name may have that of a field at its end."""
+    fits = (t for t in tasks if output.startswith(t.output.rpartition(".")[0]))
+    return (
+        max(fits, key=lambda task: len(task.output), default=None) if output else None
+    )
+
+
+def expected_noise(
+    noise: np.ndarray[Any, np.dtype[np.float64]],
+    weight: np.ndarray[Any, np.dtype[np.float64]],
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give the noise of the weighted mean of the first lights, the first two and so on.
+
+    Parameters
+    ----------
+    noise : (n,) array of float
+        Of each light on the scale of the stack, ADU.
+    weight : (n,) array of float
+        Its share.
+
+    Returns
+    -------
+    (m,) array of float
+        sqrt(sum w^2 s^2) / sum w, ADU; lights without either are passed over.
+    """
+    good = np.isfinite(noise) & np.isfinite(weight) & (weight > 0)
+    noise, weight = noise[good], weight[good]
+    mean: np.ndarray[Any, np.dtype[np.float64]]
+    mean = np.sqrt(np.cumsum((weight * noise) ** 2)) / np.cumsum(weight)
+    return mean
+
+
+GLOSSARY = {
+    **{one.name: one.doc for one in MEASURED},
+    **{series.name: series.doc for series in SERIES},
+    "level": "Median of all pixels, ADU; of flats once they are at unit level.",
+    "level_error": "1-sigma error of that level, ADU.",
+    "noise": "Robust scatter from pixel to pixel, 1 sigma.",
+    "rejected": "Part of the samples that the combination dropped.",
+    "drift": "Change of the level from the first frames to the last, ADU.",
+    "masked": "Part of the samples that were hidden before the combination: stars, clouds.",
+    "unclean": "Part of the pixels that stars never left.",
+    "unit": "Level of the flats that became 1, ADU.",
+    "hot": "Hot pixels that were replaced by their neighbours.",
+    "dead": "Pixels without response: NaN.",
+    "gain": "Gain measured from pairs of flats, electrons per ADU.",
+    "gain_error": "1-sigma error of that gain, electrons per ADU.",
+    "dark_scale": "Factor on the master dark.",
+    "dark_offset": "Level added to the scaled master dark, ADU.",
+    "star_flux": "Median flux of the brightest stars, ADU.",
+    "saturate": "Level from which pixels count as saturated, calibrated, ADU.",
+    "exptime": "Exposure, seconds; of a stack of all its lights together.",
+    "min": "Smallest of the pixels that were looked at.",
+    "max": "Largest of the pixels that were looked at.",
+    "offset": "Counts of a dark of no exposure, once the bias is out, ADU.",
+    "slope": "Dark current, ADU per second: growth of the counts with exposure.",
+    "chi square": "Misfit of the line in units of the errors; about as large as the "
+    "degrees of freedom where the line fits.",
+    "from": "Exposures that the line goes through.",
+}
+"""What each number on the page is."""
