@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from tool_files import command, real_night, write_fits
 
+from autoreduce.cli import options
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.writer import write_image
 from autoreduce.pixels.combination import Combination, Method, Rejection
@@ -183,6 +184,7 @@ def test_a_dry_run_lists_the_frames_and_writes_nothing(frames, tmp_path):
 def test_the_memory_does_not_change_the_result(frames, words, monkeypatch):
     whole = combined(*words)
     monkeypatch.setattr(tool, "MAX_OPEN", 2)
+    monkeypatch.setattr(options, "_LEAST_MEMORY", 1)
     np.testing.assert_array_equal(
         combined("--memory", "1k", "--overwrite", *words), whole
     )
@@ -218,7 +220,8 @@ def test_planes_of_a_cube_are_frames_if_asked_for(frames, names):
     assert fits.getheader("out.fit")["FILE0002"] == "c.fit plane 2"
 
 
-def test_cubes_are_combined_plane_by_plane(frames):
+def test_cubes_are_combined_plane_by_plane(frames, monkeypatch):
+    monkeypatch.setattr(options, "_LEAST_MEMORY", 1)
     cubes = RNG.integers(0, 5000, (3, 2, *SHAPE)).astype(np.int16)
     for n, cube in enumerate(cubes):
         write_fits(tool.Path(f"c.{n}.fit"), cube)
