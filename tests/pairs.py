@@ -1,5 +1,7 @@
 """Setups and masters described by hand, for tests of what serves what."""
 
+from functools import cache
+
 from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.candidates import HERE
 from autoreduce.planning.grouping import comparable, group_facts
@@ -31,7 +33,13 @@ def make_row(**facts):
 
 def make_facts(*rows):
     """Describe groups of one frame each, as the planner does."""
-    named = [{"file": f"{i}.fits", **row} for i, row in enumerate(rows)]
+    return _facts(*(tuple(row.items()) for row in rows)).copy()
+
+
+@cache
+def _facts(*rows):
+    """Describe them once: many tests ask for the same few, and it takes most of their time."""
+    named = [{"file": f"{i}.fits", **dict(row)} for i, row in enumerate(rows)]
     table = make_frame_table(named).sort_values("file", ignore_index=True)
     table = comparable(table, RULES.temperature)
     return group_facts(table, table.index.to_numpy())

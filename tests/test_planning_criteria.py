@@ -109,6 +109,33 @@ def test_exposures(method, light, dark, holds):
     assert exposures(method, light, dark)["exposure"] == holds
 
 
+def test_an_exposure_may_be_nearly_the_darks_where_rung_and_recipe_bear_it():
+    nearly = Rung(3, method=DarkMethod.EXACT, loosely={"exptime": Tolerance(0, 0.02)})
+    for light, other_exposures, holds in (
+        (61.0, True, True),
+        (59.0, True, True),
+        (62.0, True, False),
+        (None, True, False),
+        (61.0, False, False),
+        (60.0, False, True),
+    ):
+        judged = judge(
+            "dark",
+            [{"exptime": light}],
+            {"exptime": 60.0},
+            other_exposures=other_exposures,
+        )
+        assert outcome(judged, nearly)["exposure"] == holds
+    judged = judge("dark", [{"exptime": 61.0}], {"exptime": 60.0})
+    assert not outcome(judged, Rung(3, method=DarkMethod.EXACT))["exposure"]
+
+
+def test_darks_of_less_than_a_second_are_scaled_too():
+    assert exposures(DarkMethod.SCALED, 0.25, 0.5)["exposure"]
+    found = exposures(DarkMethod.SCALED, 0.5, 0.25, longer=inf, upto=2.0)
+    assert found["exposure"]
+
+
 @pytest.mark.parametrize(
     ("light", "dark", "extrapolate", "holds"),
     [
@@ -136,6 +163,7 @@ def test_a_rung_for_longer_exposures_is_for_these_alone(
         (180.0, inf, 3.0, True),
         (180.2, inf, 3.0, False),
         (90.0, inf, 1.0, False),
+        (60.0 * (1.5 * 1.001), 1.5, 3.0, True),
     ],
 )
 def test_longer_exposures_up_to_what_rung_and_recipe_allow(light, rung, recipe, holds):
@@ -278,6 +306,23 @@ def test_a_rung_may_bear_what_is_unsaid_or_nearly_alike():
     assert judged.agrees("a column that no rule names", 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("exptime", "agrees"), [(60.0, True), (60.06, True), (61.0, False), (None, False)]
+)
+def test_exposures_agree_by_the_tolerance_itself(exptime, agrees):
+    judged = judge("dark", [{"exptime": 60.0}], {"exptime": exptime})
+    assert judged.agrees("exptime", 0, 0) == agrees
+
+
+def test_temperatures_agree_where_both_are_known():
+    """How far they are from one another is told apart from that."""
+    judged = judge("bias", [{}, {"set_temp": None}], {"set_temp": 5.0})
+    assert judged.agrees("temperature", 0, 0)
+    assert not judged.agrees("temperature", 1, 0)
+    assert judged.warmer_degc(0, 0) == 25.0
+    assert np.isnan(judged.warmer_degc(1, 0))
+
+
 def test_what_is_unsaid_by_the_master_is_borne_and_what_differs_is_not():
     judged = judge("flat", [{}], {"telescop": "FSQ"})
     assert not outcome(judged, Rung(3, unconfirmed=("telescop",)))["telescop"]
@@ -286,6 +331,7 @@ def test_what_is_unsaid_by_the_master_is_borne_and_what_differs_is_not():
 def test_a_missing_column_is_nan():
     values = column_of(pd.Series([1, None, 3], dtype="Int64"))
     np.testing.assert_array_equal(values, [1, np.nan, 3])
+    assert column_of(pd.Series([1, 2], dtype="Int64")).dtype == np.float64
 
 
 WHOLE = {"naxis1": 100, "naxis2": 50, "xorgsubf": 0, "yorgsubf": 0}
@@ -324,6 +370,37 @@ def test_a_master_of_the_frames_own_size_is_not_cut():
     judged = judge("bias", [PART], PART, WHOLE)
     assert judged.larger.tolist() == [[False, True]]
     assert judged.cut(0, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "master", "holds"),
+    [
+        ("GRBG", WHOLE, True),
+        ("GRBG", {**WHOLE, "bayerpat": None}, False),
+        ("GRBG", PART, False),
+        ("RGGB", PART, True),
+        (None, {**WHOLE, "bayerpat": None}, True),
+    ],
+)
+def test_what_is_cut_out_of_a_mosaic_may_begin_with_another_colour(
+    pattern, master, holds
+):
+    light, mosaic = {**PART, "bayerpat": pattern}, {"bayerpat": "RGGB", **master}
+    assert outcome(judge("bias", [light], mosaic), Rung(0))["bayerpat"] == holds
+
+
+def test_a_filter_may_be_spelt_otherwise_and_a_telescope_not():
+    light = {"filter": "R_Bessel", "telescop": "RC10"}
+    found = outcome(
+        judge("flat", [light], {"filter": "r bessel", "telescop": "rc10"}), Rung(0)
+    )
+    assert (found["filter"], found["telescop"]) == (True, False)
+
+
+def test_limits_of_temperature_are_those_of_one_combination():
+    warmer = [{"set_temp": temperature} for temperature in (-19.0, -18.9, -21.0, None)]
+    judged = judge("dark", [{}, {"set_temp": None}], *warmer)
+    assert judged.as_warm.tolist() == [[True, False, True, False], [False] * 4]
 
 
 @pytest.mark.parametrize("name", ["biassec", "trimsec"])

@@ -1,5 +1,7 @@
 """The ladder, rung by rung, and the first criterion that a candidate fails."""
 
+import math
+
 import pytest
 from pairs import RULES, make_facts, make_masters, make_row, make_setup
 
@@ -400,6 +402,13 @@ def test_without_candidates_there_is_no_choice_and_no_entry():
     assert (matches.choices, matches.verdicts, matches.misses) == ((None,), (), ((),))
 
 
+@pytest.mark.parametrize("need", ["bias", "dark", "flat"])
+def test_without_setups_nothing_is_chosen(need):
+    setups = make_setup().iloc[:0].assign(has_bias=[])
+    matches = match(need, setups, make_masters(need, {}), RULES, Settings())
+    assert (matches.choices, matches.verdicts, matches.misses) == ((), (), ())
+
+
 def test_those_that_came_closest_are_told_first():
     masters = make_masters("flat", {"gain": 0.0}, {"filter": "V"}, {"filter": "B"})
     matches = match("flat", make_setup(), masters, RULES, Settings())
@@ -465,3 +474,158 @@ def test_the_candidate_that_fails_fewest_criteria_is_the_nearest():
     assert (nearest.criterion, nearest.wanted, nearest.found) == ("gain", "0", "100")
     _, _, verdicts = matched("dark", *(dict(one) for one in changes), light=light)
     assert verdicts["b"].criterion == "exposure"
+
+
+def test_choices_name_the_rows_of_the_masters_as_they_are_sorted():
+    masters = make_masters("bias", {"gain": 0.0}, {}).set_axis([7, 5]).iloc[::-1]
+    matches = match("bias", make_setup(), masters, RULES, Settings())
+    assert matches.masters["output"].to_dict() == {0: "a.fits", 1: "b.fits"}
+    assert matches.masters["output"][matches.choices[0].candidate] == "b.fits"
+    assert matches.judged.shape == (1, 2)
+    assert {entry.need for entry in matches.verdicts} == {"bias"}
+    assert matches.misses == ((),)
+
+
+@pytest.mark.parametrize(
+    ("change", "same_night", "days", "warmer"),
+    [
+        ({}, True, 0.0, None),
+        (LATER[20], False, 20.0, None),
+        ({"set_temp": -19.0}, True, 0.0, None),
+        ({"set_temp": -18.5}, True, 0.0, 1.5),
+        ({"set_temp": -22.0}, True, 0.0, -2.0),
+        ({"set_temp": None}, True, 0.0, None),
+    ],
+)
+def test_a_choice_tells_how_far_the_master_is(change, same_night, days, warmer):
+    """The temperature only where it is farther off than in one combination."""
+    choice, _, _ = matched("bias", dict(change))
+    assert (choice.same_night, choice.days) == (same_night, days)
+    assert choice.warmer == pytest.approx(
+        math.nan if warmer is None else warmer, nan_ok=True
+    )
+
+
+def test_what_the_master_says_and_the_frames_do_not_is_unconfirmed():
+    rows = make_row(), make_row(gain=None, instrume=None), make_row(gain=None)
+    setups = make_facts(*rows).assign(setup=["x", "y", "z"])
+    choices = match("bias", setups, make_masters("bias", {}), RULES, Settings()).choices
+    said = [choice.unconfirmed for choice in choices]
+    assert said == [(), ("instrume", "gain"), ("gain",)]
+    nothing = {"gain": None}
+    assert matched("bias", nothing.copy(), light=nothing)[0].unconfirmed == ()
+
+
+def test_masters_of_a_library_that_say_the_same_serve_frames_that_do_not():
+    library = {"origin": LIBRARY, "n_frames": 9}
+    _, name, _ = matched("flat", {"origin": LIBRARY}, library, light={"filter": None})
+    assert name == "b"
+
+
+def test_of_two_that_only_the_frames_could_tell_apart_this_is_told_first():
+    """They fit in all that the header tells; the other one fails before that."""
+    masters = make_masters("flat", {"gain": 0.0}, {"filter": "R"}, {"filter": "V"})
+    setup = make_setup(filter=None)
+    (missed,) = match("flat", setup, masters, RULES, Settings()).misses
+    assert [(entry.candidate, entry.criterion) for entry in missed] == [
+        ("b.fits", "filter"),
+        ("c.fits", "filter"),
+    ]
+
+
+def ladder(need, *rungs):
+    """Read a ladder of one's own."""
+    return parse_rules("\n".join(f"[[use.{need}.rung]]\n{rung}" for rung in rungs), "")
+
+
+def test_of_rungs_on_which_as_much_fails_the_one_got_farthest_on_says_what():
+    """Without a bias the dark of 180 s is not scaled; nor has it the exposure."""
+    scaled, exact = 'level = 1\nmethod = "scaled"', 'level = 2\nmethod = "exact"'
+    for rungs in ((scaled, exact), (exact, scaled)):
+        _, _, verdicts = matched(
+            "dark",
+            {"exptime": 180.0},
+            light={"has_bias": False},
+            rules=ladder("dark", *rungs),
+        )
+        assert verdicts["a"].criterion == "bias"
+
+
+def test_of_rungs_got_equally_far_on_the_last_says_what_failed():
+    """Not that the bias is of another night: so may it be, up to 30 days."""
+    rules = ladder("bias", "level = 0\nsame_night = true", "level = 1\ndays = 30.0")
+    _, _, verdicts = matched("bias", LATER[100].copy(), rules=rules)
+    assert (verdicts["a"].criterion, verdicts["a"].wanted) == ("days", "within 30 d")
+
+
+def test_the_level_counts_and_not_the_place_on_the_ladder():
+    rules = ladder("bias", "level = 2\ndays = 30.0", "level = 1\nsame_night = true")
+    choice, name, _ = matched("bias", LATER[20].copy(), rules=rules)
+    assert (name, choice.rung.level) == ("a", 2)
+    choice, name, _ = matched("bias", {"gain": 0.0}, LATER[20].copy(), rules=rules)
+    assert (name, choice.rung.level) == ("b", 2)
+
+
+def test_a_master_of_unknown_time_comes_after_those_that_tell_theirs():
+    undated = {"night": None, "date_obs": None, "n_frames": 9}
+    rules = ladder("bias", "level = 1")
+    _, name, verdicts = matched("bias", undated, LATER[100].copy(), rules=rules)
+    assert name == "b"
+    assert (verdicts["a"].criterion, verdicts["a"].found) == (
+        "time",
+        "at an unknown time",
+    )
+
+
+def test_a_master_of_a_library_was_made_before_only_if_the_frames_make_it_anew():
+    """Of two setups one has a master of its own, for the other that has another gain."""
+    copy = {"origin": LIBRARY, "gain": 0.0}
+    masters = make_masters(
+        "bias", copy, {**copy, **LATER[20]}, {"origin": LIBRARY}, {"n_frames": 1}
+    )
+    setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
+    rules = ladder("bias", "level = 1\ndays = 30.0")
+    choices = match("bias", setups, masters, rules, Settings()).choices
+    assert ["abcd"[choice.candidate] for choice in choices] == ["d", "a"]
+
+
+STRICT = "level = 2\nsame_night = true"
+UNSAID = 'level = 2\ndays = 1.0\nunconfirmed = ["telescop"]'
+NEARLY = "level = 2\ndays = 1.0\nloosely.focallen = { relative = 0.5 }"
+
+
+@pytest.mark.parametrize(
+    ("lenient", "change", "column"),
+    [
+        (UNSAID, {"telescop": None}, "telescop"),
+        (NEARLY, {"focallen": 1500.0}, "focallen"),
+    ],
+)
+def test_what_a_lenient_rung_relaxes_is_told_by_the_strict_one(lenient, change, column):
+    change = {**change, **LATER[20]}
+    for rungs in ((STRICT, lenient), (lenient, STRICT)):
+        _, _, verdicts = matched("flat", dict(change), rules=ladder("flat", *rungs))
+        assert verdicts["a"].criterion == column
+    _, _, verdicts = matched("flat", change, rules=ladder("flat", lenient))
+    assert (verdicts["a"].criterion, verdicts["a"].wanted) == ("days", "within 1 d")
+
+
+def test_nothing_has_failed_of_a_master_that_stands_on_a_lenient_rung():
+    """It is as good as one that stands on a strict rung of the same level."""
+    rules = ladder("flat", UNSAID, "level = 2\ndays = 30.0")
+    unsaid = {"telescop": None}
+    _, name, verdicts = matched("flat", unsaid, LATER[20].copy(), rules=rules)
+    assert name == "a"
+    assert (verdicts["a"].chosen, verdicts["a"].criterion) == (True, "")
+    assert verdicts["b"].level == 2
+
+
+def test_of_masters_on_one_rung_it_does_not_matter_which_others_they_reach():
+    """The dark comes before the flat-dark, which the second rung would bear too."""
+    exact = 'level = 0\nmethod = "exact"'
+    rules = ladder("dark", exact, f"{exact}\ntemperature = 1.0")
+    _, name, verdicts = matched(
+        "dark", {"set_temp": -5.0}, {"imagetyp": "flatdark"}, rules=rules
+    )
+    assert name == "a"
+    assert verdicts["b"].criterion == "type"

@@ -1,6 +1,6 @@
 """How a master serves frames: one value, and the sentence that is written from it."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 
 import pytest
 
@@ -38,6 +38,14 @@ DARK = "masters/dark_60s.fits"
             Use("flat", "f.fits", days=0.5, cut="[1:9,1:9]"),
             "flat f, 12.0 h away, cut to [1:9,1:9]",
         ),
+        (
+            Use("bias", "b.fits", same_night=True, warmer=0.5),
+            "bias b, same night, 0.5 degC warmer",
+        ),
+        (
+            Use("bias", "b.fits", same_night=True, warmer=-0.52),
+            "bias b, same night, 0.5 degC colder",
+        ),
         (Use("flat", by_hand=True), "flat none, chosen by hand"),
         (Use("bias", held_by=DARK), "no bias, as dark dark_60s holds it"),
         (
@@ -63,11 +71,19 @@ def test_what_the_plan_chose_is_noted_and_what_the_observer_chose_is_not():
     assert not is_planned("dark", DARK, planned)
     assert not is_planned("dark", "masters/b.fits", planned)
     assert not is_planned("bias", "masters/b.fit", planned)
+    uses["dark"] = Use("dark", "/my lib/d.fits", 0)
+    planned = planned_text(uses)
+    assert planned == "bias=masters/b.fits|dark=/my lib/d.fits"
+    assert is_planned("bias", "masters/b.fits", planned)
+    assert is_planned("dark", "/my lib/d.fits", planned)
 
 
 def test_a_use_is_a_value_that_stays_as_it_is():
     use = Use("dark")
-    assert use == Use("dark", scale=1.0, keeps_bias=False, same_night=False)
+    assert {name: value for name, value in asdict(use).items() if value} == {
+        "need": "dark",
+        "scale": 1.0,
+    }
     assert len({use, Use("dark")}) == 1
     with pytest.raises(FrozenInstanceError):
         use.output = "d.fits"

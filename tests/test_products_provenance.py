@@ -9,10 +9,13 @@ from astropy.io import fits
 from astropy.time import Time
 
 from autoreduce.fits.cards import Card, format_card
-from autoreduce.fits.writer import write_image
+from autoreduce.fits.writer import MASK, UNCERT, write_image
+from autoreduce.pixels.flags import MEANINGS
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.products.provenance import (
+    CREATOR,
     FACT_CARDS,
+    PLANE_CARDS,
     InputRow,
     date_of_mjd,
     exposure_times,
@@ -51,6 +54,46 @@ def test_a_product_says_what_it_is(action, kind, unit):
     assert abs((datetime.now(UTC) - made).total_seconds()) < 60
 
 
+def test_the_header_of_a_product_card_by_card():
+    facts = {"filter": "R", "exptime": 60.0, "naxis1": 100}
+    lacks = (remark("no-bias", found="none"),)
+    task = Task("m.fits", Action.FLAT, "flat_R", facts, missing=lacks)
+    frames = [FrameInput("a.fit", date_obs=BEGAN, exptime=60.0)]
+    lines = [card.decode().rstrip() for card in product_cards(task, [], used=frames)]
+    *lines, creator, date = lines
+    assert lines == [
+        "FILTER  = 'R       '           / filter",
+        "EXPTIME =                 60.0 / [s] exposure of one frame",
+        "RAWAXIS1=                  100 / [pixel] columns of a raw frame",
+        "IMAGETYP= 'Master Flat'        / kind of image",
+        "GROUP   = 'flat_R  '           / group of frames it was made from",
+        f"MISSING = '{lacks[0]}'",
+        "BUNIT   = 'adu     '           / unit of the pixel values",
+        "DATE-OBS= '2024-03-02T20:00:00.000' / [UTC] start of the first exposure",
+        "DATE-AVG= '2024-03-02T20:00:30.000' / [UTC] mean middle",
+        "DATE-END= '2024-03-02T20:01:00.000' / [UTC] end of the last exposure",
+    ]
+    head, text = creator.split(" / ")
+    assert head.startswith(f"CREATOR = '{CREATOR}")
+    assert text == "program that made this file"
+    head, text = date.split(" / ")
+    assert head.startswith("DATE    = '2")
+    assert text == "[UTC] when this file was made"
+
+
+def test_the_plane_of_flags_tells_the_meaning_of_each_bit():
+    mask = fits.Header.fromstring(b"".join(PLANE_CARDS[MASK]))
+    assert list(mask.values()) == [int(flag) for flag in MEANINGS]
+    assert all(mask[f"MASKBIT{bit.bit_length() - 1}"] == bit for bit in MEANINGS)
+    assert mask["MASKBIT0"] == 1
+    assert list(mask.comments) == list(MEANINGS.values())
+    unit = fits.Header.fromstring(b"".join(PLANE_CARDS[UNCERT]))
+    assert (unit["BUNIT"], unit.comments["BUNIT"]) == (
+        "adu",
+        "unit of the pixel values",
+    )
+
+
 def test_a_flat_dark_is_called_so():
     header = header_of(Action.DARK, facts={"imagetyp": "flatdark"})
     assert header["IMAGETYP"] == "Master Flat Dark"
@@ -74,6 +117,40 @@ def test_a_light_keeps_what_is_its_own():
     assert (header["CCD-TEMP"], header["FILTER"]) == (-19.8, "R")
     assert "EXPTIME" not in header
     assert header_of(facts=facts, base=base)["CCD-TEMP"] == -20.0
+
+
+MOSAIC = {"bayerpat": "RGGB"}
+
+
+@pytest.mark.parametrize(
+    ("trimsec", "x", "y"),
+    [
+        (None, 0, 0),
+        ("[1:90,1:50]", 0, 0),
+        ("[2:90,1:50]", 1, 0),
+        ("[3:90,4:50]", 0, 1),
+        ("[6:90,2:50]", 1, 1),
+    ],
+)
+def test_a_mosaic_begins_where_the_raw_frame_is_trimmed(trimsec, x, y):
+    header = header_of(facts={**MOSAIC, "trimsec": trimsec})
+    begin = header.cards["XBAYROFF"], header.cards["YBAYROFF"]
+    assert [tuple(card) for card in begin] == [
+        ("XBAYROFF", x, "column of BAYERPAT that comes first"),
+        ("YBAYROFF", y, "row of BAYERPAT that comes first"),
+    ]
+    assert (header["BAYERPAT"], header["GROUP"]) == ("RGGB", "group")
+    assert header.get("RAWTRIM") == trimsec
+
+
+def test_what_is_no_mosaic_has_no_pattern():
+    """In a stack the colours are apart, whatever the frames were."""
+    pattern = {"BAYERPAT", "XBAYROFF", "YBAYROFF"}
+    assert pattern <= set(header_of(Action.CALIBRATE, facts=MOSAIC))
+    stack = header_of(Action.STACK, facts={**MOSAIC, "filter": "R"})
+    assert not pattern & set(stack)
+    assert stack["FILTER"] == "R"
+    assert not pattern & set(header_of(Action.BIAS))
 
 
 def test_steps_that_are_missing_are_told():
@@ -125,6 +202,10 @@ def test_dates_are_of_all_exposures_in_any_order():
     assert header["DATE-END"] == "2024-03-02T20:10:30.000"
     longest = [replace(frames[0], exptime=None), replace(frames[2], exptime=3600.0)]
     assert header_of(used=longest)["DATE-END"] == "2024-03-02T21:00:00.000"
+    unsaid = header_of(used=[replace(frames[0], exptime=None)])
+    assert {unsaid[f"DATE-{end}"] for end in ("OBS", "AVG", "END")} == {
+        "2024-03-02T20:10:00.000"
+    }
 
 
 def test_without_dates_those_of_the_camera_stay():
@@ -141,8 +222,10 @@ def test_times_of_an_exposure(exptime, middle):
     item = FrameInput("l.fit", date_obs=BEGAN, exptime=exptime)
     start, average = exposure_times(item)
     assert start.value == pytest.approx(Time("2024-03-02T20:00:00").mjd, abs=1e-10)
-    assert average.value == f"2024-03-02T20:{middle}"
-    assert (start.keyword, average.keyword) == ("MJD-OBS", "DATE-AVG")
+    assert start == Card("MJD-OBS", start.value, "[d] start of the exposure, UTC")
+    assert average == Card(
+        "DATE-AVG", f"2024-03-02T20:{middle}", "[UTC] middle of the exposure"
+    )
     assert exposure_times(FrameInput("l.fit")) == []
 
 
@@ -161,6 +244,7 @@ def test_the_table_of_inputs_has_a_column_for_each_field(tmp_path):
     ]
     write_image(tmp_path / "a.fits", np.zeros((2, 2)), [], table=inputs_table(rows))
     with fits.open(tmp_path / "a.fits") as hdus:
+        assert hdus[1].header["EXTNAME"] == "INPUTS"
         table = hdus["INPUTS"].data
         columns = {name: table[name].tolist() for name in table.names}
     assert columns == {
@@ -178,6 +262,7 @@ def test_a_table_of_no_inputs_is_empty(tmp_path):
     write_image(tmp_path / "b.fits", np.zeros((2, 2)), [], table=inputs_table([]))
     with fits.open(tmp_path / "b.fits") as hdus:
         assert len(hdus["INPUTS"].data) == 0
+        assert hdus["INPUTS"].columns.formats == ["1A", "1A", "1A", "D", "D", "K", "1A"]
 
 
 @pytest.mark.parametrize("action", [Action.CALIBRATE, Action.STACK])

@@ -85,6 +85,7 @@ class Judgement:
         }
         self.apart_days = _apart(setups["hours"], masters["hours"]) / HOURS_A_DAY
         self.apart_degc = _apart(setups["temperature"], masters["temperature"])
+        self.as_warm = self._within_degc(rules.temperature.regulated)
         self.same_night = self._of_same_night()
 
     def _larger(self) -> Pairs:
@@ -136,7 +137,8 @@ class Judgement:
         if rung.method is not None:
             found += self._dark_criteria(rung)
         if rung.temperature is not None:
-            close = self._close_temperature(rung.temperature)
+            unknown = self.setups[TEMPERATURE].isna().to_numpy()[:, None]
+            close = self._within_degc(rung.temperature) | unknown
             found.append(
                 Criterion(TEMPERATURE, self._relaxed(TEMPERATURE, close, rung))
             )
@@ -199,9 +201,9 @@ class Judgement:
             holds = holds | self.masters[name].isna().to_numpy()[None, :]
         return holds
 
-    def _close_temperature(self, limit: float) -> Pairs:
-        unknown = np.isnan(column_of(self.setups["temperature"]))[:, None]
-        return np.asarray((self.apart_degc <= limit + 1e-9) | unknown)
+    def _within_degc(self, limit: float) -> Pairs:
+        """Mark pairs whose temperatures are known, and no farther apart."""
+        return np.asarray(self.apart_degc <= limit + 1e-9)
 
     def _dark_criteria(self, rung: Rung) -> list[Criterion]:
         """List what a dark must meet to be taken to the exposure by one method.
@@ -211,22 +213,23 @@ class Judgement:
         wanted = column_of(self.setups["exptime"])[:, None]
         found = column_of(self.masters["exptime"])[None, :]
         known = np.isfinite(wanted) & np.isfinite(found)
-        exact = self.closeness("exptime", self.rules.tolerance["exptime"]) & known
+        tolerance = self.rules.tolerance["exptime"]
         if rung.method is DarkMethod.EXACT:
-            nearly = rung.loosely.get("exptime")
-            if nearly is not None and self.settings.other_exposures:
-                exact |= self.closeness("exptime", nearly) & known
+            if self.settings.other_exposures:
+                tolerance = rung.loosely.get("exptime", tolerance)
+            exact = self.closeness("exptime", tolerance) & known
             return [Criterion("exposure", exact)]
-        side = ~exact & (wanted > found)
+        # Nothing can be scaled from a dark without exposure time.
+        found = np.where(found > 0, found, np.nan)
+        known &= np.isfinite(found)
+        side = ~self.closeness("exptime", tolerance) & (wanted > found)
         if rung.longer is None:
             side = ~side
         else:
             most = min(rung.longer, self.settings.longest(rung.method))
-            most *= 1 + self.rules.tolerance["exptime"].relative
-            side &= wanted / np.where(found > 0, found, np.nan) <= most
-        scalable = known & (found > 0) & self.settings.other_exposures
+            side &= wanted / found <= most * (1 + tolerance.relative)
         criteria = [
-            Criterion("exposure", side & scalable),
+            Criterion("exposure", side & known & self.settings.other_exposures),
             Criterion("bias", self._both_without_bias()),
         ]
         if rung.method is DarkMethod.FIT:
@@ -236,22 +239,22 @@ class Judgement:
 
     def _both_without_bias(self) -> Pairs:
         has_bias = self.setups["has_bias"].to_numpy(dtype=bool)
-        subtracted = ~self.masters["keeps_bias"].to_numpy(dtype=bool)
+        subtracted = ~self.masters["keeps_bias"].to_numpy()
         return np.asarray(has_bias[:, None] & subtracted[None, :])
 
     def _has_fit(self) -> Pairs:
-        has_fit = self.masters["fit"].notna().to_numpy(dtype=bool)
+        has_fit = self.masters["fit"].notna().to_numpy()
         return np.broadcast_to(has_fit[None, :], self.shape)
 
 
 def column_of(values: pd.Series) -> NDArray[np.float64]:
     """Return a column as floats, NaN where missing."""
-    return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
+    return np.asarray(values.to_numpy(dtype=float))
 
 
 def _same(wanted: pd.Series, found: pd.Series) -> Pairs:
     """Mark pairs that are equal, or both missing."""
-    both = pd.concat([wanted, found], ignore_index=True)
+    both = pd.concat([wanted, found])
     if wanted.name in SPELT:
         both = spelling_keys(both)
     codes = equal_codes(both)

@@ -8,13 +8,20 @@ pairs at once; the rung of the ladder that a pair reaches is its level.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from autoreduce.planning.candidates import LIBRARY, ORIGIN
-from autoreduce.planning.criteria import Criterion, Judgement, Settings, column_of
+from autoreduce.planning.criteria import (
+    Criterion,
+    Judgement,
+    Pairs,
+    Settings,
+    column_of,
+)
 from autoreduce.planning.grouping import equal_codes
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules, Rung
@@ -89,7 +96,7 @@ def match(
     Matches
         Choices and verdicts in the order of `setups`, candidates by name.
     """
-    masters = masters.sort_values("output", kind="stable", ignore_index=True)
+    masters = masters.sort_values("output", ignore_index=True)
     rule = rules.use[need]
     judged = Judgement(setups, masters, rules, rule, settings)
     ladder = [(rung, judged.criteria(rung)) for rung in rule.rung]
@@ -105,26 +112,26 @@ def _climb(ladder: _Ladder, shape: tuple[int, int]) -> Climb:
     """Find the first rung that each pair reaches, and what stopped the others.
 
     What stops a pair is the first criterion that it fails on the rung where it fails
-    fewest; of such rungs, on that where it gets farthest.  A rung that is lenient for want of facts does not say what stopped a pair: the
-    rule that it relaxes does.
+    fewest; of such rungs, on that where it gets farthest.  A rung that is lenient for
+    want of facts does not say what stopped a pair: the rule that it relaxes does, if the
+    ladder has one.
     """
-    reached = np.full(shape, -1, dtype=np.intp)
-    failed = np.full(shape, None, dtype=object)
-    fewest = np.full(shape, np.iinfo(np.intp).max, dtype=np.intp)
-    farthest = np.full(shape, -1, dtype=np.intp)
-    for index, (rung, criteria) in enumerate(ladder):
-        holds = np.stack([np.ones(shape, bool), *(one.holds for one in criteria)])
-        failures = np.count_nonzero(~holds, axis=0)
+    strict = [not (rung.unconfirmed or rung.loosely) for rung, _ in ladder]
+    reached = np.full(shape, -1)
+    failed = np.full(shape, None)
+    fewest = np.full(shape, np.iinfo(np.intp).max)
+    farthest = np.zeros_like(reached)
+    for index, (_, criteria) in enumerate(ladder):
+        holds = np.stack([*(one.holds for one in criteria), np.zeros(shape, bool)])
+        failures = np.count_nonzero(~holds[:-1], axis=0)
         first = np.argmin(holds, axis=0)
         reached[(failures == 0) & (reached < 0)] = index
         nearer = (failures < fewest) | ((failures == fewest) & (first >= farthest))
-        if not (rung.unconfirmed or rung.loosely):
-            names = np.array([None, *(one.name for one in criteria)], dtype=object)
-            failed[nearer] = names[first[nearer]]
-            farthest[nearer] = first[nearer]
-            fewest[nearer] = failures[nearer]
-    failed[reached >= 0] = None
-    fewest[reached >= 0] = 0
+        nearer &= (failures == 0) | strict[index] | (not any(strict))
+        names = np.array([*(one.name for one in criteria), None])
+        failed[nearer] = names[first[nearer]]
+        farthest[nearer] = first[nearer]
+        fewest[nearer] = failures[nearer]
     return Climb(reached, failed, fewest, farthest)
 
 
@@ -135,11 +142,11 @@ def _refuse_ambiguous(climbed: Climb, judged: Judgement) -> None:
     eligible masters say the same of it; otherwise only those serve that do not say
     it either.  Masters of the frames at hand are believed before those of a library.
     """
-    here = (judged.masters[ORIGIN] != LIBRARY).to_numpy(dtype=bool)
-    for name in judged.equal_columns:
+    here = (judged.masters[ORIGIN] != LIBRARY).to_numpy()
+    for place, name in enumerate(judged.equal_columns):
         unknown = judged.setups[name].isna().to_numpy()
         missing = judged.masters[name].isna().to_numpy()
-        if not unknown.any() or missing.all():
+        if missing.all():
             continue
         codes = equal_codes(judged.masters[name])
         for row in np.flatnonzero(unknown):
@@ -151,19 +158,19 @@ def _refuse_ambiguous(climbed: Climb, judged: Judgement) -> None:
             climbed.rung[row, refused] = -1
             climbed.failures[row, refused] = 1
             climbed.failed[row, refused] = name
+            climbed.depth[row, refused] = place
 
 
 def _decide(need: str, judged: Judgement, climbed: Climb) -> Matches:
     keys = _preferences(judged, climbed)
-    order = np.lexsort(list(reversed(keys.values())), axis=-1)
+    order = np.lexsort(list(reversed(keys.values())))
     writer = VerdictWriter(need, judged, climbed, keys)
     choices: list[Choice | None] = []
     verdicts: list[Verdict] = []
     misses: list[tuple[Verdict, ...]] = []
     for row in range(judged.shape[0]):
-        best = int(order[row, 0]) if judged.shape[1] else None
-        eligible = best is not None and climbed.rung[row, best] >= 0
-        chosen = best if eligible else None
+        eligible = (i for i in order[row].tolist() if climbed.rung[row, i] >= 0)
+        chosen = next(eligible, None)
         entries = writer.entries(row, chosen)
         verdicts += entries
         choices.append(_choice(judged, climbed, row, chosen))
@@ -182,8 +189,7 @@ def _nearest(
     """List the candidates that came closest, if none is chosen."""
     if chosen is not None:
         return ()
-    first = order[:1]
-    near = order[failures[order] == failures[first]] if len(first) else first
+    near = order[failures[order] == failures[order[:1]]]
     ranked = [entries[i] for i in near]
     return tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
 
@@ -195,14 +201,13 @@ def _choice(
         return None
     rung = judged.rule.rung[climbed.rung[row, chosen]]
     lenient = dict.fromkeys((*rung.unconfirmed, *rung.loosely))
-    warmer = judged.warmer_degc(row, chosen)
-    alike = abs(warmer) <= judged.rules.temperature.regulated + 1e-9
+    alike = judged.as_warm[row, chosen]
     return Choice(
         chosen,
         rung,
         bool(judged.same_night[row, chosen]),
         float(judged.apart_days[row, chosen]),
-        math.nan if alike else warmer,
+        math.nan if alike else judged.warmer_degc(row, chosen),
         (
             *(name for name in lenient if not judged.agrees(name, row, chosen)),
             *_unsaid(judged, row, chosen),
@@ -218,43 +223,40 @@ def _unsaid(judged: Judgement, row: int, chosen: int) -> tuple[str, ...]:
     return tuple(judged.equal_columns[n] for n in np.flatnonzero(only_master))
 
 
-def _preferences(judged: Judgement, climbed: Climb) -> dict[str, NDArray[np.float64]]:
+def _preferences(judged: Judgement, climbed: Climb) -> dict[str, NDArray[Any]]:
     """Rank the pairs: smaller is better, the first key that differs decides.
 
-    Pairs that reached no rung come last, those that failed fewest criteria first, of
-    these those that got farthest.
+    Of pairs that reached no rung, and are all of one level, those that failed fewest
+    criteria come first, of these those that got farthest.
     """
     rungs = judged.rule.rung
-    levels = np.array([*(rung.level for rung in rungs), 99.0])  # [-1]: no rung
-    warm = ~(judged.apart_degc <= judged.rules.temperature.regulated + 1e-9)
+    levels = np.array([rung.level for rung in rungs])
     frames = column_of(judged.masters["n_frames"])
     stopped = climbed.rung < 0
     return {
         "level": levels[climbed.rung],
-        "criteria": climbed.failures.astype(float),
-        "method": np.where(stopped, -climbed.depth, climbed.rung).astype(float),
-        "size": judged.larger.astype(float),
+        "criteria": climbed.failures,
+        "method": np.where(stopped, -climbed.depth, climbed.rung),
+        "size": judged.larger,
         "type": _second_choice(judged),
-        "temperature": warm.astype(float),
+        "temperature": ~judged.as_warm,
         ORIGIN: _made_before(judged, climbed),
         "time": np.nan_to_num(judged.apart_days, nan=np.inf),
         "number of frames": np.broadcast_to(-frames, judged.shape),
-        "name": np.broadcast_to(np.arange(judged.shape[1], dtype=float), judged.shape),
+        "name": np.broadcast_to(np.arange(judged.shape[1]), judged.shape),
     }
 
 
-def _made_before(judged: Judgement, climbed: Climb) -> NDArray[np.float64]:
+def _made_before(judged: Judgement, climbed: Climb) -> Pairs:
     """Mark library masters of a night whose own frames make an eligible master."""
-    library = (judged.masters[ORIGIN] == LIBRARY).to_numpy(dtype=bool)[None, :]
+    library = (judged.masters[ORIGIN] == LIBRARY).to_numpy()[None, :]
     own = (climbed.rung >= 0) & judged.same_night & ~library
-    again = library & judged.same_night & own.any(axis=1, keepdims=True)
-    return np.asarray(again.astype(float))
+    return np.asarray(library & judged.same_night & own.any(axis=1, keepdims=True))
 
 
-def _second_choice(judged: Judgement) -> NDArray[np.float64]:
+def _second_choice(judged: Judgement) -> Pairs:
     """Mark darks for flats and flat-darks for lights: each serves its own first."""
-    flats = (judged.setups["imagetyp"] == "flat").to_numpy(dtype=bool)
-    flatdarks = (judged.masters["imagetyp"] == "flatdark").to_numpy(dtype=bool)
-    darks = (judged.masters["imagetyp"] == "dark").to_numpy(dtype=bool)
-    other = np.where(flats[:, None], darks[None, :], flatdarks[None, :])
-    return np.asarray(other.astype(float))
+    flats = (judged.setups["imagetyp"] == "flat").to_numpy()
+    flatdarks = (judged.masters["imagetyp"] == "flatdark").to_numpy()
+    darks = (judged.masters["imagetyp"] == "dark").to_numpy()
+    return np.asarray(np.where(flats[:, None], darks[None, :], flatdarks[None, :]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class VerdictWriter:
         need: str,
         judged: Judgement,
         climbed: Climb,
-        keys: Mapping[str, NDArray[np.float64]],
+        keys: Mapping[str, NDArray[Any]],
     ) -> None:
         self._need, self._judged = need, judged
         self._climbed, self._keys = climbed, keys

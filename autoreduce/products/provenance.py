@@ -124,24 +124,16 @@ def product_cards(
         Cards of 80 characters.
     """
     extra = list(extra)
-    dates = [*_dates(used), *_brought_to_utc(task, base)]
-    ours = [*_task_cards(task), *dates, *extra]
     # What is particular to the product holds, whatever its facts say.
     own = {card.keyword for card in extra}
-    first = len(ours) - len(extra)
-    ours = [
-        card for at, card in enumerate(ours) if at >= first or card.keyword not in own
-    ]
+    facts = [*_task_cards(task), *_dates(used), *_brought_to_utc(task, base)]
+    ours = [*(card for card in facts if card.keyword not in own), *extra]
     ours.append(Card("CREATOR", CREATOR, "program that made this file"))
     ours.append(Card("DATE", written_at(), "[UTC] when this file was made"))
     keywords = {card.keyword for card in ours}
     other_times = _OTHER_TIMES if "TIMESYS" in keywords else ()
     kept = without(base, [*keywords, *_MEANINGLESS_AFTER, *other_times])
-    cards = [
-        line
-        for card in ours
-        for line in format_card(card.keyword, card.value, card.comment)
-    ]
+    cards = [line for card in ours for line in format_card(*card)]
     past = [line for text in history for line in format_history(text)]
     return [*_strip_blank_tail(kept), *cards, *past]
 
@@ -174,16 +166,15 @@ def _task_cards(task: Task) -> list[Card]:
     if task.missing:
         cards.append(Card("MISSING", "; ".join(map(str, task.missing))))
     if task.action is not Action.BAD_PIXELS:
-        unit = "adu/s" if task.action is Action.DARK_FIT else "adu"
-        cards.append(Card("BUNIT", unit, "unit of the pixel values"))
+        rate = task.action is Action.DARK_FIT
+        cards.append(BUNIT._replace(value="adu/s") if rate else BUNIT)
     return cards
 
 
 def _pattern_begin(task: Task) -> list[Card]:
     """Say where in the raw frame's Bayer pattern a product begins: where it is trimmed."""
     trim = task.facts.get("trimsec")
-    rows, columns = parse_section(str(trim)) if trim else (slice(0), slice(0))
-    x, y = (part.start or 0 for part in (columns, rows))
+    y, x = (part.start for part in parse_section(str(trim))) if trim else (0, 0)
     return [
         Card("XBAYROFF", x % 2, "column of BAYERPAT that comes first"),
         Card("YBAYROFF", y % 2, "row of BAYERPAT that comes first"),
@@ -199,13 +190,14 @@ def _dates(used: Sequence[FrameInput]) -> list[Card]:
     if not starts:
         return []
     begin = starts[0][0]
-    seconds = [(start - begin).total_seconds() for start, _ in starts]
-    ends = [s + t for s, (_, t) in zip(seconds, starts, strict=True)]
-    middles = [s + t / 2 for s, (_, t) in zip(seconds, starts, strict=True)]
+    spans = [((start - begin).total_seconds(), seconds) for start, seconds in starts]
+    middle = sum(since + seconds / 2 for since, seconds in spans) / len(spans)
+    average = begin + timedelta(seconds=middle)
+    end = begin + timedelta(seconds=max(since + seconds for since, seconds in spans))
     return [
-        Card("DATE-OBS", _iso(begin, 0.0), "[UTC] start of the first exposure"),
-        Card("DATE-AVG", _iso(begin, sum(middles) / len(middles)), "[UTC] mean middle"),
-        Card("DATE-END", _iso(begin, max(ends)), "[UTC] end of the last exposure"),
+        Card("DATE-OBS", iso_text(begin), "[UTC] start of the first exposure"),
+        Card("DATE-AVG", iso_text(average), "[UTC] mean middle"),
+        Card("DATE-END", iso_text(end), "[UTC] end of the last exposure"),
     ]
 
 
@@ -227,10 +219,10 @@ def exposure_times(item: FrameInput) -> list[Card]:
     if not item.date_obs:
         return []
     begin = datetime.fromisoformat(item.date_obs)
-    middle = (item.exptime or 0.0) / 2
+    middle = begin + timedelta(seconds=(item.exptime or 0.0) / 2)
     return [
         Card("MJD-OBS", mjd(begin), "[d] start of the exposure, UTC"),
-        Card("DATE-AVG", _iso(begin, middle), "[UTC] middle of the exposure"),
+        Card("DATE-AVG", iso_text(middle), "[UTC] middle of the exposure"),
     ]
 
 
@@ -242,10 +234,6 @@ def mjd(moment: datetime) -> float:
 def date_of_mjd(days: float) -> datetime:
     """Give the time, UTC, of a modified Julian date, to the millisecond."""
     return _MJD_0 + timedelta(milliseconds=round(days * 86_400_000))
-
-
-def _iso(begin: datetime, seconds: float) -> str:
-    return iso_text(datetime.fromtimestamp(begin.timestamp() + seconds, UTC))
 
 
 def iso_text(moment: datetime) -> str:
