@@ -527,7 +527,9 @@ def earlier_outcomes(folder: Path) -> dict[str, dict[str, Any]]:
         outcomes = json.loads(_from_outcomes(path))["outcomes"]
         return {str(name): dict(fields) for name, fields in outcomes.items()}
     except _SPOILT as error:
-        log.warning("%s is not used, and all is made again: %r", path, error)
+        why = error.strerror if isinstance(error, OSError) else "it is no plan of ours"
+        log.warning("%s is not used, and all is made again: %s", path, why)
+        log.debug("%s: %r", path, error)
         return {}
 
 

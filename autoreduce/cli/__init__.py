@@ -152,7 +152,10 @@ def _status(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        click.echo(f"Error: {error}", err=True)
+        # Products name their paths: what has none is a stream, or unpacked for a while.
+        nameless = "standard output or a temporary file could not be written"
+        why = str(error) if error.filename else f"{nameless}: {error.strerror or error}"
+        click.echo(f"Error: {why}", err=True)
         return 1
     except SystemExit as error:
         ended = error.code

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -95,6 +96,12 @@ class Entry(NamedTuple):
     def holds_for(self, stamp: Stamp) -> bool:
         """Tell whether a file of this stamp must hold the same without reading it."""
         return stamp == self.stamp and stamp.is_settled(self.looked_ns)
+
+
+@lru_cache(maxsize=64)
+def _tell_of_unused(path: Path, why: str) -> None:
+    """Say once what a run, which looks at its ledger several times, finds each time."""
+    log.warning("%s is not used, and files are read instead: %s", path, why)
 
 
 class Ledger:
@@ -246,7 +253,7 @@ class Ledger:
         except FileNotFoundError:
             return cls()
         except (OSError, InputError) as error:
-            log.warning("%s is not used, and files are read instead: %s", path, error)
+            _tell_of_unused(path, str(error))
             return cls()
 
     @classmethod
@@ -264,16 +271,17 @@ class Ledger:
         try:
             content = json.loads(raw)
             if content["form"] != _FORM:
-                msg = f"form {content['form']}, expected {_FORM}"
-                raise ValueError(msg)
+                msg = f"of form {content['form']}, expected {_FORM}"
+                raise InputError(msg)
             told = content["digest"]
             if told != digest_of(raw.replace(told.encode(), b"", 1)):
-                msg = "its digest does not hold"
-                raise ValueError(msg)
+                msg = "not as it was written: its digest does not hold"
+                raise InputError(msg)
             files = dict(content["files"])
             return cls({name: _parsed(fields) for name, fields in files.items()})
         except _SPOILT as error:
-            msg = f"not as it was written: {error!r}"
+            log.debug("%s: %r", path, error)
+            msg = "not as it was written: it holds something else"
             raise InputError(msg) from error
 
     def save(self, path: Path) -> None:

@@ -210,7 +210,13 @@ def _brought_to_utc(task: Task, base: Sequence[bytes]) -> list[Card]:
     cards = [Card("TIMESYS", "UTC", "scale of all times")]
     if task.action is Action.CALIBRATE:
         begin = datetime.fromisoformat(dated[0])
-        cards.append(Card("DATE-OBS", _iso(begin, 0.0), "[UTC] start of the exposure"))
+        cards.append(
+            Card(
+                "DATE-OBS",
+                begin.isoformat(timespec="milliseconds"),
+                "[UTC] start of the exposure",
+            )
+        )
     return cards
 
 
