@@ -21,7 +21,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
-from autoreduce.pixels.measure import overscan_level
+from autoreduce.pixels.measure import overscan_level, smoothed_rows
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
 
@@ -124,6 +124,7 @@ class RawFrame(Closing):
         self.origin = (rows.start, columns.start)
         self.shape = (rows.stop - rows.start, columns.stop - columns.start)
         self.overscan = self._overscan_level()
+        self._row_levels = self._levels_of_rows()
 
     def close(self) -> None:
         """Close the file."""
@@ -207,6 +208,26 @@ class RawFrame(Closing):
         An overscan has the pedestal in it.
         """
         return self.item.pedestal if self.overscan is None else self.overscan
+
+    def zeros(self, start: int, stop: int) -> float | Floats | None:
+        """Give `zero` for some rows: a level for each, where they have their own."""
+        if self._row_levels is None:
+            return self.zero
+        first = self.origin[0]
+        return self._row_levels[first + start : first + stop]
+
+    def _levels_of_rows(self) -> Floats | None:
+        """Take the overscan of each row, smoothed: (ny, 1) of the raw frame, ADU."""
+        plan = self.item.calibration
+        if self.joined is not None or not plan.overscan_rows or not plan.overscan:
+            return None
+        rows, columns = parse_section(plan.overscan)
+        strip = self._read(rows.start, rows.stop)[:, columns]
+        everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
+        levels = smoothed_rows(overscan_level(strip, everything, per_row=True))
+        ny = self._reader.shape[0]
+        outside = (rows.start, ny - rows.stop)
+        return np.pad(levels, (outside, (0, 0)), mode="edge").astype(np.float32)
 
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none.
@@ -349,7 +370,7 @@ def calibrated_rows(
     """
     data = calibrate(
         frame.rows(start, stop),
-        overscan=frame.zero,
+        overscan=frame.zeros(start, stop),
         bias=masters.rows(correction.bias, start, stop),
         dark=masters.dark(correction, start, stop),
         dark_scale=correction.scaling.scale,
