@@ -194,3 +194,48 @@ def test_a_pedestal_is_taken_out_where_no_overscan_holds_it(tmp_path):
         tmp_path, FrameInput("raw.fits", Calibration(overscan="[9:10,1:6]"), pedestal=9)
     ) as frame:
         assert frame.zero == frame.overscan
+
+
+def drifting(rng, shape=(400, 80), columns=24, noise=5.0):
+    """Draw a frame whose level drifts while it is read, and that drift, ADU."""
+    drift = 6 * np.sin(np.linspace(0, 2 * np.pi, shape[0]) + rng.uniform(0, 6))
+    data = 1000 + drift[:, None] + rng.normal(0, noise, shape)
+    data[:, columns:] += 300
+    return np.rint(data).astype(np.uint16), drift
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_a_level_that_drifts_is_taken_row_by_row(tmp_path, by_rows):
+    pixels, drift = drifting(np.random.default_rng(2))
+    plan = {
+        "overscan": "[1:24,1:400]",
+        "trim": "[25:80,1:400]",
+        "overscan_rows": by_rows,
+    }
+    with (
+        open_frame(tmp_path, pixels, **plan) as frame,
+        MasterRows(tmp_path, ()) as none,
+    ):
+        parts = [
+            calibrated_rows(frame, Correction(), none, start, start + 100)
+            for start in range(0, 400, 100)
+        ]
+        assert frame.overscan == pytest.approx(1000, abs=1)
+    left = np.concatenate(parts).mean(axis=1) - 300
+    # 56 pixels of 5 ADU; a fifth of the noise of 24 of the strip.
+    expected = np.hypot(5 / 56**0.5, 0.19 * 5 / 24**0.5)
+    if by_rows:
+        assert np.std(left) == pytest.approx(expected, rel=0.15)
+    else:
+        assert np.std(left) == pytest.approx(np.hypot(expected, np.std(drift)), rel=0.1)
+
+
+def test_rows_that_the_strip_lacks_have_the_level_of_the_next(tmp_path):
+    pixels, _ = drifting(np.random.default_rng(3))
+    plan = {"overscan": "[1:24,11:390]", "trim": "[25:80,1:400]", "overscan_rows": True}
+    with open_frame(tmp_path, pixels, **plan) as frame:
+        levels = frame.zeros(0, 400)
+    assert levels.shape == (400, 1)
+    assert np.isfinite(levels).all()
+    assert (levels[:10] == levels[10]).all()
+    assert (levels[390:] == levels[389]).all()

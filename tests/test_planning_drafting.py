@@ -3,7 +3,8 @@
 import pytest
 from planned_nights import plan_of
 
-from autoreduce.planning.plan import Action, Calibration
+from autoreduce.planning.drafting import by_rows
+from autoreduce.planning.plan import Action, Calibration, FrameInput
 from autoreduce.planning.use import DarkMethod
 
 NIGHT = ("bias", "bias", "dark", "dark", "flatdark", "flat", "flat", "light", "light")
@@ -136,3 +137,10 @@ def test_flats_that_cannot_be_corrected_do_not_go_in():
     plan = plan_of("flat", "light")
     assert made(plan, Action.FLAT) == []
     assert [note.code for note in plan.notes if note.code == "bare-flats"]
+
+
+def test_the_recipe_asks_for_the_overscan_of_each_row():
+    with_strip = FrameInput("a.fit", Calibration(overscan="[1:8,1:100]"))
+    without = FrameInput("b.fit", Calibration())
+    taken = [one.calibration.overscan_rows for one in by_rows([with_strip, without])]
+    assert taken == [True, False]

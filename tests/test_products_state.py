@@ -77,24 +77,19 @@ def changed(part, name):
     )
 
 
-def digest(
-    action,
-    recipe,
-    *,
-    contents=None,
-    needs=None,
-    planes=False,
-    fill=None,
-    electrons=False,
-    **more,
-):
+USUAL = {"planes": False, "fill": None, "electrons": False}
+"""What runs ask for if nothing is said."""
+
+
+def digest(action, recipe, *, contents=None, needs=None, planes=False, **more):
+    asked = USUAL | {"planes": planes}
     task = Task("output", action, "group", {}, **more)
     return task_digest(
         task,
         recipe_for(recipe, action),
         contents or {},
         needs or {},
-        {"planes": planes, "fill": fill, "electrons": electrons},
+        asked,
     )
 
 
@@ -183,6 +178,25 @@ def test_the_state_is_made_from_what_goes_in():
     }
     assert len(found) == 9
     assert digest(Action.FLAT, recipe, **how) in found
+
+
+@pytest.mark.parametrize(
+    ("asked", "actions"),
+    [
+        ({"planes": True}, set(Action)),
+        ({"fill": 0.0}, {Action.CALIBRATE, Action.STACK}),
+        ({"electrons": True}, {Action.CALIBRATE}),
+    ],
+)
+def test_what_a_run_asks_for_is_part_of_the_state_of_what_it_changes(asked, actions):
+    recipe = load_recipe()
+    found = {
+        action
+        for action in Action
+        if task_digest(Task("o", action, "g", {}), recipe, {}, {}, USUAL | asked)
+        != task_digest(Task("o", action, "g", {}), recipe, {}, {}, USUAL)
+    }
+    assert found == actions
 
 
 def test_what_is_not_told_of_a_frame_is_no_part_of_the_state():

@@ -22,7 +22,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
-from autoreduce.pixels.measure import overscan_level
+from autoreduce.pixels.measure import overscan_level, smoothed_rows
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
 
@@ -135,6 +135,7 @@ class RawFrame(Closing):
         self.origin = (rows.start, columns.start)
         self.shape = (rows.stop - rows.start, columns.stop - columns.start)
         self.overscan = self._overscan_level()
+        self._row_levels = self._levels_of_rows()
 
     def close(self) -> None:
         """Close the file."""
@@ -224,6 +225,26 @@ class RawFrame(Closing):
         An overscan has the pedestal in it.
         """
         return self.item.pedestal if self.overscan is None else self.overscan
+
+    def zeros(self, start: int, stop: int) -> float | Floats | None:
+        """Give `zero` for some rows: a level for each, where they have their own."""
+        if self._row_levels is None:
+            return self.zero
+        first = self.origin[0]
+        return self._row_levels[first + start : first + stop]
+
+    def _levels_of_rows(self) -> Floats | None:
+        """Take the overscan of each row, smoothed: (ny, 1) of the raw frame, ADU."""
+        plan = self.item.calibration
+        if self.joined is not None or not plan.overscan_rows or not plan.overscan:
+            return None
+        rows, columns = parse_section(plan.overscan)
+        strip = self._read(rows.start, rows.stop)[:, columns]
+        everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
+        levels = smoothed_rows(overscan_level(strip, everything, per_row=True))
+        ny = self._reader.shape[0]
+        outside = (rows.start, ny - rows.stop)
+        return np.pad(levels, (outside, (0, 0)), mode="edge").astype(np.float32)
 
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none.
@@ -331,15 +352,18 @@ class MasterRows(Closing):
             self._dark = (key, rows)
         return self._dark[1]
 
-    def taken_out(self, correction: Correction, start: int, stop: int) -> TakenOut:
-        """Give rows of all that is taken out of a frame."""
-        return {
+    def taken_out(
+        self, correction: Correction, start: int, stop: int
+    ) -> tuple[TakenOut, Floats | None]:
+        """Give rows of all that is taken out of a frame; not 0 where a pixel is bad."""
+        masters: TakenOut = {
             "bias": self.rows(correction.bias, start, stop),
             "dark": self.dark(correction, start, stop),
             "dark_scale": correction.scaling.scale,
             "dark_offset": correction.scaling.offset,
             "flat": self.rows(correction.flat, start, stop),
         }
+        return masters, self.rows(correction.bad_pixels, start, stop)
 
     def taken(self, correction: Correction, start: int, stop: int) -> Floats:
         """Give rows of what the dark of a frame takes out of it, as the flat leaves it."""
@@ -374,12 +398,15 @@ def calibrated_rows(
         (raw - overscan or pedestal - bias - (scale dark + offset)) / flat; NaN where
         the observer says that a pixel is bad.
     """
-    data = calibrate(
-        frame.rows(start, stop),
-        overscan=frame.zero,
-        **masters.taken_out(correction, start, stop),
-    )
-    bad = masters.rows(correction.bad_pixels, start, stop)
+    return _without(frame, (start, stop), masters.taken_out(correction, start, stop))
+
+
+def _without(
+    frame: RawFrame, rows: tuple[int, int], taken_out: tuple[TakenOut, Floats | None]
+) -> Floats:
+    """Take rows of masters out of those of a frame, and the bad pixels."""
+    masters, bad = taken_out
+    data = calibrate(frame.rows(*rows), overscan=frame.zeros(*rows), **masters)
     if bad is not None:
         data[bad != 0] = np.nan
     return data
@@ -397,9 +424,9 @@ def side_by_side_calibrated(
     The masters are read by the thread that asks.
     """
 
-    def rows(given: tuple[RawFrame, TakenOut]) -> Floats:
+    def rows(given: tuple[RawFrame, tuple[TakenOut, Floats | None]]) -> Floats:
         frame, taken_out = given
-        return calibrate(frame.rows(start, stop), overscan=frame.zero, **taken_out)
+        return _without(frame, (start, stop), taken_out)
 
     pairs = (
         (frame, masters.taken_out(correction, start, stop))

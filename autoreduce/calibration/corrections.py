@@ -182,6 +182,8 @@ def correction_cards(
     cards = [Card("CALSTAT", letters, "O overscan B bias D dark F flat: done")]
     if overscan is not None and not item.amplifiers:
         cards.append(Card("OVERSCAN", overscan, "[adu] overscan level subtracted"))
+        if item.calibration.overscan_rows:
+            cards.append(Card("OVERROWS", True, "of each row by itself, smoothed"))
     elif item.pedestal:
         cards.append(Card("PEDSUB", item.pedestal, "[adu] pedestal subtracted"))
     for keyword, output in (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from autoreduce.fits.sections import Section, within
 from autoreduce.pixels.ceiling import pile_up
@@ -287,6 +287,24 @@ def block_medians(data: NDArray[Any]) -> tuple[float, ...]:
         band = data[rows[every // 2] : rows[-1] + 1 : every]
         medians += medians_of_parts(band, BLOCKS).tolist()
     return tuple(medians)
+
+
+SMOOTHING_ROWS = 8.0
+"""Rows (1 sigma) over which levels of rows are smoothed: of their noise a fifth is left."""
+
+
+def smoothed_rows(levels: ArrayLike) -> NDArray[np.float64]:
+    """Smooth the levels of rows, (ny, 1); those that are not finite take their neighbours'."""
+    from scipy.ndimage import gaussian_filter1d
+
+    values = np.asarray(levels, np.float64)
+    known = np.isfinite(values)
+    weight = gaussian_filter1d(known.astype(float), SMOOTHING_ROWS, 0, mode="nearest")
+    filled = np.where(known, values, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(
+            gaussian_filter1d(filled, SMOOTHING_ROWS, 0, mode="nearest") / weight
+        )
 
 
 def overscan_level(

@@ -230,6 +230,16 @@ def light_tasks(
     ]
 
 
+def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
+    """Take the overscan of each row by itself, where frames have one."""
+    return [
+        replace(item, calibration=replace(item.calibration, overscan_rows=True))
+        if item.calibration.overscan
+        else item
+        for item in inputs
+    ]
+
+
 def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:
     if not file:
         return item

@@ -77,6 +77,8 @@ class Calibration:
     """The observer's map of bad pixels: an absolute path."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
+    overscan_rows: bool = False
+    """Whether the overscan of each row is taken by itself."""
 
     @property
     def masters(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from autoreduce.planning.candidates import (
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.drafting import (
+    by_rows,
     facts_of,
     frame_inputs,
     light_tasks,
@@ -121,6 +122,7 @@ def make_plan(
     there = library_candidates(library, rules.temperature)
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
+    inputs = by_rows(inputs) if recipe.overscan.rows else inputs
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)

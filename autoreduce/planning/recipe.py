@@ -105,6 +105,15 @@ class FlatRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class OverscanRecipe:
+    """How the overscan is taken out of frames."""
+
+    rows: bool = False
+    """Whether each row has a level of its own, smoothed along the rows: for a level that
+    drifts while a frame is read, which no master bias knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class LightRecipe:
     """How lights are calibrated, beside their masters."""
 
@@ -249,6 +258,8 @@ class Recipe:
 
     name: str
     """Name of the recipe: ``default``, ``notes``, or of the user's file."""
+    overscan: OverscanRecipe = field(default_factory=OverscanRecipe)
+    """Overscan of all frames."""
     bias: Combination = field(default_factory=Combination)
     """Combination of bias frames."""
     dark: DarkRecipe = field(default_factory=DarkRecipe)

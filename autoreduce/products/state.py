@@ -44,6 +44,7 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 """What a run may ask for, and of which products."""
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
+    "overscan.rows": _PLANNING,
     "bias": frozenset({Action.BIAS}),
     "dark.combine": frozenset({Action.DARK}),
     "dark.model": frozenset({Action.DARK_FIT, Action.FLAT, Action.CALIBRATE}),
