@@ -121,3 +121,16 @@ def test_a_drift_is_that_of_the_thirds_in_order_of_time(
     told, _ = make(tmp_path, make_task(tmp_path, levels, minutes=minutes))
     assert told.statistics["drift"] == drift
     assert [one.found for one in told.remarks] == (["+4.0 ADU"] if drift else [])
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [([130, 131, 132, 130], []), ([130, 131, 230, 231], ["101 ADU"])],
+)
+def test_darks_that_are_not_alike_are_told(tmp_path, levels, told):
+    """Bias 100: dark currents of 30 ADU, and of 130 in two that saw light."""
+    write_product(tmp_path / "b.fits", np.full(SHAPE, 100.0), LEVEL=100.0)
+    plan = Calibration(bias="b.fits")
+    task = make_task(tmp_path, levels, Action.DARK, calibration=plan)
+    found, _ = make(tmp_path, task, {"b.fits"})
+    assert [one.found for one in found.remarks if one.code == "unlike-darks"] == told
