@@ -355,6 +355,13 @@ CODES: dict[str, Code] = {
         "Take bias frames beside the darks, at their temperature.",
         "dark",
     ),
+    "unlike-darks": Code(
+        _S.DOUBTFUL,
+        "its frames differ by {found}, their dark current is {expected}: temperature, "
+        "exposure or light was not the same in all of them",
+        "The mean of darks that are not alike serves none of the lights.  `frames.csv` "
+        "tells their levels; `--exclude` leaves the wrong ones out.",
+    ),
     "negative-sky": Code(
         _S.DOUBTFUL,
         "the calibrated sky is {found}, its noise {expected}: bias or dark is too high "

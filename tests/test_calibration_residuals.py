@@ -49,6 +49,16 @@ def test_hot_pixels_tell_a_dark_of_another_temperature(factor, said):
     assert f"have {said} of that" in found["hot-misfit"]
 
 
+def test_a_dark_that_is_scaled_to_next_to_nothing_leaves_hot_pixels_and_is_told():
+    """As where the light is told to last a second, and took a minute."""
+    rng = np.random.default_rng(1)
+    dark = hot_dark(rng)
+    raw = sky(rng) + dark
+    assert "have 60 of that" in codes(raw, dark / 60)["hot-misfit"]
+    # Of a light that is as short as it says, they are lost in the noise.
+    assert codes(sky(rng) + dark / 60, dark / 60) == {}
+
+
 def test_a_few_hot_pixels_tell_nothing():
     rng = np.random.default_rng(2)
     dark = hot_dark(rng, n=10)

@@ -276,3 +276,14 @@ def test_lights_whose_date_cannot_be_read_are_told(tmp_path, literal, words):
         night.frames, settings=["*: date_obs=2024-03-01T20:15:00"]
     )
     assert undated(by_hand, night.evidence) == []
+
+
+@pytest.mark.parametrize(("level", "kind"), [(700, "light"), (300, "bias")])
+def test_lights_of_0_s_are_told_from_bias_frames_by_their_level(tmp_path, level, kind):
+    """A program that leaves the exposure at 0 takes lights all the same."""
+    for n in range(3):
+        frame(tmp_path, f"a{n}.fits", "Bias", value=300, EXPTIME=0.0)
+    frame(tmp_path, "x.fits", "Light", value=level, EXPTIME=0.0)
+    assert column(tmp_path, "imagetyp")["x.fits"] == kind
+    # No dark is taken to 0 s for a light: how long it was has to be told.
+    assert ("x.fits" in column(tmp_path, "exptime")) == (kind == "bias")

@@ -95,6 +95,8 @@ def test_words_that_name_a_type(name, kind):
         ("EXPTIME = 0\nIMAGETYP= 'DARK'", "dark_0001.fits", "dark"),
         ("EXPTIME = 0\nIMAGETYP= 'DARK'", "dark_0s_0001.fits", "bias"),
         ("EXPTIME = 0\nIMAGETYP= 'DARK'", "dark-0.0 sec_1.fits", "bias"),
+        ("EXPTIME = 0\nIMAGETYP= 'LIGHT'", "frame_1.fits", "bias"),
+        ("EXPTIME = 0\nIMAGETYP= 'LIGHT'", "light_1.fits", "light"),
         ("EXPTIME = 0\nIMAGETYP= 'DARK'", "dark_60s_1.fits", "dark"),
         ("EXPTIME = 0\nIMAGETYP= 'DARK'", "darks/0001.fits", "bias"),
         ("EXPTIME = 0\nEXPOSURE= 30", "0001.fits", None),

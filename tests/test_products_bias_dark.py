@@ -164,3 +164,16 @@ def test_hot_pixels_tell_how_noisy_dark_counts_are(tmp_path):
     assert np.median(ratio) == pytest.approx(1, abs=0.15)
     ordinary = planes["UNCERT"][0][~hot]
     assert np.median(ordinary) == pytest.approx(4 / 6**0.5, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [([130, 131, 132, 130], []), ([130, 131, 230, 231], ["101 ADU"])],
+)
+def test_darks_that_are_not_alike_are_told(tmp_path, levels, told):
+    """Bias 100: dark currents of 30 ADU, and of 130 in two that saw light."""
+    write_product(tmp_path / "b.fits", np.full(SHAPE, 100.0), LEVEL=100.0)
+    plan = Calibration(bias="b.fits")
+    task = make_task(tmp_path, levels, Action.DARK, calibration=plan)
+    found, _ = make(tmp_path, task, {"b.fits"})
+    assert [one.found for one in found.remarks if one.code == "unlike-darks"] == told

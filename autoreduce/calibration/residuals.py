@@ -20,6 +20,8 @@ BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
 HOT_NOISE, FEWEST_HOT = 10.0, 20
 """Pixels of a dark that are so many times the light's noise hot, and how many tell."""
+LEAST_HOT = 0.1
+"""ADU of a hot pixel of a dark at the least: less is rounding."""
 HOT_RATIO = 1.5
 """Hot pixels of light and dark may differ by this factor: 4 degrees do that."""
 ELSEWHERE = 0.2
@@ -113,7 +115,7 @@ def _doubts_of_dark(
     if turn := _turn_that_fits(before, dark) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
-        yield remark("hot-misfit", found=f"{ratio:.1g}")
+        yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
     for code, with_dark, without in (
         ("noisy-dark", pixel_noise(data), ROUGHER * pixel_noise(before)),
         ("uneven-dark", _unevenness(data), UNEVEN * _unevenness(before)),
@@ -139,9 +141,14 @@ def _hot_ratio(before: NDArray[np.float32], dark: NDArray[np.float32]) -> float:
     A pixel is held against those two columns away, which know as much of sky and glow.
     """
     hot, seen = _above_neighbours(dark), _above_neighbours(before)
-    is_hot = hot > HOT_NOISE * pixel_noise(before)
+    plain = HOT_NOISE * pixel_noise(before)
+    is_hot = hot > plain
     if np.count_nonzero(is_hot) < FEWEST_HOT:
-        return 1.0
+        # A dark that takes hardly anything out of them may still know where they are.
+        is_hot = hot > max(HOT_NOISE * pixel_noise(dark), LEAST_HOT)
+        few = np.count_nonzero(is_hot) < FEWEST_HOT
+        if few or not finite_median(seen[is_hot]) > plain:
+            return 1.0
     return finite_median(seen[is_hot] / hot[is_hot])
 
 

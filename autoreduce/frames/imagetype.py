@@ -24,6 +24,8 @@ from autoreduce.frames.schema import ImageType
 _NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)
 DARK_OF_0_S = "a dark of 0 s is a bias"
 """Rule that the level of bias frames may disprove."""
+LIGHT_OF_0_S = "typed as light, but an exposure of 0 s is a bias"
+"""Rule that the level of bias frames may disprove, too."""
 LONGEST_BIAS_S = 1.0
 """A frame of a longer exposure is no bias."""
 
@@ -356,8 +358,8 @@ def _weigh_light(
         return titled.kind, titled, "typed as light, but its object is a calibration"
     if named.kind not in (None, ImageType.LIGHT):
         return named.kind, named, BY_NAME_ALONE
-    if exposure == 0:
-        return ImageType.BIAS, said, "typed as light, but an exposure of 0 s is a bias"
+    if exposure == 0 and named.kind is None:
+        return ImageType.BIAS, said, LIGHT_OF_0_S
     return ImageType.LIGHT, said, "the type keyword says so"
 
 

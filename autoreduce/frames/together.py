@@ -10,7 +10,7 @@ from statistics import median
 from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
-from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S
+from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
 from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
@@ -22,6 +22,8 @@ _HALF_DAY = timedelta(hours=12)
 _PAUSE = timedelta(hours=1)
 """Bias frames and darks that follow one another faster are of one run."""
 _CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
+_OF_0_S = {DARK_OF_0_S: ImageType.DARK, LIGHT_OF_0_S: ImageType.LIGHT}
+"""What frames of 0 s were called that are taken for bias frames, by rule."""
 _LOOKS = 3
 """Frames of a type and exposure whose pixels are looked at for comparison."""
 _LEAST_DARK_ADU = 3.0
@@ -37,7 +39,8 @@ def decide_together(frames: list[Frame]) -> None:
     _settle_unknown_types(frames)
     _doubt_dark_names(frames)
     hear_names(frames)
-    _find_darks_of_no_exposure(frames)
+    _tell_from_bias(frames)
+    _forget_exposures_of_no_light(frames)
     _turn_rows(frames)
     _share_patterns(frames)
     # Copies first: a type that is set by hand later makes no second frame of one.
@@ -74,15 +77,15 @@ def _settle_unknown_types(frames: list[Frame]) -> None:
         )
 
 
-def _find_darks_of_no_exposure(frames: Sequence[Frame]) -> None:
-    """Tell darks whose card says 0 s from bias frames, by the level of bias frames."""
+def _tell_from_bias(frames: Sequence[Frame]) -> None:
+    """Tell darks and lights whose card says 0 s from bias frames, by their level."""
     bias: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     doubted = []
     for frame in frames:
         reading = frame.facts["imagetyp"]
         if reading.value != ImageType.BIAS or frame.why_not:
             continue
-        if reading.rule == DARK_OF_0_S:
+        if reading.rule in _OF_0_S:
             doubted.append(frame)
         else:
             bias[_electronics(frame)].append(frame)
@@ -95,9 +98,18 @@ def _find_darks_of_no_exposure(frames: Sequence[Frame]) -> None:
         above = look.level - median(levels)
         if above > max(_LEAST_DARK_ADU, look.noise):
             rule = f"its card says 0 s, but it is {above:.0f} ADU above the bias frames"
-            frame.facts["imagetyp"] = replace(
-                frame.facts["imagetyp"], value=ImageType.DARK.value, rule=rule
-            )
+            told = frame.facts["imagetyp"]
+            kind = _OF_0_S[told.rule].value
+            frame.facts["imagetyp"] = replace(told, value=kind, rule=rule)
+
+
+def _forget_exposures_of_no_light(frames: Iterable[Frame]) -> None:
+    """Take an exposure of 0 s for unknown where a light was taken."""
+    for frame in frames:
+        if frame.value("imagetyp") == ImageType.LIGHT and frame.value("exptime") == 0:
+            rule = "0 s is no exposure of a light: not known"
+            told = replace(frame.facts["exptime"], value=None, rule=rule)
+            frame.facts["exptime"] = told
 
 
 def _electronics(frame: Frame) -> tuple[object, ...]:

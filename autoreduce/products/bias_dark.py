@@ -1,7 +1,7 @@
 """Master bias and master darks, combined from bands of their raw frames."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from autoreduce.calibration.bands import (
     Floats,
     MasterRows,
     Raw,
+    RawFrame,
     bands,
     calibrated_rows,
 )
@@ -42,6 +43,8 @@ FEWEST_TO_DRIFT = 6
 HOT_SIGMA = 7.0
 """A pixel of a dark is hot that stands so many times the noise of a single frame out of
 its neighbourhood: it stands out of every raw frame."""
+LARGEST_APART = 0.5
+"""Darks of one combination may differ by so much of their dark current: four degrees."""
 LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1
 """Drift that needs no word, in ADU and in units of a frame's noise."""
 
@@ -117,10 +120,13 @@ def make_plain(
             ]
             if task.action is Action.BIAS:
                 statistics["drift"] = level_drift(members)
+            apart = np.ptp(_levels(members)) if task.action is Action.DARK else 0.0
             product.finish(writer, statistics, extra, result.rejected)
     told = product.made(statistics)
     has_bias = any(correction.bias for correction in members.corrections)
-    doubts = (*_drift(statistics), *(_below_zero(statistics) if has_bias else ()))
+    doubts = [*_drift(statistics)]
+    if has_bias:
+        doubts += [*_below_zero(statistics), *_unlike(float(apart), statistics)]
     return replace(told, remarks=(*told.remarks, *doubts))
 
 
@@ -147,15 +153,29 @@ def level_drift(members: Members) -> float:
         Mean level of the last third less that of the first third, in ADU, overscan
         taken out; 0 with fewer than `FEWEST_TO_DRIFT` dated frames.
     """
-    levels = [
-        members.statistics[frame.item.file].median - (frame.zero or 0.0)
-        for frame in sorted(members.frames, key=lambda f: f.item.date_obs or "")
-        if frame.item.date_obs
-    ]
+    dated = [frame for frame in members.frames if frame.item.date_obs]
+    levels = _levels(members, sorted(dated, key=lambda one: one.item.date_obs or ""))
     if len(levels) < FEWEST_TO_DRIFT:
         return 0.0
     third = len(levels) // 3
     return float(np.mean(levels[-third:]) - np.mean(levels[:third]))
+
+
+def _levels(members: Members, frames: Sequence[RawFrame] | None = None) -> list[float]:
+    """List the levels of frames, overscan or pedestal taken out, ADU."""
+    return [
+        members.statistics[frame.item.file].median - (frame.zero or 0.0)
+        for frame in (members.frames if frames is None else frames)
+    ]
+
+
+def _unlike(apart: float, statistics: Mapping[str, float]) -> Iterator[Remark]:
+    """Say that darks differ by what dark currents of one temperature do not."""
+    current = statistics["level"]
+    if apart > max(statistics["noise"], LARGEST_APART * abs(current)):
+        yield remark(
+            "unlike-darks", found=f"{apart:.3g} ADU", expected=f"{current:.3g} ADU"
+        )
 
 
 def _drift(statistics: Mapping[str, float]) -> Iterator[Remark]:
