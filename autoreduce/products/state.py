@@ -19,7 +19,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
-PRODUCT_FORMAT = 8
+PRODUCT_FORMAT = 9
 """Raised whenever the same task would give other pixels or cards than before."""
 RAW = "raw/"
 """What the names of raw frames begin with in the ledger of an output folder; products go
