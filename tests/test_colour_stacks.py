@@ -9,6 +9,7 @@ from colour_nights import cube_of, field, measure_stars, write_colour_lights
 from stack_fields import Pose
 from stack_nights import SHAPE
 
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import Severity
@@ -51,6 +52,53 @@ def check(stack, width):
             assert np.median(at[:, plane] - at[:, 1]) == pytest.approx(0, abs=0.08)
     np.testing.assert_allclose(np.median(seen.flux / wanted.flux, axis=0), 1, atol=0.02)
     assert (np.median(seen.width / wanted.width, axis=0) < width).all()
+
+
+def stored(path, pattern, *, order="TOP-DOWN", offset=(0, 0), trim=False):
+    """Store a light of a pattern in another way: nothing of it changes on the sky."""
+    with fits.open(path) as hdus:
+        data, header = hdus[0].data.copy(), hdus[0].header
+    if order == "BOTTOM-UP":
+        data, pattern = data[::-1], moved_pattern(pattern, len(data) - 1, 0)
+    if trim:  # a column and a row more, which do not count
+        data, pattern = np.pad(data, ((1, 0), (1, 0))), moved_pattern(pattern, 1, 1)
+        header["TRIMSEC"] = f"[2:{data.shape[1]},2:{data.shape[0]}]"
+    header["ROWORDER"] = order
+    header["YBAYROFF"], header["XBAYROFF"] = offset
+    header["BAYERPAT"] = moved_pattern(pattern, *offset)
+    fits.writeto(path, data, header, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("orders", "ways"),
+    [
+        (("TOP-DOWN",), {"offset": (1, 0)}),
+        (("TOP-DOWN",), {"trim": True, "offset": (0, 1)}),
+        (("BOTTOM-UP",), {"offset": (1, 1)}),
+        (("BOTTOM-UP",), {"trim": True}),
+        (("TOP-DOWN", "TOP-DOWN", "BOTTOM-UP"), {"offset": (0, 1)}),
+        (("BOTTOM-UP", "TOP-DOWN", "BOTTOM-UP"), {"offset": (1, 0)}),
+    ],
+)
+def test_a_red_star_stays_red_however_lights_are_stored(tmp_path, orders, ways):
+    poses, stars = POSES[:3], field()
+    night = write_colour_lights(tmp_path / "night", poses, pattern="GBRG")
+    for n, path in enumerate(sorted(night.iterdir())):
+        stored(path, "GBRG", order=orders[n % len(orders)], **ways)
+    reduce_night(night, output=tmp_path / "out", page=False)
+    (path,) = (tmp_path / "out/stacks").glob("*.fits")
+    with fits.open(path) as stack:
+        header, cube = stack[0].header, stack[0].data
+    most = max(orders, key=orders.count)
+    assert (header["NCOMBINE"], header["ROWORDER"]) == (3, most)
+    upright = cube if most == "TOP-DOWN" else cube[:, ::-1]
+    pose = poses[int(Path(header["GRID"]).stem.removeprefix("c"))]
+    seen, wanted = (
+        measure_stars(one, pose, stars) for one in (upright, cube_of(pose, stars))
+    )
+    assert np.ptp(wanted.flux[:, 0] / wanted.flux[:, 2]) > 0.5
+    colour = (seen.flux / seen.flux[:, 1:2]) / (wanted.flux / wanted.flux[:, 1:2])
+    np.testing.assert_allclose(colour, 1.0, atol=0.06)
 
 
 def test_a_few_lights_are_interpolated(tmp_path):

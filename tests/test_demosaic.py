@@ -1,5 +1,7 @@
 """Colours of a mosaic, held against images that are known in every colour."""
 
+import warnings
+
 import numpy as np
 import pytest
 from colour_nights import FWHM, cube_of, field, measure_stars, mosaic_of
@@ -65,6 +67,49 @@ def test_colours_places_and_widths_of_stars_are_right_wherever_they_lie(pattern)
     assert (np.median(seen.width / wanted.width, axis=0) < 1.10).all()
 
 
+def library_planes(data, pattern):
+    """Demosaic with each of the methods of a well-kept library."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what else it could use
+        library = pytest.importorskip("colour_demosaicing")
+        return {
+            name: np.moveaxis(
+                getattr(library, f"demosaicing_CFA_Bayer_{name}")(data, pattern), -1, 0
+            )
+            for name in ("bilinear", "Malvar2004", "Menon2007")
+        }
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "pattern"), [(2.0, "BGGR"), (2.6, "GRBG"), (3.5, "RGGB")]
+)
+def test_no_method_of_a_library_is_nearer_to_the_truth(fwhm, pattern):
+    pose, stars = Pose(0.3, 0.4), field(120)
+    truth = cube_of(pose, stars, fwhm)
+    data = (mosaic_of(truth + SKIES, pattern)).astype(np.float32)
+    data += np.random.default_rng(1).normal(0, 5, data.shape)
+    model = colour_model(data, mosaic(pattern), np.inf)
+    own, peers = planes(data, model), library_planes(data.astype(float), pattern)
+    wanted, near = measure_stars(truth, pose, stars), truth.sum(axis=0) > 30
+
+    def errors(cube):
+        """Of pixels near stars, of colours and of widths, in each plane."""
+        seen = measure_stars(cube - SKIES, pose, stars)
+        colour = (seen.flux / seen.flux[:, 1:2]) / (wanted.flux / wanted.flux[:, 1:2])
+        scatter = np.std(colour / np.median(colour, axis=0), axis=0)[[0, 2]]
+        pixels = np.sqrt(np.mean((cube - SKIES - truth)[:, near] ** 2, axis=1))
+        width = np.abs(np.median(seen.width / wanted.width, axis=0) - 1)
+        return pixels, scatter, width
+
+    pixels, scatter, width = errors(own)
+    for name, cube in peers.items():
+        others = errors(cube)
+        assert (pixels < others[0]).all(), name
+        # Stars of a single light tell their colours no better than their own pixels do.
+        assert (scatter < others[1] + 0.002).all(), name
+        assert (width < others[2] + 0.01).all(), name
+
+
 def test_ratios_are_those_of_stars_whatever_a_nebula_is_like():
     """Stars have 0.55, 1 and 0.7 of green's light, the nebula five times its red."""
     stars = field(80)
@@ -78,6 +123,18 @@ def test_ratios_are_those_of_stars_whatever_a_nebula_is_like():
     model = colour_model(data, mosaic("RGGB"), np.inf)
     assert model.ratios == pytest.approx((0.55, 1.0, 0.7), rel=0.3)
     assert colour_model(data[:20, :20], mosaic("RGGB"), np.inf).ratios[1] == 1.0
+
+
+@pytest.mark.parametrize("fwhm", [2.0, 3.0, 5.0])
+def test_ratios_do_not_depend_on_how_narrow_stars_are(fwhm):
+    stars = field(120)
+    data = mosaic_of(cube_of(Pose(), stars, fwhm) + SKIES, "GBRG").astype(np.float32)
+    data += np.random.default_rng(3).normal(0, 5, data.shape)
+    red, _, blue = colour_model(data, mosaic("GBRG"), np.inf).ratios
+    bright = stars.flux["G"] > 2e4
+    for found, name in ((red, "R"), (blue, "B")):
+        usual = np.median((stars.flux[name] / stars.flux["G"])[bright])
+        assert found == pytest.approx(usual, rel=0.2)
 
 
 def test_hot_pixels_get_the_mean_of_their_colour_and_stars_do_not():

@@ -1,8 +1,8 @@
 """Colours of a mosaic: three images from pixels that saw one colour each.
 
-The fine structure of stars is told by green, which half of the pixels see; what red and
-blue differ from their usual share of it is smooth, and is interpolated between their own
-pixels [1]_.  Their own pixels keep what they measured, so that the light of a star in a
+The fine structure of stars is told by green, which half of the pixels see, and where they
+do not by what is seen there, in its usual proportion; what red and blue differ from their
+usual share of green is smooth, and is interpolated between their own pixels [1]_.  Their own pixels keep what they measured, so that the light of a star in a
 colour is that of its own pixels, whatever its colour.
 
 References
@@ -11,6 +11,7 @@ References
    with the ratio of the colours in place of one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,9 +26,14 @@ from autoreduce.pixels.stars import SKY_BOX, sky_of
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-GREEN_TAPS = {(1, 0): 0.3786, (2, 1): -0.0969, (3, 0): 0.0118, (3, 2): 0.0267}
+GREEN_TAPS = {(1, 0): 0.3165, (2, 1): -0.0544, (3, 0): 0.0609, (3, 2): -0.0093}
 """Weights of the green pixels around one of another colour, for steps along and across,
-in all directions: those that best restore the images of stars two pixels wide."""
+in all directions ..."""
+OWN_TAPS = {(0, 0): 0.2499, (2, 0): -0.1174, (2, 2): 0.0549}
+"""... and of this pixel and those of its colour around it, in units of green: together
+those that best restore the images of stars some two pixels wide."""
+ALONE_TAPS = {(1, 0): 0.3786, (2, 1): -0.0969, (3, 0): 0.0118, (3, 2): 0.0267}
+"""Weights of the green pixels where nothing tells the ratio of the colours."""
 BETWEEN = (-1 / 16, 9 / 16, 9 / 16, -1 / 16)
 """Weights of four pixels of a colour in a row between whose middle ones a place lies."""
 MARGIN = 12
@@ -40,12 +46,13 @@ in three colours have a fifth or more."""
 UNLIKE, SURELY = 0.01, 5.0
 """Two greens differ by less of the sky's level; those that a pattern has elsewhere differ
 by so many times less."""
-SHARP_SIGMAS = 10.0
-"""Height above its surroundings, of the noise of such heights, from which a pixel of a
-star tells the ratio of colours."""
+NEAR = 5
+"""Side of the square, in pixels of one place of the cell, that tells how sharp a star is."""
+SHARP_SIGMAS = 3.0
+"""How sharp it is, of what noise does, if it tells the ratio of colours."""
 MAD_TO_SIGMA = 1.4826
-FEWEST_SHARP = 20
-"""Pixels that tell a ratio."""
+FEWEST_SHARP = 5
+"""Stars that tell a ratio."""
 
 
 class Level(NamedTuple):
@@ -99,7 +106,7 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
     Returns
     -------
     ColourModel
-        A ratio is the median of pixels that stand well above their surroundings; 0 with
+        A ratio is the median of stars that stand well above their surroundings; 0 with
         fewer than `FEWEST_SHARP` of them.
     """
     levels = []
@@ -109,48 +116,70 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
         levels.append(Level(float(found[0]), float(found[1])))
     model = ColourModel(of, tuple(levels))
     excess, _ = _above_sky(data, 0, model)
-    green = _green(excess, 0, of)
-    ratios = []
     full = saturate - max(level.sky for level in levels)
-    for name in RGB:
-        ((y, x), *_) = of.places(of.colours.index(name))
-        own, other = excess[y::CELL, x::CELL], green[y::CELL, x::CELL]
-        ratios.append(sharp_ratio(own, other, full))
+    red, green, blue = (
+        [excess[y::CELL, x::CELL] for y, x in of.places(of.colours.index(name))]
+        for name in RGB
+    )
+    ratios = [sharp_ratio(own, green, full) for (own,) in (red, blue)]
     places = tuple(
         finite_median(data[y::CELL, x::CELL]) for y, x in np.ndindex(CELL, CELL)
     )
-    return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[2]), places)
+    return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[1]), places)
 
 
-def sharp_ratio(own: Image, other: Image, full: float) -> float:
-    """Compare what is sharp, as stars are, in two images: nebulae have colours apart.
+def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
+    """Compare what is sharp, as stars are, in two colours: nebulae have colours apart.
 
     Parameters
     ----------
-    own, other : (ny, nx) arrays
-        Images of one field, without sky.
+    own : (ny, nx) array
+        Pixels of the one colour, without sky.
+    others : sequence of (ny, nx) arrays
+        Those of the other at each of its places in the cell, as far apart: stars that are
+        narrower than that fall between the pixels of both alike.
     full : float
         Level from which pixels are saturated.
 
     Returns
     -------
     float
-        Light in the one over light in the other, of most stars; 0 if fewer than
-        `FEWEST_SHARP` pixels tell it.
+        Sharp light in the one over that in the other, of most stars; 0 with fewer than
+        `FEWEST_SHARP` of them.
     """
-    sharp = _sharpness(other)
-    noise = MAD_TO_SIGMA * float(median(np.abs(sharp)))
-    good = (sharp > SHARP_SIGMAS * noise) & (own < full) & (other < full)
+    from scipy.ndimage import maximum_filter
+
+    brightest = maximum_filter(np.maximum.reduce([own, *others]), NEAR)
+    power, noise = _sharp_power(own)
+    pairs = [_sharp_power(one) for one in others]
+    other = np.mean([one for one, _ in pairs], axis=0)
+    total = power + other
+    # Each star counts once, and not the more the sharper the other colour shows it.
+    good = total == maximum_filter(total, NEAR)
+    good &= total > SHARP_SIGMAS**2 * (noise + np.mean([one for _, one in pairs]))
+    good &= (brightest < full) & (other > 0)
     if np.count_nonzero(good) < FEWEST_SHARP:
         return 0.0
-    return max(float(median(_sharpness(own)[good] / sharp[good])), 0.0)
+    return float(np.sqrt(max(median(power[good] / other[good]), 0.0)))
 
 
-def _sharpness(image: Image) -> Image:
-    """Tell how far pixels stand out of the mean of the four around them."""
+def _sharp_power(image: Image) -> tuple[Image, float]:
+    """Tell how much pixels around each stand out of the four beside them, squared.
+
+    Returns
+    -------
+    power : (ny, nx) array
+        Without what noise does.
+    noise : float
+        What noise does.
+    """
+    from scipy.ndimage import uniform_filter
+
     wide = np.pad(image, 1, mode="edge")
     sides = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]
-    return np.asarray(image - sides / 4, np.float32)
+    sharp = image - sides / 4
+    noise = (MAD_TO_SIGMA * float(median(np.abs(sharp)))) ** 2
+    return np.asarray(uniform_filter(sharp**2, NEAR) - noise, np.float32), noise
 
 
 def demosaic(
@@ -177,7 +206,7 @@ def demosaic(
         neighbours in the same colour.
     """
     excess, _ = _above_sky(rows, start, model)
-    plane = _green(excess, start, model.of)
+    plane = _green(excess, start, model)
     colour = model.of.colours.index(name)
     if name != "G":
         ((y, x),) = model.of.places(colour)
@@ -268,26 +297,33 @@ def _fill(excess: Image, gone: Mask, of: Mosaic, start: int) -> None:
     excess[y, x] = total / np.maximum(seen.sum(axis=1), 1)
 
 
-def _green(excess: Image, start: int, of: Mosaic) -> Image:
+def _green(excess: Image, start: int, model: ColourModel) -> Image:
     """Interpolate green where another colour was seen."""
     reach = max(max(step) for step in GREEN_TAPS)
     # An even number of steps beyond an edge is a pixel of the same colour.
     padded = np.pad(excess, reach, mode="reflect")
     out = excess.copy()
-    green = of.colours.index("G")
     for y in range(CELL):
         for x in range(CELL):
-            if of.cell[(y + start) % CELL][x] == green:
+            name = model.of.colours[model.of.cell[(y + start) % CELL][x]]
+            if name == "G":
                 continue
             place = out[y::CELL, x::CELL]
+            ny, nx = place.shape
             place[...] = 0
-            for (along, across), weight in GREEN_TAPS.items():
+            for (along, across), weight in _taps(model.ratios[RGB.index(name)]):
                 for dy, dx in _all_ways(along, across):
                     near = padded[y + reach + dy :: CELL, x + reach + dx :: CELL]
-                    place += (
-                        np.float32(weight) * near[: place.shape[0], : place.shape[1]]
-                    )
+                    place += np.float32(weight) * near[:ny, :nx]
     return out
+
+
+def _taps(ratio: float) -> list[tuple[tuple[int, int], float]]:
+    """Weigh the pixels around one of a colour that has so much of green's light."""
+    if ratio <= 0:
+        return list(ALONE_TAPS.items())
+    own = [(step, weight / ratio) for step, weight in OWN_TAPS.items()]
+    return [*GREEN_TAPS.items(), *own]
 
 
 def _all_ways(along: int, across: int) -> list[tuple[int, int]]:
