@@ -93,7 +93,7 @@ def troubled_report():
         calibrate("l0.fit", missing=(LONG,)),
         notes=(remark("several", found="2 nights"),),
     )
-    odd = remark("left-out", found="odd level")
+    odd = remark("odd-level", found="9 ADU", expected="7 have 5")
     many = dict.fromkeys(("b0.fit", "b1.fit", "b2.fit", "d0.fit"), odd)
     outcomes = make_outcomes(
         plan,
@@ -176,7 +176,7 @@ def test_the_summary_tells_everything_in_order(terminal, tmp_path):
         "  [red]x[/red].fit: truncated",
         "Left out",
         (
-            "  b0.fit, b1.fit, b2.fit and 1 more: odd level "
+            "  b0.fit, b1.fit, b2.fit and 1 more: level 9 ADU, the other 7 have 5 "
             "(--include 'b0.fit,b1.fit,b2.fit,d0.fit')"
         ),
         "  l1.fit, l2.fit: nothing could be made of it",

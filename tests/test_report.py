@@ -306,7 +306,7 @@ def test_pictures_share_a_budget_so_that_the_page_stays_small(tmp_path):
     assert picture_size(few) == LARGEST
     many = [Action.STACK] * 60 + [Action.CALIBRATE] * 500
     size = picture_size(many)
-    areas = 60 * size**2 + 500 * (size / 4) ** 2
+    areas = 60 * size**2 + 500 * (size / 5) ** 2
     assert 0.9 * TOTAL_PIXELS < areas <= TOTAL_PIXELS
     assert picture_size([]) == LARGEST
 

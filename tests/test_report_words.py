@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_night import (
     BIAS,
+    DARK,
     FLAT,
     STACK,
     FakeOutcome,
@@ -295,3 +296,25 @@ def test_reasons_that_differ_only_in_the_name_of_the_file_are_told_once():
 )
 def test_small_amounts_are_no_zeros(n_bytes, text):
     assert size(n_bytes) == text
+
+
+def test_a_judgement_comes_with_the_option_that_overrules_it():
+    plan = make_plan()
+    trailed = remark("trailed", found="2.0", expected="1.1")
+    lost = remark("no-place", found="3", expected="M1")
+    odd = remark("odd-level", found="9 ADU", expected="7 have 5")
+    ends = make_outcomes(
+        plan,
+        **{
+            DARK: FakeOutcome(left_out={"d1.fit": odd}),
+            STACK: FakeOutcome(
+                left_out={"calibrated/l0.fits": trailed, "calibrated/l1.fits": lost}
+            ),
+        },
+    )
+    told = {one.subject: one.flag for one in remarks(make_report(plan, outcomes=ends))}
+    assert told == {
+        ("d1.fit",): "--include 'd1.fit'",
+        ("calibrated/l0.fits",): "--include 'l0.fit'",
+        ("calibrated/l1.fits",): "",
+    }

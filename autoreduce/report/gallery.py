@@ -37,10 +37,10 @@ LIGHTS_SHOWN = 200
 
 _SHARES = {
     Action.STACK: 1.0,
-    Action.BIAS: 0.5,
-    Action.DARK: 0.5,
-    Action.FLAT: 0.5,
-    Action.CALIBRATE: 0.25,
+    Action.BIAS: 0.4,
+    Action.DARK: 0.4,
+    Action.FLAT: 0.4,
+    Action.CALIBRATE: 0.2,
 }
 """Widths of pictures, relative to that of a stack."""
 

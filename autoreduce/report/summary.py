@@ -166,13 +166,29 @@ def left_out(report: NightReport) -> dict[str, Remark]:
 
 def _left_out(report: NightReport) -> Iterator[Remark]:
     """Tell of frames that took no part; in a judgement the observer has the last word."""
-    judged = {file for end in report.outcomes.values() for file in end.left_out}
-    for file, why in left_out(report).items():
-        is_final = file not in judged or why.severity is not Severity.LEFT_OUT
-        if is_final or why.way_out:
-            yield why
-        else:
-            yield replace(why, way_out=f"--include '{ITSELF}'")
+    for why in left_out(report).values():
+        is_final = why.code not in _JUDGEMENTS or why.way_out
+        yield why if is_final else replace(why, way_out=_BACK)
+
+
+_BACK = f"--include '{ITSELF}'"
+"""Brings a frame back."""
+_JUDGEMENTS = frozenset(
+    [
+        "odd-level",
+        "odd-noise",
+        "odd-pattern",
+        "odd-shape",
+        "dim-flat",
+        "full-flat",
+        "lit",
+        "trailed",
+        "out-of-focus",
+        "faint",
+        "few-stars",
+    ]
+)
+"""Why frames are left out that are odd among their like: an observer may differ."""
 
 
 def _of_file(code: str, file: str, why: str) -> Remark:
@@ -187,7 +203,8 @@ def _unstacked(report: NightReport) -> Iterator[Remark]:
         outcome = report.outcomes.get(task.output)
         if task.action is Action.STACK and outcome is not None:
             for light, why in outcome.left_out.items():
-                yield remark("not-stacked", light, found=str(why))
+                way_out = _BACK if why.code in _JUDGEMENTS and not why.way_out else ""
+                yield remark("not-stacked", light, found=str(why), way_out=way_out)
 
 
 def _known(value: object) -> str:
