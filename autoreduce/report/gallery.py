@@ -146,7 +146,7 @@ def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
     size = f"{shape[1]}{TIMES}{shape[0]}"
     return Exhibit(
         output=picture.output,
-        name=Path(picture.output).stem,
+        name=Path(picture.output).name,
         title=picture.name,
         colour="",
         source="" if pixels is None else data_uri(jpeg(pixels)),
