@@ -290,3 +290,13 @@ def test_every_column_is_explained():
     assert meaning("chi square") == GLOSSARY["chi square"]
     assert meaning("level error") == GLOSSARY["level_error"]
     assert meaning("nothing like it") == ""
+
+
+def test_photon_transfer_is_drawn_with_the_gain_that_fits_it(notes_night):
+    data = json.loads((notes_night.reduced.folder / "report.json").read_text())
+    flats = [curve["output"] for curve in data["transfers"]]
+    assert len(flats) == 8
+    for curve in data["transfers"]:
+        signal, variance = np.array(curve["signal"]), np.array(curve["variance"])
+        assert 50 < len(signal) <= 200
+        assert np.median(signal / variance) == pytest.approx(curve["gain"], rel=0.1)

@@ -25,6 +25,8 @@ LEAST_ODD = 0.02
 """Part of the median that the scatter of a group is taken for at least."""
 FEWEST = 4
 """Values of a group from which one of them can be odd."""
+SHOWN_POINTS = 100
+"""Points of a photon transfer curve that are drawn, about."""
 LEAST_NOISE = 0.1
 """Part of the expected noise that a measured one has at least, to be one."""
 _DIGITS = 6
@@ -106,7 +108,9 @@ SERIES = (
 
 
 def report_data(
-    report: NightReport, measured_noise: Mapping[str, float] | None = None
+    report: NightReport,
+    measured_noise: Mapping[str, float] | None = None,
+    transfers: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, Any]:
     """Gather what the page draws.
 
@@ -116,13 +120,17 @@ def report_data(
         The run.
     measured_noise : mapping of str to float, optional
         Noise of stacks by output, pixel to pixel, ADU.
+    transfers : mapping of str to structured array, optional
+        Photon transfer curves by the flat that they were measured in: ``SIGNAL``, ADU,
+        and ``VARIANCE``, ADU^2.
 
     Returns
     -------
     dict
         Values of JSON: ``series`` (what there is to draw), ``frames`` (a list of
         values for each column, all of one length; null where nothing is known),
-        ``stacks`` (noise against the number of lights).
+        ``stacks`` (noise against the number of lights), ``transfers`` (variance of
+        flats against their signal).
     """
     columns = _columns(report)
     return {
@@ -135,6 +143,7 @@ def report_data(
         ],
         "frames": columns,
         "stacks": _stack_noise(report, measured_noise or {}),
+        "transfers": _transfers(report, transfers or {}),
     }
 
 
@@ -284,6 +293,30 @@ def _stack_noise(
                 "colour": frame_colour("light", through or None),
                 "expected": _plain(noise),
                 "measured": _believed(seen, noise[-1]),
+            }
+        )
+    return found
+
+
+def _transfers(
+    report: NightReport, curves: Mapping[str, np.ndarray[Any, Any]]
+) -> list[dict[str, Any]]:
+    """Give some points of each photon transfer curve, and the gain that fits it."""
+    found = []
+    for task in report.plan.tasks:
+        curve, outcome = curves.get(task.output), report.outcomes.get(task.output)
+        gain = outcome.statistics.get("gain") if outcome else None
+        if curve is None or not len(curve) or not gain:
+            continue
+        some = curve[:: max(1, len(curve) // SHOWN_POINTS)]
+        through = str(task.facts.get("filter") or "")
+        found.append(
+            {
+                "output": task.output,
+                "colour": frame_colour("flat", through or None),
+                "signal": _plain(some["SIGNAL"].astype(float)),
+                "variance": _plain(some["VARIANCE"].astype(float)),
+                "gain": gain,
             }
         )
     return found

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -11,12 +12,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
+from autoreduce.errors import InputError
+from autoreduce.fits.tables import read_table
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.measured import MEASURED
 from autoreduce.frames.schema import FRAME_COLUMNS
 from autoreduce.planning.plan import Action
+from autoreduce.products.gain import CURVE
 from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
 from autoreduce.report.gallery import Exhibit, exhibits, picture_exhibits
@@ -43,6 +48,7 @@ from autoreduce.report.rows import (
 from autoreduce.report.summary import (
     heading,
     headline,
+    is_there,
     remarks,
     verdict,
 )
@@ -155,7 +161,7 @@ def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
     in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
     noise = {item.output: item.noise for item in shown[Action.STACK]}
-    numbers = report_data(report, noise)
+    numbers = report_data(report, noise, _transfers(report, folder))
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
     content = {
         "has_quality": bool(numbers["series"] or numbers["stacks"]),
@@ -176,6 +182,16 @@ def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
         **content,
     )
     return page, data
+
+
+def _transfers(report: NightReport, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the photon transfer curves of the flats that have one."""
+    curves = {}
+    for task in report.plan.tasks:
+        if task.action is Action.FLAT and is_there(report, task.output):
+            with suppress(InputError, OSError):
+                curves[task.output] = read_table(folder / task.output, CURVE)
+    return curves
 
 
 _SECTIONS = (

@@ -298,6 +298,30 @@
     svg.innerHTML = out.join("");
   };
 
+  const transferPlot = () => {
+    const curves = data.transfers;
+    if (!curves.length) return;
+    const doc = "Variance of blocks of the flats, read noise taken out, against their signal: a line through 0 whose slope is one over the gain.";
+    const svg = figure("Photon transfer", "ADU² against ADU", doc, `Photon transfer of ${curves.length} flats`);
+    svg.dataset.name = "transfer";
+    const right = Math.max(...curves.flatMap((curve) => curve.signal));
+    const top = 1.05 * Math.max(...curves.flatMap((curve) => [...curve.variance, right / curve.gain]));
+    const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
+    const y = (v) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * v / top;
+    const out = [];
+    for (const part of [0, 0.5, 1]) {
+      const v = part * top / 1.05;
+      out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
+      out.push(`<text x="${x(part * right)}" y="${HEIGHT - 6}" text-anchor="middle">${number(part * right)}</text>`);
+    }
+    for (const curve of curves) {
+      const dots = curve.signal.map((v, i) => `M${x(v).toFixed(1)} ${y(Math.max(curve.variance[i], 0)).toFixed(1)}h0`).join("");
+      const name = escaped(`${curve.output}: ${number(curve.gain)} electrons per ADU`);
+      out.push(`<g style="--c:${curve.colour}"><title>${name}</title><path class="flat" style="--c:${curve.colour}" d="${dots}"/><polyline class="curve" points="${x(0)},${y(0)} ${x(right)},${y(right / curve.gain)}"/></g>`);
+    }
+    svg.innerHTML = out.join("");
+  };
+
   const controls = byId("plot-controls");
   if (controls) {
     const off = new Set();
@@ -325,6 +349,7 @@
     };
     timePlots();
     noisePlot();
+    transferPlot();
     const drawn = new Set();
     for (const series of data.series) frames[series.name].forEach((value, i) => { if (value !== null) drawn.add(i); });
     const colours = new Map([...drawn].map((i) => [key(i), frames.colour[i]]));
