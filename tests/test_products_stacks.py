@@ -432,7 +432,10 @@ def test_names_of_fields():
     assert stack_output("stacks/a.fits", 1) == "stacks/a.fits"
     assert stack_output("stacks/a.fits", 3) == "stacks/a_field3.fits"
     for number in (1, 3, 12):
-        assert stack_field("stacks/a.fits", stack_output("stacks/a.fits", number)) == number
+        assert (
+            stack_field("stacks/a.fits", stack_output("stacks/a.fits", number))
+            == number
+        )
 
 
 def test_the_sky_of_the_reference_is_kept(dithered):
