@@ -17,6 +17,7 @@ from autoreduce.tools.show import (
     Limits,
     Picture,
     Stretch,
+    _coloured,
     animate,
     display_limits,
     draw,
@@ -240,6 +241,22 @@ def test_real_frames_are_shown(tmp_path, tmp_path_factory):
     expected = ZScaleInterval().get_limits(picture.data)
     assert display_limits(picture.data, Display()) == pytest.approx(expected)
     assert width_of(tmp_path / "a.png") > 300
+
+
+def test_colours_are_shown_with_a_neutral_sky_unless_limits_are_asked_for():
+    rng = np.random.default_rng(1)
+    sky = np.array([300.0, 700.0, 420.0])[:, None, None]
+    data = (sky + rng.normal(0, 5, (3, 60, 80))).astype(np.float32)
+    data[:, 20:24, 30:34] += 500
+    picture = Picture("x", data)
+    shown = _coloured(picture, Display())
+    assert shown.shape == (60, 80, 3)
+    assert np.ptp(np.median(shown, axis=(0, 1))) < 0.02
+    assert shown[20:24, 30:34].min() > 2 * np.median(shown)  # and not upside down
+    asked = _coloured(picture, Display(limits=Limits.RANGE, span=(0.0, 1000.0)))
+    np.testing.assert_allclose(
+        np.median(asked, axis=(0, 1)), sky.ravel() / 1000, atol=0.01
+    )
 
 
 def test_planes_that_are_colours_are_one_picture_and_a_tiff_has_16_bits(frames):

@@ -31,7 +31,7 @@ def _complete_cmaps(
     "-l",
     "--limits",
     type=click.Choice(["zscale", "rms", "minmax", "percentile"]),
-    help="How black and white are chosen [default: zscale].",
+    help="How black and white are chosen [default: zscale; colours as in pictures].",
 )
 @click.option(
     "-r", "--rms", type=float, metavar="N", help="Limits: the mean +/- N rms."

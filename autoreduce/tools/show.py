@@ -292,9 +292,16 @@ def _draw_image(axes: Any, picture: Picture, display: Display) -> Any:  # noqa: 
 
 
 def _coloured(picture: Picture, display: Display) -> Floats:
-    """Return (ny, nx) shades, or (ny, nx, 3) colours with limits of their own."""
+    """Return (ny, nx) shades, or (ny, nx, 3) colours.
+
+    Colours are shown as in the pictures of objects, unless limits or a stretch are asked
+    for: each has limits of its own then.
+    """
     if picture.data.ndim == 2:
         return shades(picture.data, display)
+    if (display.limits, display.stretch) == (Limits.ZSCALE, Stretch.LINEAR):
+        upright = replace(picture, from_top=True)
+        return full_size(upright).astype(np.float64) / np.iinfo(np.uint16).max
     planes = [np.nan_to_num(shades(plane, display)) for plane in picture.data]
     return np.stack(planes, axis=-1)
 
