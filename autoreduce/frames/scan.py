@@ -149,7 +149,7 @@ def scan_night(
     return ScannedNight(
         frames=table,
         evidence=evidence,
-        unreadable=_table(zip(*unreadable, strict=True), UNREADABLE_COLUMNS),
+        unreadable=_table(map(list, zip(*unreadable, strict=True)), UNREADABLE_COLUMNS),
         root=root,
     )
 
@@ -380,6 +380,10 @@ def _contents(headers: list[RawHeader]) -> str:
     return f"an array of {axes}" if shape else "headers only"
 
 
-def _table(columns: Iterable[Sequence[str]], names: Sequence[str]) -> pd.DataFrame:
-    told = dict(zip(names, columns, strict=False))
-    return pd.DataFrame(told, columns=list(names), dtype="string")
+def _table(columns: Iterable[list[str]], names: Sequence[str]) -> pd.DataFrame:
+    """Make a table of texts; columns are emptied one by one."""
+    told = {}
+    for name, cells in zip(names, columns, strict=False):
+        told[name] = pd.array(cells, dtype="string")
+        cells.clear()
+    return pd.DataFrame(told, columns=list(names), dtype="string", copy=False)

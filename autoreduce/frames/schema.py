@@ -173,16 +173,21 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    columns: dict[str, list[object]] = {column.name: [] for column in FRAME_COLUMNS}
-    for row in rows:
-        if strange := row.keys() - columns.keys():
+    known = {column.name for column in FRAME_COLUMNS}
+    columns: dict[str, list[object]] = {}
+    n_rows = 0
+    for n_rows, row in enumerate(rows, start=1):
+        if strange := row.keys() - known:
             msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
             raise TableError(msg)
-        for name, cells in columns.items():
-            cells.append(row.get(name))
-    return typed(
-        pd.DataFrame({n: pd.Series(c, dtype=object) for n, c in columns.items()})
-    )
+        for name, value in row.items():
+            cells = columns.setdefault(name, [])
+            cells.extend([None] * (n_rows - 1 - len(cells)))
+            cells.append(value)
+    for cells in columns.values():
+        cells.extend([None] * (n_rows - len(cells)))
+    told = {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
+    return typed(pd.DataFrame(told))
 
 
 def typed(table: "pd.DataFrame") -> "pd.DataFrame":
