@@ -137,7 +137,7 @@ def gain_of(item: FrameInput, correction: Correction, folder: Path) -> Gain:
     gain, error, noise, noise_error = (
         (None, None, None, None)
         if correction.flat is None
-        else (_number(folder / correction.flat, key) for key in keys)
+        else _numbers(folder / correction.flat, *keys)
     )
     found = Quantity(item.egain, gain, error, given="egain" in item.given)
     if found.told is not None and not found.is_measured:
@@ -161,9 +161,11 @@ class ReadNoise(NamedTuple):
 def read_noise(correction: Correction, folder: Path) -> ReadNoise:
     """Give the noise of a read, as master bias or dark tell."""
     for output in (correction.bias, correction.dark):
-        noise = None if output is None else _number(folder / output, FRAME_NOISE)
-        if output is not None and noise is not None:
-            return ReadNoise(noise, _number(folder / output, FRAME_NOISE_ERROR) or 0.0)
+        if output is None:
+            continue
+        noise, error = _numbers(folder / output, FRAME_NOISE, FRAME_NOISE_ERROR)
+        if noise is not None:
+            return ReadNoise(noise, error or 0.0)
     return ReadNoise()
 
 
@@ -206,9 +208,10 @@ def transfer_table(transfer: PhotonTransfer | None) -> bytes:
     )
 
 
-def _number(path: Path, keyword: str) -> float | None:
+def _numbers(path: Path, *keywords: str) -> list[float | None]:
+    """Read some cards of a product; none of one that cannot be read."""
     try:
         with open_image(path) as reader:
-            return reader.raw.number(keyword)
+            return [reader.raw.number(keyword) for keyword in keywords]
     except InputError:
-        return None
+        return [None] * len(keywords)
