@@ -124,16 +124,11 @@ def product_cards(
     ours.append(Card("DATE", written_at(), "[UTC] when this file was made"))
     keywords = {card.keyword for card in ours}
     kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
-    cards = [line for card in ours for line in format_card(*card)]
-    past = [line for text in history for line in format_history(text)]
-    return [*_strip_blank_tail(kept), *cards, *past]
-
-
-def _strip_blank_tail(cards: Sequence[bytes]) -> list[bytes]:
-    kept = list(cards)
     while kept and not kept[-1].strip():
         kept.pop()
-    return kept
+    cards = [line for card in ours for line in format_card(*card)]
+    past = [line for text in history for line in format_history(text)]
+    return [*kept, *cards, *past]
 
 
 def _task_cards(task: Task) -> list[Card]:
