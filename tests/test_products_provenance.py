@@ -170,7 +170,8 @@ def test_cards_of_the_product_hold_over_facts_and_over_those_of_the_camera():
         b" " * 80,
     ]
     extra = (Card("EXPTIME", 90.0), Card("NOTE", "x", "why"))
-    header = header_of(extra=extra, facts={"filter": "R", "exptime": 60.0}, base=base)
+    facts = {"filter": "R", "exptime": 60.0}
+    header = header_of(extra=iter(extra), facts=facts, base=base)
     assert header.count("FILTER") == header.count("EXPTIME") == 1
     assert (header["FILTER"], header["EXPTIME"], header["OBSERVER"]) == ("R", 90, "me")
     assert header.comments["NOTE"] == "why"

@@ -133,16 +133,23 @@ def product_cards(
     keywords = {card.keyword for card in ours}
     other_times = _OTHER_TIMES if "TIMESYS" in keywords else ()
     kept = without(base, [*keywords, *_MEANINGLESS_AFTER, *other_times])
+    while kept and not kept[-1].strip():
+        kept.pop()
     cards = [line for card in ours for line in format_card(*card)]
     past = [line for text in history for line in format_history(text)]
-    return [*_strip_blank_tail(kept), *cards, *past]
+    return [*kept, *cards, *past]
 
 
 def _strip_blank_tail(cards: Sequence[bytes]) -> list[bytes]:
     kept = list(cards)
+=======
+    kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
+>>>>>>> w9
     while kept and not kept[-1].strip():
         kept.pop()
-    return kept
+    cards = [line for card in ours for line in format_card(*card)]
+    past = [line for text in history for line in format_history(text)]
+    return [*kept, *cards, *past]
 
 
 def _task_cards(task: Task) -> list[Card]:
