@@ -629,3 +629,37 @@ def test_of_masters_on_one_rung_it_does_not_matter_which_others_they_reach():
     )
     assert name == "a"
     assert verdicts["b"].criterion == "type"
+
+
+@pytest.mark.parametrize(
+    ("changes", "chosen"),
+    [
+        (({"gain": 0.0, "filter": "V"}, {}), "b"),
+        (({"gain": 0.0}, {"origin": LIBRARY}), "b"),
+        (({"filter": "V", **LATER[1]}, LATER[1]), None),
+    ],
+)
+def test_only_masters_that_would_serve_make_one_another_doubtful(changes, chosen):
+    light = {"filter": None}
+    _, name, _ = matched("flat", *(dict(one) for one in changes), light=light)
+    assert name == chosen
+
+
+def test_what_a_library_leaves_unsaid_is_not_refused():
+    unsaid = {"filter": None, "origin": LIBRARY}
+    _, name, verdicts = matched("flat", {}, unsaid, light={"filter": None})
+    assert (name, verdicts["b"].criterion) == ("a", "origin")
+
+
+def test_a_dark_of_nearly_the_exposure_is_not_confirmed_in_it():
+    choice, _, _ = matched("dark", {"exptime": 60.5, "keeps_bias": True})
+    assert (choice.rung.level, choice.unconfirmed) == (3, ("exptime",))
+
+
+@pytest.mark.parametrize(
+    "farther", [{"filter": "V"}, {"telescop": "FSQ", "rotator": 90.0}]
+)
+def test_those_that_failed_otherwise_or_in_more_are_not_the_nearest(farther):
+    masters = make_masters("flat", {"telescop": "FSQ"}, dict(farther))
+    (missed,) = match("flat", make_setup(), masters, RULES, Settings()).misses
+    assert [entry.candidate for entry in missed] == ["a.fits"]
