@@ -140,18 +140,6 @@ def product_cards(
     return [*kept, *cards, *past]
 
 
-def _strip_blank_tail(cards: Sequence[bytes]) -> list[bytes]:
-    kept = list(cards)
-=======
-    kept = without(base, [*keywords, *_MEANINGLESS_AFTER])
->>>>>>> w9
-    while kept and not kept[-1].strip():
-        kept.pop()
-    cards = [line for card in ours for line in format_card(*card)]
-    past = [line for text in history for line in format_history(text)]
-    return [*kept, *cards, *past]
-
-
 def _task_cards(task: Task) -> list[Card]:
     cards = []
     for name, (keyword, comment) in FACT_CARDS.items():
