@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,7 @@ from autoreduce.prepare import (
     Folders,
     PlannedNight,
     earlier_outcomes,
+    is_output,
     keeping_edits,
     make_folder,
     output_folder,
@@ -43,7 +45,14 @@ from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.summary import is_there, made, remarks, wanted_lights
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
-from autoreduce.running.execute import Limits, Outcome, Progress, Status, run_plan
+from autoreduce.running.execute import (
+    LARGE,
+    Limits,
+    Outcome,
+    Progress,
+    Status,
+    run_plan,
+)
 from autoreduce.running.folder import (
     LEFT_OVER,
     clear_parts,
@@ -60,6 +69,9 @@ from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
+
+BYTES_OF_RAW_PIXEL = 2
+"""Bytes of a pixel of most cameras."""
 
 MOST_STALE = 0.5
 """Part of the products above which those that no plan makes are not moved away."""
@@ -180,7 +192,10 @@ def reduce_night(
     """
     begin = time.perf_counter()
     target = None if output is None else Path(output)
-    folder = output_folder(paths_of_night(night), target)
+    folders = paths_of_night(night)
+    folder = output_folder(folders, target)
+    if (limits or Limits()).may_have_processes and not is_output(folder):
+        _start_server(folders)
     prepared = prepare_night(night, choices)
     return run_prepared(
         prepared,
@@ -191,6 +206,21 @@ def reduce_night(
         progress=progress,
         begin=begin,
     )
+
+
+def _start_server(folders: Iterable[Path]) -> None:
+    """Start what workers come from where there are files enough to need them."""
+    from autoreduce.running.processes import start_server
+
+    left = LARGE * BYTES_OF_RAW_PIXEL
+    for folder in folders:
+        for root, _, files in os.walk(folder):
+            for file in files:
+                with suppress(OSError):
+                    left -= Path(root, file).stat().st_size
+                if left < 0:
+                    start_server()
+                    return
 
 
 def run_prepared(

@@ -97,6 +97,12 @@ class Limits:
     """Whether a large night may have processes of its own beside the threads.  They
     import the main module: a script needs ``if __name__ == "__main__"``."""
 
+    @property
+    def may_have_processes(self) -> bool:
+        """Whether processes of this machine may work beside its threads."""
+        n = self.jobs or os.cpu_count() or 1
+        return self.processes and self.scheduler is None and n > 1
+
 
 class Status(StrEnum):
     """How a task ended."""

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, forkserver, get_context, parent_process
 from threading import Thread
 
 from autoreduce.running.ending import ended
@@ -17,6 +17,16 @@ from autoreduce.running.machine import share_one_heap
 
 PRELOADED = ["autoreduce.running.tasks", "sep", "scipy.optimize"]
 """What every worker needs: loaded once, not by each."""
+
+
+def start_server() -> None:
+    """Start the process that workers come from, long before they are wanted.
+
+    What it loads, it loads beside what this process does meanwhile.
+    """
+    get_context("forkserver").set_forkserver_preload(PRELOADED)
+    with suppress(RuntimeError, OSError):
+        forkserver.ensure_running()
 
 
 @contextmanager
