@@ -30,6 +30,9 @@ BEYOND = 1.8
 linearity may be 0.6 of what pixels can hold."""
 ALIKE = "alike"
 """What an observer says of frames that count alike in spite of their pixels."""
+LIT_OVERSCAN = 0.2
+"""An overscan that has so much of the light beside it is none; a real one has what a
+readout trails, less than a hundredth."""
 
 
 @dataclass
@@ -72,11 +75,6 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
                     way_out=f"--set '*: saturate={highest:.0f}'",
                 )
             )
-
-
-LIT_OVERSCAN = 0.2
-"""An overscan that has so much of the light beside it is none; a real one has what a
-readout trails, less than a hundredth."""
 
 
 def disprove_overscan(frames: Sequence[Raw], counting: Counting) -> None:

@@ -25,6 +25,13 @@ from autoreduce.remarks import Remark, remark
 
 MOST_OPEN = 128
 """Images of a combination whose files stay open; more would exhaust what is allowed."""
+HOT_SIGMA, FEWEST_HOT = 7.0, 50
+"""Noises of a single frame that a pixel of a dark stands out if it is hot: it stands out
+of every raw frame; and hot pixels that tell a gain."""
+MEDIAN_OF_SQUARE = 0.4549
+"""Median of the square of a normal deviate."""
+ROUNDS = 30
+"""Rounds in which the noise of hot pixels is found."""
 BYTES_MEASURED = 12
 """What a pixel of a frame takes while the frame is measured."""
 SAMPLED_ROWS = 96
@@ -251,13 +258,6 @@ def pair_noise_error(members: Members, noise: float) -> float:
     """Give the 1-sigma error of `pair_noise`, ADU, from the number of its pixels."""
     ny, nx = members.shape
     return noise / math.sqrt(2 * min(ny, SAMPLED_ROWS) * nx)
-
-
-HOT_SIGMA, FEWEST_HOT = 7.0, 50
-"""Noises above the median from which a pixel is hot, and hot pixels that tell a gain."""
-MEDIAN_OF_SQUARE = 0.4549
-"""Median of the square of a normal deviate."""
-ROUNDS = 30
 
 
 def hot_noise(members: Members, noise: float) -> float | None:

@@ -72,10 +72,15 @@ def doubts_of_light(
     """
     if sky < -max(BELOW * noise, 1.0):
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
-    told = [] if dark is None else list(_doubts_of_dark(data, dark))
+    if dark is None and flat is None:
+        return
+    uneven = _unevenness(data)
+    told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
-    if flat is not None and sky > 0 and not any(map(_of_order, told)):
-        yield from _doubts_of_flat(data, flat, sky, noise)
+    is_even = uneven < max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky)
+    if flat is None or not sky > 0 or is_even or any(map(_of_order, told)):
+        return
+    yield from _doubts_of_flat(data, flat, sky, uneven)
 
 
 def _of_order(doubt: Remark) -> bool:
@@ -84,64 +89,64 @@ def _of_order(doubt: Remark) -> bool:
 
 
 def _doubts_of_flat(
-    data: NDArray[np.float32], flat: NDArray[np.float32], sky: float, noise: float
+    data: NDArray[np.float32], flat: NDArray[np.float32], sky: float, uneven: float
 ) -> Iterator[Remark]:
-    """Say what rows of a light tell against what they were divided by."""
+    """Say what rows of an uneven light tell against what they were divided by."""
     before = data * flat
-    with_flat, without = _unevenness(data), _unevenness(before)
-    least = max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky)
-    if with_flat < least:
-        return
     for turn, rows, columns in _TURNS:
         turned = _unevenness(before / flat[::rows, ::columns])
-        if turned < with_flat / EVENER:
-            found, expected = (
-                f"{with_flat / sky:.0%}",
-                f"{turned / sky:.0%} with {turn}",
-            )
+        if turned < uneven / EVENER:
+            found, expected = f"{uneven / sky:.0%}", f"{turned / sky:.0%} with {turn}"
             yield remark("flat-turned", found=found, expected=expected)
             return
-    if with_flat > UNEVEN * without:
-        found, expected = f"{with_flat / sky:.0%}", f"{without / sky:.0%}"
+    without = _unevenness(before)
+    if uneven > UNEVEN * without:
+        found, expected = f"{uneven / sky:.0%}", f"{without / sky:.0%}"
         yield remark("uneven-flat", found=found, expected=expected)
 
 
 def _doubts_of_dark(
-    data: NDArray[np.float32], dark: NDArray[np.float32]
+    data: NDArray[np.float32], dark: NDArray[np.float32], uneven: float
 ) -> Iterator[Remark]:
     """Say what rows of a light tell against what its dark took out of them."""
     before = data + dark
-    ratio = _hot_ratio(before, dark)
-    if turn := _turn_that_fits(before, dark) if ratio < ELSEWHERE else "":
+    noise = pixel_noise(before)
+    ratio = _hot_ratio(before, dark, noise)
+    if turn := _turn_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
     for code, with_dark, without in (
-        ("noisy-dark", pixel_noise(data), ROUGHER * pixel_noise(before)),
-        ("uneven-dark", _unevenness(data), UNEVEN * _unevenness(before)),
+        ("noisy-dark", pixel_noise(data), ROUGHER * noise),
+        ("uneven-dark", uneven, UNEVEN * _unevenness(before)),
     ):
-        least = 0.0 if code == "noisy-dark" else UNEVEN_NOISE * pixel_noise(before)
+        least = 0.0 if code == "noisy-dark" else UNEVEN_NOISE * noise
         if with_dark > max(without, least):
             factor = ROUGHER if code == "noisy-dark" else UNEVEN
             found, expected = _about(with_dark), _about(without / factor)
             yield remark(code, found=found, expected=expected)
 
 
-def _turn_that_fits(before: NDArray[np.float32], dark: NDArray[np.float32]) -> str:
+def _turn_that_fits(
+    before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
+) -> str:
     """Tell how a dark is to be turned for its hot pixels to be the light's; else ""."""
     for turn, rows, columns in _TURNS:
-        if 1 / HOT_RATIO <= _hot_ratio(before, dark[::rows, ::columns]) <= HOT_RATIO:
+        ratio = _hot_ratio(before, dark[::rows, ::columns], noise)
+        if 1 / HOT_RATIO <= ratio <= HOT_RATIO:
             return turn
     return ""
 
 
-def _hot_ratio(before: NDArray[np.float32], dark: NDArray[np.float32]) -> float:
+def _hot_ratio(
+    before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
+) -> float:
     """Give how hot pixels of the dark are in the light, of what the dark has; else 1.
 
     A pixel is held against those two columns away, which know as much of sky and glow.
     """
     hot, seen = _above_neighbours(dark), _above_neighbours(before)
-    plain = HOT_NOISE * pixel_noise(before)
+    plain = HOT_NOISE * noise
     is_hot = hot > plain
     if np.count_nonzero(is_hot) < FEWEST_HOT:
         # A dark that takes hardly anything out of them may still know where they are.

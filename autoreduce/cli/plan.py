@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @json_option
 @logging_options
 def command(nights: tuple[Path, ...], **options: Any) -> None:
-    r"""Plan the reduction of NIGHTS without reading a pixel.
+    r"""Plan the reduction of NIGHTS from headers and a few rows of each frame.
 
     Prints each group of frames and what it will be calibrated with, and writes
     frames.csv, evidence.csv and plan.json.  Edit frames.csv and give it back with

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.stars import Stars
 
 Image = NDArray[np.float32]
@@ -96,7 +97,7 @@ def find_cosmics(
     )
     inner = (slice(EDGE, -EDGE), slice(EDGE, -EDGE))
     marked, clean = marked[inner] & ~missing, clean[inner]
-    y, x = np.nonzero(_without_stars(marked, whole, stars, gain, read_noise / gain))
+    y, x = marked_pixels(_without_stars(marked, whole, stars, gain, read_noise / gain))
     return Hits(y, x, clean[y, x].astype(np.float32))
 
 
@@ -113,7 +114,7 @@ def _without_stars(
     on_star = np.zeros(number + 1, np.bool_)
     for star in stars.table:
         on_star[groups[_about(star, REACH * width, data.shape)]] = True
-    y, x = np.nonzero(marked & on_star[groups])
+    y, x = marked_pixels(marked & on_star[groups])
     sharp = _is_sharp(data, y, x, stars, (gain, read_noise))
     keep = ~on_star
     keep[groups[y[sharp], x[sharp]]] = True

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.network import ordered
 from autoreduce.pixels.tiles import tiles
 
@@ -207,11 +208,10 @@ class _Work:
             side = off > 0 if limits.high < limits.low else off < 0
             np.divide(term, np.float32(narrow), out=term, where=side)
         np.greater(term, limit, out=bad)
-        found = np.flatnonzero(bad)
-        if not len(found):
+        y, x = marked_pixels(bad)
+        if not len(y):
             return 0
         ny, nx = off.shape
-        y, x = np.divmod(found, nx)
         reach = range(-GROWN, GROWN + 1)
         rows = (y[:, None] + np.repeat(reach, len(reach))).ravel()
         columns = (x[:, None] + np.tile(reach, len(reach))).ravel()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.order import median
 from autoreduce.pixels.profile import (
     PIXEL_VARIANCE,
@@ -318,10 +319,9 @@ def _without_sky(data: NDArray[Any], mask: Mask | None, box: int = SKY_BOX) -> _
 def _fill_lone(image: Image, hidden: Mask) -> None:
     """Give hidden pixels with at least five seen neighbours the mean of these."""
     ny, nx = image.shape
-    lone = np.flatnonzero(hidden)
-    if not len(lone) or min(ny, nx) < 3:
+    ys, xs = marked_pixels(hidden)
+    if not len(ys) or min(ny, nx) < 3:
         return
-    ys, xs = np.divmod(lone, nx)
     seen = ~_neighbours(hidden, ys, xs)
     n_seen = seen.sum(axis=0)
     lone = n_seen >= 5
@@ -370,7 +370,7 @@ def _fill_spikes(light: _Light, fwhm: float) -> None:
         light.image[y[spikes], x[spikes]] = median(
             _neighbours(light.image, y[spikes], x[spikes]), axis=0
         )
-        # Filling lowers pixels only: no other rises above the least.
+        # Only these pixels change: no other becomes high.
         high = high[light.image[y, x] > least]
 
 

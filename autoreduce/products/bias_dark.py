@@ -18,6 +18,7 @@ from autoreduce.calibration.bands import (
     calibrated_rows,
 )
 from autoreduce.calibration.members import (
+    HOT_SIGMA,
     Members,
     hot_noise,
     open_members,
@@ -40,9 +41,6 @@ from autoreduce.remarks import Remark, remark
 FEWEST_TO_DRIFT = 6
 """Frames that tell a drift of the level from its scatter."""
 
-HOT_SIGMA = 7.0
-"""A pixel of a dark is hot that stands so many times the noise of a single frame out of
-its neighbourhood: it stands out of every raw frame."""
 LARGEST_APART = 0.5
 """Darks of one combination may differ by so much of their dark current: four degrees."""
 LEAST_DRIFT, LARGEST_DRIFT = 1.0, 0.1

@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -362,11 +363,12 @@ class _Stack:
             errors = {UNCERT: np.float32} if self.has_errors else {}
             planes = {MASK: np.uint8, **errors, NUSED: np.uint16}
         shares = Shares.of(self.members.models)
+        cards = partial(self._cards, shares, self._correlation(shares))
         nothing = {"exptime": 0.0, "rejected": 0.0}
         with ImageWriter(
             self.workspace.folder / self.output,
             self.shape,
-            header_cards=len(self._cards(nothing, shares)),
+            header_cards=len(cards(nothing)),
             planes=planes,
             overwrite=True,
             fill=self.workspace.fill,
@@ -384,7 +386,7 @@ class _Stack:
                 "rejected": float(rejected.sum()) / math.prod(self.shape) / len(lights),
             }
             writer.finish(
-                self._cards(statistics, shares),
+                cards(statistics),
                 plane_cards=PLANE_CARDS | {UNCERT: format_card(*self._unit)},
                 table=self._inputs(digests, rejected, shares),
             )
@@ -508,7 +510,18 @@ class _Stack:
         unit = self.members.reference.header.get("BUNIT") or "adu"
         return Card("BUNIT", unit, "unit of the pixel values")
 
-    def _cards(self, statistics: Mapping[str, float], shares: Shares) -> list[bytes]:
+    def _correlation(self, shares: Shares) -> list[Card]:
+        """Tell what resampling correlates, of a stack with errors."""
+        if not self.has_errors:
+            return []
+        return correlation_cards(self.members.lights, shares.weights)
+
+    def _cards(
+        self,
+        shares: Shares,
+        correlation: Sequence[Card],
+        statistics: Mapping[str, float],
+    ) -> list[bytes]:
         lights, reference = self.members.lights, self.members.reference
         unit = self._unit.value
         extra = [
@@ -518,7 +531,7 @@ class _Stack:
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
-            *(correlation_cards(lights, shares.weights) if self.has_errors else ()),
+            *correlation,
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),

@@ -154,6 +154,6 @@ def _holder(file: IO[str]) -> Holder | None:
 def _refusal(folder: Path, holder: Holder | None) -> str:
     who = "another run" if holder is None else str(holder)
     return (
-        f"{folder} is held by {who}: wait until it has ended, or let autoreduce wait "
-        "with --wait, or name another output folder with -o"
+        f"{folder} is held by {who}: try again when it has ended; `autoreduce NIGHT` "
+        "waits for that with --wait, or writes into another folder with -o"
     )
