@@ -82,7 +82,7 @@ def test_each_has_its_own_read_noise(path):
         amplifier(2, "[5:8,1:3]", egain=2.0, rdnoise=5.0),
     )
     with JoinedImage(path, parts) as image:
-        assert image.rdnoise(1, 2).tolist() == [[3.0] * 4 + [5.0] * 4]
+        assert image.rdnoise(1, 2, 1.5).tolist() == [[3.0] * 4 + [5.0] * 4]
 
 
 def test_read_noise_that_is_not_told_is_measured_in_the_overscan(tmp_path):
@@ -93,7 +93,7 @@ def test_read_noise_that_is_not_told_is_measured_in_the_overscan(tmp_path):
     fits.writeto(tmp_path / "a.fits", np.rint(pixels).astype(np.uint16))
     part = Amplifier(0, "[1:20,1:400]", "[1:20,1:400]", "[21:60,1:400]", egain=1.5)
     with JoinedImage(tmp_path / "a.fits", [part]) as image:
-        assert image.rdnoise(0, 1)[0, 0] == pytest.approx(6.0, rel=0.05)
+        assert image.rdnoise(0, 1, 1.5)[0, 0] == pytest.approx(6.0, rel=0.05)
 
 
 def test_pixels_of_nobody_have_no_value(path):

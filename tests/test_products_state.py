@@ -62,6 +62,8 @@ def other_value(value):
         return next(one for one in type(value) if one is not value)
     if isinstance(value, str):
         return {"central": "[1:9,1:9]"}.get(value, "mean")
+    if isinstance(value, tuple):
+        return (*value, Crosstalk(1, 2, 1e-4))
     if isinstance(value, Combination):
         return replace(value, low=9.0)
     if is_dataclass(value):

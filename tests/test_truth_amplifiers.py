@@ -40,8 +40,10 @@ def lights(root, name, chip):
         file = DETECTORS[name][chip].format(n)
         with fits.open(root / f"{name}_reduced" / "calibrated" / file) as hdus:
             made, sigma = hdus[0].data.astype(float), hdus["UNCERT"].data.astype(float)
+            # The scene is in ADU of the true gain, the light in those of the told one.
+            scale = hdus[0].header["EGAIN"] / 1.3 / np.median(flat)
         scene = fits.getdata(root / f"{name}_truth" / f"scene{chip}_light_{n}.fits")
-        yield made / np.median(flat), sigma, scene.astype(float)
+        yield made * scale, sigma, scene.astype(float)
 
 
 def quarters(image):

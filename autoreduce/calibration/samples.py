@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.calibration.seams import Edge, read_edges
 from autoreduce.errors import AutoreduceError
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
@@ -41,6 +44,8 @@ class Sampled(NamedTuple):
     """Its type; empty where it is not known: then all is kept that any type is asked."""
     overscan: str = ""
     """Section of its overscan as the frame is stored, FITS text; empty without one."""
+    amplifiers: str = ""
+    """Cell of its amplifiers, if it is to show the seams between them; else empty."""
 
 
 ANY = Sampled()
@@ -79,6 +84,8 @@ class Sample:
     """Median of the overscan that the header tells; NaN without one."""
     content: str = ""
     """Digest of the rows: those of a copy are the same."""
+    edges: tuple[Edge, ...] = ()
+    """What it shows at the seams between its amplifiers, if that was asked."""
 
     @property
     def empty(self) -> bool:
@@ -192,7 +199,11 @@ def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
                 y, x = parse_section(frame.overscan)
                 strip = _rows(reader, y.start, y.stop)[:, x]
                 sample = replace(sample, overscan=float(np.nanmedian(strip)))
-            return sample
+        if frame.amplifiers:
+            amplifiers = read_amplifiers(frame.amplifiers)
+            edges = read_edges(split_hdu(path)[0], amplifiers)
+            sample = replace(sample, edges=edges)
+        return sample
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
 
