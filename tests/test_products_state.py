@@ -19,7 +19,7 @@ from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.library.masters import add_to_library, check_library
 from autoreduce.pixels.combination import Combination
 from autoreduce.planning.plan import Action, FrameInput, Task
-from autoreduce.planning.recipe import Recipe, load_recipe
+from autoreduce.planning.recipe import Crosstalk, Recipe, load_recipe
 from autoreduce.prepare import Choices
 from autoreduce.products.state import (
     METHODS,
