@@ -291,10 +291,10 @@ class JoinedImage(Closing):
         place, backwards = parse_turned(one.place)
         level = levels = noise = None
         with self._reader(one.hdu) as reader:
+            # The planes of a cube follow each other.
+            size = math.prod(reader.shape[:-1]), reader.shape[-1]
             for text in filter(None, (one.data, one.overscan)):
-                if len(reader.shape) != 2 or not within(
-                    parse_section(text), reader.shape
-                ):
+                if not within(parse_section(text), size):
                     shape = "x".join(map(str, reader.shape[::-1]))
                     msg = f"{self._path}: HDU {one.hdu} of {shape} pixels has no {text}"
                     raise InputError(msg)
@@ -310,7 +310,7 @@ class JoinedImage(Closing):
                 level = float(overscan_level(strip, everything))
                 noise = float(pixel_noise(strip))
                 if self._by_rows:
-                    levels = levels_of_rows(strip, rows, reader.shape[0])
+                    levels = levels_of_rows(strip, rows, size[0])
             dead = _is_constant(samples) and _is_constant(strip)
             if dead:
                 rows, columns = data

@@ -1,6 +1,7 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -187,14 +188,12 @@ def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
     """
     try:
         with open_image(path) as reader:
-            if len(reader.shape) != 2:
-                return None
             counts = _counts_by_header(reader)
-            rows = _rows(reader, 0, reader.shape[0])
-            sample = sum_up(rows, counts, frame.imagetyp)
+            ny = math.prod(reader.shape[:-1])
+            sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
             if sample.empty:
                 # Few rows of a dull frame may have one value where the whole has not.
-                sample = sum_up(reader.read(), counts, frame.imagetyp)
+                sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
             if frame.overscan:
                 y, x = parse_section(frame.overscan)
                 strip = _rows(reader, y.start, y.stop)[:, x]
