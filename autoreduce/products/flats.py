@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
 from autoreduce.calibration.uncertainty import shared_variance
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
@@ -457,9 +458,8 @@ def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
         ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
     )
     packed = stack.packed()
-    combined = side_by_side(
-        threads, lambda span: stack.workspace.apart(_combined_of, packed, span), spans
-    )
+    workspace = replace(stack.workspace, threads=threads)
+    combined = workspace.each(partial(_combined_of, packed), spans)
     for span, band in zip(spans, combined, strict=True):
         yield *span, band
 
