@@ -263,15 +263,23 @@ def test_a_file_without_one_amplifier_is_named_and_nothing_else_is_lost(bent):
     assert frames["use"].sum() == 12
 
 
-def test_a_dead_amplifier_costs_its_own_pixels_only(bent, nights):
+@pytest.mark.parametrize(
+    ("hdu", "rows", "columns"),
+    [
+        (3, slice(None, 100), slice(128, None)),
+        (2, slice(None, 100), slice(None, 128)),
+    ],
+    ids=["second", "first"],
+)
+def test_a_dead_amplifier_costs_its_own_pixels_only(bent, nights, hdu, rows, columns):
     for path in bent.glob("*.fits"):
         with fits.open(path, mode="update") as hdus:
-            hdus[3].data[:] = 0
+            hdus[hdu].data[:] = 0
     outcomes = reduced(bent).report.outcomes
     doubts = outcomes["calibrated/light_1.fits"].remarks
     assert [one.code for one in doubts] == ["dead-amplifier"]
     dead = np.zeros((200, 256), bool)
-    dead[:100, 128:] = True
+    dead[rows, columns] = True
     path = bent.parent / "night_reduced" / "calibrated" / "light_1.fits"
     with fits.open(path) as hdus:
         assert np.array_equal(np.isnan(hdus[0].data), dead)
@@ -282,6 +290,16 @@ def test_a_dead_amplifier_costs_its_own_pixels_only(bent, nights):
     # The unit of a flat is the median of its pixels, of which some are missing.
     assert np.std(ratio / np.median(ratio)) < 1e-3
     assert np.median(ratio) == pytest.approx(1, abs=0.02)
+
+
+def test_a_frame_of_which_one_amplifier_is_alive_is_not_lost(bent):
+    for path in bent.glob("*.fits"):
+        with fits.open(path, mode="update") as hdus:
+            for hdu in hdus[1:4]:
+                hdu.data[:] = 0
+    assert reduced(bent).report.frames["use"].all()
+    path = bent.parent / "night_reduced" / "calibrated" / "light_1.fits"
+    assert np.isfinite(fits.getdata(path)[100:, :128]).mean() > 0.99
 
 
 @pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")

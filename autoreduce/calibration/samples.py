@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.seams import Edge, read_edges
-from autoreduce.errors import AutoreduceError
+from autoreduce.errors import AutoreduceError, InputError
 from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.names import split_hdu
@@ -46,7 +46,9 @@ class Sampled(NamedTuple):
     overscan: str = ""
     """Section of its overscan as the frame is stored, FITS text; empty without one."""
     amplifiers: str = ""
-    """Cell of its amplifiers, if it is to show the seams between them; else empty."""
+    """Cell of its amplifiers; empty for a single one."""
+    shows_seams: bool = False
+    """Whether it is to show the seams between them."""
 
 
 ANY = Sampled()
@@ -187,24 +189,38 @@ def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
         whole frame later says why.
     """
     try:
-        with open_image(path) as reader:
-            counts = _counts_by_header(reader)
-            ny = math.prod(reader.shape[:-1])
-            sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
-            if sample.empty:
-                # Few rows of a dull frame may have one value where the whole has not.
-                sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
-            if frame.overscan:
-                y, x = parse_section(frame.overscan)
-                strip = _rows(reader, y.start, y.stop)[:, x]
-                sample = replace(sample, overscan=float(np.nanmedian(strip)))
-        if frame.amplifiers:
-            amplifiers = read_amplifiers(frame.amplifiers)
-            edges = read_edges(split_hdu(path)[0], amplifiers)
-            sample = replace(sample, edges=edges)
-        return sample
+        amplifiers = read_amplifiers(frame.amplifiers)
+        if not amplifiers:
+            return _sample_of(path, None, frame)
+        file, _ = split_hdu(path)
+        samples = (_sample_of(file, one.hdu, frame) for one in amplifiers)
+        # Of an amplifier that is dead nothing is seen.
+        sample = next((one for one in samples if not one.empty), None)
+        if sample is None:
+            return _sample_of(file, amplifiers[0].hdu, frame)
+        edges = read_edges(file, amplifiers) if frame.shows_seams else ()
+        return replace(sample, edges=edges)
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
+
+
+def _sample_of(path: Path, hdu: int | None, frame: Sampled) -> Sample:
+    """Sample one image; the planes of a cube follow each other."""
+    with open_image(path, hdu) as reader:
+        if len(reader.shape) > 2 and not frame.amplifiers:
+            msg = f"{path} holds a cube"
+            raise InputError(msg)
+        counts = _counts_by_header(reader)
+        ny = math.prod(reader.shape[:-1])
+        sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
+        if sample.empty:
+            # Few rows of a dull frame may have one value where the whole has not.
+            sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
+        if frame.overscan:
+            y, x = parse_section(frame.overscan)
+            strip = _rows(reader, y.start, y.stop)[:, x]
+            sample = replace(sample, overscan=float(np.nanmedian(strip)))
+        return sample
 
 
 def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:

@@ -138,9 +138,13 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
     chosen = frames["use"] & raw & frames["why_not"].isna() & unsaid
     rows = frames[chosen.fillna(value=False).astype(bool)]
     sections = rows["biassec"].where(~rows["turned"].fillna(value=False), None)
-    shown = shown_by(rows)
-    seams = [shown.get(file, "") for file in rows["file"]]
-    told = map(Sampled, rows["imagetyp"], sections.fillna("").astype(str), seams)
+    told = map(
+        Sampled,
+        rows["imagetyp"],
+        sections.fillna("").astype(str),
+        rows["amplifiers"].fillna("").astype(str),
+        rows["file"].isin(shown_by(rows)),
+    )
     return dict(zip(rows["file"], told, strict=True))
 
 

@@ -139,7 +139,7 @@ def _pieces(rows: slice) -> list[int]:
     return [int(row) for start in starts for row in (start, start + PIECE)]
 
 
-def shown_by(frames: "pd.DataFrame") -> dict[str, str]:
+def shown_by(frames: "pd.DataFrame") -> list[str]:
     """Choose the frames that are to show the seams.
 
     Parameters
@@ -149,12 +149,11 @@ def shown_by(frames: "pd.DataFrame") -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
-        The cell of their amplifiers, by file: some flats; without any, lights where
-        gains are not told.  Frames without light beside lights, and where an
-        amplifier has no overscan.
+    list of str
+        Some flats; without any, lights where gains are not told.  Frames without light
+        beside lights, and where an amplifier has no overscan.
     """
-    found: dict[str, str] = {}
+    found: list[str] = []
     for _, alike in _cameras(frames):
         amplifiers = read_amplifiers(alike["amplifiers"].iloc[0])
         kinds = [ImageType.FLAT]
@@ -166,8 +165,7 @@ def shown_by(frames: "pd.DataFrame") -> dict[str, str]:
         for kind in kinds:
             rows = alike[alike["imagetyp"].eq(kind)]
             some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST[kind]))
-            chosen = rows.iloc[some.astype(int)]
-            found |= dict(zip(chosen["file"], chosen["amplifiers"], strict=True))
+            found += rows["file"].iloc[some.astype(int)].tolist()
     return found
 
 

@@ -120,7 +120,8 @@ def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
             yield image
         else:
             label = str(image.header.get("EXTNAME") or f"HDU {image.header.hdu}")
-            yield replace(image, why_not=remark("no-exposure", found=label))
+            code = "no-exposure" if small else "no-place"
+            yield replace(image, why_not=remark(code, found=label))
 
 
 def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
