@@ -585,7 +585,7 @@ CODES: dict[str, Code] = {
         "extension {found} is no exposure",
         "Masks, errors, weights and thumbnails in extensions are no frames.",
     ),
-    "no-place": Code(
+    "unplaced": Code(
         _S.LEFT_OUT,
         "no card such as DETSEC tells where extension {found} lies, as it does of others",
         "An image of the same file that is no part of the detector, or an amplifier "

@@ -167,7 +167,7 @@ def test_an_image_without_a_place_beside_others_is_no_frame(tmp_path):
     write_file(tmp_path / "a.fits", *parts)
     frames = scan(tmp_path).set_index("file")
     assert frames["use"].to_dict() == {"a.fits": True, "a.fits[3]": False}
-    assert frames["code"]["a.fits[3]"] == "no-place"
+    assert frames["code"]["a.fits[3]"] == "unplaced"
 
 
 def test_a_small_image_beside_a_large_one_is_no_frame(tmp_path):

@@ -120,7 +120,7 @@ def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
             yield image
         else:
             label = str(image.header.get("EXTNAME") or f"HDU {image.header.hdu}")
-            code = "no-exposure" if small else "no-place"
+            code = "no-exposure" if small else "unplaced"
             yield replace(image, why_not=remark(code, found=label))
 
 
