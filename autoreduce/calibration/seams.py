@@ -36,16 +36,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-_PIECES = 16
+_PIECES = 8
 """Pieces of a seam between columns that are read: each of them costs rows of its own."""
 _GAP = 16
 """Pixels that may lie between two amplifiers that are neighbours."""
-_STRIP_ROWS = 256
+_STRIP_ROWS = 64
 """Rows of an overscan: they tell its level to a tenth of an ADU."""
-_MOST = {ImageType.FLAT: 6, ImageType.LIGHT: 4, ImageType.BIAS: 3}
+_MOST = {ImageType.FLAT: 4, ImageType.LIGHT: 4, ImageType.BIAS: 3}
 """Frames of a type that are looked at."""
 _SIGMAS, _LEAST = 4.0, 1e-3
 """Errors, and part of itself, by which a gain must be off before flats overrule it."""
+_SHOWN = 2
+"""Detectors whose gains are shown."""
 _WORST = 0.01
 """Error of a ratio from which it is not believed."""
 
@@ -209,7 +211,7 @@ def with_measured_gains(
     has entered: they stand.
     """
     cells, gains = frames["amplifiers"].copy(), frames["egain"].copy()
-    notes = []
+    found = []
     for _, alike in _cameras(frames):
         amplifiers = read_amplifiers(alike["amplifiers"].iloc[0])
         shown = alike[alike["use"] & alike["file"].isin(edges.keys())]
@@ -230,10 +232,12 @@ def with_measured_gains(
             cells[at] = write_amplifiers([replace(a, factor=f) for a, f in both])
         if egain is not None:
             gains[alike.index] = gains[alike.index].fillna(egain)
-        notes.append(_note(told, factors, ratios, lit))
+        found.append(
+            _Found(lit["detector"].iloc[0], lit["file"], told, factors, ratios)
+        )
     table = frames.assign(amplifiers=cells, egain=gains)
     table.attrs.update(frames.attrs)
-    return table, tuple(notes)
+    return table, tuple(_notes(found))
 
 
 def _steps(
@@ -292,24 +296,53 @@ def _factors(
     return (factors * egain / gains.mean()).round(5).tolist(), None
 
 
-def _note(
-    told: Sequence[float | None],
-    factors: Sequence[float],
-    ratios: Ratios,
-    lit: "pd.DataFrame",
-) -> Remark:
-    """Say what was measured."""
-    gains = [gain for gain in told if gain]
-    known = len(gains) == len(told)
-    scale = float(np.mean(gains)) if known else 1.0
-    found = _listed([factor * scale for factor in factors])
-    return remark(
-        "amplifiers-overruled" if known else "amplifiers-measured",
-        *lit["file"],
-        found=f"{found} (+- {ratios.errors.max():.2%})",
-        expected=_listed(gains) if known else "",
-    )
+class _Found(NamedTuple):
+    """What was measured of a detector."""
+
+    detector: object
+    files: "pd.Series"
+    told: Sequence[float | None]
+    factors: Sequence[float]
+    ratios: Ratios
+
+    @property
+    def overrules(self) -> bool:
+        """Whether all gains were told."""
+        return None not in self.told
+
+    @property
+    def measured(self) -> str:
+        """The gains, those of a mean of 1 where none is told."""
+        gains = [gain for gain in self.told if gain]
+        scale = float(np.mean(gains)) if self.overrules else 1.0
+        error = f"(+- {self.ratios.errors.max():.2%})"
+        return f"{_listed([scale * one for one in self.factors])} {error}"
 
 
-def _listed(numbers: Sequence[float]) -> str:
+def _notes(found: Sequence[_Found]) -> Iterator[Remark]:
+    """Say what was measured, of all detectors of a camera at once."""
+    for code, overrules in (
+        ("amplifiers-overruled", True),
+        ("amplifiers-measured", False),
+    ):
+        some = [one for one in found if one.overrules == overrules]
+        if some:
+            named = [f"{one.detector} " if len(some) > 1 else "" for one in some]
+            pairs = list(zip(named, some, strict=True))
+            yield remark(
+                code,
+                *(file for one in some for file in one.files),
+                found=_first([f"{name}{one.measured}" for name, one in pairs]),
+                expected=_first([f"{name}{_listed(one.told)}" for name, one in pairs])
+                if overrules
+                else "",
+            )
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = [f"{len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return "; ".join((*texts[:_SHOWN], *more))
+
+
+def _listed(numbers: Sequence[float | None]) -> str:
     return ", ".join(f"{number:.4g}" for number in numbers)
