@@ -1,6 +1,7 @@
 """Master bias and master darks, combined from bands of their raw frames."""
 
 import math
+import pickle
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from autoreduce.calibration.bands import (
     Floats,
     MasterRows,
-    Raw,
     RawFrame,
     bands,
     calibrated_rows,
@@ -26,7 +26,7 @@ from autoreduce.calibration.members import (
     pair_noise_error,
     pedestals,
 )
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.combination import Combination
@@ -196,39 +196,35 @@ def _by_bands(
     noise: float,
     workspace: Workspace,
 ) -> Iterator[tuple[int, CombineResult]]:
-    """Combine band by band, while others are read; give the first row of each.
+    """Combine band by band, several side by side; give the first row of each."""
+    packed = pickle.dumps((members, masters, how, noise))
+    memory = workspace.memory // workspace.threads
+    spans = list(bands(*members.shape, len(members.frames), memory))
+    combined = workspace.each(partial(_combined, packed), spans)
+    for (start, _), band in zip(spans, combined, strict=True):
+        yield start, band
+
+
+def _combined(packed: bytes, span: tuple[int, int]) -> CombineResult:
+    """Combine a band of frames that are packed, from files that are opened for it.
 
     What all frames share is subtracted once, afterwards.
     """
+    members: Members
+    masters: MasterRows
+    members, masters, how, noise = pickle.loads(packed)
     shared = len(set(members.corrections)) == 1 and not any(
         frame.zero for frame in members.frames
     )
-    frames = list(zip(members.frames, members.corrections, strict=True))
-
-    def read(start: int, stop: int) -> list[Raw]:
-        if shared:
-            return [frame.rows(start, stop) for frame in members.frames]
-        return [
-            calibrated_rows(f, correction, masters, start, stop)
-            for f, correction in frames
-        ]
-
-    memory = workspace.memory // (workspace.threads + 1)
-    spans = list(bands(*members.shape, len(frames), memory))
-    stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
-    combined = side_by_side(workspace.threads, partial(_combined, how), stacks)
-    for (start, stop), band in zip(spans, combined, strict=True):
-        bias = (
-            masters.rows(members.corrections[0].bias, start, stop) if shared else None
-        )
-        yield start, band if bias is None else band._replace(data=band.data - bias)
-
-
-def _combined(
-    how: Combination, band: tuple[list[Raw], float | Floats]
-) -> CombineResult:
-    stack, noise = band
-    return combine(stack, how, noise=noise)
+    with members.closing(), masters:
+        expected = _expected(members, noise, *span)
+        if not shared:
+            stack = [calibrated_rows(*of, masters, *span) for of in members.pairs]
+            return combine(stack, how, noise=expected)
+        rows = [frame.rows(*span) for frame in members.frames]
+        made = combine(rows, how, noise=expected)
+        bias = masters.rows(members.corrections[0].bias, *span)
+        return made if bias is None else made._replace(data=made.data - bias)
 
 
 def _expected(members: Members, noise: float, start: int, stop: int) -> float | Floats:
