@@ -19,7 +19,7 @@ def matched(need, *changes, light=None, rules=RULES, kind=None, **settings):
     matches = match(need, setup, masters, rules, Settings(**settings))
     choice = matches.choices[0]
     name = None if choice is None else "abcdef"[choice.candidate]
-    verdicts = {entry.candidate[0]: entry for entry in matches.verdicts}
+    verdicts = {entry.candidate[0]: entry for entry in matches.verdicts[0]}
     return choice, name, verdicts
 
 
@@ -386,7 +386,7 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
     masters = make_masters("bias", {}, {"gain": 0.0}, LATER[1].copy())
     setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
     matches = match("bias", setups, masters, RULES, Settings())
-    assert [(e.setup, e.candidate, e.chosen) for e in matches.verdicts] == [
+    assert [(e.setup, e.candidate, e.chosen) for entries in matches.verdicts for e in entries] == [
         ("x", "a.fits", True),
         ("x", "b.fits", False),
         ("x", "c.fits", False),
@@ -399,7 +399,7 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
 def test_without_candidates_there_is_no_choice_and_no_entry():
     masters = make_masters("bias", {}).iloc[:0]
     matches = match("bias", make_setup(), masters, RULES, Settings())
-    assert (matches.choices, matches.verdicts, matches.misses) == ((None,), (), ((),))
+    assert (matches.choices, matches.verdicts, matches.misses) == ((None,), ((),), ((),))
 
 
 @pytest.mark.parametrize("need", ["bias", "dark", "flat"])
@@ -482,7 +482,7 @@ def test_choices_name_the_rows_of_the_masters_as_they_are_sorted():
     assert matches.masters["output"].to_dict() == {0: "a.fits", 1: "b.fits"}
     assert matches.masters["output"][matches.choices[0].candidate] == "b.fits"
     assert matches.judged.shape == (1, 2)
-    assert {entry.need for entry in matches.verdicts} == {"bias"}
+    assert {entry.need for entry in matches.verdicts[0]} == {"bias"}
     assert matches.misses == ((),)
 
 

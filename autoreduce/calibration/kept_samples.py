@@ -21,6 +21,8 @@ from autoreduce.pixels import measure, order
 
 _AT_A_TIME = 32
 """Frames that one thread samples at a time."""
+_LONG_S = 2e-3
+"""Time for one frame, s, from which it is worth calling other threads."""
 
 
 def read_samples(
@@ -65,13 +67,22 @@ def read_samples(
 def _read_all(
     root: Path, frames: Mapping[str, Sampled], threads: int
 ) -> Iterator[Sample | None]:
+    """Read samples, of large frames or from a slow disk by several threads.
+
+    Small frames are read faster than threads take turns.
+    """
+
     def read(some: Sequence[tuple[str, Sampled]]) -> list[Sample | None]:
         return [read_sample(root / name, frame) for name, frame in some]
 
-    # Small frames are read faster than threads take turns: each takes several.
     items = iter(frames.items())
-    some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
-    return chain.from_iterable(side_by_side(threads, read, some))
+    parts = iter(lambda: list(islice(items, _AT_A_TIME)), [])
+    for some in parts:
+        start = time.perf_counter()
+        yield from read(some)
+        if time.perf_counter() - start > _LONG_S * len(some):
+            break
+    yield from chain.from_iterable(side_by_side(threads, read, parts))
 
 
 class _Folder:

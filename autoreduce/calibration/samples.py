@@ -25,8 +25,8 @@ FEWEST_VALUES = 4
 """Values that must differ before their step is believed."""
 STRIP = 4096
 """Pixels of a strip: they tell a variance to 2 %."""
-STEP_PIXELS = 4096
-"""Pixels from which the step is taken."""
+STEP_PIXELS, FIRST = 4096, 64
+"""Pixels from which the step is taken, and those of which it is mostly told."""
 WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 UNIT = 1.001
@@ -150,10 +150,17 @@ def _wrapped(values: NDArray[Any]) -> float:
 
 def _step(values: NDArray[Any]) -> int | None:
     """Give the largest number that divides all differences between whole values."""
-    some = np.unique(values[:: max(1, values.size // STEP_PIXELS)]).astype(np.float64)
-    if len(some) < FEWEST_VALUES or np.any(some != np.rint(some)):
+    some = values[:: max(1, values.size // STEP_PIXELS)]
+    if values.dtype.kind in "iu" and _step_of(np.unique(some[:FIRST])) == 1:
+        return 1  # the others cannot make it larger
+    return _step_of(np.unique(some))
+
+
+def _step_of(values: NDArray[Any]) -> int | None:
+    """Give the step of values in order that differ; None if they do not tell."""
+    if len(values) < FEWEST_VALUES or np.any(values != np.rint(values)):
         return None
-    return int(np.gcd.reduce(np.diff(some).astype(np.int64)))
+    return int(np.gcd.reduce(np.diff(values.astype(np.float64)).astype(np.int64)))
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
