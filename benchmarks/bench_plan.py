@@ -41,9 +41,7 @@ def make_nights(folder: Path, n: int) -> list[Path]:
     """Write small frames of as many nights as it takes, each night in its folder."""
     paths = []
     rng = np.random.default_rng(1)
-    pixels = {
-        kind: rng.poisson(level, SHAPE) for kind, level in LEVELS.items()
-    }
+    pixels = {kind: rng.poisson(level, SHAPE) for kind, level in LEVELS.items()}
     for i in range(n):
         night, number = divmod(i, len(NIGHT))
         kind, exptime, filter_name, target = NIGHT[number]
@@ -152,9 +150,7 @@ def is_whole(n: int) -> Callable[[Contender], str]:
 
 def main() -> None:
     options = bench.parser(__doc__, frames=20000, size="64x32").parse_args()
-    numbers = (
-        [options.frames, 5 * options.frames] if options.slow else [options.frames]
-    )
+    numbers = [options.frames, 5 * options.frames] if options.slow else [options.frames]
     with bench.work_folder(options) as folder:
         for number in numbers:
             run(folder, number, options)

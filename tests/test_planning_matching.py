@@ -386,7 +386,11 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
     masters = make_masters("bias", {}, {"gain": 0.0}, LATER[1].copy())
     setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
     matches = match("bias", setups, masters, RULES, Settings())
-    assert [(e.setup, e.candidate, e.chosen) for entries in matches.verdicts for e in entries] == [
+    assert [
+        (e.setup, e.candidate, e.chosen)
+        for entries in matches.verdicts
+        for e in entries
+    ] == [
         ("x", "a.fits", True),
         ("x", "b.fits", False),
         ("x", "c.fits", False),
@@ -399,7 +403,11 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
 def test_without_candidates_there_is_no_choice_and_no_entry():
     masters = make_masters("bias", {}).iloc[:0]
     matches = match("bias", make_setup(), masters, RULES, Settings())
-    assert (matches.choices, matches.verdicts, matches.misses) == ((None,), ((),), ((),))
+    assert (matches.choices, matches.verdicts, matches.misses) == (
+        (None,),
+        ((),),
+        ((),),
+    )
 
 
 @pytest.mark.parametrize("need", ["bias", "dark", "flat"])

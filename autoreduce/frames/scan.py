@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -26,13 +27,13 @@ from autoreduce.frames import cache
 from autoreduce.frames.bounds import within
 from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
+from autoreduce.frames.evidence import Evidence
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.schema import (
-    EVIDENCE_COLUMNS,
     UNREADABLE_COLUMNS,
     make_frame_table,
 )
-from autoreduce.frames.together import decide_together
+from autoreduce.frames.together import decide_together, without_cards
 
 File = tuple[Path, os.stat_result | None]
 """Path of a file and what the file system says of it."""
@@ -50,12 +51,17 @@ class ScannedNight:
 
     frames: pd.DataFrame
     """The frame table; frames that are left out have ``use`` false."""
-    evidence: pd.DataFrame
-    """Which card gave each fact, with `EVIDENCE_COLUMNS`."""
+    readings: Evidence
+    """Which card gave each fact."""
     unreadable: pd.DataFrame
     """Files that are no frames, and why."""
     root: Path
     """Folder that the frames' paths are relative to."""
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Which card gave each fact, as a table with `EVIDENCE_COLUMNS`."""
+        return self.readings.table()
 
     def __repr__(self) -> str:
         n_frames, n_lost = len(self.frames), len(self.unreadable)
@@ -127,13 +133,18 @@ def scan_night(
     frames: list[Frame] = []
     reader = FrameReader(tables)
     below = len((root / "_").as_posix()) - 1
-    for path, found in _headers_of_all(places, cache.cache_folder(folders)):
-        name = _printable(path.as_posix()[below:])
-        if isinstance(found, str):
-            unreadable.append((name, found))
-        else:
+    kept = cache.cache_folder(folders)
+    for place, names in places.items():
+        for path, found in _headers_of_folder(place, names, kept):
+            name = _printable(path.as_posix()[below:])
+            if isinstance(found, str):
+                unreadable.append((name, found))
+                continue
             images = reader.frames_of_file(name, path, found)
-            frames.extend(within(frames_of_detectors(name, images), memory))
+            of_file = within(frames_of_detectors(name, images), memory)
+            frames.extend(map(without_cards, of_file))
+    unreadable.sort(key=lambda one: one[0].split("/"))
+    frames.sort(key=lambda frame: frame.path.parts)
     if not frames:
         name, reason = unreadable[0]
         msg = (
@@ -144,34 +155,28 @@ def scan_night(
         raise InputError(msg)
     del reader
     decide_together(frames)
-    table, evidence = _tables(frames)
+    table, readings = _tables(frames)
     table.attrs["root"] = str(root)
     return ScannedNight(
         frames=table,
-        evidence=evidence,
+        readings=readings,
         unreadable=_table(map(list, zip(*unreadable, strict=True)), UNREADABLE_COLUMNS),
         root=root,
     )
 
 
-def _tables(frames: list[Frame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(frames: list[Frame]) -> tuple[pd.DataFrame, Evidence]:
     """Make the frame table and the evidence; frames are let go one by one."""
-    columns: list[list[str]] = [[] for _ in EVIDENCE_COLUMNS]
-    shared: dict[str, str] = {}
+    readings = Evidence()
 
     def rows() -> Iterator[Mapping[str, object]]:
         frames.reverse()
         while frames:
             frame = frames.pop()
-            for column, cells in zip(
-                columns, zip(*frame.evidence(), strict=True), strict=True
-            ):
-                # Of like texts one is enough: a night has them by the hundred thousand.
-                column.extend([shared.setdefault(cell, cell) for cell in cells])
+            readings.add(frame)
             yield frame.row()
 
-    table = make_frame_table(rows())
-    return table, _table(columns, EVIDENCE_COLUMNS)
+    return make_frame_table(rows()), readings
 
 
 def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
@@ -279,22 +284,13 @@ def _walk(
         yield Path(place), names
 
 
-def _headers_of_all(
-    places: Mapping[Path, set[str]], kept: Path | None
-) -> Iterator[tuple[Path, list[RawHeader] | str]]:
-    """Yield the path and headers, or what is wrong, of every file, in order."""
-    found: dict[Path, list[RawHeader] | str] = {}
-    for place, names in places.items():
-        for name, headers in _headers_of_folder(place, names, kept).items():
-            found[place / name] = headers
-    for path in sorted(found, key=lambda path: path.parts):
-        yield path, found.pop(path)
-
-
 def _headers_of_folder(
     place: Path, names: Iterable[str], kept: Path | None
-) -> dict[str, list[RawHeader] | str]:
-    """Return the headers of a folder's files; read are those that have changed."""
+) -> Iterator[tuple[Path, list[RawHeader] | str]]:
+    """Yield the paths and headers, or what is wrong, of a folder's files, in order.
+
+    Read are those that have changed.
+    """
     start_ns = time.time_ns()
     known = cache.load(kept, cache.HEADERS, place) if kept else {}
     states = {name: _state(place / name) for name in names}
@@ -315,7 +311,8 @@ def _headers_of_folder(
     }
     if kept and (added or len(old) < len(known)):
         cache.save(kept, cache.HEADERS, place, old | added)
-    return read | {name: headers for name, (_, headers) in old.items()}
+    for name in sorted(states):
+        yield place / name, read.pop(name) if name in read else old.pop(name)[1]
 
 
 def _state(path: Path) -> os.stat_result | None:

@@ -153,9 +153,7 @@ def _check_shape(need: str, setup: Facts, master: Facts) -> None:
             raise TableError(msg)
 
 
-def overruled(
-    entries: Sequence[Verdict], chosen: str | None
-) -> tuple[Verdict, ...]:
+def overruled(entries: Sequence[Verdict], chosen: str | None) -> tuple[Verdict, ...]:
     """Write into the verdicts of one setup that the observer decided.
 
     Parameters
