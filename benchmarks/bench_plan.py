@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bench_common as bench
@@ -45,7 +45,7 @@ def make_nights(folder: Path, n: int) -> list[Path]:
     for i in range(n):
         night, number = divmod(i, len(NIGHT))
         kind, exptime, filter_name, target = NIGHT[number]
-        evening = datetime(2024, 1, 1, 18) + timedelta(days=night)
+        evening = datetime(2024, 1, 1, 18, tzinfo=UTC) + timedelta(days=night)
         path = folder / f"{evening:%Y-%m-%d}" / f"{kind.split()[0]}_{number:04d}.fit"
         paths.append(path)
         if path.exists():

@@ -165,16 +165,18 @@ def _step_of(values: NDArray[Any]) -> int | None:
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
     bands = np.array_split(rows, BANDS)
+    if not (len(rows) % BANDS or rows.shape[1] % PARTS):
+        return tuple(medians_of_parts(np.hstack(bands), BANDS * PARTS).tolist())
     medians = [medians_of_parts(band, PARTS) for band in bands]
     return tuple(np.concatenate(medians).tolist())
 
 
-def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
+def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
-    path : Path
+    path : path
         A FITS file; ``FILE[N]`` names HDU N.
     frame : Sampled
         What the frame table tells of it.

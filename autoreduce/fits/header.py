@@ -208,7 +208,7 @@ def _parse_card(raw: bytes) -> Card | None:
     return Card(keyword, value, comment)
 
 
-def read_headers(path: Path) -> list[RawHeader]:
+def read_headers(path: str | Path) -> list[RawHeader]:
     """Read every header of a FITS file: plain, gzipped or tile-compressed.
 
     Of a gzipped file with an image in its first header only that header is read,
@@ -216,7 +216,7 @@ def read_headers(path: Path) -> list[RawHeader]:
 
     Parameters
     ----------
-    path : Path
+    path : path
         The file; whether it is gzipped is seen from its content.
 
     Returns
@@ -231,14 +231,14 @@ def read_headers(path: Path) -> list[RawHeader]:
         header promises; the message is the reason.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with io.FileIO(path) as file:
             beginning = file.read(FIRST_READ)
             kind = recognise(beginning)
             if kind is GZIP:
                 return _read_gzipped(file)
             if kind is PLAIN:
                 return _all_headers(file, beginning)
-        file, _ = open_unpacked(path)
+        file, _ = open_unpacked(Path(path))
         with file:
             return _all_headers(file, file.read(FIRST_READ))
     except (EOFError, zlib.error) as error:

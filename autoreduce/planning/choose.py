@@ -15,7 +15,6 @@ from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules
 from autoreduce.planning.use import DarkMethod, Use
 
-
 _PAIRS = 1 << 17
 """Setups times masters that are judged at once: what that takes of memory is bounded."""
 

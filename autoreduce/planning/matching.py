@@ -27,7 +27,6 @@ from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules, Rung
 from autoreduce.planning.verdicts import Climb, VerdictWriter
 
-
 MOST_VERDICTS = 12
 """Candidates of a setup of which it is told why they are, or are not, chosen: months of
 nights have hundreds of masters for each of thousands of setups."""

@@ -290,7 +290,7 @@ def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's 
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
     if isinstance(value, Remark):
         return value.to_dict()
-    return {name: getattr(value, name) for name in _names(type(value))}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
 
 
 @cache
