@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from autoreduce.fits import header as reader
 from autoreduce.fits import ahead, ledger
+from autoreduce.fits import header as reader
 from autoreduce.fits.header import read_headers
 from autoreduce.frames import cache, scan
 from autoreduce.frames.scan import scan_night

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,13 +152,14 @@ def _wrapped(values: NDArray[Any]) -> float:
 def _step(values: NDArray[Any]) -> int | None:
     """Give the largest number that divides all differences between whole values."""
     some = values[:: max(1, values.size // STEP_PIXELS)]
-    if values.dtype.kind in "iu" and _step_of(np.unique(some[:FIRST])) == 1:
+    first: list[int] = some[:FIRST].tolist() if values.dtype.kind in "iu" else []
+    if len(set(first)) >= FEWEST_VALUES and gcd(*(v - first[0] for v in first)) == 1:
         return 1  # the others cannot make it larger
     return _step_of(np.unique(some))
 
 
 def _step_of(values: NDArray[Any]) -> int | None:
-    """Give the step of values in order that differ; None if they do not tell."""
+    """Give the step between values in order; None if they do not tell."""
     if len(values) < FEWEST_VALUES or np.any(values != np.rint(values)):
         return None
     return int(np.gcd.reduce(np.diff(values.astype(np.float64)).astype(np.int64)))
