@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from pairs import RULES, make_facts, make_masters, make_row, make_setup
 
@@ -398,6 +400,18 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
         ("y", "b.fits", True),
         ("y", "c.fits", False),
     ]
+
+
+def test_of_many_candidates_the_best_are_told_and_all_where_one_is_chosen_by_hand():
+    masters = pd.concat([make_masters("bias", {})] * 30, ignore_index=True)
+    masters["output"] = [f"{n:02d}.fits" for n in range(30)]
+    masters["n_frames"] = np.arange(5, 35)
+    (told,) = match("bias", make_setup(), masters, RULES, Settings()).verdicts
+    assert [entry.candidate for entry in told] == [f"{n}.fits" for n in range(18, 30)]
+    assert [entry.candidate for entry in told if entry.chosen] == ["29.fits"]
+    by_hand = make_setup().assign(bias=pd.array(["03"], "string"))
+    (told,) = match("bias", by_hand, masters, RULES, Settings()).verdicts
+    assert len(told) == 30
 
 
 def test_without_candidates_there_is_no_choice_and_no_entry():
