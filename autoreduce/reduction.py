@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ from autoreduce.running.folder import (
     clear_parts,
     forget,
     no_longer_planned,
+    outdated_curves,
     put_aside,
     remember,
 )
@@ -273,7 +275,7 @@ def run_prepared(
                 prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
             memory = limits.memory or free_memory() // 2
             pictures = _pictures(prepared.plan, outcomes, folder, memory)
-        prepared = prepared.noting(*cut)
+        prepared = prepared.noting(*cut, *_outdated(folder))
         if limits.fill is None:
             prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
         report = _tables(prepared, outcomes, folder, command, begin)
@@ -349,6 +351,13 @@ def _without_value(plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Remark,
         return ()
     found, most = f"{n} of {len(dead)}", f"{max(dead):.0f}"
     return (remark("lights-nan", found=found, expected=most, way_out="--fill 0"),)
+
+
+def _outdated(folder: Path) -> tuple[Remark, ...]:
+    """Tell of light curves that are out of date."""
+    curves = outdated_curves(folder)
+    way_out = f"autoreduce lightcurve {shlex.quote(str(folder))}"
+    return (remark("curves-outdated", *curves, way_out=way_out),) if curves else ()
 
 
 def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:

@@ -487,6 +487,12 @@ CODES: dict[str, Code] = {
         "Stars that are blended or saturated, or that one light in ten does not show, are "
         "compared with nothing.  Narrower circles, `--radius`, may part blended ones.",
     ),
+    "curves-outdated": Code(
+        _S.DOUBTFUL,
+        "taken from lights that were made again since: out of date",
+        "A run makes no light curves.  Lights, or where they lie on one another, are not "
+        "those any more that this curve was taken from.",
+    ),
     "no-photon-limit": Code(
         _S.DOUBTFUL,
         "errors of the light curve without the stars' own photons: no gain is known",
