@@ -18,6 +18,7 @@ import pandas as pd
 
 from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.screening import judged, with_levels
+from autoreduce.calibration.seams import with_measured_gains
 from autoreduce.errors import InputError, ProductError, SettingsError, TableError
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.whole import replacing, unwritten, write_text
@@ -237,11 +238,14 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     )
     given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
+    samples = read_samples(scanned.root, judged(frames), cache_folder(paths))
     frames, doubts = with_levels(
-        with_one_spelling(frames),
-        read_samples(scanned.root, judged(frames), cache_folder(paths)),
-        leave_out=recipe.quality.check,
+        with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )
+    if recipe.amplifiers.measure:
+        edges = {file: one.edges for file, one in samples.items() if one.edges}
+        frames, measured = with_measured_gains(frames, edges)
+        doubts = (*doubts, *measured)
     frames.attrs[GIVEN] = given
     plan = make_plan(
         frames,

@@ -420,6 +420,19 @@ CODES: dict[str, Code] = {
         "All pixels of the amplifier have one value: they are NaN in the product, and "
         "marked in MASK.  The others are right.",
     ),
+    "amplifiers-measured": Code(
+        _S.NOTE,
+        "gains of the amplifiers relative to one another, from their seams: {found}",
+        "No card tells the gain of each amplifier.  Light is alike on both sides of the "
+        "seam between two of them: the step there is the ratio of their gains.",
+    ),
+    "amplifiers-overruled": Code(
+        _S.NOTE,
+        "gains {expected} of the amplifiers leave steps at their seams: used are {found}",
+        "Light is alike on both sides of the seam between two amplifiers, and these "
+        "steps are measured better than gains are told.  Their mean is as it is told; "
+        "`measure = false` under `[amplifiers]` of a recipe takes them all as told.",
+    ),
     "no-uncert": Code(
         _S.DOUBTFUL,
         "no UNCERT: {found}",
@@ -577,6 +590,12 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "extension {found} is no exposure",
         "Masks, errors, weights and thumbnails in extensions are no frames.",
+    ),
+    "unplaced": Code(
+        _S.LEFT_OUT,
+        "no card such as DETSEC tells where extension {found} lies, as it does of others",
+        "An image of the same file that is no part of the detector, or an amplifier "
+        "whose card is missing: then the detector lacks it.",
     ),
     "several-images": Code(
         _S.LEFT_OUT,

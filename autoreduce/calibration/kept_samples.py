@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from autoreduce.calibration import samples
+from autoreduce.calibration import joined, samples, seams
 from autoreduce.calibration.samples import Sample, Sampled, read_sample
+from autoreduce.calibration.seams import Edge
 from autoreduce.fits import images
 from autoreduce.fits.ahead import read_many
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
 from autoreduce.pixels import measure, order
+from autoreduce.pixels import seams as pixels_seams
 
 
 def read_samples(
@@ -122,10 +124,12 @@ def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
 def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
     frame, told, shape = packed
     told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+    told["edges"] = tuple(Edge(*one) for one in told["edges"])
     pixels = np.frombuffer(strip, np.float32).reshape(shape)
     return Sampled(*frame), Sample(**told, strip=pixels)
 
 
 _FIELDS = tuple(one.name for one in fields(Sample))
-SAMPLES = cache.Shelf("samples", (samples, measure, order, images), _packed, _unpacked)
+_READERS = (samples, seams, joined, measure, order, pixels_seams, images)
+SAMPLES = cache.Shelf("samples", _READERS, _packed, _unpacked)
 """The sample of each frame, with what the frame table told of it."""

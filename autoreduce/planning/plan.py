@@ -16,7 +16,7 @@ from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
-from autoreduce.planning.recipe import Recipe
+from autoreduce.planning.recipe import Crosstalk, Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
 
@@ -110,6 +110,8 @@ class FrameInput:
     """Saturation level, ADU."""
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers of the detector; empty for a single one."""
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What is taken out of them of each other."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
     pedestal: float | None = None

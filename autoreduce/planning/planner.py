@@ -29,6 +29,7 @@ from autoreduce.planning.drafting import (
     registration_tasks,
     stack_tasks,
     uses_of,
+    without_crosstalk,
 )
 from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table
@@ -123,6 +124,9 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     inputs = by_rows(inputs) if recipe.overscan.rows else inputs
+    crosstalk = recipe.amplifiers.crosstalk
+    if crosstalk:
+        inputs = without_crosstalk(inputs, night.frames["detector"], crosstalk)
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)

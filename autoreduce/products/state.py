@@ -25,7 +25,7 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 9,
     Action.FLAT: 10,
     Action.BAD_PIXELS: 9,
-    Action.CALIBRATE: 10,
+    Action.CALIBRATE: 11,
     Action.REGISTER: 10,
     Action.STACK: 10,
 }
@@ -45,6 +45,8 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "overscan.rows": _PLANNING,
+    "amplifiers.crosstalk": _PLANNING,
+    "amplifiers.measure": _PLANNING,
     "bias": frozenset({Action.BIAS}),
     "dark.combine": frozenset({Action.DARK}),
     "dark.model": frozenset({Action.DARK_FIT, Action.FLAT, Action.CALIBRATE}),

@@ -125,6 +125,9 @@ class Detector:
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers that read it out, each with overscan columns of its own; then
     `gain_e_per_adu` is their mean.  Empty: a single one."""
+    crosstalk: tuple[tuple[float, ...], ...] = ()
+    """ADU that each amplifier (row) has for an ADU that each of all (columns) reads at the
+    same time, in the order of `amplifiers`."""
     one_image: bool = False
     """Whether they write their pixels beside each other into one image, with cards
     that end in A, B, ...; else each writes an extension."""
