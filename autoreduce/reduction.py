@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -274,6 +275,8 @@ def run_prepared(
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
                 log.warning("%s is not used: %s", row.file, row.reason)
+            if page:
+                Thread(target=_get_page_ready, name="page", daemon=True).start()
             outcomes = run_plan(
                 prepared.plan, folder, limits=limits, known=known, progress=progress
             )
@@ -375,6 +378,13 @@ def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcom
 
 def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
+
+
+def _get_page_ready() -> None:
+    """Load what the page is written with, while others work on the pixels."""
+    from autoreduce.report.render import get_ready
+
+    get_ready()
 
 
 def _with_page(report: NightReport, folder: Path) -> ReducedNight:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -35,7 +36,7 @@ LARGEST_BAND = 48 << 20
 """Bytes beyond which a taller band gains nothing ..."""
 ENOUGH_ROWS = 16
 """... if it has this many rows: short reads of many frames cost more ..."""
-HALOS = 10
+HALOS = 14
 """... and so many times the rows of its halo, which are worked on twice."""
 
 
@@ -105,7 +106,7 @@ class RawFrame(Closing):
 
     def __init__(self, root: Path, item: FrameInput, *, keep_open: bool = True) -> None:
         """Open a frame; without `keep_open` its file is open only while it is read."""
-        self.item, self._keep_open = item, keep_open
+        self.item, self._root, self._keep_open = item, root, keep_open
         self.joined: JoinedImage | None = None
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
@@ -119,6 +120,10 @@ class RawFrame(Closing):
         except BaseException:
             self.close()
             raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the file anew where a copy is made."""
+        return partial(RawFrame, keep_open=self._keep_open), (self._root, self.item)
 
     def _set_up(self) -> None:
         if len(self._reader.shape) != 2:
@@ -274,7 +279,8 @@ class MasterRows(Closing):
         store: MasterStore | None = None,
     ) -> None:
         self._plane, self._store = plane, store or MasterStore()
-        self._cuts = {output: parse_section(cut) for output, cut in cuts}
+        self._given = folder, tuple(outputs), plane, tuple(cuts)
+        self._cuts = {output: parse_section(cut) for output, cut in self._given[-1]}
         self._stack = ExitStack()
         self._band: dict[str, tuple[int, int, Floats]] = {}
         self._dark: tuple[object, Floats] | None = None
@@ -286,6 +292,11 @@ class MasterRows(Closing):
         except BaseException:
             self.close()
             raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open the files anew where a copy is made."""
+        *given, cuts = self._given
+        return partial(MasterRows, cuts=cuts, store=self._store), tuple(given)
 
     def close(self) -> None:
         """Close all files."""

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -80,6 +81,14 @@ class Members:
             for correction in self.corrections
             for output, cut in correction.cuts
         }
+
+    @contextmanager
+    def closing(self) -> Iterator[Self]:
+        """Close the frames in the end."""
+        with ExitStack() as stack:
+            for frame in self.frames:
+                stack.enter_context(frame)
+            yield self
 
     def without(self, reasons: Mapping[str, Remark]) -> "Members":
         """Leave more frames out.

@@ -74,6 +74,14 @@ class Workspace:
             log.warning("a worker process was killed: its work is done again here")
             return function(*args, **kwargs)
 
+    def each(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Call a function for many items as `apart` does, side by side."""
+        return side_by_side(
+            self.threads, lambda item: self.apart(function, item), items
+        )
+
 
 def side_by_side(
     threads: int, function: Callable[[Item], Result], items: Iterable[Item]

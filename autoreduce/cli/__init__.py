@@ -141,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         streams.flush()
         # Threads are not waited for: what they write appears whole or not at all.
         os._exit(128 + error.signal)
+    # What still lives goes with the process: it need not be looked through once more.
+    gc.freeze()
     sys.exit(streams.flush() or status)
 
 

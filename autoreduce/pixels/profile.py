@@ -180,34 +180,32 @@ def fit_moffat(
     reach = int(np.ceil(REACH * fwhm)) + 1
     ix, iy = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
     near = np.arange(-reach, reach + 1)
-    stamps = image[iy[:, None, None] + near[:, None], ix[:, None, None] + near].astype(
-        np.float64
-    )
-    dx = (ix - x)[:, None, None] + near
-    dy = (iy - y)[:, None, None] + near[:, None]
-    inside = (near**2 + near[:, None] ** 2 <= reach**2).astype(np.float64)
-    found, off = _fitted(stamps, dx, dy, inside, fwhm, noise)
+    up, along = (step.ravel() for step in np.meshgrid(near, near, indexing="ij"))
+    disc = up**2 + along**2 <= reach**2
+    rows, columns = iy[:, None] + up[disc], ix[:, None] + along[disc]
+    stamps = image[rows, columns].astype(np.float64)
+    dx, dy = columns - x[:, None], rows - y[:, None]
+    found, off = _fitted(stamps, dx, dy, fwhm, noise)
     kept = off <= ODD * np.median(off)
     if kept.all() or not kept.any():
         return found
-    return _fitted(stamps[kept], dx[kept], dy[kept], inside, found.fwhm, noise)[0]
+    return _fitted(stamps[kept], dx[kept], dy[kept], found.fwhm, noise)[0]
 
 
 def _fitted(
-    stamps: Floats, dx: Floats, dy: Floats, inside: Floats, fwhm: float, noise: float
+    stamps: Floats, dx: Floats, dy: Floats, fwhm: float, noise: float
 ) -> tuple[Moffat, Floats]:
     """Fit width and exponent; for each of them fluxes and skies follow by themselves."""
     from scipy.optimize import least_squares
 
-    n = inside.sum()
+    n = stamps.shape[1]
+    d = stamps - stamps.mean(axis=1, keepdims=True)
 
     def misfit(shape: Floats) -> Floats:
-        model = Moffat(*np.exp(shape)).averaged(dx, dy)
-        mean_m = (model * inside).sum(axis=(1, 2), keepdims=True) / n
-        mean_d = (stamps * inside).sum(axis=(1, 2), keepdims=True) / n
-        m, d = (model - mean_m) * inside, (stamps - mean_d) * inside
-        power = (m * m).sum(axis=(1, 2), keepdims=True)
-        flux = (m * d).sum(axis=(1, 2), keepdims=True) / power
+        m = Moffat(*np.exp(shape)).averaged(dx, dy)
+        m -= m.mean(axis=1, keepdims=True)
+        power = np.einsum("ij,ij->i", m, m)[:, None]
+        flux = np.einsum("ij,ij->i", m, d)[:, None] / power
         scale = np.sqrt(noise**2 + (MODEL_ERROR * flux) ** 2 * power / n)
         return np.asarray((d - flux * m) / scale)
 
@@ -220,5 +218,5 @@ def _fitted(
         xtol=1e-4,
         ftol=1e-5,
     )
-    off = np.sqrt((misfit(fit.x) ** 2).mean(axis=(1, 2)))
+    off = np.sqrt((misfit(fit.x) ** 2).mean(axis=1))
     return Moffat(*(float(v) for v in np.exp(fit.x))), off

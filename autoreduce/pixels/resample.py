@@ -210,7 +210,9 @@ class Resampler:
         elif not self._view.quarters % 2:
             top = first
         low, high = two.reach((start, start + len(out)), self._columns)
-        rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
+        rows: slice | Indices = slice(low - top, high - top)
+        if low < top or high - top > len(seen):
+            rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
         left, right = self._columns
         once = np.empty((high - low, right - left), np.float32)
         _resample(seen[rows], one, _Corner(low, left, 0), once)
@@ -439,7 +441,17 @@ def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
     """
     taps = np.arange(1 - LOBES, LOBES + 1)[:, None]
     distance = parts - taps
-    weights = np.sinc(distance) * np.sinc(distance / LOBES)
+    # The sines of places a pixel apart follow from each other.
+    sign, turn = np.where(taps % 2, -1.0, 1.0), np.pi / LOBES * taps
+    slow = np.pi / LOBES * parts
+    sines = np.sin(slow) * np.cos(turn) - np.cos(slow) * np.sin(turn)
+    weights = np.full(distance.shape, np.pi**2 / LOBES)
+    np.divide(
+        sign * np.sin(np.pi * parts) * sines,
+        distance**2,
+        out=weights,
+        where=np.abs(distance) > WHOLE,
+    )
     return np.asarray(weights / weights.sum(axis=0), np.float32)
 
 
@@ -447,6 +459,21 @@ def _weigh(
     source: Image, at: int, last: int, weights: Image | None, out: Image
 ) -> None:
     """Sum a run of lines, moved by as many whole pixels, with its weights."""
+    if weights is None:
+        n = out.shape[1]
+        out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
+    elif out.strides[0] < out.strides[1]:
+        _weigh_across(source, at, last, weights, out)
+    else:
+        near = _nearby(source, at, out.shape[1], last)
+        for line, one, weight in zip(out, near, weights.T, strict=True):
+            line[:] = np.correlate(one, weight)
+
+
+def _weigh_across(
+    source: Image, at: int, last: int, weights: Image, out: Image
+) -> None:
+    """Do so where lines are columns: many of them at a time, in pieces."""
     n_lines, n = out.shape
     height = min(n_lines, LONGEST)
     width = max(PIECE // height, 16)
@@ -457,13 +484,7 @@ def _weigh(
             near = _nearby(
                 source[line : line + height], at + place, piece.shape[1], last
             )
-            if weights is None:
-                piece[...] = near[:, LOBES - 1 : LOBES - 1 + piece.shape[1]]
-                continue
-            # Laid out as the image is: in columns where lines are columns.
-            term = product[: piece.size].reshape(
-                piece.shape, order="F" if piece.strides[0] < piece.strides[1] else "C"
-            )
+            term = product[: piece.size].reshape(piece.shape, order="F")
             for tap, weight in enumerate(weights[:, line : line + height, None]):
                 part = near[:, tap : tap + piece.shape[1]]
                 if tap == 0:
@@ -478,7 +499,12 @@ def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
     begin, end = at - LOBES + 1, at + n + LOBES
     if begin >= 0 and end <= last + 1:
         return lines[:, begin:end]
-    return lines[:, np.clip(np.arange(begin, end), 0, last)]
+    before, after = np.clip([-begin, end - last - 1], 0, end - begin)
+    near = np.empty_like(lines, shape=(len(lines), end - begin))
+    near[:, :before] = lines[:, :1]
+    near[:, len(near[0]) - after :] = lines[:, last : last + 1]
+    near[:, before : len(near[0]) - after] = lines[:, begin + before : end - after]
+    return near
 
 
 def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:

@@ -361,17 +361,20 @@ def _fill_spikes(light: _Light, fwhm: float) -> None:
     So hot pixels and cosmic rays within the light of a star take no part in its width.
     """
     least = SPIKE_SIGMA * light.noise
-    high = np.flatnonzero(light.image > least)
+    nx = light.image.shape[1]
+    pixels = light.image.ravel()
+    suspects = np.flatnonzero(pixels > least)
     for _ in range(SPIKES_DEEP):
-        y, x = np.divmod(high, light.image.shape[1])
+        y, x = np.divmod(suspects, nx)
         spikes = ~_not_steeper(light, x, y, fwhm)
         if not spikes.any():
             break
-        light.image[y[spikes], x[spikes]] = median(
-            _neighbours(light.image, y[spikes], x[spikes]), axis=0
-        )
-        # Only these pixels change: no other becomes high.
-        high = high[light.image[y, x] > least]
+        y, x = y[spikes], x[spikes]
+        light.image[y, x] = median(_neighbours(light.image, y, x), axis=0)
+        # Only these pixels change: no other becomes high, or steeper far from them.
+        near = (y * nx + x)[:, None] + np.add.outer((-nx, 0, nx), (-1, 0, 1)).ravel()
+        near = np.unique(near.clip(0, len(pixels) - 1))
+        suspects = near[pixels[near] > least]
 
 
 def _rough_width(light: _Light) -> float:
@@ -425,7 +428,7 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
     image, mask = light.image, light.mask
     if factor > 1:
         image = _binned(image, factor)
-        mask = _binned(mask.astype(np.float32), factor) > 0.5
+        mask = _mostly(mask, factor)
     sep.set_sub_object_limit(PARTS_OF_OBJECT)
     for part, raised in ATTEMPTS:
         sep.set_extract_pixstack(max(int(part * image.size), LEAST_ROOM))
@@ -449,10 +452,23 @@ def _binned(image: Image, factor: int) -> Image:
     """Average blocks of pixels; rows and columns that fill no block are left out."""
     ny, nx = (n // factor for n in image.shape)
     whole = image[: ny * factor, : nx * factor]
-    rows = whole.reshape(ny, factor, -1).sum(axis=1)
-    blocks: Image = rows.reshape(ny, nx, factor).sum(axis=2)
+    rows = whole[::factor].copy()
+    for row in range(1, factor):
+        rows += whole[row::factor]
+    blocks: Image = rows[:, ::factor].copy()
+    for column in range(1, factor):
+        blocks += rows[:, column::factor]
     blocks /= factor * factor
     return blocks
+
+
+def _mostly(mask: Mask, factor: int) -> Mask:
+    """Mark the blocks of pixels of which more than half are marked."""
+    ny, nx = (n // factor for n in mask.shape)
+    y, x = (index // factor for index in marked_pixels(mask))
+    inside = (y < ny) & (x < nx)
+    marked = np.bincount(y[inside] * nx + x[inside], minlength=ny * nx)
+    return np.asarray(marked.reshape(ny, nx) > factor * factor / 2)
 
 
 def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
+from autoreduce.pixels.flags import marked_pixels
 
 Mask = NDArray[np.bool_]
 
@@ -131,7 +132,9 @@ def _brighter(
     for start in range(0, ny, STRIP):
         stop = min(ny, start + STRIP)
         # mirrored at the edges, so that there is a background up to them
-        rows = _mirrored(np.arange(start - REACH, stop + REACH), ny)
+        rows: slice | NDArray[np.intp] = slice(start - REACH, stop + REACH)
+        if start < REACH or stop + REACH > ny:
+            rows = _mirrored(np.arange(start - REACH, stop + REACH), ny)
         scale = sigma[rows] if len(sigma) > 1 else sigma
         expected = growth[rows] * np.maximum(scale, LEAST_NOISE).astype(np.float32)
         counts = _counted_excess(frame[rows], reference[rows], expected)
@@ -168,42 +171,49 @@ def _counted_excess(
 
 
 def _sources(counts: NDArray[np.int16]) -> Mask:
-    """Mark what stands out of the background; smaller by `REACH` on all sides."""
-    of_3 = _sum_of_three(counts, 1)
-    of_9 = _sum_of_three(of_3, 3)
-    around = _sum_of_three(_sum_of_three(of_9.astype(np.int32), 9), 27)
-    darkest = int(around.min())
-    found = np.zeros(around.shape, np.bool_)
+    """Mark what stands out of the background; smaller by `REACH` on all sides.
+
+    The background changes slowly: each three columns share that of the middle one.
+    """
+    of_3 = _sum_of_three(counts, 1, 1)
+    of_9 = _sum_of_three(of_3, 3, 3)
+    thirds = of_9[:, 1::3].astype(np.int32)
+    around = _sum_of_three(_sum_of_three(thirds, 9, 3), 27, 9)
+    shape = len(counts) - 2 * REACH, counts.shape[1] - 2 * REACH
+    found = np.zeros(shape, np.bool_)
     for sums, width, sigmas in zip(
         (counts, of_3, of_9), (1, 3, 9), SIGMAS, strict=True
     ):
         edge = (len(sums) - len(around)) // 2
         times = (81 // width) ** 2
-        limit = int(sigmas * width * STEPS * times)
+        most = around + int(sigmas * width * STEPS * times)
+        most //= times
         inner = sums[edge:-edge, edge:-edge]
-        # Most strips hold nothing at all, which the brightest sum tells.
-        if int(inner.max()) * times - darkest <= limit:
-            continue
-        scaled = inner * np.int32(times)
-        scaled -= around
-        found |= scaled > limit
+        # Few stand out of the darkest background, in most strips none.
+        least = min(int(most.min()), np.iinfo(np.int16).max)
+        y, x = marked_pixels(inner > np.int16(least))
+        third = np.minimum(x // 3, most.shape[1] - 1)
+        stand_out = inner[y, x] > most[y, third]
+        found[y[stand_out], x[stand_out]] = True
     return found
 
 
-def _sum_of_three(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """Add each pixel's neighbours that are a step away, along both axes.
+def _sum_of_three(values: NDArray[Any], down: int, across: int) -> NDArray[Any]:
+    """Add each pixel's neighbours that are so many rows and columns away.
 
-    The result is smaller than `values` by `step` on every side.
+    The result is smaller than `values` by as many on every side.
     """
-    rows = values[: -2 * step] + values[step:-step]
-    rows += values[2 * step :]
-    columns: NDArray[Any] = rows[:, : -2 * step] + rows[:, step:-step]
-    columns += rows[:, 2 * step :]
+    rows = values[: -2 * down] + values[down:-down]
+    rows += values[2 * down :]
+    columns: NDArray[Any] = rows[:, : -2 * across] + rows[:, across:-across]
+    columns += rows[:, 2 * across :]
     return columns
 
 
 def _grown(found: Mask) -> Mask:
     """Grow what is marked by `DILATION` pixels on all sides."""
+    if not found.any():
+        return found
     for _ in range(DILATION):
         wider = found.copy()
         wider[1:] |= found[:-1]

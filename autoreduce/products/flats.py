@@ -1,8 +1,11 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +23,7 @@ from autoreduce.calibration.bands import (
 )
 from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
 from autoreduce.calibration.uncertainty import shared_variance
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
@@ -54,6 +57,8 @@ BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 10, 30
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
 
+ROWS_AT_A_PLACE = 8
+"""Rows read together where the level of a frame is taken in many places."""
 ENOUGH_PIXELS = 1 << 23
 """Pixels whose median is the master's level: it is known to 1e-5 then."""
 LARGEST_MASKED = 0.05
@@ -146,12 +151,11 @@ def _levels(
     mean = recipe.level is FlatLevel.MEAN
     if mean and not recipe.illuminated:
         return _mean_levels(members, masters, workspace, colours)
-    ny = members.shape[0]
-    every = max(1, ny // (2 * SAMPLED_ROWS * colours.step))
     samples: dict[tuple[str, int], list[Floats]] = {}
-    for file, start, rows in _calibrated(members, masters, workspace):
+    spans = _spread_spans(members.shape[0], colours.step)
+    for file, start, rows in _calibrated(members, masters, workspace, spans):
         for colour in range(len(colours.colours)):
-            found = colours.of_colour(rows, colour, start=start, every=every)
+            found = colours.of_colour(rows, colour, start=start)
             kept = samples.setdefault((file, colour), [])
             kept += [pixels.ravel() for pixels in found]
     levels: Levels = {}
@@ -167,7 +171,9 @@ def _mean_levels(
     """Average all pixels, which need not be held for that."""
     n = len(colours.colours)
     sums = {item.file: np.zeros((n, 2)) for item in members.items}
-    for file, start, rows in _calibrated(members, masters, workspace):
+    memory = workspace.memory // (workspace.threads + 2)
+    spans = bands(*members.shape, 1, memory)
+    for file, start, rows in _calibrated(members, masters, workspace, spans):
         for colour in range(n):
             for pixels in colours.of_colour(rows, colour, start=start):
                 finite = np.isfinite(pixels)
@@ -179,12 +185,27 @@ def _mean_levels(
     }
 
 
+def _spread_spans(ny: int, step: int) -> Iterator[tuple[int, int]]:
+    """Spread the rows from which levels are taken over a frame; all, if it is low."""
+    height = step * math.ceil(ROWS_AT_A_PLACE / step)
+    n = 2 * SAMPLED_ROWS // height
+    if ny <= n * height:
+        yield 0, ny
+        return
+    for place in np.linspace(0, ny - height, n):
+        start = int(place) // step * step
+        yield start, start + height
+
+
 def _calibrated(
-    members: Members, masters: MasterRows, workspace: Workspace
+    members: Members,
+    masters: MasterRows,
+    workspace: Workspace,
+    spans: Iterable[tuple[int, int]],
 ) -> Iterator[tuple[str, int, Floats]]:
-    """Read the calibrated frames by bands: file, first row, rows."""
+    """Read rows of the calibrated frames: file, first row, rows."""
     threads = workspace.threads
-    for start, stop in bands(*members.shape, 1, workspace.memory // (threads + 2)):
+    for start, stop in spans:
         found = side_by_side_calibrated(threads, members.pairs, masters, start, stop)
         for item, rows in zip(members.items, found, strict=True):
             yield item.file, start, rows
@@ -299,6 +320,12 @@ class _FlatStack:
                 halo=self.halo,
             )
         )
+
+    def packed(self) -> bytes:
+        """Pack it, to be opened anew wherever a band is worked on."""
+        there = copy(self)
+        there.workspace = replace(self.workspace.alone(), threads=1)
+        return pickle.dumps(there)
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -425,20 +452,23 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
 
 
 def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
-    """Combine band by band: while some are read, others are combined."""
+    """Combine band by band, several side by side."""
     tried = range(1, stack.workspace.threads + 1)
     threads, spans = max(
-        ((n, stack.spans(n + 1)) for n in tried), key=lambda one: _speed(stack, *one)
+        ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
     )
-    alone = stack.spans(1)
-    if _speed(stack, 1, alone) > _speed(stack, threads, spans):
-        for start, stop in alone:
-            yield start, stop, stack.combined(stack.band(start, stop))
-        return
-    read = (stack.band(start, stop) for start, stop in spans)
-    combined = side_by_side(threads, stack.combined, read)
-    for (start, stop), band in zip(spans, combined, strict=True):
-        yield start, stop, band
+    packed = stack.packed()
+    workspace = replace(stack.workspace, threads=threads)
+    combined = workspace.each(partial(_combined_of, packed), spans)
+    for span, band in zip(spans, combined, strict=True):
+        yield *span, band
+
+
+def _combined_of(packed: bytes, span: tuple[int, int]) -> _FlatBand:
+    """Combine a band of flats that are packed, from files that are opened for it."""
+    stack: _FlatStack = pickle.loads(packed)
+    with stack.members.closing(), stack.masters:
+        return stack.combined(stack.band(*span))
 
 
 def _speed(stack: _FlatStack, threads: int, spans: Sequence[tuple[int, int]]) -> float:

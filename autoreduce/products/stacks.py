@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autoreduce.calibration.quality import unusable_lights
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
 from autoreduce.fits.sections import moved_pattern
@@ -56,7 +56,7 @@ Image = NDArray[np.float32]
 
 MOST_TOLD = 100
 """Lights left out that HISTORY names; the table of inputs has all."""
-TALLEST, SHORTEST = 256, 16
+TALLEST, SHORTEST = 512, 16
 """Rows of a band, as memory allows: shorter ones read much of each light twice."""
 ROWS_AT_ONCE = 32
 """Rows that are combined at a time: what is in between stays in the cache."""
@@ -433,11 +433,7 @@ class _Stack:
         ]
         parts = [(plane, start, min(start + height, ny)) for plane, start in starts]
         one = replace(self, workspace=self.workspace.alone())
-        combined = side_by_side(
-            self.workspace.threads,
-            lambda part: self.workspace.apart(one.band, part),
-            parts,
-        )
+        combined = self.workspace.each(one.band, parts)
         rows = (plane * ny + start for plane, start in starts)
         return zip(rows, combined, strict=True)
 

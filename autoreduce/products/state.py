@@ -23,11 +23,11 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 9,
     Action.DARK: 9,
     Action.DARK_FIT: 9,
-    Action.FLAT: 9,
+    Action.FLAT: 10,
     Action.BAD_PIXELS: 9,
-    Action.CALIBRATE: 9,
-    Action.REGISTER: 9,
-    Action.STACK: 9,
+    Action.CALIBRATE: 10,
+    Action.REGISTER: 10,
+    Action.STACK: 10,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
 other pixels or cards than before.  Products that stand are then made again, and with

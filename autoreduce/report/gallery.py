@@ -4,17 +4,14 @@ import math
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import InputError
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
-    AT_ONCE,
     Picture,
     Stretch,
     jpeg,
@@ -108,20 +105,12 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
     ]
     largest = picture_size([task.action for task in tasks])
     shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
-    outputs = [
-        (task, output)
-        for task in (tasks if report.outcomes else ())
-        for output in _outputs(report.outcomes.get(task.output), task)
-    ]
-
-    def shown_as(of: tuple[Task, str]) -> Exhibit:
-        task, output = of
+    # One after the other: threads would wait for each other more than for pixels.
+    for task in tasks if report.outcomes else ():
         size = max(64, round(largest * _SHARES[task.action]))
-        return _exhibit(report, task, output, folder, size)
-
-    made = side_by_side(AT_ONCE, shown_as, outputs)
-    for (task, _), exhibit in zip(outputs, made, strict=True):
-        shown[task.action].append(exhibit)
+        for output in _outputs(report.outcomes.get(task.output), task):
+            exhibit = _exhibit(report, task, output, folder, size)
+            shown[task.action].append(exhibit)
     return shown
 
 
@@ -132,8 +121,7 @@ def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
 
 def picture_exhibits(report: NightReport, folder: Path) -> list[Exhibit]:
     """Make small versions of the pictures of objects."""
-    small = partial(_object_exhibit, folder=folder)
-    return list(side_by_side(AT_ONCE, small, report.pictures))
+    return [_object_exhibit(picture, folder) for picture in report.pictures]
 
 
 def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:

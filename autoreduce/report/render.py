@@ -184,6 +184,14 @@ def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
     return page, data
 
 
+def get_ready() -> None:
+    """Load what a report is written with, and its template."""
+    import PIL.JpegImagePlugin
+    import PIL.PngImagePlugin  # noqa: F401
+
+    _template()
+
+
 def _transfers(report: NightReport, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read the photon transfer curves of the flats that have one."""
     curves = {}

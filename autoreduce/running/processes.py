@@ -4,6 +4,7 @@ Finding stars, and arithmetic on the few rows that stay in the cache, let one th
 an interpreter work at a time: two processes do twice as much as two threads.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ def _start(pool: Executor, n: int) -> None:
 def _begin() -> None:
     """Leave an interrupt to the process that waits for this one, and end with it."""
     share_one_heap()
+    # What is loaded stays: it need not be looked through for what is in circles.
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
