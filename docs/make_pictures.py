@@ -323,8 +323,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def pictures_of(night: str, folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Make a night in a folder, and the pictures of it that can be made here."""
-    make_night(night, folder)
+    """Make the pictures of a night that can be made here."""
     for name, drawn in DRAWN.items():
         if drawn.night == night and not (drawn.in_browser and browser() is None):
             yield name, drawn.make(folder)
@@ -339,6 +338,7 @@ def main() -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         for night in [options.night] if options.night else NIGHTS:
+            make_night(night, Path(folder) / night)
             for name, image in pictures_of(night, Path(folder) / night):
                 path = PICTURES / name
                 if not options.check:
