@@ -274,7 +274,7 @@ def run_prepared(
                 }
                 prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
             memory = limits.memory or free_memory() // 2
-            pictures = _pictures(prepared.plan, outcomes, folder, memory)
+            pictures = _pictures(prepared.plan, outcomes, folder, memory, workers)
         prepared = prepared.noting(*cut, *_outdated(folder))
         if limits.fill is None:
             prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
@@ -316,7 +316,11 @@ def _tables(
 
 
 def _pictures(
-    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path, memory: int
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    folder: Path,
+    memory: int,
+    workers: Workers,
 ) -> tuple[ObjectPicture, ...]:
     """Write the pictures of all objects; what fails is logged, and in the report."""
     from autoreduce.report.finished import picture_outputs, write_pictures
@@ -330,7 +334,7 @@ def _pictures(
     for name, place in put_aside(folder, spoilt_ones or ()).items():
         log.warning("%s", remark("not-as-written", name, found=place))
     digests = {output: outcome.digest for output, outcome in outcomes.items()}
-    found = write_pictures(folder, plan, outcomes, digests, memory)
+    found = write_pictures(folder, plan, outcomes, digests, memory, workers.each)
     for one in found:
         if one.why_not:
             log.warning("no picture of %s: %s", one.name, one.why_not)

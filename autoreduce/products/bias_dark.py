@@ -1,10 +1,8 @@
 """Master bias and master darks, combined from bands of their raw frames."""
 
 import math
-import pickle
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.bands import (
     Floats,
     MasterRows,
+    Raw,
     RawFrame,
     bands,
     calibrated_rows,
@@ -20,6 +19,7 @@ from autoreduce.calibration.bands import (
 from autoreduce.calibration.members import (
     HOT_SIGMA,
     Members,
+    by_bands,
     hot_noise,
     open_members,
     pair_noise,
@@ -93,10 +93,16 @@ def make_plain(
         photons = _photons(members, workspace, task, noise)
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, workspace, digest, members)
+        # Of frames that must be unpacked one band more is held: it is read ahead.
+        held = workspace.threads + (not members.are_plain)
+        memory = workspace.memory // held
+        spans = list(bands(*members.shape, len(members.frames), memory))
         with product.writer() as writer:
-            for start, combined in _by_bands(members, masters, how, noise, workspace):
+            work = _Plain(members, masters, how, noise)
+            for (start, stop), combined in zip(
+                spans, by_bands(work, workspace, spans), strict=True
+            ):
                 data, n_used, rejected = combined
-                stop = start + len(data)
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
                 if workspace.planes:
@@ -189,42 +195,48 @@ def _below_zero(statistics: Mapping[str, float]) -> Iterator[Remark]:
         yield remark("negative-dark", found=f"{level:+.1f} ADU")
 
 
-def _by_bands(
-    members: Members,
-    masters: MasterRows,
-    how: Combination,
-    noise: float,
-    workspace: Workspace,
-) -> Iterator[tuple[int, CombineResult]]:
-    """Combine band by band, several side by side; give the first row of each."""
-    packed = pickle.dumps((members, masters, how, noise))
-    memory = workspace.memory // workspace.threads
-    spans = list(bands(*members.shape, len(members.frames), memory))
-    combined = workspace.each(partial(_combined, packed), spans)
-    for (start, _), band in zip(spans, combined, strict=True):
-        yield start, band
+@dataclass(frozen=True)
+class _Plain:
+    """Frames that are combined as they are, or without their bias."""
 
-
-def _combined(packed: bytes, span: tuple[int, int]) -> CombineResult:
-    """Combine a band of frames that are packed, from files that are opened for it.
-
-    What all frames share is subtracted once, afterwards.
-    """
     members: Members
     masters: MasterRows
-    members, masters, how, noise = pickle.loads(packed)
-    shared = len(set(members.corrections)) == 1 and not any(
-        frame.zero for frame in members.frames
-    )
-    with members.closing(), masters:
-        expected = _expected(members, noise, *span)
-        if not shared:
-            stack = [calibrated_rows(*of, masters, *span) for of in members.pairs]
-            return combine(stack, how, noise=expected)
-        rows = [frame.rows(*span) for frame in members.frames]
-        made = combine(rows, how, noise=expected)
-        bias = masters.rows(members.corrections[0].bias, *span)
-        return made if bias is None else made._replace(data=made.data - bias)
+    how: Combination
+    noise: float
+
+    @property
+    def _shared(self) -> bool:
+        """Whether all frames share what is taken out: that is done once, afterwards."""
+        return len(set(self.members.corrections)) == 1 and not any(
+            frame.zero for frame in self.members.frames
+        )
+
+    def band(self, start: int, stop: int) -> "_Band":
+        """Read a band of all frames."""
+        span = start, stop
+        expected = _expected(self.members, self.noise, *span)
+        if self._shared:
+            rows = [frame.rows(*span) for frame in self.members.frames]
+            bias = self.masters.rows(self.members.corrections[0].bias, *span)
+            return _Band(rows, expected, bias)
+        pairs = self.members.pairs
+        rows = [calibrated_rows(*of, self.masters, *span) for of in pairs]
+        return _Band(rows, expected, None)
+
+    def combined(self, band: "_Band") -> CombineResult:
+        """Combine a band."""
+        made = combine(band.rows, self.how, noise=band.noise)
+        return made if band.bias is None else made._replace(data=made.data - band.bias)
+
+
+class _Band(NamedTuple):
+    """A band of frames that are combined."""
+
+    rows: list[Raw]
+    noise: float | Floats
+    """Of a frame, 1 sigma."""
+    bias: Floats | None
+    """What is taken out of the combination."""
 
 
 def _expected(members: Members, noise: float, start: int, stop: int) -> float | Floats:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PRELOADED = [
     "autoreduce.running.tasks",
-    "autoreduce.report.pictures",
+    "autoreduce.report.finished",
     "sep",
     "scipy.optimize",
     "scipy.spatial",
