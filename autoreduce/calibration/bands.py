@@ -126,10 +126,12 @@ class RawFrame(Closing):
         except BaseException:
             self.close()
             raise
+        if not keep_open:
+            self._reader.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Open the file anew where a copy is made."""
-        return partial(RawFrame, keep_open=self._keep_open), (self._root, self.item)
+        """Open the file anew where a copy is made, whenever it is read."""
+        return partial(RawFrame, keep_open=False), (self._root, self.item)
 
     def _set_up(self) -> None:
         if len(self._reader.shape) != 2:
@@ -151,6 +153,11 @@ class RawFrame(Closing):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows are read without unpacking all that is before them."""
+        return self._reader.is_plain
 
     @property
     def dtype(self) -> np.dtype[Any]:

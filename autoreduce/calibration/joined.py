@@ -148,6 +148,11 @@ class JoinedImage(Closing):
         """List what is subtracted of an amplifier's neighbours; 0 for the first one."""
         return self._crosstalk.get(number, ())
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it costs nothing to open it again: its overscans are read then."""
+        return False
+
     def release(self) -> None:
         """Close the file until rows are asked for again."""
         self.close()

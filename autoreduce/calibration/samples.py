@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass, field, replace
+from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,8 @@ FEWEST_VALUES = 4
 """Values that must differ before their step is believed."""
 STRIP = 4096
 """Pixels of a strip: they tell a variance to 2 %."""
-STEP_PIXELS = 4096
-"""Pixels from which the step is taken."""
+STEP_PIXELS, FIRST = 4096, 64
+"""Pixels from which the step is taken, and those of which it is mostly told."""
 WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 UNIT = 1.001
@@ -160,24 +161,34 @@ def _wrapped(values: NDArray[Any]) -> float:
 
 def _step(values: NDArray[Any]) -> int | None:
     """Give the largest number that divides all differences between whole values."""
-    some = np.unique(values[:: max(1, values.size // STEP_PIXELS)]).astype(np.float64)
-    if len(some) < FEWEST_VALUES or np.any(some != np.rint(some)):
+    some = values[:: max(1, values.size // STEP_PIXELS)]
+    first: list[int] = some[:FIRST].tolist() if values.dtype.kind in "iu" else []
+    if len(set(first)) >= FEWEST_VALUES and gcd(*(v - first[0] for v in first)) == 1:
+        return 1  # the others cannot make it larger
+    return _step_of(np.unique(some))
+
+
+def _step_of(values: NDArray[Any]) -> int | None:
+    """Give the step between values in order; None if they do not tell."""
+    if len(values) < FEWEST_VALUES or np.any(values != np.rint(values)):
         return None
-    return int(np.gcd.reduce(np.diff(some).astype(np.int64)))
+    return int(np.gcd.reduce(np.diff(values.astype(np.float64)).astype(np.int64)))
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
     bands = np.array_split(rows, BANDS)
+    if not (len(rows) % BANDS or rows.shape[1] % PARTS):
+        return tuple(medians_of_parts(np.hstack(bands), BANDS * PARTS).tolist())
     medians = [medians_of_parts(band, PARTS) for band in bands]
     return tuple(np.concatenate(medians).tolist())
 
 
-def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
+def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
-    path : Path
+    path : path
         A FITS file; ``FILE[N]`` names HDU N.
     frame : Sampled
         What the frame table tells of it.
@@ -204,7 +215,7 @@ def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
         return None
 
 
-def _sample_of(path: Path, hdu: int | None, frame: Sampled) -> Sample:
+def _sample_of(path: str | Path, hdu: int | None, frame: Sampled) -> Sample:
     """Sample one image; the planes of a cube follow each other."""
     with open_image(path, hdu) as reader:
         if len(reader.shape) > 2 and not frame.amplifiers:

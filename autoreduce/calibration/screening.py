@@ -171,10 +171,13 @@ def with_levels(
     tuple of Remark
         What is to be said of the night.
     """
-    rows = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    screened = screen(
-        _by_camera(rows.where(rows.notna(), None).to_dict("records"), samples)
+    asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
+    columns = asked.where(asked.notna(), None).to_dict("list")
+    rows = (
+        dict(zip(columns, cells, strict=True))
+        for cells in zip(*columns.values(), strict=True)
     )
+    screened = screen(_by_camera(rows, samples))
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way

@@ -161,7 +161,7 @@ class StackedRule:
     """Patterns of HISTORY cards."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AmplifierRule:
     """Cards of an image that several amplifiers have read: one set for each.
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -291,4 +292,9 @@ def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's 
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
     if isinstance(value, Remark):
         return value.to_dict()
-    return {item.name: getattr(value, item.name) for item in fields(value)}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))

@@ -32,6 +32,7 @@ FAULTS = MappingProxyType(
         "defocus": "factor on the width of a light's stars",
         "drift": "pixels by which a light's stars move along the rows",
         "satellite": "electrons per pixel along the trail of a satellite",
+        "eclipse": "fraction of its light that the brightest star of a light loses",
         "zero": "any value: every pixel is 0",
     }
 )
