@@ -16,6 +16,7 @@ from enum import Enum
 from importlib import import_module, resources
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import get_args, get_type_hints
 
 import click
 
@@ -206,14 +207,17 @@ def rules() -> str:
 
 def _settings(cls: type, value: object, name: str) -> Iterator[str]:
     """List the settings of a class, and of those in it."""
-    docs, rows, below = attribute_docs(cls), [], []
+    docs, rows, below, several = attribute_docs(cls), [], [], []
     for one in fields(cls):
         own = None if value is None else getattr(value, one.name)
         if is_dataclass(own) and not isinstance(own, type):
             below.append((type(own), own, f"{name}{one.name}."))
-        else:
-            shown = () if value is None else (f"`{_default(own)}`",)
-            rows.append((f"`{one.name}`", *shown, _said(docs[one.name]) + _choice(own)))
+            continue
+        (of, *_) = (*get_args(get_type_hints(cls)[one.name]), None)
+        if value is not None and is_dataclass(of):
+            several.append((of, f"{name}{one.name}"))
+        shown = () if value is None else (f"`{_default(own)}`",)
+        rows.append((f"`{one.name}`", *shown, _said(docs[one.name]) + _choice(own)))
     if rows:
         title = name.rstrip(".") or "At the top"
         yield f"## {title}" if not name else f"## [{title}]"
@@ -223,6 +227,9 @@ def _settings(cls: type, value: object, name: str) -> Iterator[str]:
             ("key", "what it is") if value is None else ("key", "default", "what it is")
         )
         yield listing(head, rows)
+    for kind, title in several:
+        yield f"### [[{title}]]"
+        yield _members(kind)
     for inner in below:
         yield from _settings(*inner)
 
@@ -244,7 +251,9 @@ def _default(value: object) -> str:
         value = value.value
     if isinstance(value, bool):
         return str(value).lower()
-    return '""' if value in (None, "", ()) else str(value)
+    if isinstance(value, tuple):
+        return str(list(value))
+    return str(value or '""') if not isinstance(value, float | int) else str(value)
 
 
 def options() -> str:
