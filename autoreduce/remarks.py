@@ -448,6 +448,12 @@ CODES: dict[str, Code] = {
         "No card tells the gain of each amplifier.  Light is alike on both sides of the "
         "seam between two of them: the step there is the ratio of their gains.",
     ),
+    "amplifiers-kept": Code(
+        _S.NOTE,
+        "gains of the amplifiers are those that flats of the library were made with: "
+        "{found}",
+        "A flat serves only frames whose amplifiers were joined as its own were.",
+    ),
     "amplifiers-overruled": Code(
         _S.NOTE,
         "gains {expected} of the amplifiers leave steps at their seams: used are {found}",
