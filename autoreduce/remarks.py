@@ -909,8 +909,8 @@ CODES: dict[str, Code] = {
     ),
     "pattern-elsewhere": Code(
         _S.DOUBTFUL,
-        "the sky is alike where the header's pattern has red and blue, and not where it "
-        "has green: colours are mixed in {found}; the pattern is {expected}",
+        "the sky is alike where the header's pattern {found} has red and blue, and not "
+        "where it has green: colours are mixed; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
         "out or the rows were turned.  The sky does not tell which of the two it is: "
         "where red and blue are swapped, it is the other one.",
@@ -1006,9 +1006,11 @@ CODES: dict[str, Code] = {
     ),
     "unnamed-filter": Code(
         _S.DOUBTFUL,
-        "no card or name says the filter of {found}, such as {expected}: runs of unlike "
-        "level are kept apart, and serve only lights that name no filter either",
-        "The flats of a night with several filters do not say which one they are of.",
+        "no card or name says the filter of {found}: runs of unlike level are kept "
+        "apart, and serve only lights that name no filter either; other frames are of "
+        "{expected}",
+        "The flats of a night with several filters do not say which one they are of.  In "
+        "the way out stands `NAME` for a filter, where it cannot be told which.",
     ),
     "bare-flat": Code(
         _S.LEFT_OUT,

@@ -1,7 +1,8 @@
 """What the observer should know of the night as a whole."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, Severity, joined, remark
 
 SECONDS_A_PIXEL = 6e-6
 """Time of a core that looking for cosmic rays takes."""
@@ -101,6 +102,30 @@ def _cosmics(lights: Sequence[Task]) -> Iterator[Remark]:
         yield remark("cosmics-cost", found=f"{len(plain)} lights", expected=seconds)
     if len(plain) < len(lights):
         yield remark("no-cosmics", found=str(len(lights) - len(plain)))
+
+
+def with_doubts(plan: Plan) -> Plan:
+    """Hand what is doubtful of frames on to the tasks that they go into."""
+    of_file: dict[str, list[Remark]] = defaultdict(list)
+    for note in plan.notes:
+        if note.severity is Severity.DOUBTFUL:
+            for file in note.subject:
+                of_file[file].append(note)
+    if not of_file:
+        return plan
+    return replace(
+        plan, tasks=tuple(replace(t, doubts=_doubts(t, of_file)) for t in plan.tasks)
+    )
+
+
+def _doubts(task: Task, of_file: Mapping[str, list[Remark]]) -> tuple[Remark, ...]:
+    """Gather the doubts of a task's frames, each of which names them."""
+    told = (
+        note.about(item.file)
+        for item in task.frames
+        for note in of_file.get(item.file, ())
+    )
+    return tuple(joined(told))
 
 
 def without_stack(plan: Plan) -> dict[str, Remark]:
@@ -317,27 +342,26 @@ def _pedestals(table: pd.DataFrame) -> list[Remark]:
     return [remark("pedestals", found=", ".join(parts))]
 
 
-def _unnamed_filters(table: pd.DataFrame) -> list[Remark]:
-    """Name flats without a filter in a night whose other frames have one."""
+def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
+    """Name flats without a filter, run by run, in a night whose lights have one."""
     used = table[table["use"].astype(bool)]
-    flats = used[used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)]
-    silent = flats["filter"].isna() | flats["filter"].str.startswith(UNNAMED)
-    named = sorted(
-        name
-        for name in used["filter"].dropna().unique()
-        if not name.startswith(UNNAMED)
-    )
-    if not named or not silent.any():
-        return []
-    first = flats.loc[silent.astype(bool), "file"].iloc[0]
-    return [
-        remark(
+    is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
+    unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
+    lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
+    named = sorted(lights["filter"].unique())
+    if not named:
+        return
+    runs = [part["file"].tolist() for _, part in flats.groupby("filter", dropna=False)]
+    # Which run is of which filter is not known: only of one of each it is plain.
+    meant = named[0] if len(named) == len(runs) == 1 else "NAME"
+    for files in runs:
+        yield remark(
             "unnamed-filter",
-            found=_count(int(silent.sum()), "flat"),
-            expected=first,
-            way_out=f"--set '{first}: filter={named[0]}'",
+            *files,
+            found=f"{_count(len(files), 'flat')}, such as {files[0]}",
+            expected=", ".join(named),
+            way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
         )
-    ]
 
 
 def _likely_filters(groups: pd.DataFrame) -> list[Remark]:
