@@ -663,7 +663,14 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
-        "negative now.",
+        "negative now.  Where all of a frame is, `--set 'FILE: pedestal=-65536'` mends it.",
+    ),
+    "shifted": Code(
+        _S.LEFT_OUT,
+        "counts below zero: level {found}; unsigned ones are written as signed ones, up to "
+        "{expected}, without the BZERO = 32768 that says so",
+        "Bias and dark frames are no light that went past 32767: a program left the card "
+        "BZERO out, or dropped it.  The way out adds 32768 to each pixel.",
     ),
     "above-lights": Code(
         _S.LEFT_OUT,
@@ -975,6 +982,12 @@ CODES: dict[str, Code] = {
         "when the exposure began is not known: {found} ({expected})",
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
+    ),
+    "two-exposures": Code(
+        _S.DOUBTFUL,
+        "two exposures: {found} is taken, but {expected}",
+        "Cards of a header contradict each other.  Darks are chosen and scaled by the "
+        "exposure, and lights by it where stars do not tell; the way out takes the other.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

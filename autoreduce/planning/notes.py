@@ -1,5 +1,6 @@
 """What the observer should know of the night as a whole."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
@@ -426,6 +428,59 @@ def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
         card = f"{keyword} = {rows['literal'].iloc[0]}"
         notes.append(remark("no-date", *rows["file"], found=card, expected=str(rule)))
     return notes
+
+
+def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames whose cards tell two exposures.
+
+    The same time in other units, and that of each of several coadds, are no other one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)]
+    coadds = dict(zip(used["file"], used["coadds"].fillna(1).astype(int), strict=True))
+    exposures = dict(zip(used["file"], map(str, used["exptime"]), strict=True))
+    told = evidence[evidence["fact"].eq("exptime") & evidence["disagree"].ne("")]
+    # What the observer has set is not doubted.
+    told = told[told["file"].map(exposures).eq(told["value"])]
+    keys = ["keyword", "literal", "disagree"]
+    for (keyword, literal, others), rows in told.groupby(keys, sort=False):
+        files = rows["file"].tolist()
+        other = _other_exposure(str(literal), str(others), coadds[files[0]])
+        if other is not None:
+            pattern = pattern_of(files, table["file"])
+            yield remark(
+                "two-exposures",
+                *files,
+                found=f"{keyword} = {literal}",
+                expected=str(others),
+                way_out=f"--set '{pattern}: exptime={other:g}'",
+            )
+
+
+def _other_exposure(literal: str, others: str, coadds: int) -> float | None:
+    """Read the exposure that another card tells, if that contradicts the first."""
+    keyword, _, text = others.split("; ", maxsplit=1)[0].partition("=")
+    own, other = seconds(literal), seconds(text)
+    if keyword not in _EXPOSURES or own is None or not other:
+        return None
+    same = (1.0, _MS, _MS**2, float(coadds))
+    ratio = max(own, other) / min(own, other) if own > 0 else math.inf
+    if any(math.isclose(ratio, n, rel_tol=_SAME_EXPOSURE) for n in same):
+        return None
+    return other
+
+
+_EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP-TIME")
+"""Cards of the time for which pixels were exposed: what was asked for, and what a whole
+sequence took, stand in others."""
+_SAME_EXPOSURE = 0.02
+"""Exposures that agree within this part are one, rounded or with the shutter's delay."""
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:
