@@ -922,6 +922,14 @@ CODES: dict[str, Code] = {
         "out or the rows were turned.  The sky does not tell which of the two it is: "
         "where red and blue are swapped, it is the other one.",
     ),
+    "odd-origin": Code(
+        _S.DOUBTFUL,
+        "the subframe begins at an odd row and an odd column of the sensor: if the header's "
+        "pattern {found} is that of the sensor, the subframe's is {expected}, and red and "
+        "blue are swapped",
+        "Some programs write the pattern of the sensor, others that of the subframe, and "
+        "the sky does not tell which.  Even origins leave no doubt.",
+    ),
     "own-colours": Code(
         _S.NOTE,
         "each colour is that of its own pixels, nothing is interpolated: {found}",

@@ -360,7 +360,7 @@ def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
         yield remark(
             "unnamed-filter",
             *files,
-            found=f"{_count(len(files), 'flat')}, such as {files[0]}",
+            found=_count(len(files), "flat"),
             expected=", ".join(named),
             way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
         )

@@ -1,7 +1,7 @@
 """Calibrated lights, and their stacks."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
-from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
+from autoreduce.pixels.bayer import CELL, RGB, WHITE, Mosaic, is_known, mosaic
 from autoreduce.pixels.cosmics import Hits, find_cosmics
 from autoreduce.pixels.demosaic import ColourModel, colour_model, demosaic
 from autoreduce.pixels.flags import Flag, marked_pixels
@@ -150,8 +150,8 @@ def make_light(
             model = _colours(data, pattern, full_at)
             seen, found = _look(data, full_at, frame, gain.egain, pattern, model)
             doubts = (*doubts, *_harm(data, task, correction, seen, workspace))
-            if model is not None and model.is_elsewhere:
-                doubts = (*doubts, _pattern_elsewhere(str(task.facts["bayerpat"])))
+            if model is not None:
+                doubts = (*doubts, *_pattern_doubts(task, model))
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
@@ -265,14 +265,26 @@ def _colours(
     return colour_model(data, pattern, math.inf if saturate is None else saturate)
 
 
-def _pattern_elsewhere(told: str) -> Remark:
-    """Say that green lies where the header's pattern has red and blue."""
-    rows, columns = moved_pattern(told, 1, 0), moved_pattern(told, 0, 1)
-    return remark(
-        "pattern-elsewhere",
+def _pattern_doubts(task: Task, model: ColourModel) -> Iterator[Remark]:
+    """Say where the pattern may not be the header's: by the greens, or by the subframe.
+
+    Greens do not tell whether red and blue are swapped.
+    """
+    told = str(task.facts["bayerpat"])
+    origin = [int(task.facts.get(f"{axis}orgsubf") or 0) % CELL for axis in "yx"]
+    steps = [tuple(origin)] if sum(origin) == 1 else [(1, 0), (0, 1)]
+    if model.is_elsewhere:
+        code = "pattern-elsewhere"
+    elif all(origin):
+        code, steps = "odd-origin", [(1, 1)]
+    else:
+        return
+    patterns = [moved_pattern(told, *step) for step in steps]
+    yield remark(
+        code,
         found=told,
-        expected=f"{rows} or {columns}",
-        way_out=f"--set '*: bayerpat={rows}'",
+        expected=" or ".join(patterns),
+        way_out=f"--set '*: bayerpat={patterns[0]}'",
     )
 
 
