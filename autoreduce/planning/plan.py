@@ -161,6 +161,9 @@ class Task:
     """Worst level among the masters, 0 to 3."""
     missing: tuple[Remark, ...] = ()
     """Steps that are left out for want of a master."""
+    doubts: tuple[Remark, ...] = ()
+    """What is doubtful of its frames; while it is carried out, also of all products that
+    it is made from."""
 
     @property
     def needs(self) -> tuple[str, ...]:
