@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SETTING = (
     "instrume",
+    "detector",
     "naxis1",
     "naxis2",
     "xbinning",
