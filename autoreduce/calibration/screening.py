@@ -36,6 +36,7 @@ SIGNED = 1 << 15
 """What BZERO adds to unsigned counts that are written as signed ones, ADU."""
 SETTING = (
     "instrume",
+    "detector",
     "naxis1",
     "naxis2",
     "xbinning",
