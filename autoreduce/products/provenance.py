@@ -19,6 +19,7 @@ from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.flags import MEANINGS
 from autoreduce.planning.plan import Action, Fact, FrameInput, Task
+from autoreduce.remarks import some
 from autoreduce.version import __version__
 
 CREATOR = f"autoreduce {__version__}"
@@ -117,7 +118,7 @@ def product_cards(
     used : sequence of FrameInput
         Frames that went in, for the dates; empty leaves those of the base.
     history : sequence of str
-        Sentences for HISTORY.
+        Sentences for HISTORY, after what is doubtful of all that it is made from.
 
     Returns
     -------
@@ -137,7 +138,8 @@ def product_cards(
     while kept and not kept[-1].strip():
         kept.pop()
     cards = [line for card in ours for line in format_card(*card)]
-    past = [line for text in history for line in format_history(text)]
+    doubts = (f"{some(one.subject)}: {one}" for one in task.doubts)
+    past = [line for text in (*doubts, *history) for line in format_history(text)]
     return [*kept, *cards, *past]
 
 
