@@ -274,7 +274,8 @@ CODES: dict[str, Code] = {
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
-        "The stack does without a light that could not be calibrated.",
+        "A stack, or an exposure in one file, does without a light that could not be "
+        "calibrated.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,
