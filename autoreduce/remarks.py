@@ -283,8 +283,8 @@ CODES: dict[str, Code] = {
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
-        "The stack does without a light that could not be calibrated.  Mend what is "
-        "told of that light, and run again.",
+        "A stack, or an exposure in one file, does without a light that could not be "
+        "calibrated.  Mend what is told of that light, and run again.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,

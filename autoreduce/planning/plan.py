@@ -45,6 +45,8 @@ class Action(StrEnum):
     """Where each light of an object lies on the others."""
     STACK = "stack"
     """A stack of calibrated lights."""
+    EXPOSURE = "exposure"
+    """The calibrated lights of all detectors of an exposure, in one file."""
 
 
 @dataclass(frozen=True, slots=True)
