@@ -225,7 +225,7 @@ def run_prepared(
         The planned night.
     folder : Path
         Output folder.
-    limits, page, command, report
+    limits, page, command, progress
         As in `reduce_night`.
     begin : float, optional
         When the run began, by `time.perf_counter`.

@@ -1,5 +1,6 @@
 """Worker processes: the same products, whatever becomes of the workers."""
 
+import gzip
 import os
 import re
 import signal
@@ -48,8 +49,12 @@ def workers():
         yield pool
 
 
-def test_processes_make_the_same_products(tmp_path, monkeypatch):
+@pytest.mark.parametrize("packed", [False, True])
+def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
     night = write_night(tmp_path / "night")
+    for path in night.rglob("*.fit") if packed else ():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
     here = reduce_night(night, output=tmp_path / "here")
     monkeypatch.setattr("autoreduce.running.execute.LARGE", 0)
     started = []

@@ -66,6 +66,11 @@ class RawHeader:
         return [block[at : at + CARD] for at in range(0, len(block), CARD)]
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes in its file, END and padding among them."""
+        return _padded(len(self.block) + CARD)
+
+    @property
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
         return self._layout.keywords
@@ -369,7 +374,7 @@ def headers_of(
             if hdu == 0:
                 raise
             return
-        start += _padded(len(header.block) + CARD)
+        start += header.n_bytes
         yield header, start, n_bytes
         start += _padded(n_bytes)
         file.seek(start)
@@ -396,7 +401,7 @@ def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
     with gzip.GzipFile(fileobj=file) as unpacked:
         header = _read_header(unpacked, 0, unpacked.read(FIRST_READ))
         pixels = _data_bytes(header)
-        data_end = _padded(len(header.block) + CARD) + pixels
+        data_end = header.n_bytes + pixels
         if not image_shape(header):
             return _unpack_headers(unpacked)
         # The last four bytes of a whole gzip file are its unpacked size.  If they

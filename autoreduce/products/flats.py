@@ -414,16 +414,15 @@ def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
         extra = [*_cards(statistics), *transfer_cards(transfer, stack.read_noise())]
         if transfer is not None:
             statistics |= {"gain": transfer.gain, "gain_error": transfer.error}
-        product.finish(
+        return product.finish(
             writer,
             statistics,
             extra,
             stack.rejected,
             scales,
+            doubts=_doubts(stack, statistics),
             table=transfer_table(transfer),
         )
-    made = product.made(statistics)
-    return replace(made, remarks=(*made.remarks, *_doubts(stack, statistics)))
 
 
 def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:

@@ -34,6 +34,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stacks import stack_field
+from autoreduce.remarks import Severity, condensed, some
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import AT_ONCE, png_pieces, png_texts
@@ -41,7 +42,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -338,7 +339,11 @@ class _Mixed(NamedTuple):
 
 
 def write_picture(
-    folder: Path, made: Composition, recipe: PictureRecipe, memory: int
+    folder: Path,
+    made: Composition,
+    recipe: PictureRecipe,
+    memory: int,
+    doubts: Sequence[str] = (),
 ) -> bool:
     """Write the picture of an object, unless it stands there already.
 
@@ -352,6 +357,8 @@ def write_picture(
         How.
     memory : int
         Bytes that rows on their way into the picture may take.
+    doubts : sequence of str
+        What is doubtful of it, for the texts in the file.
 
     Returns
     -------
@@ -386,7 +393,8 @@ def write_picture(
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
         numbers = (whole_numbers(shades, bits) for shades in bands)
-        words = {"Title": made.name, "Description": made.caption, DIGEST: digest}
+        about = ". ".join((made.caption, *doubts))
+        words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
     return True
 
@@ -448,9 +456,10 @@ def _bands(
         yield shades if from_top else shades[::-1]
 
 
+Wanted = tuple[Composition, tuple[str, ...]]
+"""What a picture is made of, and what is doubtful of that."""
 EachObject = Callable[
-    [Callable[[Composition], ObjectPicture], Iterable[Composition]],
-    Iterable[ObjectPicture],
+    [Callable[[Wanted], ObjectPicture], Iterable[Wanted]], Iterable[ObjectPicture]
 ]
 
 
@@ -481,16 +490,38 @@ def write_pictures(
         One for each object; none if the recipe makes no pictures.
     """
     write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
-    return list(each(write, compositions(plan, outcomes, digests)))
+    made = compositions(plan, outcomes, digests)
+    wanted = [(one, tuple(_doubts(one, plan, outcomes))) for one in made]
+    return list(each(write, wanted))
 
 
 def _written(
-    folder: Path, recipe: PictureRecipe, memory: int, made: Composition
+    folder: Path,
+    recipe: PictureRecipe,
+    memory: int,
+    wanted: Wanted,
 ) -> ObjectPicture:
     """Write a picture; say why if it could not be."""
+    made, doubts = wanted
     why_not = ""
     try:
-        write_picture(folder, made, recipe, memory)
+        write_picture(folder, made, recipe, memory, doubts)
     except (AutoreduceError, OSError) as error:
         why_not = str(error)
-    return ObjectPicture(made.name, made.output, made.caption, why_not)
+    return ObjectPicture(made.name, made.output, made.caption, why_not, doubts)
+
+
+def _doubts(
+    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
+) -> Iterator[str]:
+    """Say what is doubtful of the images of a picture, and of the lights in them."""
+    images = {image.output for image in made.images}
+    told = []
+    for task in plan.tasks:
+        outcome = outcomes.get(task.output)
+        if outcome and images & {task.output, *outcome.outputs}:
+            for output in (task.output, *task.products):
+                there = outcomes[output].remarks if output in outcomes else ()
+                told += [one for one in there if one.severity is Severity.DOUBTFUL]
+    for one in condensed(told):
+        yield f"{some(one.subject)}: {one}"
