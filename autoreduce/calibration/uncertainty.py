@@ -88,7 +88,9 @@ class Uncertainty:
                 flags[unproven] |= np.uint8(Flag.NON_LINEAR)
             if not self.unknown:
                 own = (
-                    None if frame.joined is None else frame.joined.rdnoise(start, stop)
+                    None
+                    if frame.joined is None
+                    else frame.joined.rdnoise(start, stop, self.egain)
                 )
                 planes[UNCERT] = self._sigma(data, values, (start, stop), own)
         return planes

@@ -7,7 +7,7 @@ together only by their neighbours.  Nothing depends on the order of the lights.
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,18 @@ from autoreduce.pixels.stars import Stars
 
 Table = NDArray[Any]
 Masks = list[NDArray[np.bool_]]
-Match = Callable[[Table], Registration | None]
-Each = Callable[[Match, Iterable[Table]], Iterable[Registration | None]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Each(Protocol):
+    """What calls a function for each of some items, as `map` does."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /
+    ) -> Iterable[Result]:
+        """Give the results in their order."""
+
 
 STAYS = 0.7
 """Distance, in pixels, within which a detection is at the same place of the detector."""
@@ -133,17 +143,15 @@ def _recurring(tables: Sequence[Table]) -> Masks:
     """Mark the detections that most frames have at the same place."""
     from scipy.spatial import cKDTree
 
-    filled = [t for t in tables if len(t)]
-    trees = [cKDTree(np.column_stack([t["x"], t["y"]])) for t in filled]
-    masks = []
-    for table in tables:
-        places = np.column_stack([table["x"], table["y"]])
-        seen = np.zeros(len(table), np.intp)
-        for tree in trees if len(table) else ():
-            seen += np.isfinite(tree.query(places, distance_upper_bound=STAYS)[0])
-        enough = min(FEWEST, max(len(filled), 2))
-        masks.append((seen > OFTEN * len(filled)) & (seen >= enough))
-    return masks
+    n_filled = sum(len(table) > 0 for table in tables)
+    ends = np.cumsum([len(table) for table in tables])
+    if not n_filled:
+        return [np.zeros(0, np.bool_) for _ in tables]
+    places = np.concatenate([np.column_stack([t["x"], t["y"]]) for t in tables])
+    # Those of one frame lie farther apart: it is frames that are counted.
+    seen = cKDTree(places).query_ball_point(places, STAYS, return_length=True)
+    enough = min(FEWEST, max(n_filled, 2))
+    return np.split((seen > OFTEN * n_filled) & (seen >= enough), ends[:-1])
 
 
 def _stars_move(tables: Sequence[Table]) -> bool:
@@ -187,7 +195,7 @@ def register_all(
         Distance (rms, pixels of the sensor) beyond which `SPARSE` pairs or fewer do not
         count; more where lights are binned.
     each : callable
-        As `map`, by which lights are matched side by side.
+        As `map`, by which work is done side by side.
 
     Returns
     -------
@@ -207,7 +215,7 @@ def register_all(
         raise ValueError(msg)
     order = sorted(range(n), key=lambda i: (-qualities[i], names[i]))
     by_name = sorted(range(n), key=lambda i: names[i])
-    marked = static_detections([tables[i] for i in by_name])
+    (marked,) = each(static_detections, [[tables[i] for i in by_name]])
     static = tuple(mask for _, mask in sorted(zip(by_name, marked, strict=True)))
     stars = [table[~mask] for table, mask in zip(tables, static, strict=True)]
     fields = _fields(_Sky(stars, rough, each), order, reference)

@@ -210,7 +210,9 @@ class Resampler:
         elif not self._view.quarters % 2:
             top = first
         low, high = two.reach((start, start + len(out)), self._columns)
-        rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
+        rows: slice | Indices = slice(low - top, high - top)
+        if low < top or high - top > len(seen):
+            rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
         left, right = self._columns
         once = np.empty((high - low, right - left), np.float32)
         _resample(seen[rows], one, _Corner(low, left, 0), once)
@@ -439,7 +441,17 @@ def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
     """
     taps = np.arange(1 - LOBES, LOBES + 1)[:, None]
     distance = parts - taps
-    weights = np.sinc(distance) * np.sinc(distance / LOBES)
+    # The sines of places a pixel apart follow from each other.
+    sign, turn = np.where(taps % 2, -1.0, 1.0), np.pi / LOBES * taps
+    slow = np.pi / LOBES * parts
+    sines = np.sin(slow) * np.cos(turn) - np.cos(slow) * np.sin(turn)
+    weights = np.full(distance.shape, np.pi**2 / LOBES)
+    np.divide(
+        sign * np.sin(np.pi * parts) * sines,
+        distance**2,
+        out=weights,
+        where=np.abs(distance) > WHOLE,
+    )
     return np.asarray(weights / weights.sum(axis=0), np.float32)
 
 

@@ -1,11 +1,9 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-import pickle
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,14 @@ from autoreduce.calibration.bands import (
     calibrated_rows,
     side_by_side_calibrated,
 )
-from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
+from autoreduce.calibration.members import (
+    SAMPLED_ROWS,
+    Members,
+    by_bands,
+    open_members,
+)
 from autoreduce.calibration.uncertainty import shared_variance
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
@@ -320,11 +323,10 @@ class _FlatStack:
             )
         )
 
-    def packed(self) -> bytes:
-        """Pack it, to be opened anew wherever a band is worked on."""
-        there = copy(self)
-        there.workspace = replace(self.workspace.alone(), threads=1)
-        return pickle.dumps(there)
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what is not for others."""
+        alone = replace(self.workspace.alone(), threads=1)
+        return {**vars(self), "workspace": alone}
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -452,22 +454,15 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
 def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band, several side by side."""
     tried = range(1, stack.workspace.threads + 1)
+    read_ahead = not stack.members.are_plain
     threads, spans = max(
-        ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
+        ((n, stack.spans(n + read_ahead)) for n in tried),
+        key=lambda one: _speed(stack, *one),
     )
-    packed = stack.packed()
-    combined = side_by_side(
-        threads, lambda span: stack.workspace.apart(_combined_of, packed, span), spans
-    )
+    workspace = replace(stack.workspace, threads=threads)
+    combined = by_bands(stack, workspace, spans)
     for span, band in zip(spans, combined, strict=True):
         yield *span, band
-
-
-def _combined_of(packed: bytes, span: tuple[int, int]) -> _FlatBand:
-    """Combine a band of flats that are packed, from files that are opened for it."""
-    stack: _FlatStack = pickle.loads(packed)
-    with stack.members.closing(), stack.masters:
-        return stack.combined(stack.band(*span))
 
 
 def _speed(stack: _FlatStack, threads: int, spans: Sequence[tuple[int, int]]) -> float:

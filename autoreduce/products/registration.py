@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
@@ -215,9 +215,7 @@ def _by_stars(
         [light.output for light in lights],
         reference=wanted,
         rough=ROUGH * max((light.pixel for light in lights), default=1.0),
-        each=lambda match, tables: side_by_side(
-            workspace.threads, lambda table: workspace.apart(match, table), tables
-        ),
+        each=workspace.each,
     )
     places = [
         _placed(light, i, alignment, worth, task)

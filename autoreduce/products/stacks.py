@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autoreduce.calibration.quality import unusable_lights
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
 from autoreduce.fits.tables import table_extension
@@ -38,6 +38,7 @@ from autoreduce.products.stack_cards import (
     Shares,
     exposure_cards,
     noise_cards,
+    saturation_cards,
     time_cards,
     total_exposure,
 )
@@ -55,7 +56,7 @@ Image = NDArray[np.float32]
 
 MOST_TOLD = 100
 """Lights left out that HISTORY names; the table of inputs has all."""
-TALLEST, SHORTEST = 256, 16
+TALLEST, SHORTEST = 512, 16
 """Rows of a band, as memory allows: shorter ones read much of each light twice."""
 ROWS_AT_ONCE = 32
 """Rows that are combined at a time: what is in between stays in the cache."""
@@ -161,7 +162,8 @@ def _members(
 ) -> StackMembers:
     if registration is None:
         return unaligned(lights, workspace.recipe)
-    return aligned(lights, number, registration, workspace.recipe, workspace.folder)
+    recipe, folder = workspace.recipe, workspace.folder
+    return workspace.apart(aligned, lights, number, registration, recipe, folder)
 
 
 def _together(
@@ -416,11 +418,7 @@ class _Stack:
         ]
         parts = [(plane, start, min(start + height, ny)) for plane, start in starts]
         one = replace(self, workspace=self.workspace.alone())
-        combined = side_by_side(
-            self.workspace.threads,
-            lambda part: self.workspace.apart(one.band, part),
-            parts,
-        )
+        combined = self.workspace.each(one.band, parts)
         rows = (plane * ny + start for plane, start in starts)
         return zip(rows, combined, strict=True)
 
@@ -514,6 +512,7 @@ class _Stack:
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
+            *saturation_cards(lights, str(unit)),
             *correlation,
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),

@@ -45,6 +45,8 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "overscan.rows": _PLANNING,
+    "amplifiers.crosstalk": _PLANNING,
+    "amplifiers.measure": _PLANNING,
     "bias": frozenset({Action.BIAS}),
     "dark.combine": frozenset({Action.DARK}),
     "dark.model": frozenset({Action.DARK_FIT, Action.FLAT, Action.CALIBRATE}),

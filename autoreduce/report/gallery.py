@@ -2,23 +2,20 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from autoreduce.calibration.workspace import side_by_side
-from autoreduce.errors import InputError
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
-    AT_ONCE,
     Picture,
     Stretch,
+    Wanted,
+    drawn,
     jpeg,
-    read_picture,
     read_png,
 )
 from autoreduce.report.plots import histogram
@@ -26,6 +23,12 @@ from autoreduce.report.summary import is_there, product_nouns
 from autoreduce.report.words import TIMES, number
 
 T = TypeVar("T")
+
+Drawn = tuple[Picture | None, str]
+"""A picture, or why there is none."""
+EachPicture = Callable[
+    [Callable[[Wanted | None], Drawn], Iterable[Wanted | None]], Iterable[Drawn]
+]
 
 TOTAL_PIXELS = 5_000_000
 """Pixels of all pictures together, about: a fifth of a byte each in the page."""
@@ -82,7 +85,9 @@ class Exhibit:
     """Noise of a stack, pixel to pixel, ADU."""
 
 
-def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
+def exhibits(
+    report: NightReport, folder: Path, each: EachPicture = map
+) -> dict[Action, list[Exhibit]]:
     """Make the pictures of masters, calibrated lights and stacks.
 
     Parameters
@@ -91,6 +96,8 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
         The report.
     folder : Path
         Output folder, where the products are.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
 
     Returns
     -------
@@ -113,16 +120,24 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
         for task in (tasks if report.outcomes else ())
         for output in _outputs(report.outcomes.get(task.output), task)
     ]
-
-    def shown_as(of: tuple[Task, str]) -> Exhibit:
-        task, output = of
-        size = max(64, round(largest * _SHARES[task.action]))
-        return _exhibit(report, task, output, folder, size)
-
-    made = side_by_side(AT_ONCE, shown_as, outputs)
-    for (task, _), exhibit in zip(outputs, made, strict=True):
-        shown[task.action].append(exhibit)
+    wanted = [
+        _wanted(folder / output, task.action, largest)
+        if is_there(report, task.output)
+        else None
+        for task, output in outputs
+    ]
+    pictures = each(drawn, wanted)
+    for (task, output), picture in zip(outputs, pictures, strict=True):
+        shown[task.action].append(_exhibit(report, task, output, *picture))
     return shown
+
+
+def _wanted(path: Path, action: Action, largest: int) -> Wanted:
+    """Say how the picture of a product is made."""
+    faint = action in (Action.CALIBRATE, Action.STACK)
+    size = max(64, round(largest * _SHARES[action]))
+    stretch = Stretch.FAINT if faint else Stretch.LINEAR
+    return Wanted(path, size, stretch, action is Action.STACK)
 
 
 def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
@@ -132,8 +147,7 @@ def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
 
 def picture_exhibits(report: NightReport, folder: Path) -> list[Exhibit]:
     """Make small versions of the pictures of objects."""
-    small = partial(_object_exhibit, folder=folder)
-    return list(side_by_side(AT_ONCE, small, report.pictures))
+    return [_object_exhibit(picture, folder) for picture in report.pictures]
 
 
 def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
@@ -186,12 +200,10 @@ def picture_size(actions: list[Action]) -> int:
 
 
 def _exhibit(
-    report: NightReport, task: Task, output: str, folder: Path, size: int
+    report: NightReport, task: Task, output: str, picture: Picture | None, why: str
 ) -> Exhibit:
     outcome = report.outcomes.get(task.output)
-    picture, why = None, "" if outcome else "not made in this run"
-    if is_there(report, task.output):
-        picture, why = _picture(folder / output, task.action, size)
+    why = why if outcome else "not made in this run"
     stem, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
     numbers = {
@@ -257,16 +269,6 @@ def _facts(task: Task, picture: Picture | None, combined: str) -> tuple[str, ...
     if task.action is Action.BIAS:
         parts[1] = ""
     return tuple(part for part in parts if part)
-
-
-def _picture(path: Path, action: Action, size: int) -> tuple[Picture | None, str]:
-    faint = action in (Action.CALIBRATE, Action.STACK)
-    stretch = Stretch.FAINT if faint else Stretch.LINEAR
-    try:
-        is_stack = action is Action.STACK
-        return read_picture(path, largest=size, stretch=stretch, crop=is_stack), ""
-    except (InputError, OSError) as error:
-        return None, f"no picture: {error}"
 
 
 def data_uri(image: bytes) -> str:
