@@ -756,7 +756,9 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
-        "negative now.  Where all of a frame is, `--set 'FILE: pedestal=-65536'` mends it.",
+        "negative now.  Save the frame again as unsigned numbers (BZERO = 32768), "
+        "from where it came from; where all of its counts wrapped, `--set 'FILE: "
+        "pedestal=-65536'` mends it.",
     ),
     "shifted": Code(
         _S.LEFT_OUT,
@@ -1040,7 +1042,8 @@ CODES: dict[str, Code] = {
         "where it has green: colours are mixed; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
         "out or the rows were turned.  The sky does not tell which of the two it is: "
-        "where red and blue are swapped, it is the other one.",
+        "where red and blue are swapped, it is the other one.  `--set '*: "
+        "bayerpat=...'` says which it is.",
     ),
     "odd-origin": Code(
         _S.DOUBTFUL,
@@ -1153,8 +1156,9 @@ CODES: dict[str, Code] = {
         "no card or name says the filter of {found}: runs of unlike level are kept "
         "apart, and serve only lights that name no filter either; other frames are of "
         "{expected}",
-        "The flats of a night with several filters do not say which one they are of.  In "
-        "the way out stands `NAME` for a filter, where it cannot be told which.",
+        "The flats of a night with several filters do not say which one they are of.  "
+        "`--set 'PATTERN: filter=G'` names it, run by run; in the way out stands `NAME` "
+        "where it cannot be told which.",
     ),
     "bare-flat": Code(
         _S.LEFT_OUT,
