@@ -25,6 +25,7 @@ from autoreduce.planning.drafting import (
     facts_of,
     frame_inputs,
     light_tasks,
+    made_linear,
     master_tasks,
     registration_tasks,
     stack_tasks,
@@ -123,6 +124,7 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     inputs = by_rows(inputs) if recipe.overscan.rows else inputs
+    inputs = made_linear(night, inputs, recipe.linearity)
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from autoreduce.errors import SettingsError
 from autoreduce.fits.sections import parse_section
 from autoreduce.pixels.combination import Combination, Rejection
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.settings import NotNegative, SettingsText, build
 
 
@@ -260,6 +261,8 @@ class Recipe:
     """Name of the recipe: ``default``, ``notes``, or of the user's file."""
     overscan: OverscanRecipe = field(default_factory=OverscanRecipe)
     """Overscan of all frames."""
+    linearity: Linearity = field(default_factory=Linearity)
+    """What makes the counts of a camera linear."""
     bias: Combination = field(default_factory=Combination)
     """Combination of bias frames."""
     dark: DarkRecipe = field(default_factory=DarkRecipe)

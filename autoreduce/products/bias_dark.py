@@ -29,12 +29,14 @@ from autoreduce.calibration.members import (
 from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.flatfield import impulses
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
+from autoreduce.products.gain import Quantity
 from autoreduce.products.master import MasterProduct, Tally
 from autoreduce.remarks import Remark, remark
 
@@ -218,10 +220,13 @@ def _by_bands(
     stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
     combined = side_by_side(workspace.threads, partial(_combined, how), stacks)
     for (start, stop), band in zip(spans, combined, strict=True):
-        bias = (
-            masters.rows(members.corrections[0].bias, start, stop) if shared else None
-        )
-        yield start, band if bias is None else band._replace(data=band.data - bias)
+        if shared:
+            correction = members.corrections[0]
+            bias = masters.rows(correction.bias, start, stop)
+            data = calibrate(band.data, bias=bias, linearity=correction.linearity)
+            yield start, band._replace(data=data)
+        else:
+            yield start, band
 
 
 def _combined(
@@ -245,6 +250,8 @@ def _saturation_card(workspace: Workspace, members: Members) -> list[Card]:
         return []
     levels = pedestals(workspace, members)
     level = saturate - (levels[0] if levels else 0.0)
+    if (linearity := members.corrections[0].linearity) is not None:
+        level = linearity.of(level)
     return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 
 
@@ -262,17 +269,26 @@ class _Photons(NamedTuple):
 def _photons(
     members: Members, workspace: Workspace, task: Task, noise: float
 ) -> _Photons | None:
-    """Say how noisy dark counts are, by the header's gain, else by hot pixels' noise."""
+    """Say how noisy dark counts are, by the header's gain, or by hot pixels' noise.
+
+    That of hot pixels is used where no gain is told, or one that it contradicts: of the
+    gain that flats tell a dark knows nothing yet.
+    """
     if task.action is not Action.DARK or not workspace.planes:
         return None
-    egain = task.facts.get("egain")
-    per_adu = 1 / egain if isinstance(egain, float) else hot_noise(members, noise)
-    if per_adu is None:
+    hot = hot_noise(members, noise)
+    gain = Quantity(
+        members.items[0].egain,
+        None if hot is None else 1 / hot.per_adu,
+        None if hot is None else hot.error / hot.per_adu,
+        given="egain" in members.items[0].given,
+    )
+    if gain.value is None:
         return None
     medians = [members.statistics[item.file].median for item in members.items]
     zero = pedestals(workspace, members)
     level = float(np.median(np.subtract(medians, 0.0 if zero is None else zero)))
-    return _Photons(per_adu, level, zero is not None)
+    return _Photons(1 / gain.value, level, zero is not None)
 
 
 def _variance(
