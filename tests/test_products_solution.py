@@ -128,7 +128,7 @@ def test_a_solver_that_finds_nothing_or_cannot_run_solves_nothing(monkeypatch):
 
 # ------------------------------------------------------------------ ASTAP
 
-FAKE_ASTAP = '''#!{python}
+FAKE_ASTAP = """#!{python}
 import json, pathlib, sys
 asked = pathlib.Path({asked!r})
 asked.open("a").write(json.dumps(sys.argv[1:]) + "\\n")
@@ -139,7 +139,7 @@ if "-ra" in words:
     ini.write_text("PLTSOLVD=F\\nERROR=No solution found!\\n")
     sys.exit(1)
 ini.write_text({ini!r})
-'''
+"""
 
 
 def fake_astap(folder, found):
@@ -149,7 +149,9 @@ def fake_astap(folder, found):
     lines = ["PLTSOLVD=T", *(f"{name}= {cards[name]:.16E}" for name in names)]
     program, asked = folder / "astap", folder / "asked"
     text = FAKE_ASTAP.format(
-        python=sys.executable, asked=str(asked), ini="\n".join([*lines, "CMDLINE=astap"])
+        python=sys.executable,
+        asked=str(asked),
+        ini="\n".join([*lines, "CMDLINE=astap"]),
     )
     program.write_text(text, "utf-8")
     program.chmod(0o755)

@@ -28,7 +28,9 @@ def reduced(night, recipe):
     done = reduce_night(
         night / "night",
         output=night / recipe[:4],
-        choices=Choices(recipe=str(night / recipe) if recipe[-4:] == "toml" else recipe),
+        choices=Choices(
+            recipe=str(night / recipe) if recipe[-4:] == "toml" else recipe
+        ),
         limits=Limits(planes=True),
         page=False,
     )

@@ -24,7 +24,7 @@ from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.linearity import Linearity
-from autoreduce.pixels.measure import overscan_level, smoothed_rows
+from autoreduce.pixels.measure import levels_of_rows, overscan_level
 from autoreduce.pixels.shutter import Shutter
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
@@ -120,7 +120,13 @@ class RawFrame(Closing):
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
             path, _ = split_hdu(root / item.file)
-            self.joined = JoinedImage(path, item.amplifiers, keep_open=keep_open)
+            self.joined = JoinedImage(
+                path,
+                item.amplifiers,
+                keep_open=keep_open,
+                by_rows=item.calibration.overscan_rows,
+                crosstalk=item.crosstalk,
+            )
             self._reader = self.joined
         else:
             self._reader = open_image(root / item.file)
@@ -129,10 +135,12 @@ class RawFrame(Closing):
         except BaseException:
             self.close()
             raise
+        if not keep_open:
+            self._reader.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Open the file anew where a copy is made."""
-        return partial(RawFrame, keep_open=self._keep_open), (self._root, self.item)
+        """Open the file anew where a copy is made, whenever it is read."""
+        return partial(RawFrame, keep_open=False), (self._root, self.item)
 
     def _set_up(self) -> None:
         if len(self._reader.shape) != 2:
@@ -154,6 +162,11 @@ class RawFrame(Closing):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows are read without unpacking all that is before them."""
+        return self._reader.is_plain
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -254,11 +267,7 @@ class RawFrame(Closing):
             return None
         rows, columns = parse_section(plan.overscan)
         strip = self._read(rows.start, rows.stop)[:, columns]
-        everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
-        levels = smoothed_rows(overscan_level(strip, everything, per_row=True))
-        ny = self._reader.shape[0]
-        outside = (rows.start, ny - rows.stop)
-        return np.pad(levels, (outside, (0, 0)), mode="edge").astype(np.float32)
+        return levels_of_rows(strip, rows, self._reader.shape[0]).astype(np.float32)
 
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none.

@@ -24,6 +24,7 @@ from autoreduce.calibration.levels import (
     out_of_place,
 )
 from autoreduce.calibration.samples import Sample, Sampled
+from autoreduce.calibration.seams import shown_by
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import Remark, remark
@@ -137,7 +138,13 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
     chosen = frames["use"] & raw & frames["why_not"].isna() & unsaid
     rows = frames[chosen.fillna(value=False).astype(bool)]
     sections = rows["biassec"].where(~rows["turned"].fillna(value=False), None)
-    told = map(Sampled, rows["imagetyp"], sections.fillna("").astype(str))
+    told = map(
+        Sampled,
+        rows["imagetyp"],
+        sections.fillna("").astype(str),
+        rows["amplifiers"].fillna("").astype(str),
+        rows["file"].isin(shown_by(rows)),
+    )
     return dict(zip(rows["file"], told, strict=True))
 
 
@@ -164,10 +171,13 @@ def with_levels(
     tuple of Remark
         What is to be said of the night.
     """
-    rows = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    screened = screen(
-        _by_camera(rows.where(rows.notna(), None).to_dict("records"), samples)
+    asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
+    columns = asked.where(asked.notna(), None).to_dict("list")
+    rows = (
+        dict(zip(columns, cells, strict=True))
+        for cells in zip(*columns.values(), strict=True)
     )
+    screened = screen(_by_camera(rows, samples))
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way

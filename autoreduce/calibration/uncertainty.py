@@ -87,7 +87,11 @@ class Uncertainty:
             if correction.rates is not None:
                 unproven = correction.rates.unproven(correction.exptime, read)
                 flags[unproven] |= np.uint8(Flag.NON_LINEAR)
-            own = None if frame.joined is None else frame.joined.rdnoise(start, stop)
+            own = (
+                None
+                if frame.joined is None
+                else frame.joined.rdnoise(start, stop, self.egain)
+            )
             rdnoise: float | Floats = (self.rdnoise or 0.0) if own is None else own
             if (linearity := correction.linearity) is not None:
                 counts = self._counts(frame, values, (start, stop))

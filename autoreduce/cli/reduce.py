@@ -139,6 +139,10 @@ def _reduce(
     as_json: bool,
 ) -> int:
     """Reduce the nights, and tell how it ended; the exit status."""
+    if options["scheduler"] is None and options["jobs"] != 1:
+        from autoreduce.running.server import start_for
+
+        start_for(nights)
     from autoreduce.cli import console
     from autoreduce.reduction import reduce_night
     from autoreduce.running.execute import Limits

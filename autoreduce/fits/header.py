@@ -37,6 +37,8 @@ _LONG = "HIERARCH"
 _PIXEL_BITS = {8, 16, 32, 64, -32, -64}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")
 _LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
+_GEOMETRY = re.compile(r"XTENSION|BITPIX|Z?NAXIS\d{0,3}|GROUPS|[GP]COUNT|ZIMAGE")
+"""Keywords that tell the shape of what follows a header."""
 _STRING = re.compile(r"'((?:[^']|'')*)('|$)")
 
 Value = CardValue
@@ -67,6 +69,11 @@ class RawHeader:
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
         return self._layout.keywords
+
+    @property
+    def geometry(self) -> "RawHeader":
+        """The few cards that tell the shape: those of most headers of a night are like."""
+        return RawHeader(self.hdu, self.raw(self._layout.geometry))
 
     @cached_property
     def _layout(self) -> "_Layout":
@@ -145,6 +152,7 @@ class _Layout:
             further.setdefault(name, []).append(span)
         self.places = further | self.places
         self.keywords = frozenset(self.places)
+        self.geometry = tuple(filter(_GEOMETRY.fullmatch, self.places))
         self._known: dict[tuple[str, ...], list[slice]] = {}
 
     def spans(self, keywords: tuple[str, ...]) -> list[slice]:
@@ -200,7 +208,7 @@ def _parse_card(raw: bytes) -> Card | None:
     return Card(keyword, value, comment)
 
 
-def read_headers(path: Path) -> list[RawHeader]:
+def read_headers(path: str | Path) -> list[RawHeader]:
     """Read every header of a FITS file: plain, gzipped or tile-compressed.
 
     Of a gzipped file with an image in its first header only that header is read,
@@ -208,7 +216,7 @@ def read_headers(path: Path) -> list[RawHeader]:
 
     Parameters
     ----------
-    path : Path
+    path : path
         The file; whether it is gzipped is seen from its content.
 
     Returns
@@ -223,14 +231,14 @@ def read_headers(path: Path) -> list[RawHeader]:
         header promises; the message is the reason.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with io.FileIO(path) as file:
             beginning = file.read(FIRST_READ)
             kind = recognise(beginning)
             if kind is GZIP:
                 return _read_gzipped(file)
             if kind is PLAIN:
                 return _all_headers(file, beginning)
-        file, _ = open_unpacked(path)
+        file, _ = open_unpacked(Path(path))
         with file:
             return _all_headers(file, file.read(FIRST_READ))
     except (EOFError, zlib.error) as error:
@@ -287,6 +295,11 @@ def image_shape(header: RawHeader) -> tuple[int, ...]:
     InputError
         If the header contradicts itself.
     """
+    return _shape_of(header.geometry)
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(header: RawHeader) -> tuple[int, ...]:
     if header.hdu and header.get("XTENSION") not in ("IMAGE", "IUEIMAGE"):
         if header.get("ZIMAGE") is not True:
             return ()
@@ -499,6 +512,11 @@ def _number(header: RawHeader, keyword: str, default: float) -> float:
 
 
 def _data_bytes(header: RawHeader) -> int:
+    return _data_bytes_of(header.geometry)
+
+
+@lru_cache(maxsize=1024)
+def _data_bytes_of(header: RawHeader) -> int:
     bits = pixel_bits(header)
     shape = _axes(header, "NAXIS")
     if header.get("GROUPS") is True and shape[:1] == (0,):

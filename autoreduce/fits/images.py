@@ -113,6 +113,11 @@ class ImageReader(Closing):
         if self._compressed is not None:
             self._compressed.close()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file is read as it is, not unpacked first."""
+        return self._format is PLAIN
+
     def release(self) -> None:
         """Close a plain file until rows are asked for again."""
         if self._compressed is None and self._format is PLAIN:

@@ -45,7 +45,7 @@ _NO_EXPOSURE_S = (-1.0, -9.0, -99.0, -999.0, -9999.0)
 """Written where the exposure is not known."""
 _FAR_FROM_0_C = 5.0
 _SETTING = "a whole number is a setting"
-_CHANGING = ("ccd_temp", "date_obs", "date_loc", "rotator", "ra", "dec", "filename")
+CHANGING = ("ccd_temp", "date_obs", "date_loc", "rotator", "ra", "dec", "filename")
 """Facts that differ from frame to frame."""
 _MOST_ELECTRONS = 20.0
 """Electrons per ADU: converters of CCDs have no more."""
@@ -136,7 +136,7 @@ class _PresentFacts:
 
     def __init__(self, facts: Mapping[str, CardMemory[Reading | None]]) -> None:
         self._order = tuple(facts)
-        self._changing = {fact: facts[fact] for fact in _CHANGING if fact in facts}
+        self._changing = {fact: facts[fact] for fact in CHANGING if fact in facts}
         steady = {
             fact: read for fact, read in facts.items() if fact not in self._changing
         }
@@ -283,6 +283,8 @@ def _read(parse: Parser, rule: FactRule, header: RawHeader) -> Reading | None:
     if not found:
         return None
     best, *others = found
+    if not others:
+        return best
     disagree = tuple(
         dict.fromkeys(
             f"{other.keyword}={other.literal}"

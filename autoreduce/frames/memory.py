@@ -38,9 +38,8 @@ class CardMemory(Generic[Result]):
     def __call__(self, header: RawHeader) -> Result:
         """Return what the function gives for a header."""
         cards = header.raw(self.keywords)
-        try:
+        if cards in self._known:
             return self._known[cards]
-        except KeyError:
-            if len(self._known) >= _MOST:
-                self._known.clear()  # cards that differ from frame to frame
-            return self._known.setdefault(cards, self._function(header))
+        if len(self._known) >= _MOST:
+            self._known.clear()  # cards that differ from frame to frame
+        return self._known.setdefault(cards, self._function(header))

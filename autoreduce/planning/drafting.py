@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from autoreduce.errors import TableError
+from autoreduce.errors import SettingsError, TableError
 from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.fits.sections import parse_section, section_shape
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
@@ -16,6 +17,7 @@ from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs, slug
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.planning.rules import Rules
 from autoreduce.planning.setups import NightSetups
 from autoreduce.planning.use import NEEDS, Use, Uses
@@ -235,7 +237,7 @@ def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
     """Take the overscan of each row by itself, where frames have one."""
     return [
         replace(item, calibration=replace(item.calibration, overscan_rows=True))
-        if item.calibration.overscan
+        if item.has_overscan
         else item
         for item in inputs
     ]
@@ -252,6 +254,60 @@ def made_linear(
         else item
         for item, kind, camera in zip(inputs, kinds, cameras, strict=True)
     ]
+
+
+def without_crosstalk(
+    inputs: Sequence[FrameInput], detectors: pd.Series, told: Sequence[Crosstalk]
+) -> list[FrameInput]:
+    """Have amplifiers freed of what they have of others.
+
+    Parameters
+    ----------
+    inputs : sequence of FrameInput
+        All frames.
+    detectors : Series of str
+        The detector of each; missing where it has no name.
+    told : sequence of Crosstalk
+        What the recipe tells.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier is named that a frame does not have, or two whose pixels are not
+        as many.
+    """
+    made = []
+    for item, detector in zip(inputs, _plain(detectors), strict=True):
+        here = tuple(one for one in told if one.detector in ("", detector))
+        if here and item.amplifiers:
+            _check_crosstalk(item, here)
+            item = replace(item, crosstalk=here)  # noqa: PLW2901 -- the same frame
+        made.append(item)
+    return made
+
+
+def _check_crosstalk(item: FrameInput, told: Sequence[Crosstalk]) -> None:
+    n = len(item.amplifiers)
+    for one in told:
+        if max(one.victim, one.source) > n:
+            msg = (
+                f"recipe: amplifiers.crosstalk names amplifier "
+                f"{max(one.victim, one.source)}, but {item.file} has {n}; `detector` says "
+                "which frames it holds for"
+            )
+            raise SettingsError(msg)
+        victim, source = (
+            section_shape(parse_section(item.amplifiers[number - 1].data))
+            for number in (one.victim, one.source)
+        )
+        if victim != source:
+            msg = (
+                f"recipe: amplifiers.crosstalk names amplifiers {one.victim} and "
+                f"{one.source}, but those of {item.file} do not read pixel for pixel: "
+                f"{item.amplifiers[one.victim - 1].data} and "
+                f"{item.amplifiers[one.source - 1].data}"
+            )
+            raise SettingsError(msg)
 
 
 def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -16,7 +17,7 @@ from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
 from autoreduce.pixels.linearity import Linearity
-from autoreduce.planning.recipe import Recipe
+from autoreduce.planning.recipe import Crosstalk, Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
 
@@ -112,6 +113,8 @@ class FrameInput:
     """Saturation level, ADU."""
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers of the detector; empty for a single one."""
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What is taken out of them of each other."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
     pedestal: float | None = None
@@ -292,4 +295,9 @@ def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's 
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
     if isinstance(value, Remark):
         return value.to_dict()
-    return {item.name: getattr(value, item.name) for item in fields(value)}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))

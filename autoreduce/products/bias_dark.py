@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +19,14 @@ from autoreduce.calibration.bands import (
 from autoreduce.calibration.members import (
     HOT_SIGMA,
     Members,
+    by_bands,
     hot_noise,
     open_members,
     pair_noise,
     pair_noise_error,
     pedestals,
 )
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.calibrate import calibrate
@@ -95,10 +95,16 @@ def make_plain(
         photons = _photons(members, workspace, task, noise)
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, workspace, digest, members)
+        # Of frames that must be unpacked one band more is held: it is read ahead.
+        held = workspace.threads + (not members.are_plain)
+        memory = workspace.memory // held
+        spans = list(bands(*members.shape, len(members.frames), memory))
         with product.writer() as writer:
-            for start, combined in _by_bands(members, masters, how, noise, workspace):
+            work = _Plain(members, masters, how, noise)
+            for (start, stop), combined in zip(
+                spans, by_bands(work, workspace, spans), strict=True
+            ):
                 data, n_used, rejected = combined
-                stop = start + len(data)
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
                 if workspace.planes:
@@ -191,49 +197,52 @@ def _below_zero(statistics: Mapping[str, float]) -> Iterator[Remark]:
         yield remark("negative-dark", found=f"{level:+.1f} ADU")
 
 
-def _by_bands(
-    members: Members,
-    masters: MasterRows,
-    how: Combination,
-    noise: float,
-    workspace: Workspace,
-) -> Iterator[tuple[int, CombineResult]]:
-    """Combine band by band, while others are read; give the first row of each.
+@dataclass(frozen=True)
+class _Plain:
+    """Frames that are combined as they are, or without their bias."""
 
-    What all frames share is subtracted once, afterwards.
-    """
-    shared = len(set(members.corrections)) == 1 and not any(
-        frame.zero for frame in members.frames
-    )
-    frames = list(zip(members.frames, members.corrections, strict=True))
+    members: Members
+    masters: MasterRows
+    how: Combination
+    noise: float
 
-    def read(start: int, stop: int) -> list[Raw]:
-        if shared:
-            return [frame.rows(start, stop) for frame in members.frames]
-        return [
-            calibrated_rows(f, correction, masters, start, stop)
-            for f, correction in frames
-        ]
+    @property
+    def _shared(self) -> bool:
+        """Whether all frames share what is taken out: that is done once, afterwards."""
+        return len(set(self.members.corrections)) == 1 and not any(
+            frame.zero for frame in self.members.frames
+        )
 
-    memory = workspace.memory // (workspace.threads + 1)
-    spans = list(bands(*members.shape, len(frames), memory))
-    stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
-    combined = side_by_side(workspace.threads, partial(_combined, how), stacks)
-    for (start, stop), band in zip(spans, combined, strict=True):
-        if shared:
-            correction = members.corrections[0]
-            bias = masters.rows(correction.bias, start, stop)
-            data = calibrate(band.data, bias=bias, linearity=correction.linearity)
-            yield start, band._replace(data=data)
-        else:
-            yield start, band
+    def band(self, start: int, stop: int) -> "_Band":
+        """Read a band of all frames."""
+        span = start, stop
+        expected = _expected(self.members, self.noise, *span)
+        if self._shared:
+            rows = [frame.rows(*span) for frame in self.members.frames]
+            bias = self.masters.rows(self.members.corrections[0].bias, *span)
+            return _Band(rows, expected, bias)
+        pairs = self.members.pairs
+        rows = [calibrated_rows(*of, self.masters, *span) for of in pairs]
+        return _Band(rows, expected, None)
+
+    def combined(self, band: "_Band") -> CombineResult:
+        """Combine a band."""
+        made = combine(band.rows, self.how, noise=band.noise)
+        if not self._shared:
+            return made
+        linearity = self.members.corrections[0].linearity
+        data = calibrate(made.data, bias=band.bias, linearity=linearity)
+        return made._replace(data=data)
 
 
-def _combined(
-    how: Combination, band: tuple[list[Raw], float | Floats]
-) -> CombineResult:
-    stack, noise = band
-    return combine(stack, how, noise=noise)
+class _Band(NamedTuple):
+    """A band of frames that are combined."""
+
+    rows: list[Raw]
+    noise: float | Floats
+    """Of a frame, 1 sigma."""
+    bias: Floats | None
+    """What is taken out of the combination."""
 
 
 def _expected(members: Members, noise: float, start: int, stop: int) -> float | Floats:
@@ -276,9 +285,9 @@ def _photons(
     """
     if task.action is not Action.DARK or not workspace.planes:
         return None
-    hot = hot_noise(members, noise)
+    hot, told = hot_noise(members, noise), task.facts.get("egain")
     gain = Quantity(
-        members.items[0].egain,
+        told if isinstance(told, float) else None,
         None if hot is None else 1 / hot.per_adu,
         None if hot is None else hot.error / hot.per_adu,
         given="egain" in members.items[0].given,

@@ -1,13 +1,9 @@
 """Master flats: scaled to unit level, cleaned of what moves, combined, normalised."""
 
 import math
-import pickle
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +19,12 @@ from autoreduce.calibration.bands import (
     side_by_side_calibrated,
 )
 from autoreduce.calibration.flat_shutter import shutter_table
-from autoreduce.calibration.members import SAMPLED_ROWS, Members, open_members
+from autoreduce.calibration.members import (
+    SAMPLED_ROWS,
+    Members,
+    by_bands,
+    open_members,
+)
 from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
@@ -81,6 +82,8 @@ TRANSFER_ROWS = 256
 """Rows in the middle of the flats from which the gain is measured ..."""
 MOST_IN_PAIRS = 6
 """... and flats that are paired for it."""
+ROWS_OF_BLOCK = 16
+"""Rows of a block of a flat whose median tells of the shutter."""
 MEDIAN_ERROR = 1.25
 """Error of a median, of that of a mean."""
 LEAST_NOISE = 1e-6
@@ -269,11 +272,14 @@ class _FlatStack:
         ny, nx = self.members.shape
         if not may_tell(exptimes) or min(ny, nx) < BLOCKS:
             return Pattern()
-        edges = np.linspace(0, ny, BLOCKS + 1).astype(int)
-        rows = [block_medians(self._scaled(*span)) for span in pairwise(edges.tolist())]
+        height = min(ROWS_OF_BLOCK, ny // BLOCKS)
+        centres = ((2 * np.arange(BLOCKS) + 1) * ny / (2 * BLOCKS)).astype(int)
+        starts = (centres - height // 2).tolist()
+        rows = [block_medians(self._scaled(y, y + height)) for y in starts]
         flats = np.stack(rows, axis=1)
         flats[:, flats.mean(axis=0) <= self.workspace.recipe.flat.illuminated] = np.nan
-        noise = MEDIAN_ERROR * self.noise.mean(axis=1) * BLOCKS / math.sqrt(nx * ny)
+        pixels = height * nx / BLOCKS
+        noise = MEDIAN_ERROR * self.noise.mean(axis=1) / math.sqrt(pixels)
         pattern = find_pattern(flats, noise, exptimes)
         self.shutter = pattern.shutter
         if self.shutter is not None:
@@ -379,11 +385,10 @@ class _FlatStack:
             )
         )
 
-    def packed(self) -> bytes:
-        """Pack it, to be opened anew wherever a band is worked on."""
-        there = copy(self)
-        there.workspace = replace(self.workspace.alone(), threads=1)
-        return pickle.dumps(there)
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what is not for others."""
+        alone = replace(self.workspace.alone(), threads=1)
+        return {**vars(self), "workspace": alone}
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -532,21 +537,15 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
 def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band, several side by side."""
     tried = range(1, stack.workspace.threads + 1)
+    read_ahead = not stack.members.are_plain
     threads, spans = max(
-        ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
+        ((n, stack.spans(n + read_ahead)) for n in tried),
+        key=lambda one: _speed(stack, *one),
     )
-    packed = stack.packed()
     workspace = replace(stack.workspace, threads=threads)
-    combined = workspace.each(partial(_combined_of, packed), spans)
+    combined = by_bands(stack, workspace, spans)
     for span, band in zip(spans, combined, strict=True):
         yield *span, band
-
-
-def _combined_of(packed: bytes, span: tuple[int, int]) -> _FlatBand:
-    """Combine a band of flats that are packed, from files that are opened for it."""
-    stack: _FlatStack = pickle.loads(packed)
-    with stack.members.closing(), stack.masters:
-        return stack.combined(stack.band(*span))
 
 
 def _speed(stack: _FlatStack, threads: int, spans: Sequence[tuple[int, int]]) -> float:

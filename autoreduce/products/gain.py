@@ -246,7 +246,9 @@ def doubts_of_response(response: Response | None) -> tuple[Remark, ...]:
     found = f"{response.deviation:+.1%} +- {response.error:.1%}"
     level = f"{response.levels[-1]:.0f} ADU"
     polynomial = ", ".join(f"{c:.4g}" for c in response.polynomial)
-    return (remark("not-proportional", found=f"{found} at {level}", expected=polynomial),)
+    return (
+        remark("not-proportional", found=f"{found} at {level}", expected=polynomial),
+    )
 
 
 def _numbers(path: Path, *keywords: str) -> list[float | None]:

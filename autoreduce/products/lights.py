@@ -70,7 +70,7 @@ def _read_noise(gain: Gain, frame: RawFrame) -> float | None:
     """Give the read noise, electron; that of all pixels of several amplifiers."""
     if gain.rdnoise is not None or frame.joined is None:
         return gain.rdnoise
-    own = frame.joined.rdnoise(0, frame.shape[0])
+    own = frame.joined.rdnoise(0, frame.shape[0], gain.egain)
     return None if own is None else float(np.sqrt(np.nanmean(own**2)))
 
 

@@ -221,9 +221,7 @@ def _drawn(stars: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint16]:
     y, x = np.mgrid[-STAMP : STAMP + 1, -STAMP : STAMP + 1]
     for star in stars:
         column, row = round(float(star["x"])), round(float(star["y"]))
-        if not (
-            STAMP <= row < shape[0] - STAMP and STAMP <= column < shape[1] - STAMP
-        ):
+        if not (STAMP <= row < shape[0] - STAMP and STAMP <= column < shape[1] - STAMP):
             continue
         square = (x + column - star["x"]) ** 2 + (y + row - star["y"]) ** 2
         peak = BRIGHTEST * np.sqrt(max(star["flux"] / stars["flux"].max(), 0))

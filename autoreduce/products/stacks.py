@@ -162,7 +162,8 @@ def _members(
 ) -> StackMembers:
     if registration is None:
         return unaligned(lights, workspace.recipe)
-    return aligned(lights, number, registration, workspace.recipe, workspace.folder)
+    recipe, folder = workspace.recipe, workspace.folder
+    return workspace.apart(aligned, lights, number, registration, recipe, folder)
 
 
 def _together(

@@ -7,16 +7,16 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
@@ -448,12 +448,19 @@ def _bands(
         yield shades if from_top else shades[::-1]
 
 
+EachObject = Callable[
+    [Callable[[Composition], ObjectPicture], Iterable[Composition]],
+    Iterable[ObjectPicture],
+]
+
+
 def write_pictures(
     folder: Path,
     plan: Plan,
     outcomes: Mapping[str, Outcome],
     digests: Mapping[str, str],
     memory: int,
+    each: EachObject = map,
 ) -> list[ObjectPicture]:
     """Write the pictures of all objects.
 
@@ -465,20 +472,25 @@ def write_pictures(
         As for `compositions`.
     memory : int
         Bytes that rows on their way into a picture may take.
+    each : callable
+        As `map`, by which pictures are made side by side.
 
     Returns
     -------
     list of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
+    write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
+    return list(each(write, compositions(plan, outcomes, digests)))
 
-    def written(made: Composition) -> ObjectPicture:
-        why_not = ""
-        try:
-            write_picture(folder, made, plan.recipe.picture, memory // AT_ONCE)
-        except (AutoreduceError, OSError) as error:
-            why_not = str(error)
-        return ObjectPicture(made.name, made.output, made.caption, why_not)
 
-    wanted = compositions(plan, outcomes, digests)
-    return list(side_by_side(AT_ONCE, written, wanted))
+def _written(
+    folder: Path, recipe: PictureRecipe, memory: int, made: Composition
+) -> ObjectPicture:
+    """Write a picture; say why if it could not be."""
+    why_not = ""
+    try:
+        write_picture(folder, made, recipe, memory)
+    except (AutoreduceError, OSError) as error:
+        why_not = str(error)
+    return ObjectPicture(made.name, made.output, made.caption, why_not)

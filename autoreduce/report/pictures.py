@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.pixels.order import median, quantiles
@@ -79,6 +80,26 @@ class Picture:
     """Its middle pixel by pixel, in the form of `pixels`; None if it was not asked for."""
     noise: float = math.nan
     """Scatter from pixel to pixel, 1 sigma, in the image's unit; NaN if not known."""
+
+
+class Wanted(NamedTuple):
+    """A picture that is wanted, as `read_picture` makes it."""
+
+    path: Path
+    largest: int
+    stretch: Stretch
+    crop: bool
+
+
+def drawn(wanted: Wanted | None) -> tuple[Picture | None, str]:
+    """Make a picture, if there is a file to make it of; else say why there is none."""
+    if wanted is None:
+        return None, ""
+    path, largest, stretch, crop = wanted
+    try:
+        return read_picture(path, largest=largest, stretch=stretch, crop=crop), ""
+    except (InputError, OSError) as error:
+        return None, f"no picture: {error}"
 
 
 def read_picture(

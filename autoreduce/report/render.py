@@ -24,7 +24,12 @@ from autoreduce.planning.plan import Action
 from autoreduce.products.gain import CURVE, LINE
 from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
-from autoreduce.report.gallery import Exhibit, exhibits, picture_exhibits
+from autoreduce.report.gallery import (
+    EachPicture,
+    Exhibit,
+    exhibits,
+    picture_exhibits,
+)
 from autoreduce.report.overview import (
     TYPE_ORDER,
     about,
@@ -113,7 +118,7 @@ class FitPlot:
     """Whether the dark current is below zero by more than its error explains."""
 
 
-def write_report(folder: Path, report: NightReport) -> Path:
+def write_report(folder: Path, report: NightReport, each: EachPicture = map) -> Path:
     """Write the report of a run beside its products.
 
     Parameters
@@ -122,6 +127,8 @@ def write_report(folder: Path, report: NightReport) -> Path:
         Output folder; the products are looked for there.
     report : NightReport
         What to tell.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def write_report(folder: Path, report: NightReport) -> Path:
         If it cannot be written.
     """
     path = folder / "report.html"
-    page, data = _rendered(folder, report)
+    page, data = _rendered(folder, report, each)
     write_text(path, page)
     write_text(folder / DATA, data)
     return path
@@ -154,9 +161,11 @@ def render_report(folder: Path, report: NightReport) -> str:
     return _rendered(folder, report)[0]
 
 
-def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
+def _rendered(
+    folder: Path, report: NightReport, each: EachPicture = map
+) -> tuple[str, str]:
     """Make the page, and what it draws as JSON."""
-    shown = exhibits(report, folder)
+    shown = exhibits(report, folder, each)
     objects = picture_exhibits(report, folder)
     in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
@@ -183,14 +192,6 @@ def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
         **content,
     )
     return page, data
-
-
-def get_ready() -> None:
-    """Load what a report is written with, and its template."""
-    import PIL.JpegImagePlugin
-    import PIL.PngImagePlugin  # noqa: F401
-
-    _template()
 
 
 def _curves(

@@ -44,6 +44,8 @@ from autoreduce.remarks import Remark, remark
 from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, share_one_heap
+from autoreduce.running.processes import Workers
+from autoreduce.running.server import LARGE
 from autoreduce.running.tasks import (
     current_digest,
     files_of,
@@ -54,8 +56,6 @@ from autoreduce.running.tasks import (
 
 log = logging.getLogger(__name__)
 
-LARGE = 50_000_000
-"""Pixels of lights from which processes repay their start."""
 TAKEN = 160 << 20
 """Bytes that the interpreters of a run take, whatever they work on."""
 KEPT_PART = 0.4
@@ -188,6 +188,7 @@ def run_plan(
     limits: Limits | None = None,
     known: Mapping[str, Outcome] | None = None,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Outcome]:
     """Carry out every task of a plan that can be carried out.
 
@@ -207,6 +208,8 @@ def run_plan(
         same are not made again.
     progress : callable, optional
         Told when a task starts and ends; called by one thread.
+    workers : Workers, optional
+        Worker processes that are started if the night is large, and outlast the plan.
 
     Returns
     -------
@@ -244,18 +247,16 @@ def run_plan(
         from autoreduce.running.cluster import cluster_executor
 
         patience = limits.scheduler_timeout
-        with cluster_executor(limits.scheduler, patience) as (workers, watch):
+        with cluster_executor(limits.scheduler, patience) as (pool, watch):
             run = _Run(plan, workspace, known, progress)
             run.carry_out = partial(
                 _ended_on_worker, limits.memory, _largest_need(plan)
             )
-            return run.on(workers, watch.look)
+            return run.on(pool, watch.look)
     with ExitStack() as stack:
         if apart:
-            from autoreduce.running.processes import worker_processes
-
-            processes = stack.enter_context(worker_processes(jobs))
-            workspace = replace(workspace, processes=processes)
+            workers = workers or stack.enter_context(Workers())
+            workspace = replace(workspace, processes=workers.start(jobs))
         # One task more than there are processes: none of them waits for the next.
         threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
         return _Run(plan, workspace, known, progress).on(threads)

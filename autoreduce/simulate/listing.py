@@ -32,6 +32,7 @@ FAULTS = MappingProxyType(
         "defocus": "factor on the width of a light's stars",
         "drift": "pixels by which a light's stars move along the rows",
         "satellite": "electrons per pixel along the trail of a satellite",
+        "eclipse": "fraction of its light that the brightest star of a light loses",
         "zero": "any value: every pixel is 0",
     }
 )
@@ -129,6 +130,9 @@ class Detector:
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers that read it out, each with overscan columns of its own; then
     `gain_e_per_adu` is their mean.  Empty: a single one."""
+    crosstalk: tuple[tuple[float, ...], ...] = ()
+    """ADU that each amplifier (row) has for an ADU that each of all (columns) reads at the
+    same time, in the order of `amplifiers`."""
     one_image: bool = False
     """Whether they write their pixels beside each other into one image, with cards
     that end in A, B, ...; else each writes an extension."""

@@ -220,6 +220,7 @@ class SimulatedNight:
     ) -> Floats:
         stars, cloud = camera.targets[frame.object]
         stars = stars.turned(frame.rotation_deg, camera.shape)
+        stars = stars.eclipsed(frame.faults.get("eclipse", 0.0))
         cloud = sky.turned(cloud, frame.rotation_deg)
         whole = (round(shift[1]), round(shift[0]))  # nebulae are smooth
         cloud = np.roll(cloud, whole, (0, 1))
