@@ -13,6 +13,7 @@ from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape
 from autoreduce.frames.schema import ImageType
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
@@ -280,6 +281,19 @@ def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
         if item.has_overscan
         else item
         for item in inputs
+    ]
+
+
+def made_linear(
+    night: NightSetups, inputs: Sequence[FrameInput], linearity: Linearity
+) -> list[FrameInput]:
+    """Make the counts of all frames linear that have light or dark current in them."""
+    kinds, cameras = (night.frames[name].tolist() for name in ("imagetyp", "instrume"))
+    return [
+        replace(item, calibration=replace(item.calibration, linearity=linearity))
+        if kind != ImageType.BIAS and linearity.holds_for(camera)
+        else item
+        for item, kind, camera in zip(inputs, kinds, cameras, strict=True)
     ]
 
 

@@ -26,6 +26,7 @@ from autoreduce.planning.drafting import (
     facts_of,
     frame_inputs,
     light_tasks,
+    made_linear,
     master_tasks,
     registration_tasks,
     stack_tasks,
@@ -125,6 +126,7 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     inputs = by_rows(inputs) if recipe.overscan.rows else inputs
+    inputs = made_linear(night, inputs, recipe.linearity)
     crosstalk = recipe.amplifiers.crosstalk
     if crosstalk:
         inputs = without_crosstalk(inputs, night.frames["detector"], crosstalk)

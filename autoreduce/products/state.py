@@ -25,7 +25,7 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 11,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 11,
+    Action.CALIBRATE: 12,
     Action.REGISTER: 10,
     Action.STACK: 11,
     Action.EXPOSURE: 1,
@@ -46,6 +46,7 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "overscan.rows": _PLANNING,
+    "linearity": _PLANNING,
     "amplifiers.crosstalk": _PLANNING,
     "amplifiers.measure": _PLANNING,
     "bias": frozenset({Action.BIAS}),
