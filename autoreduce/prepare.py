@@ -18,9 +18,9 @@ import pandas as pd
 
 from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.screening import judged, with_levels
+from autoreduce.calibration.seams import with_measured_gains
 from autoreduce.errors import InputError, ProductError, SettingsError, TableError
 from autoreduce.fits.names import split_hdu
-from autoreduce.fits.spreadsheet import frame_pieces
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.cache import cache_folder
 from autoreduce.frames.overrides import (
@@ -36,7 +36,7 @@ from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
-from autoreduce.planning.notes import undated
+from autoreduce.planning.notes import undated, unlike_exposures, with_doubts
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
@@ -238,11 +238,15 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     )
     given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
+    samples = read_samples(scanned.root, judged(frames), cache_folder(paths))
     frames, doubts = with_levels(
-        with_one_spelling(frames),
-        read_samples(scanned.root, judged(frames), cache_folder(paths)),
-        leave_out=recipe.quality.check,
+        with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )
+    library = None if choices.library is None else _library(choices.library)
+    if recipe.amplifiers.measure:
+        edges = {file: one.edges for file, one in samples.items() if one.edges}
+        frames, measured = with_measured_gains(frames, edges, library)
+        doubts = (*doubts, *measured)
     frames.attrs[GIVEN] = given
     plan = make_plan(
         frames,
@@ -251,11 +255,15 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         root=scanned.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
-        library=None if choices.library is None else _library(choices.library),
+        library=library,
         references=_references(frames, choices.references),
     )
-    dates = undated(frames, scanned.evidence)
-    plan = replace(plan, notes=(*doubts, *dates, *plan.notes))
+    told = scanned.readings.table
+    cards = (
+        *undated(frames, told("date_obs")),
+        *unlike_exposures(frames, told("exptime")),
+    )
+    plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
 
@@ -368,7 +376,7 @@ def write_plan(
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
     write_frames(prepared.frames, folder)
-    write_text(folder / "evidence.csv", frame_pieces(prepared.night.evidence))
+    write_text(folder / "evidence.csv", prepared.night.readings.csv_pieces())
     write_plan_json(prepared.plan, folder, outcomes)
     remember(folder, ("evidence.csv", "plan.json"))
     return prepared

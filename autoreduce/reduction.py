@@ -2,15 +2,14 @@
 
 import logging
 import os
+import shlex
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -29,7 +28,6 @@ from autoreduce.prepare import (
     Folders,
     PlannedNight,
     earlier_outcomes,
-    is_output,
     keeping_edits,
     make_folder,
     output_folder,
@@ -48,7 +46,6 @@ from autoreduce.report.summary import is_there, made, remarks, wanted_lights
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
 from autoreduce.running.execute import (
-    LARGE,
     Limits,
     Outcome,
     Progress,
@@ -60,20 +57,21 @@ from autoreduce.running.folder import (
     clear_parts,
     forget,
     no_longer_planned,
+    outdated_curves,
     put_aside,
     remember,
 )
 from autoreduce.running.lock import held
 from autoreduce.running.logfile import LOG, log_file
 from autoreduce.running.machine import free_memory
+from autoreduce.running.processes import Workers
+from autoreduce.running.server import start_for
 from autoreduce.running.solving import solve_night
 from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
 
 log = logging.getLogger(__name__)
 
-BYTES_OF_RAW_PIXEL = 2
-"""Bytes of a pixel of most cameras."""
 
 MOST_STALE = 0.5
 """Part of the products above which those that no plan makes are not moved away."""
@@ -196,8 +194,8 @@ def reduce_night(
     target = None if output is None else Path(output)
     folders = paths_of_night(night)
     folder = output_folder(folders, target)
-    if (limits or Limits()).may_have_processes and not is_output(folder):
-        _start_server(folders)
+    if (limits or Limits()).may_have_processes:
+        start_for(folders)
     prepared = prepare_night(night, choices)
     return run_prepared(
         prepared,
@@ -208,21 +206,6 @@ def reduce_night(
         progress=progress,
         begin=begin,
     )
-
-
-def _start_server(folders: Iterable[Path]) -> None:
-    """Start what workers come from where there are files enough to need them."""
-    from autoreduce.running.processes import start_server
-
-    left = LARGE * BYTES_OF_RAW_PIXEL
-    for folder in folders:
-        for root, _, files in os.walk(folder):
-            for file in files:
-                with suppress(OSError):
-                    left -= Path(root, file).stat().st_size
-                if left < 0:
-                    start_server()
-                    return
 
 
 def run_prepared(
@@ -243,7 +226,7 @@ def run_prepared(
         The planned night.
     folder : Path
         Output folder.
-    limits, page, command, report
+    limits, page, command, progress
         As in `reduce_night`.
     begin : float, optional
         When the run began, by `time.perf_counter`.
@@ -263,7 +246,7 @@ def run_prepared(
     begin = time.perf_counter() if begin is None else begin
     limits = limits or Limits()
     make_folder(folder)
-    with held(folder, wait=limits.wait):
+    with held(folder, wait=limits.wait), Workers() as workers:
         if limits.planes:
             prepared = replace(prepared, plan=with_bad_pixels(prepared.plan))
         _check_space(prepared, folder, planes=limits.planes)
@@ -276,10 +259,13 @@ def run_prepared(
             log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
             for row in prepared.night.unreadable.itertuples():
                 log.warning("%s is not used: %s", row.file, row.reason)
-            if page:
-                Thread(target=_get_page_ready, name="page", daemon=True).start()
             outcomes = run_plan(
-                prepared.plan, folder, limits=limits, known=known, progress=progress
+                prepared.plan,
+                folder,
+                limits=limits,
+                known=known,
+                progress=progress,
+                workers=workers,
             )
             if limits.solve:
                 made = {
@@ -289,14 +275,16 @@ def run_prepared(
                 }
                 prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
             memory = limits.memory or free_memory() // 2
-            pictures = _pictures(prepared.plan, outcomes, folder, memory)
-        prepared = prepared.noting(*cut)
+            pictures = _pictures(prepared.plan, outcomes, folder, memory, workers)
+        prepared = prepared.noting(*cut, *_outdated(folder))
         if limits.fill is None:
             prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
         report = _tables(prepared, outcomes, folder, command, begin)
         report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
-        return _with_page(report, folder) if page else ReducedNight(folder, report)
+        if not page:
+            return ReducedNight(folder, report)
+        return _with_page(report, folder, workers)
 
 
 def _tables(
@@ -329,7 +317,11 @@ def _tables(
 
 
 def _pictures(
-    plan: Plan, outcomes: Mapping[str, Outcome], folder: Path, memory: int
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    folder: Path,
+    memory: int,
+    workers: Workers,
 ) -> tuple[ObjectPicture, ...]:
     """Write the pictures of all objects; what fails is logged, and in the report."""
     from autoreduce.report.finished import picture_outputs, write_pictures
@@ -343,7 +335,7 @@ def _pictures(
     for name, place in put_aside(folder, spoilt_ones or ()).items():
         log.warning("%s", remark("not-as-written", name, found=place))
     digests = {output: outcome.digest for output, outcome in outcomes.items()}
-    found = write_pictures(folder, plan, outcomes, digests, memory)
+    found = write_pictures(folder, plan, outcomes, digests, memory, workers.each)
     for one in found:
         if one.why_not:
             log.warning("no picture of %s: %s", one.name, one.why_not)
@@ -366,6 +358,13 @@ def _without_value(plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Remark,
     return (remark("lights-nan", found=found, expected=most, way_out="--fill 0"),)
 
 
+def _outdated(folder: Path) -> tuple[Remark, ...]:
+    """Tell of light curves that are out of date."""
+    curves = outdated_curves(folder)
+    way_out = f"autoreduce lightcurve {shlex.quote(str(folder))}"
+    return (remark("curves-outdated", *curves, way_out=way_out),) if curves else ()
+
+
 def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
     """Read the outcomes of an earlier run; those of another form count as none."""
     known = {}
@@ -381,19 +380,12 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _get_page_ready() -> None:
-    """Load what the page is written with, while others work on the pixels."""
-    from autoreduce.report.render import get_ready
-
-    get_ready()
-
-
-def _with_page(report: NightReport, folder: Path) -> ReducedNight:
+def _with_page(report: NightReport, folder: Path, workers: Workers) -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
     from autoreduce.report.render import DATA, write_report
 
     try:
-        path = write_report(folder, report)
+        path = write_report(folder, report, workers.each)
         remember(folder, [path.name, DATA])
     except ProductError as error:
         notes = (*report.plan.notes, remark("no-report", found=str(error)))

@@ -212,17 +212,19 @@ CODES: dict[str, Code] = {
             _S.MISSING,
             f"no {need}: {{found}}",
             f"No master {need} serves these frames, for the reason that is given: the "
-            "step is left out.",
+            f"step is left out.  Take {frames}, or give masters of another night by "
+            "`--library`.",
             need,
         )
-        for need in _MASTERS
+        for need, frames in _MASTERS.items()
     },
     **{
         f"unlike-{need}": Code(
             _S.MISSING,
             f"no {need}: {{expected}} wanted, there is {{found}}",
             f"There are {frames}, but none that agrees with these frames in what is "
-            "named: the step is left out.",
+            "named: the step is left out.  Take some that do; if the header is wrong, "
+            "`--set` says what is right.",
             need,
         )
         for need, frames in _MASTERS.items()
@@ -232,7 +234,8 @@ CODES: dict[str, Code] = {
             _S.DOUBTFUL,
             f"{step}: {{found}}",
             f"The plan had a master {need} for this frame, and it could not be made or "
-            "read: the frame is reduced without it.",
+            "read: the frame is reduced without it.  Mend what is told of that master, and "
+            "run again.",
             need,
         )
         for need, step in (
@@ -243,7 +246,10 @@ CODES: dict[str, Code] = {
     },
     # ------------------------------------------------------------------- products
     "failed": Code(
-        _S.FAILED, "{found}", "The product could not be made, for this reason."
+        _S.FAILED,
+        "{found}",
+        "The product could not be made, for this reason.  Mend what it names, or "
+        "leave the frame out with `--exclude`, and run again."
     ),
     "internal": Code(
         _S.FAILED,
@@ -253,8 +259,9 @@ CODES: dict[str, Code] = {
     "refused": Code(
         _S.FAILED,
         "nothing was done: {found}",
-        "What was asked for cannot be begun: a folder without frames, an option that makes "
-        "no sense, an output folder that another run holds.",
+        "What was asked for cannot be begun: a folder without frames, an option "
+        "that makes no sense, an output folder that another run holds.  Mend what "
+        "the sentence names.",
     ),
     "no-report": Code(
         _S.FAILED,
@@ -264,18 +271,20 @@ CODES: dict[str, Code] = {
     "no-frame-left": Code(
         _S.FAILED,
         "no frame is fit for use: {found}",
-        "Every frame of the combination was left out.",
+        "Every frame of the combination was left out.  Each of them tells why; "
+        "`--include` brings back those that are good.",
     ),
     "blocked": Code(
         _S.BLOCKED,
         "needs {found}",
-        "What the product is made from could not be made.",
+        "What the product is made from could not be made.  Look at what is told of "
+        "that product.",
     ),
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
         "A stack, or an exposure in one file, does without a light that could not be "
-        "calibrated.",
+        "calibrated.  Mend what is told of that light, and run again.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,
@@ -303,31 +312,51 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "not flat-fielded: without bias, dark and overscan the zero level is left in, and "
         "a flat would scale it",
-        "A light that keeps its zero level is not divided by a flat.",
+        "A light that keeps its zero level is not divided by a flat.  Take bias "
+        "frames, or darks of its own exposure.",
         "flat",
     ),
     "not-linear": Code(
         _S.DOUBTFUL,
         "the darks do not lie on a line within their errors ({found}): {expected}",
-        "Dark counts do not grow in proportion to the exposure.",
+        "Dark counts do not grow in proportion to the exposure.  Take darks of the "
+        "frames' own exposure.",
     ),
     "flat-masked": Code(
         _S.DOUBTFUL,
         "{found} of the samples differ between the frames by more than noise, as stars "
         "or clouds do, and are masked",
-        "The flats are not as alike as flats are: stars, clouds, or a changing lamp.",
+        "The flats are not as alike as flats are: stars, clouds, or a changing "
+        "lamp.  Nothing is to be done if the master looks well; else look at the "
+        "single flats.",
     ),
     "flat-unclean": Code(
         _S.DOUBTFUL,
         "in {found} of the pixels fewer than {expected} flats are free of stars: "
         "traces of them may be left, more flats help",
-        "Stars stood at the same place in nearly all flats.",
+        "Stars stood at the same place in nearly all flats.  Move the telescope a "
+        "little between flats of the sky.",
+    ),
+    "shutter": Code(
+        _S.NOTE,
+        "the shape of the flats depends on their exposure, by up to {found}, as one over "
+        "it: that of the shutter is taken out of flats and lights",
+        "An iris shutter exposes the centre longer than the corners.  By how much is in "
+        "the table SHUTTER of the flat.",
+    ),
+    "shutter-unknown": Code(
+        _S.DOUBTFUL,
+        "the shape of the flats depends on their exposure, by up to {found}: short "
+        "exposures are not flat to better than that",
+        "If it is the shutter, flats of three exposures or more, the longest ten times "
+        "the shortest, tell its pattern, which is then taken out; else use longer flats.",
     ),
     "flat-pattern": Code(
         _S.DOUBTFUL,
         "the flats do not show the colours where the header's pattern has them: each "
         "of its four places is brought to unit level by itself",
-        "The header's Bayer pattern is not that of the pixels.",
+        "The header's Bayer pattern is not that of the pixels.  Correct it with "
+        "`--set '*: bayerpat=...'`.",
     ),
     "full-at": Code(
         _S.NOTE,
@@ -335,6 +364,19 @@ CODES: dict[str, Code] = {
         "of {expected}",
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
+    ),
+    "not-proportional": Code(
+        _S.DOUBTFUL,
+        "counts do not follow the light of the flats: {found}; in a recipe `[linearity]` "
+        "with `polynomial = [{expected}]` makes them",
+        "Flats of rising exposure in front of a steady lamp show it; the table LINEARITY "
+        "of the flat has the curve, the report draws it.",
+    ),
+    "not-linearised": Code(
+        _S.DOUBTFUL,
+        "its counts are not made linear: without bias frames or an overscan nothing tells "
+        "where they begin",
+        "The recipe's [linearity] holds for counts above the zero level: take bias frames.",
     ),
     "no-bad-pixels": Code(
         _S.DOUBTFUL,
@@ -367,14 +409,16 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "the calibrated sky is {found}, its noise {expected}: bias or dark is too high "
         "for this light",
-        "The bias level moved, or the dark is warmer or longer than the light, or lit.",
+        "The bias level moved, or the dark is warmer or longer than the light, or "
+        "lit.  Take bias frames and darks beside the lights, with their settings.",
     ),
     "hot-misfit": Code(
         _S.DOUBTFUL,
         "pixels that are hot in the dark have {found} of that in the light: the dark is "
         "of another temperature or exposure than the headers say",
-        "Hot pixels of dark and light are in proportion to their dark currents.  Below "
-        "1 the dark takes out too much, above too little.",
+        "Hot pixels of dark and light are in proportion to their dark currents.  "
+        "Below 1 the dark takes out too much, above too little.  Take darks at the "
+        "temperature and exposure of the lights.",
         "dark",
     ),
     "dark-turned": Code(
@@ -389,8 +433,10 @@ CODES: dict[str, Code] = {
     "uneven-flat": Code(
         _S.DOUBTFUL,
         "with the flat the light's sky is uneven by {found}, without it by {expected}",
-        "A flat of another camera, rotation or order of rows, or one that the shutter or "
-        "the lamp has shaded; or the sky itself is uneven just as the flat is.",
+        "A flat of another camera, rotation or order of rows, or one that the "
+        "shutter or the lamp has shaded; or the sky itself is uneven just as the "
+        "flat is.  Take flats again as the lights were taken; `--exclude` does "
+        "without these.",
         "flat",
     ),
     "flat-turned": Code(
@@ -412,19 +458,41 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "with the dark the light's sky is uneven by {found}, without it by {expected}",
         "The dark brings structure into the light: it was lit in a part, or glows "
-        "otherwise than the light.",
+        "otherwise than the light.  Take darks again, in the dark; `--exclude` does "
+        "without these.",
         "dark",
     ),
     "dead-amplifier": Code(
         _S.DOUBTFUL,
         "no pixels where a dead amplifier has read: {found}",
-        "All pixels of the amplifier have one value: they are NaN in the product, and "
-        "marked in MASK.  The others are right.",
+        "All pixels of the amplifier have one value: they are NaN in the product, "
+        "and marked in MASK.  The others are right.  Nothing is to be done here; "
+        "look at the camera.",
+    ),
+    "amplifiers-measured": Code(
+        _S.NOTE,
+        "gains of the amplifiers relative to one another, from their seams: {found}",
+        "No card tells the gain of each amplifier.  Light is alike on both sides of the "
+        "seam between two of them: the step there is the ratio of their gains.",
+    ),
+    "amplifiers-kept": Code(
+        _S.NOTE,
+        "gains of the amplifiers are those that flats of the library were made with: "
+        "{found}",
+        "A flat serves only frames whose amplifiers were joined as its own were.",
+    ),
+    "amplifiers-overruled": Code(
+        _S.NOTE,
+        "gains {expected} of the amplifiers leave steps at their seams: used are {found}",
+        "Light is alike on both sides of the seam between two amplifiers, and these "
+        "steps are measured better than gains are told.  Their mean is as it is told; "
+        "`measure = false` under `[amplifiers]` of a recipe takes them all as told.",
     ),
     "no-uncert": Code(
         _S.DOUBTFUL,
         "no UNCERT: {found}",
-        "Errors cannot be computed without the gain and the read noise.",
+        "Errors cannot be computed without the gain and the read noise.  Give them: "
+        "`--set '*: egain=1.5, rdnoise=8'`.",
     ),
     "cosmics-cost": Code(
         _S.NOTE,
@@ -438,15 +506,17 @@ CODES: dict[str, Code] = {
     ),
     "no-solver": Code(
         _S.DOUBTFUL,
-        "no coordinates: --solve needs solve-field of astrometry.net, which is not "
-        "installed ({found})",
+        "no coordinates: --solve needs solve-field of astrometry.net or ASTAP, and neither "
+        "is installed ({found})",
         "The Tycho-2 index files serve fields of 22 arcminutes and more; smaller ones "
-        "need those of the Gaia catalogue.",
+        "need those of the Gaia catalogue.  ASTAP's databases are on its own site.",
     ),
     "not-solved": Code(
         _S.DOUBTFUL,
         "no coordinates: the stars of {found} were not found in the sky",
-        "Too few stars, or no index files for a field of this size.",
+        "Too few stars, or no index files (astrometry.net) or star database (ASTAP) for a "
+        "field of this size.  Install those for smaller fields, or look at the stars of "
+        "that light.",
     ),
     "no-electrons": Code(
         _S.DOUBTFUL,
@@ -464,7 +534,8 @@ CODES: dict[str, Code] = {
     "gain-disagrees": Code(
         _S.DOUBTFUL,
         "gain {found} as you say, but {expected} from pairs of flats",
-        "The gain that the observer gave is used; errors of all pixels go by it.",
+        "The gain that the observer gave is used; errors of all pixels go by it.  "
+        "Leave it out of `--set` to use that of the flats.",
     ),
     "read-noise-overruled": Code(
         _S.DOUBTFUL,
@@ -475,18 +546,26 @@ CODES: dict[str, Code] = {
     "read-noise-disagrees": Code(
         _S.DOUBTFUL,
         "read noise {found} as you say, but {expected} from bias frames and flats",
-        "The read noise that the observer gave is used; errors of all pixels go by it.",
+        "The read noise that the observer gave is used; errors of all pixels go by "
+        "it.  Leave it out of `--set` to use the measured one.",
     ),
     "not-in-curve": Code(
         _S.LEFT_OUT,
         "without a place, not in the light curve {found}",
-        "A light that was not registered tells no flux of the field's stars.",
+        "A light that was not registered tells no flux of the field's stars.  "
+        "`why_not` in `lights.csv` tells why it was not registered.",
     ),
     "no-curve": Code(
         _S.DOUBTFUL,
         "no curve: no two lights show the target and another star to compare it with",
         "Stars that are blended or saturated, or that one light in ten does not show, are "
         "compared with nothing.  Narrower circles, `--radius`, may part blended ones.",
+    ),
+    "curves-outdated": Code(
+        _S.DOUBTFUL,
+        "taken from lights that were made again since: out of date",
+        "A run makes no light curves.  Lights, or where they lie on one another, are not "
+        "those any more that this curve was taken from.",
     ),
     "no-photon-limit": Code(
         _S.DOUBTFUL,
@@ -511,7 +590,8 @@ CODES: dict[str, Code] = {
     "log-cut": Code(
         _S.DOUBTFUL,
         "is not complete: {found}",
-        "The disk did not take all of the log; products are not concerned.",
+        "The disk did not take all of the log; products are not concerned.  Make "
+        "room on the disk.",
     ),
     "stale": Code(
         _S.NOTE,
@@ -530,54 +610,76 @@ CODES: dict[str, Code] = {
     "interrupted": Code(
         _S.DOUBTFUL,
         "a run is under way here, or did not end: {found}; run it again",
-        "What a run wrote before it was interrupted is not complete.",
+        "What a run wrote before it was interrupted is not complete.  Run the same "
+        "command again.",
     ),
     "no-ledger": Code(
         _S.DAMAGED,
         "what was written is not known: {found}; run the reduction again",
-        "`ledger.json` is missing or damaged: only files with checksums can be read.",
+        "`ledger.json` is missing or damaged: only files with checksums can be "
+        "read.  The same run again writes it anew.",
     ),
-    "lost": Code(_S.DAMAGED, "is not there", "A file that a run wrote is gone."),
+    "lost": Code(_S.DAMAGED, "is not there", "A file that a run wrote is gone.  The same run again makes it."),
     "changed": Code(
         _S.DAMAGED,
         "is not as it was written: {found}",
-        "A file was damaged, or changed by hand.",
+        "A file was damaged, or changed by hand.  The same run again keeps what "
+        "lies there in `left_over/` and makes the product anew.",
     ),
     "input-changed": Code(
         _S.DAMAGED,
         "an input that is not as it was read: {found}",
-        "A raw frame or a master of a library was damaged, or changed by hand.",
+        "A raw frame or a master of a library was damaged, or changed by hand.  "
+        "Copy it from where it came from; or run again, if the change is meant.",
     ),
     # --------------------------------------------------------------- frames left out
     "unread": Code(
-        _S.DAMAGED, "cannot be read: {found}", "The frame's pixels cannot be read."
+        _S.DAMAGED,
+        "cannot be read: {found}",
+        "The frame's pixels cannot be read.  Copy the file again from the camera."
     ),
     "unreadable": Code(
         _S.DAMAGED,
         "{found}",
-        "The file is no FITS image, or damaged: it is not in the frame table.",
+        "The file is no FITS image, or damaged: it is not in the frame table.  Copy "
+        "it again from the camera, or convert it to FITS.",
     ),
     "left-out": Code(
-        _S.LEFT_OUT, "{found}", "The frame takes no part, for the reason in the table."
+        _S.LEFT_OUT,
+        "{found}",
+        "The frame takes no part, for the reason in the table.  `--include` brings "
+        "it back."
     ),
     "not-stacked": Code(
         _S.LEFT_OUT,
         "not stacked, {found}",
-        "The light is calibrated, and its stack does without it.",
+        "The light is calibrated, and its stack does without it.  `--include` "
+        "stacks it in spite of that, if it has a place.",
     ),
     "own-product": Code(
-        _S.LEFT_OUT, "made by autoreduce ({found})", "Our own output given as input."
+        _S.LEFT_OUT,
+        "made by autoreduce ({found})",
+        "Our own output given as input.  Nothing is to be done; give another folder "
+        "with `-o` to keep products apart from the night."
     ),
     "no-exposure": Code(
         _S.LEFT_OUT,
         "extension {found} is no exposure",
-        "Masks, errors, weights and thumbnails in extensions are no frames.",
+        "Masks, errors, weights and thumbnails in extensions are no frames.  "
+        "Nothing is to be done.",
+    ),
+    "unplaced": Code(
+        _S.LEFT_OUT,
+        "no card such as DETSEC tells where extension {found} lies, as it does of others",
+        "An image of the same file that is no part of the detector, or an amplifier "
+        "whose card is missing: then the detector lacks it.",
     ),
     "several-images": Code(
         _S.LEFT_OUT,
         "holds {found} images that cannot be put together: {expected}",
-        "Amplifiers have their own level and gain and show their own part of the sky: "
-        "they are never combined with one another.",
+        "Amplifiers have their own level and gain and show their own part of the "
+        "sky: they are never combined with one another.  If they are amplifiers, a "
+        "table of `[[amplifiers]]` in a dialect tells how they lie.",
     ),
     "several-strips": Code(
         _S.LEFT_OUT,
@@ -589,33 +691,39 @@ CODES: dict[str, Code] = {
     "calibrated": Code(
         _S.LEFT_OUT,
         "calibrated already ({found})",
-        "A card says that the frame is no raw one.",
+        "A card says that the frame is no raw one.  Give the raw frame; if it is "
+        "raw, `--include` brings it back.",
     ),
     "several-exposures": Code(
         _S.LEFT_OUT,
         "made of {found} exposures ({expected})",
-        "A card says that the frame is a stack.",
+        "A card says that the frame is a stack.  Give the frames that it is made "
+        "of; `--include` takes it as it is.",
     ),
     "cube": Code(
         _S.LEFT_OUT,
         "a cube of {found} pixels, not one exposure; combine its planes first",
-        "The image has three axes.",
+        "The image has three axes.  `autoreduce combine --reduce-cubes` makes one "
+        "image of the planes.",
     ),
     "too-large": Code(
         _S.LEFT_OUT,
         "{found} pixels take {expected} are allowed",
-        "Its header declares more pixels than fit into the memory: a damaged header, "
-        "a packed file that is nearly empty, or really a large frame.",
+        "Its header declares more pixels than fit into the memory: a damaged "
+        "header, a packed file that is nearly empty, or really a large frame.  If "
+        "it is really so large, allow more with `--memory`.",
     ),
     "untyped": Code(
         _S.LEFT_OUT,
         "type unknown: {found}",
-        "Neither header nor name nor pixels say what the frame is.",
+        "Neither header nor name nor pixels say what the frame is.  `--set "
+        "'PATTERN: imagetyp=light'` says it.",
     ),
     "typed-other": Code(
         _S.LEFT_OUT,
         "type other, not for imaging ({found})",
-        "Focus frames, arcs, tests.",
+        "Focus frames, arcs, tests.  `--set 'PATTERN: imagetyp=light'` takes it as "
+        "a light.",
     ),
     "typed-master": Code(
         _S.LEFT_OUT,
@@ -624,23 +732,31 @@ CODES: dict[str, Code] = {
         "A master of another program among the night's frames.",
     ),
     "typed-by-hand": Code(
-        _S.LEFT_OUT, "type {found} by hand", "The observer gave the frame this type."
+        _S.LEFT_OUT,
+        "type {found} by hand",
+        "The observer gave the frame this type.  Nothing is to be done."
     ),
     "copy": Code(
         _S.LEFT_OUT,
         "byte for byte the same as {found}",
-        "A frame that is there twice counts once.",
+        "A frame that is there twice counts once.  Nothing is to be done.",
     ),
     "twin": Code(
         _S.LEFT_OUT,
         "calibrated already: the same exposure as {found}",
-        "Another program's version of a raw frame that is there.",
+        "Another program's version of a raw frame that is there.  Nothing is to be "
+        "done; to use it instead, `--exclude` the raw frame and `--include` this "
+        "one.",
     ),
     "excluded": Code(
-        _S.LEFT_OUT, "excluded by hand", "The observer left the frame out."
+        _S.LEFT_OUT,
+        "excluded by hand",
+        "The observer left the frame out.  Nothing is to be done."
     ),
     "included": Code(
-        _S.NOTE, "included by hand", "The observer asked for the frame."
+        _S.NOTE,
+        "included by hand",
+        "The observer asked for the frame."
     ),
     "kept": Code(
         _S.NOTE,
@@ -648,40 +764,57 @@ CODES: dict[str, Code] = {
         "The observer asked for a frame that would have been left out.",
     ),
     "no-data": Code(
-        _S.LEFT_OUT, "no data: {found}", "No pixel of the frame tells anything."
+        _S.LEFT_OUT,
+        "no data: {found}",
+        "No pixel of the frame tells anything.  Nothing can be made of it; copy it "
+        "again if it should have light."
     ),
     "saturated": Code(
         _S.LEFT_OUT,
         "{found} of the pixels are saturated, at most {expected} may be",
-        "A flat that is too bright.",
+        "A flat that is too bright.  Take flats at half of the range of the camera.",
     ),
     "white": Code(
         _S.LEFT_OUT,
         "white: level {found}, and pixels are full at {expected}",
-        "A dark or bias frame that is full all over, whatever its fellows are like.",
+        "A dark or bias frame that is full all over, whatever its fellows are like.  "
+        "Take it again with the shutter closed.",
     ),
     "wrapped": Code(
         _S.LEFT_OUT,
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
-        "negative now.",
+        "negative now.  Save the frame again as unsigned numbers (BZERO = 32768), "
+        "from where it came from; where all of its counts wrapped, `--set 'FILE: "
+        "pedestal=-65536'` mends it.",
+    ),
+    "shifted": Code(
+        _S.LEFT_OUT,
+        "counts below zero: level {found}; unsigned ones are written as signed ones, up to "
+        "{expected}, without the BZERO = 32768 that says so",
+        "Bias and dark frames are no light that went past 32767: a program left the card "
+        "BZERO out, or dropped it.  The way out adds 32768 to each pixel.",
     ),
     "above-lights": Code(
         _S.LEFT_OUT,
         "level {found}, above that of the lights, {expected}: lit, or counted "
         "otherwise",
-        "A dark or bias frame is never brighter than a light of its exposure.",
+        "A dark or bias frame is never brighter than a light of its exposure.  Take "
+        "it again in the dark; if it is right, `--include` brings it back.",
     ),
     "below-bias": Code(
         _S.LEFT_OUT,
         "level {found}, below that of a closed shutter, {expected}: bias or dark is "
         "taken out already, or it is counted otherwise",
-        "No raw frame lies below the bias frames of its camera and setting.",
+        "No raw frame lies below the bias frames of its camera and setting.  Give "
+        "frames as the camera wrote them; if bias was taken out of all darks, leave "
+        "the bias frames out.",
     ),
     "lit-dark": Code(
         _S.LEFT_OUT,
         "lit: level {found}, {expected} by the darks of other exposures",
-        "A dark with many times the dark current of the others has seen light.",
+        "A dark with many times the dark current of the others has seen light.  "
+        "Take it again in the dark; if it is right, `--include` brings it back.",
     ),
     "offset-dark": Code(
         _S.LEFT_OUT,
@@ -695,13 +828,15 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "level {found}, and by their noise darks and lights begin at {expected}: "
         "taken with another offset",
-        "Light and dark current come with noise; what is left without it is the level "
-        "of the closed shutter.",
+        "Light and dark current come with noise; what is left without it is the "
+        "level of the closed shutter.  Take bias frames with the settings of the "
+        "lights.",
     ),
     "half-dark": Code(
         _S.LEFT_OUT,
         "no dark current in {found} of the pixels, where other darks have {expected}",
-        "A dark that was not read out, or not exposed, in a part of it.",
+        "A dark that was not read out, or not exposed, in a part of it.  Take it "
+        "again.",
     ),
     "counts-differ": Code(
         _S.DOUBTFUL,
@@ -714,19 +849,21 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "frames of one camera are taken for alike by hand, though they do not count "
         "alike: {found}",
-        "`--set '*: counts=alike'` was given.",
+        "`--set '*: counts=alike'` was given.  Nothing is to be done if it is so.",
     ),
     "overscan-lit": Code(
         _S.DOUBTFUL,
         "the overscan that the header tells has levels of {found} where the image has "
         "{expected}: it sees light, and is not used",
         "The camera read a window of the sensor, or the section is that of another "
-        "mode: what BIASSEC names is a part of the image.",
+        "mode: what BIASSEC names is a part of the image.  A dialect tells the true "
+        "one.",
     ),
     "same-pixels": Code(
         _S.LEFT_OUT,
         "pixel for pixel the same as {found}",
-        "A frame that was saved again with other cards counts once.",
+        "A frame that was saved again with other cards counts once.  Nothing is to "
+        "be done.",
     ),
     "saturation-disproved": Code(
         _S.DOUBTFUL,
@@ -737,85 +874,98 @@ CODES: dict[str, Code] = {
     "unlit": Code(
         _S.LEFT_OUT,
         "no light: level {found}, not above the {expected} of bias",
-        "A flat without light.",
+        "A flat without light.  Take it again, brighter.",
     ),
     "too-dark": Code(
         _S.LEFT_OUT,
         "no light: level {found} once bias and dark are out",
-        "A flat without light.",
+        "A flat without light.  Take it again, brighter.",
     ),
     "odd-level": Code(
         _S.LEFT_OUT,
         "level {found}, the other {expected}",
-        "The frame's level is far from that of the frames that it belongs with.",
+        "The frame's level is far from that of the frames that it belongs with.  "
+        "Look at it with `autoreduce show`; `--include` brings it back.",
     ),
     "odd-noise": Code(
         _S.LEFT_OUT,
         "noise {found}, the other {expected}",
-        "The frame's noise is far from that of the frames that it belongs with.",
+        "The frame's noise is far from that of the frames that it belongs with.  "
+        "Look at it with `autoreduce show`; `--include` brings it back.",
     ),
     "odd-pattern": Code(
         _S.LEFT_OUT,
         "a part is {found} off the others' pattern, at most {expected} would pass",
-        "Light or interference in a part of a dark or bias frame.",
+        "Light or interference in a part of a dark or bias frame.  Look at it with "
+        "`autoreduce show`; `--include` brings it back.",
     ),
     "dim-flat": Code(
         _S.LEFT_OUT,
         "too little light: noise {found}, {expected}",
-        "A flat with far more relative noise than the others.",
+        "A flat with far more relative noise than the others.  Take longer flats; "
+        "`--include` brings it back.",
     ),
     "full-flat": Code(
         _S.LEFT_OUT,
         "too little noise for a flat that is not saturated: {found}, {expected}",
-        "A flat with far less relative noise than the others: it is full.",
+        "A flat with far less relative noise than the others: it is full.  Take "
+        "shorter flats.",
     ),
     "odd-shape": Code(
         _S.LEFT_OUT,
         "lit otherwise than the other flats: by {found} (rms), at most {expected} "
         "would pass",
-        "A cloud, another lamp, or the dome in a flat.",
+        "A cloud, another lamp, or the dome in a flat.  Look at it with `autoreduce "
+        "show`; `--include` brings it back.",
     ),
     "lit": Code(
         _S.LEFT_OUT,
         "lit: sky {found}, {expected} in the stack's median light",
-        "The light is far brighter than its stack: it is calibrated and not stacked.",
+        "The light is far brighter than its stack: it is calibrated and not "
+        "stacked.  `--include` stacks it in spite of that.",
     ),
     "trailed": Code(
         _S.LEFT_OUT,
         "trailed: sources {found} times as long as wide, {expected} times in the "
         "stack's median light",
-        "The telescope moved: the light is calibrated and not stacked.",
+        "The telescope moved: the light is calibrated and not stacked.  `--include` "
+        "stacks it in spite of that.",
     ),
     "out-of-focus": Code(
         _S.LEFT_OUT,
         "out of focus: stars {found} wide, {expected} in the stack's median light",
-        "The light is calibrated and not stacked.",
+        "The light is calibrated and not stacked.  `--include` stacks it in spite "
+        "of that.",
     ),
     "faint": Code(
         _S.LEFT_OUT,
         "clouded out: bright stars have {found} of the flux that they have in the "
         "stack's median light",
-        "Clouds: the light is calibrated and not stacked.",
+        "Clouds: the light is calibrated and not stacked.  `--include` stacks it in "
+        "spite of that.",
     ),
     "few-stars": Code(
         _S.LEFT_OUT,
         "clouded out or not guided: {found} stars, the stack's median light shows "
         "{expected}",
-        "The light is calibrated and not stacked.",
+        "The light is calibrated and not stacked.  `--include` stacks it in spite "
+        "of that.",
     ),
     # ------------------------------------------------------------- lights on one another
     "no-place": Code(
         _S.LEFT_OUT,
         "{found} stars, which fit those of no other light of {expected}",
-        "The light shows another field, or its stars are trailed or lost in clouds: it "
-        "is calibrated and not stacked.",
+        "The light shows another field, or its stars are trailed or lost in clouds: "
+        "it is calibrated and not stacked.  `--reference` names another light to "
+        "lay it on; `--align wcs` takes coordinates.",
     ),
     "no-stars-to-place": Code(
         _S.LEFT_OUT,
         "{found} stars, too few to tell the place, and no clear shift from the "
         "reference",
         "Neither its stars nor the whole image tell where the light lies: it is "
-        "calibrated and not stacked.",
+        "calibrated and not stacked.  `--align wcs` takes coordinates, if the "
+        "header has them.",
     ),
     "drawn-out": Code(
         _S.LEFT_OUT,
@@ -834,7 +984,7 @@ CODES: dict[str, Code] = {
     "alone": Code(
         _S.LEFT_OUT,
         "the only one of {found} in its field",
-        "A stack needs two lights that show the same field.",
+        "A stack needs two lights that show the same field.  Nothing is to be done.",
     ),
     "other-field": Code(
         _S.NOTE,
@@ -844,28 +994,31 @@ CODES: dict[str, Code] = {
     "nothing-fits": Code(
         _S.FAILED,
         "no stack: {found}",
-        "No two of its lights could be laid on one another, and a mean of lights that "
-        "are not aligned is worth nothing.",
+        "No two of its lights could be laid on one another, and a mean of lights "
+        "that are not aligned is worth nothing.  `--align wcs` takes the "
+        "coordinates of plate-solved lights, `--align none` lays pixel on pixel.",
     ),
     "flux-by-exposure": Code(
         _S.DOUBTFUL,
         "{found} scaled by exposure alone: fewer than {expected} stars are common with "
         "the reference",
-        "Clouds and airmass are not taken out of these lights.",
+        "Clouds and airmass are not taken out of these lights.  Nothing is to be "
+        "done; `--exclude` leaves cloudy lights out.",
     ),
     "flux-uncertain": Code(
         _S.DOUBTFUL,
         "the flux scale is uncertain: {found} (1 sigma), as the stars in common disagree",
-        "Few stars, clouds that cross the field, or variable stars: the light's scale in "
-        "the stack is off by about as much.",
+        "Few stars, clouds that cross the field, or variable stars: the light's "
+        "scale in the stack is off by about as much.  `--exclude` leaves it out.",
     ),
     "many-rejected": Code(
         _S.DOUBTFUL,
         "{found} of the samples are rejected, far more than the noise of {expected} "
         "explains",
         "Something differs between the lights: hot pixels without a dark, bright "
-        "satellites, clouds, trailed stars, a gain that is not true, or a light that "
-        "lies at the wrong place.  `INPUTS` in the stack tells how many of each light.",
+        "satellites, clouds, trailed stars, a gain that is not true, or a light "
+        "that lies at the wrong place.  `INPUTS` in the stack tells how many of "
+        "each light.  `--exclude` leaves a light out.",
     ),
     "by-image": Code(
         _S.NOTE,
@@ -884,7 +1037,9 @@ CODES: dict[str, Code] = {
         "Stars that moved between the lights stand there several times.",
     ),
     "no-stacks": Code(
-        _S.NOTE, "no stacks are made, as asked", "`--no-stack` was given."
+        _S.NOTE,
+        "no stacks are made, as asked",
+        "`--no-stack` was given."
     ),
     "align-none": Code(
         _S.NOTE,
@@ -900,7 +1055,8 @@ CODES: dict[str, Code] = {
     "focus-run": Code(
         _S.FAILED,
         "no stack: a focus run ({found}; widths {expected})",
-        "The focuser went through many positions and the stars' widths with it.",
+        "The focuser went through many positions and the stars' widths with it.  "
+        "Nothing is to be done; if it is none, `--align none` stacks it.",
     ),
     "mosaics": Code(
         _S.NOTE,
@@ -910,11 +1066,20 @@ CODES: dict[str, Code] = {
     ),
     "pattern-elsewhere": Code(
         _S.DOUBTFUL,
-        "the sky is alike where the header's pattern has red and blue, and not where it "
-        "has green: colours are mixed in {found}; the pattern is {expected}",
+        "the sky is alike where the header's pattern {found} has red and blue, and not "
+        "where it has green: colours are mixed; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
         "out or the rows were turned.  The sky does not tell which of the two it is: "
-        "where red and blue are swapped, it is the other one.",
+        "where red and blue are swapped, it is the other one.  `--set '*: "
+        "bayerpat=...'` says which it is.",
+    ),
+    "odd-origin": Code(
+        _S.DOUBTFUL,
+        "the subframe begins at an odd row and an odd column of the sensor: if the header's "
+        "pattern {found} is that of the sensor, the subframe's is {expected}, and red and "
+        "blue are swapped",
+        "Some programs write the pattern of the sensor, others that of the subframe, and "
+        "the sky does not tell which.  Even origins leave no doubt.",
     ),
     "own-colours": Code(
         _S.NOTE,
@@ -954,28 +1119,37 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "{found} measured while the set point is {expected}: the cooler was not there "
         "yet, or failed",
-        "The sensor was not at the temperature that it was to hold: masters are chosen by "
-        "what it measured.",
+        "The sensor was not at the temperature that it was to hold: masters are "
+        "chosen by what it measured.  Take darks at that temperature, or wait for "
+        "the cooler.",
     ),
     "off-the-others": Code(
         _S.DOUBTFUL,
         "{found} measured while most of the night was at {expected}: the cooler was not "
         "there yet, or failed, or there is none",
-        "No card tells a set point, and the sensor held a temperature in most frames: "
-        "masters are chosen by what it measured.",
+        "No card tells a set point, and the sensor held a temperature in most "
+        "frames: masters are chosen by what it measured.  Take darks at that "
+        "temperature, or wait for the cooler.",
     ),
     "overlapping": Code(
         _S.DOUBTFUL,
         "exposures of {found} that began every {expected}: exposure or start is not what "
         "the header says",
         "An exposure that is told in milliseconds without saying so, or the time of "
-        "something else.  Darks are chosen and scaled by the exposure.",
+        "something else.  Darks are chosen and scaled by the exposure.  `--set "
+        "'PATTERN: exptime=60'` says how long they are.",
     ),
     "no-date": Code(
         _S.DOUBTFUL,
         "when the exposure began is not known: {found} ({expected})",
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
+    ),
+    "two-exposures": Code(
+        _S.DOUBTFUL,
+        "two exposures: {found} is taken, but {expected}",
+        "Cards of a header contradict each other.  Darks are chosen and scaled by the "
+        "exposure, and lights by it where stars do not tell; the way out takes the other.",
     ),
     "foreign-masters": Code(
         _S.NOTE,
@@ -993,7 +1167,7 @@ CODES: dict[str, Code] = {
         _S.NOTE,
         "lights have filter {found} and flats have {expected}: if they are the same, "
         "say so",
-        "Two spellings of one filter, perhaps.",
+        "Two spellings of one filter, perhaps: `--set` makes them one.",
     ),
     "turned": Code(
         _S.NOTE,
@@ -1007,9 +1181,12 @@ CODES: dict[str, Code] = {
     ),
     "unnamed-filter": Code(
         _S.DOUBTFUL,
-        "no card or name says the filter of {found}, such as {expected}: runs of unlike "
-        "level are kept apart, and serve only lights that name no filter either",
-        "The flats of a night with several filters do not say which one they are of.",
+        "no card or name says the filter of {found}: runs of unlike level are kept "
+        "apart, and serve only lights that name no filter either; other frames are of "
+        "{expected}",
+        "The flats of a night with several filters do not say which one they are of.  "
+        "`--set 'PATTERN: filter=G'` names it, run by run; in the way out stands `NAME` "
+        "where it cannot be told which.",
     ),
     "bare-flat": Code(
         _S.LEFT_OUT,

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from astropy.io import fits
 
+from autoreduce.fits import ahead, ledger
 from autoreduce.fits import header as reader
-from autoreduce.fits import ledger
 from autoreduce.fits.header import read_headers
 from autoreduce.frames import cache, scan
 from autoreduce.frames.scan import scan_night
@@ -37,7 +38,7 @@ def reads(monkeypatch):
     names = []
 
     def read(path):
-        names.append(path.name)
+        names.append(Path(path).name)
         return read_headers(path)
 
     monkeypatch.setattr(scan, "read_headers", read)
@@ -316,10 +317,9 @@ def test_slow_disk_is_read_by_threads_with_the_same_result(
 ):
     monkeypatch.setenv("AUTOREDUCE_NO_CACHE", "1")
     night = a_night(tmp_path / "night", 7)
-    monkeypatch.setattr(scan, "_PART", 2)
-    monkeypatch.setattr(scan, "_LONG_WAIT_S", 1e9)
+    monkeypatch.setattr(ahead, "_PART", 2)
     by_one = scan_night([night])
-    monkeypatch.setattr(scan, "_LONG_WAIT_S", -1e9)
+    monkeypatch.setattr(ahead, "_WAITS", -1)
     assert_same(scan_night([night]), by_one)
     assert len(reads) == 14
 
@@ -327,7 +327,7 @@ def test_slow_disk_is_read_by_threads_with_the_same_result(
 PROGRAM = """
 import sys
 from pathlib import Path
-from autoreduce.fits import ledger
+from autoreduce.fits import ahead, ledger
 from autoreduce.frames.scan import scan_night
 ledger.SETTLED_S = 0.0
 for _ in range(20):

@@ -7,6 +7,7 @@ from astropy.io import fits
 from autoreduce.calibration.joined import JoinedImage, amplifier_cards
 from autoreduce.errors import InputError
 from autoreduce.fits.amplifiers import Amplifier
+from autoreduce.planning.recipe import Crosstalk
 
 DATA = np.arange(12, dtype=np.uint16).reshape(3, 4)
 
@@ -82,7 +83,7 @@ def test_each_has_its_own_read_noise(path):
         amplifier(2, "[5:8,1:3]", egain=2.0, rdnoise=5.0),
     )
     with JoinedImage(path, parts) as image:
-        assert image.rdnoise(1, 2).tolist() == [[3.0] * 4 + [5.0] * 4]
+        assert image.rdnoise(1, 2, 1.5).tolist() == [[3.0] * 4 + [5.0] * 4]
 
 
 def test_read_noise_that_is_not_told_is_measured_in_the_overscan(tmp_path):
@@ -93,7 +94,76 @@ def test_read_noise_that_is_not_told_is_measured_in_the_overscan(tmp_path):
     fits.writeto(tmp_path / "a.fits", np.rint(pixels).astype(np.uint16))
     part = Amplifier(0, "[1:20,1:400]", "[1:20,1:400]", "[21:60,1:400]", egain=1.5)
     with JoinedImage(tmp_path / "a.fits", [part]) as image:
-        assert image.rdnoise(0, 1)[0, 0] == pytest.approx(6.0, rel=0.05)
+        assert image.rdnoise(0, 1, 1.5)[0, 0] == pytest.approx(6.0, rel=0.05)
+
+
+def test_each_row_may_have_a_level_of_its_own(tmp_path):
+    ny = 120
+    light = np.arange(ny * 4, dtype=float).reshape(ny, 4) % 50
+    drifts = [np.linspace(0, 40, ny)[:, None], np.linspace(30, 0, ny)[:, None]]
+    hdus = [fits.PrimaryHDU()]
+    for drift in drifts:
+        raw = 500 + drift + np.hstack([light, np.zeros((ny, 20))])
+        hdus.append(fits.ImageHDU(raw.astype(np.float32)))
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    parts = [
+        Amplifier(n, f"[1:4,1:{ny}]", place, f"[5:24,1:{ny}]")
+        for n, place in ((1, f"[1:4,1:{ny}]"), (2, f"[8:5,{ny}:1]"))
+    ]
+    with JoinedImage(tmp_path / "a.fits", parts, by_rows=True) as image:
+        made, cards = image.rows(40, 80), amplifier_cards(image)
+    wanted = np.hstack([light, light[::-1, ::-1]])[40:80]
+    assert made == pytest.approx(wanted, abs=0.01)
+    assert "by rows" in cards[0].value
+
+
+def test_crosstalk_is_what_was_read_at_the_same_time(path):
+    """Images in the order of the readout: the second runs backwards on the detector."""
+    parts = (amplifier(1, "[1:4,1:3]"), amplifier(2, "[8:5,1:3]", egain=1.0))
+    told = [Crosstalk(2, 1, 0.5)]
+    with JoinedImage(path, parts, crosstalk=told) as image:
+        made, cards = image.rows(0, 3), amplifier_cards(image)
+    assert made[:, :4].tolist() == DATA.tolist()
+    assert made[:, 4:].tolist() == (DATA + 100 - 0.5 * DATA)[:, ::-1].tolist()
+    assert "less 0.5 of AMP1" in cards[1].value
+    assert "less" not in cards[0].value
+
+
+@pytest.mark.parametrize(
+    ("places", "step"),
+    [
+        (("[1:4,1:3]", "[5:8,1:3]"), (1, -1)),
+        (("[1:4,1:3]", "[1:4,4:6]"), (-1, 1)),
+        (("[1:4,1:3]", "[5:8,4:6]"), (-1, -1)),
+    ],
+)
+def test_crosstalk_of_images_as_on_the_detector_is_mirrored(path, places, step):
+    parts = [amplifier(n + 1, place) for n, place in enumerate(places)]
+    told = [Crosstalk(1, 2, 0.1)]
+    with JoinedImage(path, parts, crosstalk=told) as image:
+        made = np.vstack([image.rows(0, 1), image.rows(1, 3)])
+    wanted = DATA - np.float32(0.1) * (DATA + 100)[:: step[0], :: step[1]]
+    assert made[:, :4] == pytest.approx(wanted)
+
+
+def test_a_dead_amplifier_is_not_heard(tmp_path):
+    path = write_parts(tmp_path / "a.fits", 500, 700)
+    with fits.open(path, mode="update") as hdus:
+        hdus[2].data[:] = 0
+    parts = (amplifier(1, "[1:4,1:3]"), amplifier(2, "[5:8,1:3]"))
+    with JoinedImage(path, parts, crosstalk=[Crosstalk(1, 2, 0.1)]) as image:
+        assert image.rows(0, 3)[:, :4].tolist() == DATA.tolist()
+
+
+def test_factors_that_flats_tell_go_before_gains(path):
+    parts = (
+        amplifier(1, "[1:4,1:3]", egain=1.0, factor=0.5),
+        amplifier(2, "[5:8,1:3]", egain=1.0, factor=1.5),
+    )
+    with JoinedImage(path, parts) as image:
+        made, cards = image.rows(0, 3), amplifier_cards(image)
+    assert made.tolist() == np.hstack([DATA * 0.5, (DATA + 100) * 1.5]).tolist()
+    assert cards[1].value.endswith("times 1.50000, measured")
 
 
 def test_pixels_of_nobody_have_no_value(path):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -31,7 +33,7 @@ def reads(monkeypatch):
     read = []
 
     def read_sample(path, frame):
-        read.append(path.name)
+        read.append(Path(path).name)
         return real(path, frame)
 
     real = kept_samples.read_sample

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
+from autoreduce.calibration.joined import JoinedImage
 from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.scan import scan
 
@@ -164,7 +165,7 @@ def test_an_image_without_a_place_beside_others_is_no_frame(tmp_path):
     write_file(tmp_path / "a.fits", *parts)
     frames = scan(tmp_path).set_index("file")
     assert frames["use"].to_dict() == {"a.fits": True, "a.fits[3]": False}
-    assert frames["code"]["a.fits[3]"] == "no-exposure"
+    assert frames["code"]["a.fits[3]"] == "unplaced"
 
 
 def test_a_small_image_beside_a_large_one_is_no_frame(tmp_path):
@@ -283,3 +284,163 @@ def test_a_colour_mosaic_of_several_amplifiers_is_refused(tmp_path):
     parts = [quadrant("[1:3,1:6]"), quadrant("[4:6,1:6]")]
     write_file(tmp_path / "a.fits", *parts, BAYERPAT="RGGB")
     assert "colour mosaic" in row_of(tmp_path)["why_not"]
+
+
+QUARTERS = {
+    "DETSEC1": "[1:6,1:6]",
+    "DETSEC2": "[12:7,1:6]",
+    "DETSEC3": "[12:7,12:7]",
+    "DETSEC4": "[1:6,12:7]",
+}
+
+
+def write_cube(path, n=4, **cards):
+    hdu = fits.PrimaryHDU(np.arange(n * 48, dtype=np.int16).reshape(n, 6, 8))
+    hdu.header.update({"IMAGETYP": "LIGHT", **cards})
+    hdu.writeto(path)
+
+
+def test_planes_of_a_cube_may_be_amplifiers(tmp_path):
+    sections = {f"DATASEC{n}": "[1:6,1:6]" for n in (1, 2, 3, 4)}
+    strips = {f"BIASSEC{n}": "[7:8,1:6]" for n in (1, 2, 3, 4)}
+    gains = {"GAIN": "[2.0, 2.1, 2.2, 2.3]", "ORIGIN": "LCOGT"}
+    write_cube(tmp_path / "a.fits", **sections, **strips, **QUARTERS, **gains)
+    frames = scan(tmp_path)
+    assert frames["use"].tolist() == [True]
+    assert frames[["naxis1", "naxis2"]].to_numpy().tolist() == [[12, 12]]
+    assert str(frames["amplifiers"][0]).split("; ") == [
+        "0 [1:6,1:6] [1:6,1:6] [7:8,1:6] 2.0 - -",
+        "0 [1:6,7:12] [12:7,1:6] [7:8,7:12] 2.1 - -",
+        "0 [1:6,19:24] [1:6,12:7] [7:8,19:24] 2.3 - -",
+        "0 [1:6,13:18] [12:7,12:7] [7:8,13:18] 2.2 - -",
+    ]
+    with JoinedImage(
+        tmp_path / "a.fits", read_amplifiers(frames["amplifiers"][0])
+    ) as image:
+        made = image.rows(0, 12)
+    planes = np.arange(4 * 48.0).reshape(4, 6, 8)[:, :, :6]
+    zeros = [(7 + 8 * np.arange(6) - 0.5 + 48 * n).mean() for n in range(4)]
+    low = [planes[0] - zeros[0], (planes[1] - zeros[1])[:, ::-1]]
+    high = [(planes[3] - zeros[3])[::-1], (planes[2] - zeros[2])[::-1, ::-1]]
+    factors = np.array([2.0, 2.1, 2.3, 2.2]) / 2.15
+    wanted = np.block([low, high])
+    wanted[:6, :6] *= factors[0]
+    wanted[:6, 6:] *= factors[1]
+    wanted[6:, :6] *= factors[2]
+    wanted[6:, 6:] *= factors[3]
+    assert made == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize(("n", "code"), [(3, "several-images"), (5, "cube")])
+def test_a_cube_of_other_planes_is_no_frame(tmp_path, n, code):
+    sections = {f"DATASEC{n}": "[1:6,1:6]" for n in (1, 2, 3, 4)}
+    write_cube(tmp_path / "a.fits", n, **sections, **QUARTERS)
+    assert scan(tmp_path)["code"].tolist() == [code]
+
+
+def test_a_gap_between_chips_lacks_no_amplifier(tmp_path):
+    """Two chips of two amplifiers each, of which no card tells the chip."""
+    places = ["[1:6,1:6]", "[12:7,1:6]", "[15:20,1:6]", "[26:21,1:6]"]
+    cards = [{"DATASEC": "[1:6,1:6]", "DETSEC": place} for place in places]
+    images = [extension(f"im{n}", **told) for n, told in enumerate(cards)]
+    write_file(tmp_path / "a.fits", *images)
+    write_file(tmp_path / "b.fits", *images[:2], images[3])
+    frames = scan(tmp_path).set_index("file")
+    assert frames.loc["a.fits", "use"]
+    assert frames.loc["a.fits", "naxis1"] == 26
+    assert "69% of the detector" in frames.loc["b.fits", "why_not"]
+
+
+def test_images_that_are_called_chips_are_no_amplifiers(tmp_path):
+    """Three side by side and a fourth across them: no rectangle."""
+    cards = {"DATASEC": "[1:6,1:6]", "BIASSEC": "[7:8,1:6]"}
+    places = ["[1:6,1:6]", "[7:12,1:6]", "[13:18,1:6]", "[4:9,7:12]"]
+    chips = [
+        extension(f"LBCCHIP{n}", **cards, DETSEC=place)
+        for n, place in enumerate(places, start=1)
+    ]
+    write_file(tmp_path / "a.fits", *chips)
+    frames = scan(tmp_path)
+    assert frames["use"].all()
+    assert frames["detector"].tolist() == [f"LBCCHIP{n}" for n in (1, 2, 3, 4)]
+    assert frames["file"].tolist() == [f"a.fits[{n}]" for n in (1, 2, 3, 4)]
+
+
+def test_places_that_no_card_tells_are_those_of_the_camera(tmp_path):
+    """Sinistro in its first years: a gain for each, and no section at all."""
+    shape = (1024, 1040)
+    cards = {
+        "ORIGIN": "LCOGT",
+        "OBSTYPE": "EXPOSE",
+        "CCDSUM": "2 2",
+        "GAIN": "[3.3,3.4,3.5,3.6]",
+    }
+    images = [
+        fits.CompImageHDU(np.zeros((1, *shape), np.int16), name="SCI") for _ in range(4)
+    ]
+    for image in images:
+        image.header.update({**cards, "DETSEC": "UNKNOWN", "BIASSEC": "UNKNOWN"})
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "mef.fits.fz")
+    cube = fits.PrimaryHDU(np.zeros((4, *shape), np.int16))
+    cube.header.update(cards)
+    cube.writeto(tmp_path / "cube.fits")
+    frames = scan(tmp_path).set_index("file")
+    assert frames["use"].tolist() == [True, True], frames["why_not"].tolist()
+    strip = "[1025:1040,1:1024]"
+    told = read_amplifiers(frames["amplifiers"]["mef.fits.fz"])
+    assert [(one.hdu, one.place, one.overscan, one.egain) for one in told] == [
+        (1, "[1:1024,1:1024]", strip, 3.3),
+        (2, "[2048:1025,1:1024]", strip, 3.4),
+        (4, "[1:1024,2048:1025]", strip, 3.6),
+        (3, "[2048:1025,2048:1025]", strip, 3.5),
+    ]
+    told = read_amplifiers(frames["amplifiers"]["cube.fits"])
+    assert [(one.data, one.place, one.egain) for one in told] == [
+        ("[1:1024,1:1024]", "[1:1024,1:1024]", 3.3),
+        ("[1:1024,1025:2048]", "[2048:1025,1:1024]", 3.4),
+        ("[1:1024,3073:4096]", "[1:1024,2048:1025]", 3.6),
+        ("[1:1024,2049:3072]", "[2048:1025,2048:1025]", 3.5),
+    ]
+
+
+def test_a_section_may_be_told_in_four_cards(tmp_path):
+    cards = {"TELESCOP": "Subaru", "DATA-TYP": "OBJECT"}
+    for n, first in ((1, 1), (2, 5)):
+        for card, value in (("EFMN", 0), ("EFMX", 1), ("OSMN", 2), ("OSMX", 3)):
+            cards[f"S_{card}{n}1"] = first + value
+        cards |= {f"S_EFMN{n}2": 2, f"S_EFMX{n}2": 6, f"S_GAIN{n}": 3.0 + n}
+    write_image(tmp_path / "a.fits", **cards)
+    (cell,) = scan(tmp_path)["amplifiers"]
+    assert cell.split("; ") == [
+        "0 [1:2,2:6] [1:2,1:5] [3:4,2:6] 4.0 - -",
+        "0 [5:6,2:6] [3:4,1:5] [7:8,2:6] 5.0 - -",
+    ]
+
+
+@pytest.mark.parametrize(
+    "names", [("11", "21"), ("1", "2")], ids=["corners", "numbers"]
+)
+def test_sections_of_arcon_need_no_list(tmp_path, names):
+    cards = {}
+    for n, name in enumerate(names):
+        cards[f"DSEC{name}"] = f"[{4 * n + 1}:{4 * n + 3},1:6]"
+        cards[f"BSEC{name}"] = f"[{4 * n + 4}:{4 * n + 4},1:6]"
+    write_image(tmp_path / "a.fits", **cards)
+    (cell,) = scan(tmp_path)["amplifiers"]
+    assert cell.split("; ") == [
+        "0 [1:3,1:6] [1:3,1:6] [4:4,1:6] - - -",
+        "0 [5:7,1:6] [4:6,1:6] [8:8,1:6] - - -",
+    ]
+
+
+def test_a_binning_that_does_not_divide_the_detector_leaves_no_gap(tmp_path):
+    """Of 16 columns binned by 3 each half has 2; DETSEC counts those without binning."""
+    cards = {"DATASEC": "[1:2,1:5]", "BIASSEC": "[3:8,1:5]", "CCDSUM": "3 3"}
+    places = ["[1:8,1:16]", "[16:9,1:16]"]
+    halves = [extension(f"im{n}", **cards, DETSEC=one) for n, one in enumerate(places)]
+    write_file(tmp_path / "a.fits", *halves)
+    (cell,) = scan(tmp_path)["amplifiers"]
+    assert cell.split("; ") == [
+        "1 [1:2,1:5] [1:2,1:5] [3:8,1:5] - - -",
+        "2 [1:2,1:5] [4:3,1:5] [3:8,1:5] - - -",
+    ]

@@ -1,10 +1,11 @@
 """Reading ahead: order, overlap, and errors where they belong."""
 
 import threading
+import time
 
 import pytest
 
-from autoreduce.fits.ahead import read_ahead
+from autoreduce.fits.ahead import read_ahead, read_many
 
 
 def test_pieces_come_in_order_with_what_was_read():
@@ -60,3 +61,37 @@ def test_leaving_early_leaves_no_thread_behind():
     next(pieces)
     pieces.close()
     assert not any(t.name.startswith("read-ahead") for t in threading.enumerate())
+
+
+def threads_of(work, n=200):
+    """Read numbers; return what came of it, and how many threads read."""
+    readers = set()
+
+    def read(number):
+        readers.add(threading.get_ident())
+        work()
+        return -number
+
+    return list(read_many(4, read, range(n))), len(readers)
+
+
+def test_what_is_read_fast_is_read_by_one_thread():
+    assert threads_of(lambda: None) == ([-n for n in range(200)], 1)
+
+
+def work_for_a_while():
+    end = time.thread_time() + 3e-3
+    while time.thread_time() < end:
+        pass
+
+
+@pytest.mark.parametrize("work", [lambda: time.sleep(1e-3), work_for_a_while])
+def test_others_are_called_where_one_waits_or_works_long(work):
+    found, n_readers = threads_of(work)
+    assert found == [-n for n in range(200)]
+    assert n_readers > 1
+
+
+def test_errors_of_reading_many_are_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(read_many(4, lambda n: 1 // n, [2, 1, 0]))

@@ -11,7 +11,7 @@ from autoreduce.fits.amplifiers import (
 )
 
 ONE = Amplifier(1, "[1:8,1:4]", "[8:1,1:4]", "[9:12,1:4]", 1.5, 4.0, 60000.0)
-OTHER = Amplifier(2, "[5:12,1:4]", "[9:16,1:4]")
+OTHER = Amplifier(2, "[5:12,1:4]", "[9:16,1:4]", factor=1.0123)
 
 
 def test_what_is_written_is_read_again():
@@ -35,6 +35,18 @@ def test_factors_take_all_to_the_mean_gain():
 
 def test_one_gain_that_is_not_known_leaves_all_as_they_are():
     assert gain_factors([ONE, OTHER]) == (1.0, 1.0)
+
+
+def test_measured_factors_go_before_gains():
+    both = [Amplifier(1, "", "", egain=9.0, factor=f) for f in (0.9, 1.1)]
+    assert gain_factors(both) == (0.9, 1.1)
+
+
+def test_layouts_are_alike_whatever_factors_were_measured():
+    one, other = (
+        write_amplifiers([Amplifier(1, "d", "p", factor=f)] * 2) for f in (1e-5, 0.98)
+    )
+    assert layout_of(one) == layout_of(other) == "d p - - - -; d p - - - -"
 
 
 def test_layouts_are_alike_whatever_the_order_of_extensions():

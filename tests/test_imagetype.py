@@ -5,7 +5,7 @@ import pytest
 from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects, recognise
 from autoreduce.frames.facts import FactReader
-from autoreduce.frames.imagetype import decide_type, type_of_words
+from autoreduce.frames.imagetype import decide_type, type_of_words, witness_of
 
 GENERAL = load_dialects()[-1]
 
@@ -13,7 +13,8 @@ GENERAL = load_dialects()[-1]
 def decide(cards="", file="0001.fits"):
     header = headers_from_text(f"BITPIX  = 16\n{cards}")[0]
     dialect = recognise(header, load_dialects())
-    return decide_type(header, dialect, FactReader(dialect).read(header), file)
+    facts = FactReader(dialect).read(header)
+    return decide_type(witness_of(header, dialect), dialect, facts, file)
 
 
 @pytest.mark.parametrize(

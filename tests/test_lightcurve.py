@@ -1,5 +1,7 @@
 """Light curves of a simulated night, from raw lights to the table."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,3 +187,24 @@ def test_another_folder_is_refused_and_left_as_it_is(tmp_path):
     told = command("lightcurve", tmp_path, fails=True)
     assert "is no output folder of autoreduce" in " ".join(told.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_curve_is_out_of_date_once_its_lights_are_made_again(folder, tmp_path):
+    home = shutil.copytree(folder.parent, tmp_path / "home")
+    choices = Choices(references=["r00.fits"])
+
+    def told():
+        run = reduce_night(home / "night", home / "out", choices=choices, page=False)
+        notes = run.report.plan.notes
+        return [one.subject for one in notes if one.code == "curves-outdated"]
+
+    command("lightcurve", home / "out")
+    assert told() == []
+    light = home / "night" / "r03.fits"
+    with fits.open(light, mode="update") as hdus:
+        hdus[0].data[0, 0] += 1
+    curve = ("lightcurves/Field_R_curve.csv",)
+    assert told() == [curve]
+    assert told() == [curve]  # for as long as it is
+    command("lightcurve", home / "out")
+    assert told() == []

@@ -124,11 +124,11 @@ def test_the_ledger_says_that_the_observer_decided():
         Verdict("s", "dark", "b", False, None, "exposure", "60 s", "30 s"),
         Verdict("s", "dark", "c", False, 1, "level", "level 0", "level 1"),
     ]
-    assert overruled(ladder, "b") == [
+    assert overruled(ladder, "b") == (
         Verdict("s", "dark", "a", False, 0, BY_HAND),
         Verdict("s", "dark", "b", True, 3, BY_HAND),
         Verdict("s", "dark", "c", False, 1, "level", "level 0", "level 1"),
-    ]
+    )
     (first, *_) = overruled(ladder, "a")
     assert (first.chosen, first.level) == (True, 0)
     assert not any(entry.chosen for entry in overruled(ladder, None))

@@ -5,6 +5,7 @@ import pytest
 from pairs import RULES, make_masters, make_setup
 
 from autoreduce.errors import TableError
+from autoreduce.planning import choose
 from autoreduce.planning.candidates import LIBRARY
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
@@ -123,3 +124,21 @@ def test_each_setup_has_its_own_part_of_the_ledger():
         (entry.setup, entry.candidate) for entry in found.verdicts if entry.chosen
     ]
     assert chosen == [("x", "a.fits"), ("y", "a.fits")]
+
+
+def test_setups_are_decided_alike_however_many_are_judged_at_once(monkeypatch):
+    lights = [make_setup(filter=name) for name in "RVRBV"]
+    setups = pd.concat(lights, ignore_index=True)
+    none = pd.array([None] * 5, "string")
+    setups = setups.assign(
+        setup=list("abcde"), file="l.fit", bias=none, dark=none,
+        flat=pd.array([None, None, "b", None, "none"], "string"),
+    )  # fmt: skip
+    masters = make_masters("flat", {}, {"filter": "V"}, LATER.copy())
+    asked = ("flat", setups, masters, RULES, Settings(), Table())
+    whole = serve(*asked)
+    monkeypatch.setattr(choose, "_PAIRS", 6)
+    assert serve(*asked) == whole
+    assert [use.output for use in whole.uses] == [
+        "a.fits", "b.fits", "b.fits", None, None
+    ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from pairs import RULES, make_facts, make_masters, make_row, make_setup
 
@@ -19,7 +21,7 @@ def matched(need, *changes, light=None, rules=RULES, kind=None, **settings):
     matches = match(need, setup, masters, rules, Settings(**settings))
     choice = matches.choices[0]
     name = None if choice is None else "abcdef"[choice.candidate]
-    verdicts = {entry.candidate[0]: entry for entry in matches.verdicts}
+    verdicts = {entry.candidate[0]: entry for entry in matches.verdicts[0]}
     return choice, name, verdicts
 
 
@@ -386,7 +388,11 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
     masters = make_masters("bias", {}, {"gain": 0.0}, LATER[1].copy())
     setups = make_facts(make_row(), make_row(gain=0.0)).assign(setup=["x", "y"])
     matches = match("bias", setups, masters, RULES, Settings())
-    assert [(e.setup, e.candidate, e.chosen) for e in matches.verdicts] == [
+    assert [
+        (e.setup, e.candidate, e.chosen)
+        for entries in matches.verdicts
+        for e in entries
+    ] == [
         ("x", "a.fits", True),
         ("x", "b.fits", False),
         ("x", "c.fits", False),
@@ -396,10 +402,26 @@ def test_every_candidate_has_an_entry_and_one_is_chosen():
     ]
 
 
+def test_of_many_candidates_the_best_are_told_and_all_where_one_is_chosen_by_hand():
+    masters = pd.concat([make_masters("bias", {})] * 30, ignore_index=True)
+    masters["output"] = [f"{n:02d}.fits" for n in range(30)]
+    masters["n_frames"] = np.arange(5, 35)
+    (told,) = match("bias", make_setup(), masters, RULES, Settings()).verdicts
+    assert [entry.candidate for entry in told] == [f"{n}.fits" for n in range(18, 30)]
+    assert [entry.candidate for entry in told if entry.chosen] == ["29.fits"]
+    by_hand = make_setup().assign(bias=pd.array(["03"], "string"))
+    (told,) = match("bias", by_hand, masters, RULES, Settings()).verdicts
+    assert len(told) == 30
+
+
 def test_without_candidates_there_is_no_choice_and_no_entry():
     masters = make_masters("bias", {}).iloc[:0]
     matches = match("bias", make_setup(), masters, RULES, Settings())
-    assert (matches.choices, matches.verdicts, matches.misses) == ((None,), (), ((),))
+    assert (matches.choices, matches.verdicts, matches.misses) == (
+        (None,),
+        ((),),
+        ((),),
+    )
 
 
 @pytest.mark.parametrize("need", ["bias", "dark", "flat"])
@@ -482,7 +504,7 @@ def test_choices_name_the_rows_of_the_masters_as_they_are_sorted():
     assert matches.masters["output"].to_dict() == {0: "a.fits", 1: "b.fits"}
     assert matches.masters["output"][matches.choices[0].candidate] == "b.fits"
     assert matches.judged.shape == (1, 2)
-    assert {entry.need for entry in matches.verdicts} == {"bias"}
+    assert {entry.need for entry in matches.verdicts[0]} == {"bias"}
     assert matches.misses == ((),)
 
 

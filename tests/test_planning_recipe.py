@@ -50,7 +50,7 @@ def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
         ("[flat", "recipe mine is not valid TOML"),
         (
             "colour = 1",
-            "recipe mine, line 1: colour: unknown key; there are bias, dark",
+            "recipe mine, line 1: colour: unknown key; there are amplifiers, bias",
         ),
         (
             "[flat]\nlevels = 1",

@@ -11,7 +11,7 @@ from autoreduce.planning.plan import Verdict
 def ledger(need, *changes, light=None, has_bias=True, **settings):
     setup = make_facts(make_row(**(light or {}))).assign(setup="s", has_bias=has_bias)
     masters = make_masters(need, *changes)
-    return match(need, setup, masters, RULES, Settings(**settings)).verdicts
+    return match(need, setup, masters, RULES, Settings(**settings)).verdicts[0]
 
 
 def test_the_chosen_one_needs_no_reason():

@@ -1,11 +1,14 @@
 """Worker processes: the same products, whatever becomes of the workers."""
 
+import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from autoreduce.planning.recipe import load_recipe
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits
 from autoreduce.running.processes import worker_processes
+from autoreduce.running.server import start_for
 
 
 def own_process():
@@ -35,15 +39,23 @@ def make_workspace(folder, processes):
     )
 
 
+def products_of(night):
+    return sorted(night.folder.rglob("*.fit*"))
+
+
 @pytest.fixture
 def workers():
     with worker_processes(1) as pool:
         yield pool
 
 
-def test_processes_make_the_same_products(tmp_path, monkeypatch):
+@pytest.mark.parametrize("packed", [False, True])
+def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
     night = write_night(tmp_path / "night")
-    here = reduce_night(night, output=tmp_path / "here", page=False)
+    for path in night.rglob("*.fit") if packed else ():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    here = reduce_night(night, output=tmp_path / "here")
     monkeypatch.setattr("autoreduce.running.execute.LARGE", 0)
     started = []
     monkeypatch.setattr(
@@ -51,10 +63,14 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch):
         lambda n: started.append(n) or worker_processes(n),
     )
     limits = Limits(jobs=2, processes=True)
-    there = reduce_night(night, output=tmp_path / "there", limits=limits, page=False)
+    there = reduce_night(night, output=tmp_path / "there", limits=limits)
     assert started == [2]
     assert not there.failed
-    products = sorted(here.folder.rglob("*.fit*"))
+    drawn = [re.findall('src="data:[^"]*"', night.page.read_text())
+             for night in (here, there)]  # fmt: skip
+    assert len(drawn[0]) >= len(products_of(here))
+    assert drawn[0] == drawn[1]
+    products = products_of(here)
     assert any("stacks" in path.parts for path in products)
     for path in products:
         other = there.folder / path.relative_to(here.folder)
@@ -63,6 +79,24 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch):
     # What is current needs no processes.
     reduce_night(night, output=tmp_path / "there", limits=limits, page=False)
     assert started == [2]
+
+
+def test_only_large_nights_have_the_server_started(tmp_path, monkeypatch):
+    started = []
+    started_already = SimpleNamespace(currsize=0)
+    server = lambda: started.append(1)
+    server.cache_info = lambda: started_already
+    monkeypatch.setattr("autoreduce.running.server.server_context", server)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "frame.fits").write_bytes(bytes(1000))
+    start_for([tmp_path])
+    assert not started
+    monkeypatch.setattr("autoreduce.running.server.LARGE", 499)
+    start_for([tmp_path])
+    assert started == [1]
+    started_already.currsize = 1
+    start_for([tmp_path])
+    assert started == [1]
 
 
 def test_work_is_done_in_another_process(tmp_path, workers):

@@ -18,8 +18,9 @@ from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.library.masters import add_to_library, check_library
 from autoreduce.pixels.combination import Combination
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.plan import Action, FrameInput, Task
-from autoreduce.planning.recipe import Recipe, load_recipe
+from autoreduce.planning.recipe import Crosstalk, Recipe, load_recipe
 from autoreduce.prepare import Choices
 from autoreduce.products.state import (
     METHODS,
@@ -55,17 +56,25 @@ def test_every_setting_is_said_to_change_some_products_or_none():
     assert names - BESIDE == set(SETTINGS)
 
 
+def other_table(value):
+    if isinstance(value, Linearity):
+        return Linearity(polynomial=(1.0, 1e-6))
+    if isinstance(value, Combination):
+        return replace(value, low=9.0)
+    return replace(value, smallest=0.01)
+
+
 def other_value(value):
     if isinstance(value, bool):
         return not value
+    if isinstance(value, tuple):
+        return (*value, Crosstalk(1, 2, 1e-4))
     if isinstance(value, StrEnum):
         return next(one for one in type(value) if one is not value)
     if isinstance(value, str):
         return {"central": "[1:9,1:9]"}.get(value, "mean")
-    if isinstance(value, Combination):
-        return replace(value, low=9.0)
     if is_dataclass(value):
-        return replace(value, smallest=0.01)
+        return other_table(value)
     return value * 1.5
 
 

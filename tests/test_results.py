@@ -86,7 +86,7 @@ def test_a_plan_has_the_same_form_and_the_same_remarks(run, night):
     for words in (("plan", night, "--json"), (night, "--dry-run", "--json")):
         plan = told(*words)
         assert {one["status"] for one in plan["products"]} == {"planned"}
-        assert plan["counts"]["products"] == 10
+        assert (plan["counts"]["products"], plan["exit_status"]) == (10, 0)
         # What only pixels tell a plan cannot know.
         assert set(by_code(plan)) <= set(by_code(run))
         assert {"no-flat", "unreadable", "single-light"} <= set(by_code(plan))
@@ -94,6 +94,7 @@ def test_a_plan_has_the_same_form_and_the_same_remarks(run, night):
 
 def test_an_explanation_has_facts_as_numbers_and_only_what_concerns_the_frame(night):
     found = told("explain", "light_0002", "bias_0001", "--night", night, "--json")
+    assert found["exit_status"] == 0
     light, bias = found["frames"]
     facts = {line["fact"]: line["value"] for line in light["facts"]}
     assert facts["exptime"] == 60.0

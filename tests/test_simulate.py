@@ -314,6 +314,20 @@ def test_faults_do_what_they_say(notes, fault, number, effect):
     assert effect(night.expose(frame).raw.astype(float), bad)
 
 
+def test_an_eclipse_takes_light_from_the_brightest_star_alone():
+    night = make_night(read_listing("transit"), seed=2)
+    frame = next(f for f in night.listing.frames if f.name == "light_036.fit")
+    bare = replace(frame, faults={})
+    full = night.expose(bare)
+    lost = full.scene_e - night.expose(replace(bare, faults={"eclipse": 0.2})).scene_e
+    stars = night.cameras[""].targets["WX-9"][0]
+    assert lost.sum() == pytest.approx(0.2 * stars.rate_e_per_s.max() * 60, rel=0.01)
+    brightest = np.argmax(stars.rate_e_per_s)
+    y, x = np.unravel_index(lost.argmax(), lost.shape)
+    assert x == pytest.approx(stars.x[brightest] + full.shift[0], abs=0.6)
+    assert y == pytest.approx(stars.y[brightest] + full.shift[1], abs=0.6)
+
+
 def test_setups_have_their_own_size_and_overscan(tmp_path):
     out = tmp_path / "two"
     simulate_night("two_binnings", out, size=(400, 300), truth=True)

@@ -23,7 +23,9 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
-from autoreduce.pixels.measure import overscan_level, smoothed_rows
+from autoreduce.pixels.linearity import Linearity
+from autoreduce.pixels.measure import levels_of_rows, overscan_level
+from autoreduce.pixels.shutter import Shutter
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
 
@@ -54,6 +56,10 @@ class Correction:
     """Added to the scaled dark, ADU."""
     flat: str | None = None
     """Output of the master flat."""
+    shutter: Shutter | None = None
+    """What takes the flat to the frame's exposure, if the shutter has a pattern ..."""
+    shutter_exptime: float = 0.0
+    """... and that exposure, s."""
     bad_pixels: str | None = None
     """The observer's map of pixels that are to have no value."""
     scale_error: float = 0.0
@@ -65,6 +71,8 @@ class Correction:
     what comes of an ordinary pixel of the master."""
     exptime: float = 0.0
     """Exposure that the dark is taken to by the rates, s."""
+    linearity: Linearity | None = None
+    """What makes counts above the zero level linear."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
     refused: tuple[Remark, ...] = ()
@@ -88,6 +96,7 @@ class TakenOut(TypedDict):
     """What `autoreduce.pixels.calibrate.calibrate` takes out of a frame."""
 
     bias: Floats | None
+    linearity: Linearity | None
     dark: Floats | None
     dark_scale: float
     dark_offset: float
@@ -111,7 +120,13 @@ class RawFrame(Closing):
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
             path, _ = split_hdu(root / item.file)
-            self.joined = JoinedImage(path, item.amplifiers, keep_open=keep_open)
+            self.joined = JoinedImage(
+                path,
+                item.amplifiers,
+                keep_open=keep_open,
+                by_rows=item.calibration.overscan_rows,
+                crosstalk=item.crosstalk,
+            )
             self._reader = self.joined
         else:
             self._reader = open_image(root / item.file)
@@ -120,10 +135,12 @@ class RawFrame(Closing):
         except BaseException:
             self.close()
             raise
+        if not keep_open:
+            self._reader.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Open the file anew where a copy is made."""
-        return partial(RawFrame, keep_open=self._keep_open), (self._root, self.item)
+        """Open the file anew where a copy is made, whenever it is read."""
+        return partial(RawFrame, keep_open=False), (self._root, self.item)
 
     def _set_up(self) -> None:
         if len(self._reader.shape) != 2:
@@ -145,6 +162,11 @@ class RawFrame(Closing):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows are read without unpacking all that is before them."""
+        return self._reader.is_plain
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -245,11 +267,7 @@ class RawFrame(Closing):
             return None
         rows, columns = parse_section(plan.overscan)
         strip = self._read(rows.start, rows.stop)[:, columns]
-        everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
-        levels = smoothed_rows(overscan_level(strip, everything, per_row=True))
-        ny = self._reader.shape[0]
-        outside = (rows.start, ny - rows.stop)
-        return np.pad(levels, (outside, (0, 0)), mode="edge").astype(np.float32)
+        return levels_of_rows(strip, rows, self._reader.shape[0]).astype(np.float32)
 
     def _overscan_level(self) -> float | None:
         """Take the level of the overscan in ADU, or None where there is none.
@@ -363,16 +381,29 @@ class MasterRows(Closing):
             self._dark = (key, rows)
         return self._dark[1]
 
+    def flat(self, correction: Correction, start: int, stop: int) -> Floats | None:
+        """Give rows of the flat as the shutter shades it at the frame's exposure."""
+        rows = self.rows(correction.flat, start, stop)
+        if rows is None or correction.shutter is None or correction.flat is None:
+            return rows
+        y, x = self._cuts.get(correction.flat, (slice(0, None), slice(None)))
+        here = slice(y.start + start, y.start + stop)
+        ny, nx = self._readers[correction.flat].shape
+        return rows * correction.shutter.factor(
+            correction.shutter_exptime, (ny, nx), here, x
+        )
+
     def taken_out(
         self, correction: Correction, start: int, stop: int
     ) -> tuple[TakenOut, Floats | None]:
         """Give rows of all that is taken out of a frame; not 0 where a pixel is bad."""
         masters: TakenOut = {
             "bias": self.rows(correction.bias, start, stop),
+            "linearity": correction.linearity,
             "dark": self.dark(correction, start, stop),
             "dark_scale": correction.scaling.scale,
             "dark_offset": correction.scaling.offset,
-            "flat": self.rows(correction.flat, start, stop),
+            "flat": self.flat(correction, start, stop),
         }
         return masters, self.rows(correction.bad_pixels, start, stop)
 
@@ -383,7 +414,7 @@ class MasterRows(Closing):
             return np.zeros((stop - start, self.shape[1]), np.float32)
         zeros = np.zeros(dark.shape, np.float32)
         scale, offset = correction.scaling
-        flat = self.rows(correction.flat, start, stop)
+        flat = self.flat(correction, start, stop)
         return -calibrate(
             zeros, dark=dark, dark_scale=scale, dark_offset=offset, flat=flat
         )
@@ -406,8 +437,8 @@ def calibrated_rows(
     Returns
     -------
     (stop - start, nx) float32 array, ADU
-        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat; NaN where
-        the observer says that a pixel is bad.
+        (linear(raw - overscan or pedestal - bias) - (scale dark + offset)) / flat; NaN
+        where the observer says that a pixel is bad.
     """
     return _without(frame, (start, stop), masters.taken_out(correction, start, stop))
 

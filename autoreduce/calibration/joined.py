@@ -1,6 +1,7 @@
 """The image of a detector that several amplifiers have read."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,8 @@ from autoreduce.fits.closing import Closing
 from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import Section, parse_section, parse_turned, within
-from autoreduce.pixels.measure import overscan_level, pixel_noise
+from autoreduce.pixels.measure import levels_of_rows, overscan_level, pixel_noise
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.remarks import Remark, remark, some
 
 Floats = NDArray[np.float32]
@@ -41,6 +43,8 @@ class Readout:
     """Whether rows and columns of its image run backwards."""
     level: float | None
     """Level of its overscan, ADU; None without one."""
+    levels: NDArray[np.float64] | None
+    """The same for each row of its image, (ny, 1), where rows have their own; else None."""
     factor: float
     """Takes its ADU to those of the mean gain."""
     noise: float | None
@@ -50,13 +54,19 @@ class Readout:
     full: float | None
     """Level of the joined image at which its pixels are saturated, ADU."""
 
-    @property
-    def rdnoise(self) -> float | None:
-        """Read noise in electrons, from the header, else from the overscan."""
-        one = self.amplifier
-        if one.rdnoise is None and one.egain is not None and self.noise is not None:
-            return self.noise * one.egain
-        return one.rdnoise
+    def rdnoise(self, egain: float | None) -> float | None:
+        """Give the read noise in electrons, from the header, else from the overscan.
+
+        `egain` takes the joined image to electrons.
+        """
+        told = self.amplifier.rdnoise
+        if told is None and egain is not None and self.noise is not None:
+            return self.noise * self.factor * egain
+        return told
+
+    def zeros(self, rows: slice) -> float | NDArray[np.float64] | None:
+        """Give what is subtracted from some rows of its image, ADU."""
+        return self.level if self.levels is None else self.levels[rows]
 
 
 class JoinedImage(Closing):
@@ -78,9 +88,31 @@ class JoinedImage(Closing):
     """Header of the first amplifier, followed by the primary one's cards."""
 
     def __init__(
-        self, path: Path, amplifiers: Sequence[Amplifier], *, keep_open: bool = True
+        self,
+        path: Path,
+        amplifiers: Sequence[Amplifier],
+        *,
+        keep_open: bool = True,
+        by_rows: bool = False,
+        crosstalk: Sequence[Crosstalk] = (),
+        strip_rows: int | None = None,
     ) -> None:
-        """Open a file; without `keep_open` it is open only while it is read.
+        """Open a file.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        amplifiers : sequence of Amplifier
+            What each amplifier has read.
+        keep_open : bool
+            Whether it stays open, or is open only while it is read.
+        by_rows : bool
+            Whether each row is freed of its own level, smoothed along the rows.
+        crosstalk : sequence of Crosstalk
+            What amplifiers have of what others read at the same time.
+        strip_rows : int, optional
+            Rows in the middle of each overscan that tell its level; all if absent.
 
         Raises
         ------
@@ -88,6 +120,10 @@ class JoinedImage(Closing):
             If the file cannot be read, or an amplifier is not in it.
         """
         self._path, self._stack = path, ExitStack()
+        self._by_rows, self._strip_rows = by_rows, strip_rows
+        self._crosstalk: dict[int, list[Crosstalk]] = defaultdict(list)
+        for one in crosstalk:
+            self._crosstalk[one.victim - 1].append(one)
         self._open: dict[int, ImageReader] = {}
         self._keep = keep_open
         try:
@@ -107,6 +143,15 @@ class JoinedImage(Closing):
         """Close the file."""
         self._stack.close()
         self._open.clear()
+
+    def crosstalk_of(self, number: int) -> Sequence[Crosstalk]:
+        """List what is subtracted of an amplifier's neighbours; 0 for the first one."""
+        return self._crosstalk.get(number, ())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it costs nothing to open it again: its overscans are read then."""
+        return False
 
     def release(self) -> None:
         """Close the file until rows are asked for again."""
@@ -144,26 +189,66 @@ class JoinedImage(Closing):
             If the file cannot be read.
         """
         out = np.full((stop - start, self.shape[1]), np.nan, np.float32)
-        for one, mine, theirs in self._crossing(start, stop):
+        for number, one, mine, theirs in self._crossing(start, stop):
             if one.dead:
                 continue
-            with self._reader(one.amplifier.hdu) as reader:
-                part = reader.rows(theirs.start, theirs.stop)[:, one.data[1]]
-            part = _turned(part, one.backwards).astype(np.float32)
-            if one.level is not None:
-                part -= np.float32(one.level)
+            part = self._freed(one, theirs)
+            for told in self.crosstalk_of(number):
+                part -= np.float32(told.times) * self._heard(told, theirs)
             if one.factor != 1:
                 part *= np.float32(one.factor)
-            out[mine, one.place[1]] = part
+            out[mine, one.place[1]] = _turned(part, one.backwards)
         return out
+
+    def _freed(self, one: Readout, rows: slice) -> Floats:
+        """Read rows of an amplifier's image, freed of its overscan, as they are stored."""
+        with self._reader(one.amplifier.hdu) as reader:
+            part = reader.rows(rows.start, rows.stop)[:, one.data[1]].astype(np.float32)
+        zeros = one.zeros(rows)
+        if zeros is not None:
+            part -= np.float32(zeros)
+        return part
+
+    def _heard(self, told: Crosstalk, rows: slice) -> Floats | float:
+        """Give what the source read while the victim read some rows, ADU of the source.
+
+        Amplifiers read from their corners: where nothing is stored backwards, images lie
+        as on the detector, and those of its two halves are mirror images in time.
+        """
+        victim, source = (self.readouts[n - 1] for n in (told.victim, told.source))
+        if source.dead:
+            return 0.0
+        mirrored = (False, False)
+        if not any(any(one.backwards) for one in self.readouts):
+            far = [self._is_far(one) for one in (victim, source)]
+            mirrored = (far[0][0] != far[1][0], far[0][1] != far[1][1])
+        first, last = (row - victim.data[0].start for row in (rows.start, rows.stop))
+        if mirrored[0]:
+            n = victim.data[0].stop - victim.data[0].start
+            first, last = n - last, n - first
+        start = source.data[0].start
+        return _turned(
+            self._freed(source, slice(start + first, start + last)), mirrored
+        )
+
+    def _is_far(self, one: Readout) -> tuple[bool, bool]:
+        """Tell whether an amplifier reads from the last row, and from the last column."""
+        rows, columns = (
+            span.start + span.stop > size
+            for span, size in zip(one.place, self.shape, strict=True)
+        )
+        return rows, columns
 
     def saturation(self, start: int, stop: int) -> Floats:
         """Give the level at which each pixel of rows [start, stop) is saturated, ADU."""
         return self._spread(start, stop, [one.full for one in self.readouts], np.inf)
 
-    def rdnoise(self, start: int, stop: int) -> Floats | None:
-        """Give the read noise of each pixel of some rows, electron; None if not known."""
-        noises = [one.rdnoise for one in self.readouts]
+    def rdnoise(self, start: int, stop: int, egain: float | None) -> Floats | None:
+        """Give the read noise of each pixel of some rows, electron; None if not known.
+
+        `egain` takes the joined image to electrons.
+        """
+        noises = [one.rdnoise(egain) for one in self.readouts]
         if None in noises:
             return None
         return self._spread(start, stop, noises, np.nan)
@@ -185,17 +270,16 @@ class JoinedImage(Closing):
     ) -> Floats:
         """Give each pixel of some rows what its amplifier has."""
         out = np.full((stop - start, self.shape[1]), otherwise, np.float32)
-        known = dict(zip(map(id, self.readouts), values, strict=True))
-        for one, mine, _ in self._crossing(start, stop):
-            value = known[id(one)]
+        for number, one, mine, _ in self._crossing(start, stop):
+            value = values[number]
             out[mine, one.place[1]] = otherwise if value is None else value
         return out
 
     def _crossing(
         self, start: int, stop: int
-    ) -> Iterator[tuple[Readout, slice, slice]]:
-        """Yield amplifiers in some rows: rows of the band, and those of the image."""
-        for one in self.readouts:
+    ) -> Iterator[tuple[int, Readout, slice, slice]]:
+        """Yield amplifiers in some rows: which, rows of the band and of the image."""
+        for number, one in enumerate(self.readouts):
             first, last = max(start, one.place[0].start), min(stop, one.place[0].stop)
             if first >= last:
                 continue
@@ -205,17 +289,17 @@ class JoinedImage(Closing):
             else:
                 begin = one.data[0].start - one.place[0].start
                 theirs = slice(begin + first, begin + last)
-            yield one, slice(first - start, last - start), theirs
+            yield number, one, slice(first - start, last - start), theirs
 
     def _readout(self, one: Amplifier, factor: float) -> Readout:
         data = parse_section(one.data)
         place, backwards = parse_turned(one.place)
-        level = noise = None
+        level = levels = noise = None
         with self._reader(one.hdu) as reader:
+            # The planes of a cube follow each other.
+            size = math.prod(reader.shape[:-1]), reader.shape[-1]
             for text in filter(None, (one.data, one.overscan)):
-                if len(reader.shape) != 2 or not within(
-                    parse_section(text), reader.shape
-                ):
+                if not within(parse_section(text), size):
                     shape = "x".join(map(str, reader.shape[::-1]))
                     msg = f"{self._path}: HDU {one.hdu} of {shape} pixels has no {text}"
                     raise InputError(msg)
@@ -225,10 +309,13 @@ class JoinedImage(Closing):
             strip = samples
             if one.overscan is not None:
                 rows, columns = parse_section(one.overscan)
+                rows = _middle(rows, self._strip_rows)
                 strip = reader.rows(rows.start, rows.stop)[:, columns]
                 everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
                 level = float(overscan_level(strip, everything))
                 noise = float(pixel_noise(strip))
+                if self._by_rows:
+                    levels = levels_of_rows(strip, rows, size[0])
             dead = _is_constant(samples) and _is_constant(strip)
             if dead:
                 rows, columns = data
@@ -242,6 +329,7 @@ class JoinedImage(Closing):
             place,
             backwards,
             level,
+            levels,
             factor,
             noise if noise is not None and np.isfinite(noise) else None,
             dead=dead,
@@ -274,16 +362,30 @@ class JoinedImage(Closing):
 def amplifier_cards(image: JoinedImage) -> list[Card]:
     """Say what was done to the pixels of each amplifier: AMP1, AMP2 and so on."""
     cards = []
-    for number, one in enumerate(image.readouts, start=1):
+    for number, one in enumerate(image.readouts):
         told = one.amplifier
         words = [f"HDU {told.hdu} {told.data} to {told.place}"]
         if one.dead:
             words.append("dead: no pixels")
         if one.level is not None:
-            words.append(f"overscan {one.level:.2f} adu")
-        words.append(f"times {one.factor:.5f}")
-        cards.append(Card(f"AMP{number}", ", ".join(words)))
+            by_rows = "" if one.levels is None else " by rows"
+            words.append(f"overscan {one.level:.2f} adu{by_rows}")
+        words += [
+            f"less {heard.times:g} of AMP{heard.source}"
+            for heard in image.crosstalk_of(number)
+        ]
+        measured = "" if told.factor is None else ", measured"
+        words.append(f"times {one.factor:.5f}{measured}")
+        cards.append(Card(f"AMP{number + 1}", ", ".join(words)))
     return cards
+
+
+def _middle(rows: slice, n: int | None) -> slice:
+    """Give so many rows in the middle of some; all without a number."""
+    if n is None or rows.stop - rows.start <= n:
+        return rows
+    first = (rows.start + rows.stop - n) // 2
+    return slice(first, first + n)
 
 
 def _turned(part: NDArray[Any], backwards: tuple[bool, bool]) -> NDArray[Any]:

@@ -1,26 +1,25 @@
 """The samples of many frames: those that earlier runs have read, and the others."""
 
+import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autoreduce.calibration import samples
+from autoreduce.calibration import joined, samples, seams
 from autoreduce.calibration.samples import Sample, Sampled, read_sample
-from autoreduce.calibration.workspace import side_by_side
+from autoreduce.calibration.seams import Edge
 from autoreduce.fits import images
+from autoreduce.fits.ahead import read_many
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
 from autoreduce.pixels import measure, order
-
-_AT_A_TIME = 32
-"""Frames that one thread samples at a time."""
+from autoreduce.pixels import seams as pixels_seams
 
 
 def read_samples(
@@ -52,26 +51,18 @@ def read_samples(
     for name in frames:
         places[name.rpartition("/")[0]].append(name)
     found: dict[str, Sample | None] = {}
+
+    def sample_of(name: str) -> Sample | None:
+        return read_sample(f"{root}/{name}", frames[name])
+
     for place, names in places.items():
         folder = _Folder(root / place, kept)
         old = {name: folder.known(name, frames[name]) for name in names}
-        new = {name: frames[name] for name, sample in old.items() if sample is None}
-        read = dict(zip(new, _read_all(root, new, threads), strict=True))
+        new = [name for name, sample in old.items() if sample is None]
+        read = dict(zip(new, read_many(threads, sample_of, new), strict=True))
         folder.keep(read, frames)
         found |= old | read
     return {name: sample for name in frames if (sample := found[name]) is not None}
-
-
-def _read_all(
-    root: Path, frames: Mapping[str, Sampled], threads: int
-) -> Iterator[Sample | None]:
-    def read(some: Sequence[tuple[str, Sampled]]) -> list[Sample | None]:
-        return [read_sample(root / name, frame) for name, frame in some]
-
-    # Small frames are read faster than threads take turns: each takes several.
-    items = iter(frames.items())
-    some = iter(lambda: list(islice(items, _AT_A_TIME)), [])
-    return chain.from_iterable(side_by_side(threads, read, some))
 
 
 class _Folder:
@@ -88,7 +79,7 @@ class _Folder:
         if self._kept is None:
             return None
         base = name.rpartition("/")[2]
-        stamp = self._stamps[base] = _stamp_of(self._folder / base)
+        stamp = self._stamps[base] = self._stamp_of(base)
         old_stamp, old = self._old.get(base, (None, None))
         if stamp is None or old is None or stamp != old_stamp or old[0] != frame:
             return None
@@ -110,20 +101,22 @@ class _Folder:
     def _stands(self, base: str) -> bool:
         """Tell whether a frame is there as it was, asked for or not."""
         if base not in self._stamps:
-            self._stamps[base] = _stamp_of(self._folder / base)
+            self._stamps[base] = self._stamp_of(base)
         return self._stamps[base] == self._old[base][0]
 
-
-def _stamp_of(path: Path) -> Stamp | None:
-    try:
-        return Stamp.of(split_hdu(path)[0].stat())
-    except OSError:
-        return None
+    def _stamp_of(self, base: str) -> Stamp | None:
+        path: str | Path = f"{self._folder}/{base}"
+        if base.endswith("]"):
+            path = split_hdu(path)[0]
+        try:
+            return Stamp.of(os.stat(path))  # noqa: PTH116 -- of many thousand files
+        except OSError:
+            return None
 
 
 def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
     frame, sample = entry
-    told = {one.name: getattr(sample, one.name) for one in fields(sample)}
+    told = {name: getattr(sample, name) for name in _FIELDS}
     strip = told.pop("strip")
     return (frame, told, strip.shape), strip.tobytes()
 
@@ -131,9 +124,12 @@ def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
 def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
     frame, told, shape = packed
     told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+    told["edges"] = tuple(Edge(*one) for one in told["edges"])
     pixels = np.frombuffer(strip, np.float32).reshape(shape)
     return Sampled(*frame), Sample(**told, strip=pixels)
 
 
-SAMPLES = cache.Shelf("samples", (samples, measure, order, images), _packed, _unpacked)
+_FIELDS = tuple(one.name for one in fields(Sample))
+_READERS = (samples, seams, joined, measure, order, pixels_seams, images)
+SAMPLES = cache.Shelf("samples", _READERS, _packed, _unpacked)
 """The sample of each frame, with what the frame table told of it."""

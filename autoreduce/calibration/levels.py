@@ -109,8 +109,10 @@ def by_itself(raw: Raw) -> Doubt | None:
     if sample.empty:
         return Doubt("no-data", sample.level)
     lowest, top = sample.ends
-    if lowest < 0 and sample.level < -GROSS_NOISE * raw.noise:
-        return Doubt("wrapped", sample.level, top)
+    if lowest < 0 and raw.level < -GROSS_NOISE * raw.noise:
+        # Behind a closed shutter no count is large enough to have wrapped.
+        code = "shifted" if raw.kind in CLOSED else "wrapped"
+        return Doubt(code, sample.level, top)
     if sample.wrapped and sample.highest > -WRAPPED:
         return Doubt("wrapped", sample.lowest, top)
     if raw.kind in CLOSED and raw.level >= FULL * top:
@@ -497,13 +499,26 @@ class _Even:
         self._shapes = [shape for _, shape in even]
         self._many = _Many([raw for raw, _ in even])
 
+        self._places = {raw.file: n for n, (raw, _) in enumerate(even)}
+        # Most darks of a night have the same fellows.
+        self._known: dict[tuple[object, ...], list[int]] = {}
+        self._medians: dict[tuple[int, ...], NDArray[np.float64]] = {}
+
     def fellows_of(self, raw: Raw, fewest: int = 1) -> NDArray[np.float64]:
         """Give the dark current of some darks like one, 0 of fewer than so many."""
-        far = np.abs(self._many.exptime - raw.exptime)
-        alike = (far <= (1 - SHORTER) * raw.exptime) & self._many.near(raw)
-        places = np.flatnonzero(alike)[: MOST_FELLOWS + 1]
-        chosen = [self._shapes[n] for n in places if self._many.frames[n] is not raw]
-        return np.median(chosen, axis=0) if len(chosen) >= fewest else self._none
+        key = raw.exptime, self._many.window(raw)
+        if key not in self._known:
+            far = np.abs(self._many.exptime - raw.exptime)
+            alike = (far <= (1 - SHORTER) * raw.exptime) & self._many.near(raw)
+            self._known[key] = np.flatnonzero(alike)[: MOST_FELLOWS + 1].tolist()
+        own = self._places.get(raw.file)
+        chosen = tuple(n for n in self._known[key] if n != own)
+        if len(chosen) < fewest:
+            return self._none
+        if chosen not in self._medians:
+            shapes = [self._shapes[n] for n in chosen]
+            self._medians[chosen] = np.median(shapes, axis=0)
+        return self._medians[chosen]
 
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (

@@ -1,17 +1,19 @@
 """Master frames: bias, darks and flats, combined from bands of their raw frames."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+import pickle
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
 from autoreduce.calibration.bands import (
     Correction,
+    MasterRows,
     RawFrame,
 )
 from autoreduce.calibration.corrections import correction_for
@@ -30,7 +32,9 @@ HOT_SIGMA, FEWEST_HOT = 7.0, 50
 """Noises of a single frame that a pixel of a dark stands out if it is hot: it stands out
 of every raw frame; and hot pixels that tell a gain."""
 MEDIAN_OF_SQUARE = 0.4549
-"""Median of the square of a normal deviate."""
+"""Median of the square of a normal deviate ..."""
+ERROR_OF_MEDIAN = 2.33
+"""... and the error of one of n samples times their root, as a part of it."""
 ROUNDS = 30
 """Rounds in which the noise of hot pixels is found."""
 BYTES_MEASURED = 12
@@ -82,6 +86,11 @@ class Members:
             for output, cut in correction.cuts
         }
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether it costs nothing to open the frames again."""
+        return all(frame.is_plain for frame in self.frames)
+
     @contextmanager
     def closing(self) -> Iterator[Self]:
         """Close the frames in the end."""
@@ -115,6 +124,62 @@ class Members:
         for item, correction in zip(self.items, self.corrections, strict=True):
             columns[item.file] |= dark_columns(correction)
         return columns
+
+
+Combined_co = TypeVar("Combined_co", covariant=True)
+
+
+class Combining(Protocol[Combined_co]):
+    """A combination of frames by bands; it can be packed."""
+
+    @property
+    def members(self) -> Members:
+        """Frames, open."""
+
+    @property
+    def masters(self) -> MasterRows:
+        """Masters that are taken out of them, open."""
+
+    def band(self, start: int, stop: int) -> Any:  # noqa: ANN401 -- for `combined`
+        """Read all that a band of the product is made from."""
+
+    def combined(self, band: Any, /) -> Combined_co:  # noqa: ANN401 -- of `band`
+        """Combine a band."""
+
+
+def by_bands(
+    work: Combining[Combined_co],
+    workspace: Workspace,
+    spans: Iterable[tuple[int, int]],
+) -> Iterator[Combined_co]:
+    """Combine band by band, several side by side, in processes if there are any.
+
+    Parameters
+    ----------
+    work : Combining
+        What is combined, its files open.
+    workspace : Workspace
+        Its ``threads`` are the bands that are worked on at a time; of frames that must
+        be unpacked, one more is read meanwhile.
+    spans : iterable of (int, int)
+        First row of each band, and the row after its last.
+
+    Returns
+    -------
+    iterator
+        The bands, in order.
+    """
+    if work.members.are_plain:
+        return workspace.each(partial(_combined_of, pickle.dumps(work)), spans)
+    read = (work.band(*span) for span in spans)
+    return side_by_side(workspace.threads, work.combined, read)
+
+
+def _combined_of(packed: bytes, span: tuple[int, int]) -> Any:  # noqa: ANN401 -- Combined_co
+    """Combine a band of what is packed, from files that are opened for it."""
+    work: Combining[Any] = pickle.loads(packed)
+    with work.members.closing(), work.masters:
+        return work.combined(work.band(*span))
 
 
 def raw_columns(statistics: FrameStatistics) -> dict[str, float]:
@@ -269,7 +334,16 @@ def pair_noise_error(members: Members, noise: float) -> float:
     return noise / math.sqrt(2 * min(ny, SAMPLED_ROWS) * nx)
 
 
-def hot_noise(members: Members, noise: float) -> float | None:
+class HotNoise(NamedTuple):
+    """How noisy the dark counts of hot pixels are."""
+
+    per_adu: float
+    """Variance that an ADU adds, in ADU: one over the gain."""
+    error: float
+    """1-sigma error of that, as a part of it."""
+
+
+def hot_noise(members: Members, noise: float) -> HotNoise | None:
     """Measure how noisy the dark counts of hot pixels are, in pairs of frames.
 
     Parameters
@@ -281,9 +355,8 @@ def hot_noise(members: Members, noise: float) -> float | None:
 
     Returns
     -------
-    float or None
-        Variance that an ADU adds, in ADU: one over the gain.  None with fewer than
-        `FEWEST_HOT` hot pixels.
+    HotNoise or None
+        None with fewer than `FEWEST_HOT` hot pixels.
     """
     ny = members.shape[0]
     start = max(0, (ny - SAMPLED_ROWS) // 2)
@@ -307,4 +380,5 @@ def hot_noise(members: Members, noise: float) -> float | None:
         found *= (
             float(np.median(square / (noise**2 + found * light))) / MEDIAN_OF_SQUARE
         )
-    return found
+    own = float(np.median(1 + noise**2 / (found * light)))
+    return HotNoise(found, ERROR_OF_MEDIAN * own / math.sqrt(len(light)))

@@ -1,15 +1,20 @@
 """A thin sample of each raw frame: enough rows to hold its level against others'."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
+from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.errors import AutoreduceError
+from autoreduce.calibration.seams import Edge, read_edges
+from autoreduce.errors import AutoreduceError, InputError
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
@@ -25,8 +30,8 @@ FEWEST_VALUES = 4
 """Values that must differ before their step is believed."""
 STRIP = 4096
 """Pixels of a strip: they tell a variance to 2 %."""
-STEP_PIXELS = 4096
-"""Pixels from which the step is taken."""
+STEP_PIXELS, FIRST = 4096, 64
+"""Pixels from which the step is taken, and those of which it is mostly told."""
 WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 UNIT = 1.001
@@ -41,6 +46,10 @@ class Sampled(NamedTuple):
     """Its type; empty where it is not known: then all is kept that any type is asked."""
     overscan: str = ""
     """Section of its overscan as the frame is stored, FITS text; empty without one."""
+    amplifiers: str = ""
+    """Cell of its amplifiers; empty for a single one."""
+    shows_seams: bool = False
+    """Whether it is to show the seams between them."""
 
 
 ANY = Sampled()
@@ -79,6 +88,8 @@ class Sample:
     """Median of the overscan that the header tells; NaN without one."""
     content: str = ""
     """Digest of the rows: those of a copy are the same."""
+    edges: tuple[Edge, ...] = ()
+    """What it shows at the seams between its amplifiers, if that was asked."""
 
     @property
     def empty(self) -> bool:
@@ -150,24 +161,34 @@ def _wrapped(values: NDArray[Any]) -> float:
 
 def _step(values: NDArray[Any]) -> int | None:
     """Give the largest number that divides all differences between whole values."""
-    some = np.unique(values[:: max(1, values.size // STEP_PIXELS)]).astype(np.float64)
-    if len(some) < FEWEST_VALUES or np.any(some != np.rint(some)):
+    some = values[:: max(1, values.size // STEP_PIXELS)]
+    first: list[int] = some[:FIRST].tolist() if values.dtype.kind in "iu" else []
+    if len(set(first)) >= FEWEST_VALUES and gcd(*(v - first[0] for v in first)) == 1:
+        return 1  # the others cannot make it larger
+    return _step_of(np.unique(some))
+
+
+def _step_of(values: NDArray[Any]) -> int | None:
+    """Give the step between values in order; None if they do not tell."""
+    if len(values) < FEWEST_VALUES or np.any(values != np.rint(values)):
         return None
-    return int(np.gcd.reduce(np.diff(some).astype(np.int64)))
+    return int(np.gcd.reduce(np.diff(values.astype(np.float64)).astype(np.int64)))
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
     bands = np.array_split(rows, BANDS)
+    if not (len(rows) % BANDS or rows.shape[1] % PARTS):
+        return tuple(medians_of_parts(np.hstack(bands), BANDS * PARTS).tolist())
     medians = [medians_of_parts(band, PARTS) for band in bands]
     return tuple(np.concatenate(medians).tolist())
 
 
-def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
+def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
     """Read a sample of a frame.
 
     Parameters
     ----------
-    path : Path
+    path : path
         A FITS file; ``FILE[N]`` names HDU N.
     frame : Sampled
         What the frame table tells of it.
@@ -179,22 +200,38 @@ def read_sample(path: Path, frame: Sampled = ANY) -> Sample | None:
         whole frame later says why.
     """
     try:
-        with open_image(path) as reader:
-            if len(reader.shape) != 2:
-                return None
-            counts = _counts_by_header(reader)
-            rows = _rows(reader, 0, reader.shape[0])
-            sample = sum_up(rows, counts, frame.imagetyp)
-            if sample.empty:
-                # Few rows of a dull frame may have one value where the whole has not.
-                sample = sum_up(reader.read(), counts, frame.imagetyp)
-            if frame.overscan:
-                y, x = parse_section(frame.overscan)
-                strip = _rows(reader, y.start, y.stop)[:, x]
-                sample = replace(sample, overscan=float(np.nanmedian(strip)))
-            return sample
+        amplifiers = read_amplifiers(frame.amplifiers)
+        if not amplifiers:
+            return _sample_of(path, None, frame)
+        file, _ = split_hdu(path)
+        samples = (_sample_of(file, one.hdu, frame) for one in amplifiers)
+        # Of an amplifier that is dead nothing is seen.
+        sample = next((one for one in samples if not one.empty), None)
+        if sample is None:
+            return _sample_of(file, amplifiers[0].hdu, frame)
+        edges = read_edges(file, amplifiers) if frame.shows_seams else ()
+        return replace(sample, edges=edges)
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
+
+
+def _sample_of(path: str | Path, hdu: int | None, frame: Sampled) -> Sample:
+    """Sample one image; the planes of a cube follow each other."""
+    with open_image(path, hdu) as reader:
+        if len(reader.shape) > 2 and not frame.amplifiers:
+            msg = f"{path} holds a cube"
+            raise InputError(msg)
+        counts = _counts_by_header(reader)
+        ny = math.prod(reader.shape[:-1])
+        sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
+        if sample.empty:
+            # Few rows of a dull frame may have one value where the whole has not.
+            sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
+        if frame.overscan:
+            y, x = parse_section(frame.overscan)
+            strip = _rows(reader, y.start, y.stop)[:, x]
+            sample = replace(sample, overscan=float(np.nanmedian(strip)))
+        return sample
 
 
 def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from autoreduce.calibration.levels import (
     out_of_place,
 )
 from autoreduce.calibration.samples import Sample, Sampled
+from autoreduce.calibration.seams import shown_by
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import Remark, remark
@@ -31,6 +32,8 @@ from autoreduce.remarks import Remark, remark
 if TYPE_CHECKING:
     import pandas as pd
 
+SIGNED = 1 << 15
+"""What BZERO adds to unsigned counts that are written as signed ones, ADU."""
 SETTING = (
     "instrume",
     "detector",
@@ -84,6 +87,11 @@ def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
         disprove_saturation(frames, screened.counting)
         disprove_overscan(frames, screened.counting)
         alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
+        if any(why.code == "shifted" for why in alone.values()):
+            alone = {
+                file: why._replace(code="shifted") if why.code == "wrapped" else why
+                for file, why in alone.items()
+            }
         screened.left_out |= alone
         some = [raw for raw in frames if raw.file not in alone]
         screened.copies |= copies_in(some)
@@ -138,7 +146,13 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
     chosen = frames["use"] & raw & frames["why_not"].isna() & unsaid
     rows = frames[chosen.fillna(value=False).astype(bool)]
     sections = rows["biassec"].where(~rows["turned"].fillna(value=False), None)
-    told = map(Sampled, rows["imagetyp"], sections.fillna("").astype(str))
+    told = map(
+        Sampled,
+        rows["imagetyp"],
+        sections.fillna("").astype(str),
+        rows["amplifiers"].fillna("").astype(str),
+        rows["file"].isin(shown_by(rows)),
+    )
     return dict(zip(rows["file"], told, strict=True))
 
 
@@ -165,10 +179,13 @@ def with_levels(
     tuple of Remark
         What is to be said of the night.
     """
-    rows = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    screened = screen(
-        _by_camera(rows.where(rows.notna(), None).to_dict("records"), samples)
+    asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
+    columns = asked.where(asked.notna(), None).to_dict("list")
+    rows = (
+        dict(zip(columns, cells, strict=True))
+        for cells in zip(*columns.values(), strict=True)
     )
+    screened = screen(_by_camera(rows, samples))
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
@@ -185,7 +202,10 @@ def with_levels(
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
         # Nothing can be made of a frame without data.
         offered = leave_out and told.code != "no-data"
-        way_out = f"--include '{pattern_of(files, table['file'])}'" if offered else ""
+        pattern = pattern_of(files, table["file"])
+        way_out = f"--include '{pattern}'" if offered else ""
+        if told.code == "shifted":
+            way_out = f"--set '{pattern}: pedestal={-SIGNED}'"
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)

@@ -61,26 +61,47 @@ class Workspace:
 
         Function, arguments and result must be able to travel between processes.
         """
-        if self.processes is None:
-            return function(*args, **kwargs)
-        try:
-            result = self.processes.submit(function, *args, **kwargs)
-        except (BrokenExecutor, RuntimeError, OSError) as error:
-            log.warning("no worker process: %s", error)
-            return function(*args, **kwargs)
-        try:
-            return result.result()
-        except BrokenExecutor:
-            log.warning("a worker process was killed: its work is done again here")
-            return function(*args, **kwargs)
+        return _apart(self.processes, function, *args, **kwargs)
 
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[Result]:
         """Call a function for many items as `apart` does, side by side."""
-        return side_by_side(
-            self.threads, lambda item: self.apart(function, item), items
-        )
+        return each_apart(self.processes, self.threads, function, items)
+
+
+def _apart(
+    processes: Executor | None,
+    function: Callable[Given, Result],
+    *args: Given.args,
+    **kwargs: Given.kwargs,
+) -> Result:
+    if processes is None:
+        return function(*args, **kwargs)
+    try:
+        result = processes.submit(function, *args, **kwargs)
+    except (BrokenExecutor, RuntimeError, OSError) as error:
+        log.warning("no worker process: %s", error)
+        return function(*args, **kwargs)
+    try:
+        return result.result()
+    except BrokenExecutor:
+        log.warning("a worker process was killed: its work is done again here")
+        return function(*args, **kwargs)
+
+
+def each_apart(
+    processes: Executor | None,
+    at_once: int,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+) -> Iterator[Result]:
+    """Call a function for many items in processes, if there are any, so many at once.
+
+    Function, items and results must be able to travel between processes; the results
+    come in the order of the items.
+    """
+    return side_by_side(at_once, lambda item: _apart(processes, function, item), items)
 
 
 def side_by_side(

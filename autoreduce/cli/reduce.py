@@ -54,7 +54,7 @@ from autoreduce.cli.options import (
     "--solve",
     is_flag=True,
     help="Find the world coordinates of lights and stacks from their stars, with an "
-    "installed solve-field (astrometry.net).",
+    "installed solve-field (astrometry.net) or ASTAP.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(
@@ -139,6 +139,10 @@ def _reduce(
     as_json: bool,
 ) -> int:
     """Reduce the nights, and tell how it ended; the exit status."""
+    if options["scheduler"] is None and options["jobs"] != 1:
+        from autoreduce.running.server import start_for
+
+        start_for(nights)
     from autoreduce.cli import console
     from autoreduce.reduction import reduce_night
     from autoreduce.running.execute import Limits

@@ -1,12 +1,20 @@
-"""Reading ahead: the next band comes in while this one is worked on."""
+"""Reading ahead: the next comes in while this one is worked on."""
 
+import resource
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
 Read = TypeVar("Read")
+
+_PART = 32
+"""Files that one thread reads at a time."""
+_WAITS, _WORK_S = 0.5, 2e-3
+"""Times that a thread has to wait for a file, and the time for which it works on it,
+from which others are called."""
 
 
 def read_ahead(
@@ -38,3 +46,48 @@ def read_ahead(
             ready = waiting.result()
             coming = [(other, reader.submit(read, other)) for other in islice(left, 1)]
             yield piece, ready
+
+
+def read_many(
+    threads: int, read: Callable[[Piece], Read], files: Iterable[Piece]
+) -> Iterator[Read]:
+    """Read many files, by several threads where that is faster.
+
+    Small files in the page cache are read by one thread faster than several take turns;
+    those on a disk, the more so across a network, and large ones by several
+    (``benchmarks/bench_scan.py``).
+
+    Parameters
+    ----------
+    threads : int
+        How many to call where one has to wait, or to work long.
+    read : callable
+        Reads a file.
+    files : iterable
+        What to read.
+
+    Yields
+    ------
+    object
+        What `read` made of each, in their order.
+    """
+    left = iter(files)
+    parts = iter(lambda: list(islice(left, _PART)), [])
+
+    def read_part(part: list[Piece]) -> list[Read]:
+        return [read(one) for one in part]
+
+    for part in parts:
+        waits, work_s = _n_waits(), time.thread_time()
+        yield from read_part(part)
+        is_slow = _n_waits() - waits > _WAITS * len(part)
+        if is_slow or time.thread_time() - work_s > _WORK_S * len(part):
+            break
+    with ThreadPoolExecutor(threads) as pool:
+        yield from chain.from_iterable(pool.map(read_part, parts))
+
+
+def _n_waits() -> int:
+    """Count how often this thread has waited: not for the processor, for a disk."""
+    who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+    return resource.getrusage(who).ru_nvcsw

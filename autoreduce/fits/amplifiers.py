@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MISSING = "-"
+_TIMES = "x"
 _HDU = re.compile(r"(?:^|(?<=; ))\d+ ")
+_FACTOR = re.compile(rf" {_TIMES}([\d.e-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,16 @@ class Amplifier:
     """Read noise, electron."""
     saturate: float | None = None
     """Level at which raw pixels saturate, ADU."""
+    factor: float | None = None
+    """What takes its ADU to those of the mean gain, as flats show it; None: as the gains
+    that are told do."""
 
     def __str__(self) -> str:
         """Write it as one line of words, as a cell of the frame table has it."""
         values = (self.overscan, self.egain, self.rdnoise, self.saturate)
-        words = (_MISSING if one is None else str(one) for one in values)
+        words = [_MISSING if one is None else str(one) for one in values]
+        if self.factor is not None:
+            words.append(f"{_TIMES}{self.factor}")
         return " ".join((str(self.hdu), self.data, self.place, *words))
 
 
@@ -62,18 +69,35 @@ def read_amplifiers(text: str | None) -> tuple[Amplifier, ...]:
 
 
 def layout_of(text: str) -> str:
-    """Leave out of a cell in which HDU each amplifier is: files may differ in that.
+    """Leave out of a cell in which files and nights may differ: HDU and measured factor.
 
     Examples
     --------
-    >>> layout_of("2 [1:8,1:4] [1:8,1:4] - 1.5 - -; 1 [1:8,1:4] [9:16,1:4] - 1.5 - -")
-    '[1:8,1:4] [1:8,1:4] - 1.5 - -; [1:8,1:4] [9:16,1:4] - 1.5 - -'
+    >>> layout_of("2 [1:8,1:4] [1:8,1:4] - - - - x0.9; 1 [1:8,1:4] [9:16,1:4] - - - - x1.1")
+    '[1:8,1:4] [1:8,1:4] - - - -; [1:8,1:4] [9:16,1:4] - - - -'
     """
+    return _FACTOR.sub("", without_hdus(text))
+
+
+def without_hdus(text: str) -> str:
+    """Leave out of a cell in which HDU each amplifier is."""
     return _HDU.sub("", text)
+
+
+def factors_of(text: str) -> tuple[float, ...]:
+    """List the measured factors of a cell, also of one without HDUs; often none.
+
+    Examples
+    --------
+    >>> factors_of("[1:8,1:4] [1:8,1:4] - - - - x0.9; [1:8,1:4] [9:16,1:4] - - - - x1.1")
+    (0.9, 1.1)
+    """
+    return tuple(map(float, _FACTOR.findall(text)))
 
 
 def _read_one(text: str) -> Amplifier:
     words = text.split()
+    factor = float(words.pop()[1:]) if words and words[-1].startswith(_TIMES) else None
     if len(words) != 7:
         msg = (
             f"amplifier {text.strip()!r} is not of the form "
@@ -85,7 +109,7 @@ def _read_one(text: str) -> Amplifier:
         None if word == _MISSING else float(word) for word in numbers
     )
     strip = None if overscan == _MISSING else overscan
-    return Amplifier(int(hdu), data, place, strip, egain, rdnoise, saturate)
+    return Amplifier(int(hdu), data, place, strip, egain, rdnoise, saturate, factor)
 
 
 def gain_factors(amplifiers: Sequence[Amplifier]) -> tuple[float, ...]:
@@ -94,8 +118,12 @@ def gain_factors(amplifiers: Sequence[Amplifier]) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        Gain over mean gain; 1 for all where one of the gains is not known.
+        As measured, else gain over mean gain; 1 for all where one of the gains is not
+        known.
     """
+    factors = [one.factor for one in amplifiers if one.factor is not None]
+    if len(factors) == len(amplifiers):
+        return tuple(factors)
     gains = [one.egain for one in amplifiers if one.egain is not None]
     if len(gains) < len(amplifiers):
         return (1.0,) * len(amplifiers)

@@ -28,7 +28,7 @@ class Format(NamedTuple):
 
 
 def _open_plain(path: Path) -> io.FileIO:
-    return path.open("rb", buffering=0)
+    return io.FileIO(path)
 
 
 class Unpacking:
@@ -163,7 +163,7 @@ def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
     OSError, EOFError, zlib.error
         If the file cannot be read, or is damaged where it is packed.
     """
-    file = path.open("rb", buffering=0)
+    file = io.FileIO(path)
     try:
         kind = recognise(file.read(64))
         if kind is PLAIN:

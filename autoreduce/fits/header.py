@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -37,6 +37,8 @@ _LONG = "HIERARCH"
 _PIXEL_BITS = {8, 16, 32, 64, -32, -64}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")
 _LOOSE_CARD = re.compile(r"([A-Z0-9_-]{1,7})\s{0,6}=\s*(.*)")
+_GEOMETRY = re.compile(r"XTENSION|BITPIX|Z?NAXIS\d{0,3}|GROUPS|[GP]COUNT|ZIMAGE")
+"""Keywords that tell the shape of what follows a header."""
 _STRING = re.compile(r"'((?:[^']|'')*)('|$)")
 
 Value = CardValue
@@ -54,7 +56,7 @@ class RawHeader:
     @cached_property
     def cards(self) -> tuple[Card, ...]:
         """All cards in their order."""
-        parsed = (_parse_card(self.block[span]) for span in self._layout.cards)
+        parsed = (_parse_card(self.block[span]) for span in self.layout.cards)
         return tuple(card for card in parsed if card is not None)
 
     @property
@@ -71,10 +73,16 @@ class RawHeader:
     @property
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
-        return self._layout.keywords
+        return self.layout.keywords
+
+    @property
+    def geometry(self) -> "RawHeader":
+        """The few cards that tell the shape: those of most headers of a night are like."""
+        return RawHeader(self.hdu, self.raw(self.layout.geometry))
 
     @cached_property
-    def _layout(self) -> "_Layout":
+    def layout(self) -> "Layout":
+        """Where its cards are: one object for headers with the same keywords."""
         return _layout_of(self.block)
 
     def find(self, keyword: str) -> list[Card]:
@@ -85,7 +93,7 @@ class RawHeader:
         keyword : str
             In capitals, without ``HIERARCH``.
         """
-        spans = self._layout.places.get(keyword)
+        spans = self.layout.places.get(keyword)
         if spans is None:
             return []
         parsed = [_parse_card(self.block[span]) for span in spans]
@@ -93,7 +101,7 @@ class RawHeader:
 
     def get(self, keyword: str) -> Value:
         """Return the value of the first card of a keyword that has one."""
-        for span in self._layout.places.get(keyword, ()):
+        for span in self.layout.places.get(keyword, ()):
             card = _parse_card(self.block[span])
             if card is not None and card.value is not None:
                 return card.value
@@ -125,10 +133,17 @@ class RawHeader:
         Where two headers give the same, they agree in all that `find` and `get` tell
         of these keywords.
         """
-        return b"".join([self.block[span] for span in self._layout.spans(keywords)])
+        return self.cut(self.layout.spans(keywords))
+
+    def cut(self, spans: Sequence[slice]) -> bytes:
+        """Return some of the cards, given where they are."""
+        block = self.block
+        if len(spans) == 1:
+            return block[spans[0]]
+        return b"".join([block[span] for span in spans])
 
 
-class _Layout:
+class Layout:
     """Where the cards of a header are; the same for most headers of a night.
 
     A card is followed by the CONTINUE cards that belong to it.
@@ -150,6 +165,7 @@ class _Layout:
             further.setdefault(name, []).append(span)
         self.places = further | self.places
         self.keywords = frozenset(self.places)
+        self.geometry = tuple(filter(_GEOMETRY.fullmatch, self.places))
         self._known: dict[tuple[str, ...], list[slice]] = {}
 
     def spans(self, keywords: tuple[str, ...]) -> list[slice]:
@@ -161,7 +177,7 @@ class _Layout:
         return spans
 
 
-def _layout_of(block: bytes) -> _Layout:
+def _layout_of(block: bytes) -> Layout:
     keywords = struct.unpack_from("8s72x" * (len(block) // CARD), block)
     layout = _make_layout(keywords, ())
     if not layout.long:
@@ -170,8 +186,8 @@ def _layout_of(block: bytes) -> _Layout:
 
 
 @lru_cache(maxsize=512)
-def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> _Layout:
-    return _Layout(keywords, long)
+def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> Layout:
+    return Layout(keywords, long)
 
 
 def _long_name(raw: bytes) -> str:
@@ -205,7 +221,7 @@ def _parse_card(raw: bytes) -> Card | None:
     return Card(keyword, value, comment)
 
 
-def read_headers(path: Path) -> list[RawHeader]:
+def read_headers(path: str | Path) -> list[RawHeader]:
     """Read every header of a FITS file: plain, gzipped or tile-compressed.
 
     Of a gzipped file with an image in its first header only that header is read,
@@ -213,7 +229,7 @@ def read_headers(path: Path) -> list[RawHeader]:
 
     Parameters
     ----------
-    path : Path
+    path : path
         The file; whether it is gzipped is seen from its content.
 
     Returns
@@ -228,14 +244,14 @@ def read_headers(path: Path) -> list[RawHeader]:
         header promises; the message is the reason.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with io.FileIO(path) as file:
             beginning = file.read(FIRST_READ)
             kind = recognise(beginning)
             if kind is GZIP:
                 return _read_gzipped(file)
             if kind is PLAIN:
                 return _all_headers(file, beginning)
-        file, _ = open_unpacked(path)
+        file, _ = open_unpacked(Path(path))
         with file:
             return _all_headers(file, file.read(FIRST_READ))
     except (EOFError, zlib.error) as error:
@@ -292,6 +308,11 @@ def image_shape(header: RawHeader) -> tuple[int, ...]:
     InputError
         If the header contradicts itself.
     """
+    return _shape_of(header.geometry)
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(header: RawHeader) -> tuple[int, ...]:
     if header.hdu and header.get("XTENSION") not in ("IMAGE", "IUEIMAGE"):
         if header.get("ZIMAGE") is not True:
             return ()
@@ -504,6 +525,11 @@ def _number(header: RawHeader, keyword: str, default: float) -> float:
 
 
 def _data_bytes(header: RawHeader) -> int:
+    return _data_bytes_of(header.geometry)
+
+
+@lru_cache(maxsize=1024)
+def _data_bytes_of(header: RawHeader) -> int:
     bits = pixel_bits(header)
     shape = _axes(header, "NAXIS")
     if header.get("GROUPS") is True and shape[:1] == (0,):

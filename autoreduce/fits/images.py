@@ -114,6 +114,11 @@ class ImageReader(Closing):
         """Close the file."""
         self._file.close()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file is read as it is, not unpacked first."""
+        return self._format is PLAIN
+
     def release(self) -> None:
         """Close a plain file until rows are asked for again."""
         if self._image is None and self._format is PLAIN:

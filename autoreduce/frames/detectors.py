@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from autoreduce.fits.amplifiers import Amplifier, write_amplifiers
-from autoreduce.fits.header import RawHeader
+from autoreduce.fits.header import RawHeader, Value
 from autoreduce.fits.sections import (
     Section,
     count_sections,
@@ -30,8 +30,10 @@ _COUNTS = ("NAMPS", "NAMP", "NAMPLIF")
 """Cards that count the amplifiers in use."""
 _QUADRANTS = ("ASEC", "BSEC", "CSEC", "DSEC")
 """Cards that some cameras give the sections of amplifiers A to D by."""
-_OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", "egain", "rdnoise", "saturate")
+_NUMBERS = ("egain", "rdnoise", "saturate")
+_OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", *_NUMBERS)
 """Facts that each amplifier has for itself."""
+_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _FEWEST_COLUMNS = 8
 """Columns beside the lit pixels that are taken for an overscan nobody names."""
 _SMALL = 2
@@ -86,7 +88,7 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
         cannot be put together is left out with the reason.  The first of those that are
         no exposures stands for all of them.
     """
-    images = list(images)
+    images = [_of_planes(image) for image in images]
     raw, others = [], []
     for image in _without_thumbnails(images) if len(images) > 1 else images:
         if image.why_not is None:
@@ -101,6 +103,17 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     yield from _detectors(name, raw)
 
 
+def _of_planes(image: Frame) -> Frame:
+    """Take up a cube whose planes are what amplifiers of one detector have read."""
+    if image.why_not is None or image.why_not.code != "cube":
+        return image
+    return replace(image, why_not=None) if _several(image) else image
+
+
+def _planes(frame: Frame) -> int:
+    return math.prod(frame.shape[2:])
+
+
 def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
     """Leave out images without sections beside others that have them, or are larger."""
     raw = [image for image in images if not image.why_not]
@@ -113,7 +126,8 @@ def _without_thumbnails(images: Sequence[Frame]) -> Iterator[Frame]:
             yield image
         else:
             label = str(image.header.get("EXTNAME") or f"HDU {image.header.hdu}")
-            yield replace(image, why_not=remark("no-exposure", found=label))
+            code = "no-exposure" if small else "unplaced"
+            yield replace(image, why_not=remark(code, found=label))
 
 
 def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
@@ -135,9 +149,25 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
         try:
             yield _joined(first, parts)
         except _UnclearError as error:
+            if len(groups) == 1 and all(map(_is_chip, frames)):
+                yield from _chips(frames)
+                continue
             n = str(len(frames))
             why = remark("several-images", found=n, expected=str(error))
             yield replace(first, why_not=why)
+
+
+def _is_chip(frame: Frame) -> bool:
+    return "CHIP" in str(frame.header.get("EXTNAME") or "").upper()
+
+
+def _chips(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """Take images for detectors that are called chips, since they are no amplifiers."""
+    for frame in frames:
+        label = str(frame.header.get("EXTNAME"))
+        reading = Reading(label, "EXTNAME", label, "one of several chips in the file")
+        named = replace(frame, facts={**frame.facts, "detector": reading})
+        yield from _detectors(frame.file, [named])
 
 
 def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -170,19 +200,68 @@ def _parts_of_all(frames: Sequence[Frame]) -> list[_Part]:
     """List what the amplifiers of a detector have read; empty if there is only one."""
     told = [_several(frame) for frame in frames]
     if len(frames) == 1:
-        return told[0]
-    return [
+        return _with_listed(frames[0], told[0])
+    parts = [
         part
-        for frame, parts in zip(frames, told, strict=True)
-        for part in parts or [_single(frame)]
+        for frame, several in zip(frames, told, strict=True)
+        for part in several or [_single(frame)]
     ]
+    if not any(told) and all(part.chip is None for part in parts):
+        parts = _in_their_places(frames, parts)
+    return _with_listed(frames[0], parts)
+
+
+def _in_their_places(frames: Sequence[Frame], parts: list[_Part]) -> list[_Part]:
+    """Place images where the dialect says that they lie, if it says so of as many."""
+    for rule in _rules_of(frames[0]):
+        if len(rule.places) == len(parts):
+            placed = [
+                _lying(frame, place)
+                for frame, place in zip(frames, rule.places, strict=True)
+            ]
+            if all(placed):
+                return [one for one in placed if one]
+    return parts
+
+
+def _lying(frame: Frame, place: str, first: int = 0) -> _Part | None:
+    """Give what was read of a part of the detector: first columns and rows of a plane.
+
+    None if the plane, whose first row is `first`, is smaller than that.
+    """
+    chip = _Place(*parse_turned(place))
+    nx, ny = frame.shape[:2]
+    columns, rows = (
+        (part.stop - part.start) // int(str(frame.value(f"{axis}binning") or 1))
+        for axis, part in zip("xy", chip.section[::-1], strict=True)
+    )
+    if rows > ny or columns > nx:
+        return None
+    lit = slice(first, first + rows), slice(0, columns)
+    numbers = (_float(frame.value(fact)) for fact in _NUMBERS)
+    return _Part(frame.header.hdu, lit, (lit,), chip, _margin(lit, nx), *numbers)
+
+
+def _with_listed(first: Frame, parts: list[_Part]) -> list[_Part]:
+    """Give each amplifier its own of numbers that one card lists for all of them."""
+    for fact in _NUMBERS:
+        reading = first.facts.get(fact)
+        listed = _NUMBER.findall(str(reading.literal)) if reading else []
+        if len(listed) == len(parts) > 1:
+            told = [{fact: float(one)} for one in listed]
+            parts = [
+                replace(part, **one)  # type: ignore[arg-type]  # a number each
+                for part, one in zip(parts, told, strict=True)
+            ]
+    return parts
 
 
 def _several(frame: Frame) -> list[_Part]:
     """List what the amplifiers of one image have read; empty if none are told."""
+    planes = _planes(frame)
     for rule in _rules_of(frame):
         parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
-        if len(parts) > 1:
+        if len(parts) > 1 and planes in (1, len(parts)):
             return parts
     return []
 
@@ -218,34 +297,62 @@ def _single(frame: Frame) -> _Part:
 
 
 def _named(frame: Frame, rule: AmplifierRule) -> list[_Part]:
-    """Read the cards that each amplifier of an image has for itself."""
-    header = frame.header
+    """Read the cards that each amplifier of an image has for itself.
+
+    The planes of a cube follow each other: the second begins in row ny.
+    """
+    header, (nx, ny) = frame.header, frame.shape[:2]
     names = rule.names or re.findall(r"\w+", str(header.get(rule.listed) or ""))
-    found = []
-    for name in names:
+    planes, found = _planes(frame), []
+    for place, name in enumerate(names if planes == 1 else names[:planes]):
+        first = 0 if planes == 1 else place * ny
         cards = {
-            what: header.get(keyword.replace("*", name))
+            what: _card(header, keyword.replace("*", name))
             for what, keyword in rule.keywords.items()
         }
-        shape = (frame.shape[1], frame.shape[0])
         data, trim, overscan = (
-            _section(cards.get(what), shape) for what in ("data", "trim", "overscan")
+            _lower(_section(cards.get(what), (ny, nx)), first)
+            for what in ("data", "trim", "overscan")
         )
         if (kept := trim or data) is None:
+            if (
+                planes > 1
+                and rule.places
+                and (part := _lying(frame, rule.places[place], first))
+            ):
+                found.append(part)
             continue
         told = cards.get("detector")
         chip = parse_turned(str(told)) if _is_section(told) else None
+        strip = format_section(overscan) if overscan else None
+        if planes > 1 and not strip:
+            strip = _margin(kept, nx)
         found.append(
             _Part(
                 header.hdu,
                 kept,
                 tuple(one for one in (data, trim) if one),
                 _Place(*chip) if chip else None,
-                format_section(overscan) if overscan else None,
-                *(number(cards.get(what)) for what in ("egain", "rdnoise", "saturate")),
+                strip,
+                *(number(cards.get(what)) for what in _NUMBERS),
             )
         )
     return found
+
+
+def _card(header: RawHeader, keywords: str) -> Value:
+    """Read a card, or write a section from four: first and last column, and row."""
+    if " " not in keywords:
+        return header.get(keywords)
+    numbers = [whole_number(header.get(keyword)) for keyword in keywords.split()]
+    if None in numbers:
+        return None
+    x0, x1, y0, y1 = numbers
+    return f"[{x0}:{x1},{y0}:{y1}]"
+
+
+def _lower(section: Section | None, rows: int) -> Section | None:
+    return section and (_shifted(section[0], rows), section[1])
 
 
 def _beside(frame: Frame, rule: AmplifierRule) -> list[_Part]:
@@ -353,7 +460,8 @@ def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
     Raises
     ------
     _UnclearError
-        If a place is not told, or if the parts do not cover a rectangle, each pixel once.
+        If a place is not told, or if the parts do not cover a rectangle, each pixel once;
+        there may be gaps all across it that are narrower than half of a part.
     """
     if all(part.chip is None for part in parts):
         if len({part.hdu for part in parts}) > 1:
@@ -374,8 +482,11 @@ def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
             msg = f"sections overlap: {format_section(one)} and {format_section(other)}"
             raise _UnclearError(msg)
     covered = sum(math.prod(section_shape(place.section)) for place in lit)
-    if covered != (y1 - y0) * (x1 - x0):
-        share = covered / ((y1 - y0) * (x1 - x0))
+    whole = math.prod(
+        _extent([place.section[axis] for place in lit]) for axis in (0, 1)
+    )
+    if covered != whole:
+        share = covered / whole
         msg = f"they cover {share:.0%} of the detector: is an amplifier missing?"
         raise _UnclearError(msg)
     moved = [
@@ -383,6 +494,18 @@ def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
         for p in kept
     ]
     return moved, (x1 - x0, y1 - y0)
+
+
+def _extent(parts: Sequence[slice]) -> int:
+    """Give the length of what sections cover together, without narrow gaps of chips."""
+    narrowest = min(part.stop - part.start for part in parts)
+    ordered = sorted({(part.start, part.stop) for part in parts})
+    end, length = ordered[0][0], 0
+    for start, stop in ordered:
+        gap = max(start - end, 0)
+        length += max(stop - end, 0) - (gap if 2 * gap < narrowest else 0)
+        end = max(end, stop)
+    return length
 
 
 def _shifted(part: slice, by: int) -> slice:
@@ -470,9 +593,9 @@ def _strips(frame: Frame) -> str:
     for rule in _rules_of(frame):
         names = rule.names or str(header.get(rule.listed) or "").split()
         keywords = [rule.overscan.replace("*", name) for name in names]
-        there = [one for one in keywords if count_sections(str(header.get(one)))]
+        there = [one for one in keywords if count_sections(str(_card(header, one)))]
         if len(there) > 1:
-            return ", ".join(f"{one} = {header.get(one)}" for one in there)
+            return ", ".join(f"{one} = {_card(header, one)}" for one in there)
     if header.keywords.isdisjoint(_QUADRANTS):
         return ""
     there = [one for one in _QUADRANTS if count_sections(str(header.get(one)))]

@@ -161,7 +161,7 @@ class StackedRule:
     """Patterns of HISTORY cards."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AmplifierRule:
     """Cards of an image that several amplifiers have read: one set for each.
 
@@ -186,6 +186,9 @@ class AmplifierRule:
     """Keyword of its read noise, electron."""
     saturate: str = ""
     """Keyword of its level of saturation, ADU."""
+    places: tuple[str, ...] = ()
+    """Where amplifiers lie, in pixels of the detector without binning: of a cube whose
+    planes they are, or of a file with an image for each, where no card tells."""
     beside: str = ""
     """Instead of all these: card that counts amplifiers side by side, ..."""
     behind: str = ""
@@ -211,8 +214,8 @@ class AmplifierRule:
         if not self.names:
             return (self.beside or self.listed) in present
         sections = filter(None, (self.data, self.trim, self.overscan))
-        return any(
-            section.replace("*", name) in present
+        return bool(self.places) or any(
+            section.split()[0].replace("*", name) in present
             for section in sections
             for name in self.names
         )

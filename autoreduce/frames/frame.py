@@ -19,14 +19,22 @@ from autoreduce.frames.facts import (
     lone_date,
     valid_section,
 )
-from autoreduce.frames.imagetype import decide_type
+from autoreduce.frames.imagetype import (
+    Witness,
+    decide_type,
+    keywords_of_type,
+    witness_of,
+)
 from autoreduce.frames.memory import CardMemory
 from autoreduce.frames.rawness import keywords_of_products, why_not_raw
 from autoreduce.frames.schema import FACT_COLUMNS
 from autoreduce.remarks import Remark, remark
 
+EvidenceCells = tuple[str, str, str, str, str]
 EvidenceRow = tuple[str, str, str, str, str, str, str]
 
+_SECTIONS = ("biassec", "trimsec")
+_SCALING = ("BITPIX", "BSCALE", "BZERO", "BLANK")
 _COLUMNS = frozenset(column.name for column in FACT_COLUMNS)
 
 
@@ -48,6 +56,8 @@ class Frame:
     """NAXIS1, NAXIS2, ..."""
     why_not: Remark | None = None
     """Why it is left out; None if nothing speaks against it."""
+    cards_hash: int = 0
+    """The same for frames with the same cards."""
 
     def value(self, fact: str) -> object:
         """Return a fact's value, None where it is missing."""
@@ -61,8 +71,7 @@ class Frame:
             for fact, reading in self.facts.items()
             if fact in _COLUMNS and reading.value is not None
         }
-        return {
-            **known,
+        return known | {
             "file": self.file,
             "naxis1": self.shape[0],
             "naxis2": self.shape[1],
@@ -74,15 +83,7 @@ class Frame:
     def evidence(self) -> Iterator[EvidenceRow]:
         """Return its rows of the evidence table, as `EVIDENCE_COLUMNS`."""
         for fact, reading in self.facts.items():
-            yield (
-                self.file,
-                fact,
-                _shown(reading.value),
-                reading.keyword,
-                reading.literal,
-                reading.rule,
-                "; ".join(reading.disagree),
-            )
+            yield self.file, fact, *evidence_cells(reading)
         title = self.dialect.title
         yield self.file, "dialect", self.dialect.name, "", "", title, ""
 
@@ -229,14 +230,13 @@ class FrameReader:
     ) -> Frame:
         reader = self._reader(header)
         facts = reader.facts.read(header)
-        _check_sections(facts, shape)
-        facts["imagetyp"] = decide_type(header, reader.dialect, facts, file)
-        why_not = (
-            reader.why_not_raw(header)
-            or _why_no_plane(shape)
-            or reader.why_no_pixels(header)
-        )
-        return Frame(file, path, header, reader.dialect, facts, shape, why_not)
+        if not facts.keys().isdisjoint(_SECTIONS):
+            _check_sections(facts, shape)
+        said, why_not = reader.steady(header)
+        facts["imagetyp"] = decide_type(said, reader.dialect, facts, file)
+        why_not = why_not or _why_no_plane(shape)
+        alike = hash(header.block)
+        return Frame(file, path, header, reader.dialect, facts, shape, why_not, alike)
 
     def _reader(self, header: RawHeader) -> "_DialectReader":
         """Return what reads a header, from the few tables that its keywords allow."""
@@ -265,11 +265,17 @@ class _DialectReader:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.facts = FactReader(dialect)
-        self.why_not_raw = CardMemory(
-            keywords_of_products(dialect), partial(why_not_raw, dialect=dialect)
+        keywords = (
+            *keywords_of_products(dialect),
+            *_SCALING,
+            *keywords_of_type(dialect),
         )
-        scaling = ("BITPIX", "BSCALE", "BZERO", "BLANK")
-        self.why_no_pixels = CardMemory(scaling, _why_no_pixels)
+        self.steady = CardMemory(keywords, self._steady)
+
+    def _steady(self, header: RawHeader) -> tuple[Witness, Remark | None]:
+        """Read what a type keyword says, and what keeps a frame out."""
+        why_not = why_not_raw(header, self.dialect) or _why_no_pixels(header)
+        return witness_of(header, self.dialect), why_not
 
 
 def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
@@ -291,7 +297,7 @@ def _why_no_pixels(header: RawHeader) -> Remark | None:
 def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
     x, y = (facts.get(name) for name in ("xbinning", "ybinning"))
     binning = int(str(x.value)) if x else 1, int(str(y.value)) if y else 1
-    for fact in ("biassec", "trimsec"):
+    for fact in _SECTIONS:
         if fact not in facts:
             continue
         told = str(facts[fact].value)
@@ -306,6 +312,17 @@ def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
         elif whole and facts[fact].keyword == "DATASEC":
             section, rule = None, "the whole image: nothing to trim"
         facts[fact] = replace(facts[fact], value=section, rule=rule)
+
+
+def evidence_cells(reading: Reading) -> EvidenceCells:
+    """Return what the evidence tells of a reading, behind the names of frame and fact."""
+    return (
+        _shown(reading.value),
+        reading.keyword,
+        reading.literal,
+        reading.rule,
+        "; ".join(reading.disagree),
+    )
 
 
 def _shown(value: object) -> str:

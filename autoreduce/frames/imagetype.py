@@ -8,10 +8,9 @@ evidence together with every witness that disagrees.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader
@@ -76,26 +75,40 @@ _PLAIN_WORDS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Witness:
+class Witness:
+    """What one source says of the type of a frame."""
+
     kind: ImageType | None = None
+    """None if it says nothing, or nothing that is understood."""
     keyword: str = ""
+    """Card, or other source; empty if it is silent."""
     literal: str = ""
+    """What stands there."""
+    whole: bool = True
+    """Of a type keyword: whether the pixels are whole numbers, as every camera writes
+    them."""
 
     def __str__(self) -> str:
         return f"{self.keyword}={self.literal}"
 
 
+def keywords_of_type(dialect: Dialect) -> Iterator[str]:
+    """Return every keyword that `witness_of` asks for."""
+    yield from (source.keyword for source in dialect.facts["imagetyp"].sources)
+    yield from ("BITPIX", "ZBITPIX", "ZIMAGE")
+
+
 def decide_type(
-    header: RawHeader, dialect: Dialect, facts: Mapping[str, Reading], file: str
+    said: Witness, dialect: Dialect, facts: Mapping[str, Reading], file: str
 ) -> Reading:
     """Decide what a frame was taken for.
 
     Parameters
     ----------
-    header : RawHeader
-        Header of the image.
+    said : Witness
+        What the header says of it: `witness_of`.
     dialect : Dialect
-        Its dialect.
+        The header's dialect.
     facts : mapping of str to Reading
         What else the header says.
     file : str
@@ -109,10 +122,9 @@ def decide_type(
     if always := dialect.facts["imagetyp"].always:
         rule = f"every frame of {dialect.title} is that"
         return Reading(ImageType(always).value, "dialect", dialect.name, rule)
-    said = _from_keyword(header, dialect)
     named = _from_name(file, facts, lightly=said.kind is ImageType.LIGHT)
     titled = _from_object(facts)
-    exposure = _exposure(facts) if _is_raw(header) else None
+    exposure = _exposure(facts) if said.whole else None
     kind, witness, rule = _weigh(said, titled, named, exposure)
     open_or_unknown = kind in (None, ImageType.LIGHT)
     if open_or_unknown and exposure and _is_shut(facts, dialect):
@@ -120,7 +132,7 @@ def decide_type(
     elif open_or_unknown and exposure and facts["exptime"].rule == NEGATIVE:
         reading = facts["exptime"]
         kind, rule = ImageType.DARK, NEGATIVE
-        witness = _Witness(kind, reading.keyword, reading.literal)
+        witness = Witness(kind, reading.keyword, reading.literal)
     others = (said, titled, named)
     disagree = tuple(
         str(other) for other in others if other.kind is not None and other.kind != kind
@@ -202,22 +214,20 @@ def _all_plain(tokens: list[str]) -> bool:
     return all(_token_type(token) or _PLAIN_WORDS.fullmatch(token) for token in tokens)
 
 
-def _from_keyword(header: RawHeader, dialect: Dialect) -> _Witness:
-    unknown = _Witness()
-    rule = dialect.facts["imagetyp"]
-    present = header.keywords
+def witness_of(header: RawHeader, dialect: Dialect) -> Witness:
+    """Read what the type keyword of a header says; of several that which is understood."""
+    rule, whole = dialect.facts["imagetyp"], _is_raw(header)
+    unknown = Witness(whole=whole)
     for source in rule.sources:
-        if source.keyword not in present:
-            continue
         for card in header.find(source.keyword):
             literal = text(card.value, rule.missing)
             if literal is None:
                 continue
             kind = _meaning(card, literal, dialect, source.values)
             if kind is not None:
-                return _Witness(kind, card.keyword, literal)
+                return Witness(kind, card.keyword, literal, whole)
             if not unknown.keyword:
-                unknown = _Witness(None, card.keyword, literal)
+                unknown = Witness(None, card.keyword, literal, whole)
     return unknown
 
 
@@ -232,31 +242,31 @@ def _meaning(
     return type_of_literal(literal, dialect)
 
 
-def _from_object(facts: Mapping[str, Reading]) -> _Witness:
+def _from_object(facts: Mapping[str, Reading]) -> Witness:
     if "object" not in facts:
-        return _Witness()
+        return Witness()
     reading = facts["object"]
     name = str(reading.value)
     kind = type_of_words(name)
     # A dark nebula is no dark: its other words are not those of calibration frames.
     if kind is None or (kind is not ImageType.FLAT and not _is_plain(name)):
-        return _Witness()
-    return _Witness(kind, reading.keyword, name)
+        return Witness()
+    return Witness(kind, reading.keyword, name)
 
 
-def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Witness:
+def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> Witness:
     """Ask the names of file and folders.
 
     Where the type keyword says light (`lightly`), a folder speaks only if its name
     is about calibration alone (a dark site makes no darks), and a file that is
     named for its object is no dark, bias or arc.
     """
-    path = PurePosixPath(file)
+    *folders, base = file.split("/")
     target = str(facts["object"].value).lower() if "object" in facts else ""
-    places = [("file name", stem(path.name))]
+    places = [("file name", stem(base))]
     if "filename" in facts:
         places.append((facts["filename"].keyword, str(facts["filename"].value)))
-    folders = [parent.name for parent in path.parents if parent.name]
+    folders.reverse()
     if lightly:
         folders = [name for name in folders if _is_plain(name)]
     places += [("folder name", name) for name in folders]
@@ -264,10 +274,10 @@ def _from_name(file: str, facts: Mapping[str, Reading], *, lightly: bool) -> _Wi
         rest = without_words(name, target)
         kind = type_of_words(rest)
         if lightly and rest != name and kind in _NO_LIGHT_OF_THE_OBJECT:
-            return _Witness()
+            return Witness()
         if kind is not None:
-            return _Witness(kind, place, name)
-    return _Witness()
+            return Witness(kind, place, name)
+    return Witness()
 
 
 def without_words(name: str, target: str) -> str:
@@ -280,7 +290,7 @@ def without_words(name: str, target: str) -> str:
     target : str
         The object, in small letters; empty if it has no name.
     """
-    words = _TOKENS.findall(target)
+    words = _TOKENS.findall(target) if target else ()
     small = name.casefold()
     if not words or not all(word in small for word in words):
         return name
@@ -310,17 +320,17 @@ def _is_shut(facts: Mapping[str, Reading], dialect: Dialect) -> bool:
     )
 
 
-def _dark_by_filter(facts: Mapping[str, Reading]) -> tuple[ImageType, _Witness, str]:
+def _dark_by_filter(facts: Mapping[str, Reading]) -> tuple[ImageType, Witness, str]:
     reading = facts["filter"]
-    witness = _Witness(ImageType.DARK, reading.keyword, reading.literal)
+    witness = Witness(ImageType.DARK, reading.keyword, reading.literal)
     return ImageType.DARK, witness, "exposed behind a closed filter: a dark"
 
 
-Decision = tuple[ImageType | None, _Witness, str]
+Decision = tuple[ImageType | None, Witness, str]
 
 
 def _weigh(
-    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+    said: Witness, titled: Witness, named: Witness, exposure: float | None
 ) -> Decision:
     if named.kind is ImageType.MASTER and said.kind is not ImageType.LIGHT:
         return ImageType.MASTER, named, "named as a master"
@@ -334,7 +344,7 @@ def _weigh(
 
 
 def _weigh_silence(
-    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+    said: Witness, titled: Witness, named: Witness, exposure: float | None
 ) -> Decision:
     for witness, rule in (
         (titled, "no type keyword; the object says so"),
@@ -344,13 +354,13 @@ def _weigh_silence(
             kind, better = _by_exposure(witness.kind, exposure)
             return kind, witness, better or rule
     if exposure == 0 and not said.keyword:
-        witness = _Witness(ImageType.BIAS, "exptime", "0")
+        witness = Witness(ImageType.BIAS, "exptime", "0")
         return ImageType.BIAS, witness, "no type keyword; an exposure of 0 s is a bias"
     return None, said, "neither keyword, object, name nor exposure tell the type"
 
 
 def _weigh_light(
-    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+    said: Witness, titled: Witness, named: Witness, exposure: float | None
 ) -> Decision:
     # Programs write "light" unless the observer thinks of it, and "object" for
     # whatever is taken with an open shutter.
@@ -364,7 +374,7 @@ def _weigh_light(
 
 
 def _weigh_closed(
-    said: _Witness, titled: _Witness, named: _Witness, exposure: float | None
+    said: Witness, titled: Witness, named: Witness, exposure: float | None
 ) -> Decision:
     if said.kind is ImageType.DARK and titled.kind is ImageType.FLATDARK:
         return ImageType.FLATDARK, titled, "a dark whose object says for flats"
@@ -376,7 +386,7 @@ def _weigh_closed(
     return kind, said, rule or "the type keyword says so"
 
 
-def _is_named_dark(named: _Witness) -> bool:
+def _is_named_dark(named: Witness) -> bool:
     """Tell whether a file is called a dark, and not one of no exposure."""
     if named.kind is not ImageType.DARK or named.keyword == "folder name":
         return False

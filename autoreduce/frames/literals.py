@@ -236,6 +236,10 @@ def degrees(value: Value, *, hours: bool = False) -> float | None:
     return found
 
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
+"""How most programs write date and time."""
+
+
 def moment(value: Value, unit: str = "date", clock: Value = None) -> datetime | None:
     """Return a time in UTC.
 
@@ -391,6 +395,11 @@ def _day_number(days: float | None, unit: str) -> datetime | None:
 def _date_and_time(value: Value, clock: Value) -> datetime | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
+    if isinstance(value, str) and _ISO.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        except ValueError:
+            pass  # an hour of 24, the 13th month: read as others write dates
     parts = _split_date(value.strip()) if isinstance(value, str) else None
     if parts is None:
         return None

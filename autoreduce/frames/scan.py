@@ -6,14 +6,14 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from autoreduce.errors import InputError
+from autoreduce.fits.ahead import read_many
 from autoreduce.fits.header import (
     RawHeader,
     headers_from_text,
@@ -26,22 +26,18 @@ from autoreduce.frames import cache
 from autoreduce.frames.bounds import within
 from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
+from autoreduce.frames.evidence import Evidence
 from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
 from autoreduce.frames.schema import (
-    EVIDENCE_COLUMNS,
     UNREADABLE_COLUMNS,
     make_frame_table,
 )
-from autoreduce.frames.together import decide_together
+from autoreduce.frames.together import decide_together, without_cards
 
-File = tuple[Path, os.stat_result | None]
+File = tuple[str, os.stat_result | None]
 """Path of a file and what the file system says of it."""
 
 _READERS = 8
-_PART = 32
-"""Files that one thread reads at a time."""
-_LONG_WAIT_S = 1e-4
-"""Wait for one file that tells a disk from the page cache."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +46,17 @@ class ScannedNight:
 
     frames: pd.DataFrame
     """The frame table; frames that are left out have ``use`` false."""
-    evidence: pd.DataFrame
-    """Which card gave each fact, with `EVIDENCE_COLUMNS`."""
+    readings: Evidence
+    """Which card gave each fact."""
     unreadable: pd.DataFrame
     """Files that are no frames, and why."""
     root: Path
     """Folder that the frames' paths are relative to."""
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Which card gave each fact, as a table with `EVIDENCE_COLUMNS`."""
+        return self.readings.table()
 
     def __repr__(self) -> str:
         n_frames, n_lost = len(self.frames), len(self.unreadable)
@@ -126,14 +127,19 @@ def scan_night(
         raise InputError(_nothing_found(folders))
     frames: list[Frame] = []
     reader = FrameReader(tables)
-    below = len((root / "_").as_posix()) - 1
-    for path, found in _headers_of_all(places, cache.cache_folder(folders)):
-        name = _printable(path.as_posix()[below:])
-        if isinstance(found, str):
-            unreadable.append((name, found))
-        else:
-            images = reader.frames_of_file(name, path, found)
-            frames.extend(within(frames_of_detectors(name, images), memory))
+    below = len(str(root / "_")) - 1
+    kept = cache.cache_folder(folders)
+    for place, names in places.items():
+        for path, found in _headers_of_folder(place, names, kept):
+            name = _printable(path[below:])
+            if isinstance(found, str):
+                unreadable.append((name, found))
+                continue
+            images = reader.frames_of_file(name, Path(path), found)
+            of_file = within(frames_of_detectors(name, images), memory)
+            frames.extend(map(without_cards, of_file))
+    unreadable.sort(key=lambda one: one[0].split("/"))
+    frames.sort(key=lambda frame: frame.path.parts)
     if not frames:
         name, reason = unreadable[0]
         msg = (
@@ -144,34 +150,28 @@ def scan_night(
         raise InputError(msg)
     del reader
     decide_together(frames)
-    table, evidence = _tables(frames)
+    table, readings = _tables(frames)
     table.attrs["root"] = str(root)
     return ScannedNight(
         frames=table,
-        evidence=evidence,
+        readings=readings,
         unreadable=_table(map(list, zip(*unreadable, strict=True)), UNREADABLE_COLUMNS),
         root=root,
     )
 
 
-def _tables(frames: list[Frame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(frames: list[Frame]) -> tuple[pd.DataFrame, Evidence]:
     """Make the frame table and the evidence; frames are let go one by one."""
-    columns: list[list[str]] = [[] for _ in EVIDENCE_COLUMNS]
-    shared: dict[str, str] = {}
+    readings = Evidence()
 
     def rows() -> Iterator[Mapping[str, object]]:
         frames.reverse()
         while frames:
             frame = frames.pop()
-            for column, cells in zip(
-                columns, zip(*frame.evidence(), strict=True), strict=True
-            ):
-                # Of like texts one is enough: a night has them by the hundred thousand.
-                column.extend([shared.setdefault(cell, cell) for cell in cells])
+            readings.add(frame)
             yield frame.row()
 
-    table = make_frame_table(rows())
-    return table, _table(columns, EVIDENCE_COLUMNS)
+    return make_frame_table(rows()), readings
 
 
 def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
@@ -197,7 +197,7 @@ def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
     SettingsError
         If a dialect table is not valid.
     """
-    headers = _text_headers(path) or _try_headers(path, _state(path))
+    headers = _text_headers(path) or _try_headers((str(path), _state(str(path))))
     if isinstance(headers, str):
         msg = f"{path}: {headers}"
         raise InputError(msg)
@@ -279,33 +279,24 @@ def _walk(
         yield Path(place), names
 
 
-def _headers_of_all(
-    places: Mapping[Path, set[str]], kept: Path | None
-) -> Iterator[tuple[Path, list[RawHeader] | str]]:
-    """Yield the path and headers, or what is wrong, of every file, in order."""
-    found: dict[Path, list[RawHeader] | str] = {}
-    for place, names in places.items():
-        for name, headers in _headers_of_folder(place, names, kept).items():
-            found[place / name] = headers
-    for path in sorted(found, key=lambda path: path.parts):
-        yield path, found.pop(path)
-
-
 def _headers_of_folder(
     place: Path, names: Iterable[str], kept: Path | None
-) -> dict[str, list[RawHeader] | str]:
-    """Return the headers of a folder's files; read are those that have changed."""
+) -> Iterator[tuple[str, list[RawHeader] | str]]:
+    """Yield the paths and headers, or what is wrong, of a folder's files, in order.
+
+    Read are those that have changed.
+    """
     start_ns = time.time_ns()
     known = cache.load(kept, cache.HEADERS, place) if kept else {}
-    states = {name: _state(place / name) for name in names}
+    states = {name: _state(f"{place}/{name}") for name in sorted(names)}
     old = {
         name: known[name]
         for name, state in states.items()
         if state and name in known and known[name][0] == Stamp.of(state)
     }
     new = {name: state for name, state in states.items() if name not in old}
-    files = [(place / name, state) for name, state in new.items()]
-    read = dict(zip(new, _read_all(files), strict=True))
+    files = ((f"{place}/{name}", state) for name, state in new.items())
+    read = dict(zip(new, read_many(_READERS, _try_headers, files), strict=True))
     added = {
         name: (Stamp.of(state), headers)
         for name, state in new.items()
@@ -315,37 +306,15 @@ def _headers_of_folder(
     }
     if kept and (added or len(old) < len(known)):
         cache.save(kept, cache.HEADERS, place, old | added)
-    return read | {name: headers for name, (_, headers) in old.items()}
+    for name in states:
+        yield f"{place}/{name}", read.pop(name) if name in read else old.pop(name)[1]
 
 
-def _state(path: Path) -> os.stat_result | None:
+def _state(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116 -- of many thousand files
     except OSError:
         return None
-
-
-def _read_all(files: list[File]) -> Iterator[list[RawHeader] | str]:
-    """Read the headers of files, by threads if it is the disk that is waited for.
-
-    Headers that are in the page cache are read twice as fast by one thread, those on a
-    disk, the more so across a network, by several (``benchmarks/bench_scan.py``).
-    """
-    parts = [files[at : at + _PART] for at in range(0, len(files), _PART)]
-    start = time.perf_counter() - time.thread_time()
-    while parts:
-        part = parts.pop(0)
-        yield from _read_part(part)
-        waited = time.perf_counter() - time.thread_time() - start
-        if waited > _LONG_WAIT_S * len(part):
-            break
-        start += waited
-    with ThreadPoolExecutor(_READERS) as pool:
-        yield from chain.from_iterable(pool.map(_read_part, parts))
-
-
-def _read_part(files: list[File]) -> list[list[RawHeader] | str]:
-    return [_try_headers(path, state) for path, state in files]
 
 
 def _printable(name: str) -> str:
@@ -356,9 +325,10 @@ def _is_output(names: Iterable[str]) -> bool:
     return {"plan.json", "frames.csv"} <= set(names)
 
 
-def _try_headers(path: Path, state: os.stat_result | None) -> list[RawHeader] | str:
+def _try_headers(file: File) -> list[RawHeader] | str:
+    path, state = file
     try:
-        if str(path) != _printable(str(path)):
+        if path != _printable(path):
             return "its name is no text (not UTF-8); rename it"
         # Opening a pipe would wait for ever for someone to write to it.
         if state and not stat.S_ISREG(state.st_mode):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
+from autoreduce.fits.header import RawHeader
 from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
@@ -18,6 +19,8 @@ from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
 from autoreduce.remarks import ITSELF, remark
 
+_ASKED = ("BITPIX", "CTYPE1")
+"""Keywords that are asked for beside those of dates."""
 _HALF_DAY = timedelta(hours=12)
 _PAUSE = timedelta(hours=1)
 """Bias frames and darks that follow one another faster are of one run."""
@@ -50,6 +53,17 @@ def decide_together(frames: list[Frame]) -> None:
     for fact in SPELT:
         _unify_spellings(frames, fact)
     _name_nights(frames)
+
+
+def without_cards(frame: Frame) -> Frame:
+    """Return a frame whose header has no cards but those that are asked for here.
+
+    A night of thousands of frames has some hundred megabytes of the others.
+    """
+    header, dates = frame.header, frame.dialect.facts["date_obs"].sources
+    keywords = (*_ASKED, *(source.keyword for source in dates))
+    frame.header = RawHeader(header.hdu, header.raw(keywords))
+    return frame
 
 
 def _camera(frame: Frame) -> tuple[object, ...]:
@@ -89,9 +103,13 @@ def _tell_from_bias(frames: Sequence[Frame]) -> None:
             doubted.append(frame)
         else:
             bias[_electronics(frame)].append(frame)
+    known: dict[tuple[object, ...], list[float]] = {}
     for frame in doubted:
-        looks = (_look(one) for one in bias[_electronics(frame)][:_LOOKS])
-        levels = [look.level for look in looks if look is not None]
+        key = _electronics(frame)
+        if key not in known:
+            looks = map(_look, bias[key][:_LOOKS])
+            known[key] = [look.level for look in looks if look is not None]
+        levels = known[key]
         look = _look(frame) if levels else None
         if look is None:
             continue
@@ -320,16 +338,14 @@ def _leave_out_by_type(frames: Iterable[Frame]) -> None:
 
 
 def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
-    alike: dict[tuple[int, bytes], list[Frame]] = defaultdict(list)
+    alike: dict[int, list[Frame]] = defaultdict(list)
     for frame in frames:
-        if frame.why_not and frame.why_not.code == TOO_LARGE:
-            continue
-        key = (frame.path.stat().st_size, frame.header.block)
-        alike[key].append(frame)
+        if frame.why_not is None or frame.why_not.code != TOO_LARGE:
+            alike[frame.cards_hash].append(frame)
     for candidates in alike.values():
-        first: dict[tuple[bytes, int], Frame] = {}
         if len({frame.path for frame in candidates}) < 2:
             continue
+        first: dict[tuple[bytes, int], Frame] = {}
         # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
         for frame in sorted(candidates, key=lambda one: len(one.file)):
             with frame.path.open("rb") as file:

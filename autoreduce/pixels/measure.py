@@ -307,6 +307,28 @@ def smoothed_rows(levels: ArrayLike) -> NDArray[np.float64]:
         )
 
 
+def levels_of_rows(strip: NDArray[Any], rows: slice, ny: int) -> NDArray[np.float64]:
+    """Give the level that an overscan has in each row of a frame, smoothed.
+
+    Parameters
+    ----------
+    strip : (n, k) array, ADU
+        The overscan.
+    rows : slice
+        Its rows; others have the level of the nearest of them.
+    ny : int
+        Rows of the frame.
+
+    Returns
+    -------
+    (ny, 1) array, ADU
+        Level of each row.
+    """
+    everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
+    levels = smoothed_rows(overscan_level(strip, everything, per_row=True))
+    return np.pad(levels, ((rows.start, ny - rows.stop), (0, 0)), mode="edge")
+
+
 def overscan_level(
     raw: NDArray[Any], section: Section, *, per_row: bool = False
 ) -> float | NDArray[np.float64]:

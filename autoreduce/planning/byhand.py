@@ -153,7 +153,7 @@ def _check_shape(need: str, setup: Facts, master: Facts) -> None:
             raise TableError(msg)
 
 
-def overruled(entries: Sequence[Verdict], chosen: str | None) -> list[Verdict]:
+def overruled(entries: Sequence[Verdict], chosen: str | None) -> tuple[Verdict, ...]:
     """Write into the verdicts of one setup that the observer decided.
 
     Parameters
@@ -163,12 +163,12 @@ def overruled(entries: Sequence[Verdict], chosen: str | None) -> list[Verdict]:
     chosen : str or None
         Output of the observer's choice.
     """
-    return [
+    return tuple(
         _taken_by_hand(entry)
         if entry.candidate == chosen
         else replace(entry, chosen=False, criterion=entry.criterion or BY_HAND)
         for entry in entries
-    ]
+    )
 
 
 def _taken_by_hand(entry: Verdict) -> Verdict:

@@ -1,7 +1,7 @@
 """Which master serves which frames: as the ladder says, or as the observer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -10,10 +10,13 @@ from autoreduce.planning.byhand import chosen_output, overruled, use_by_hand
 from autoreduce.planning.candidates import LIBRARY, ORIGIN, Facts, dark_use
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.lacks import Table, lack
-from autoreduce.planning.matching import Choice, match
+from autoreduce.planning.matching import Choice, Matches, match
 from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules
 from autoreduce.planning.use import DarkMethod, Use
+
+_PAIRS = 1 << 17
+"""Setups times masters that are judged at once: what that takes of memory is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Decision:
     uses: tuple[Use, ...]
     """One for each setup."""
     verdicts: tuple[Verdict, ...]
-    """One entry for each setup and candidate."""
+    """Entries of each setup, in their order, as in `Matches`."""
 
 
 def serve(
@@ -62,40 +65,44 @@ def serve(
     TableError
         If the observer names a master that is not made, or that cannot serve.
     """
-    matches = match(need, setups, masters, rules, settings)
-    rows = setups.to_dict("records")
-    candidates = matches.masters.to_dict("records")
+    masters = masters.sort_values("output", ignore_index=True)
+    candidates = masters.to_dict("records")
     facts = {str(one["output"]): one for one in candidates}
     exposure = rules.tolerance["exptime"] if settings.other_exposures else None
-    verdicts = list(matches.verdicts)
-    uses = []
-    for row, setup in enumerate(rows):
-        choice = matches.choices[row]
-        misses = [(one, facts[one.candidate]) for one in matches.misses[row]]
-        if choice is None:
-            use = Use(need, lack=lack(need, setup, misses, settings, table))
-        else:
-            use = _from_ladder(need, setup, candidates, choice, settings)
-        if pd.notna(setup[need]):
-            part = slice(row * len(candidates), (row + 1) * len(candidates))
-            entries = verdicts[part]
-            chosen = chosen_output(need, setup, candidates)
-            if chosen != use.output:
-                found = {entry.candidate: i for i, entry in enumerate(entries)}
-                i = None if chosen is None else found[chosen]
-                master = None
-                if i is not None:
-                    master = {**candidates[i], "cut": matches.judged.cut(row, i)}
-                use = use_by_hand(
-                    need,
-                    setup,
-                    master,
-                    None if i is None else entries[i].level,
-                    exposure,
-                )
-                verdicts[part] = overruled(entries, chosen)
-        uses.append(use)
+
+    def by_hand(setup: Facts, row: int, chosen: str | None, matches: Matches) -> Use:
+        for i, entry in enumerate(matches.verdicts[row]):
+            if entry.candidate == chosen:
+                master = {**candidates[i], "cut": matches.judged.cut(row, i)}
+                return use_by_hand(need, setup, master, entry.level, exposure)
+        return use_by_hand(need, setup, None, None, exposure)
+
+    uses: list[Use] = []
+    verdicts: list[Verdict] = []
+    for part in _parts(setups, len(masters)):
+        matches = match(need, part, masters, rules, settings)
+        for row, setup in enumerate(part.to_dict("records")):
+            choice, entries = matches.choices[row], matches.verdicts[row]
+            misses = [(one, facts[one.candidate]) for one in matches.misses[row]]
+            if choice is None:
+                use = Use(need, lack=lack(need, setup, misses, settings, table))
+            else:
+                use = _from_ladder(need, setup, candidates, choice, settings)
+            if pd.notna(setup[need]):
+                chosen = chosen_output(need, setup, candidates)
+                if chosen != use.output:
+                    use = by_hand(setup, row, chosen, matches)
+                    entries = overruled(entries, chosen)
+            uses.append(use)
+            verdicts += entries
     return Decision(tuple(uses), tuple(verdicts))
+
+
+def _parts(setups: pd.DataFrame, n_masters: int) -> Iterator[pd.DataFrame]:
+    """Part setups so that not too many pairs are judged at once."""
+    n_rows = max(1, _PAIRS // max(n_masters, 1))
+    for start in range(0, len(setups), n_rows):
+        yield setups.iloc[start : start + n_rows]
 
 
 def _from_ladder(

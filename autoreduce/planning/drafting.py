@@ -8,15 +8,18 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from autoreduce.errors import TableError
+from autoreduce.errors import SettingsError, TableError
 from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.fits.names import split_hdu
+from autoreduce.fits.sections import parse_section, section_shape
 from autoreduce.frames.schema import ImageType
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.naming import calibrated_outputs, slug
 from autoreduce.planning.plan import Action, Calibration, Fact, FrameInput, Task
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.planning.rules import Rules
 from autoreduce.planning.setups import NightSetups
 from autoreduce.planning.use import NEEDS, Use, Uses
@@ -275,10 +278,77 @@ def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
     """Take the overscan of each row by itself, where frames have one."""
     return [
         replace(item, calibration=replace(item.calibration, overscan_rows=True))
-        if item.calibration.overscan
+        if item.has_overscan
         else item
         for item in inputs
     ]
+
+
+def made_linear(
+    night: NightSetups, inputs: Sequence[FrameInput], linearity: Linearity
+) -> list[FrameInput]:
+    """Make the counts of all frames linear that have light or dark current in them."""
+    kinds, cameras = (night.frames[name].tolist() for name in ("imagetyp", "instrume"))
+    return [
+        replace(item, calibration=replace(item.calibration, linearity=linearity))
+        if kind != ImageType.BIAS and linearity.holds_for(camera)
+        else item
+        for item, kind, camera in zip(inputs, kinds, cameras, strict=True)
+    ]
+
+
+def without_crosstalk(
+    inputs: Sequence[FrameInput], detectors: pd.Series, told: Sequence[Crosstalk]
+) -> list[FrameInput]:
+    """Have amplifiers freed of what they have of others.
+
+    Parameters
+    ----------
+    inputs : sequence of FrameInput
+        All frames.
+    detectors : Series of str
+        The detector of each; missing where it has no name.
+    told : sequence of Crosstalk
+        What the recipe tells.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier is named that a frame does not have, or two whose pixels are not
+        as many.
+    """
+    made = []
+    for item, detector in zip(inputs, _plain(detectors), strict=True):
+        here = tuple(one for one in told if one.detector in ("", detector))
+        if here and item.amplifiers:
+            _check_crosstalk(item, here)
+            item = replace(item, crosstalk=here)  # noqa: PLW2901 -- the same frame
+        made.append(item)
+    return made
+
+
+def _check_crosstalk(item: FrameInput, told: Sequence[Crosstalk]) -> None:
+    n = len(item.amplifiers)
+    for one in told:
+        if max(one.victim, one.source) > n:
+            msg = (
+                f"recipe: amplifiers.crosstalk names amplifier "
+                f"{max(one.victim, one.source)}, but {item.file} has {n}; `detector` says "
+                "which frames it holds for"
+            )
+            raise SettingsError(msg)
+        victim, source = (
+            section_shape(parse_section(item.amplifiers[number - 1].data))
+            for number in (one.victim, one.source)
+        )
+        if victim != source:
+            msg = (
+                f"recipe: amplifiers.crosstalk names amplifiers {one.victim} and "
+                f"{one.source}, but those of {item.file} do not read pixel for pixel: "
+                f"{item.amplifiers[one.victim - 1].data} and "
+                f"{item.amplifiers[one.source - 1].data}"
+            )
+            raise SettingsError(msg)
 
 
 def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:

@@ -1,7 +1,7 @@
 """What a plan does, in words: the whole night as a table, one frame in full."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -10,10 +10,12 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.matching import MOST_VERDICTS
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.phrases import number_text
 from autoreduce.planning.plan import (
     Action,
+    Calibration,
     Fact,
     FrameInput,
     Plan,
@@ -170,15 +172,27 @@ def _exposures(frames: Sequence[FrameInput]) -> str:
 def _masters_of(plan: Plan, frames: Sequence[FrameInput]) -> dict[str, str]:
     """Say in a few words which masters the frames of a group get."""
     texts: dict[str, list[str]] = {need: [] for need in NEEDS}
+    served: dict[str, list[Calibration]] = defaultdict(list)
     for item in frames:
         calibration = item.calibration
         texts["bias"].append(_name(calibration.bias) or _instead_of_bias(plan, item))
-        texts["dark"].append(_dark_text(frames, calibration.dark))
         texts["flat"].append(_name(calibration.flat))
-    return {
-        need: ", ".join(text for text in dict.fromkeys(found) if text)
-        for need, found in texts.items()
-    }
+        if calibration.dark is not None:
+            served[calibration.dark].append(calibration)
+    texts["dark"] = [_dark_text(dark, those) for dark, those in served.items()]
+    return {need: _few(dict.fromkeys(found)) for need, found in texts.items()}
+
+
+_SHOWN = 6
+"""Masters of a group that are named; of those of more nights the first."""
+
+
+def _few(names: Iterable[str]) -> str:
+    """List names, of many the first."""
+    known = [name for name in names if name]
+    n_more = len(known) - _SHOWN
+    more = [f"and {n_more} more"] if n_more > 0 else []
+    return ", ".join([*known[:_SHOWN], *more])
 
 
 def _name(output: str | None) -> str:
@@ -194,11 +208,8 @@ def _instead_of_bias(plan: Plan, item: FrameInput) -> str:
     return "overscan" if item.has_overscan else ""
 
 
-def _dark_text(frames: Sequence[FrameInput], dark: str | None) -> str:
+def _dark_text(dark: str, served: Sequence[Calibration]) -> str:
     """Say how a dark serves those frames of a group that get it."""
-    if dark is None:
-        return ""
-    served = [item.calibration for item in frames if item.calibration.dark == dark]
     methods = dict.fromkeys(item.dark_method for item in served)
     scales = sorted({item.dark_scale for item in served if item.dark_scale is not None})
     words = []
@@ -384,7 +395,8 @@ def _story_text(story: FrameStory) -> str:
     for need in NEEDS:
         entries = [entry for entry in story.candidates if entry.need == need]
         if entries:
-            lines += ["", f"Candidates for its {need}"]
+            which = ", the best or closest" if len(entries) == MOST_VERDICTS else ""
+            lines += ["", f"Candidates for its {need}{which}"]
             lines += [f"  {candidate_text(entry)}" for entry in entries]
     return "\n".join(lines)
 

@@ -27,6 +27,10 @@ from autoreduce.planning.plan import Verdict
 from autoreduce.planning.rules import Rules, Rung
 from autoreduce.planning.verdicts import Climb, VerdictWriter
 
+MOST_VERDICTS = 12
+"""Candidates of a setup of which it is told why they are, or are not, chosen: months of
+nights have hundreds of masters for each of thousands of setups."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -57,12 +61,13 @@ class Matches:
     """The candidates, by name; choices name their rows."""
     choices: tuple[Choice | None, ...]
     """One for each setup; None where no candidate is eligible."""
-    verdicts: tuple[Verdict, ...]
-    """One entry for each setup and candidate."""
+    verdicts: tuple[tuple[Verdict, ...], ...]
+    """For each setup the `MOST_VERDICTS` candidates that are best, or come closest, by
+    name; all of them where the observer has chosen one."""
     misses: tuple[tuple[Verdict, ...], ...]
-    """For each setup without a choice, the candidates that came closest: those that
-    failed as few criteria as the closest of all, which comes first, and the same one
-    first."""
+    """For each setup without a choice, those of its verdicts that came closest: those
+    that failed as few criteria as the closest of all, which comes first, and the same
+    one first."""
     judged: Judgement
     """All pairs, for what else is asked of them."""
 
@@ -82,7 +87,8 @@ def match(
         ``bias``, ``dark`` or ``flat``.
     setups : DataFrame
         Like frames that need a master: the columns of `group_facts`, ``setup`` (a
-        label), and for darks ``has_bias`` (whether a master bias serves them).
+        label), if the observer chooses their masters the column `need`, and for darks
+        ``has_bias`` (whether a master bias serves them).
     masters : DataFrame
         Candidates: the columns of `group_facts`, ``output``, ``origin``, and for darks
         ``keeps_bias`` and ``fit`` (output of the fit that it is the longest of).
@@ -165,32 +171,31 @@ def _decide(need: str, judged: Judgement, climbed: Climb) -> Matches:
     keys = _preferences(judged, climbed)
     order = np.lexsort(list(reversed(keys.values())))
     writer = VerdictWriter(need, judged, climbed, keys)
+    by_hand = judged.setups.get(need, pd.Series(None, judged.setups.index)).notna()
     choices: list[Choice | None] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[tuple[Verdict, ...]] = []
     misses: list[tuple[Verdict, ...]] = []
-    for row in range(judged.shape[0]):
-        eligible = (i for i in order[row].tolist() if climbed.rung[row, i] >= 0)
-        chosen = next(eligible, None)
-        entries = writer.entries(row, chosen)
-        verdicts += entries
+    for row, in_full in enumerate(by_hand.tolist()):
+        ranked, rungs = order[row].tolist(), climbed.rung[row]
+        chosen = next((i for i in ranked if rungs[i] >= 0), None)
+        told = ranked if in_full else ranked[:MOST_VERDICTS]
+        entries = {i: writer.entry(row, i, chosen) for i in sorted(told)}
         choices.append(_choice(judged, climbed, row, chosen))
-        misses.append(_nearest(entries, order[row], climbed.failures[row], chosen))
+        verdicts.append(tuple(entries.values()))
+        near = [] if chosen is not None else _closest(told, climbed.failures[row])
+        misses.append(_alike([entries[i] for i in near]))
     return Matches(
         judged.masters, tuple(choices), tuple(verdicts), tuple(misses), judged
     )
 
 
-def _nearest(
-    entries: Sequence[Verdict],
-    order: NDArray[np.intp],
-    failures: NDArray[np.intp],
-    chosen: int | None,
-) -> tuple[Verdict, ...]:
-    """List the candidates that came closest, if none is chosen."""
-    if chosen is not None:
-        return ()
-    near = order[failures[order] == failures[order[:1]]]
-    ranked = [entries[i] for i in near]
+def _closest(ranked: Sequence[int], failures: NDArray[np.intp]) -> list[int]:
+    """Keep the candidates that failed as few criteria as the closest."""
+    return [i for i in ranked if failures[i] == failures[ranked[0]]]
+
+
+def _alike(ranked: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Keep the candidates that failed in what the closest of them failed in."""
     return tuple(entry for entry in ranked if entry.criterion == ranked[0].criterion)
 
 

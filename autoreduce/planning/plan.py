@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -15,7 +16,8 @@ from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
-from autoreduce.planning.recipe import Recipe
+from autoreduce.pixels.linearity import Linearity
+from autoreduce.planning.recipe import Crosstalk, Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
 
@@ -81,6 +83,8 @@ class Calibration:
     """Masters larger than the frame: output and the section over it, FITS text."""
     overscan_rows: bool = False
     """Whether the overscan of each row is taken by itself."""
+    linearity: Linearity | None = None
+    """What makes counts above the zero level linear."""
 
     @property
     def masters(self) -> tuple[str, ...]:
@@ -111,6 +115,8 @@ class FrameInput:
     """Saturation level, ADU."""
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers of the detector; empty for a single one."""
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What is taken out of them of each other."""
     ccd_temp: float | None = None
     """Temperature of the sensor, Celsius."""
     pedestal: float | None = None
@@ -160,6 +166,9 @@ class Task:
     """Worst level among the masters, 0 to 3."""
     missing: tuple[Remark, ...] = ()
     """Steps that are left out for want of a master."""
+    doubts: tuple[Remark, ...] = ()
+    """What is doubtful of its frames; while it is carried out, also of all products that
+    it is made from."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -253,13 +262,29 @@ class Plan:
         return f"<Plan of {self.root}: {len(self.tasks)} products, {len(self.notes)} notes>"
 
     def sorter(self) -> TopologicalSorter[str]:
-        """Return a fresh sorter over the outputs, masters before their users."""
+        """Sort the outputs, masters before their users.
+
+        Returns
+        -------
+        TopologicalSorter of str
+            A fresh one.
+        """
         return TopologicalSorter(
             {task.output: set(task.needs) - set(self.external) for task in self.tasks}
         )
 
     def task(self, output: str) -> Task:
         """Find the task that makes a product.
+
+        Parameters
+        ----------
+        output : str
+            Path of the product below the output folder.
+
+        Returns
+        -------
+        Task
+            The task.
 
         Raises
         ------
@@ -273,16 +298,44 @@ class Plan:
         raise PlanError(msg)
 
     def to_json(self) -> str:
-        """Write the plan down."""
+        """Write the plan down.
+
+        Returns
+        -------
+        str
+            JSON, as ``plan.json`` has it before a run.
+        """
         return "".join(self.json_pieces())
 
     def json_pieces(self, **more: object) -> Iterator[str]:
-        """Write the plan down, piece by piece, with `more` beside its fields."""
+        """Write the plan down, piece by piece.
+
+        Parameters
+        ----------
+        **more : object
+            What stands beside its fields.
+
+        Returns
+        -------
+        iterator of str
+            JSON.
+        """
         content = {"version": PLAN_VERSION, **_fields(self), **more}
         return JsonWriter(_fields).pieces(content)
 
     def reason(self, item: FrameInput) -> str:
-        """Write a short sentence for each master of a frame, or for the lack of it."""
+        """Write a short sentence for each master of a frame, or for the lack of it.
+
+        Parameters
+        ----------
+        item : FrameInput
+            A frame of the plan.
+
+        Returns
+        -------
+        str
+            The sentences, joined by semicolons; empty if it needs no master.
+        """
         uses = self.uses.get(item.setup, {}).values()
         return "; ".join(words for use in uses if (words := str(use)))
 
@@ -291,4 +344,9 @@ def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's 
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
     if isinstance(value, Remark):
         return value.to_dict()
-    return {item.name: getattr(value, item.name) for item in fields(value)}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))

@@ -26,10 +26,12 @@ from autoreduce.planning.drafting import (
     facts_of,
     frame_inputs,
     light_tasks,
+    made_linear,
     master_tasks,
     registration_tasks,
     stack_tasks,
     uses_of,
+    without_crosstalk,
 )
 from autoreduce.planning.grouping import group_codes
 from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table
@@ -124,6 +126,10 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     inputs = by_rows(inputs) if recipe.overscan.rows else inputs
+    inputs = made_linear(night, inputs, recipe.linearity)
+    crosstalk = recipe.amplifiers.crosstalk
+    if crosstalk:
+        inputs = without_crosstalk(inputs, night.frames["detector"], crosstalk)
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)
@@ -283,16 +289,17 @@ def _fits(darks: pd.DataFrame, rules: Rules) -> list[Task]:
     alike = CombineRule(equal=("night",), within=(TEMPERATURE,))
     codes = group_codes(usable, alike, rules)
     usable["is_dark"] = usable["imagetyp"].eq(ImageType.DARK)
-    clusters = (usable[codes == code] for code in range(int(codes.max(initial=-1)) + 1))
+    order = ["cluster", "exptime", "is_dark", "output"]
+    ordered = usable.assign(cluster=codes).sort_values(order)
     members = [
-        cluster.sort_values(["exptime", "is_dark", "output"])
-        for cluster in clusters
+        cluster
+        for _, cluster in ordered[["exptime", "output"]].groupby(ordered["cluster"])
         if cluster["exptime"].max() >= rules.fit_ratio * cluster["exptime"].min()
         and len(cluster) > 1
     ]
     if not members:
         return []
-    facts = pd.DataFrame([part.iloc[-1] for part in members]).astype(usable.dtypes)
+    facts = usable.loc[[cluster.index[-1] for cluster in members]]
     facts = facts.assign(imagetyp="dark_current", exptime=pd.NA)
     tasks = [
         Task(

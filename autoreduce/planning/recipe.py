@@ -5,11 +5,13 @@ from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 from autoreduce.errors import SettingsError
 from autoreduce.fits.sections import parse_section
 from autoreduce.pixels.combination import Combination, Rejection
-from autoreduce.settings import NotNegative, SettingsText, build
+from autoreduce.pixels.linearity import Linearity
+from autoreduce.settings import Limit, NotNegative, SettingsText, build
 
 
 class DarkModel(StrEnum):
@@ -111,6 +113,36 @@ class OverscanRecipe:
     rows: bool = False
     """Whether each row has a level of its own, smoothed along the rows: for a level that
     drifts while a frame is read, which no master bias knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crosstalk:
+    """What an amplifier has of what another one of its detector reads at the same time."""
+
+    victim: Annotated[int, Limit("the number of an amplifier", lambda v: v >= 1)]
+    """Number of the amplifier that it is taken out of, as in the cards AMP1, AMP2, ..."""
+    source: Annotated[int, Limit("the number of an amplifier", lambda v: v >= 1)]
+    """Number of the one whose pixels are multiplied."""
+    times: float
+    """ADU of the victim for each ADU of the source."""
+    detector: str = ""
+    """The detector that it holds for; empty: all."""
+
+    def __post_init__(self) -> None:
+        """Refuse an amplifier that would hear itself."""
+        if self.victim == self.source:
+            msg = f"amplifier {self.victim} is no victim of itself"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class AmplifierRecipe:
+    """What is done to detectors that several amplifiers read."""
+
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What is taken out of amplifiers."""
+    measure: bool = True
+    """Whether gains that are not told, or told wrongly, are taken from flats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +295,10 @@ class Recipe:
     """Name of the recipe: ``default``, ``notes``, or of the user's file."""
     overscan: OverscanRecipe = field(default_factory=OverscanRecipe)
     """Overscan of all frames."""
+    linearity: Linearity = field(default_factory=Linearity)
+    """What makes the counts of a camera linear."""
+    amplifiers: AmplifierRecipe = field(default_factory=AmplifierRecipe)
+    """Detectors of several amplifiers."""
     bias: Combination = field(default_factory=Combination)
     """Combination of bias frames."""
     dark: DarkRecipe = field(default_factory=DarkRecipe)

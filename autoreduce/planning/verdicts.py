@@ -43,27 +43,10 @@ class VerdictWriter:
         self._levels = [rung.level for rung in judged.rule.rung]
         self._texts: dict[str, tuple[list[str], list[str]]] = {}
 
-    def entries(self, row: int, chosen: int | None) -> list[Verdict]:
-        """Write the entries of one setup, one for each candidate."""
-        return [
-            self._entry(row, candidate, rung, failed, chosen)
-            for candidate, (rung, failed) in enumerate(
-                zip(
-                    self._climbed.rung[row].tolist(),
-                    self._climbed.failed[row].tolist(),
-                    strict=True,
-                )
-            )
-        ]
-
-    def _entry(
-        self,
-        row: int,
-        candidate: int,
-        rung: int,
-        failed: str | None,
-        chosen: int | None,
-    ) -> Verdict:
+    def entry(self, row: int, candidate: int, chosen: int | None) -> Verdict:
+        """Write the entry of a setup and a candidate, of which another may be chosen."""
+        rung = int(self._climbed.rung[row, candidate])
+        failed = self._climbed.failed[row, candidate]
         if failed is not None:
             criterion = failed
             wanted, found = self._values(failed, row, candidate)

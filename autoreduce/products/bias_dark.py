@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,21 +19,24 @@ from autoreduce.calibration.bands import (
 from autoreduce.calibration.members import (
     HOT_SIGMA,
     Members,
+    by_bands,
     hot_noise,
     open_members,
     pair_noise,
     pair_noise_error,
     pedestals,
 )
-from autoreduce.calibration.workspace import TaskResult, Workspace, side_by_side
+from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.flatfield import impulses
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
+from autoreduce.products.gain import Quantity
 from autoreduce.products.master import MasterProduct, Tally
 from autoreduce.remarks import Remark, remark
 
@@ -93,10 +95,16 @@ def make_plain(
         photons = _photons(members, workspace, task, noise)
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, workspace, digest, members)
+        # Of frames that must be unpacked one band more is held: it is read ahead.
+        held = workspace.threads + (not members.are_plain)
+        memory = workspace.memory // held
+        spans = list(bands(*members.shape, len(members.frames), memory))
         with product.writer() as writer:
-            for start, combined in _by_bands(members, masters, how, noise, workspace):
+            work = _Plain(members, masters, how, noise)
+            for (start, stop), combined in zip(
+                spans, by_bands(work, workspace, spans), strict=True
+            ):
                 data, n_used, rejected = combined
-                stop = start + len(data)
                 result.add(start, data, rejected)
                 writer.write_rows(start, data)
                 if workspace.planes:
@@ -119,13 +127,12 @@ def make_plain(
             if task.action is Action.BIAS:
                 statistics["drift"] = level_drift(members)
             apart = np.ptp(_levels(members)) if task.action is Action.DARK else 0.0
-            product.finish(writer, statistics, extra, result.rejected)
-    told = product.made(statistics)
-    has_bias = any(correction.bias for correction in members.corrections)
-    doubts = [*_drift(statistics)]
-    if has_bias:
-        doubts += [*_below_zero(statistics), *_unlike(float(apart), statistics)]
-    return replace(told, remarks=(*told.remarks, *doubts))
+            doubts = [*_drift(statistics)]
+            if any(correction.bias for correction in members.corrections):
+                doubts += [*_below_zero(statistics), *_unlike(float(apart), statistics)]
+            return product.finish(
+                writer, statistics, extra, result.rejected, doubts=doubts
+            )
 
 
 def _flags(data: Floats, noise: float, task: Task) -> NDArray[np.uint8]:
@@ -189,46 +196,52 @@ def _below_zero(statistics: Mapping[str, float]) -> Iterator[Remark]:
         yield remark("negative-dark", found=f"{level:+.1f} ADU")
 
 
-def _by_bands(
-    members: Members,
-    masters: MasterRows,
-    how: Combination,
-    noise: float,
-    workspace: Workspace,
-) -> Iterator[tuple[int, CombineResult]]:
-    """Combine band by band, while others are read; give the first row of each.
+@dataclass(frozen=True)
+class _Plain:
+    """Frames that are combined as they are, or without their bias."""
 
-    What all frames share is subtracted once, afterwards.
-    """
-    shared = len(set(members.corrections)) == 1 and not any(
-        frame.zero for frame in members.frames
-    )
-    frames = list(zip(members.frames, members.corrections, strict=True))
+    members: Members
+    masters: MasterRows
+    how: Combination
+    noise: float
 
-    def read(start: int, stop: int) -> list[Raw]:
-        if shared:
-            return [frame.rows(start, stop) for frame in members.frames]
-        return [
-            calibrated_rows(f, correction, masters, start, stop)
-            for f, correction in frames
-        ]
-
-    memory = workspace.memory // (workspace.threads + 1)
-    spans = list(bands(*members.shape, len(frames), memory))
-    stacks = ((read(*span), _expected(members, noise, *span)) for span in spans)
-    combined = side_by_side(workspace.threads, partial(_combined, how), stacks)
-    for (start, stop), band in zip(spans, combined, strict=True):
-        bias = (
-            masters.rows(members.corrections[0].bias, start, stop) if shared else None
+    @property
+    def _shared(self) -> bool:
+        """Whether all frames share what is taken out: that is done once, afterwards."""
+        return len(set(self.members.corrections)) == 1 and not any(
+            frame.zero for frame in self.members.frames
         )
-        yield start, band if bias is None else band._replace(data=band.data - bias)
+
+    def band(self, start: int, stop: int) -> "_Band":
+        """Read a band of all frames."""
+        span = start, stop
+        expected = _expected(self.members, self.noise, *span)
+        if self._shared:
+            rows = [frame.rows(*span) for frame in self.members.frames]
+            bias = self.masters.rows(self.members.corrections[0].bias, *span)
+            return _Band(rows, expected, bias)
+        pairs = self.members.pairs
+        rows = [calibrated_rows(*of, self.masters, *span) for of in pairs]
+        return _Band(rows, expected, None)
+
+    def combined(self, band: "_Band") -> CombineResult:
+        """Combine a band."""
+        made = combine(band.rows, self.how, noise=band.noise)
+        if not self._shared:
+            return made
+        linearity = self.members.corrections[0].linearity
+        data = calibrate(made.data, bias=band.bias, linearity=linearity)
+        return made._replace(data=data)
 
 
-def _combined(
-    how: Combination, band: tuple[list[Raw], float | Floats]
-) -> CombineResult:
-    stack, noise = band
-    return combine(stack, how, noise=noise)
+class _Band(NamedTuple):
+    """A band of frames that are combined."""
+
+    rows: list[Raw]
+    noise: float | Floats
+    """Of a frame, 1 sigma."""
+    bias: Floats | None
+    """What is taken out of the combination."""
 
 
 def _expected(members: Members, noise: float, start: int, stop: int) -> float | Floats:
@@ -245,6 +258,8 @@ def _saturation_card(workspace: Workspace, members: Members) -> list[Card]:
         return []
     levels = pedestals(workspace, members)
     level = saturate - (levels[0] if levels else 0.0)
+    if (linearity := members.corrections[0].linearity) is not None:
+        level = linearity.of(level)
     return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 
 
@@ -262,17 +277,26 @@ class _Photons(NamedTuple):
 def _photons(
     members: Members, workspace: Workspace, task: Task, noise: float
 ) -> _Photons | None:
-    """Say how noisy dark counts are, by the header's gain, else by hot pixels' noise."""
+    """Say how noisy dark counts are, by the header's gain, or by hot pixels' noise.
+
+    That of hot pixels is used where no gain is told, or one that it contradicts: of the
+    gain that flats tell a dark knows nothing yet.
+    """
     if task.action is not Action.DARK or not workspace.planes:
         return None
-    egain = task.facts.get("egain")
-    per_adu = 1 / egain if isinstance(egain, float) else hot_noise(members, noise)
-    if per_adu is None:
+    hot, told = hot_noise(members, noise), task.facts.get("egain")
+    gain = Quantity(
+        told if isinstance(told, float) else None,
+        None if hot is None else 1 / hot.per_adu,
+        None if hot is None else hot.error / hot.per_adu,
+        given="egain" in members.items[0].given,
+    )
+    if gain.value is None:
         return None
     medians = [members.statistics[item.file].median for item in members.items]
     zero = pedestals(workspace, members)
     level = float(np.median(np.subtract(medians, 0.0 if zero is None else zero)))
-    return _Photons(per_adu, level, zero is not None)
+    return _Photons(1 / gain.value, level, zero is not None)
 
 
 def _variance(

@@ -20,14 +20,14 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
 METHODS: Mapping[Action, int] = {
-    Action.BIAS: 9,
-    Action.DARK: 9,
-    Action.DARK_FIT: 9,
-    Action.FLAT: 10,
-    Action.BAD_PIXELS: 9,
-    Action.CALIBRATE: 10,
+    Action.BIAS: 10,
+    Action.DARK: 10,
+    Action.DARK_FIT: 10,
+    Action.FLAT: 11,
+    Action.BAD_PIXELS: 10,
+    Action.CALIBRATE: 12,
     Action.REGISTER: 10,
-    Action.STACK: 10,
+    Action.STACK: 11,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
@@ -46,6 +46,9 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "overscan.rows": _PLANNING,
+    "linearity": _PLANNING,
+    "amplifiers.crosstalk": _PLANNING,
+    "amplifiers.measure": _PLANNING,
     "bias": frozenset({Action.BIAS}),
     "dark.combine": frozenset({Action.DARK}),
     "dark.model": frozenset({Action.DARK_FIT, Action.FLAT, Action.CALIBRATE}),
@@ -219,6 +222,7 @@ def task_digest(
         "products": task.products,
         "registration": task.registration,
         "reference": task.reference,
+        "doubts": [str(one) for one in task.doubts],
         "recipe": _used(recipe, task.action),
         "files": [contents[item.file] for item in task.frames],
         "needs": dict(sorted(needs.items())),

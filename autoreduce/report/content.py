@@ -5,12 +5,13 @@ Plain values.  Nothing here reads a file or knows how a report looks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autoreduce.planning.plan import Plan
 from autoreduce.remarks import Remark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Outcome(Protocol):
@@ -72,29 +73,31 @@ class ObjectPicture:
     """What it is made of."""
     why_not: str = ""
     """Why there is none."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful of the images that it is made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
     """One run over one night, ready to be told."""
 
-    frames: pd.DataFrame
+    frames: "pd.DataFrame"
     """Frame table with the plan's and the measured columns."""
     plan: Plan
     """What was to be made, and why so."""
     outcomes: Mapping[str, Outcome]
     """How each task ended, by the task's output."""
-    unreadable: pd.DataFrame
+    unreadable: "pd.DataFrame"
     """Files that could not be taken into the frame table: file, reason."""
     fits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Dark fits by output, as their JSON products hold them: ``points`` (each with
     ``exptime`` s, ``counts`` and ``error`` ADU), ``offset``, ``slope``,
     ``offset_error``, ``slope_error``, ``covariance``, ``chi_square``, ``linear``."""
-    lights: pd.DataFrame | None = None
+    lights: "pd.DataFrame | None" = None
     """The calibrated lights, as ``lights.csv`` holds them."""
     pictures: tuple[ObjectPicture, ...] = ()
     """Pictures of the objects."""
-    evidence: pd.DataFrame | None = None
+    evidence: "pd.DataFrame | None" = None
     """Which keyword gave each fact, and which others say otherwise."""
     title: str = ""
     """Heading; empty: made from the dates of the night."""

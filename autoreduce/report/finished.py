@@ -7,16 +7,16 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.calibration.workspace import side_by_side
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import ImageReader, open_image
@@ -34,6 +34,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stacks import stack_field
+from autoreduce.remarks import Severity, condensed, some
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import AT_ONCE, png_pieces, png_texts
@@ -41,7 +42,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -100,6 +101,8 @@ class Composition:
     """``colour`` (of a colour camera), ``RGB``, ``SHO``, ``HOO`` or ``grey``."""
     channels: tuple[Channel, ...]
     """Grey; or red, green and blue, and perhaps the brightness."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful of the images."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -172,10 +175,26 @@ def compositions(
     # Stacks of other areas do not lie on one another.
     alike = plan.recipe.stack.area is Area.REFERENCE
     asked = plan.recipe.picture.palette if alike else Palette.GREY
-    return [
+    found = [
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
+    return [replace(one, doubts=_doubts(one, plan, outcomes)) for one in found]
+
+
+def _doubts(
+    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
+) -> tuple[str, ...]:
+    """Say what is doubtful of the images of a picture, and of the lights in them."""
+    images = {image.output for image in made.images}
+    told = []
+    for task in plan.tasks:
+        outcome = outcomes.get(task.output)
+        if outcome and images & {task.output, *outcome.outputs}:
+            for output in (task.output, *task.products):
+                there = outcomes[output].remarks if output in outcomes else ()
+                told += [one for one in there if one.severity is Severity.DOUBTFUL]
+    return tuple(f"{some(one.subject)}: {one}" for one in condensed(told))
 
 
 def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
@@ -338,7 +357,10 @@ class _Mixed(NamedTuple):
 
 
 def write_picture(
-    folder: Path, made: Composition, recipe: PictureRecipe, memory: int
+    folder: Path,
+    made: Composition,
+    recipe: PictureRecipe,
+    memory: int,
 ) -> bool:
     """Write the picture of an object, unless it stands there already.
 
@@ -386,7 +408,8 @@ def write_picture(
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
         numbers = (whole_numbers(shades, bits) for shades in bands)
-        words = {"Title": made.name, "Description": made.caption, DIGEST: digest}
+        about = ". ".join((made.caption, *made.doubts))
+        words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
     return True
 
@@ -448,12 +471,19 @@ def _bands(
         yield shades if from_top else shades[::-1]
 
 
+EachObject = Callable[
+    [Callable[[Composition], ObjectPicture], Iterable[Composition]],
+    Iterable[ObjectPicture],
+]
+
+
 def write_pictures(
     folder: Path,
     plan: Plan,
     outcomes: Mapping[str, Outcome],
     digests: Mapping[str, str],
     memory: int,
+    each: EachObject = map,
 ) -> list[ObjectPicture]:
     """Write the pictures of all objects.
 
@@ -465,20 +495,25 @@ def write_pictures(
         As for `compositions`.
     memory : int
         Bytes that rows on their way into a picture may take.
+    each : callable
+        As `map`, by which pictures are made side by side.
 
     Returns
     -------
     list of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
+    write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
+    return list(each(write, compositions(plan, outcomes, digests)))
 
-    def written(made: Composition) -> ObjectPicture:
-        why_not = ""
-        try:
-            write_picture(folder, made, plan.recipe.picture, memory // AT_ONCE)
-        except (AutoreduceError, OSError) as error:
-            why_not = str(error)
-        return ObjectPicture(made.name, made.output, made.caption, why_not)
 
-    wanted = compositions(plan, outcomes, digests)
-    return list(side_by_side(AT_ONCE, written, wanted))
+def _written(
+    folder: Path, recipe: PictureRecipe, memory: int, made: Composition
+) -> ObjectPicture:
+    """Write a picture; say why if it could not be."""
+    why_not = ""
+    try:
+        write_picture(folder, made, recipe, memory)
+    except (AutoreduceError, OSError) as error:
+        why_not = str(error)
+    return ObjectPicture(made.name, made.output, made.caption, why_not, made.doubts)

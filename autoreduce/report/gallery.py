@@ -2,20 +2,20 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from autoreduce.errors import InputError
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
     Picture,
     Stretch,
+    Wanted,
+    drawn,
     jpeg,
-    read_picture,
     read_png,
 )
 from autoreduce.report.plots import histogram
@@ -23,6 +23,12 @@ from autoreduce.report.summary import is_there, product_nouns
 from autoreduce.report.words import TIMES, number
 
 T = TypeVar("T")
+
+Drawn = tuple[Picture | None, str]
+"""A picture, or why there is none."""
+EachPicture = Callable[
+    [Callable[[Wanted | None], Drawn], Iterable[Wanted | None]], Iterable[Drawn]
+]
 
 TOTAL_PIXELS = 5_000_000
 """Pixels of all pictures together, about: a fifth of a byte each in the page."""
@@ -79,7 +85,9 @@ class Exhibit:
     """Noise of a stack, pixel to pixel, ADU."""
 
 
-def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
+def exhibits(
+    report: NightReport, folder: Path, each: EachPicture = map
+) -> dict[Action, list[Exhibit]]:
     """Make the pictures of masters, calibrated lights and stacks.
 
     Parameters
@@ -88,6 +96,8 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
         The report.
     folder : Path
         Output folder, where the products are.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
 
     Returns
     -------
@@ -105,13 +115,29 @@ def exhibits(report: NightReport, folder: Path) -> dict[Action, list[Exhibit]]:
     ]
     largest = picture_size([task.action for task in tasks])
     shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
-    # One after the other: threads would wait for each other more than for pixels.
-    for task in tasks if report.outcomes else ():
-        size = max(64, round(largest * _SHARES[task.action]))
-        for output in _outputs(report.outcomes.get(task.output), task):
-            exhibit = _exhibit(report, task, output, folder, size)
-            shown[task.action].append(exhibit)
+    outputs = [
+        (task, output)
+        for task in (tasks if report.outcomes else ())
+        for output in _outputs(report.outcomes.get(task.output), task)
+    ]
+    wanted = [
+        _wanted(folder / output, task.action, largest)
+        if is_there(report, task.output)
+        else None
+        for task, output in outputs
+    ]
+    pictures = each(drawn, wanted)
+    for (task, output), picture in zip(outputs, pictures, strict=True):
+        shown[task.action].append(_exhibit(report, task, output, *picture))
     return shown
+
+
+def _wanted(path: Path, action: Action, largest: int) -> Wanted:
+    """Say how the picture of a product is made."""
+    faint = action in (Action.CALIBRATE, Action.STACK)
+    size = max(64, round(largest * _SHARES[action]))
+    stretch = Stretch.FAINT if faint else Stretch.LINEAR
+    return Wanted(path, size, stretch, action is Action.STACK)
 
 
 def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
@@ -145,7 +171,7 @@ def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
         facts=(picture.caption,) if pixels is None else (picture.caption, size),
         statistics=(),
         histogram="",
-        remarks=(why,) if why else (),
+        remarks=(*((why,) if why else ()), *picture.doubts),
     )
 
 
@@ -174,12 +200,10 @@ def picture_size(actions: list[Action]) -> int:
 
 
 def _exhibit(
-    report: NightReport, task: Task, output: str, folder: Path, size: int
+    report: NightReport, task: Task, output: str, picture: Picture | None, why: str
 ) -> Exhibit:
     outcome = report.outcomes.get(task.output)
-    picture, why = None, "" if outcome else "not made in this run"
-    if is_there(report, task.output):
-        picture, why = _picture(folder / output, task.action, size)
+    why = why if outcome else "not made in this run"
     stem, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
     numbers = {
@@ -245,16 +269,6 @@ def _facts(task: Task, picture: Picture | None, combined: str) -> tuple[str, ...
     if task.action is Action.BIAS:
         parts[1] = ""
     return tuple(part for part in parts if part)
-
-
-def _picture(path: Path, action: Action, size: int) -> tuple[Picture | None, str]:
-    faint = action in (Action.CALIBRATE, Action.STACK)
-    stretch = Stretch.FAINT if faint else Stretch.LINEAR
-    try:
-        is_stack = action is Action.STACK
-        return read_picture(path, largest=size, stretch=stretch, crop=is_stack), ""
-    except (InputError, OSError) as error:
-        return None, f"no picture: {error}"
 
 
 def data_uri(image: bytes) -> str:

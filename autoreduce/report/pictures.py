@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.pixels.order import median, quantiles
@@ -79,6 +80,26 @@ class Picture:
     """Its middle pixel by pixel, in the form of `pixels`; None if it was not asked for."""
     noise: float = math.nan
     """Scatter from pixel to pixel, 1 sigma, in the image's unit; NaN if not known."""
+
+
+class Wanted(NamedTuple):
+    """A picture that is wanted, as `read_picture` makes it."""
+
+    path: Path
+    largest: int
+    stretch: Stretch
+    crop: bool
+
+
+def drawn(wanted: Wanted | None) -> tuple[Picture | None, str]:
+    """Make a picture, if there is a file to make it of; else say why there is none."""
+    if wanted is None:
+        return None, ""
+    path, largest, stretch, crop = wanted
+    try:
+        return read_picture(path, largest=largest, stretch=stretch, crop=crop), ""
+    except (InputError, OSError) as error:
+        return None, f"no picture: {error}"
 
 
 def read_picture(
@@ -476,14 +497,15 @@ def _shades(values: Floats, stretch: Stretch) -> Bytes:
     """Turn values into shades, 0 to 255; what holds no number is black."""
     is_known = np.isfinite(values)
     known = values[is_known]
-    if not known.size or known.min() == known.max():
+    ends = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    if ends[0] == ends[1]:
         return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
     known = known[:: max(1, known.size // SAMPLE_SIZE) | 1]
     black, white = quantiles(known, (0.005, 0.995))
     if stretch is Stretch.FAINT:
         black, white = _faint_limits(known)
     if not white > black:  # all but a few pixels have one value
-        black, white = float(known.min()), float(known.max())
+        black, white = ends
     scaled = np.clip((values - black) / (white - black), 0, 1)
     if stretch is Stretch.FAINT:
         sky = np.clip((median(known) - black) / (white - black), 1e-6, 1 - 1e-6)

@@ -21,10 +21,15 @@ from autoreduce.fits.whole import write_text
 from autoreduce.frames.measured import MEASURED
 from autoreduce.frames.schema import FRAME_COLUMNS
 from autoreduce.planning.plan import Action
-from autoreduce.products.gain import CURVE
+from autoreduce.products.gain import CURVE, LINE
 from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
-from autoreduce.report.gallery import Exhibit, exhibits, picture_exhibits
+from autoreduce.report.gallery import (
+    EachPicture,
+    Exhibit,
+    exhibits,
+    picture_exhibits,
+)
 from autoreduce.report.overview import (
     TYPE_ORDER,
     about,
@@ -113,7 +118,7 @@ class FitPlot:
     """Whether the dark current is below zero by more than its error explains."""
 
 
-def write_report(folder: Path, report: NightReport) -> Path:
+def write_report(folder: Path, report: NightReport, each: EachPicture = map) -> Path:
     """Write the report of a run beside its products.
 
     Parameters
@@ -122,6 +127,8 @@ def write_report(folder: Path, report: NightReport) -> Path:
         Output folder; the products are looked for there.
     report : NightReport
         What to tell.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def write_report(folder: Path, report: NightReport) -> Path:
         If it cannot be written.
     """
     path = folder / "report.html"
-    page, data = _rendered(folder, report)
+    page, data = _rendered(folder, report, each)
     write_text(path, page)
     write_text(folder / DATA, data)
     return path
@@ -154,14 +161,17 @@ def render_report(folder: Path, report: NightReport) -> str:
     return _rendered(folder, report)[0]
 
 
-def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
+def _rendered(
+    folder: Path, report: NightReport, each: EachPicture = map
+) -> tuple[str, str]:
     """Make the page, and what it draws as JSON."""
-    shown = exhibits(report, folder)
+    shown = exhibits(report, folder, each)
     objects = picture_exhibits(report, folder)
     in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
     noise = {item.output: item.noise for item in shown[Action.STACK]}
-    numbers = report_data(report, noise, _transfers(report, folder))
+    curves = (_curves(report, folder, name) for name in (CURVE, LINE))
+    numbers = report_data(report, noise, *curves)
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
     content = {
         "has_quality": bool(numbers["series"] or numbers["stacks"]),
@@ -184,21 +194,15 @@ def _rendered(folder: Path, report: NightReport) -> tuple[str, str]:
     return page, data
 
 
-def get_ready() -> None:
-    """Load what a report is written with, and its template."""
-    import PIL.JpegImagePlugin
-    import PIL.PngImagePlugin  # noqa: F401
-
-    _template()
-
-
-def _transfers(report: NightReport, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the photon transfer curves of the flats that have one."""
+def _curves(
+    report: NightReport, folder: Path, name: str
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the curves of some name of the flats that have one."""
     curves = {}
     for task in report.plan.tasks:
         if task.action is Action.FLAT and is_there(report, task.output):
             with suppress(InputError, OSError):
-                curves[task.output] = read_table(folder / task.output, CURVE)
+                curves[task.output] = read_table(folder / task.output, name)
     return curves
 
 

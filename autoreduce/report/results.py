@@ -115,6 +115,7 @@ def plan_document(report: NightReport, folder: Path) -> str:
         "plan",
         night=report.plan.root,
         folder=str(folder),
+        exit_status=0,
         counts=_counts(report),
         products=[_product(task, None) for task in report.plan.tasks],
         attention=remarks(report, detailed=True),
@@ -138,6 +139,7 @@ def explanation_document(report: NightReport, stories: Sequence[FrameStory]) -> 
     return document(
         "explain",
         night=report.plan.root,
+        exit_status=0,
         counts={
             "frames": len(stories),
             "frames_left_out": sum(not story.use for story in stories),

@@ -40,10 +40,12 @@ from autoreduce.products.state import (
     task_digest,
     written_digest,
 )
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, Severity, condensed, remark
 from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, share_one_heap
+from autoreduce.running.processes import Workers
+from autoreduce.running.server import LARGE
 from autoreduce.running.tasks import (
     current_digest,
     files_of,
@@ -54,8 +56,6 @@ from autoreduce.running.tasks import (
 
 log = logging.getLogger(__name__)
 
-LARGE = 50_000_000
-"""Pixels of lights from which processes repay their start."""
 TAKEN = 160 << 20
 """Bytes that the interpreters of a run take, whatever they work on."""
 KEPT_PART = 0.4
@@ -188,6 +188,7 @@ def run_plan(
     limits: Limits | None = None,
     known: Mapping[str, Outcome] | None = None,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Outcome]:
     """Carry out every task of a plan that can be carried out.
 
@@ -207,6 +208,8 @@ def run_plan(
         same are not made again.
     progress : callable, optional
         Told when a task starts and ends; called by one thread.
+    workers : Workers, optional
+        Worker processes that are started if the night is large, and outlast the plan.
 
     Returns
     -------
@@ -244,18 +247,16 @@ def run_plan(
         from autoreduce.running.cluster import cluster_executor
 
         patience = limits.scheduler_timeout
-        with cluster_executor(limits.scheduler, patience) as (workers, watch):
+        with cluster_executor(limits.scheduler, patience) as (pool, watch):
             run = _Run(plan, workspace, known, progress)
             run.carry_out = partial(
                 _ended_on_worker, limits.memory, _largest_need(plan)
             )
-            return run.on(workers, watch.look)
+            return run.on(pool, watch.look)
     with ExitStack() as stack:
         if apart:
-            from autoreduce.running.processes import worker_processes
-
-            processes = stack.enter_context(worker_processes(jobs))
-            workspace = replace(workspace, processes=processes)
+            workers = workers or stack.enter_context(Workers())
+            workspace = replace(workspace, processes=workers.start(jobs))
         # One task more than there are processes: none of them waits for the next.
         threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
         return _Run(plan, workspace, known, progress).on(threads)
@@ -295,6 +296,8 @@ class _Run:
         self._plan, self._workspace, self._known = plan, workspace, known
         self._progress = progress or _silent
         self._outcomes: dict[str, Outcome] = {}
+        # What is doubtful of each product that is made, or of what it is made from.
+        self._doubts: dict[str, tuple[Remark, ...]] = {}
         self.carry_out: Callable[..., _Ended] = _ended
         self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
@@ -345,7 +348,7 @@ class _Run:
         return {output: self._outcomes[output] for output in self._tasks}
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
-        task = self._tasks[output]
+        task = self._with_doubts(self._tasks[output])
         log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
@@ -362,6 +365,11 @@ class _Run:
         return pool.submit(
             self.carry_out, task, self._workspace, needs, before, files, begin
         )
+
+    def _with_doubts(self, task: Task) -> Task:
+        """Hand a task the doubts of all that it is made from: its header is to say them."""
+        handed = [one for name in task.needs for one in self._doubts.get(name, ())]
+        return replace(task, doubts=tuple(condensed([*task.doubts, *handed])))
 
     def _make_again(self, need: str, user: str) -> None:
         """Have a product made again that its user found unsound, and then the user."""
@@ -389,6 +397,8 @@ class _Run:
         """Take note of how a task ended; whether that is the first time."""
         is_new = output not in self._outcomes
         self._outcomes[output] = outcome
+        own = (one for one in outcome.remarks if one.severity is Severity.DOUBTFUL)
+        self._doubts[output] = (*self._with_doubts(self._tasks[output]).doubts, *own)
         level = logging.INFO if outcome.made else logging.ERROR
         if outcome.status is not Status.CURRENT:
             reason = _reason(self._tasks[output], outcome)

@@ -1,5 +1,6 @@
 """An output folder: which files in it are ours, and what is put aside."""
 
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
-from autoreduce.fits.whole import parts_in, sync, unwritten
+from autoreduce.fits.whole import parts_in, sync, unwritten, write_text
 from autoreduce.products.state import written_digest
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ PICTURES = "pictures"
 """Folder of finished pictures, below the output folder."""
 CURVES = "lightcurves"
 """Folder of light curves, below the output folder: made when the observer asks."""
+INPUTS = "_inputs.json"
+"""Ends the name of what a light curve was taken from."""
 LEFT_OVER = "left_over"
 """Folder of what we made and do not need, below the output folder."""
 FRAMES, EDITED = "frames.csv", "frames.edited.csv"
@@ -62,6 +65,46 @@ def announce(folder: Path, part: Path) -> None:
     ledger = Ledger.load(folder / LEDGER)
     ledger.look(NEXT, part, content_digest)
     ledger.save(folder / LEDGER)
+
+
+def note_inputs(folder: Path, name: str, inputs: Iterable[str]) -> None:
+    """Write down what a light curve was taken from, so that a later run sees if it is new.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder, which the caller holds.
+    name : str
+        Where to, below it, in `CURVES`.
+    inputs : iterable of str
+        Products below the folder.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
+    ledger = Ledger.load(folder / LEDGER)
+    digests = {one: ledger.look(one, folder / one, written_digest) for one in inputs}
+    write_text(folder / name, json.dumps({"inputs": digests}, indent=1))
+    remember(folder, [name])
+
+
+def outdated_curves(folder: Path) -> list[str]:
+    """List the light curves that were taken from products which are other ones now."""
+    ledger = Ledger.load(folder / LEDGER)
+    found = []
+    for name in sorted(ledger):
+        if not (name.startswith(f"{CURVES}/") and name.endswith(INPUTS)):
+            continue
+        try:
+            text = (folder / name).read_text("utf-8")
+            inputs = json.loads(text)["inputs"].items()
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            continue
+        if any(one not in ledger or ledger.digest(one) != old for one, old in inputs):
+            found.append(f"{name.removesuffix(INPUTS)}_curve.csv")
+    return found
 
 
 def put_aside(folder: Path, names: Iterable[str]) -> dict[str, str]:

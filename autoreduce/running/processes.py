@@ -7,27 +7,54 @@ an interpreter work at a time: two processes do twice as much as two threads.
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver, get_context, parent_process
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import connection, parent_process
 from threading import Thread
+from types import TracebackType
+from typing import Self, TypeVar
 
+from autoreduce.calibration.workspace import each_apart
 from autoreduce.running.ending import ended
 from autoreduce.running.machine import share_one_heap
+from autoreduce.running.server import server_context
 
-PRELOADED = ["autoreduce.running.tasks", "sep", "scipy.optimize"]
-"""What every worker needs: loaded once, not by each."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def start_server() -> None:
-    """Start the process that workers come from, long before they are wanted.
+class Workers:
+    """Worker processes of a run: none until they are started, and none after it."""
 
-    What it loads, it loads beside what this process does meanwhile.
-    """
-    get_context("forkserver").set_forkserver_preload(PRELOADED)
-    with suppress(RuntimeError, OSError):
-        forkserver.ensure_running()
+    def __init__(self) -> None:
+        self._stack, self._n = ExitStack(), 1
+        self._pool: Executor | None = None
+
+    def start(self, n: int) -> Executor:
+        """Start so many, in the background."""
+        self._n = n
+        self._pool = self._stack.enter_context(worker_processes(n))
+        return self._pool
+
+    def each(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterable[Result]:
+        """Call a function for many items: in the processes, if there are any."""
+        if self._pool is None:
+            return map(function, items)
+        return each_apart(self._pool, self._n, function, items)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
 @contextmanager
@@ -46,9 +73,7 @@ def worker_processes(n: int) -> Iterator[Executor]:
     Executor
         Functions and arguments that it is given, and results, must be picklable.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    with ended(ProcessPoolExecutor(n, context, initializer=_begin)) as pool:
+    with ended(ProcessPoolExecutor(n, server_context(), initializer=_begin)) as pool:
         start = Thread(target=_start, args=(pool, n), name="start-workers")
         start.start()
         try:

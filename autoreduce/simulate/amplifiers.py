@@ -49,19 +49,36 @@ def read_out(
     if not detector.amplifiers:
         return (pixels.read_out(detector, electrons, bias_adu, level_adu, rng),)
     shape, images = electrons.shape, []
-    for one in detector.amplifiers:
+    parts = [
+        electrons[part_of(one, shape)][_as_stored(one)] for one in detector.amplifiers
+    ]
+    for number, one in enumerate(detector.amplifiers):
         rows, columns = part_of(one, shape)
         own = replace(
             detector, gain_e_per_adu=one.gain_e_per_adu, read_noise_e=one.read_noise_e
         )
+        charge = parts[number][_as_stored(one)].copy()
+        for times, other, part in zip(
+            detector.crosstalk[number] if detector.crosstalk else (),
+            detector.amplifiers,
+            parts,
+            strict=False,
+        ):
+            heard = times * one.gain_e_per_adu / other.gain_e_per_adu
+            charge += np.float32(heard) * part[_as_stored(one)]
         bias = np.hstack([bias_adu[rows, columns], bias_adu[rows, shape[1] :]])
         level = level_adu + one.bias_level_adu - detector.bias_level_adu
-        raw = pixels.read_out(own, electrons[rows, columns].copy(), bias, level, rng)
+        raw = pixels.read_out(own, charge, bias, level, rng)
         lit = raw[:, : columns.stop - columns.start]
-        x_step, y_step = (-1 if turned else 1 for turned in one.turned)
-        lit[...] = lit[::y_step, ::x_step].copy()
+        lit[...] = lit[_as_stored(one)].copy()
         images.append(raw)
     return tuple(images)
+
+
+def _as_stored(one: Amplifier) -> tuple[slice, slice]:
+    """Give the steps that turn pixels of the detector as they are stored, and back."""
+    x_step, y_step = (-1 if turned else 1 for turned in one.turned)
+    return slice(None, None, y_step), slice(None, None, x_step)
 
 
 def part_of(one: Amplifier, shape: tuple[int, ...]) -> tuple[slice, slice]:

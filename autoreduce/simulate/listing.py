@@ -32,6 +32,7 @@ FAULTS = MappingProxyType(
         "defocus": "factor on the width of a light's stars",
         "drift": "pixels by which a light's stars move along the rows",
         "satellite": "electrons per pixel along the trail of a satellite",
+        "eclipse": "fraction of its light that the brightest star of a light loses",
         "zero": "any value: every pixel is 0",
     }
 )
@@ -116,6 +117,10 @@ class Detector:
     dust_rings: int = 0
     dust_depth: float = 0.0
     """Deepest loss in a dust ring; the rings vary from it down to a quarter."""
+    nonlinear: float = 0.0
+    """Part of the counts that is lost at full well, in proportion to them below."""
+    shutter_s: float = 0.0
+    """Time by which an iris shutter exposes the corners less than the centre."""
     cosmics_per_mpix_s: float = 0.0
     fwhm_pixels: float = 3.0
     pointing_pixels: float = 0.0
@@ -125,6 +130,9 @@ class Detector:
     amplifiers: tuple[Amplifier, ...] = ()
     """Amplifiers that read it out, each with overscan columns of its own; then
     `gain_e_per_adu` is their mean.  Empty: a single one."""
+    crosstalk: tuple[tuple[float, ...], ...] = ()
+    """ADU that each amplifier (row) has for an ADU that each of all (columns) reads at the
+    same time, in the order of `amplifiers`."""
     one_image: bool = False
     """Whether they write their pixels beside each other into one image, with cards
     that end in A, B, ...; else each writes an extension."""

@@ -45,6 +45,12 @@ class Catalogue:
         x, y = self.x - cx, self.y - cy
         return replace(self, x=cx + c * x - s * y, y=cy + s * x + c * y)
 
+    def eclipsed(self, fraction: float) -> Self:
+        """Take a fraction of its light from the brightest star, the first."""
+        rate = self.rate_e_per_s.copy()
+        rate[:1] *= 1 - fraction
+        return replace(self, rate_e_per_s=rate)
+
 
 def star_catalogue(
     stars: Stars, shape: tuple[int, int], rng: np.random.Generator, crowding: float = 0

@@ -30,7 +30,7 @@ from autoreduce.products.pointing import celestial
 from autoreduce.products.registration import RegistrationProduct, read_registration
 from autoreduce.products.starlist import read_stars
 from autoreduce.remarks import Remark, remark
-from autoreduce.running.folder import CURVES, remember
+from autoreduce.running.folder import CURVES, INPUTS, note_inputs, remember
 from autoreduce.tools.listing import Table, TableForm
 
 Floats = NDArray[np.float64]
@@ -87,6 +87,8 @@ class LightCurve(NamedTuple):
     ratio: float
     """Median of scatter over limit of the comparison's stars; NaN if none has both."""
     remarks: tuple[Remark, ...]
+    inputs: tuple[str, ...]
+    """What it was taken from: registration and lights, below the output folder."""
 
     def write(self, folder: Path) -> list[Path]:
         """Write the three tables, and enter them into the ledger; return where.
@@ -106,6 +108,7 @@ class LightCurve(NamedTuple):
         for name, table in zip(names, parts.values(), strict=True):
             write_text(folder / name, table.render(TableForm.CSV))
         remember(folder, names)
+        note_inputs(folder, f"{CURVES}/{self.name}{INPUTS}", self.inputs)
         return [folder / name for name in names]
 
 
@@ -116,6 +119,8 @@ class _Series(NamedTuple):
     reference: str
     lights: list[dict[str, str]]
     registration: RegistrationProduct
+    path: str
+    """The registration, below the output folder."""
     unplaced: list[str]
 
 
@@ -199,6 +204,7 @@ def _series(folder: Path, settings: Settings) -> list[_Series]:
                     registration.references[field - 1],
                     sorted((rows[m] for m in members), key=lambda r: r["jd_utc"]),
                     registration,
+                    path.relative_to(folder).as_posix(),
                     groups.get((filter_, 0), []),
                 )
             )
@@ -240,6 +246,7 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
         limit=float(curves.limit[at]),
         ratio=float(np.median(ratios)) if len(ratios) else math.nan,
         remarks=_doubts(series, lights, alone=alone),
+        inputs=(series.path, *(row["light"] for row in series.lights)),
     )
 
 

@@ -1,0 +1,56 @@
+"""Boxes of the pages: commands, and what they print, carried out as a reader would."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+NOT_RUN = ("pip install", "autoreduce open", "./night/", "ds9 ")
+"""Installing, a browser, a night of the reader's own, and other programs."""
+
+
+def boxes(name):
+    """List the boxes of a page: the language of each, and its text."""
+    text = (DOCS / name).read_text("utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def alike(text):
+    """Take out what differs from one run to the next: how long it took, where it lies."""
+    return re.sub(r"\bin \d[\d.]* (s|min)\b", "in TIME", text).replace("./", "")
+
+
+def run(line, folder):
+    """Carry out a line of a box with the shell; return what it prints."""
+    program = f'autoreduce() {{ "{sys.executable}" -m autoreduce "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-c", program + line],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return alike(done.stdout)
+
+
+def run_page(name, folder):
+    """Carry out a page's commands; list lines that it shows and no command printed."""
+    printed, wrong = "", []
+    for language, text in boxes(name):
+        if language == "sh":
+            lines = [line for line in text.splitlines() if line.strip()]
+            for line in lines:
+                if line.startswith("cd "):
+                    folder /= line[3:]
+                elif not any(words in line for words in NOT_RUN):
+                    printed += run(line, folder)
+        elif language == "python":
+            code = f"import matplotlib\nmatplotlib.use('Agg')\n{text}"
+            call = [sys.executable, "-c", code]
+            subprocess.run(call, cwd=folder, check=True)
+        elif language == "text":
+            shown = alike(text).splitlines()
+            wrong += [line for line in shown if line and line not in printed]
+    return wrong
