@@ -258,10 +258,10 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         library=library,
         references=_references(frames, choices.references),
     )
-    readings = scanned.readings
+    told = scanned.readings.table
     cards = (
-        *undated(frames, readings.table("date_obs")),
-        *unlike_exposures(frames, readings.table("exptime")),
+        *undated(frames, told("date_obs")),
+        *unlike_exposures(frames, told("exptime")),
     )
     plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))

@@ -283,8 +283,8 @@ CODES: dict[str, Code] = {
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
-        "The stack does without a light that could not be calibrated.  Mend what is "
-        "told of that light, and run again.",
+        "A stack, or an exposure in one file, does without a light that could not be "
+        "calibrated.  Mend what is told of that light, and run again.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,
@@ -337,6 +337,20 @@ CODES: dict[str, Code] = {
         "Stars stood at the same place in nearly all flats.  Move the telescope a "
         "little between flats of the sky.",
     ),
+    "shutter": Code(
+        _S.NOTE,
+        "the shape of the flats depends on their exposure, by up to {found}, as one over "
+        "it: that of the shutter is taken out of flats and lights",
+        "An iris shutter exposes the centre longer than the corners.  By how much is in "
+        "the table SHUTTER of the flat.",
+    ),
+    "shutter-unknown": Code(
+        _S.DOUBTFUL,
+        "the shape of the flats depends on their exposure, by up to {found}: short "
+        "exposures are not flat to better than that",
+        "If it is the shutter, flats of three exposures or more, the longest ten times "
+        "the shortest, tell its pattern, which is then taken out; else use longer flats.",
+    ),
     "flat-pattern": Code(
         _S.DOUBTFUL,
         "the flats do not show the colours where the header's pattern has them: each "
@@ -350,6 +364,19 @@ CODES: dict[str, Code] = {
         "of {expected}",
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
+    ),
+    "not-proportional": Code(
+        _S.DOUBTFUL,
+        "counts do not follow the light of the flats: {found}; in a recipe `[linearity]` "
+        "with `polynomial = [{expected}]` makes them",
+        "Flats of rising exposure in front of a steady lamp show it; the table LINEARITY "
+        "of the flat has the curve, the report draws it.",
+    ),
+    "not-linearised": Code(
+        _S.DOUBTFUL,
+        "its counts are not made linear: without bias frames or an overscan nothing tells "
+        "where they begin",
+        "The recipe's [linearity] holds for counts above the zero level: take bias frames.",
     ),
     "no-bad-pixels": Code(
         _S.DOUBTFUL,
@@ -479,16 +506,17 @@ CODES: dict[str, Code] = {
     ),
     "no-solver": Code(
         _S.DOUBTFUL,
-        "no coordinates: --solve needs solve-field of astrometry.net, which is not "
-        "installed ({found})",
+        "no coordinates: --solve needs solve-field of astrometry.net or ASTAP, and neither "
+        "is installed ({found})",
         "The Tycho-2 index files serve fields of 22 arcminutes and more; smaller ones "
-        "need those of the Gaia catalogue.",
+        "need those of the Gaia catalogue.  ASTAP's databases are on its own site.",
     ),
     "not-solved": Code(
         _S.DOUBTFUL,
         "no coordinates: the stars of {found} were not found in the sky",
-        "Too few stars, or no index files for a field of this size.  Install index "
-        "files for smaller fields, or look at the stars of that light.",
+        "Too few stars, or no index files (astrometry.net) or star database (ASTAP) for a "
+        "field of this size.  Install those for smaller fields, or look at the stars of "
+        "that light.",
     ),
     "no-electrons": Code(
         _S.DOUBTFUL,
@@ -756,7 +784,9 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
-        "negative now.  Where all of a frame is, `--set 'FILE: pedestal=-65536'` mends it.",
+        "negative now.  Save the frame again as unsigned numbers (BZERO = 32768), "
+        "from where it came from; where all of its counts wrapped, `--set 'FILE: "
+        "pedestal=-65536'` mends it.",
     ),
     "shifted": Code(
         _S.LEFT_OUT,
@@ -1040,7 +1070,8 @@ CODES: dict[str, Code] = {
         "where it has green: colours are mixed; the pattern is {expected}",
         "The header's Bayer pattern is not that of the pixels, as where a part was cut "
         "out or the rows were turned.  The sky does not tell which of the two it is: "
-        "where red and blue are swapped, it is the other one.",
+        "where red and blue are swapped, it is the other one.  `--set '*: "
+        "bayerpat=...'` says which it is.",
     ),
     "odd-origin": Code(
         _S.DOUBTFUL,
@@ -1153,8 +1184,9 @@ CODES: dict[str, Code] = {
         "no card or name says the filter of {found}: runs of unlike level are kept "
         "apart, and serve only lights that name no filter either; other frames are of "
         "{expected}",
-        "The flats of a night with several filters do not say which one they are of.  In "
-        "the way out stands `NAME` for a filter, where it cannot be told which.",
+        "The flats of a night with several filters do not say which one they are of.  "
+        "`--set 'PATTERN: filter=G'` names it, run by run; in the way out stands `NAME` "
+        "where it cannot be told which.",
     ),
     "bare-flat": Code(
         _S.LEFT_OUT,

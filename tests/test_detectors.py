@@ -433,3 +433,16 @@ def test_sections_of_arcon_need_no_list(tmp_path, names):
         "0 [1:3,1:6] [1:3,1:6] [4:4,1:6] - - -",
         "0 [5:7,1:6] [4:6,1:6] [8:8,1:6] - - -",
     ]
+
+
+def test_a_binning_that_does_not_divide_the_detector_leaves_no_gap(tmp_path):
+    """Of 16 columns binned by 3 each half has 2; DETSEC counts those without binning."""
+    cards = {"DATASEC": "[1:2,1:5]", "BIASSEC": "[3:8,1:5]", "CCDSUM": "3 3"}
+    places = ["[1:8,1:16]", "[16:9,1:16]"]
+    halves = [extension(f"im{n}", **cards, DETSEC=one) for n, one in enumerate(places)]
+    write_file(tmp_path / "a.fits", *halves)
+    (cell,) = scan(tmp_path)["amplifiers"]
+    assert cell.split("; ") == [
+        "1 [1:2,1:5] [1:2,1:5] [3:8,1:5] - - -",
+        "2 [1:2,1:5] [4:3,1:5] [3:8,1:5] - - -",
+    ]

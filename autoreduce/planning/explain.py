@@ -122,7 +122,7 @@ def describe_plan(plan: Plan) -> list[GroupRow]:
     for task in plan.tasks:
         if task.action is Action.CALIBRATE:
             lights[task.group].append(task)
-        elif task.action not in (Action.REGISTER, Action.STACK):
+        elif task.action not in (Action.REGISTER, Action.STACK, Action.EXPOSURE):
             rows.append(_master_row(plan, task))
     rows += [
         _light_row(plan, tasks, stacks.get(group))

@@ -16,6 +16,7 @@ from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.recipe import Crosstalk, Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
@@ -45,6 +46,8 @@ class Action(StrEnum):
     """Where each light of an object lies on the others."""
     STACK = "stack"
     """A stack of calibrated lights."""
+    EXPOSURE = "exposure"
+    """The calibrated lights of all detectors of an exposure, in one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Calibration:
     """Masters larger than the frame: output and the section over it, FITS text."""
     overscan_rows: bool = False
     """Whether the overscan of each row is taken by itself."""
+    linearity: Linearity | None = None
+    """What makes counts above the zero level linear."""
 
     @property
     def masters(self) -> tuple[str, ...]:

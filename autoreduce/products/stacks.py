@@ -38,6 +38,7 @@ from autoreduce.products.stack_cards import (
     Shares,
     exposure_cards,
     noise_cards,
+    saturation_cards,
     time_cards,
     total_exposure,
 )
@@ -511,6 +512,7 @@ class _Stack:
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
+            *saturation_cards(lights, str(unit)),
             *correlation,
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -101,6 +101,8 @@ class Composition:
     """``colour`` (of a colour camera), ``RGB``, ``SHO``, ``HOO`` or ``grey``."""
     channels: tuple[Channel, ...]
     """Grey; or red, green and blue, and perhaps the brightness."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful of the images."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -173,10 +175,26 @@ def compositions(
     # Stacks of other areas do not lie on one another.
     alike = plan.recipe.stack.area is Area.REFERENCE
     asked = plan.recipe.picture.palette if alike else Palette.GREY
-    return [
+    found = [
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
+    return [replace(one, doubts=_doubts(one, plan, outcomes)) for one in found]
+
+
+def _doubts(
+    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
+) -> tuple[str, ...]:
+    """Say what is doubtful of the images of a picture, and of the lights in them."""
+    images = {image.output for image in made.images}
+    told = []
+    for task in plan.tasks:
+        outcome = outcomes.get(task.output)
+        if outcome and images & {task.output, *outcome.outputs}:
+            for output in (task.output, *task.products):
+                there = outcomes[output].remarks if output in outcomes else ()
+                told += [one for one in there if one.severity is Severity.DOUBTFUL]
+    return tuple(f"{some(one.subject)}: {one}" for one in condensed(told))
 
 
 def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
@@ -343,7 +361,6 @@ def write_picture(
     made: Composition,
     recipe: PictureRecipe,
     memory: int,
-    doubts: Sequence[str] = (),
 ) -> bool:
     """Write the picture of an object, unless it stands there already.
 
@@ -357,8 +374,6 @@ def write_picture(
         How.
     memory : int
         Bytes that rows on their way into the picture may take.
-    doubts : sequence of str
-        What is doubtful of it, for the texts in the file.
 
     Returns
     -------
@@ -393,7 +408,7 @@ def write_picture(
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
         numbers = (whole_numbers(shades, bits) for shades in bands)
-        about = ". ".join((made.caption, *doubts))
+        about = ". ".join((made.caption, *made.doubts))
         words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
     return True
@@ -456,10 +471,9 @@ def _bands(
         yield shades if from_top else shades[::-1]
 
 
-Wanted = tuple[Composition, tuple[str, ...]]
-"""What a picture is made of, and what is doubtful of that."""
 EachObject = Callable[
-    [Callable[[Wanted], ObjectPicture], Iterable[Wanted]], Iterable[ObjectPicture]
+    [Callable[[Composition], ObjectPicture], Iterable[Composition]],
+    Iterable[ObjectPicture],
 ]
 
 
@@ -490,38 +504,16 @@ def write_pictures(
         One for each object; none if the recipe makes no pictures.
     """
     write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
-    made = compositions(plan, outcomes, digests)
-    wanted = [(one, tuple(_doubts(one, plan, outcomes))) for one in made]
-    return list(each(write, wanted))
+    return list(each(write, compositions(plan, outcomes, digests)))
 
 
 def _written(
-    folder: Path,
-    recipe: PictureRecipe,
-    memory: int,
-    wanted: Wanted,
+    folder: Path, recipe: PictureRecipe, memory: int, made: Composition
 ) -> ObjectPicture:
     """Write a picture; say why if it could not be."""
-    made, doubts = wanted
     why_not = ""
     try:
-        write_picture(folder, made, recipe, memory, doubts)
+        write_picture(folder, made, recipe, memory)
     except (AutoreduceError, OSError) as error:
         why_not = str(error)
-    return ObjectPicture(made.name, made.output, made.caption, why_not, doubts)
-
-
-def _doubts(
-    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
-) -> Iterator[str]:
-    """Say what is doubtful of the images of a picture, and of the lights in them."""
-    images = {image.output for image in made.images}
-    told = []
-    for task in plan.tasks:
-        outcome = outcomes.get(task.output)
-        if outcome and images & {task.output, *outcome.outputs}:
-            for output in (task.output, *task.products):
-                there = outcomes[output].remarks if output in outcomes else ()
-                told += [one for one in there if one.severity is Severity.DOUBTFUL]
-    for one in condensed(told):
-        yield f"{some(one.subject)}: {one}"
+    return ObjectPicture(made.name, made.output, made.caption, why_not, made.doubts)
