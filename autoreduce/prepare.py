@@ -36,7 +36,7 @@ from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
-from autoreduce.planning.notes import undated
+from autoreduce.planning.notes import undated, unlike_exposures, with_doubts
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
@@ -242,9 +242,10 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     frames, doubts = with_levels(
         with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )
+    library = None if choices.library is None else _library(choices.library)
     if recipe.amplifiers.measure:
         edges = {file: one.edges for file, one in samples.items() if one.edges}
-        frames, measured = with_measured_gains(frames, edges)
+        frames, measured = with_measured_gains(frames, edges, library)
         doubts = (*doubts, *measured)
     frames.attrs[GIVEN] = given
     plan = make_plan(
@@ -254,11 +255,15 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         root=scanned.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
-        library=None if choices.library is None else _library(choices.library),
+        library=library,
         references=_references(frames, choices.references),
     )
-    dates = undated(frames, scanned.readings.table("date_obs"))
-    plan = replace(plan, notes=(*doubts, *dates, *plan.notes))
+    told = scanned.readings.table
+    cards = (
+        *undated(frames, told("date_obs")),
+        *unlike_exposures(frames, told("exptime")),
+    )
+    plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
 

@@ -283,8 +283,8 @@ CODES: dict[str, Code] = {
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
-        "The stack does without a light that could not be calibrated.  Mend what is "
-        "told of that light, and run again.",
+        "A stack, or an exposure in one file, does without a light that could not be "
+        "calibrated.  Mend what is told of that light, and run again.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,
@@ -474,6 +474,12 @@ CODES: dict[str, Code] = {
         "gains of the amplifiers relative to one another, from their seams: {found}",
         "No card tells the gain of each amplifier.  Light is alike on both sides of the "
         "seam between two of them: the step there is the ratio of their gains.",
+    ),
+    "amplifiers-kept": Code(
+        _S.NOTE,
+        "gains of the amplifiers are those that flats of the library were made with: "
+        "{found}",
+        "A flat serves only frames whose amplifiers were joined as its own were.",
     ),
     "amplifiers-overruled": Code(
         _S.NOTE,
@@ -779,7 +785,15 @@ CODES: dict[str, Code] = {
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
         "negative now.  Save the frame again as unsigned numbers (BZERO = 32768), "
-        "from where it came from.",
+        "from where it came from; where all of its counts wrapped, `--set 'FILE: "
+        "pedestal=-65536'` mends it.",
+    ),
+    "shifted": Code(
+        _S.LEFT_OUT,
+        "counts below zero: level {found}; unsigned ones are written as signed ones, up to "
+        "{expected}, without the BZERO = 32768 that says so",
+        "Bias and dark frames are no light that went past 32767: a program left the card "
+        "BZERO out, or dropped it.  The way out adds 32768 to each pixel.",
     ),
     "above-lights": Code(
         _S.LEFT_OUT,
@@ -1052,12 +1066,20 @@ CODES: dict[str, Code] = {
     ),
     "pattern-elsewhere": Code(
         _S.DOUBTFUL,
-        "the sky is alike where the header's pattern has red and blue, and not where it "
-        "has green: colours are mixed in {found}; the pattern is {expected}",
-        "The header's Bayer pattern is not that of the pixels, as where a part was "
-        "cut out or the rows were turned.  The sky does not tell which of the two "
-        "it is: where red and blue are swapped, it is the other one.  `--set '*: "
+        "the sky is alike where the header's pattern {found} has red and blue, and not "
+        "where it has green: colours are mixed; the pattern is {expected}",
+        "The header's Bayer pattern is not that of the pixels, as where a part was cut "
+        "out or the rows were turned.  The sky does not tell which of the two it is: "
+        "where red and blue are swapped, it is the other one.  `--set '*: "
         "bayerpat=...'` says which it is.",
+    ),
+    "odd-origin": Code(
+        _S.DOUBTFUL,
+        "the subframe begins at an odd row and an odd column of the sensor: if the header's "
+        "pattern {found} is that of the sensor, the subframe's is {expected}, and red and "
+        "blue are swapped",
+        "Some programs write the pattern of the sensor, others that of the subframe, and "
+        "the sky does not tell which.  Even origins leave no doubt.",
     ),
     "own-colours": Code(
         _S.NOTE,
@@ -1123,6 +1145,12 @@ CODES: dict[str, Code] = {
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
     ),
+    "two-exposures": Code(
+        _S.DOUBTFUL,
+        "two exposures: {found} is taken, but {expected}",
+        "Cards of a header contradict each other.  Darks are chosen and scaled by the "
+        "exposure, and lights by it where stars do not tell; the way out takes the other.",
+    ),
     "foreign-masters": Code(
         _S.NOTE,
         "{found} that another program made, such as {expected}, among the frames: "
@@ -1153,10 +1181,12 @@ CODES: dict[str, Code] = {
     ),
     "unnamed-filter": Code(
         _S.DOUBTFUL,
-        "no card or name says the filter of {found}, such as {expected}: runs of unlike "
-        "level are kept apart, and serve only lights that name no filter either",
-        "The flats of a night with several filters do not say which one they are "
-        "of.  `--set 'PATTERN: filter=G'` names it, run by run.",
+        "no card or name says the filter of {found}: runs of unlike level are kept "
+        "apart, and serve only lights that name no filter either; other frames are of "
+        "{expected}",
+        "The flats of a night with several filters do not say which one they are of.  "
+        "`--set 'PATTERN: filter=G'` names it, run by run; in the way out stands `NAME` "
+        "where it cannot be told which.",
     ),
     "bare-flat": Code(
         _S.LEFT_OUT,

@@ -150,3 +150,41 @@ def test_a_pattern_that_the_greens_contradict_is_told_with_those_that_may_be(tmp
         one.code for one in again.told(Severity.DOUBTFUL)
     }
     assert set(again.report.frames["bayerpat"]) == {"GBRG"}
+
+
+@pytest.mark.parametrize(
+    ("told", "origin", "code", "expected"),
+    [
+        (moved_pattern("GRBG", 1, 0), {}, "pattern-elsewhere", "GRBG or RBGG"),
+        (moved_pattern("GRBG", 1, 0), {"YORGSUBF": 3}, "pattern-elsewhere", "GRBG"),
+        ("GRBG", {"XORGSUBF": 5, "YORGSUBF": 3}, "odd-origin", "GBRG"),
+        ("GRBG", {"XORGSUBF": 4, "YORGSUBF": 2}, None, ""),
+    ],
+)
+def test_a_pattern_that_may_lie_elsewhere_is_told_of_lights_stack_and_picture(
+    tmp_path, told, origin, code, expected
+):
+    night = write_colour_lights(tmp_path / "night", POSES[:2], BAYERPAT=told, **origin)
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    found = [
+        one
+        for one in reduced.remarks
+        if one.code in ("pattern-elsewhere", "odd-origin")
+    ]
+    pictures = reduced.report.pictures
+    headers = [
+        str(fits.getheader(path)["HISTORY"]).replace("\n", "")
+        for path in sorted(reduced.folder.glob("*/*.fits"))
+    ]
+    if code is None:
+        assert not found
+        assert not any("pattern" in text for text in headers)
+        assert not pictures[0].doubts
+        return
+    (doubt,) = found
+    assert (doubt.code, doubt.found) == (code, told)
+    assert doubt.expected.split(" or ")[0] == expected.split(" or ")[0]
+    assert doubt.way_out == f"--set '*: bayerpat={expected.split(' or ')[0]}'"
+    assert len(headers) == 3
+    assert all("pattern" in text for text in headers)
+    assert any("pattern" in text for text in pictures[0].doubts)

@@ -79,12 +79,30 @@ def test_unnamed_flats_are_kept_apart_by_level_and_told(tmp_path):
         frame(tmp_path, f"{n}.fits", "Flat", level)
     found = column(tmp_path, "filter")
     assert found["2.fits"] == found["3.fits"] != found["4.fits"] == found["5.fits"]
-    (note,) = [
+    told = [
         note
         for note in make_plan(scan(tmp_path)).notes
         if note.code == "unnamed-filter"
     ]
-    assert note.found == "4 flats"
+    assert [note.subject for note in told] == [
+        ("2.fits", "3.fits"),
+        ("4.fits", "5.fits"),
+    ]
+    # Which of two runs is of the lights' filter is not known.
+    assert told[0].way_out == "--set '2.fits,3.fits: filter=NAME'"
+    assert told[0].expected == "B"
+
+
+def test_a_run_of_unnamed_flats_beside_lights_of_one_filter_is_offered_theirs(tmp_path):
+    frame(tmp_path, "0.fits", "Flat", 9000, FILTER="R")
+    frame(tmp_path, "1.fits", "Light", 90, FILTER="B")
+    frame(tmp_path, "2.fits", "Flat", 20000)
+    (told,) = [
+        note
+        for note in make_plan(scan(tmp_path)).notes
+        if note.code == "unnamed-filter"
+    ]
+    assert told.way_out == "--set '2.fits: filter=B'"
 
 
 def test_a_night_of_one_filter_keeps_its_twilight_flats_together(tmp_path):

@@ -12,6 +12,7 @@ from autoreduce.products.stack_cards import (
     exposure_cards,
     grid_cards,
     noise_cards,
+    saturation_cards,
     time_cards,
 )
 
@@ -116,3 +117,13 @@ def test_coordinates_are_those_of_the_grid():
     assert (found["OBJECT"], found["CRPIX1"], found["CRPIX2"]) == ("M13", 7.0, 15.0)
     # Pixel 4 of the light is the first of the grid, pixel 6 its first row.
     assert (found["LTV1"], found["LTV2"]) == (-3.0, -5.0)
+
+
+def test_pixels_are_full_from_the_lowest_level_on_at_which_those_of_a_light_are(
+    open_light,
+):
+    first, second = two_lights(open_light, statistics=({"saturate": 50e3}, {}))
+    third = replace(first, factor=0.5, offset=100.0)
+    assert values(saturation_cards([first, second], "adu")) == {"SATURATE": 50e3}
+    assert values(saturation_cards([first, third], "adu")) == {"SATURATE": 25.1e3}
+    assert saturation_cards([second], "adu") == []

@@ -151,10 +151,15 @@ def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Ra
         f"{_listed(Counter(raw.kind for raw in part))} {way}"
         for way, part in parts.items()
     )
-    counting.notes.append(
-        remark("counts-differ", found=found, way_out=f"--set '*: counts={ALIKE}'")
-    )
+    counting.notes.append(_differ(known, found))
     return list(parts.values())
+
+
+def _differ(files: Iterable[str], found: str) -> Remark:
+    """Say that frames do not count alike."""
+    return remark(
+        "counts-differ", *files, found=found, way_out=f"--set '*: counts={ALIKE}'"
+    )
 
 
 def _counting(sample: Sample) -> str:
@@ -170,7 +175,9 @@ def told_by_hand(frames: Sequence[Raw]) -> list[Remark]:
         return []
     told = Counting()
     parts_that_count_alike(frames, told)
-    return [remark("counts-by-hand", found=one.found) for one in told.notes]
+    return [
+        remark("counts-by-hand", *one.subject, found=one.found) for one in told.notes
+    ]
 
 
 def _usual(frames: Sequence[Raw], known: Mapping[str, str], kind: str) -> str:
@@ -213,9 +220,8 @@ def _parts_of_one_level(frames: Sequence[Raw], counting: Counting) -> list[list[
         for way, part in sorted(parts.items())
         if way
     )
-    counting.notes.append(
-        remark("counts-differ", found=found, way_out=f"--set '*: counts={ALIKE}'")
-    )
+    told = (raw.file for way, part in parts.items() if way for raw in part)
+    counting.notes.append(_differ(told, found))
     return list(parts.values())
 
 

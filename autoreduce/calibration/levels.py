@@ -109,8 +109,10 @@ def by_itself(raw: Raw) -> Doubt | None:
     if sample.empty:
         return Doubt("no-data", sample.level)
     lowest, top = sample.ends
-    if lowest < 0 and sample.level < -GROSS_NOISE * raw.noise:
-        return Doubt("wrapped", sample.level, top)
+    if lowest < 0 and raw.level < -GROSS_NOISE * raw.noise:
+        # Behind a closed shutter no count is large enough to have wrapped.
+        code = "shifted" if raw.kind in CLOSED else "wrapped"
+        return Doubt(code, sample.level, top)
     if sample.wrapped and sample.highest > -WRAPPED:
         return Doubt("wrapped", sample.lowest, top)
     if raw.kind in CLOSED and raw.level >= FULL * top:

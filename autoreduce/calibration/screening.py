@@ -32,8 +32,11 @@ from autoreduce.remarks import Remark, remark
 if TYPE_CHECKING:
     import pandas as pd
 
+SIGNED = 1 << 15
+"""What BZERO adds to unsigned counts that are written as signed ones, ADU."""
 SETTING = (
     "instrume",
+    "detector",
     "naxis1",
     "naxis2",
     "xbinning",
@@ -84,6 +87,11 @@ def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
         disprove_saturation(frames, screened.counting)
         disprove_overscan(frames, screened.counting)
         alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
+        if any(why.code == "shifted" for why in alone.values()):
+            alone = {
+                file: why._replace(code="shifted") if why.code == "wrapped" else why
+                for file, why in alone.items()
+            }
         screened.left_out |= alone
         some = [raw for raw in frames if raw.file not in alone]
         screened.copies |= copies_in(some)
@@ -194,7 +202,10 @@ def with_levels(
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
         # Nothing can be made of a frame without data.
         offered = leave_out and told.code != "no-data"
-        way_out = f"--include '{pattern_of(files, table['file'])}'" if offered else ""
+        pattern = pattern_of(files, table["file"])
+        way_out = f"--include '{pattern}'" if offered else ""
+        if told.code == "shifted":
+            way_out = f"--set '{pattern}: pedestal={-SIGNED}'"
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)

@@ -143,9 +143,25 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
         try:
             yield _joined(first, parts)
         except _UnclearError as error:
+            if len(groups) == 1 and all(map(_is_chip, frames)):
+                yield from _chips(frames)
+                continue
             n = str(len(frames))
             why = remark("several-images", found=n, expected=str(error))
             yield replace(first, why_not=why)
+
+
+def _is_chip(frame: Frame) -> bool:
+    return "CHIP" in str(frame.header.get("EXTNAME") or "").upper()
+
+
+def _chips(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """Take images for detectors that are called chips, since they are no amplifiers."""
+    for frame in frames:
+        label = str(frame.header.get("EXTNAME"))
+        reading = Reading(label, "EXTNAME", label, "one of several chips in the file")
+        named = replace(frame, facts={**frame.facts, "detector": reading})
+        yield from _detectors(frame.file, [named])
 
 
 def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:

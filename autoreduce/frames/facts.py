@@ -20,7 +20,6 @@ Fact = str | float | int | datetime
 
 BAYER_PATTERN = re.compile(r"[RGBCMYW]{4}|RGBG")
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
-_WHITE = re.compile(r"\s+")
 _ITEMS = re.compile(r"\d+")
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 _HOURS = re.compile(r"hours|\[h\]|\bhms\b", re.IGNORECASE)
@@ -238,17 +237,17 @@ def binned_section(section: str, binning: tuple[int, int]) -> str:
     >>> binned_section("[1:2048, 5:1024]", (2, 2))
     '[1:1024,3:512]'
     """
-    match = _SECTION.fullmatch(section.strip())
-    if match is None:
+    if (ends := _ends(section)) is None:
         return section
-    x_first, x_last, y_first, y_last = map(int, match.groups())
-    x, y = binning
+    (x_first, x_last, y_first, y_last), (x, y) = ends, binning
     columns = f"{(x_first - 1) // x + 1}:{x_last // x}"
     return f"[{columns},{(y_first - 1) // y + 1}:{y_last // y}]"
 
 
 def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
     """Return a FITS section without blanks if it lies in an image of that shape.
+
+    One that runs backwards names the same pixels.
 
     Parameters
     ----------
@@ -257,12 +256,20 @@ def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
     shape : tuple of int
         NAXIS1, NAXIS2.
     """
+    if (ends := _ends(section)) is None:
+        return None
+    x_first, x_last, y_first, y_last = ends
+    inside = x_first >= 1 and x_last <= shape[0] and y_first >= 1 and y_last <= shape[1]
+    return f"[{x_first}:{x_last},{y_first}:{y_last}]" if inside else None
+
+
+def _ends(section: str) -> tuple[int, int, int, int] | None:
+    """Give first and last column, first and last row of a section; None if it is none."""
     match = _SECTION.fullmatch(section.strip())
     if match is None:
         return None
-    x_first, x_last, y_first, y_last = map(int, match.groups())
-    inside = 1 <= x_first <= x_last <= shape[0] and 1 <= y_first <= y_last <= shape[1]
-    return _WHITE.sub("", section) if inside else None
+    x, x_other, y, y_other = map(int, match.groups())
+    return min(x, x_other), max(x, x_other), min(y, y_other), max(y, y_other)
 
 
 Readings = Iterator[Reading]

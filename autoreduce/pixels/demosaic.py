@@ -160,7 +160,13 @@ def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
     good &= (brightest < full) & (other > 0)
     if np.count_nonzero(good) < FEWEST_SHARP:
         return 0.0
-    return float(np.sqrt(max(median(power[good] / other[good]), 0.0)))
+    # One place against one place: their mean would be less in doubt than the one colour,
+    # and a star that falls between the pixels of that one alone be the rule.
+    each = np.stack([one[good] for one, _ in pairs])
+    ratios = np.divide(
+        power[good], each, out=np.full_like(each, np.inf), where=each > 0
+    )
+    return float(np.sqrt(max(float(np.median(ratios)), 0.0)))
 
 
 def _sharp_power(image: Image) -> tuple[Image, float]:

@@ -1,12 +1,15 @@
 """What the observer should know of the night as a whole."""
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
@@ -18,7 +21,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, Severity, joined, remark
 
 SECONDS_A_PIXEL = 6e-6
 """Time of a core that looking for cosmic rays takes."""
@@ -101,6 +104,30 @@ def _cosmics(lights: Sequence[Task]) -> Iterator[Remark]:
         yield remark("cosmics-cost", found=f"{len(plain)} lights", expected=seconds)
     if len(plain) < len(lights):
         yield remark("no-cosmics", found=str(len(lights) - len(plain)))
+
+
+def with_doubts(plan: Plan) -> Plan:
+    """Hand what is doubtful of frames on to the tasks that they go into."""
+    of_file: dict[str, list[Remark]] = defaultdict(list)
+    for note in plan.notes:
+        if note.severity is Severity.DOUBTFUL:
+            for file in note.subject:
+                of_file[file].append(note)
+    if not of_file:
+        return plan
+    return replace(
+        plan, tasks=tuple(replace(t, doubts=_doubts(t, of_file)) for t in plan.tasks)
+    )
+
+
+def _doubts(task: Task, of_file: Mapping[str, list[Remark]]) -> tuple[Remark, ...]:
+    """Gather the doubts of a task's frames, each of which names them."""
+    told = (
+        note.about(item.file)
+        for item in task.frames
+        for note in of_file.get(item.file, ())
+    )
+    return tuple(joined(told))
 
 
 def without_stack(plan: Plan) -> dict[str, Remark]:
@@ -317,27 +344,26 @@ def _pedestals(table: pd.DataFrame) -> list[Remark]:
     return [remark("pedestals", found=", ".join(parts))]
 
 
-def _unnamed_filters(table: pd.DataFrame) -> list[Remark]:
-    """Name flats without a filter in a night whose other frames have one."""
+def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
+    """Name flats without a filter, run by run, in a night whose lights have one."""
     used = table[table["use"].astype(bool)]
-    flats = used[used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)]
-    silent = flats["filter"].isna() | flats["filter"].str.startswith(UNNAMED)
-    named = sorted(
-        name
-        for name in used["filter"].dropna().unique()
-        if not name.startswith(UNNAMED)
-    )
-    if not named or not silent.any():
-        return []
-    first = flats.loc[silent.astype(bool), "file"].iloc[0]
-    return [
-        remark(
+    is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
+    unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
+    lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
+    named = sorted(lights["filter"].unique())
+    if not named:
+        return
+    runs = [part["file"].tolist() for _, part in flats.groupby("filter", dropna=False)]
+    # Which run is of which filter is not known: only of one of each it is plain.
+    meant = named[0] if len(named) == len(runs) == 1 else "NAME"
+    for files in runs:
+        yield remark(
             "unnamed-filter",
-            found=_count(int(silent.sum()), "flat"),
-            expected=first,
-            way_out=f"--set '{first}: filter={named[0]}'",
+            *files,
+            found=_count(len(files), "flat"),
+            expected=", ".join(named),
+            way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
         )
-    ]
 
 
 def _likely_filters(groups: pd.DataFrame) -> list[Remark]:
@@ -402,6 +428,59 @@ def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
         card = f"{keyword} = {rows['literal'].iloc[0]}"
         notes.append(remark("no-date", *rows["file"], found=card, expected=str(rule)))
     return notes
+
+
+def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames whose cards tell two exposures.
+
+    The same time in other units, and that of each of several coadds, are no other one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)]
+    coadds = dict(zip(used["file"], used["coadds"].fillna(1).astype(int), strict=True))
+    exposures = dict(zip(used["file"], map(str, used["exptime"]), strict=True))
+    told = evidence[evidence["fact"].eq("exptime") & evidence["disagree"].ne("")]
+    # What the observer has set is not doubted.
+    told = told[told["file"].map(exposures).eq(told["value"])]
+    keys = ["keyword", "literal", "disagree"]
+    for (keyword, literal, others), rows in told.groupby(keys, sort=False):
+        files = rows["file"].tolist()
+        other = _other_exposure(str(literal), str(others), coadds[files[0]])
+        if other is not None:
+            pattern = pattern_of(files, table["file"])
+            yield remark(
+                "two-exposures",
+                *files,
+                found=f"{keyword} = {literal}",
+                expected=str(others),
+                way_out=f"--set '{pattern}: exptime={other:g}'",
+            )
+
+
+def _other_exposure(literal: str, others: str, coadds: int) -> float | None:
+    """Read the exposure that another card tells, if that contradicts the first."""
+    keyword, _, text = others.split("; ", maxsplit=1)[0].partition("=")
+    own, other = seconds(literal), seconds(text)
+    if keyword not in _EXPOSURES or own is None or not other:
+        return None
+    same = (1.0, _MS, _MS**2, float(coadds))
+    ratio = max(own, other) / min(own, other) if own > 0 else math.inf
+    if any(math.isclose(ratio, n, rel_tol=_SAME_EXPOSURE) for n in same):
+        return None
+    return other
+
+
+_EXPOSURES = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP-TIME")
+"""Cards of the time for which pixels were exposed: what was asked for, and what a whole
+sequence took, stand in others."""
+_SAME_EXPOSURE = 0.02
+"""Exposures that agree within this part are one, rounded or with the shutter's delay."""
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:

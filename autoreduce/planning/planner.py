@@ -22,6 +22,7 @@ from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.drafting import (
     by_rows,
+    exposure_tasks,
     facts_of,
     frame_inputs,
     light_tasks,
@@ -135,7 +136,8 @@ def make_plan(
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
-    tasks = (*masters, *fits, *lights, *places, *stacked)
+    whole = exposure_tasks(lights) if recipe.light.together else []
+    tasks = (*masters, *fits, *lights, *whole, *places, *stacked)
     needed = {output for task in tasks for output in task.needs}
     return Plan(
         root=str(root),

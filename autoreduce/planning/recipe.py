@@ -154,6 +154,9 @@ class LightRecipe:
     path begins at the recipe's folder."""
     cosmics: bool = False
     """Whether cosmic rays are looked for in each light, and repaired."""
+    together: bool = False
+    """Whether the lights of a mosaic's detectors are put together in one file for each
+    exposure, beside those of each detector."""
 
 
 class Align(StrEnum):

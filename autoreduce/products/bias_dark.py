@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -127,13 +127,12 @@ def make_plain(
             if task.action is Action.BIAS:
                 statistics["drift"] = level_drift(members)
             apart = np.ptp(_levels(members)) if task.action is Action.DARK else 0.0
-            product.finish(writer, statistics, extra, result.rejected)
-    told = product.made(statistics)
-    has_bias = any(correction.bias for correction in members.corrections)
-    doubts = [*_drift(statistics)]
-    if has_bias:
-        doubts += [*_below_zero(statistics), *_unlike(float(apart), statistics)]
-    return replace(told, remarks=(*told.remarks, *doubts))
+            doubts = [*_drift(statistics)]
+            if any(correction.bias for correction in members.corrections):
+                doubts += [*_below_zero(statistics), *_unlike(float(apart), statistics)]
+            return product.finish(
+                writer, statistics, extra, result.rejected, doubts=doubts
+            )
 
 
 def _flags(data: Floats, noise: float, task: Task) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """The night's dark current, fitted against exposure, as a product."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,12 @@ def make_dark_fit(
         "doubling": None if doubling is None else doubling._asdict(),
         "points": [asdict(point) for point in points],
     }
-    pixels = _write_rates(task, workspace, digest, DarkRates.from_fit(content))
+    doubts = _doubts(content, workspace.recipe.dark.model)
+    rates = DarkRates.from_fit(content)
+    pixels = _write_rates(task, workspace, digest, rates, doubts)
     content = {**content, **pixels}
     write_text(workspace.folder / task.output, json.dumps(content, indent=1))
     found = {name: float(value) for name, value in {**numbers, **pixels}.items()}
-    doubts = _doubts(content, workspace.recipe.dark.model)
     return TaskResult(statistics=found, n_used=len(points), remarks=doubts)
 
 
@@ -186,7 +187,11 @@ def _bias_variance(workspace: Workspace, output: str) -> float:
 
 
 def _write_rates(
-    task: Task, workspace: Workspace, digest: str, rates: DarkRates
+    task: Task,
+    workspace: Workspace,
+    digest: str,
+    rates: DarkRates,
+    doubts: Iterable[Remark],
 ) -> dict[str, int]:
     """Write the map of rates by bands, and count the pixels that are flagged."""
     counts = dict.fromkeys(_FLAGS, 0)
@@ -207,7 +212,8 @@ def _write_rates(
                 writer.write_rows(band[0], found.flags, plane=MASK)
                 for name, flag in _FLAGS.items():
                     counts[name] += int(np.count_nonzero(found.flags & flag))
-            cards = product_cards(task, _map_cards(rates, counts, digest))
+            own = _map_cards(rates, counts, digest)
+            cards = product_cards(task, own, history=[*map(str, doubts)])
             writer.finish(cards, plane_cards={**PLANE_CARDS, UNCERT: BUNIT})
     return counts
 

@@ -482,23 +482,21 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             statistics["linearity"] = response.deviation
         if transfer is not None:
             statistics |= {"gain": transfer.gain, "gain_error": transfer.error}
-        product.finish(
+        return product.finish(
             writer,
             statistics,
             extra,
             stack.rejected,
             scales,
+            doubts=(
+                *_doubts(stack, statistics),
+                *_of_shutter(pattern),
+                *doubts_of_response(response),
+            ),
             table=transfer_table(transfer)
             + response_table(response)
             + shutter_table(pattern.shutter),
         )
-    made = product.made(statistics)
-    doubts = (
-        *_doubts(stack, statistics),
-        *_of_shutter(pattern),
-        *doubts_of_response(response),
-    )
-    return replace(made, remarks=(*made.remarks, *doubts))
 
 
 def _of_shutter(pattern: Pattern) -> Iterator[Remark]:

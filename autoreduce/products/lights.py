@@ -1,7 +1,7 @@
 """Calibrated lights, and their stacks."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,11 +24,12 @@ from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card, format_card, without
 from autoreduce.fits.images import open_image
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
-from autoreduce.pixels.bayer import RGB, WHITE, Mosaic, is_known, mosaic
+from autoreduce.pixels.bayer import CELL, RGB, WHITE, Mosaic, is_known, mosaic
 from autoreduce.pixels.cosmics import Hits, find_cosmics
-from autoreduce.pixels.demosaic import colour_model, demosaic
+from autoreduce.pixels.demosaic import ColourModel, colour_model, demosaic
 from autoreduce.pixels.flags import Flag, marked_pixels
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.order import finite_median, quantiles
@@ -144,14 +145,13 @@ def make_light(
             data = _write_rows(
                 writer, frame, correction, workspace, uncertainty, unit.of_adu, hits
             )
-            seen, found = _look(
-                data,
-                _full_level(data, full, raw.median, frame.saturate),
-                frame,
-                gain.egain,
-                mosaic(str(task.facts.get("bayerpat") or ""), frame.origin),
-            )
+            full_at = _full_level(data, full, raw.median, frame.saturate)
+            pattern = mosaic(str(task.facts.get("bayerpat") or ""), frame.origin)
+            model = _colours(data, pattern, full_at)
+            seen, found = _look(data, full_at, frame, gain.egain, pattern, model)
             doubts = (*doubts, *_harm(data, task, correction, seen, workspace))
+            if model is not None:
+                doubts = (*doubts, *_pattern_doubts(task, model))
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
@@ -256,17 +256,50 @@ def _full_level(
     return float(quantiles(levels, [0.01])[0]) if len(levels) else None
 
 
+def _colours(
+    data: Floats, pattern: Mosaic, saturate: float | None
+) -> ColourModel | None:
+    """Measure the colours of a mosaic, if it is one of which they are known."""
+    if not is_known(pattern):
+        return None
+    return colour_model(data, pattern, math.inf if saturate is None else saturate)
+
+
+def _pattern_doubts(task: Task, model: ColourModel) -> Iterator[Remark]:
+    """Say where the pattern may not be the header's: by the greens, or by the subframe.
+
+    Greens do not tell whether red and blue are swapped.
+    """
+    told = str(task.facts["bayerpat"])
+    origin = [int(task.facts.get(f"{axis}orgsubf") or 0) % CELL for axis in "yx"]
+    steps = [tuple(origin)] if sum(origin) == 1 else [(1, 0), (0, 1)]
+    if model.is_elsewhere:
+        code = "pattern-elsewhere"
+    elif all(origin):
+        code, steps = "odd-origin", [(1, 1)]
+    else:
+        return
+    patterns = [moved_pattern(told, *step) for step in steps]
+    yield remark(
+        code,
+        found=told,
+        expected=" or ".join(patterns),
+        way_out=f"--set '*: bayerpat={patterns[0]}'",
+    )
+
+
 def _look(
     data: Floats,
     saturate: float | None,
     frame: RawFrame,
     gain: float | None,
     pattern: Mosaic,
+    model: ColourModel | None,
 ) -> tuple[dict[str, float], NDArray[Any]]:
     """Measure sky and stars of a calibrated light; of a mosaic, those of its green."""
     # Sky within one unit of whole numbers shows no scatter of its own.
     least = QUANTISED if frame.dtype.kind in "iu" else 0.0
-    found = _stars_of(data, pattern, saturate, gain, least)
+    found = _stars_of(data, pattern, model, saturate, gain, least)
     light, table = found.statistics, found.table
     scale = pixel_scale_arcsec(frame.raw)
     return known(
@@ -289,6 +322,7 @@ def _look(
 def _stars_of(
     data: Floats,
     pattern: Mosaic,
+    model: ColourModel | None,
     saturate: float | None,
     gain: float | None,
     least: float,
@@ -296,8 +330,7 @@ def _stars_of(
     """Find the stars of a light; of a mosaic in green, of unknown colours in their mean."""
     if pattern is WHITE:
         return find_stars(data, saturate=saturate, gain=gain, least_noise=least)
-    if is_known(pattern):
-        model = colour_model(data, pattern, math.inf if saturate is None else saturate)
+    if model is not None:
         green = demosaic(data, 0, model, "G")
         found = find_stars(green, saturate=saturate, gain=gain, least_noise=least)
         noise = max(model.levels[RGB.index("G")].noise, least)

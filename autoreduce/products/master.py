@@ -1,7 +1,7 @@
 """A master on its way to the disk: header, table of inputs, what is told of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from autoreduce.products.provenance import (
     inputs_table,
     product_cards,
 )
-from autoreduce.remarks import joined
+from autoreduce.remarks import Remark, joined
 
 
 class Tally:
@@ -85,8 +85,9 @@ class MasterProduct:
         rejected: NDArray[np.int64],
         scales: Sequence[float] = (),
         *,
+        doubts: Iterable[Remark] = (),
         table: bytes = b"",
-    ) -> None:
+    ) -> TaskResult:
         """Write header and ``INPUTS``, and move the product to its name.
 
         Parameters
@@ -101,17 +102,35 @@ class MasterProduct:
             Samples rejected of each frame.
         scales : sequence of float
             Factor on each frame; 1 if empty.
+        doubts : iterable of Remark
+            What is doubtful of the product, beside what is of its frames.
         table : bytes
             A table that stands behind ``INPUTS``.
+
+        Returns
+        -------
+        TaskResult
+            What there is to say of the product.
         """
+        told = (*self._doubts(), *doubts)
         writer.finish(
-            self._cards(statistics, extra),
+            self._cards(statistics, extra, told),
             plane_cards=PLANE_CARDS,
             table=inputs_table(self._inputs(rejected, scales)) + table,
         )
+        return TaskResult(
+            statistics=statistics,
+            left_out=self.members.left_out,
+            remarks=told,
+            measured=self.members.measured(),
+            n_used=len(self.members.frames),
+        )
 
     def _cards(
-        self, statistics: Mapping[str, float], extra: Sequence[Card]
+        self,
+        statistics: Mapping[str, float],
+        extra: Sequence[Card],
+        doubts: Iterable[Remark] = (),
     ) -> list[bytes]:
         recipe, members = self.workspace.recipe, self.members
         cards = [
@@ -126,7 +145,10 @@ class MasterProduct:
         ]
         history = [f"left out {f}: {why}" for f, why in members.left_out.items()]
         return product_cards(
-            self.task, cards, used=members.items, history=history[:MOST_TOLD]
+            self.task,
+            cards,
+            used=members.items,
+            history=[*map(str, doubts), *history[:MOST_TOLD]],
         )
 
     def _calibration_cards(self) -> list[Card]:
@@ -161,8 +183,8 @@ class MasterProduct:
         ]
         return rows + left_out
 
-    def made(self, statistics: Mapping[str, float]) -> TaskResult:
-        """Say what there is to say of the product."""
+    def _doubts(self) -> list[Remark]:
+        """Say what is doubtful of its frames."""
         # Of frames of unlike exposures the longest tells the most of what lacks.
         pairs = sorted(
             zip(self.members.items, self.members.corrections, strict=True),
@@ -171,11 +193,4 @@ class MasterProduct:
         lacks = (one for item, correction in pairs for one in lost(item, correction))
         told = {(one.code, one.subject, one.found): one for one in [*lacks][::-1]}
         doubts = joined([*told.values()][::-1])
-        doubts += joined(one for f in self.members.frames for one in f.doubts)
-        return TaskResult(
-            statistics=statistics,
-            left_out=self.members.left_out,
-            remarks=tuple(doubts),
-            measured=self.members.measured(),
-            n_used=len(self.members.frames),
-        )
+        return doubts + joined(one for f in self.members.frames for one in f.doubts)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from autoreduce.fits.amplifiers import without_hdus, write_amplifiers
 from autoreduce.fits.cards import (
     Card,
     format_card,
@@ -17,7 +18,8 @@ from autoreduce.fits.sections import parse_section
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.flags import MEANINGS
-from autoreduce.planning.plan import Action, FrameInput, Task
+from autoreduce.planning.plan import Action, Fact, FrameInput, Task
+from autoreduce.remarks import some
 from autoreduce.version import __version__
 
 CREATOR = f"autoreduce {__version__}"
@@ -116,7 +118,7 @@ def product_cards(
     used : sequence of FrameInput
         Frames that went in, for the dates; empty leaves those of the base.
     history : sequence of str
-        Sentences for HISTORY.
+        Sentences for HISTORY, after what is doubtful of all that it is made from.
 
     Returns
     -------
@@ -136,14 +138,22 @@ def product_cards(
     while kept and not kept[-1].strip():
         kept.pop()
     cards = [line for card in ours for line in format_card(*card)]
-    past = [line for text in history for line in format_history(text)]
+    doubts = (f"{some(one.subject)}: {one}" for one in task.doubts)
+    past = [line for text in (*doubts, *history) for line in format_history(text)]
     return [*kept, *cards, *past]
+
+
+def _amplifiers(task: Task) -> Fact:
+    """Write the amplifiers of the frames, with the factors that were measured."""
+    if not task.frames or not task.frames[0].amplifiers:
+        return task.facts.get("amplifiers")
+    return without_hdus(write_amplifiers(task.frames[0].amplifiers))
 
 
 def _task_cards(task: Task) -> list[Card]:
     cards = []
     for name, (keyword, comment) in FACT_CARDS.items():
-        value = task.facts.get(name)
+        value = _amplifiers(task) if name == "amplifiers" else task.facts.get(name)
         if task.action is Action.CALIBRATE and name in OF_EACH_FRAME:
             value = None
         if task.action is Action.STACK and name == "bayerpat":

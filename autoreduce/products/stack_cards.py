@@ -108,6 +108,23 @@ def noise_cards(lights: Sequence[StackLight], shares: Shares) -> list[Card]:
     return cards
 
 
+def saturation_cards(lights: Sequence[StackLight], unit: str) -> list[Card]:
+    """Give the level from which pixels of some light are full, on the stack's scale.
+
+    Lights tell it where they have full pixels.
+    """
+    levels = [
+        light.factor * light.statistics["saturate"] + light.offset
+        for light in lights
+        if "saturate" in light.statistics
+    ]
+    if not levels:
+        return []
+    return [
+        Card("SATURATE", min(levels), f"[{unit}] pixels of a light are full from here")
+    ]
+
+
 def time_cards(lights: Sequence[StackLight], shares: Shares) -> list[Card]:
     """Give the beginning, the weighted middle and the end of all exposures."""
     dated = [

@@ -13,7 +13,7 @@ from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import UNCERT
 from autoreduce.frames.measured import known
-from autoreduce.pixels.bayer import RGB, Mosaic, is_known, mosaic
+from autoreduce.pixels.bayer import CELL, RGB, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import (
     MARGIN,
     ColourModel,
@@ -33,6 +33,8 @@ from autoreduce.products.starlist import read_stars
 Image = NDArray[np.float32]
 TakeColour = Callable[[Image, int, ColourModel, str], Image]
 
+MOST_MODELLED = 1 << 23
+"""Pixels in the middle of a mosaic that tell what is alike in all of it."""
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
 LEAST_GAIN = 0.02
@@ -101,10 +103,16 @@ class StackLight:
         return mosaic(told.strip(), (next(begin), next(begin)))
 
     def modelled(self) -> Self:
-        """Measure what is alike in all of a mosaic; other lights stay as they are."""
+        """Measure what is alike in all of a mosaic; other lights stay as they are.
+
+        Of a large one its middle tells, in memory that has a bound.
+        """
         if not is_known(self.pattern):
             return self
-        data = self._read(0, self.shape[0])
+        ny, nx = self.shape
+        height = min(ny, MOST_MODELLED // nx)
+        start = (ny - height) // (2 * CELL) * CELL
+        data = self._read(start, start + height)
         saturate = self.statistics.get("saturate", math.inf)
         return replace(self, model=colour_model(data, self.pattern, saturate))
 

@@ -15,7 +15,6 @@ from autoreduce.calibration.quality import unusable_lights
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
-from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.pixels.bayer import RGB
@@ -39,6 +38,7 @@ from autoreduce.products.stack_cards import (
     Shares,
     exposure_cards,
     noise_cards,
+    saturation_cards,
     time_cards,
     total_exposure,
 )
@@ -321,22 +321,6 @@ class _Stack:
         source, why = colour_source(members.lights, members.grid, recipe)
         if not self._is_clean_mean():
             source = ColourSource.INTERPOLATED
-        elsewhere = [
-            light
-            for light in members.lights
-            if light.model and light.model.is_elsewhere
-        ]
-        if elsewhere:
-            names = some([light.path.name for light in elsewhere])
-            told = str(self.task.facts["bayerpat"])
-            rows, columns = moved_pattern(told, 1, 0), moved_pattern(told, 0, 1)
-            doubt = remark(
-                "pattern-elsewhere",
-                found=names,
-                expected=f"{rows} or {columns}",
-                way_out=f"--set '*: bayerpat={rows}'",
-            )
-            remarks = (*remarks, doubt)
         return replace(self, colours=colours, source=source, remarks=(*remarks, why))
 
     def with_errors(self) -> "_Stack":
@@ -528,6 +512,7 @@ class _Stack:
             *exposure_cards(lights, shares, reference),
             *time_cards(lights, shares),
             *noise_cards(lights, shares),
+            *saturation_cards(lights, str(unit)),
             *correlation,
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),

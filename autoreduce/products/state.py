@@ -28,6 +28,7 @@ METHODS: Mapping[Action, int] = {
     Action.CALIBRATE: 12,
     Action.REGISTER: 10,
     Action.STACK: 11,
+    Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
 other pixels or cards than before.  Products that stand are then made again, and with
@@ -60,6 +61,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "flat": frozenset({Action.FLAT}),
     "light.bad_pixels": _PLANNING,
     "light.cosmics": frozenset({Action.CALIBRATE}),
+    "light.together": _PLANNING,
     "stack.make": _PLANNING,
     "stack.combine": frozenset({Action.STACK}),
     "stack.level": frozenset({Action.STACK}),
@@ -220,6 +222,7 @@ def task_digest(
         "products": task.products,
         "registration": task.registration,
         "reference": task.reference,
+        "doubts": [str(one) for one in task.doubts],
         "recipe": _used(recipe, task.action),
         "files": [contents[item.file] for item in task.frames],
         "needs": dict(sorted(needs.items())),

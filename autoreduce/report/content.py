@@ -73,6 +73,8 @@ class ObjectPicture:
     """What it is made of."""
     why_not: str = ""
     """Why there is none."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful of the images that it is made of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stacks import stack_field
+from autoreduce.remarks import Severity, condensed, some
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import AT_ONCE, png_pieces, png_texts
@@ -41,7 +42,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -100,6 +101,8 @@ class Composition:
     """``colour`` (of a colour camera), ``RGB``, ``SHO``, ``HOO`` or ``grey``."""
     channels: tuple[Channel, ...]
     """Grey; or red, green and blue, and perhaps the brightness."""
+    doubts: tuple[str, ...] = ()
+    """What is doubtful of the images."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -172,10 +175,26 @@ def compositions(
     # Stacks of other areas do not lie on one another.
     alike = plan.recipe.stack.area is Area.REFERENCE
     asked = plan.recipe.picture.palette if alike else Palette.GREY
-    return [
+    found = [
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
+    return [replace(one, doubts=_doubts(one, plan, outcomes)) for one in found]
+
+
+def _doubts(
+    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
+) -> tuple[str, ...]:
+    """Say what is doubtful of the images of a picture, and of the lights in them."""
+    images = {image.output for image in made.images}
+    told = []
+    for task in plan.tasks:
+        outcome = outcomes.get(task.output)
+        if outcome and images & {task.output, *outcome.outputs}:
+            for output in (task.output, *task.products):
+                there = outcomes[output].remarks if output in outcomes else ()
+                told += [one for one in there if one.severity is Severity.DOUBTFUL]
+    return tuple(f"{some(one.subject)}: {one}" for one in condensed(told))
 
 
 def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
@@ -338,7 +357,10 @@ class _Mixed(NamedTuple):
 
 
 def write_picture(
-    folder: Path, made: Composition, recipe: PictureRecipe, memory: int
+    folder: Path,
+    made: Composition,
+    recipe: PictureRecipe,
+    memory: int,
 ) -> bool:
     """Write the picture of an object, unless it stands there already.
 
@@ -386,7 +408,8 @@ def write_picture(
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
         numbers = (whole_numbers(shades, bits) for shades in bands)
-        words = {"Title": made.name, "Description": made.caption, DIGEST: digest}
+        about = ". ".join((made.caption, *made.doubts))
+        words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
     return True
 
@@ -493,4 +516,4 @@ def _written(
         write_picture(folder, made, recipe, memory)
     except (AutoreduceError, OSError) as error:
         why_not = str(error)
-    return ObjectPicture(made.name, made.output, made.caption, why_not)
+    return ObjectPicture(made.name, made.output, made.caption, why_not, made.doubts)

@@ -171,7 +171,7 @@ def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
         facts=(picture.caption,) if pixels is None else (picture.caption, size),
         statistics=(),
         histogram="",
-        remarks=(why,) if why else (),
+        remarks=(*((why,) if why else ()), *picture.doubts),
     )
 
 

@@ -497,14 +497,15 @@ def _shades(values: Floats, stretch: Stretch) -> Bytes:
     """Turn values into shades, 0 to 255; what holds no number is black."""
     is_known = np.isfinite(values)
     known = values[is_known]
-    if not known.size or known.min() == known.max():
+    ends = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    if ends[0] == ends[1]:
         return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
     known = known[:: max(1, known.size // SAMPLE_SIZE) | 1]
     black, white = quantiles(known, (0.005, 0.995))
     if stretch is Stretch.FAINT:
         black, white = _faint_limits(known)
     if not white > black:  # all but a few pixels have one value
-        black, white = float(known.min()), float(known.max())
+        black, white = ends
     scaled = np.clip((values - black) / (white - black), 0, 1)
     if stretch is Stretch.FAINT:
         sky = np.clip((median(known) - black) / (white - black), 1e-6, 1 - 1e-6)

@@ -377,7 +377,7 @@ def expected_noise(
     Returns
     -------
     (m,) array of float
-        sqrt(sum w^2 s^2) / sum w, ADU; lights without either are passed over.
+        ``sqrt(sum w^2 s^2) / sum w``, ADU; lights without either are passed over.
     """
     good = np.isfinite(noise) & np.isfinite(weight) & (weight > 0)
     noise, weight = noise[good], weight[good]

@@ -40,7 +40,7 @@ from autoreduce.products.state import (
     task_digest,
     written_digest,
 )
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, Severity, condensed, remark
 from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, share_one_heap
@@ -296,6 +296,8 @@ class _Run:
         self._plan, self._workspace, self._known = plan, workspace, known
         self._progress = progress or _silent
         self._outcomes: dict[str, Outcome] = {}
+        # What is doubtful of each product that is made, or of what it is made from.
+        self._doubts: dict[str, tuple[Remark, ...]] = {}
         self.carry_out: Callable[..., _Ended] = _ended
         self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
@@ -346,7 +348,7 @@ class _Run:
         return {output: self._outcomes[output] for output in self._tasks}
 
     def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
-        task = self._tasks[output]
+        task = self._with_doubts(self._tasks[output])
         log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
         there = {**self._external, **self._outcomes}
@@ -363,6 +365,11 @@ class _Run:
         return pool.submit(
             self.carry_out, task, self._workspace, needs, before, files, begin
         )
+
+    def _with_doubts(self, task: Task) -> Task:
+        """Hand a task the doubts of all that it is made from: its header is to say them."""
+        handed = [one for name in task.needs for one in self._doubts.get(name, ())]
+        return replace(task, doubts=tuple(condensed([*task.doubts, *handed])))
 
     def _make_again(self, need: str, user: str) -> None:
         """Have a product made again that its user found unsound, and then the user."""
@@ -390,6 +397,8 @@ class _Run:
         """Take note of how a task ended; whether that is the first time."""
         is_new = output not in self._outcomes
         self._outcomes[output] = outcome
+        own = (one for one in outcome.remarks if one.severity is Severity.DOUBTFUL)
+        self._doubts[output] = (*self._with_doubts(self._tasks[output]).doubts, *own)
         level = logging.INFO if outcome.made else logging.ERROR
         if outcome.status is not Status.CURRENT:
             reason = _reason(self._tasks[output], outcome)
@@ -657,7 +666,8 @@ def _blocker(
     if task.registration is not None and task.registration not in usable:
         why = "; ".join(map(str, needs[task.registration].remarks))
         return remark("blocked", found=f"{task.registration}: {why}")
-    if task.action not in (Action.STACK, Action.DARK_FIT, Action.REGISTER):
+    of_products = (Action.STACK, Action.DARK_FIT, Action.REGISTER, Action.EXPOSURE)
+    if task.action not in of_products:
         return None
     lost = [output for output in task.products if output not in usable]
     fewest = 2 if task.action is Action.DARK_FIT else 1
