@@ -70,12 +70,15 @@ def light(folder, night, name):
         return data / scene, sigma / scene, mask, hdus[0].header
 
 
-@pytest.mark.parametrize("name", ["light_1s_1.fits", "light_60s_1.fits"])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("light_1s_1.fits", 0.003), ("light_60s_1.fits", 0.001)]
+)
 def test_short_and_long_lights_are_flat_and_true_within_their_errors(
-    night, mended, name
+    night, mended, name, limit
 ):
+    """Rings are known to 0.1 % in the noise of 1 s."""
     ratio, sigma, _, header = light(mended[0], night, name)
-    assert corners(ratio) < 0.001
+    assert corners(ratio) < limit
     pulls = (ratio - np.median(ratio)) / sigma
     low, high = np.percentile(pulls, [15.87, 84.13])
     assert (high - low) / 2 == pytest.approx(1, abs=0.05)
