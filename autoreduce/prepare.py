@@ -242,9 +242,10 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     frames, doubts = with_levels(
         with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )
+    library = None if choices.library is None else _library(choices.library)
     if recipe.amplifiers.measure:
         edges = {file: one.edges for file, one in samples.items() if one.edges}
-        frames, measured = with_measured_gains(frames, edges)
+        frames, measured = with_measured_gains(frames, edges, library)
         doubts = (*doubts, *measured)
     frames.attrs[GIVEN] = given
     plan = make_plan(
@@ -254,7 +255,7 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         root=scanned.root,
         extrapolate_darks=choices.extrapolate_darks,
         stack_by=choices.stack_by,
-        library=None if choices.library is None else _library(choices.library),
+        library=library,
         references=_references(frames, choices.references),
     )
     told = scanned.readings.table

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -225,7 +226,7 @@ def run_prepared(
         The planned night.
     folder : Path
         Output folder.
-    limits, page, command, report
+    limits, page, command, progress
         As in `reduce_night`.
     begin : float, optional
         When the run began, by `time.perf_counter`.
@@ -422,7 +423,8 @@ def _check_space(prepared: PlannedNight, folder: Path, *, planes: bool) -> None:
         inputs = [pixels[item.file] for item in task.frames]
         inputs += [sizes.get(output, 0) for output in task.products]
         colours = 3 if task.action is Action.STACK and task.is_mosaic else 1
-        sizes[task.output] = colours * max(inputs, default=0)
+        one = sum if task.action is Action.EXPOSURE else partial(max, default=0)
+        sizes[task.output] = colours * one(inputs)
         if task.action is Action.REGISTER:
             sizes[task.output] = 0
     per_pixel = 9 if planes else 4

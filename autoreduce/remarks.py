@@ -283,8 +283,8 @@ CODES: dict[str, Code] = {
     "without-light": Code(
         _S.DOUBTFUL,
         "without {found}, which could not be made",
-        "The stack does without a light that could not be calibrated.  Mend what is "
-        "told of that light, and run again.",
+        "A stack, or an exposure in one file, does without a light that could not be "
+        "calibrated.  Mend what is told of that light, and run again.",
     ),
     "bias-drift": Code(
         _S.DOUBTFUL,
@@ -337,6 +337,20 @@ CODES: dict[str, Code] = {
         "Stars stood at the same place in nearly all flats.  Move the telescope a "
         "little between flats of the sky.",
     ),
+    "shutter": Code(
+        _S.NOTE,
+        "the shape of the flats depends on their exposure, by up to {found}, as one over "
+        "it: that of the shutter is taken out of flats and lights",
+        "An iris shutter exposes the centre longer than the corners.  By how much is in "
+        "the table SHUTTER of the flat.",
+    ),
+    "shutter-unknown": Code(
+        _S.DOUBTFUL,
+        "the shape of the flats depends on their exposure, by up to {found}: short "
+        "exposures are not flat to better than that",
+        "If it is the shutter, flats of three exposures or more, the longest ten times "
+        "the shortest, tell its pattern, which is then taken out; else use longer flats.",
+    ),
     "flat-pattern": Code(
         _S.DOUBTFUL,
         "the flats do not show the colours where the header's pattern has them: each "
@@ -350,6 +364,19 @@ CODES: dict[str, Code] = {
         "of {expected}",
         "A full well, an anti-blooming gate or a converter of fewer bits ends the range "
         "of the pixels.",
+    ),
+    "not-proportional": Code(
+        _S.DOUBTFUL,
+        "counts do not follow the light of the flats: {found}; in a recipe `[linearity]` "
+        "with `polynomial = [{expected}]` makes them",
+        "Flats of rising exposure in front of a steady lamp show it; the table LINEARITY "
+        "of the flat has the curve, the report draws it.",
+    ),
+    "not-linearised": Code(
+        _S.DOUBTFUL,
+        "its counts are not made linear: without bias frames or an overscan nothing tells "
+        "where they begin",
+        "The recipe's [linearity] holds for counts above the zero level: take bias frames.",
     ),
     "no-bad-pixels": Code(
         _S.DOUBTFUL,
@@ -448,6 +475,12 @@ CODES: dict[str, Code] = {
         "No card tells the gain of each amplifier.  Light is alike on both sides of the "
         "seam between two of them: the step there is the ratio of their gains.",
     ),
+    "amplifiers-kept": Code(
+        _S.NOTE,
+        "gains of the amplifiers are those that flats of the library were made with: "
+        "{found}",
+        "A flat serves only frames whose amplifiers were joined as its own were.",
+    ),
     "amplifiers-overruled": Code(
         _S.NOTE,
         "gains {expected} of the amplifiers leave steps at their seams: used are {found}",
@@ -473,16 +506,17 @@ CODES: dict[str, Code] = {
     ),
     "no-solver": Code(
         _S.DOUBTFUL,
-        "no coordinates: --solve needs solve-field of astrometry.net, which is not "
-        "installed ({found})",
+        "no coordinates: --solve needs solve-field of astrometry.net or ASTAP, and neither "
+        "is installed ({found})",
         "The Tycho-2 index files serve fields of 22 arcminutes and more; smaller ones "
-        "need those of the Gaia catalogue.",
+        "need those of the Gaia catalogue.  ASTAP's databases are on its own site.",
     ),
     "not-solved": Code(
         _S.DOUBTFUL,
         "no coordinates: the stars of {found} were not found in the sky",
-        "Too few stars, or no index files for a field of this size.  Install index "
-        "files for smaller fields, or look at the stars of that light.",
+        "Too few stars, or no index files (astrometry.net) or star database (ASTAP) for a "
+        "field of this size.  Install those for smaller fields, or look at the stars of "
+        "that light.",
     ),
     "no-electrons": Code(
         _S.DOUBTFUL,

@@ -42,7 +42,9 @@ def run_page(name, folder):
         if language == "sh":
             lines = [line for line in text.splitlines() if line.strip()]
             for line in lines:
-                if not any(words in line for words in NOT_RUN):
+                if line.startswith("cd "):
+                    folder /= line[3:]
+                elif not any(words in line for words in NOT_RUN):
                     printed += run(line, folder)
         elif language == "python":
             code = f"import matplotlib\nmatplotlib.use('Agg')\n{text}"

@@ -163,7 +163,7 @@ def test_factors_that_flats_tell_go_before_gains(path):
     with JoinedImage(path, parts) as image:
         made, cards = image.rows(0, 3), amplifier_cards(image)
     assert made.tolist() == np.hstack([DATA * 0.5, (DATA + 100) * 1.5]).tolist()
-    assert cards[1].value.endswith("times 1.50000 by flats")
+    assert cards[1].value.endswith("times 1.50000, measured")
 
 
 def test_pixels_of_nobody_have_no_value(path):

@@ -49,6 +49,19 @@ def test_frames_that_cannot_be_are_left_out_whatever_their_number(
     assert (f"(--include '{kinds[0]}_" in why) == (code != "no-data")
 
 
+def test_detectors_of_a_mosaic_are_not_held_against_each_other(tmp_path):
+    night = write_level_night(tmp_path)
+    for path in night.iterdir():
+        pixels, header = fits.getdata(path, header=True)
+        for name in ("East", "West"):
+            cards = fits.Header({**header, "CCDNAME": name})
+            fits.append(path.with_suffix(".new"), pixels, cards)
+        path.with_suffix(".new").rename(path)
+    prepared, codes, _ = planned(night)
+    assert codes == {}
+    assert set(prepared.frames["detector"]) == {"East", "West"}
+
+
 def test_one_of_two_white_darks_is_left_out_as_one_of_five_is(tmp_path):
     for n_darks in (2, 5):
         plan = [(k, t, n_darks if k == "dark" else n) for k, t, n in PLAN]

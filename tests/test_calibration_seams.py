@@ -1,5 +1,7 @@
 """Gains of amplifiers that flats show, entered into the frame table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,5 +160,32 @@ def test_few_frames_of_many_are_looked_at():
     cell = write_amplifiers(amplifiers())
     names = [f"flat_{n:02}.fits" for n in range(40)]
     chosen = shown_by(table(cell, flat=names, light=["m13.fits"], bias=["b.fits"]))
-    assert len(chosen) == 6
+    assert len(chosen) == 4
     assert {names[0], names[-1]} <= set(chosen) <= set(names)
+
+
+def test_detectors_of_a_camera_are_told_of_in_one_line(flats, tmp_path):
+    told = write_amplifiers(amplifiers(*(GAINS * [1.03, 1, 1, 1])))
+    frames = table(told, flat=flats)
+    frames["detector"] = ["North", "East", "South"]
+    _, notes = measured(frames, tmp_path)
+    assert [(one.code, one.subject) for one in notes] == [
+        ("amplifiers-overruled", tuple(flats))
+    ]
+    assert (
+        notes[0].expected == "North 1.03, 1.25, 1.6, 2; East 1.03, 1.25, 1.6, 2; 1 more"
+    )
+    assert notes[0].found.startswith("North 1.0")
+
+
+def test_factors_that_the_table_has_stand(flats, tmp_path):
+    bare = amplifiers()
+    entered = [
+        replace(one, factor=f)
+        for one, f in zip(bare, (0.7, 0.9, 1.1, 1.3), strict=True)
+    ]
+    frames = table(write_amplifiers(bare), flat=flats)
+    frames.loc[1, "amplifiers"] = write_amplifiers(entered)
+    made, notes = measured(frames, tmp_path)
+    assert factors(made).tolist() == [0.7, 0.9, 1.1, 1.3]
+    assert notes == ()

@@ -44,12 +44,10 @@ def test_what_is_no_exposure_does_not_count(tmp_path):
     others = [extension(name) for name in ("THUMBNAIL", "WEIGHT", "SEGMENTATION")]
     write_file(tmp_path / "a.fits", extension("SCI"), *others)
     frames = scan(tmp_path).set_index("file")
-    assert frames["use"].to_dict() == {
-        "a.fits[1]": True,
-        "a.fits[2]": False,
-        "a.fits[3]": False,
-        "a.fits[4]": False,
-    }
+    assert frames["use"].to_dict() == {"a.fits[1]": True, "a.fits[2]": False}
+    assert frames["why_not"]["a.fits[2]"] == (
+        "extension THUMBNAIL, WEIGHT, SEGMENTATION is no exposure"
+    )
 
 
 @pytest.mark.parametrize(
@@ -353,6 +351,21 @@ def test_a_gap_between_chips_lacks_no_amplifier(tmp_path):
     assert "69% of the detector" in frames.loc["b.fits", "why_not"]
 
 
+def test_images_that_are_called_chips_are_no_amplifiers(tmp_path):
+    """Three side by side and a fourth across them: no rectangle."""
+    cards = {"DATASEC": "[1:6,1:6]", "BIASSEC": "[7:8,1:6]"}
+    places = ["[1:6,1:6]", "[7:12,1:6]", "[13:18,1:6]", "[4:9,7:12]"]
+    chips = [
+        extension(f"LBCCHIP{n}", **cards, DETSEC=place)
+        for n, place in enumerate(places, start=1)
+    ]
+    write_file(tmp_path / "a.fits", *chips)
+    frames = scan(tmp_path)
+    assert frames["use"].all()
+    assert frames["detector"].tolist() == [f"LBCCHIP{n}" for n in (1, 2, 3, 4)]
+    assert frames["file"].tolist() == [f"a.fits[{n}]" for n in (1, 2, 3, 4)]
+
+
 def test_places_that_no_card_tells_are_those_of_the_camera(tmp_path):
     """Sinistro in its first years: a gain for each, and no section at all."""
     shape = (1024, 1040)
@@ -417,4 +430,17 @@ def test_sections_of_arcon_need_no_list(tmp_path, names):
     assert cell.split("; ") == [
         "0 [1:3,1:6] [1:3,1:6] [4:4,1:6] - - -",
         "0 [5:7,1:6] [4:6,1:6] [8:8,1:6] - - -",
+    ]
+
+
+def test_a_binning_that_does_not_divide_the_detector_leaves_no_gap(tmp_path):
+    """Of 16 columns binned by 3 each half has 2; DETSEC counts those without binning."""
+    cards = {"DATASEC": "[1:2,1:5]", "BIASSEC": "[3:8,1:5]", "CCDSUM": "3 3"}
+    places = ["[1:8,1:16]", "[16:9,1:16]"]
+    halves = [extension(f"im{n}", **cards, DETSEC=one) for n, one in enumerate(places)]
+    write_file(tmp_path / "a.fits", *halves)
+    (cell,) = scan(tmp_path)["amplifiers"]
+    assert cell.split("; ") == [
+        "1 [1:2,1:5] [1:2,1:5] [3:8,1:5] - - -",
+        "2 [1:2,1:5] [4:3,1:5] [3:8,1:5] - - -",
     ]

@@ -151,6 +151,32 @@ def test_functions_that_the_documentation_names_exist():
         assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
 
 
+def anchors(page):
+    """List the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(
+        r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda page: page.name,
+)
+def test_links_between_pages_lead_somewhere(page):
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        there = (page.parent / path) if path else page
+        if not there.is_file() or (anchor and anchor not in anchors(there)):
+            wrong.append(link)
+    assert wrong == []
+
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([^` ]+)` \| (.*) \|$", CONTRIBUTING, re.MULTILINE)
 

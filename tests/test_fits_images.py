@@ -43,6 +43,56 @@ def test_reads_every_type_as_astropy_does(tmp_path, dtype, ending):
         np.testing.assert_array_equal(reader.read(), pixels)
 
 
+@pytest.fixture
+def compressed_extensions(tmp_path):
+    """Write three compressed images; tell where the second one lies."""
+    images = [make_pixels("u2") + n for n in range(3)]
+    hdus = [fits.CompImageHDU(one, name=f"CCD{n}") for n, one in enumerate(images)]
+    path = tmp_path / "a.fits.fz"
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    with fits.open(path, disable_image_compression=True) as file:
+        place = file[2].fileinfo()
+    return path, images, place
+
+
+@pytest.mark.parametrize("ending", ["fits.fz", "fits.fz.gz"])
+def test_reads_one_compressed_image_among_others(compressed_extensions, ending):
+    path, images, _ = compressed_extensions
+    if ending == "fits.fz.gz":
+        packed = path.with_name("b.fits.fz.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        path = packed
+    for n, pixels in enumerate(images):
+        with open_image(path, n + 1) as reader, open_image(f"{path}[{n + 1}]") as same:
+            np.testing.assert_array_equal(reader.rows(3, 9), pixels[3:9])
+            np.testing.assert_array_equal(same.read(), pixels)
+            assert reader.get("EXTNAME") == f"CCD{n}"
+
+
+@pytest.mark.parametrize("where", ["header", "first rows", "last rows"])
+def test_a_damaged_compressed_image_costs_only_itself(compressed_extensions, where):
+    path, images, place = compressed_extensions
+    data = bytearray(path.read_bytes())
+    if where == "header":
+        at = data.index(b"ZVAL1   =", place["hdrLoc"])
+        data[at : at + 9] = b"COMMENT  "
+    else:
+        heap, end = place["datLoc"] + 37 * 8, place["datLoc"] + place["datSpan"]
+        at = heap if where == "first rows" else heap + 500
+        data[at:end] = bytes(end - at)
+    path.write_bytes(data)
+    with (
+        pytest.raises(InputError, match=r"damaged.*copy it again") as caught,
+        open_image(path, 2) as reader,
+    ):
+        reader.read()
+    assert str(caught.value).startswith(f"{path}: HDU 2: ")
+    assert str(caught.value).count(str(path)) == 1
+    for n in (0, 2):
+        with open_image(path, n + 1) as reader:
+            np.testing.assert_array_equal(reader.read(), images[n])
+
+
 def test_fills_the_array_it_is_given(tmp_path):
     pixels = make_pixels("u2")
     fits.writeto(tmp_path / "a.fits", pixels)

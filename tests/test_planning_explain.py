@@ -188,3 +188,26 @@ def test_the_machine_form_says_the_same(frames, plan, evidence):
 def test_each_candidate_is_one_line(fields, text):
     entry = Verdict("g", "dark", "masters/d.fits", **fields, wanted="1", found="2")
     assert candidate_text(entry) == text
+
+
+def test_months_of_nights_are_told_by_the_first_masters_and_the_best_candidates():
+    nights = [f"2024-03-{n:02d}" for n in range(1, 15)]
+    rows = [
+        {
+            "file": f"{night}/{kind}{n}.fits", "imagetyp": kind, "instrume": "CAM",
+            "xbinning": 1, "ybinning": 1, "set_temp": -25.0, "night": night,
+            "date_obs": f"{night}T20:0{n}:00", "exptime": 60.0 * (kind == "light"),
+            "object": "M13" if kind == "light" else None,
+        }
+        for night in nights for kind in ("bias", "light") for n in (1, 2)
+    ]  # fmt: skip
+    frames = make_frame_table(rows)
+    plan = make_plan(frames)
+    light = describe_plan(plan)[-1]
+    assert light.bias.count("bias_") == 6
+    assert light.bias.endswith(", and 8 more")
+    empty = pd.DataFrame(columns=list(EVIDENCE_COLUMNS))
+    text = explain_frames(frames, plan, empty, ["2024-03-05/light1.fits"])
+    assert "Candidates for its bias, the best or closest" in text
+    assert "bias_1x1_m25C_2024-03-05: taken, level 0" in text
+    assert "bias_1x1_m25C_2024-03-14" not in text

@@ -1,8 +1,10 @@
 """Solved coordinates: carried to other pixels as astropy has it, and found by a solver."""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from stack_fields import add_noise, paint
 
 from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.header import RawHeader
+from autoreduce.fits.writer import write_image
 from autoreduce.pixels.register import Transform
 from autoreduce.pixels.stars import STAR
 from autoreduce.products import solution
@@ -119,7 +122,92 @@ def test_a_solver_that_finds_nothing_or_cannot_run_solves_nothing(monkeypatch):
     stars = np.zeros(3, STAR)
     for solver in ("true", "/nonexistent/solver"):
         monkeypatch.setattr(solution, "SOLVER", solver)
+        monkeypatch.setattr(solution, "ASTAP", (solver,))
         assert solve(stars, SHAPE, Hints(3.0)) is None
+
+
+# ------------------------------------------------------------------ ASTAP
+
+FAKE_ASTAP = """#!{python}
+import json, pathlib, sys
+asked = pathlib.Path({asked!r})
+asked.open("a").write(json.dumps(sys.argv[1:]) + "\\n")
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+assert pathlib.Path(words["-f"]).is_file()
+ini = pathlib.Path(words["-o"] + ".ini")
+if "-ra" in words:
+    ini.write_text("PLTSOLVD=F\\nERROR=No solution found!\\n")
+    sys.exit(1)
+ini.write_text({ini!r})
+"""
+
+
+def fake_astap(folder, found):
+    """Write a program that finds nothing near the hints, and a solution anywhere."""
+    cards = fits.Header.fromstring(b"".join(found.cards()))
+    names = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
+    lines = ["PLTSOLVD=T", *(f"{name}= {cards[name]:.16E}" for name in names)]
+    program, asked = folder / "astap", folder / "asked"
+    text = FAKE_ASTAP.format(
+        python=sys.executable,
+        asked=str(asked),
+        ini="\n".join([*lines, "CMDLINE=astap"]),
+    )
+    program.write_text(text, "utf-8")
+    program.chmod(0o755)
+    return program, asked
+
+
+def bright_stars():
+    x, y = random_stars()
+    stars = np.zeros(len(x), STAR)
+    stars["x"], stars["y"] = x, y
+    stars["flux"] = np.geomspace(1e6, 1e3, len(x))
+    return stars
+
+
+def test_astap_is_asked_where_the_other_solver_is_not_there(tmp_path, monkeypatch):
+    """A made program keeps to the command line and the .ini file of the real one."""
+    truth = made(distortion={})
+    program, asked = fake_astap(tmp_path, truth)
+    monkeypatch.setattr(solution, "SOLVER", "no-such-solver")
+    monkeypatch.setattr(solution, "ASTAP", ("no-such-astap", str(program)))
+    assert solution.is_installed()
+    found = solve(bright_stars(), SHAPE, Hints(SCALE, 150.0, -5.0))
+    assert found.sky == pytest.approx(truth.sky)
+    assert found.place == pytest.approx(truth.place)
+    np.testing.assert_allclose(found.matrix, truth.matrix)
+    first, second = (json.loads(line) for line in asked.read_text().splitlines())
+    hinted = dict(zip(first[::2], first[1::2], strict=True))
+    assert float(hinted["-ra"]) == pytest.approx(10.0)  # hours
+    assert float(hinted["-spd"]) == pytest.approx(85.0)  # from the south pole
+    assert float(hinted["-fov"]) == pytest.approx(SHAPE[0] * SCALE / 3600, rel=1e-4)
+    assert second[-2:] == ["-r", "180"]
+
+
+@pytest.mark.parametrize("words", ["", "PLTSOLVD=T\nCRVAL1=x", "PLTSOLVD=T"])
+def test_what_astap_does_not_say_is_no_solution(tmp_path, monkeypatch, words):
+    program = tmp_path / "astap"
+    program.write_text(f"#!/bin/sh\nprintf '{words}' > drawn.ini\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(solution, "SOLVER", "no-such-solver")
+    monkeypatch.setattr(solution, "ASTAP", (str(program),))
+    assert solve(bright_stars(), SHAPE, Hints(3.0)) is None
+
+
+@pytest.mark.skipif(not shutil.which("astap_cli"), reason="astap_cli is not installed")
+def test_the_real_astap_finds_the_stars_that_are_drawn_for_it(tmp_path):
+    stars = bright_stars()
+    write_image(tmp_path / "drawn.fits", solution._drawn(stars, SHAPE), [])
+    words = ["astap_cli", "-f", "drawn.fits", "-o", "drawn", "-extract", "10"]
+    subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+    x, y = np.loadtxt(tmp_path / "drawn.csv", delimiter=",", skiprows=1, ndmin=2).T[:2]
+    assert len(x) > 0.9 * len(stars)
+    apart = [
+        np.hypot(stars["x"] + 1 - a, stars["y"] + 1 - b).min()
+        for a, b in zip(x, y, strict=True)
+    ]
+    assert np.median(apart) < 0.05
 
 
 # ------------------------------------------------------------------ nights
@@ -204,11 +292,13 @@ def test_a_solution_is_carried_to_all_lights_and_stacks(tmp_path, monkeypatch):
 
 def test_without_a_solver_it_is_said_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(solution, "SOLVER", "no-such-solver")
+    monkeypatch.setattr(solution, "ASTAP", ())
     night = write_night(tmp_path / "night", *random_stars())
     limits = Limits(solve=True, jobs=1)
     done = reduce_night(night, output=tmp_path / "out", limits=limits, page=False)
     (note,) = (one for one in done.report.plan.notes if one.code == "no-solver")
     assert "apt install astrometry.net astrometry-data-tycho2" in str(note)
+    assert "astap-cli" in str(note)
     assert not done.failed
 
 

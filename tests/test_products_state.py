@@ -18,6 +18,7 @@ from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.library.masters import add_to_library, check_library
 from autoreduce.pixels.combination import Combination
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Crosstalk, Recipe, load_recipe
 from autoreduce.prepare import Choices
@@ -55,6 +56,14 @@ def test_every_setting_is_said_to_change_some_products_or_none():
     assert names - BESIDE == set(SETTINGS)
 
 
+def other_table(value):
+    if isinstance(value, Linearity):
+        return Linearity(polynomial=(1.0, 1e-6))
+    if isinstance(value, Combination):
+        return replace(value, low=9.0)
+    return replace(value, smallest=0.01)
+
+
 def other_value(value):
     if isinstance(value, bool):
         return not value
@@ -65,8 +74,7 @@ def other_value(value):
     if isinstance(value, str):
         return {"central": "[1:9,1:9]"}.get(value, "mean")
     if is_dataclass(value):
-        field = "low" if isinstance(value, Combination) else "smallest"
-        return replace(value, **{field: 9.0 if field == "low" else 0.01})
+        return other_table(value)
     return value * 1.5
 
 
@@ -161,8 +169,9 @@ def test_no_task_asks_for_a_setting_that_it_is_not_given(tmp_path, monkeypatch, 
         night, choices=Choices(recipe=recipe), limits=planes, page=False
     )
     assert not done.failed
-    actions = set(Action) - ({Action.REGISTER} if recipe == "notes" else set())
-    assert set(asked) == actions
+    several_detectors = {Action.EXPOSURE}
+    not_made = {Action.REGISTER} if recipe == "notes" else set()
+    assert set(asked) == set(Action) - not_made - several_detectors
     for action, names in asked.items():
         given = {name for name, actions in SETTINGS.items() if action in actions}
         assert names - BESIDE <= given

@@ -13,7 +13,7 @@ from autoreduce.pixels.trails import DILATION, HALO, mask_moving
 from autoreduce.simulate import make_night, read_listing
 
 NOISE = 0.01
-DEFAULT = Combination(Method.MEAN, Rejection.SIGMA, low=4.0, high=3.0)
+DEFAULT = Combination(Method.MEAN, Rejection.SIGMA, low=4.0, high=4.0)
 NOTES = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
 
 

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
+from autoreduce.library.masters import add_to_library
 from autoreduce.prepare import Choices
 from autoreduce.reduction import Limits, reduce_night
 from autoreduce.simulate import simulate_night
@@ -135,7 +136,7 @@ def gainless_light(root, n):
 def test_gains_that_no_card_tells_are_those_of_the_amplifiers(gainless):
     header = fits.getheader(gainless / "night_reduced" / "calibrated" / "light_1.fits")
     factors = [
-        float(header[f"AMP{n}"].split("times ")[1].split()[0]) for n in range(1, 5)
+        float(header[f"AMP{n}"].split("times ")[1].split(",")[0]) for n in range(1, 5)
     ]
     assert np.multiply(factors, 1.3) == pytest.approx([1.2, 1.4, 1.5, 1.1], rel=1e-3)
     assert header["EGAIN"] == pytest.approx(1.3, rel=0.02)
@@ -300,6 +301,21 @@ def test_a_frame_of_which_one_amplifier_is_alive_is_not_lost(bent):
     assert reduced(bent).report.frames["use"].all()
     path = bent.parent / "night_reduced" / "calibrated" / "light_1.fits"
     assert np.isfinite(fits.getdata(path)[100:, :128]).mean() > 0.99
+
+
+def test_a_flat_of_a_library_takes_frames_as_its_own_were(bent, nights, tmp_path):
+    """A night without flats could not tell that two gains are wrong by 3 %."""
+    library = tmp_path / "library"
+    add_to_library(library, [nights / "four_amplifiers_reduced"])
+    for path in bent.glob("flat*"):
+        path.unlink()
+    result = reduced(bent, choices=Choices(library=library))
+    assert "amplifiers-kept" in [one.code for one in result.report.plan.notes]
+    made, usual = (
+        fits.getdata(folder / "calibrated" / "light_1.fits")
+        for folder in (tmp_path / "night_reduced", nights / "four_amplifiers_reduced")
+    )
+    assert made == pytest.approx(usual, rel=1e-4, abs=1e-2)
 
 
 @pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")

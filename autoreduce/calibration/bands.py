@@ -23,7 +23,9 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape, within
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.darkcurrent import DarkScaling
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.pixels.measure import levels_of_rows, overscan_level
+from autoreduce.pixels.shutter import Shutter
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
 
@@ -54,6 +56,10 @@ class Correction:
     """Added to the scaled dark, ADU."""
     flat: str | None = None
     """Output of the master flat."""
+    shutter: Shutter | None = None
+    """What takes the flat to the frame's exposure, if the shutter has a pattern ..."""
+    shutter_exptime: float = 0.0
+    """... and that exposure, s."""
     bad_pixels: str | None = None
     """The observer's map of pixels that are to have no value."""
     scale_error: float = 0.0
@@ -65,6 +71,8 @@ class Correction:
     what comes of an ordinary pixel of the master."""
     exptime: float = 0.0
     """Exposure that the dark is taken to by the rates, s."""
+    linearity: Linearity | None = None
+    """What makes counts above the zero level linear."""
     cuts: tuple[tuple[str, str], ...] = ()
     """Masters larger than the frame: output and the section over it, FITS text."""
     refused: tuple[Remark, ...] = ()
@@ -88,6 +96,7 @@ class TakenOut(TypedDict):
     """What `autoreduce.pixels.calibrate.calibrate` takes out of a frame."""
 
     bias: Floats | None
+    linearity: Linearity | None
     dark: Floats | None
     dark_scale: float
     dark_offset: float
@@ -372,16 +381,29 @@ class MasterRows(Closing):
             self._dark = (key, rows)
         return self._dark[1]
 
+    def flat(self, correction: Correction, start: int, stop: int) -> Floats | None:
+        """Give rows of the flat as the shutter shades it at the frame's exposure."""
+        rows = self.rows(correction.flat, start, stop)
+        if rows is None or correction.shutter is None or correction.flat is None:
+            return rows
+        y, x = self._cuts.get(correction.flat, (slice(0, None), slice(None)))
+        here = slice(y.start + start, y.start + stop)
+        ny, nx = self._readers[correction.flat].shape
+        return rows * correction.shutter.factor(
+            correction.shutter_exptime, (ny, nx), here, x
+        )
+
     def taken_out(
         self, correction: Correction, start: int, stop: int
     ) -> tuple[TakenOut, Floats | None]:
         """Give rows of all that is taken out of a frame; not 0 where a pixel is bad."""
         masters: TakenOut = {
             "bias": self.rows(correction.bias, start, stop),
+            "linearity": correction.linearity,
             "dark": self.dark(correction, start, stop),
             "dark_scale": correction.scaling.scale,
             "dark_offset": correction.scaling.offset,
-            "flat": self.rows(correction.flat, start, stop),
+            "flat": self.flat(correction, start, stop),
         }
         return masters, self.rows(correction.bad_pixels, start, stop)
 
@@ -392,7 +414,7 @@ class MasterRows(Closing):
             return np.zeros((stop - start, self.shape[1]), np.float32)
         zeros = np.zeros(dark.shape, np.float32)
         scale, offset = correction.scaling
-        flat = self.rows(correction.flat, start, stop)
+        flat = self.flat(correction, start, stop)
         return -calibrate(
             zeros, dark=dark, dark_scale=scale, dark_offset=offset, flat=flat
         )
@@ -415,8 +437,8 @@ def calibrated_rows(
     Returns
     -------
     (stop - start, nx) float32 array, ADU
-        (raw - overscan or pedestal - bias - (scale dark + offset)) / flat; NaN where
-        the observer says that a pixel is bad.
+        (linear(raw - overscan or pedestal - bias) - (scale dark + offset)) / flat; NaN
+        where the observer says that a pixel is bad.
     """
     return _without(frame, (start, stop), masters.taken_out(correction, start, stop))
 

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Collection
 from dataclasses import replace
+from typing import TypedDict
 
 from autoreduce.calibration.bands import Correction
 from autoreduce.calibration.dark_rates import DarkRates, read_fit
+from autoreduce.calibration.flat_shutter import read_shutter
 from autoreduce.calibration.longer_darks import longer_dark, refusal
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.pixels.darkcurrent import rate_scaling, ratio_error, ratio_scaling
+from autoreduce.pixels.shutter import Shutter
 from autoreduce.planning.plan import Calibration, FrameInput
 from autoreduce.planning.recipe import DarkModel
 from autoreduce.planning.use import DarkMethod, is_absolute
@@ -41,33 +44,63 @@ def correction_for(
     bias = plan.bias if plan.bias in made else None
     flat = plan.flat if plan.flat in made else None
     bad = plan.bad_pixels if plan.bad_pixels in made else None
+    zeroed = bias is not None or item.has_overscan
+    linearity = plan.linearity if zeroed else None
     usable = plan.dark in made and (plan.bias is None or bias is not None)
     refused: tuple[Remark, ...] = ()
+    if plan.linearity and not zeroed:
+        refused = (remark("not-linearised"),)
     if usable and plan.dark_unasked:
         there = plan.dark_fit is None or plan.dark_fit in made
         why = refusal(item, workspace) if there else None
-        usable, refused = there and why is None, (why,) if why else ()
+        usable, refused = there and why is None, (*refused, *((why,) if why else ()))
+    of_flat = _flat(flat, item, workspace)
     if not usable:
         planned = plan.bias or plan.dark
         if flat and planned and not bias and not plan.overscan:
-            flat, refused = None, (*refused, remark("flat-refused"))
+            of_flat, refused = {}, (*refused, remark("flat-refused"))
         return Correction(
-            bias=bias, flat=flat, bad_pixels=bad, cuts=plan.cuts, refused=refused
+            bias=bias,
+            bad_pixels=bad,
+            linearity=linearity,
+            cuts=plan.cuts,
+            refused=refused,
+            **of_flat,
         )
     correction = Correction(
         bias=bias,
         dark=plan.dark,
         dark_scale=1.0 if plan.dark_scale is None else plan.dark_scale,
         dark_offset=plan.dark_offset,
-        flat=flat,
         bad_pixels=bad,
+        linearity=linearity,
         cuts=plan.cuts,
+        refused=refused,
+        **of_flat,
     )
     return (
         _fitted(correction, item, workspace, made)
         if plan.dark_method is DarkMethod.FIT
         else correction
     )
+
+
+class _OfFlat(TypedDict, total=False):
+    """The flat of a frame, in a `Correction`."""
+
+    flat: str | None
+    shutter: Shutter | None
+    shutter_exptime: float
+
+
+def _flat(output: str | None, item: FrameInput, workspace: Workspace) -> _OfFlat:
+    """Take a flat to the frame's exposure, if its shutter has a pattern."""
+    if output is None or not item.exptime:
+        return {"flat": output}
+    shutter = read_shutter(workspace.folder / output)
+    if shutter is None:
+        return {"flat": output}
+    return {"flat": output, "shutter": shutter, "shutter_exptime": item.exptime}
 
 
 def _fitted(
@@ -186,6 +219,9 @@ def correction_cards(
             cards.append(Card("OVERROWS", True, "of each row by itself, smoothed"))
     elif item.pedestal:
         cards.append(Card("PEDSUB", item.pedestal, "[adu] pedestal subtracted"))
+    if correction.linearity is not None:
+        card = Card("LINCORR", str(correction.linearity), "made the counts linear")
+        cards.append(card)
     for keyword, output in (
         ("BIASFILE", correction.bias),
         ("DARKFILE", correction.dark),
@@ -196,6 +232,8 @@ def correction_cards(
             cards.append(Card(keyword, output, "master used"))
         if output and (cut := dict(correction.cuts).get(output)):
             cards.append(Card(f"{keyword[:4]}CUT", cut, "part of it that was used"))
+    if correction.shutter is not None:
+        cards.append(Card("SHUTCORR", True, "flat taken to the exposure: its SHUTTER"))
     if correction.dark:
         cards += _dark_cards(correction, item, workspace)
     return cards

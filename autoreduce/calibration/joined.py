@@ -374,8 +374,8 @@ def amplifier_cards(image: JoinedImage) -> list[Card]:
             f"less {heard.times:g} of AMP{heard.source}"
             for heard in image.crosstalk_of(number)
         ]
-        by_flats = "" if told.factor is None else " by flats"
-        words.append(f"times {one.factor:.5f}{by_flats}")
+        measured = "" if told.factor is None else ", measured"
+        words.append(f"times {one.factor:.5f}{measured}")
         cards.append(Card(f"AMP{number + 1}", ", ".join(words)))
     return cards
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -32,7 +32,9 @@ HOT_SIGMA, FEWEST_HOT = 7.0, 50
 """Noises of a single frame that a pixel of a dark stands out if it is hot: it stands out
 of every raw frame; and hot pixels that tell a gain."""
 MEDIAN_OF_SQUARE = 0.4549
-"""Median of the square of a normal deviate."""
+"""Median of the square of a normal deviate ..."""
+ERROR_OF_MEDIAN = 2.33
+"""... and the error of one of n samples times their root, as a part of it."""
 ROUNDS = 30
 """Rounds in which the noise of hot pixels is found."""
 BYTES_MEASURED = 12
@@ -332,7 +334,16 @@ def pair_noise_error(members: Members, noise: float) -> float:
     return noise / math.sqrt(2 * min(ny, SAMPLED_ROWS) * nx)
 
 
-def hot_noise(members: Members, noise: float) -> float | None:
+class HotNoise(NamedTuple):
+    """How noisy the dark counts of hot pixels are."""
+
+    per_adu: float
+    """Variance that an ADU adds, in ADU: one over the gain."""
+    error: float
+    """1-sigma error of that, as a part of it."""
+
+
+def hot_noise(members: Members, noise: float) -> HotNoise | None:
     """Measure how noisy the dark counts of hot pixels are, in pairs of frames.
 
     Parameters
@@ -344,9 +355,8 @@ def hot_noise(members: Members, noise: float) -> float | None:
 
     Returns
     -------
-    float or None
-        Variance that an ADU adds, in ADU: one over the gain.  None with fewer than
-        `FEWEST_HOT` hot pixels.
+    HotNoise or None
+        None with fewer than `FEWEST_HOT` hot pixels.
     """
     ny = members.shape[0]
     start = max(0, (ny - SAMPLED_ROWS) // 2)
@@ -370,4 +380,5 @@ def hot_noise(members: Members, noise: float) -> float | None:
         found *= (
             float(np.median(square / (noise**2 + found * light))) / MEDIAN_OF_SQUARE
         )
-    return found
+    own = float(np.median(1 + noise**2 / (found * light)))
+    return HotNoise(found, ERROR_OF_MEDIAN * own / math.sqrt(len(light)))

@@ -37,6 +37,7 @@ _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 the range of 16 bits."""
 SETTING = (
     "instrume",
+    "detector",
     "naxis1",
     "naxis2",
     "xbinning",

@@ -1,7 +1,8 @@
 """Gains of the amplifiers of a detector, as the seams between them show in flats."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.joined import JoinedImage, Readout
 from autoreduce.fits.amplifiers import (
     Amplifier,
+    factors_of,
     layout_of,
     read_amplifiers,
     write_amplifiers,
@@ -36,16 +38,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-_PIECES = 16
+_PIECES = 8
 """Pieces of a seam between columns that are read: each of them costs rows of its own."""
 _GAP = 16
 """Pixels that may lie between two amplifiers that are neighbours."""
-_STRIP_ROWS = 256
+_STRIP_ROWS = 64
 """Rows of an overscan: they tell its level to a tenth of an ADU."""
-_MOST = {ImageType.FLAT: 6, ImageType.LIGHT: 4, ImageType.BIAS: 3}
+_MOST = {ImageType.FLAT: 4, ImageType.LIGHT: 4, ImageType.BIAS: 3}
 """Frames of a type that are looked at."""
 _SIGMAS, _LEAST = 4.0, 1e-3
 """Errors, and part of itself, by which a gain must be off before flats overrule it."""
+_SHOWN = 2
+"""Detectors whose gains are shown."""
 _WORST = 0.01
 """Error of a ratio from which it is not believed."""
 
@@ -184,7 +188,9 @@ def _cameras(frames: "pd.DataFrame") -> Iterator[tuple[object, "pd.DataFrame"]]:
 
 
 def with_measured_gains(
-    frames: "pd.DataFrame", edges: Mapping[str, Sequence[Edge]]
+    frames: "pd.DataFrame",
+    edges: Mapping[str, Sequence[Edge]],
+    library: "pd.DataFrame | None" = None,
 ) -> tuple["pd.DataFrame", tuple[Remark, ...]]:
     """Enter into a frame table what seams tell of the gains of amplifiers.
 
@@ -194,6 +200,9 @@ def with_measured_gains(
         The frame table.
     edges : mapping of str to sequence of Edge
         What `read_edges` has given for some of its frames.
+    library : DataFrame, optional
+        Masters of a library: what its flats were made with holds, whatever is measured,
+        since they are to serve.
 
     Returns
     -------
@@ -209,31 +218,126 @@ def with_measured_gains(
     has entered: they stand.
     """
     cells, gains = frames["amplifiers"].copy(), frames["egain"].copy()
-    notes = []
+    found = []
     for _, alike in _cameras(frames):
-        amplifiers = read_amplifiers(alike["amplifiers"].iloc[0])
-        shown = alike[alike["use"] & alike["file"].isin(edges.keys())]
-        is_dark = shown["imagetyp"].eq(ImageType.BIAS)
-        lit, dark = shown[~is_dark], shown[is_dark]
-        steps = _steps(
-            [edges[file] for file in lit["file"]],
-            [edges[file] for file in dark["file"]],
-            may_float=any(one.overscan is None for one in amplifiers),
-        )
-        ratios = gain_ratios(len(amplifiers), steps)
-        told = [one.egain for one in amplifiers]
-        if ratios is None or ratios.errors.max() > _WORST or _holds(told, ratios):
+        one = _entered(alike) or _kept(alike, library) or _measured(alike, edges)
+        if one is None or not one.factors:
             continue
-        factors, egain = _factors(told, ratios)
         for at in alike.index:
-            both = zip(read_amplifiers(cells[at]), factors, strict=True)
+            both = zip(read_amplifiers(cells[at]), one.factors, strict=True)
             cells[at] = write_amplifiers([replace(a, factor=f) for a, f in both])
-        if egain is not None:
-            gains[alike.index] = gains[alike.index].fillna(egain)
-        notes.append(_note(told, factors, ratios, lit))
+        gains[alike.index] = gains[alike.index].fillna(one.egain)
+        found.append(one)
     table = frames.assign(amplifiers=cells, egain=gains)
     table.attrs.update(frames.attrs)
-    return table, tuple(notes)
+    return table, tuple(_notes(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What takes the amplifiers of a detector to the mean gain."""
+
+    code: str
+    """Remark that tells of it; empty if none does."""
+    factors: Sequence[float]
+    """Empty where gains that are told stand."""
+    egain: float
+    """Electrons per ADU of the joined image; NaN if no gain is told."""
+    detector: object = None
+    """Its name."""
+    files: Sequence[str] = ()
+    """Frames that show it."""
+    told: Sequence[float | None] = ()
+    """Gains that are told."""
+    error: float = 0.0
+    """Relative 1-sigma error of the worst factor."""
+
+    @property
+    def found(self) -> str:
+        """The gains, those of a mean of 1 where not all are told."""
+        gains = [gain for gain in self.told if gain]
+        scale = float(np.mean(gains)) if len(gains) == len(self.told) else 1.0
+        error = f" (+- {self.error:.2%})" if self.error else ""
+        return f"{_listed([scale * one for one in self.factors])}{error}"
+
+    @property
+    def expected(self) -> str:
+        """Gains that are told and not used."""
+        return _listed([gain for gain in self.told if gain])
+
+
+def _entered(alike: "pd.DataFrame") -> _Found | None:
+    """Take the factors that some of the frames have in the table."""
+    cells = map(factors_of, alike["amplifiers"])
+    factors = next(filter(None, cells), None)
+    return None if factors is None else _Found("", factors, math.nan)
+
+
+def _kept(alike: "pd.DataFrame", library: "pd.DataFrame | None") -> _Found | None:
+    """Take the factors with which the last flat of a library was made, if there is one."""
+    if library is None:
+        return None
+    frame = alike.iloc[0]
+    flats = library[library["imagetyp"].eq(ImageType.FLAT)]
+    layouts = flats["amplifiers"].map(layout_of, na_action="ignore")
+    same = layouts.eq(frame["layout"]).fillna(value=False)
+    for name in ("instrume", "detector"):
+        if isinstance(frame[name], str):
+            same &= flats[name].eq(frame[name]).fillna(value=False)
+    flats = flats[same.astype(bool)].sort_values("date_obs")
+    if flats.empty:
+        return None
+    told = [one.egain for one in read_amplifiers(frame["amplifiers"])]
+    factors = factors_of(flats["amplifiers"].iloc[-1])
+    return _Found(
+        "amplifiers-kept",
+        factors,
+        _gain_of(told, factors) if factors else math.nan,
+        frame["detector"],
+        flats["file"].tolist()[-1:],
+        told,
+    )
+
+
+def _measured(
+    alike: "pd.DataFrame", edges: Mapping[str, Sequence[Edge]]
+) -> _Found | None:
+    """Measure factors, if gains that are told do not stand."""
+    amplifiers = read_amplifiers(alike["amplifiers"].iloc[0])
+    shown = alike[alike["use"] & alike["file"].isin(edges.keys())]
+    is_dark = shown["imagetyp"].eq(ImageType.BIAS)
+    lit, dark = shown[~is_dark], shown[is_dark]
+    steps = _steps(
+        [edges[file] for file in lit["file"]],
+        [edges[file] for file in dark["file"]],
+        may_float=any(one.overscan is None for one in amplifiers),
+    )
+    ratios = gain_ratios(len(amplifiers), steps)
+    told = [one.egain for one in amplifiers]
+    if ratios is None or ratios.errors.max() > _WORST or _holds(told, ratios):
+        return None
+    factors = np.exp(ratios.logs)
+    factors /= factors.mean()
+    egain, code = _gain_of(told, factors.tolist()), "amplifiers-measured"
+    gains = [gain for gain in told if gain]
+    if len(gains) == len(told):
+        # The mean of what is told is the gain of the detector.
+        code, factors = "amplifiers-overruled", factors * egain / np.mean(gains)
+    return _Found(
+        code,
+        factors.round(5).tolist(),
+        egain,
+        lit["detector"].iloc[0],
+        lit["file"].tolist(),
+        told,
+        float(ratios.errors.max()),
+    )
+
+
+def _gain_of(told: Sequence[float | None], factors: Sequence[float]) -> float:
+    """Give the gain of a joined image by those that are told; NaN if none is."""
+    gains = [gain / one for gain, one in zip(told, factors, strict=True) if gain]
+    return float(np.mean(gains)) if gains else math.nan
 
 
 def _steps(
@@ -276,39 +380,23 @@ def _holds(told: Sequence[float | None], ratios: Ratios) -> bool:
     return bool(np.all(off < np.maximum(_SIGMAS * ratios.errors, _LEAST)))
 
 
-def _factors(
-    told: Sequence[float | None], ratios: Ratios
-) -> tuple[list[float], float | None]:
-    """Give the factors, and the gain of what is joined where it is not the mean told one."""
-    factors = np.exp(ratios.logs)
-    factors /= factors.mean()
-    gains = np.array([gain or np.nan for gain in told])
-    if np.isnan(gains).all():
-        return factors.round(5).tolist(), None
-    egain = float(np.nanmean(gains / factors))
-    if np.isnan(gains).any():
-        return factors.round(5).tolist(), egain
-    # The mean of what is told is the gain of the detector.
-    return (factors * egain / gains.mean()).round(5).tolist(), None
+def _notes(found: Sequence[_Found]) -> Iterator[Remark]:
+    """Say what was found, of all detectors of a camera at once."""
+    for code in dict.fromkeys(one.code for one in found if one.code):
+        some = [one for one in found if one.code == code]
+        names = [f"{one.detector} " if len(some) > 1 else "" for one in some]
+        told = [name + one.expected for name, one in zip(names, some, strict=True)]
+        yield remark(
+            code,
+            *dict.fromkeys(file for one in some for file in one.files),
+            found=_first([n + one.found for n, one in zip(names, some, strict=True)]),
+            expected=_first(told) if code == "amplifiers-overruled" else "",
+        )
 
 
-def _note(
-    told: Sequence[float | None],
-    factors: Sequence[float],
-    ratios: Ratios,
-    lit: "pd.DataFrame",
-) -> Remark:
-    """Say what was measured."""
-    gains = [gain for gain in told if gain]
-    known = len(gains) == len(told)
-    scale = float(np.mean(gains)) if known else 1.0
-    found = _listed([factor * scale for factor in factors])
-    return remark(
-        "amplifiers-overruled" if known else "amplifiers-measured",
-        *lit["file"],
-        found=f"{found} (+- {ratios.errors.max():.2%})",
-        expected=_listed(gains) if known else "",
-    )
+def _first(texts: Sequence[str]) -> str:
+    more = [f"{len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return "; ".join((*texts[:_SHOWN], *more))
 
 
 def _listed(numbers: Sequence[float]) -> str:

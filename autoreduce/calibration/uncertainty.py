@@ -13,7 +13,7 @@ from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import InputError
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import MASK, UNCERT
-from autoreduce.pixels.calibrate import calibrated_variance
+from autoreduce.pixels.calibrate import calibrate, calibrated_variance
 from autoreduce.pixels.darkcurrent import DarkScaling
 from autoreduce.pixels.flags import Flag, no_value, taken_over
 from autoreduce.remarks import Remark, remark
@@ -68,8 +68,9 @@ class Uncertainty:
         -------
         mapping
             ``UNCERT``: one sigma in ADU, float32; ``MASK``: uint8, bits of `Flag`:
-            no value, saturated, all that its masters flag, and without a rate that
-            tells their dark at a longer exposure than was measured.
+            no value, saturated, beyond the limit of linear counts, all that its masters
+            flag, and without a rate that tells their dark at a longer exposure than was
+            measured.
         """
         flags = no_value(data)
         if (full := frame.saturated(start, stop)) is not None:
@@ -86,21 +87,35 @@ class Uncertainty:
             if correction.rates is not None:
                 unproven = correction.rates.unproven(correction.exptime, read)
                 flags[unproven] |= np.uint8(Flag.NON_LINEAR)
+            own = (
+                None
+                if frame.joined is None
+                else frame.joined.rdnoise(start, stop, self.egain)
+            )
+            rdnoise: float | Floats = (self.rdnoise or 0.0) if own is None else own
+            if (linearity := correction.linearity) is not None:
+                counts = self._counts(frame, values, (start, stop))
+                if linearity.limit:
+                    beyond = counts >= linearity.limit
+                    flags[beyond] |= np.uint8(Flag.NON_LINEAR)
+                rdnoise = rdnoise * linearity.slope(counts)
             if not self.unknown:
-                own = (
-                    None
-                    if frame.joined is None
-                    else frame.joined.rdnoise(start, stop, self.egain)
-                )
-                planes[UNCERT] = self._sigma(data, values, (start, stop), own)
+                planes[UNCERT] = self._sigma(data, values, (start, stop), rdnoise)
         return planes
+
+    def _counts(
+        self, frame: RawFrame, values: MasterRows, band: tuple[int, int]
+    ) -> Floats:
+        """Give the counts of some rows above the zero level, as they were read."""
+        bias = values.rows(self.correction.bias, *band)
+        return calibrate(frame.rows(*band), overscan=frame.zeros(*band), bias=bias)
 
     def _sigma(
         self,
         data: Floats,
         values: MasterRows,
         band: tuple[int, int],
-        rdnoise: Floats | None,
+        rdnoise: float | Floats,
     ) -> Floats:
         correction = self.correction
         with MasterRows(
@@ -109,12 +124,12 @@ class Uncertainty:
             variance = calibrated_variance(
                 data,
                 egain=self.egain or 0.0,
-                rdnoise=(self.rdnoise or 0.0) if rdnoise is None else rdnoise,
+                rdnoise=rdnoise,
                 dark=_scaled(values.dark(correction, *band), correction.scaling),
                 subtracted_variance=subtracted_variance(
                     correction, values, sigmas, band
                 ),
-                flat=values.rows(correction.flat, *band),
+                flat=values.flat(correction, *band),
                 flat_variance=_square(sigmas.rows(correction.flat, *band)),
             )
         return np.sqrt(variance)

@@ -50,6 +50,7 @@ _MAKING = {
     Action.CALIBRATE: "light",
     Action.REGISTER: "registration",
     Action.STACK: "stack",
+    Action.EXPOSURE: "exposure",
 }
 
 

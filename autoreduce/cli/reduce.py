@@ -54,7 +54,7 @@ from autoreduce.cli.options import (
     "--solve",
     is_flag=True,
     help="Find the world coordinates of lights and stacks from their stars, with an "
-    "installed solve-field (astrometry.net).",
+    "installed solve-field (astrometry.net) or ASTAP.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks at a time; all cores.")
 @click.option(

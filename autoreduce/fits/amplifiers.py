@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 _MISSING = "-"
 _TIMES = "x"
-_OWN = re.compile(rf"(?:^|(?<=; ))\d+ | {_TIMES}[\d.e-]+")
-"""HDU and measured factor of an amplifier."""
+_HDU = re.compile(r"(?:^|(?<=; ))\d+ ")
+_FACTOR = re.compile(rf" {_TIMES}([\d.e-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,23 @@ def layout_of(text: str) -> str:
     >>> layout_of("2 [1:8,1:4] [1:8,1:4] - - - - x0.9; 1 [1:8,1:4] [9:16,1:4] - - - - x1.1")
     '[1:8,1:4] [1:8,1:4] - - - -; [1:8,1:4] [9:16,1:4] - - - -'
     """
-    return _OWN.sub("", text)
+    return _FACTOR.sub("", without_hdus(text))
+
+
+def without_hdus(text: str) -> str:
+    """Leave out of a cell in which HDU each amplifier is."""
+    return _HDU.sub("", text)
+
+
+def factors_of(text: str) -> tuple[float, ...]:
+    """List the measured factors of a cell, also of one without HDUs; often none.
+
+    Examples
+    --------
+    >>> factors_of("[1:8,1:4] [1:8,1:4] - - - - x0.9; [1:8,1:4] [9:16,1:4] - - - - x1.1")
+    (0.9, 1.1)
+    """
+    return tuple(map(float, _FACTOR.findall(text)))
 
 
 def _read_one(text: str) -> Amplifier:

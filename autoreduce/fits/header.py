@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -56,7 +56,7 @@ class RawHeader:
     @cached_property
     def cards(self) -> tuple[Card, ...]:
         """All cards in their order."""
-        parsed = (_parse_card(self.block[span]) for span in self._layout.cards)
+        parsed = (_parse_card(self.block[span]) for span in self.layout.cards)
         return tuple(card for card in parsed if card is not None)
 
     @property
@@ -66,17 +66,23 @@ class RawHeader:
         return [block[at : at + CARD] for at in range(0, len(block), CARD)]
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes in its file, END and padding among them."""
+        return _padded(len(self.block) + CARD)
+
+    @property
     def keywords(self) -> frozenset[str]:
         """Keywords of all cards, in capitals."""
-        return self._layout.keywords
+        return self.layout.keywords
 
     @property
     def geometry(self) -> "RawHeader":
         """The few cards that tell the shape: those of most headers of a night are like."""
-        return RawHeader(self.hdu, self.raw(self._layout.geometry))
+        return RawHeader(self.hdu, self.raw(self.layout.geometry))
 
     @cached_property
-    def _layout(self) -> "_Layout":
+    def layout(self) -> "Layout":
+        """Where its cards are: one object for headers with the same keywords."""
         return _layout_of(self.block)
 
     def find(self, keyword: str) -> list[Card]:
@@ -87,7 +93,7 @@ class RawHeader:
         keyword : str
             In capitals, without ``HIERARCH``.
         """
-        spans = self._layout.places.get(keyword)
+        spans = self.layout.places.get(keyword)
         if spans is None:
             return []
         parsed = [_parse_card(self.block[span]) for span in spans]
@@ -95,7 +101,7 @@ class RawHeader:
 
     def get(self, keyword: str) -> Value:
         """Return the value of the first card of a keyword that has one."""
-        for span in self._layout.places.get(keyword, ()):
+        for span in self.layout.places.get(keyword, ()):
             card = _parse_card(self.block[span])
             if card is not None and card.value is not None:
                 return card.value
@@ -127,10 +133,17 @@ class RawHeader:
         Where two headers give the same, they agree in all that `find` and `get` tell
         of these keywords.
         """
-        return b"".join([self.block[span] for span in self._layout.spans(keywords)])
+        return self.cut(self.layout.spans(keywords))
+
+    def cut(self, spans: Sequence[slice]) -> bytes:
+        """Return some of the cards, given where they are."""
+        block = self.block
+        if len(spans) == 1:
+            return block[spans[0]]
+        return b"".join([block[span] for span in spans])
 
 
-class _Layout:
+class Layout:
     """Where the cards of a header are; the same for most headers of a night.
 
     A card is followed by the CONTINUE cards that belong to it.
@@ -164,7 +177,7 @@ class _Layout:
         return spans
 
 
-def _layout_of(block: bytes) -> _Layout:
+def _layout_of(block: bytes) -> Layout:
     keywords = struct.unpack_from("8s72x" * (len(block) // CARD), block)
     layout = _make_layout(keywords, ())
     if not layout.long:
@@ -173,8 +186,8 @@ def _layout_of(block: bytes) -> _Layout:
 
 
 @lru_cache(maxsize=512)
-def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> _Layout:
-    return _Layout(keywords, long)
+def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> Layout:
+    return Layout(keywords, long)
 
 
 def _long_name(raw: bytes) -> str:
@@ -369,7 +382,7 @@ def headers_of(
             if hdu == 0:
                 raise
             return
-        start += _padded(len(header.block) + CARD)
+        start += header.n_bytes
         yield header, start, n_bytes
         start += _padded(n_bytes)
         file.seek(start)
@@ -396,7 +409,7 @@ def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
     with gzip.GzipFile(fileobj=file) as unpacked:
         header = _read_header(unpacked, 0, unpacked.read(FIRST_READ))
         pixels = _data_bytes(header)
-        data_end = _padded(len(header.block) + CARD) + pixels
+        data_end = header.n_bytes + pixels
         if not image_shape(header):
             return _unpack_headers(unpacked)
         # The last four bytes of a whole gzip file are its unpacked size.  If they

@@ -1,8 +1,11 @@
 """Images in, by bands of rows."""
 
+import io
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -99,7 +102,7 @@ class ImageReader(Closing):
 
     def __init__(self, path: Path, hdu: int | str | None = None) -> None:
         self.path = path
-        self._compressed: Any = None
+        self._image: Any = None
         self._file, self._format = open_unpacked(path)
         try:
             self._find(hdu)
@@ -110,8 +113,6 @@ class ImageReader(Closing):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-        if self._compressed is not None:
-            self._compressed.close()
 
     @property
     def is_plain(self) -> bool:
@@ -120,7 +121,7 @@ class ImageReader(Closing):
 
     def release(self) -> None:
         """Close a plain file until rows are asked for again."""
-        if self._compressed is None and self._format is PLAIN:
+        if self._image is None and self._format is PLAIN:
             self._file.close()
 
     @property
@@ -169,7 +170,7 @@ class ImageReader(Closing):
             If the file ends before these rows.
         """
         nx = self.shape[-1]
-        if self._compressed is not None:
+        if self._image is not None:
             data = self._compressed_rows(start, stop)
         else:
             whole = out is not None and out.dtype == self.dtype
@@ -202,7 +203,7 @@ class ImageReader(Closing):
     def _set_up(self, header: RawHeader, start: int, shape: tuple[int, ...]) -> None:
         self.shape = shape
         if header.get("ZIMAGE") is True:
-            self._open_compressed(header.hdu)
+            self._open_compressed(header, start)
         else:
             self._lay_out(header, start)
         fill = self.raw.number(FILL) if self.dtype.kind == "f" else None
@@ -270,23 +271,60 @@ class ImageReader(Closing):
                 raise InputError(msg)
             done += n
 
-    def _open_compressed(self, index: int) -> None:
+    def _open_compressed(self, header: RawHeader, start: int) -> None:
+        """Let astropy see one HDU alone: it parses all that stand before, and slowly."""
         from astropy.io import fits
 
-        self._compressed = fits.open(self.path, memmap=False, mode="readonly")
-        image = self._image = self._compressed[index]
-        text = image.header.tostring(endcard=False, padding=False)
-        self.raw = RawHeader(index, text.encode("ascii", "replace"))
-        self.dtype = self._compressed_rows(0, 1).dtype
+        with _decompressing(f"HDU {header.hdu}"):
+            table = fits.BinTableHDU.readfrom(
+                _Behind(self._file, start - header.n_bytes)
+            )
+            self._image = fits.CompImageHDU(bintable=table)
+            text = self._image.header.tostring(endcard=False, padding=False)
+            first = self._image.section[:1]
+        self.raw = RawHeader(header.hdu, text.encode("ascii", "replace"))
+        self.dtype = first.dtype.newbyteorder("=")
 
     def _compressed_rows(self, start: int, stop: int) -> Array:
-        if len(self._image.shape) > 2:
-            flat = self._image.data.reshape(-1, self.shape[-1])
-            values = flat[start:stop]
-        else:
-            values = self._image.section[start:stop]
+        with _decompressing(f"{self.path}: HDU {self.raw.hdu}"):
+            if len(self._image.shape) > 2:
+                flat = self._image.data.reshape(-1, self.shape[-1])
+                values = flat[start:stop]
+            else:
+                values = self._image.section[start:stop]
         native: Array = values.astype(values.dtype.newbyteorder("="), copy=False)
         return native
+
+
+@contextmanager
+def _decompressing(image: str) -> Iterator[None]:
+    """Turn what astropy and cfitsio raise, which is of many kinds, into one."""
+    try:
+        yield
+    except Exception as error:
+        msg = (
+            f"{image}: the compressed image is damaged ({error}); copy it again from "
+            "the camera"
+        )
+        raise InputError(msg) from error
+
+
+class _Behind(io.RawIOBase):
+    """A file from one of its bytes on."""
+
+    def __init__(self, file: io.FileIO, start: int) -> None:
+        self._file, self._start = file, start
+        file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        shift = self._start if whence == os.SEEK_SET else 0
+        return self._file.seek(offset + shift, whence) - self._start
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 -- whatever has bytes
+        return self._file.readinto(buffer)
 
 
 def _contiguous(out: Array | None) -> bool:

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -22,7 +22,7 @@ from autoreduce.fits.cards import (
     without,
 )
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.header import headers_of
+from autoreduce.fits.header import RawHeader, headers_of
 from autoreduce.fits.images import FILL
 from autoreduce.fits.whole import replacing, unwritten
 
@@ -284,7 +284,7 @@ class ImageWriter(Closing):
             cards += [Card("UTYPE", "StdDevUncertainty", "kind of uncertainty")]
         if stored.zero:
             cards += [Card("BZERO", stored.zero), Card("BSCALE", 1)]
-        return [line for card in cards for line in format_card(*card)]
+        return _lines(cards)
 
     def _write(self, data: memoryview, offset: int) -> None:
         done, view = 0, data.cast("B") if data.format != "B" else data
@@ -360,6 +360,83 @@ def with_cards(path: Path, cards: Sequence[bytes]) -> None:
                     shutil.copyfileobj(file, out, _MOVED_AT_A_TIME)
             except OSError as error:
                 raise unwritten(path, error) from error
+
+
+def gather_images(
+    path: Path, cards: Sequence[bytes], files: Mapping[str, Path], marks: Sequence[Card]
+) -> None:
+    """Write products into one file: an extension for each of their HDUs.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; what stands there is replaced.
+    cards : sequence of bytes
+        Cards of the primary header, which has no pixels.
+    files : mapping of str to Path
+        Products with DATASUM in each header.  The name becomes the EXTNAME of the image;
+        what is called UNCERT beside it becomes NAME_UNCERT, and so on: nothing takes the
+        plane of one image for that of another.
+    marks : sequence of Card
+        Cards of each image, in the place of those that it has.
+
+    Raises
+    ------
+    ProductError
+        If the disk does not take it.
+    """
+    beginning = [
+        Card("SIMPLE", True, "conforms to the FITS standard"),
+        Card("BITPIX", 8, "bits per pixel"),
+        Card("NAXIS", 0, "number of axes"),
+        Card("EXTEND", True, "extensions follow"),
+    ]
+    primary = checksummed_header([*_lines(beginning), *without(cards, STRUCTURE)], 0)
+    with replacing(path) as part:
+        try:
+            with part.open("r+b") as out:
+                out.write(primary)
+                for name, file in files.items():
+                    _append(out, file, name, marks)
+        except OSError as error:
+            raise unwritten(path, error) from error
+
+
+def _append(out: BinaryIO, file: Path, name: str, marks: Sequence[Card]) -> None:
+    """Write each HDU of a product as an extension."""
+    with file.open("rb", buffering=0) as source:
+        for header, data_at, n_bytes in headers_of(source):
+            cards = _extension_cards(header, name, marks)
+            total = int(str(header.get("DATASUM")))
+            out.write(checksummed_header(cards, total))
+            source.seek(data_at)
+            left = -(-n_bytes // BLOCK) * BLOCK
+            while left > 0 and (piece := source.read(min(left, _MOVED_AT_A_TIME))):
+                out.write(piece)
+                left -= len(piece)
+
+
+def _extension_cards(
+    header: RawHeader, name: str, marks: Sequence[Card]
+) -> list[bytes]:
+    """Give the cards that an HDU of a product has as an extension."""
+    anew = ("EXTNAME", "CHECKSUM", "DATASUM")
+    if header.hdu:
+        named = Card("EXTNAME", f"{name}_{header.get('EXTNAME')}")
+        return [*without(header.records, anew), *_lines([named])]
+    end = 3 + int(str(header.get("NAXIS")))
+    marked = ("EXTEND", *anew, *(card.keyword for card in marks))
+    structure = [Card("PCOUNT", 0), Card("GCOUNT", 1), Card("EXTNAME", name)]
+    return [
+        *_lines([Card("XTENSION", "IMAGE", "image extension")]),
+        *header.records[1:end],
+        *_lines([*structure, *marks]),
+        *without(header.records[end:], marked),
+    ]
+
+
+def _lines(cards: Iterable[Card]) -> list[bytes]:
+    return [line for card in cards for line in format_card(*card)]
 
 
 def _is_structure(card: bytes) -> bool:

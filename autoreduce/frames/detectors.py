@@ -24,7 +24,7 @@ from autoreduce.frames.dialects import AmplifierRule
 from autoreduce.frames.facts import Reading
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.literals import number, whole_number
-from autoreduce.remarks import ITSELF, remark
+from autoreduce.remarks import ITSELF, remark, some
 
 _COUNTS = ("NAMPS", "NAMP", "NAMPLIF")
 """Cards that count the amplifiers in use."""
@@ -85,15 +85,21 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     ------
     Frame
         Every image that is left out by itself, and every detector; one whose images
-        cannot be put together is left out with the reason.
+        cannot be put together is left out with the reason.  The first of those that are
+        no exposures stands for all of them.
     """
     images = [_of_planes(image) for image in images]
-    raw = []
+    raw, others = [], []
     for image in _without_thumbnails(images) if len(images) > 1 else images:
-        if image.why_not:
-            yield image
-        else:
+        if image.why_not is None:
             raw.append(image)
+        elif image.why_not.code == "no-exposure":
+            others.append(image)
+        else:
+            yield image
+    if others:
+        labels = [image.why_not.found for image in others if image.why_not]
+        yield replace(others[0], why_not=remark("no-exposure", found=some(labels)))
     yield from _detectors(name, raw)
 
 
@@ -143,9 +149,25 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
         try:
             yield _joined(first, parts)
         except _UnclearError as error:
+            if len(groups) == 1 and all(map(_is_chip, frames)):
+                yield from _chips(frames)
+                continue
             n = str(len(frames))
             why = remark("several-images", found=n, expected=str(error))
             yield replace(first, why_not=why)
+
+
+def _is_chip(frame: Frame) -> bool:
+    return "CHIP" in str(frame.header.get("EXTNAME") or "").upper()
+
+
+def _chips(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """Take images for detectors that are called chips, since they are no amplifiers."""
+    for frame in frames:
+        label = str(frame.header.get("EXTNAME"))
+        reading = Reading(label, "EXTNAME", label, "one of several chips in the file")
+        named = replace(frame, facts={**frame.facts, "detector": reading})
+        yield from _detectors(frame.file, [named])
 
 
 def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from autoreduce.fits.header import RawHeader
+from autoreduce.fits.header import Layout, RawHeader
 
 Result = TypeVar("Result")
 
@@ -34,10 +34,17 @@ class CardMemory(Generic[Result]):
         """What the function asks for."""
         self._function = function
         self._known: dict[bytes, Result] = {}
+        self._spans: dict[Layout, list[slice]] = {}
 
     def __call__(self, header: RawHeader) -> Result:
         """Return what the function gives for a header."""
-        cards = header.raw(self.keywords)
+        layout = header.layout
+        spans = self._spans.get(layout)
+        if spans is None:
+            if len(self._spans) >= _MOST:
+                self._spans.clear()
+            spans = self._spans[layout] = layout.spans(self.keywords)
+        cards = header.cut(spans)
         if cards in self._known:
             return self._known[cards]
         if len(self._known) >= _MOST:

@@ -43,7 +43,15 @@ _ACTIONS = {
 }
 Bias = tuple[Mapping[str, object], float]
 """Facts of a master bias, and its level in ADU."""
-_SETTING = ("instrume", "xbinning", "ybinning", "readoutm", "gain", "offset")
+_SETTING = (
+    "instrume",
+    "detector",
+    "xbinning",
+    "ybinning",
+    "readoutm",
+    "gain",
+    "offset",
+)
 """Facts in which darks and bias frames of one level agree."""
 _TOLD_BY_ALL = ("instrume", "xbinning", "date_obs")
 _TOLD_BY = {

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.pixels.tiles import tiles
 
 Image = NDArray[np.float32]
@@ -14,18 +15,19 @@ TILE_PIXELS = 32 * 1024
 """Pixels of a tile: its raw samples, masters, buffer and result fit an L2 cache."""
 
 
-def calibrate(
+def calibrate(  # noqa: PLR0913 -- each step of a frame's way is an argument
     raw: NDArray[Any],
     *,
     overscan: ArrayLike | None = None,
     bias: NDArray[Any] | None = None,
+    linearity: Linearity | None = None,
     dark: NDArray[Any] | None = None,
     dark_scale: float = 1.0,
     dark_offset: float = 0.0,
     flat: NDArray[Any] | None = None,
     out: Image | None = None,
 ) -> Image:
-    """Give (raw - overscan - bias - (scale * dark + offset)) / flat.
+    """Give (linear(raw - overscan - bias) - (scale * dark + offset)) / flat.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def calibrate(
         Level that is subtracted from all of the frame, or from each row.
     bias : (ny, nx) array, ADU, optional
         Master bias, treated with its own overscan as the frame is.
+    linearity : Linearity, optional
+        What makes counts above the zero level linear; those of dark and flat are.
     dark : (ny, nx) array, ADU, optional
         Master dark; without its bias if `bias` is given.
     dark_scale, dark_offset : float, 1 and ADU
@@ -70,6 +74,8 @@ def calibrate(
                 np.subtract(part, level[tile[0]], out=part)
             if bias is not None:
                 np.subtract(part, bias[tile], out=part, dtype=np.float32)
+            if linearity is not None:
+                linearity.apply(part)
             if dark is not None:
                 scaled = buffer[: part.size].reshape(part.shape)
                 _scale_dark(dark[tile], dark_scale, dark_offset, scaled)

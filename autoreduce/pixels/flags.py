@@ -17,7 +17,8 @@ class Flag(IntFlag):
     HOT = 4
     """Dark current far above that of its neighbours."""
     NON_LINEAR = 8
-    """Dark counts that do not grow with the exposure."""
+    """Dark counts that do not grow with the exposure, or counts beyond the limit up to
+    which they tell the light."""
     GLOWING = 16
     """In a block that the electronics lights up."""
     FEW_SAMPLES = 32
@@ -32,7 +33,7 @@ MEANINGS = {
     Flag.NO_VALUE: "nothing measured, or no response",
     Flag.SATURATED: "saturated",
     Flag.HOT: "hot",
-    Flag.NON_LINEAR: "dark counts off the line",
+    Flag.NON_LINEAR: "counts not linear",
     Flag.GLOWING: "block that glows",
     Flag.FEW_SAMPLES: "too few samples free of stars",
     Flag.REPAIRED: "repaired from its neighbours",

@@ -322,6 +322,7 @@ def levels_of_rows(strip: NDArray[Any], rows: slice, ny: int) -> NDArray[np.floa
     Returns
     -------
     (ny, 1) array, ADU
+        Level of each row.
     """
     everything = (slice(0, strip.shape[0]), slice(0, strip.shape[1]))
     levels = smoothed_rows(overscan_level(strip, everything, per_row=True))

@@ -108,8 +108,6 @@ def with_zero_level(setups: pd.DataFrame, found: Uses, kind: ImageType) -> set[i
 
     Parameters
     ----------
-    kind : ImageType
-        Flats or lights.
     setups : DataFrame
         Facts of each setup.
     found : dict

@@ -3,14 +3,17 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from autoreduce.errors import SettingsError, TableError
 from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape
 from autoreduce.frames.schema import ImageType
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
 from autoreduce.planning.lacks import merged
@@ -232,6 +235,45 @@ def light_tasks(
     ]
 
 
+def exposure_tasks(lights: Sequence[Task]) -> list[Task]:
+    """Plan one file for the calibrated lights of each exposure of several detectors.
+
+    Parameters
+    ----------
+    lights : sequence of Task
+        Calibrated lights, each of which tells its detector if its file has several.
+    """
+    exposures: dict[str, list[Task]] = defaultdict(list)
+    for task in lights:
+        if task.facts["detector"] is not None:
+            path, _ = split_hdu(task.frames[0].file)
+            exposures[path.as_posix()].append(task)
+    several = {file: tasks for file, tasks in exposures.items() if len(tasks) > 1}
+    outputs = calibrated_outputs(list(several), "exposures")
+    return [
+        Task(
+            output=output,
+            action=Action.EXPOSURE,
+            group=PurePosixPath(output).stem,
+            facts=_in_common(tasks),
+            products=tuple(task.output for task in tasks),
+            level=max(task.level for task in tasks),
+            missing=tuple(joined(one for task in tasks for one in task.missing)),
+        )
+        for output, tasks in zip(outputs, several.values(), strict=True)
+    ]
+
+
+def _in_common(tasks: Sequence[Task]) -> dict[str, Fact]:
+    """Give the facts in which all tasks agree; None for the others."""
+    agreed = {
+        key: value
+        for key, value in tasks[0].facts.items()
+        if all(task.facts[key] == value for task in tasks)
+    }
+    return {**dict.fromkeys(FACT_NAMES), **agreed}
+
+
 def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
     """Take the overscan of each row by itself, where frames have one."""
     return [
@@ -239,6 +281,19 @@ def by_rows(inputs: Sequence[FrameInput]) -> list[FrameInput]:
         if item.has_overscan
         else item
         for item in inputs
+    ]
+
+
+def made_linear(
+    night: NightSetups, inputs: Sequence[FrameInput], linearity: Linearity
+) -> list[FrameInput]:
+    """Make the counts of all frames linear that have light or dark current in them."""
+    kinds, cameras = (night.frames[name].tolist() for name in ("imagetyp", "instrume"))
+    return [
+        replace(item, calibration=replace(item.calibration, linearity=linearity))
+        if kind != ImageType.BIAS and linearity.holds_for(camera)
+        else item
+        for item, kind, camera in zip(inputs, kinds, cameras, strict=True)
     ]
 
 
@@ -342,17 +397,12 @@ def registration_tasks(
         number = names.count(name.casefold())
         label = name if number == 1 else f"{name}_{number}"
         wanted = [task for task in members if task.frames[0].file in references]
-        facts = {
-            key: value
-            for key, value in members[0].facts.items()
-            if all(task.facts[key] == value for task in members)
-        }
         tasks.append(
             Task(
                 output=f"registration/{label}.json",
                 action=Action.REGISTER,
                 group=label,
-                facts={**dict.fromkeys(FACT_NAMES), **facts},
+                facts=_in_common(members),
                 products=tuple(task.output for task in members),
                 reference=wanted[0].output if wanted else None,
                 level=0,

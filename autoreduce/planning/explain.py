@@ -10,6 +10,7 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.matching import MOST_VERDICTS
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.phrases import number_text
 from autoreduce.planning.plan import (
@@ -121,7 +122,7 @@ def describe_plan(plan: Plan) -> list[GroupRow]:
     for task in plan.tasks:
         if task.action is Action.CALIBRATE:
             lights[task.group].append(task)
-        elif task.action not in (Action.REGISTER, Action.STACK):
+        elif task.action not in (Action.REGISTER, Action.STACK, Action.EXPOSURE):
             rows.append(_master_row(plan, task))
     rows += [
         _light_row(plan, tasks, stacks.get(group))
@@ -394,7 +395,8 @@ def _story_text(story: FrameStory) -> str:
     for need in NEEDS:
         entries = [entry for entry in story.candidates if entry.need == need]
         if entries:
-            lines += ["", f"Candidates for its {need}"]
+            which = ", the best or closest" if len(entries) == MOST_VERDICTS else ""
+            lines += ["", f"Candidates for its {need}{which}"]
             lines += [f"  {candidate_text(entry)}" for entry in entries]
     return "\n".join(lines)
 

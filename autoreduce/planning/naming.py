@@ -194,13 +194,15 @@ def _known(value: object, otherwise: object) -> object:
     return otherwise if pd.isna(value) else value
 
 
-def calibrated_outputs(files: Sequence[str]) -> list[str]:
+def calibrated_outputs(files: Sequence[str], folder: str = "calibrated") -> list[str]:
     """Name the calibrated frames after their raw frames.
 
     Parameters
     ----------
     files : sequence of str
         Raw frames, as in the frame table.
+    folder : str
+        Where they lie below the output folder.
 
     Returns
     -------
@@ -219,10 +221,10 @@ def calibrated_outputs(files: Sequence[str]) -> list[str]:
     for file in sorted(files):
         parts = parse_name(file) or Name(file, "", "", "")
         stem, end = parts.stem + (f"_{parts.hdu}" if parts.hdu else ""), parts.suffix
-        name, number = f"calibrated/{stem}{end}", 1
+        name, number = f"{folder}/{stem}{end}", 1
         while name.casefold() in taken:
             number += 1
-            name = f"calibrated/{stem}_{number}{end}"
+            name = f"{folder}/{stem}_{number}{end}"
         taken.add(name.casefold())
         outputs[file] = name
     return [outputs[file] for file in files]

@@ -16,6 +16,7 @@ from autoreduce.errors import PlanError
 from autoreduce.fits.amplifiers import Amplifier
 from autoreduce.fits.jsontext import JsonWriter
 from autoreduce.pixels.bayer import is_known, mosaic
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.recipe import Crosstalk, Recipe
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import Remark
@@ -45,6 +46,8 @@ class Action(StrEnum):
     """Where each light of an object lies on the others."""
     STACK = "stack"
     """A stack of calibrated lights."""
+    EXPOSURE = "exposure"
+    """The calibrated lights of all detectors of an exposure, in one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Calibration:
     """Masters larger than the frame: output and the section over it, FITS text."""
     overscan_rows: bool = False
     """Whether the overscan of each row is taken by itself."""
+    linearity: Linearity | None = None
+    """What makes counts above the zero level linear."""
 
     @property
     def masters(self) -> tuple[str, ...]:
@@ -257,13 +262,29 @@ class Plan:
         return f"<Plan of {self.root}: {len(self.tasks)} products, {len(self.notes)} notes>"
 
     def sorter(self) -> TopologicalSorter[str]:
-        """Return a fresh sorter over the outputs, masters before their users."""
+        """Sort the outputs, masters before their users.
+
+        Returns
+        -------
+        TopologicalSorter of str
+            A fresh one.
+        """
         return TopologicalSorter(
             {task.output: set(task.needs) - set(self.external) for task in self.tasks}
         )
 
     def task(self, output: str) -> Task:
         """Find the task that makes a product.
+
+        Parameters
+        ----------
+        output : str
+            Path of the product below the output folder.
+
+        Returns
+        -------
+        Task
+            The task.
 
         Raises
         ------
@@ -277,16 +298,44 @@ class Plan:
         raise PlanError(msg)
 
     def to_json(self) -> str:
-        """Write the plan down."""
+        """Write the plan down.
+
+        Returns
+        -------
+        str
+            JSON, as ``plan.json`` has it before a run.
+        """
         return "".join(self.json_pieces())
 
     def json_pieces(self, **more: object) -> Iterator[str]:
-        """Write the plan down, piece by piece, with `more` beside its fields."""
+        """Write the plan down, piece by piece.
+
+        Parameters
+        ----------
+        **more : object
+            What stands beside its fields.
+
+        Returns
+        -------
+        iterator of str
+            JSON.
+        """
         content = {"version": PLAN_VERSION, **_fields(self), **more}
         return JsonWriter(_fields).pieces(content)
 
     def reason(self, item: FrameInput) -> str:
-        """Write a short sentence for each master of a frame, or for the lack of it."""
+        """Write a short sentence for each master of a frame, or for the lack of it.
+
+        Parameters
+        ----------
+        item : FrameInput
+            A frame of the plan.
+
+        Returns
+        -------
+        str
+            The sentences, joined by semicolons; empty if it needs no master.
+        """
         uses = self.uses.get(item.setup, {}).values()
         return "; ".join(words for use in uses if (words := str(use)))
 

@@ -22,9 +22,11 @@ from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.drafting import (
     by_rows,
+    exposure_tasks,
     facts_of,
     frame_inputs,
     light_tasks,
+    made_linear,
     master_tasks,
     registration_tasks,
     stack_tasks,
@@ -124,6 +126,7 @@ def make_plan(
     uses, fits, verdicts = _uses(night, there, rules, settings, _others(table))
     inputs = frame_inputs(night, uses, frames.attrs.get(GIVEN, {}))
     inputs = by_rows(inputs) if recipe.overscan.rows else inputs
+    inputs = made_linear(night, inputs, recipe.linearity)
     crosstalk = recipe.amplifiers.crosstalk
     if crosstalk:
         inputs = without_crosstalk(inputs, night.frames["detector"], crosstalk)
@@ -133,7 +136,8 @@ def make_plan(
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
-    tasks = (*masters, *fits, *lights, *places, *stacked)
+    whole = exposure_tasks(lights) if recipe.light.together else []
+    tasks = (*masters, *fits, *lights, *whole, *places, *stacked)
     needed = {output for task in tasks for output in task.needs}
     return Plan(
         root=str(root),

@@ -10,6 +10,7 @@ from typing import Annotated
 from autoreduce.errors import SettingsError
 from autoreduce.fits.sections import parse_section
 from autoreduce.pixels.combination import Combination, Rejection
+from autoreduce.pixels.linearity import Linearity
 from autoreduce.settings import Limit, NotNegative, SettingsText, build
 
 
@@ -153,6 +154,9 @@ class LightRecipe:
     path begins at the recipe's folder."""
     cosmics: bool = False
     """Whether cosmic rays are looked for in each light, and repaired."""
+    together: bool = False
+    """Whether the lights of a mosaic's detectors are put together in one file for each
+    exposure, beside those of each detector."""
 
 
 class Align(StrEnum):
@@ -291,6 +295,8 @@ class Recipe:
     """Name of the recipe: ``default``, ``notes``, or of the user's file."""
     overscan: OverscanRecipe = field(default_factory=OverscanRecipe)
     """Overscan of all frames."""
+    linearity: Linearity = field(default_factory=Linearity)
+    """What makes the counts of a camera linear."""
     amplifiers: AmplifierRecipe = field(default_factory=AmplifierRecipe)
     """Detectors of several amplifiers."""
     bias: Combination = field(default_factory=Combination)

@@ -29,12 +29,14 @@ from autoreduce.calibration.members import (
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.combination import Combination
 from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.flatfield import impulses
 from autoreduce.planning.plan import Action, Task
 from autoreduce.products.dark_fit import LEVEL_ERROR
+from autoreduce.products.gain import Quantity
 from autoreduce.products.master import MasterProduct, Tally
 from autoreduce.remarks import Remark, remark
 
@@ -225,7 +227,11 @@ class _Plain:
     def combined(self, band: "_Band") -> CombineResult:
         """Combine a band."""
         made = combine(band.rows, self.how, noise=band.noise)
-        return made if band.bias is None else made._replace(data=made.data - band.bias)
+        if not self._shared:
+            return made
+        linearity = self.members.corrections[0].linearity
+        data = calibrate(made.data, bias=band.bias, linearity=linearity)
+        return made._replace(data=data)
 
 
 class _Band(NamedTuple):
@@ -252,6 +258,8 @@ def _saturation_card(workspace: Workspace, members: Members) -> list[Card]:
         return []
     levels = pedestals(workspace, members)
     level = saturate - (levels[0] if levels else 0.0)
+    if (linearity := members.corrections[0].linearity) is not None:
+        level = linearity.of(level)
     return [Card("SATURATE", level, "[adu] level of saturated pixels")]
 
 
@@ -269,17 +277,26 @@ class _Photons(NamedTuple):
 def _photons(
     members: Members, workspace: Workspace, task: Task, noise: float
 ) -> _Photons | None:
-    """Say how noisy dark counts are, by the header's gain, else by hot pixels' noise."""
+    """Say how noisy dark counts are, by the header's gain, or by hot pixels' noise.
+
+    That of hot pixels is used where no gain is told, or one that it contradicts: of the
+    gain that flats tell a dark knows nothing yet.
+    """
     if task.action is not Action.DARK or not workspace.planes:
         return None
-    egain = task.facts.get("egain")
-    per_adu = 1 / egain if isinstance(egain, float) else hot_noise(members, noise)
-    if per_adu is None:
+    hot, told = hot_noise(members, noise), task.facts.get("egain")
+    gain = Quantity(
+        told if isinstance(told, float) else None,
+        None if hot is None else 1 / hot.per_adu,
+        None if hot is None else hot.error / hot.per_adu,
+        given="egain" in members.items[0].given,
+    )
+    if gain.value is None:
         return None
     medians = [members.statistics[item.file].median for item in members.items]
     zero = pedestals(workspace, members)
     level = float(np.median(np.subtract(medians, 0.0 if zero is None else zero)))
-    return _Photons(per_adu, level, zero is not None)
+    return _Photons(1 / gain.value, level, zero is not None)
 
 
 def _variance(

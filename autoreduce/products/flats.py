@@ -18,6 +18,7 @@ from autoreduce.calibration.bands import (
     calibrated_rows,
     side_by_side_calibrated,
 )
+from autoreduce.calibration.flat_shutter import shutter_table
 from autoreduce.calibration.members import (
     SAMPLED_ROWS,
     Members,
@@ -40,14 +41,26 @@ from autoreduce.pixels.flatfield import (
     neighbourhood,
     pixel_scatter,
 )
+from autoreduce.pixels.linearity import Response, find_response
 from autoreduce.pixels.measure import robust_scatter
 from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
+from autoreduce.pixels.shutter import (
+    BLOCKS,
+    Pattern,
+    Shutter,
+    block_medians,
+    find_pattern,
+    may_tell,
+)
 from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.products.gain import (
     ReadNoise,
+    doubts_of_response,
     read_noise,
+    response_cards,
+    response_table,
     transfer_cards,
     transfer_table,
 )
@@ -69,6 +82,10 @@ TRANSFER_ROWS = 256
 """Rows in the middle of the flats from which the gain is measured ..."""
 MOST_IN_PAIRS = 6
 """... and flats that are paired for it."""
+ROWS_OF_BLOCK = 16
+"""Rows of a block of a flat whose median tells of the shutter."""
+MEDIAN_ERROR = 1.25
+"""Error of a median, of that of a mean."""
 LEAST_NOISE = 1e-6
 """Relative noise that single precision leaves at the least."""
 
@@ -123,7 +140,8 @@ def make_flat(
         levels = _levels(opened, masters, workspace, colours)
         members = opened.without(_too_dark(levels))
         stack = _FlatStack(members, masters, workspace, colours, levels)
-        return _write(stack, MasterProduct(task, workspace, digest, members))
+        pattern = stack.look_at_shutter()
+        return _write(stack, pattern, MasterProduct(task, workspace, digest, members))
 
 
 def _colours(
@@ -236,6 +254,8 @@ class _FlatStack:
         self.colours = colours
         self.levels = np.array([levels[item.file] for item in members.items])
         """(n, n_colours), ADU."""
+        self.shutter: Shutter | None = None
+        """What the frames are free of by their exposures, once it is found."""
         self.noise = self._relative_noise()
         """(n, n_colours): of each frame at unit level."""
         self._masking = (
@@ -246,13 +266,41 @@ class _FlatStack:
         self.masked = 0
         self.rejected = np.zeros(len(self.levels), np.int64)
 
+    def look_at_shutter(self) -> Pattern:
+        """Look for the pattern of the shutter; from now on the frames are free of it."""
+        exptimes = np.array([item.exptime or 0.0 for item in self.members.items])
+        ny, nx = self.members.shape
+        if not may_tell(exptimes) or min(ny, nx) < BLOCKS:
+            return Pattern()
+        height = min(ROWS_OF_BLOCK, ny // BLOCKS)
+        centres = ((2 * np.arange(BLOCKS) + 1) * ny / (2 * BLOCKS)).astype(int)
+        starts = (centres - height // 2).tolist()
+        rows = [block_medians(self._scaled(y, y + height)) for y in starts]
+        flats = np.stack(rows, axis=1)
+        flats[:, flats.mean(axis=0) <= self.workspace.recipe.flat.illuminated] = np.nan
+        pixels = height * nx / BLOCKS
+        noise = MEDIAN_ERROR * self.noise.mean(axis=1) / math.sqrt(pixels)
+        pattern = find_pattern(flats, noise, exptimes)
+        self.shutter = pattern.shutter
+        if self.shutter is not None:
+            self.noise = self._relative_noise()
+        return pattern
+
     def _scaled(self, start: int, stop: int) -> Floats:
         """Read rows of all frames, each divided by its level: (n, rows, nx)."""
         stack = np.empty(
             (len(self.levels), stop - start, self.members.shape[1]), np.float32
         )
         calibrated = self._calibrated(self.members.pairs, start, stop)
-        for plane, rows, levels in zip(stack, calibrated, self.levels, strict=True):
+        items, shape = self.members.items, self.members.shape
+        for item, plane, rows, levels in zip(
+            items, stack, calibrated, self.levels, strict=True
+        ):
+            if self.shutter is not None and item.exptime:
+                span = slice(start, stop)
+                np.divide(
+                    rows, self.shutter.factor(item.exptime, shape, span), out=rows
+                )
             for colour, level in enumerate(levels.astype(np.float32)):
                 parts = self.colours.of_colour(rows, colour, start=start)
                 scaled = self.colours.of_colour(plane, colour, start=start)
@@ -306,6 +354,20 @@ class _FlatStack:
                 (one[y::step, x::step], other[y::step, x::step]) for y, x in phases
             ]
         return photon_transfer(pairs, read_noise=self.read_noise().adu)
+
+    def response(self) -> Response | None:
+        """Measure how counts follow the light, if a steady lamp shows it."""
+        frames = [
+            (item.date_obs, item.exptime, level)
+            for item, level in zip(
+                self.members.items, self.levels.mean(axis=1).tolist(), strict=True
+            )
+            if item.date_obs and item.exptime
+        ]
+        if not frames:
+            return None
+        _, exptimes, levels = zip(*sorted(frames), strict=True)
+        return find_response(np.array(levels), np.array(exptimes))
 
     def read_noise(self) -> ReadNoise:
         """Give the noise of a read."""
@@ -401,7 +463,7 @@ class _Master:
     statistics: Mapping[str, float]
 
 
-def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
+def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskResult:
     master = _finished(stack, product, *_combined(stack))
     statistics = dict(master.statistics)
     with product.writer() as writer:
@@ -410,8 +472,14 @@ def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
             writer.write_rows(0, np.sqrt(master.variance), plane=UNCERT)
             writer.write_rows(0, master.flags, plane=MASK)
         scales = (1 / stack.levels.mean(axis=1)).tolist()
-        transfer = stack.gain()
-        extra = [*_cards(statistics), *transfer_cards(transfer, stack.read_noise())]
+        transfer, response = stack.gain(), stack.response()
+        extra = [
+            *_cards(statistics),
+            *transfer_cards(transfer, stack.read_noise()),
+            *response_cards(response),
+        ]
+        if response is not None:
+            statistics["linearity"] = response.deviation
         if transfer is not None:
             statistics |= {"gain": transfer.gain, "gain_error": transfer.error}
         return product.finish(
@@ -420,9 +488,22 @@ def _write(stack: _FlatStack, product: MasterProduct) -> TaskResult:
             extra,
             stack.rejected,
             scales,
-            doubts=_doubts(stack, statistics),
-            table=transfer_table(transfer),
+            doubts=(
+                *_doubts(stack, statistics),
+                *_of_shutter(pattern),
+                *doubts_of_response(response),
+            ),
+            table=transfer_table(transfer)
+            + response_table(response)
+            + shutter_table(pattern.shutter),
         )
+
+
+def _of_shutter(pattern: Pattern) -> Iterator[Remark]:
+    """Say that the shape of the flats depends on their exposure."""
+    if pattern.amplitude:
+        code = "shutter-unknown" if pattern.shutter is None else "shutter"
+        yield remark(code, found=f"{pattern.amplitude:.1%}")
 
 
 def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:

@@ -11,6 +11,7 @@ from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import open_image
 from autoreduce.fits.tables import table_extension
+from autoreduce.pixels.linearity import Response
 from autoreduce.pixels.phototransfer import PhotonTransfer
 from autoreduce.planning.plan import FrameInput
 from autoreduce.remarks import Remark, remark
@@ -22,6 +23,10 @@ FRAME_NOISE, FRAME_NOISE_ERROR = "NOISEADU", "NOISEERR"
 """Cards of master bias and dark frames: noise of a single one."""
 CURVE = "PHOTON_TRANSFER"
 """Table of a master flat: signal and variance, block by block."""
+LINE = "LINEARITY"
+"""Table of a master flat: how counts deviate from the light, level by level."""
+BENT = 0.01
+"""Part of the counts by which a response may deviate before it is told."""
 SIGMAS, UNLIKE = 5.0, 0.1
 """Errors, and part of what is measured, by which a header must differ to be overruled."""
 
@@ -205,6 +210,44 @@ def transfer_table(transfer: PhotonTransfer | None) -> bytes:
         {"SIGNAL": signal.astype("f4"), "VARIANCE": variance.astype("f4")},
         units={"SIGNAL": "adu", "VARIANCE": "adu2"},
         comments={"VARIANCE": "of a frame; read noise is taken out"},
+    )
+
+
+def response_cards(response: Response | None) -> list[Card]:
+    """Say in a master flat how counts follow the light; nothing without a response."""
+    if response is None:
+        return []
+    return [
+        Card("LINDEV", response.deviation, "counts off the line at the highest level"),
+        Card("LINERR", response.error, "its 1-sigma error"),
+        Card("LINLEVEL", float(response.levels[-1]), "[adu] that level"),
+    ]
+
+
+def response_table(response: Response | None) -> bytes:
+    """Write a response as the table `LINE`; nothing without one."""
+    if response is None:
+        return b""
+    return table_extension(
+        LINE,
+        {
+            "LEVEL": response.levels.astype("f4"),
+            "DEVIATION": response.deviations.astype("f4"),
+        },
+        units={"LEVEL": "adu"},
+        comments={"DEVIATION": "part of the counts beside what the lowest promise"},
+    )
+
+
+def doubts_of_response(response: Response | None) -> tuple[Remark, ...]:
+    """Say that counts do not follow the light, and what mends them."""
+    if response is None or abs(response.deviation) < max(BENT, SIGMAS * response.error):
+        return ()
+    found = f"{response.deviation:+.1%} +- {response.error:.1%}"
+    level = f"{response.levels[-1]:.0f} ADU"
+    polynomial = ", ".join(f"{c:.4g}" for c in response.polynomial)
+    return (
+        remark("not-proportional", found=f"{found} at {level}", expected=polynomial),
     )
 
 

@@ -497,7 +497,7 @@ def _harm(
             taken = np.concatenate([masters.taken(correction, *span) for span in spans])
         # A spectrum has no sky that a flat makes even.
         if correction.flat and not task.is_spectrum:
-            parts = [masters.rows(correction.flat, *span) for span in spans]
+            parts = [masters.flat(correction, *span) for span in spans]
             flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
     return tuple(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from autoreduce.fits.amplifiers import without_hdus, write_amplifiers
 from autoreduce.fits.cards import (
     Card,
     format_card,
@@ -17,7 +18,7 @@ from autoreduce.fits.sections import parse_section
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.flags import MEANINGS
-from autoreduce.planning.plan import Action, FrameInput, Task
+from autoreduce.planning.plan import Action, Fact, FrameInput, Task
 from autoreduce.remarks import some
 from autoreduce.version import __version__
 
@@ -142,10 +143,17 @@ def product_cards(
     return [*kept, *cards, *past]
 
 
+def _amplifiers(task: Task) -> Fact:
+    """Write the amplifiers of the frames, with the factors that were measured."""
+    if not task.frames or not task.frames[0].amplifiers:
+        return task.facts.get("amplifiers")
+    return without_hdus(write_amplifiers(task.frames[0].amplifiers))
+
+
 def _task_cards(task: Task) -> list[Card]:
     cards = []
     for name, (keyword, comment) in FACT_CARDS.items():
-        value = task.facts.get(name)
+        value = _amplifiers(task) if name == "amplifiers" else task.facts.get(name)
         if task.action is Action.CALIBRATE and name in OF_EACH_FRAME:
             value = None
         if task.action is Action.STACK and name == "bayerpat":
@@ -226,6 +234,7 @@ def exposure_times(item: FrameInput) -> list[Card]:
     return [
         Card("MJD-OBS", mjd(begin), "[d] start of the exposure, UTC"),
         Card("DATE-AVG", iso_text(middle), "[UTC] middle of the exposure"),
+        Card("MJD-AVG", mjd(middle), "[d] the same"),
     ]
 
 

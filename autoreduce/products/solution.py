@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ Terms = Mapping[tuple[int, int], float]
 """Coefficients of a polynomial by the powers of x and y."""
 
 SOLVER = "solve-field"
+"""Of astrometry.net; what ASTAP is asked only where it does not serve."""
+ASTAP = ("astap_cli", "astap")
+"""Programs of ASTAP, of which the first that is installed is asked."""
 MOST_STARS = 200
 """Brightest stars that are handed over."""
 SECONDS = 60
@@ -35,6 +39,8 @@ SCALE_ERROR = 0.15
 """Part by which the scale that a header tells may be wrong."""
 NEAR_DEG = 10.0
 """How far from where the header points the image may lie, degrees."""
+STAMP, WIDTH, BRIGHTEST, SKY, NOISE = 7, 1.8, 5e4, 1000.0, 5.0
+"""Stars as they are drawn for ASTAP: half a stamp and 1 sigma, pixel; levels, ADU."""
 POLYNOMIALS = ("A", "B", "AP", "BP")
 
 
@@ -147,7 +153,11 @@ def _carried_pair(a: Terms, b: Terms, step: Matrix) -> tuple[Terms, Terms]:
 
 def is_installed() -> bool:
     """Tell whether there is a solver."""
-    return shutil.which(SOLVER) is not None
+    return shutil.which(SOLVER) is not None or _astap() is not None
+
+
+def _astap() -> str | None:
+    return next(filter(shutil.which, ASTAP), None)
 
 
 def solve(stars: NDArray[Any], shape: tuple[int, int], hints: Hints) -> Solution | None:
@@ -165,20 +175,99 @@ def solve(stars: NDArray[Any], shape: tuple[int, int], hints: Hints) -> Solution
     Returns
     -------
     Solution or None
-        None if it was not found.
+        None if neither astrometry.net nor ASTAP found it.
     """
+    chosen = stars[:MOST_STARS]
     with tempfile.TemporaryDirectory(prefix="autoreduce-") as name:
         folder = Path(name)
-        chosen = stars[:MOST_STARS]
-        table = table_extension(
-            "STARS", {"X": chosen["x"] + 1, "Y": chosen["y"] + 1, "F": chosen["flux"]}
+        return _of_astrometry_net(folder, chosen, shape, hints) or _of_astap(
+            folder, chosen, shape, hints
         )
-        write_image(folder / "stars.fits", np.zeros((1, 1), np.uint8), [], table=table)
-        for options in dict.fromkeys((_hinted(hints), ())):
-            if _run(folder, shape, options):
-                (header, *_) = read_headers(folder / "stars.wcs")
-                return Solution.of_header(header)
+
+
+def _of_astrometry_net(
+    folder: Path, stars: NDArray[Any], shape: tuple[int, int], hints: Hints
+) -> Solution | None:
+    table = table_extension(
+        "STARS", {"X": stars["x"] + 1, "Y": stars["y"] + 1, "F": stars["flux"]}
+    )
+    write_image(folder / "stars.fits", np.zeros((1, 1), np.uint8), [], table=table)
+    for options in dict.fromkeys((_hinted(hints), ())):
+        if _run(folder, shape, options):
+            (header, *_) = read_headers(folder / "stars.wcs")
+            return Solution.of_header(header)
     return None
+
+
+def _of_astap(
+    folder: Path, stars: NDArray[Any], shape: tuple[int, int], hints: Hints
+) -> Solution | None:
+    """Have ASTAP solve a picture of the stars: it takes no table."""
+    program = _astap()
+    if program is None:
+        return None
+    write_image(folder / "drawn.fits", _drawn(stars, shape), [])
+    for options in dict.fromkeys((_hinted_astap(hints, shape), ("-r", "180"))):
+        _call([program, "-f", "drawn.fits", "-o", "drawn", *options], folder)
+        found = _told(folder / "drawn.ini")
+        if found.get("PLTSOLVD") == "T":
+            return _of_words(found)
+    return None
+
+
+def _drawn(stars: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint16]:
+    """Draw stars of one width over noise, their range compressed, order kept."""
+    image = np.random.default_rng(0).normal(SKY, NOISE, shape).astype(np.float32)
+    y, x = np.mgrid[-STAMP : STAMP + 1, -STAMP : STAMP + 1]
+    for star in stars:
+        column, row = round(float(star["x"])), round(float(star["y"]))
+        if not (STAMP <= row < shape[0] - STAMP and STAMP <= column < shape[1] - STAMP):
+            continue
+        square = (x + column - star["x"]) ** 2 + (y + row - star["y"]) ** 2
+        peak = BRIGHTEST * np.sqrt(max(star["flux"] / stars["flux"].max(), 0))
+        stamp = peak * np.exp(-square / (2 * WIDTH**2))
+        image[row - STAMP : row + STAMP + 1, column - STAMP : column + STAMP + 1] += (
+            stamp
+        )
+    return np.asarray(np.clip(np.rint(image), 0, 65535), np.uint16)
+
+
+def _hinted_astap(hints: Hints, shape: tuple[int, int]) -> tuple[str, ...]:
+    options: tuple[str, ...] = ()
+    if hints.scale_arcsec:
+        options += ("-fov", f"{hints.scale_arcsec * shape[0] / 3600:.6g}")
+    if hints.ra is None or hints.dec is None:
+        return (*options, "-r", "180")
+    options += ("-ra", f"{hints.ra / 15:.6f}", "-spd", f"{hints.dec + 90:.6f}")
+    return (*options, "-r", f"{NEAR_DEG:g}")
+
+
+def _told(path: Path) -> dict[str, str]:
+    """Read what ASTAP says of its solution, line by line; nothing without a file."""
+    if not path.is_file():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text("latin-1").splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _of_words(found: Mapping[str, str]) -> Solution | None:
+    try:
+        sky, place, matrix = (
+            [float(found[name]) for name in names]
+            for names in (
+                ("CRVAL1", "CRVAL2"),
+                ("CRPIX1", "CRPIX2"),
+                ("CD1_1", "CD1_2", "CD2_1", "CD2_2"),
+            )
+        )
+    except (KeyError, ValueError):
+        return None
+    return Solution(
+        (sky[0], sky[1]),
+        (place[0] - 1, place[1] - 1),
+        np.reshape(matrix, (2, 2)),
+        {},
+    )
 
 
 def _hinted(hints: Hints) -> tuple[str, ...]:
@@ -194,15 +283,20 @@ def _hinted(hints: Hints) -> tuple[str, ...]:
 
 
 def _run(folder: Path, shape: tuple[int, int], options: Sequence[str]) -> bool:
-    """Run the solver; tell whether it wrote a solution."""
+    """Run solve-field; tell whether it wrote a solution."""
     ny, nx = shape
     words = [
         *(SOLVER, "--overwrite", "--no-plots", "--cpulimit", str(SECONDS)),
         *("--width", str(nx), "--height", str(ny), "--sort-column", "F"),
         *("--x-column", "X", "--y-column", "Y", *options, "stars.fits"),
     ]
-    # It may be a script that waits for what is typed.
-    try:
+    _call(words, folder)
+    return (folder / "stars.wcs").is_file()
+
+
+def _call(words: Sequence[str], folder: Path) -> None:
+    """Run a program, which may be a script that waits for what is typed."""
+    with suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
             words,
             cwd=folder,
@@ -211,6 +305,3 @@ def _run(folder: Path, shape: tuple[int, int], options: Sequence[str]) -> bool:
             timeout=4 * SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return (folder / "stars.wcs").is_file()

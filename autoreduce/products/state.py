@@ -25,9 +25,10 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 11,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 11,
+    Action.CALIBRATE: 12,
     Action.REGISTER: 10,
     Action.STACK: 11,
+    Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
 other pixels or cards than before.  Products that stand are then made again, and with
@@ -45,6 +46,7 @@ _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRA
 _PLANNING: frozenset[Action] = frozenset()
 SETTINGS: Mapping[str, frozenset[Action]] = {
     "overscan.rows": _PLANNING,
+    "linearity": _PLANNING,
     "amplifiers.crosstalk": _PLANNING,
     "amplifiers.measure": _PLANNING,
     "bias": frozenset({Action.BIAS}),
@@ -59,6 +61,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "flat": frozenset({Action.FLAT}),
     "light.bad_pixels": _PLANNING,
     "light.cosmics": frozenset({Action.CALIBRATE}),
+    "light.together": _PLANNING,
     "stack.make": _PLANNING,
     "stack.combine": frozenset({Action.STACK}),
     "stack.level": frozenset({Action.STACK}),

@@ -111,6 +111,7 @@ def report_data(
     report: NightReport,
     measured_noise: Mapping[str, float] | None = None,
     transfers: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    responses: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> dict[str, Any]:
     """Gather what the page draws.
 
@@ -123,6 +124,9 @@ def report_data(
     transfers : mapping of str to structured array, optional
         Photon transfer curves by the flat that they were measured in: ``SIGNAL``, ADU,
         and ``VARIANCE``, ADU^2.
+    responses : mapping of str to structured array, optional
+        Responses by the flat that they were measured in: ``LEVEL``, ADU, and
+        ``DEVIATION``, a part.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def report_data(
         Values of JSON: ``series`` (what there is to draw), ``frames`` (a list of
         values for each column, all of one length; null where nothing is known),
         ``stacks`` (noise against the number of lights), ``transfers`` (variance of
-        flats against their signal).
+        flats against their signal), ``responses`` (deviation of their counts, %).
     """
     columns = _columns(report)
     return {
@@ -144,6 +148,7 @@ def report_data(
         "frames": columns,
         "stacks": _stack_noise(report, measured_noise or {}),
         "transfers": _transfers(report, transfers or {}),
+        "responses": _responses(report, responses or {}),
     }
 
 
@@ -322,6 +327,22 @@ def _transfers(
     return found
 
 
+def _responses(
+    report: NightReport, curves: Mapping[str, np.ndarray[Any, Any]]
+) -> list[dict[str, Any]]:
+    """Give how the counts of flats deviate from the light, level by level."""
+    return [
+        {
+            "output": task.output,
+            "colour": frame_colour("flat", str(task.facts.get("filter") or "") or None),
+            "level": _plain(curves[task.output]["LEVEL"].astype(float)),
+            "deviation": _plain(100 * curves[task.output]["DEVIATION"].astype(float)),
+        }
+        for task in report.plan.tasks
+        if task.output in curves
+    ]
+
+
 def _believed(measured: float, expected: float) -> float | None:
     """Give a measured noise, unless most pixels have one value: coarse counts show none."""
     is_known = math.isfinite(measured) and measured > LEAST_NOISE * expected
@@ -356,7 +377,7 @@ def expected_noise(
     Returns
     -------
     (m,) array of float
-        sqrt(sum w^2 s^2) / sum w, ADU; lights without either are passed over.
+        ``sqrt(sum w^2 s^2) / sum w``, ADU; lights without either are passed over.
     """
     good = np.isfinite(noise) & np.isfinite(weight) & (weight > 0)
     noise, weight = noise[good], weight[good]

@@ -21,7 +21,7 @@ from autoreduce.fits.whole import write_text
 from autoreduce.frames.measured import MEASURED
 from autoreduce.frames.schema import FRAME_COLUMNS
 from autoreduce.planning.plan import Action
-from autoreduce.products.gain import CURVE
+from autoreduce.products.gain import CURVE, LINE
 from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
 from autoreduce.report.gallery import (
@@ -170,7 +170,8 @@ def _rendered(
     in_order = [*objects, *(item for items in shown.values() for item in items)]
     anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
     noise = {item.output: item.noise for item in shown[Action.STACK]}
-    numbers = report_data(report, noise, _transfers(report, folder))
+    curves = (_curves(report, folder, name) for name in (CURVE, LINE))
+    numbers = report_data(report, noise, *curves)
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
     content = {
         "has_quality": bool(numbers["series"] or numbers["stacks"]),
@@ -193,13 +194,15 @@ def _rendered(
     return page, data
 
 
-def _transfers(report: NightReport, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the photon transfer curves of the flats that have one."""
+def _curves(
+    report: NightReport, folder: Path, name: str
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the curves of some name of the flats that have one."""
     curves = {}
     for task in report.plan.tasks:
         if task.action is Action.FLAT and is_there(report, task.output):
             with suppress(InputError, OSError):
-                curves[task.output] = read_table(folder / task.output, CURVE)
+                curves[task.output] = read_table(folder / task.output, name)
     return curves
 
 

@@ -21,6 +21,7 @@ PRODUCT_NOUNS = {
     Action.CALIBRATE: ("calibrated light", "calibrated lights"),
     Action.REGISTER: ("registration", "registrations"),
     Action.STACK: ("stack", "stacks"),
+    Action.EXPOSURE: ("exposure in one file", "exposures in one file"),
 }
 """What each action makes: one of them, several of them."""
 

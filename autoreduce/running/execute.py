@@ -666,7 +666,8 @@ def _blocker(
     if task.registration is not None and task.registration not in usable:
         why = "; ".join(map(str, needs[task.registration].remarks))
         return remark("blocked", found=f"{task.registration}: {why}")
-    if task.action not in (Action.STACK, Action.DARK_FIT, Action.REGISTER):
+    of_products = (Action.STACK, Action.DARK_FIT, Action.REGISTER, Action.EXPOSURE)
+    if task.action not in of_products:
         return None
     lost = [output for output in task.products if output not in usable]
     fewest = 2 if task.action is Action.DARK_FIT else 1

@@ -13,7 +13,7 @@ from autoreduce.products.state import written_digest
 
 log = logging.getLogger(__name__)
 
-PRODUCT_FOLDERS = ("masters", "calibrated", "registration", "stacks")
+PRODUCT_FOLDERS = ("masters", "calibrated", "exposures", "registration", "stacks")
 """Folders of products, below the output folder."""
 PICTURES = "pictures"
 """Folder of finished pictures, below the output folder."""

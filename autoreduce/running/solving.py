@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 
 SOLVED = "SOLVED"
 """Card of a product with solved coordinates: the light whose stars were matched."""
-INSTALL = "apt install astrometry.net astrometry-data-tycho2"
+INSTALL = (
+    "apt install astrometry.net astrometry-data-tycho2, or astap-cli and one of its star "
+    "databases"
+)
 
 
 class _Field(NamedTuple):

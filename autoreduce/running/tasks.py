@@ -15,6 +15,7 @@ from autoreduce.planning.plan import Action, Task
 from autoreduce.products.bad_pixels import make_bad_pixels
 from autoreduce.products.bias_dark import make_plain
 from autoreduce.products.dark_fit import make_dark_fit
+from autoreduce.products.exposures import make_exposure
 from autoreduce.products.flats import make_flat
 from autoreduce.products.lights import make_light
 from autoreduce.products.registration import make_registration
@@ -74,10 +75,16 @@ def run_task(
         return workspace.apart(
             make_light, task, workspace.alone(), digest, set(products)
         )
-    if task.action is Action.BAD_PIXELS:
-        return make_bad_pixels(task, workspace, digest, set(products))
-    make = make_flat if task.action is Action.FLAT else make_plain
+    make = _MAKERS.get(task.action, make_plain)
     return make(task, workspace, digest, set(products))
+
+
+_MAKERS = {
+    Action.BAD_PIXELS: make_bad_pixels,
+    Action.EXPOSURE: make_exposure,
+    Action.FLAT: make_flat,
+}
+"""What makes a product from others, where that is no plain combination."""
 
 
 def current_digest(path: Path) -> str | None:

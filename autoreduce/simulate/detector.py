@@ -122,6 +122,51 @@ def response(
     return flat
 
 
+def shutter_delay(detector: Detector, shape: tuple[int, int]) -> Floats:
+    """Give the time by which the shutter exposes each pixel longer than it is told.
+
+    An iris opens from the centre on, and closes towards it, at an even speed.
+
+    Parameters
+    ----------
+    detector : Detector
+        How much less the corners are exposed.
+    shape : (ny, nx)
+        Size of the frame, without overscan.
+
+    Returns
+    -------
+    (ny, nx) float32 array, s
+        0 in the centre, ``-detector.shutter_s`` in the corners.
+    """
+    ny, nx = shape
+    y, x = np.ogrid[-1 : 1 : ny * 1j, -1 : 1 : nx * 1j]
+    delay: Floats = (-detector.shutter_s * np.hypot(x, y) / np.sqrt(2)).astype("f4")
+    return delay
+
+
+def compressed(detector: Detector, electrons: Floats) -> Floats:
+    """Lose the part of charges that electronics which are not linear do not count.
+
+    Parameters
+    ----------
+    detector : Detector
+        The part that is lost at full well.
+    electrons : (ny, nx) float32 array, electron
+        What was collected.
+
+    Returns
+    -------
+    (ny, nx) float32 array, electron
+        What is counted.
+    """
+    if not detector.nonlinear:
+        return electrons
+    lost = np.float32(detector.nonlinear / detector.full_well_e)
+    counted: Floats = electrons * (1 - lost * electrons)
+    return counted
+
+
 def _add_dust_ring(flat: Floats, depth: float, rng: np.random.Generator) -> None:
     """Darken the out-of-focus shadow of one grain: a ring with soft edges."""
     ny, nx = flat.shape

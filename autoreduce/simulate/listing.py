@@ -117,6 +117,10 @@ class Detector:
     dust_rings: int = 0
     dust_depth: float = 0.0
     """Deepest loss in a dust ring; the rings vary from it down to a quarter."""
+    nonlinear: float = 0.0
+    """Part of the counts that is lost at full well, in proportion to them below."""
+    shutter_s: float = 0.0
+    """Time by which an iris shutter exposes the corners less than the centre."""
     cosmics_per_mpix_s: float = 0.0
     fwhm_pixels: float = 3.0
     pointing_pixels: float = 0.0

@@ -106,11 +106,16 @@ class SimulatedNight:
             self._dark_e(frame, camera) if frame.imagetyp != "bias" else 0 * scene
         )
         if frame.filter in camera.response:
-            expected += scene * camera.response[frame.filter]
+            light = scene * camera.response[frame.filter]
+            if camera.detector.shutter_s:
+                delay = pixels.shutter_delay(camera.detector, camera.shape)
+                light *= 1 + delay / np.float32(frame.exptime_s)
+            expected += light
         electrons = pixels.photon_noise(expected, rng)
         time = 0.0 if frame.imagetyp == "bias" else frame.exptime_s
         cosmics = pixels.cosmic_rays(camera.detector, camera.shape, time, rng)
         np.add.at(electrons, cosmics[:2], cosmics[2].astype(np.float32))
+        electrons = pixels.compressed(camera.detector, electrons)
         level = rng.normal(0, camera.detector.bias_level_jitter_adu)
         level += frame.faults.get("level", 0.0)
         level += 0 if frame.imagetyp == "bias" else camera.detector.dark_offset_adu

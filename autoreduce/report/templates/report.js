@@ -322,6 +322,29 @@
     svg.innerHTML = out.join("");
   };
 
+  const responsePlot = () => {
+    const curves = data.responses;
+    if (!curves.length) return;
+    const doc = "Counts of flats in front of a steady lamp beside what the lowest of them promise, the shutter's delay taken out: a straight line at 0 if the camera is linear.";
+    const svg = figure("Linearity", "% against ADU", doc, `Linearity of ${curves.length} flats`);
+    svg.dataset.name = "response";
+    const right = Math.max(...curves.flatMap((curve) => curve.level));
+    const top = 1.1 * Math.max(1, ...curves.flatMap((curve) => curve.deviation.map(Math.abs)));
+    const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
+    const y = (v) => (HEIGHT - BOTTOM + TOP) / 2 - (HEIGHT - BOTTOM - TOP) * v / top / 2;
+    const out = [];
+    for (const part of [-1, 0, 1]) {
+      out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(part * top / 1.1)}" y2="${y(part * top / 1.1)}"/><text x="${LEFT - 6}" y="${y(part * top / 1.1) + 4}" text-anchor="end">${number(part * top / 1.1)}</text>`);
+      out.push(`<text x="${x((part + 1) / 2 * right)}" y="${HEIGHT - 6}" text-anchor="middle">${number((part + 1) / 2 * right)}</text>`);
+    }
+    for (const curve of curves) {
+      const points = curve.level.map((v, i) => [x(v).toFixed(1), y(curve.deviation[i]).toFixed(1)]);
+      const dots = points.map((p) => `M${p[0]} ${p[1]}h0`).join("");
+      out.push(`<g style="--c:${curve.colour}"><title>${escaped(curve.output)}</title><path class="flat" style="--c:${curve.colour}" d="${dots}"/><polyline class="curve" points="${points.join(" ")}"/></g>`);
+    }
+    svg.innerHTML = out.join("");
+  };
+
   const controls = byId("plot-controls");
   if (controls) {
     const off = new Set();
@@ -350,6 +373,7 @@
     timePlots();
     noisePlot();
     transferPlot();
+    responsePlot();
     const drawn = new Set();
     for (const series of data.series) frames[series.name].forEach((value, i) => { if (value !== null) drawn.add(i); });
     const colours = new Map([...drawn].map((i) => [key(i), frames.colour[i]]));
