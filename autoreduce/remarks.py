@@ -785,8 +785,13 @@ CODES: dict[str, Code] = {
         "counts wrapped around: they reach {found}; signed numbers end at {expected}",
         "A program wrote unsigned counts as signed ones: what was above 32767 is "
         "negative now.  Save the frame again as unsigned numbers (BZERO = 32768), "
-        "from where it came from; where all of its counts wrapped, `--set 'FILE: "
-        "pedestal=-65536'` mends it.",
+        "from where it came from.",
+    ),
+    "all-wrapped": Code(
+        _S.LEFT_OUT,
+        "all counts wrapped around: level {found}; signed numbers end at {expected}",
+        "A program wrote unsigned counts as signed ones, and all of them were above 32767.  "
+        "The way out adds 65536 to each pixel.",
     ),
     "shifted": Code(
         _S.LEFT_OUT,

@@ -68,8 +68,15 @@ def test_counts_of_a_light_that_wrapped_are_not_taken_for_shifted_ones(tmp_path)
         return (data.astype(int) + 40000).astype("u2").astype("i2")
 
     rewrite(night, "light_*.fit", wrap)
-    frames = prepare_night(night).frames.set_index("file")
-    assert set(frames.filter(like="light", axis=0)["code"]) == {"wrapped"}
+
+    def lights(**choices):
+        frames = prepare_night(night, Choices(**choices)).frames.set_index("file")
+        return frames.filter(like="light", axis=0)
+
+    assert set(lights()["code"]) == {"all-wrapped"}
+    (_, setting) = pasted(lights()["why_not"].iloc[0])
+    assert setting == "light_*: pedestal=-65536"
+    assert lights(settings=(setting,))["use"].all()
 
 
 def test_a_section_that_runs_backwards_names_the_same_pixels(tmp_path):

@@ -111,7 +111,8 @@ def by_itself(raw: Raw) -> Doubt | None:
     lowest, top = sample.ends
     if lowest < 0 and raw.level < -GROSS_NOISE * raw.noise:
         # Behind a closed shutter no count is large enough to have wrapped.
-        code = "shifted" if raw.kind in CLOSED else "wrapped"
+        exposed = "all-wrapped" if sample.highest < 0 else "wrapped"
+        code = "shifted" if raw.kind in CLOSED else exposed
         return Doubt(code, sample.level, top)
     if sample.wrapped and sample.highest > -WRAPPED:
         return Doubt("wrapped", sample.lowest, top)

@@ -32,8 +32,9 @@ from autoreduce.remarks import Remark, remark
 if TYPE_CHECKING:
     import pandas as pd
 
-SIGNED = 1 << 15
-"""What BZERO adds to unsigned counts that are written as signed ones, ADU."""
+_LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
+"""What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
+the range of 16 bits."""
 SETTING = (
     "instrume",
     "detector",
@@ -89,7 +90,7 @@ def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
         alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
         if any(why.code == "shifted" for why in alone.values()):
             alone = {
-                file: why._replace(code="shifted") if why.code == "wrapped" else why
+                file: why._replace(code="shifted") if "wrapped" in why.code else why
                 for file, why in alone.items()
             }
         screened.left_out |= alone
@@ -204,8 +205,8 @@ def with_levels(
         offered = leave_out and told.code != "no-data"
         pattern = pattern_of(files, table["file"])
         way_out = f"--include '{pattern}'" if offered else ""
-        if told.code == "shifted":
-            way_out = f"--set '{pattern}: pedestal={-SIGNED}'"
+        if told.code in _LACKING:
+            way_out = f"--set '{pattern}: pedestal={-_LACKING[told.code]}'"
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)
