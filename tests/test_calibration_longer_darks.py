@@ -20,6 +20,7 @@ def test_darks_off_a_line_are_not_taken_to_longer_exposures_unasked(tmp_path, li
     item = make_item(300.0)
     unasked = replace(item.calibration, dark_unasked=True, bias="b", flat="f")
     made = {"b", "180", "fit.json", "f"}
+    fits.PrimaryHDU(np.ones((4, 4), np.float32)).writeto(tmp_path / "f")
     asked = correction_for(item, workspace, made)
     assert asked.rates is not None
     item = replace(item, calibration=unasked)

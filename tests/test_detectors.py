@@ -44,12 +44,10 @@ def test_what_is_no_exposure_does_not_count(tmp_path):
     others = [extension(name) for name in ("THUMBNAIL", "WEIGHT", "SEGMENTATION")]
     write_file(tmp_path / "a.fits", extension("SCI"), *others)
     frames = scan(tmp_path).set_index("file")
-    assert frames["use"].to_dict() == {
-        "a.fits[1]": True,
-        "a.fits[2]": False,
-        "a.fits[3]": False,
-        "a.fits[4]": False,
-    }
+    assert frames["use"].to_dict() == {"a.fits[1]": True, "a.fits[2]": False}
+    assert frames["why_not"]["a.fits[2]"] == (
+        "extension THUMBNAIL, WEIGHT, SEGMENTATION is no exposure"
+    )
 
 
 @pytest.mark.parametrize(

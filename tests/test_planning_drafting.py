@@ -1,10 +1,14 @@
 """The tasks of a plan: what each is made of, how frames are calibrated, in what order."""
 
+import pandas as pd
 import pytest
 from planned_nights import plan_of
 
-from autoreduce.planning.drafting import by_rows
+from autoreduce.errors import SettingsError
+from autoreduce.fits.amplifiers import Amplifier
+from autoreduce.planning.drafting import by_rows, without_crosstalk
 from autoreduce.planning.plan import Action, Calibration, FrameInput
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.planning.use import DarkMethod
 
 NIGHT = ("bias", "bias", "dark", "dark", "flatdark", "flat", "flat", "light", "light")
@@ -144,3 +148,43 @@ def test_the_recipe_asks_for_the_overscan_of_each_row():
     without = FrameInput("b.fit", Calibration())
     taken = [one.calibration.overscan_rows for one in by_rows([with_strip, without])]
     assert taken == [True, False]
+
+
+HALVES = (
+    Amplifier(1, "[1:8,1:9]", "[1:8,1:9]", "[9:16,1:9]"),
+    Amplifier(2, "[1:8,1:9]", "[16:9,1:9]", "[9:16,1:9]"),
+)
+
+
+def test_the_overscan_of_several_amplifiers_is_taken_by_rows_too():
+    frames = [FrameInput("a.fits", amplifiers=HALVES), FrameInput("b.fits")]
+    assert [one.calibration.overscan_rows for one in by_rows(frames)] == [True, False]
+
+
+def test_crosstalk_holds_for_its_own_detector_and_several_amplifiers():
+    frames = [FrameInput(name, amplifiers=HALVES) for name in ("east", "west", "none")]
+    frames[2] = FrameInput("none")
+    everywhere, east = Crosstalk(1, 2, 1e-3), Crosstalk(2, 1, 2e-3, "East")
+    detectors = pd.Series(["East", "West", None], dtype="string")
+    made = without_crosstalk(frames, detectors, [everywhere, east])
+    assert [one.crosstalk for one in made] == [(everywhere, east), (everywhere,), ()]
+
+
+@pytest.mark.parametrize(
+    ("told", "data", "message"),
+    [
+        (Crosstalk(1, 3, 1e-3), "[1:8,1:9]", "names amplifier 3, but a.fits has 2"),
+        (
+            Crosstalk(1, 2, 1e-3),
+            "[1:8,2:9]",
+            r"pixel for pixel: \[1:8,1:9\] and \[1:8,2:9\]",
+        ),
+    ],
+)
+def test_crosstalk_between_amplifiers_that_are_not_there_is_refused(
+    told, data, message
+):
+    amplifiers = (HALVES[0], Amplifier(2, data, "[16:9,1:9]"))
+    frame = FrameInput("a.fits", amplifiers=amplifiers)
+    with pytest.raises(SettingsError, match=message):
+        without_crosstalk([frame], pd.Series([None], dtype="string"), [told])

@@ -64,6 +64,18 @@ def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
             '[bias]\nmethod = "guess"',
             "line 2: bias.method: expected one of mean, median.*, not 'guess'",
         ),
+        (
+            "[amplifiers]\ncrosstalk = [{ victim = 0, source = 1, times = 1e-3 }]",
+            "line 2: amplifiers.crosstalk.victim: expected the number of an amplifier",
+        ),
+        (
+            "[amplifiers]\ncrosstalk = [{ victim = 2, source = 2, times = 1e-3 }]",
+            "amplifiers.crosstalk: amplifier 2 is no victim of itself",
+        ),
+        (
+            "[amplifiers]\ncrosstalk = [{ victim = 2, source = 1 }]",
+            "amplifiers.crosstalk.times: is needed and not there",
+        ),
         ("[bias]\nlow = -1.0", "rejection limits must be positive"),
         ("[flat.smallest]\nx = 1", "flat.smallest: expected a number, not {'x': 1}"),
         ("[flat]\nilluminated = 2.0", "illuminated, warn_unclean and max_unclean lie"),

@@ -221,11 +221,15 @@ def test_without_dates_those_of_the_camera_stay():
 )
 def test_times_of_an_exposure(exptime, middle):
     item = FrameInput("l.fit", date_obs=BEGAN, exptime=exptime)
-    start, average = exposure_times(item)
+    start, average, same = exposure_times(item)
     assert start.value == pytest.approx(Time("2024-03-02T20:00:00").mjd, abs=1e-10)
     assert start == Card("MJD-OBS", start.value, "[d] start of the exposure, UTC")
     assert average == Card(
         "DATE-AVG", f"2024-03-02T20:{middle}", "[UTC] middle of the exposure"
+    )
+    assert same.keyword == "MJD-AVG"
+    assert same.value == pytest.approx(
+        start.value + (exptime or 0) / 2 / 86400, abs=1e-9
     )
     assert exposure_times(FrameInput("l.fit")) == []
 

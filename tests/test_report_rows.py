@@ -209,7 +209,7 @@ def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
 def test_every_setting_of_the_recipe_is_listed_under_its_part():
     settings = dict(recipe_settings(make_plan()))
     parts = [
-        "overscan", "amplifiers", "bias", "dark", "flat", "light", "stack", "picture", "quality"
+        "overscan", "linearity", "amplifiers", "bias", "dark", "flat", "light", "stack", "picture", "quality"
     ]  # fmt: skip
     assert list(settings) == parts
     assert ("mask moving", "True") in settings["flat"]

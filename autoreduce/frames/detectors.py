@@ -24,7 +24,7 @@ from autoreduce.frames.dialects import AmplifierRule
 from autoreduce.frames.facts import Reading
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.literals import number, whole_number
-from autoreduce.remarks import ITSELF, remark
+from autoreduce.remarks import ITSELF, remark, some
 
 _COUNTS = ("NAMPS", "NAMP", "NAMPLIF")
 """Cards that count the amplifiers in use."""
@@ -85,15 +85,21 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     ------
     Frame
         Every image that is left out by itself, and every detector; one whose images
-        cannot be put together is left out with the reason.
+        cannot be put together is left out with the reason.  The first of those that are
+        no exposures stands for all of them.
     """
     images = [_of_planes(image) for image in images]
-    raw = []
+    raw, others = [], []
     for image in _without_thumbnails(images) if len(images) > 1 else images:
-        if image.why_not:
-            yield image
-        else:
+        if image.why_not is None:
             raw.append(image)
+        elif image.why_not.code == "no-exposure":
+            others.append(image)
+        else:
+            yield image
+    if others:
+        labels = [image.why_not.found for image in others if image.why_not]
+        yield replace(others[0], why_not=remark("no-exposure", found=some(labels)))
     yield from _detectors(name, raw)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import repeat, takewhile
+from itertools import product, repeat, takewhile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -41,6 +41,8 @@ _BY_TYPE = ("untyped", "typed-other", "typed-master", "typed-by-hand")
 _COLUMNS = {column.name: column for column in FRAME_COLUMNS}
 _SETTABLE = (*(column.name for column in FACT_COLUMNS[1:]), "bias", "dark", "flat")
 _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
+_HDU = re.compile(r"\[(\d+)\]$")
+"""The end of a pattern that names an HDU, and no set of digits."""
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
 _TYPES = ", ".join(ImageType)
@@ -225,7 +227,10 @@ def _is_meant(name: str, pattern: str) -> bool:
         number = _frame_number(base)
         first, last = int(match[1]), int(match[2] or match[1])
         return number is not None and first <= number <= last
-    return fnmatchcase(name, pattern) or fnmatchcase(base, pattern)
+    of_hdu = _HDU.sub(r"[[]\1]", pattern)
+    files = (_without_ending(one)[0] for one in (name, base))
+    pairs = product((name, base, *files), (pattern, of_hdu))
+    return any(fnmatchcase(*pair) for pair in pairs)
 
 
 def _without_ending(name: str) -> tuple[str, str]:

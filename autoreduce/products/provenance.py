@@ -234,6 +234,7 @@ def exposure_times(item: FrameInput) -> list[Card]:
     return [
         Card("MJD-OBS", mjd(begin), "[d] start of the exposure, UTC"),
         Card("DATE-AVG", iso_text(middle), "[UTC] middle of the exposure"),
+        Card("MJD-AVG", mjd(middle), "[d] the same"),
     ]
 
 
