@@ -1,5 +1,6 @@
 """An iris shutter and electronics that are not linear, against their simulated truth."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,6 @@ def reduced(night, recipe):
             recipe=str(night / recipe) if recipe[-4:] == "toml" else recipe
         ),
         limits=Limits(planes=True),
-        page=False,
     )
     ends = done.report.outcomes.values()
     return done.folder, {one.code: one for end in ends for one in end.remarks}
@@ -103,6 +103,9 @@ def test_without_a_recipe_the_response_is_told_with_what_mends_it(plain):
     (path,) = folder.glob("masters/flat_*.fits")
     curve = fits.getdata(path, "LINEARITY")
     assert curve["DEVIATION"][-1] == pytest.approx(-0.024, abs=0.002)
+    drawn = json.loads((folder / "report.json").read_text("utf-8"))["responses"]
+    assert [one["output"] for one in drawn] == [f"masters/{path.name}"]
+    assert drawn[0]["deviation"][-1] == pytest.approx(-2.4, abs=0.2)
 
 
 def test_counts_beyond_the_limit_are_flagged(night, mended):
