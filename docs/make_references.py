@@ -36,6 +36,14 @@ from autoreduce.running.execute import Outcome
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by docs/make_references.py from the code: change it there -->"
 
+BARE = {
+    "AMPn": "what was done to an amplifier",
+    "MISSING": "steps left out for want of a master",
+    "LTVn": "pixels that a trim has taken off, the other way round",
+    "MASKBITn": "meaning of a bit, below",
+}
+"""What cards say whose values leave no room for a comment."""
+
 Rows = Iterable[Sequence[object]]
 
 
@@ -145,18 +153,55 @@ def cards() -> str:
 
 
 def _written_cards() -> Iterator[tuple[str, str]]:
-    """Find the cards whose name and comment stand in the code that writes products."""
-    for module in walk_packages(autoreduce.__path__, "autoreduce."):
-        if module.name.split(".")[1] not in ("products", "calibration", "pixels"):
+    """Find the cards that the code writes into products, with their comments."""
+    for info in walk_packages(autoreduce.__path__, "autoreduce."):
+        if info.name.split(".")[1] not in ("products", "calibration", "pixels", "fits"):
             continue
-        for node in ast.walk(ast.parse(inspect.getsource(import_module(module.name)))):
-            is_card = (
-                isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Card"
-            )
-            if is_card and len(node.args) > 2:
-                name, comment = _literal(node.args[0]), _literal(node.args[2])
-                if name and comment and comment.strip("."):
-                    yield f"`{name}`", comment
+        module = import_module(info.name)
+        tree = ast.parse(inspect.getsource(module))
+        loops = [names for node in ast.walk(tree) for names in _loops(node)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Card":
+                name, _, comment, *_ = (*node.args, None, None)
+                for card, words in _texts(name, comment, vars(module), loops):
+                    if card != "HIERARCH":
+                        yield f"`{card}`", words.strip(".") or BARE.get(card, "")
+
+
+def _loops(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Give what stands first in the rows that a loop goes through, with its name."""
+    if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
+        target = node.target.elts[0] if isinstance(node.target, ast.Tuple) else None
+        for row in node.iter.elts:
+            if isinstance(target, ast.Name) and isinstance(row, ast.Tuple):
+                yield target.id, _literal(row.elts[0])
+
+
+def _texts(
+    name: ast.expr | None,
+    comment: ast.expr | None,
+    known: Mapping[str, object],
+    loops: Sequence[tuple[str, str]],
+) -> Iterator[tuple[str, str]]:
+    """Give name and comment of a card, as far as they are known before it runs."""
+    used = (
+        {one.id for one in ast.walk(name) if isinstance(one, ast.Name)} if name else ()
+    )
+    values = [{key: value} for key, value in loops if key in used] or [{}]
+    for value in values:
+        card = _evaluated(name, {**known, **value})
+        if card and re.fullmatch(r"[A-Z][\w-]{,7}", card):
+            yield card, _evaluated(comment, {**known, **value})
+
+
+def _evaluated(node: ast.expr | None, known: Mapping[str, object]) -> str:
+    if node is None:
+        return ""
+    try:
+        code = compile(ast.Expression(node), "card", "eval")
+        return str(eval(code, dict(known)))
+    except (NameError, AttributeError, SyntaxError):
+        return _literal(node)
 
 
 def _by_card(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -164,7 +209,9 @@ def _by_card(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     rows: dict[str, list[str]] = {}
     for card, comment in found:
         rows.setdefault(card, []).append(comment)
-    return [(card, "; ".join(comments)) for card, comments in rows.items()]
+    return [
+        (card, "; ".join(filter(None, comments))) for card, comments in rows.items()
+    ]
 
 
 def _literal(node: ast.expr) -> str:

@@ -108,7 +108,7 @@ def test_counts_that_wrapped_around_are_found(tmp_path):
         return (2 * pixels).astype(np.uint16).astype(np.int16)
 
     _, codes, _ = planned(write_level_night(tmp_path, on(["flat"], wrapped)))
-    assert codes == {"flat": {"wrapped"}}
+    assert codes == {"flat": {"all-wrapped"}}
 
 
 def test_what_a_run_leaves_out_is_said_in_the_light_and_the_page(tmp_path):
