@@ -76,7 +76,7 @@ def test_another_stack_recipe_redoes_only_the_stack(night, tmp_path):
     default = (
         "[bias]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
         "[dark.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
-        "[flat.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=3.0\n"
+        "[flat.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
         "[stack.combine]\nmethod='median'\n"
     )
     recipe.write_text(default)
