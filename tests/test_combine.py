@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from autoreduce.pixels import combine as combine_module
+from autoreduce.pixels.clipping import clipped, clipped_ranks
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.network import merge_exchange, ordered, pruned_network
@@ -491,6 +492,22 @@ def test_one_pass_of_clipping_agrees_with_astropy():
     found = combine(stack, sigma_clip(iterations=1))
     np.testing.assert_allclose(found.data, clipped.mean(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(found.n_used, clipped.count(axis=0))
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 21])
+@pytest.mark.parametrize("iterations", [1, 5])
+def test_samples_in_order_are_clipped_like_others(n, iterations):
+    rng = np.random.default_rng(n)
+    samples = rng.standard_normal((n, 4000)).round(1)
+    outliers = rng.random(samples.shape) < 0.05
+    samples[outliers] += 20 * rng.standard_normal(outliers.sum()).round(1)
+    how, noise = sigma_clip(iterations=iterations), rng.choice([0.0, 0.5], 4000)
+    kept = clipped(samples, np.ones(samples.shape, bool), how, noise[None])
+    first, end = clipped_ranks(list(np.sort(samples, axis=0)), how, noise)
+    np.testing.assert_array_equal(end - first, kept.sum(axis=0))
+    in_order = np.sort(np.where(kept, samples, np.inf), axis=0)
+    lowest = np.take_along_axis(np.sort(samples, axis=0), first[None], axis=0)[0]
+    np.testing.assert_array_equal(lowest, in_order[0])
 
 
 # -------------------------------------------------------------------------- networks

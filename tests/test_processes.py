@@ -84,7 +84,7 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
 def test_only_large_nights_have_the_server_started(tmp_path, monkeypatch):
     started = []
     started_already = SimpleNamespace(currsize=0)
-    server = lambda: started.append(1)
+    server = lambda _preloaded: started.append(1)
     server.cache_info = lambda: started_already
     monkeypatch.setattr("autoreduce.running.server.server_context", server)
     (tmp_path / "sub").mkdir()

@@ -380,3 +380,20 @@ def test_planes_that_are_not_of_all_frames_or_not_of_the_method_are_none(with_pl
     assert list(planes_of("-m", "max")) == ["PRIMARY", "MASK"]
     write_fits(Path("f.3.fit"), np.full((2, 3), 5, np.float32))
     assert list(planes_of("-m", "mean")) == ["PRIMARY"]
+
+
+@pytest.mark.parametrize("words", [("-m", "median"), ("-m", "mean", "-c", "sigma")])
+def test_bands_combined_by_processes_are_the_same_to_the_bit(
+    frames, monkeypatch, words
+):
+    alone = combined(*words, "-j", "1")
+    rejected = fits.getheader("out.fit")["NREJECT"]
+    used = []
+    monkeypatch.setattr(tool, "LARGE", 0)
+    monkeypatch.setattr(tool, "LARGEST_BAND", 4000)
+    each = tool.each_apart
+    monkeypatch.setattr(tool, "each_apart", lambda *a: used.append(1) or each(*a))
+    side_by_side = combined(*words, "-j", "2", "--overwrite")
+    assert used
+    np.testing.assert_array_equal(side_by_side, alone)
+    assert fits.getheader("out.fit")["NREJECT"] == rejected

@@ -101,6 +101,8 @@ def each_apart(
     Function, items and results must be able to travel between processes; the results
     come in the order of the items.
     """
+    if processes is not None:
+        at_once += 1  # what no process has to wait for
     return side_by_side(at_once, lambda item: _apart(processes, function, item), items)
 
 

@@ -1,5 +1,6 @@
 """``autoreduce combine``: images combined into one."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,12 @@ LEVELS = ("none", "mean", "median", "sum")
     is_flag=True,
     help="Combine the planes of cubes along their first axis, to a 2-D image.",
 )
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Bands of large images combined at a time; all cores.",
+)
 @memory_option
 @overwrite_option
 @dry_run_option
@@ -115,6 +122,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     noise: float | None,
     normalize: str,
     shift: int,
+    jobs: int | None,
     memory: int | None,
     unit_mean: bool,
     reduce_cubes: bool,
@@ -134,8 +142,14 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         autoreduce combine a.fit,b.fit,c.fit -m average -a mean -o mean.fit
         autoreduce combine cube.fits -r -m mean -o mean.fits
     """
-    from autoreduce.tools.combine import Combining, Level, combine_images
+    from autoreduce.running.server import COMBINING, start_for
     from autoreduce.tools.filelists import expand
+
+    images = expand(files)
+    jobs = jobs or os.cpu_count() or 1
+    if jobs > 1 and not dry_run:
+        start_for(map(Path, images), COMBINING)
+    from autoreduce.tools.combine import Combining, Level, combine_images
 
     choices = Combining(
         how=_combination(method, argument, clip, drop, iterations),
@@ -146,12 +160,11 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         reduce_cubes=reduce_cubes,
         noise=noise,
     )
-    images = expand(files)
     if dry_run:
         _tell(images, output, choices)
         return
     summary = combine_images(
-        images, output, choices, memory=memory, overwrite=overwrite
+        images, output, choices, memory=memory, jobs=jobs, overwrite=overwrite
     )
     rejected = sum(summary.n_rejected)
     words = [f"{summary.n_frames} frames -> {summary.output}"]

@@ -14,7 +14,7 @@ uncertain that good ones are rejected, and that of quantised samples is often
 zero; the expected noise is its floor.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -168,6 +168,75 @@ def clipped(
     return result
 
 
+def clipped_ranks(
+    ranked: list[Row], how: Combination, noise: Values
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Clip as `clipped` does by the scatter, samples that stand in order.
+
+    Where all samples of a pixel have the same noise, those that are left are
+    neighbours in order, so that two ends tell all.
+
+    Parameters
+    ----------
+    ranked : list of n_frames rows
+        Samples of each rank, all of them good.
+    how : Combination
+        Limits and passes; the rejection is SIGMA.
+    noise : (n_pixels,) array
+        Noise expected of a sample, one sigma; zero where it is not known.
+
+    Returns
+    -------
+    two (n_pixels,) arrays of int
+        The first rank that is left, and the one behind the last.
+    """
+    n, n_pixels = len(ranked), len(ranked[0])
+    first, end = np.zeros(n_pixels, np.intp), np.full(n_pixels, n, np.intp)
+    _clip_window(ranked, np.arange(n_pixels), how, noise, how.iterations, (first, end))
+    return first, end
+
+
+def _clip_window(
+    ranked: list[Row],
+    pixels: NDArray[np.intp],
+    how: Combination,
+    noise: Values,
+    passes: int,
+    ends: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> None:
+    """Move the ends of some pixels, whose samples that are left stand in `ranked`."""
+    median = _Extent.of(ranked).median
+    scale = np.maximum(MAD_TO_SIGMA * _mad_of_ordered(ranked, median), noise)
+    # Without any scale there is no telling what is an outlier: all are kept.
+    scale[scale == 0] = np.inf
+    lowest = _n_beyond(ranked, lambda row: median - row > how.low * scale)
+    highest = _n_beyond(ranked[::-1], lambda row: row - median > how.high * scale)
+    changed = (lowest + highest > 0) & (lowest + highest < len(ranked))
+    ends[0][pixels[changed]] += lowest[changed]
+    ends[1][pixels[changed]] -= highest[changed]
+    if passes == 1:
+        return
+    windows = lowest * len(ranked) + highest
+    for window in np.unique(windows[changed]):
+        low, high = divmod(int(window), len(ranked))
+        here = np.flatnonzero(changed & (windows == window))
+        left = [row[here] for row in ranked[low : len(ranked) - high]]
+        _clip_window(left, pixels[here], how, noise[here], passes - 1, ends)
+
+
+def _n_beyond(
+    rows: Sequence[Row], is_beyond: Callable[[Row], Good]
+) -> NDArray[np.intp]:
+    """Count the samples of each pixel that lie beyond a limit, the outermost first."""
+    n = np.zeros(rows[0].shape, np.intp)
+    for row in rows:
+        beyond = is_beyond(row)
+        if not beyond.any():
+            break
+        n += beyond
+    return n
+
+
 def _near(deviation: Samples, scale: NDArray[np.float64], how: Combination) -> Good:
     """Say which samples lie within the limits."""
     return np.asarray((deviation <= how.high * scale) & (deviation >= -how.low * scale))
@@ -273,14 +342,10 @@ def _mad_of_ordered(
     deviation is the smallest reach about the median that covers m neighbours.
     """
     n = len(ranked)
+    above = [row - median for row in ranked]
+    below = [-deviation for deviation in above]
     low, high = (
-        reduce(
-            np.minimum,
-            (
-                np.maximum(median - first, last - median)
-                for first, last in zip(ranked, ranked[m - 1 :], strict=False)
-            ),
-        )
+        reduce(np.minimum, map(np.maximum, below, above[m - 1 :]))
         for m in ((n + 1) // 2, n // 2 + 1)
     )
     return interpolated(low, high, 0.5)

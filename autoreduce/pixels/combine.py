@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreduce.pixels.clipping import (
+    MANY_FRAMES,
     Good,
     Samples,
     clipped,
+    clipped_ranks,
     interpolated,
     quantile_of_good,
     row_sum,
@@ -317,17 +319,57 @@ def _combine_partial(
     """Combine pixels that miss a sample or may hold an outlier."""
     where = np.unravel_index(pixels, result.data[tile].shape)
     samples = np.stack([frame[tile][where] for frame in job.frames])
-    samples = samples.astype(np.result_type(samples, np.float32), copy=False)
     good = np.isfinite(samples)
     if job.mask is not None:
         good &= ~_columns(job.mask[:, *tile], where)
-    samples[~good] = 0.0
     shared = job.noise.strides[0] == 0
     noise = _columns(job.noise[: 1 if shared else None, *tile], where)
-    kept = _kept(samples, good, job.how, noise)
-    result.rejected[:] += (good & ~kept).sum(axis=1)
+    if shared and _may_be_ranked(job) and good.all():
+        samples, kept, rejected = _clipped_in_order(samples, job.how, noise[0])
+    else:
+        samples = samples.astype(np.result_type(samples, np.float32), copy=False)
+        samples[~good] = 0.0
+        kept = _kept(samples, good, job.how, noise)
+        rejected = (good & ~kept).sum(axis=1)
+    result.rejected[:] += rejected
     result.data[tile][where] = _statistic_of_good(samples, kept, job.how, job.weights)
     result.n_used[tile][where] = kept.sum(axis=0)
+
+
+def _may_be_ranked(job: _Job) -> bool:
+    """Tell whether samples may stand in the order of their values.
+
+    Where frames have weights, it must be known which one a sample comes from.
+    """
+    few = len(job.frames) <= MANY_FRAMES
+    return few and job.how.rejection is Rejection.SIGMA and job.weights is None
+
+
+def _clipped_in_order(
+    samples: NDArray[Any], how: Combination, noise: NDArray[np.float64]
+) -> tuple[NDArray[Any], Good, NDArray[np.int64]]:
+    """Clip whole pixels.
+
+    Returns
+    -------
+    samples : (n_frames, n_pixels) array
+        In their order.
+    kept : (n_frames, n_pixels) array of bool
+        Those that are left.
+    rejected : (n_frames,) array
+        Samples of each frame that were rejected.
+    """
+    n = len(samples)
+    spare = np.empty((n + 2, samples.shape[1]), samples.dtype)
+    ranked = ordered(list(samples), tuple(range(n)), list(spare))
+    first, end = clipped_ranks(ranked, how, noise)
+    ranks = np.arange(n)[:, None]
+    kept = (ranks >= first) & (ranks < end)
+    table = np.stack(ranked).astype(np.result_type(samples, np.float32), copy=False)
+    changed = np.flatnonzero(end - first < n)
+    lowest, highest = (table[rank[changed], changed] for rank in (first, end - 1))
+    beyond = samples[:, changed]
+    return table, kept, ((beyond < lowest) | (beyond > highest)).sum(axis=1)
 
 
 def _columns(planes: NDArray[Any], where: tuple[NDArray[np.intp], ...]) -> NDArray[Any]:

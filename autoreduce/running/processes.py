@@ -7,7 +7,7 @@ an interpreter work at a time: two processes do twice as much as two threads.
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, parent_process
@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from autoreduce.calibration.workspace import each_apart
 from autoreduce.running.ending import ended
 from autoreduce.running.machine import share_one_heap
-from autoreduce.running.server import server_context
+from autoreduce.running.server import PRELOADED, server_context
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +58,9 @@ class Workers:
 
 
 @contextmanager
-def worker_processes(n: int) -> Iterator[Executor]:
+def worker_processes(
+    n: int, preloaded: Sequence[str] = PRELOADED
+) -> Iterator[Executor]:
     """Lend worker processes.
 
     They start in the background, and end with this process whatever ends it.
@@ -67,13 +69,16 @@ def worker_processes(n: int) -> Iterator[Executor]:
     ----------
     n : int
         How many.
+    preloaded : sequence of str
+        Modules that they need.
 
     Yields
     ------
     Executor
         Functions and arguments that it is given, and results, must be picklable.
     """
-    with ended(ProcessPoolExecutor(n, server_context(), initializer=_begin)) as pool:
+    context = server_context(preloaded)
+    with ended(ProcessPoolExecutor(n, context, initializer=_begin)) as pool:
         start = Thread(target=_start, args=(pool, n), name="start-workers")
         start.start()
         try:

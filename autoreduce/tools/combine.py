@@ -1,12 +1,15 @@
 """Images combined into one, a band of rows at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+import math
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
-from itertools import cycle
+from functools import lru_cache, partial
+from itertools import chain, cycle
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any, NamedTuple
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.calibration.bands import LARGEST_BAND, bands
+from autoreduce.calibration.workspace import each_apart
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.ahead import read_ahead
 from autoreduce.fits.cards import CardValue, without
@@ -35,6 +39,8 @@ from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.pixels.order import median
 from autoreduce.products.stack_errors import variance_of
+from autoreduce.running.processes import worker_processes
+from autoreduce.running.server import COMBINING, LARGE
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.products import flags_of, product_cards
@@ -55,6 +61,9 @@ OF_SUM = {
     Method.MEDIAN: Method.MEDIAN,
 }
 """Methods whose errors are known, each with that whose variance is theirs."""
+
+TURNS = 8
+"""Times that a process is given bands to combine, about."""
 
 FILES_FOR_OTHERS = 64
 """Files that a process may open, less those that frames are left."""
@@ -115,6 +124,7 @@ def combine_images(
     choices: Combining | None = None,
     *,
     memory: int | None = None,
+    jobs: int = 1,
     overwrite: bool = False,
 ) -> Summary:
     """Combine images pixel by pixel.
@@ -133,6 +143,10 @@ def combine_images(
         What is done; a plain median by default.
     memory : int, optional
         Bytes that bands may take.
+    jobs : int
+        Bands of many pixels that are combined at a time, each by a process of its own.
+        A script that asks for several must guard what it does itself by
+        ``if __name__ == "__main__"``, as `multiprocessing` tells.
     overwrite : bool
         Whether a product that stands there is replaced.
 
@@ -150,13 +164,31 @@ def combine_images(
     """
     refuse_existing(output, overwrite=overwrite)
     choices = Combining() if choices is None else choices
-    with FrameStack(images, choices) as stack:
+    with FrameStack(images, choices) as stack, _processes(stack, jobs) as processes:
         scales, weights = _scales(stack, choices), _weights(stack, choices)
         noise = _noise(stack, choices, scales)
-        job = _Job(stack, choices, scales, weights, noise, memory or LARGEST_BAND)
+        job = _Job(stack, choices, scales, weights, noise)
+        memory = memory or LARGEST_BAND
+        made = (
+            _by_bands(job, memory)
+            if processes is None
+            else _side_by_side(job, memory, jobs, processes)
+        )
         if len(stack.shape) == 2 and not choices.unit_mean:
-            return _stream(job, output, overwrite=overwrite)
-        return _collect(job, output, overwrite=overwrite)
+            return _stream(job, made, output, overwrite=overwrite)
+        return _collect(job, made, output, overwrite=overwrite)
+
+
+def _processes(
+    stack: "FrameStack", jobs: int
+) -> AbstractContextManager[Executor | None]:
+    """Lend processes for a stack that is worth their start.
+
+    Of what must be unpacked each would unpack all.
+    """
+    if jobs > 1 and stack.are_plain and len(stack) * np.prod(stack.shape) > LARGE:
+        return worker_processes(jobs, COMBINING)
+    return nullcontext()
 
 
 class FrameStack(Closing):
@@ -172,6 +204,8 @@ class FrameStack(Closing):
     """What the header of each frame means."""
     cards: list[bytes]
     """Cards of the first frame."""
+    are_plain: bool
+    """Whether it costs nothing to open the images again."""
 
     def __init__(self, images: Sequence[str], choices: Combining) -> None:
         self._open = ExitStack()
@@ -180,6 +214,7 @@ class FrameStack(Closing):
         self.names, self.facts, self.cards = [], [], []
         self._places: list[tuple[str, int]] = []
         self._planes: list[frozenset[str]] = []
+        self.are_plain = True
         try:
             shapes, types = self._look(images, reduce=choices.reduce_cubes)
             self.shape = _common_shape(images, shapes)
@@ -201,9 +236,9 @@ class FrameStack(Closing):
         shapes, types = [], []
         for image in images:
             reader = open_image(image)
-            if len(self._readers) < MAX_OPEN:
-                self._readers[image] = self._open.enter_context(reader)
+            self._kept(image, reader)
             self.cards = self.cards or reader.cards
+            self.are_plain &= reader.is_plain
             self._planes.append(_planes_beside(image, reader))
             facts = read_facts(image)
             shapes.append(reader.shape[-2:] if reduce else reader.shape)
@@ -218,15 +253,24 @@ class FrameStack(Closing):
                 reader.close()
         return shapes, types
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without open files: they are opened when rows are asked for."""
+        return {**vars(self), "_open": ExitStack(), "_readers": {}}
+
+    def _kept(self, image: str, reader: ImageReader) -> ImageReader:
+        """Leave an image open, unless too many are."""
+        if len(self._readers) < MAX_OPEN:
+            self._readers[image] = self._open.enter_context(reader)
+        return reader
+
     def rows(self, frame: int, start: int, stop: int, out: Array) -> None:
         """Read rows of a frame, shifted; rows of a cube's planes follow each other."""
         image, plane = self._places[frame]
         first = plane * self.shape[-2]
-        if image in self._readers:
-            self._readers[image].rows(first + start, first + stop, out)
-        else:
-            with open_image(image) as reader:
-                reader.rows(first + start, first + stop, out)
+        reader = self._readers.get(image) or self._kept(image, open_image(image))
+        reader.rows(first + start, first + stop, out)
+        if image not in self._readers:
+            reader.close()
         if self._shift > 0:
             out *= 2**self._shift
         elif self._shift < 0:
@@ -295,7 +339,6 @@ class _Job:
     scales: list[float]
     weights: list[float] | None
     noise: float | None
-    memory: int
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -304,22 +347,35 @@ class _Job:
         errors = stack.has(UNCERT) and self.choices.how.method in OF_SUM
         return (MASK,) * stack.has(MASK) + (UNCERT,) * errors
 
-    def combined(self) -> Iterator[tuple[int, "_Combined"]]:
-        """Yield each band's first row and its combination."""
-        nx, ny = self.stack.shape[-1], int(np.prod(self.stack.shape[:-1]))
-        n = len(self.stack)
-        pieces = list(bands(ny, nx, n, self.memory))
-        height = max(stop - start for start, stop in pieces)
-        # One band is read while the other is combined.
-        buffers = cycle(np.empty((2, n, height, nx), self.stack.dtype))
-        read = partial(self._read, buffers)
-        for (start, stop), frames in read_ahead(read, pieces):
-            flags = self._flags(start, stop) if MASK in self.planes else None
-            made = self._combine(frames, flags)
-            variance = None
-            if UNCERT in self.planes:
-                variance = self._variance(start, stop, made.n_used)
-            yield start, _Combined(made, _joined_flags(made, flags), variance)
+    def read(self, start: int, stop: int, buffer: Array) -> list[Array]:
+        """Read a band of all frames, each scaled, into an (n, rows, nx) array."""
+        frames = [frame[: stop - start] for frame in buffer]
+        for i, (frame, scale) in enumerate(zip(frames, self.scales, strict=True)):
+            self.stack.rows(i, start, stop, frame)
+            if scale != 1:
+                np.multiply(frame, scale, out=frame)
+        return frames
+
+    def combined(self, start: int, stop: int, frames: list[Array]) -> "_Combined":
+        """Combine a band that was read."""
+        flags = self._flags(start, stop) if MASK in self.planes else None
+        made = self._combine(frames, flags)
+        planes = {}
+        if flags is not None:
+            planes[MASK] = _joined_flags(made, flags)
+        if UNCERT in self.planes:
+            planes[UNCERT] = np.sqrt(self._variance(start, stop, made.n_used))
+        return _Combined(start, made.data, planes, made.rejected)
+
+    def bands(self, memory: int) -> list[tuple[int, int]]:
+        """Cut the frames into bands."""
+        ny, nx = int(np.prod(self.stack.shape[:-1])), self.stack.shape[-1]
+        return list(bands(ny, nx, len(self.stack), memory))
+
+    def buffer(self, height: int) -> Array:
+        """Take memory for a band."""
+        shape = (len(self.stack), height, self.stack.shape[-1])
+        return np.empty(shape, self.stack.dtype)
 
     def _flags(self, start: int, stop: int) -> Array:
         """Read the flags of a band of all frames: (n, rows, nx)."""
@@ -338,15 +394,6 @@ class _Job:
             variance *= np.square(n_used, dtype=np.float32)
         return variance * np.float32(4.0**self.choices.shift)
 
-    def _read(self, buffers: Iterator[Array], band: tuple[int, int]) -> list[Array]:
-        start, stop = band
-        frames = [frame[: stop - start] for frame in next(buffers)]
-        for i, (frame, scale) in enumerate(zip(frames, self.scales, strict=True)):
-            self.stack.rows(i, start, stop, frame)
-            if scale != 1:
-                np.multiply(frame, scale, out=frame)
-        return frames
-
     def _combine(self, frames: list[Array], flags: Array | None) -> CombineResult:
         try:
             return combine(
@@ -363,25 +410,51 @@ class _Job:
 class _Combined(NamedTuple):
     """A band of the product."""
 
-    made: CombineResult
-    """Its data, and what went in."""
-    flags: Array | None
-    """Its MASK; None if no frame has one."""
-    variance: Array | None
-    """Its variance; None if it cannot be told."""
-
-    def planes(self) -> Iterator[tuple[str, Array]]:
-        """Give the planes beside the data."""
-        if self.flags is not None:
-            yield MASK, self.flags
-        if self.variance is not None:
-            yield UNCERT, np.sqrt(self.variance)
+    start: int
+    """Its first row."""
+    data: NDArray[np.float32]
+    planes: Mapping[str, Array]
+    """MASK, if the frames have one, and UNCERT, if it can be told."""
+    rejected: NDArray[np.int64]
+    """(n_frames,), samples of each frame that were rejected."""
 
 
-def _joined_flags(made: CombineResult, flags: Array | None) -> Array | None:
+def _by_bands(job: _Job, memory: int) -> Iterator[_Combined]:
+    """Combine band by band; one is read while the other is combined."""
+    pieces = job.bands(memory)
+    height = max(stop - start for start, stop in pieces)
+    buffers = cycle([job.buffer(height), job.buffer(height)])
+    for band, frames in read_ahead(lambda band: job.read(*band, next(buffers)), pieces):
+        yield job.combined(*band, frames)
+
+
+def _side_by_side(
+    job: _Job, memory: int, jobs: int, processes: Executor
+) -> Iterator[_Combined]:
+    """Combine bands in processes, several in turn by each."""
+    apart = partial(_combined_apart, pickle.dumps(job))
+    pieces = job.bands(memory // jobs)
+    n = math.ceil(len(pieces) / (TURNS * jobs))
+    turns = [pieces[i : i + n] for i in range(0, len(pieces), n)]
+    return chain.from_iterable(each_apart(processes, jobs, apart, turns))
+
+
+def _combined_apart(packed: bytes, bands: list[tuple[int, int]]) -> list[_Combined]:
+    """Combine bands of what is packed."""
+    job = _unpacked(packed)
+    buffer = job.buffer(max(stop - start for start, stop in bands))
+    return [job.combined(*band, job.read(*band, buffer)) for band in bands]
+
+
+@lru_cache(1)
+def _unpacked(packed: bytes) -> _Job:
+    """Unpack a job once for all its bands; its files stay open."""
+    job: _Job = pickle.loads(packed)
+    return job
+
+
+def _joined_flags(made: CombineResult, flags: Array) -> Array:
     """Give a pixel all flags of the samples that may have gone into it."""
-    if flags is None:
-        return None
     gone = (flags & np.uint8(LEFT_OUT)) != 0
     used = np.where(gone, np.uint8(0), flags)
     joined = np.bitwise_or.reduce(used, axis=0)
@@ -395,12 +468,14 @@ class _Count:
     rejected: NDArray[np.int64]
     empty: int = 0
 
-    def add(self, band: CombineResult) -> None:
+    def add(self, band: _Combined) -> None:
         self.rejected += band.rejected
         self.empty += int(np.count_nonzero(np.isnan(band.data)))
 
 
-def _stream(job: _Job, output: Path, *, overwrite: bool) -> Summary:
+def _stream(
+    job: _Job, bands: Iterable[_Combined], output: Path, *, overwrite: bool
+) -> Summary:
     count = _Count(np.zeros(len(job.stack), np.int64))
     ny, nx = job.stack.shape
     n_cards = len(_cards(job, count, None))
@@ -411,26 +486,28 @@ def _stream(job: _Job, output: Path, *, overwrite: bool) -> Summary:
         planes=job.planes,
         overwrite=overwrite,
     ) as writer:
-        for start, band in job.combined():
-            writer.write_rows(start, band.made.data)
-            for name, plane in band.planes():
-                writer.write_rows(start, plane, plane=name)
-            count.add(band.made)
+        for band in bands:
+            writer.write_rows(band.start, band.data)
+            for name, plane in band.planes.items():
+                writer.write_rows(band.start, plane, plane=name)
+            count.add(band)
         writer.finish(_cards(job, count, None))
     return _summary(output, count, None)
 
 
-def _collect(job: _Job, output: Path, *, overwrite: bool) -> Summary:
+def _collect(
+    job: _Job, bands: Iterable[_Combined], output: Path, *, overwrite: bool
+) -> Summary:
     count = _Count(np.zeros(len(job.stack), np.int64))
     data = np.empty(job.stack.shape, np.float32)
     flat = data.reshape(-1, data.shape[-1])
     planes = {name: np.empty(flat.shape, PLANE_TYPES[name]) for name in job.planes}
-    for start, band in job.combined():
-        rows = slice(start, start + len(band.made.data))
-        flat[rows] = band.made.data
-        for name, plane in band.planes():
+    for band in bands:
+        rows = slice(band.start, band.start + len(band.data))
+        flat[rows] = band.data
+        for name, plane in band.planes.items():
             planes[name][rows] = plane
-        count.add(band.made)
+        count.add(band)
     factor = _unit_factor(data) if job.choices.unit_mean else None
     if factor is not None:
         data /= np.float32(factor)
