@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,7 +84,12 @@ def browser() -> str | None:
 def make_night(name: str, folder: Path) -> None:
     """Carry out the commands of a night in an empty folder."""
     folder.mkdir(parents=True)
-    for line in NIGHTS[name]:
+    carry_out(NIGHTS[name], folder)
+
+
+def carry_out(commands: Sequence[str], folder: Path) -> None:
+    """Carry out commands in a folder."""
+    for line in commands:
         subprocess.run(
             [sys.executable, "-m", "autoreduce", *_expanded(line, folder)],
             cwd=folder,

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
-NOT_RUN = ("pip install", "autoreduce open", "./night/", "ds9 ")
-"""Installing, a browser, a night of the reader's own, and other programs."""
+NOT_RUN = ("pip install", "apt install", "autoreduce open", "ds9 ")
+"""Installing, a browser, and other programs."""
 
 
 def boxes(name):
@@ -35,21 +35,33 @@ def run(line, folder):
     return alike(done.stdout)
 
 
+def is_run(line, folder):
+    """Tell whether a line of a box can be carried out in a folder."""
+    words = (*NOT_RUN, *(() if (folder / "night").is_dir() else ("./night/",)))
+    return bool(line.strip()) and not any(one in line for one in words)
+
+
+def run_python(code, folder):
+    """Carry out a box of Python; return what it prints."""
+    code = f"import matplotlib\nmatplotlib.use('Agg')\n{code}"
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}"
+    return alike(done.stdout)
+
+
 def run_page(name, folder):
     """Carry out a page's commands; list lines that it shows and no command printed."""
     printed, wrong = "", []
     for language, text in boxes(name):
         if language == "sh":
-            lines = [line for line in text.splitlines() if line.strip()]
-            for line in lines:
+            for line in text.splitlines():
                 if line.startswith("cd "):
                     folder /= line[3:]
-                elif not any(words in line for words in NOT_RUN):
+                elif is_run(line, folder):
                     printed += run(line, folder)
         elif language == "python":
-            code = f"import matplotlib\nmatplotlib.use('Agg')\n{text}"
-            call = [sys.executable, "-c", code]
-            subprocess.run(call, cwd=folder, check=True)
+            printed += run_python(text, folder)
         elif language == "text":
             shown = alike(text).splitlines()
             wrong += [line for line in shown if line and line not in printed]

@@ -162,7 +162,7 @@ def anchors(page):
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))],
+    sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]),
     ids=lambda page: page.name,
 )
 def test_links_between_pages_lead_somewhere(page):

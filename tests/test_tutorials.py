@@ -1,9 +1,7 @@
-"""Tutorials: their commands print what they say, their pictures are what is made today.
-
-Nights that take long are left to `-m pages` and `python docs/make_pictures.py --check`.
-"""
+"""Tutorials: their commands print what they say, their pictures are what is made today."""
 
 import re
+import shutil
 from pathlib import Path
 
 import make_pictures
@@ -13,14 +11,14 @@ from page_boxes import alike, boxes, run_page
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-LONG = ["first_night.md", "colour.md", "worked_example.md"]
-
-
-@pytest.fixture(scope="module")
-def light_curve(tmp_path_factory):
-    """Carry out the page of the light curve; return the folder, and what is untrue."""
-    folder = tmp_path_factory.mktemp("light_curve")
-    return folder, run_page("light_curves.md", folder)
+PAGES = {
+    "first_night.md": ("demo", "autoreduce_demo", "night"),
+    "colour.md": ("colour", "colour_demo", ""),
+    "light_curves.md": ("transit", "", ""),
+    "worked_example.md": ("notes", "", ""),
+}
+"""The night that each tutorial makes, of which its pictures are, and where; and what makes
+it anew where the page goes on to change it."""
 
 
 def links():
@@ -44,30 +42,19 @@ def unlike(night, folder):
     return wrong
 
 
-def test_what_a_page_shows_of_a_light_curve_is_printed(light_curve):
-    folder, untrue = light_curve
-    assert untrue == []
-    assert (folder / "curve.png").is_file()
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_a_page_shows_what_is_printed_and_drawn_today(page, tmp_path):
+    night, place, anew = PAGES[page]
+    assert run_page(page, tmp_path) == []
+    home = tmp_path / place
+    if anew:
+        shutil.rmtree(home / "night_reduced")
+        make_pictures.carry_out([anew], home)
+    make_pictures.carry_out(make_pictures.NIGHTS[night][1:], home)
+    assert unlike(night, home) == []
 
 
-def test_the_picture_of_the_light_curve_is_that_of_today(light_curve):
-    assert unlike("transit", light_curve[0]) == []
-
-
-@pytest.mark.pages
-@pytest.mark.parametrize("night", sorted(make_pictures.NIGHTS))
-def test_pictures_are_those_of_today(night, tmp_path):
-    make_pictures.make_night(night, tmp_path / night)
-    assert unlike(night, tmp_path / night) == []
-
-
-@pytest.mark.pages
-@pytest.mark.parametrize("name", LONG)
-def test_what_a_page_shows_is_printed(name, tmp_path):
-    assert run_page(name, tmp_path) == []
-
-
-@pytest.mark.parametrize("name", [*LONG, "light_curves.md"])
+@pytest.mark.parametrize("name", sorted(PAGES))
 def test_tutorials_show_what_is_printed(name):
     assert [text for language, text in boxes(name) if language == "text"]
 

@@ -150,7 +150,7 @@ class DarkRates:
         Returns
         -------
         (rows, nx) float32 array, ADU
-            offset + rate * exposure; what has no rate as `grow` estimates it.
+            Offset + rate * exposure; what has no rate as `grow` estimates it.
         """
         rate = read(self.file)
         dark = rate * np.float32(exptime_s)

@@ -188,9 +188,9 @@ class Resampler:
 
         Returns
         -------
-        x, y : (stop - start, nx) float32 arrays
-            Steps from where the nearest pixel of the light lies to the pixel of the
-            grid, in pixels of the grid.
+        two (stop - start, nx) float32 arrays
+            Steps along x and y from where the nearest pixel of the light lies to the
+            pixel of the grid, in pixels of the grid.
         """
         (a, b, x0), (c, d, y0) = self._matrix
         grid_y = np.arange(start, stop)[:, None]
