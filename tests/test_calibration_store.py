@@ -1,5 +1,7 @@
 """Masters kept in memory."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -40,11 +42,34 @@ def test_a_master_is_read_once_while_there_is_room_for_it(masters, monkeypatch):
         lambda self: read.append(self.path.name) or np.zeros((20, 10), np.float32),
     )
     store = MasterStore(2 * SIZE)
-    for name in "ababcb":
+    for name in "abcabccab":
         store.rows(readers[name], 0, 0, 1)
-    assert read == ["a.fits", "b.fits", "c.fits"]
+    assert read == ["a.fits", "b.fits"]
+
+
+def test_a_master_that_is_not_used_any_more_makes_room(masters, monkeypatch):
+    pixels, readers = masters
+    monkeypatch.setattr("autoreduce.calibration.store.STALE", 4)
+    store, read = MasterStore(2 * SIZE), []
+    own = type(readers["a"]).read
+    monkeypatch.setattr(
+        type(readers["a"]),
+        "read",
+        lambda self: read.append(self.path.stem) or own(self),
+    )
+    for name in "ab" + "ac" * 6:
+        rows = store.rows(readers[name], 0, 2, 5)
+        np.testing.assert_array_equal(rows, pixels[name][2:5])
+    assert read == ["a", "b", "c"]
+    store.clear()
     store.rows(readers["a"], 0, 0, 1)
-    assert read[3:] == ["a.fits"]
+    assert read[3:] == ["a"]
+
+
+def test_a_process_keeps_masters_from_task_to_task():
+    one, other = (pickle.loads(pickle.dumps(MasterStore(SIZE))) for _ in range(2))
+    assert one is other
+    assert pickle.loads(pickle.dumps(MasterStore(2 * SIZE))) is not one
 
 
 def test_what_is_kept_cannot_be_changed(masters):

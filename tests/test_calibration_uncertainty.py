@@ -123,3 +123,19 @@ def test_errors_of_all_masters_worked_by_hand(tmp_path):
     photons, read, masters = (90 * 0.5 + 10) / 2, (4 / 2) ** 2, 0.25 * 36
     expected = (photons + read + masters) / 0.5**2 + (90 * 0.01) ** 2
     np.testing.assert_allclose(sigma, expected**0.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("done", "dark"), [("", 10.0), ("BD", 510.0)])
+def test_a_zero_level_in_the_dark_has_no_noise_of_photons(tmp_path, done, dark):
+    """Dark frames of 6 ADU noise, read noise 4 ADU: (36 - 16) ADU**2 * 0.5 e/ADU = 10."""
+    cards = (("CALSTAT", done), ("LEVEL", 510.0), ("NOISEADU", 6.0))
+    lines = [line for card in cards for line in format_card(*card)]
+    level, zero = (np.full((3, 4), value, np.float32) for value in (510, 0))
+    write_image(tmp_path / "d.fits", level, lines, planes={"UNCERT": zero})
+    correction = Correction(dark="d.fits")
+    raw = np.full((3, 4), 600, np.uint16)
+    with make_frame(tmp_path, raw, egain=0.5, rdnoise=2.0) as frame:
+        planes = light_uncertainty(correction, make_space(tmp_path), 0.5, 2.0)
+        data = np.full((3, 4), 90, np.float32)
+        sigma = planes.rows(frame, data, 0, 3)["UNCERT"]
+    np.testing.assert_allclose(sigma, ((90 + dark) / 0.5 + 16) ** 0.5, rtol=1e-5)

@@ -54,6 +54,26 @@ def check(stack, width):
     assert (np.median(seen.width / wanted.width, axis=0) < width).all()
 
 
+@pytest.mark.parametrize(("n", "source"), [(8, "interpolated"), (24, "own")])
+def test_errors_of_each_colour_are_true(tmp_path, n, source):
+    with stack_of(tmp_path, POSES[:n]) as stack:
+        header, cube, sigma = stack[0].header, stack[0].data, stack["UNCERT"].data
+    assert header["COLOURS"] == source
+    pose = POSES[int(Path(header["GRID"]).stem.removeprefix("c"))]
+    sky = cube_of(pose, field()).max(axis=0) < 3
+    sky[:20] = sky[-20:] = sky[:, :20] = sky[:, -20:] = False
+    ny, nx = (size // 4 for size in SHAPE)
+    for number, (plane, error) in enumerate(zip(cube, sigma, strict=True), start=1):
+        pulls = (plane - np.median(plane[sky])) / error
+        low, high = np.percentile(pulls[sky], [15.87, 84.13])
+        assert (high - low) / 2 == pytest.approx(1, abs=0.05)
+        cut = (one[: 4 * ny, : 4 * nx].reshape(ny, 4, nx, 4) for one in (pulls, sky))
+        blocks, whole = (one.swapaxes(1, 2).reshape(-1, 16) for one in cut)
+        means = blocks[whole.all(axis=1)].mean(axis=1)
+        low, high = np.percentile(means, [15.87, 84.13])
+        assert 2 * (high - low) == pytest.approx(header[f"CORRNOI{number}"], rel=0.1)
+
+
 def stored(path, pattern, *, order="TOP-DOWN", offset=(0, 0), trim=False):
     """Store a light of a pattern in another way: nothing of it changes on the sky."""
     with fits.open(path) as hdus:

@@ -14,6 +14,7 @@ from autoreduce.pixels.demosaic import (
     Level,
     colour_model,
     demosaic,
+    neighbours_of_colour,
     own_pixels,
 )
 
@@ -28,6 +29,19 @@ def plain(pattern, ratios=(0.0, 1.0, 0.0)):
 
 def planes(data, model, start=0):
     return np.array([demosaic(data, start, model, name) for name in "RGB"])
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("start", [0, 3])
+def test_neighbours_of_a_colour_are_of_that_colour(pattern, start):
+    data = mosaic_of(np.broadcast_to(SKIES, (3, 12, 13)), pattern).astype(np.float32)
+    data[6, 5] = np.nan
+    for name, sky in zip("RGB", SKIES.ravel(), strict=True):
+        found = neighbours_of_colour(data[start:], start, plain(pattern), name)
+        there = np.isfinite(found)
+        np.testing.assert_allclose(found[there], sky, rtol=1e-6)
+        # Red and blue stand alone among the eight about them.
+        assert (~there).sum() <= (name != "G")
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

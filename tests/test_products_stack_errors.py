@@ -119,11 +119,9 @@ def test_lights_without_errors_are_counted(tmp_path):
     zeros = np.zeros((4, 5), np.float32)
     good = make_light(tmp_path, "a.fits", zeros, sigma=2.0)
     bad = make_light(tmp_path, "b.fits", zeros)
-    assert why_no_errors([good], Method.MEAN, between=False) is None
-    told = why_no_errors([good, bad], Method.MEAN, between=False)
+    assert why_no_errors([good], Method.MEAN) is None
+    told = why_no_errors([good, bad], Method.MEAN)
     assert told.found == "1 of its 2 lights have none"
-    told = why_no_errors([good], Method.MEAN, between=True)
-    assert told.found == "colours are interpolated within each light"
 
 
 def test_the_variance_of_a_combination_worked_by_hand():

@@ -33,6 +33,8 @@ class Uncertainty:
     """Read noise in electrons, from the header or measured from the bias frames."""
     flagged: tuple[str, ...] = ()
     """Masters that have a MASK plane, which the light takes over."""
+    pedestal: float = 0.0
+    """Zero level that the dark holds, ADU: it has no photons' noise."""
 
     @property
     def unknown(self) -> Remark | None:
@@ -125,7 +127,7 @@ class Uncertainty:
                 data,
                 egain=self.egain or 0.0,
                 rdnoise=rdnoise,
-                dark=_scaled(values.dark(correction, *band), correction.scaling),
+                dark=self._dark_counts(values.dark(correction, *band)),
                 subtracted_variance=subtracted_variance(
                     correction, values, sigmas, band
                 ),
@@ -133,6 +135,13 @@ class Uncertainty:
                 flat_variance=_square(sigmas.rows(correction.flat, *band)),
             )
         return np.sqrt(variance)
+
+    def _dark_counts(self, dark: Floats | None) -> Floats | None:
+        """Give the counts of the dark current that was taken out."""
+        scaled = _scaled(dark, self.correction.scaling)
+        if scaled is None or not self.pedestal:
+            return scaled
+        return scaled - np.float32(self.pedestal)
 
 
 def _square(sigma: Floats | None) -> Floats | None:
@@ -259,7 +268,25 @@ def light_uncertainty(
         for output in masters
         if output and MASK in extension_names(workspace.folder / output)
     )
-    return Uncertainty(workspace.folder, correction, egain, rdnoise, flagged)
+    pedestal = 0.0
+    if correction.dark is not None and None not in (egain, rdnoise):
+        read_noise = (rdnoise or 0.0) / (egain or 1.0)
+        pedestal = _pedestal(workspace.folder / correction.dark, egain, read_noise)
+    return Uncertainty(workspace.folder, correction, egain, rdnoise, flagged, pedestal)
+
+
+def _pedestal(dark: Path, egain: float | None, read_noise: float) -> float:
+    """Find the zero level that a master dark holds, ADU, if it holds one.
+
+    Its level is that, and the dark current, whose noise is beyond that of the readout.
+    """
+    with open_image(dark) as reader:
+        done = set(str(reader.get("CALSTAT") or ""))
+        level, noise = (reader.raw.number(card) for card in ("LEVEL", "NOISEADU"))
+    if done & set("BO") or level is None:
+        return 0.0
+    of_current = max((noise or 0.0) ** 2 - read_noise**2, 0.0) * (egain or 0.0)
+    return max(level - of_current, 0.0)
 
 
 def _noise_adu(path: Path) -> float:

@@ -225,6 +225,40 @@ def demosaic(
     return plane
 
 
+def neighbours_of_colour(
+    rows: NDArray[np.float32], start: int, model: ColourModel, name: str
+) -> Image:
+    """Give each pixel the mean of those of one colour among it and its neighbours.
+
+    What differs from one colour to the other, as errors do, is that of the colour then.
+
+    Parameters
+    ----------
+    rows : (n, nx) array
+        Rows of a mosaic; NaN where nothing is known.
+    start : int
+        Row of the mosaic with which they begin.
+    model : ColourModel
+        Of the whole mosaic.
+    name : str
+        R, G or B.
+
+    Returns
+    -------
+    (n, nx) array
+        NaN where none is known.
+    """
+    from scipy.ndimage import uniform_filter
+
+    known = _of_colour(model.of, name, start, rows.shape) & np.isfinite(rows)
+    total = uniform_filter(np.where(known, rows, np.float32(0)), 3, mode="constant")
+    share = uniform_filter(known.astype(np.float32), 3, mode="constant")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / share
+    # What is none but for rounding is none.
+    return np.where(share > 0.5 / 9, mean, np.float32(np.nan))
+
+
 def own_pixels(
     rows: NDArray[np.float32], start: int, model: ColourModel, name: str
 ) -> Image:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoreduce.fits.cards import Card
 from autoreduce.pixels.combination import Method
-from autoreduce.products.stack_light import StackLight
+from autoreduce.products.stack_light import TRIED_ROWS, StackLight
 from autoreduce.remarks import Remark, remark
 
 Image = NDArray[np.float32]
@@ -17,13 +17,11 @@ OF_MEAN = {Method.MEAN: 1.0, Method.MEDIAN: math.pi / 2}
 """Variance of combinations, of that of a mean of as many samples of normal noise."""
 BLOCK = 4
 """Pixels along a block of which the mean is taken."""
-TRIED_ROWS, TRIED_LIGHTS = 64, 16
-"""Rows, and lights at the most, on which noise is tried."""
+TRIED_LIGHTS = 16
+"""Lights at the most on which noise is tried."""
 
 
-def why_no_errors(
-    lights: Sequence[StackLight], method: Method, *, between: bool
-) -> Remark | None:
+def why_no_errors(lights: Sequence[StackLight], method: Method) -> Remark | None:
     """Say why errors of a stack cannot be worked out; None if they can.
 
     Parameters
@@ -32,11 +30,7 @@ def why_no_errors(
         Its lights.
     method : Method
         How they are combined.
-    between : bool
-        Whether colours are interpolated within each light.
     """
-    if between:
-        return remark("no-uncert", found="colours are interpolated within each light")
     if method not in OF_MEAN:
         return remark("no-uncert", found=f"lights are combined by {method}")
     without = sum(not light.has_errors for light in lights)
@@ -85,14 +79,36 @@ def variance_of(
 
 
 def correlation_cards(
-    lights: Sequence[StackLight], weights: Sequence[float]
+    planes: Sequence[Sequence[StackLight]],
+    weights: Sequence[float],
+    *,
+    measured: bool = False,
 ) -> list[Card]:
-    """Tell how much noisier means of many pixels are than the errors of pixels tell."""
-    value = correlation(lights, weights)
-    return [Card("CORRNOIS", value, "noise of 4x4 means times 4, over that of pixels")]
+    """Tell how much noisier means of many pixels are than the errors of pixels tell.
+
+    Parameters
+    ----------
+    planes : sequence of sequence of n StackLight
+        Lights as they go into each plane of the stack.
+    weights : sequence of n float
+        Their weights.
+    measured : bool
+        Whether colours are those of their own pixels.
+    """
+    values = [correlation(lights, weights, measured=measured) for lights in planes]
+    words = "noise of 4x4 means times 4, over that of pixels"
+    cards = [Card("CORRNOIS", sum(values) / len(values), words)]
+    if len(values) > 1:
+        cards += [
+            Card(f"CORRNOI{number}", value, "the same of a plane")
+            for number, value in enumerate(values, start=1)
+        ]
+    return cards
 
 
-def correlation(lights: Sequence[StackLight], weights: ArrayLike) -> float:
+def correlation(
+    lights: Sequence[StackLight], weights: ArrayLike, *, measured: bool = False
+) -> float:
     """Find what resampling correlates, by laying noise on the grid as the lights are.
 
     Parameters
@@ -101,6 +117,8 @@ def correlation(lights: Sequence[StackLight], weights: ArrayLike) -> float:
         Laid on the grid.
     weights : (n,) sequence of float
         Their weights.
+    measured : bool
+        Whether colours are those of their own pixels.
 
     Returns
     -------
@@ -110,22 +128,19 @@ def correlation(lights: Sequence[StackLight], weights: ArrayLike) -> float:
     """
     every = -(-len(lights) // TRIED_LIGHTS)
     chosen = list(zip(lights, np.asarray(weights, float), strict=True))[::every]
-    laid = [(light.resampler, weight, light) for light, weight in chosen]
-    total: NDArray[np.floating] | None = None
-    for number, (resampler, weight, light) in enumerate(laid):
-        if resampler is None:
+    totals: list[Image] = []
+    shares: list[Image] = []
+    for number, (light, weight) in enumerate(chosen):
+        if light.resampler is None and not light.colour:
             return 1.0
-        ny = resampler.shape[0]
-        start = max(0, (ny - TRIED_ROWS) // 2)
-        stop = min(ny, start + TRIED_ROWS)
-        first, last = resampler.light_rows(start, stop)
-        noise = np.random.default_rng(number).standard_normal(
-            (last - first, light.shape[1]), np.float32
-        )
-        scale = light.factor * light.statistics.get("sky_noise", 1.0)
-        rows = resampler.rows(noise, first, start, stop) * np.float32(weight * scale)
-        total = rows if total is None else total + rows
-    return 1.0 if total is None else _ratio(total)
+        ny = light.resampler.shape[0] if light.resampler else light.shape[0]
+        start, stop = max(0, (ny - TRIED_ROWS) // 2), min(ny, (ny + TRIED_ROWS) // 2)
+        rows = light.noise(start, stop, number, measured=measured)
+        known = np.isfinite(rows)
+        totals.append(np.where(known, rows, np.float32(0)) * np.float32(weight))
+        shares.append(known * np.float32(weight))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _ratio(sum(totals) / np.asarray(sum(shares))) if totals else 1.0
 
 
 def _ratio(noise: NDArray[np.floating]) -> float:

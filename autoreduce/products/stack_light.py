@@ -19,6 +19,7 @@ from autoreduce.pixels.demosaic import (
     ColourModel,
     colour_model,
     demosaic,
+    neighbours_of_colour,
     own_pixels,
 )
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
@@ -35,6 +36,8 @@ TakeColour = Callable[[Image, int, ColourModel, str], Image]
 
 MOST_MODELLED = 1 << 23
 """Pixels in the middle of a mosaic that tell what is alike in all of it."""
+TRIED_ROWS = 64
+"""Rows on which noise is tried."""
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
 LEAST_GAIN = 0.02
@@ -74,6 +77,9 @@ class StackLight:
     """What is alike in all of it, if it is a mosaic of which the colours are known."""
     colour: str = ""
     """R, G or B: the colour that is taken from a mosaic."""
+    smoothing: float | None = None
+    """Noise of `rows` over that of the pixels of its colour; None if it is that of the
+    resampling alone."""
 
     @classmethod
     def read(
@@ -198,13 +204,67 @@ class StackLight:
             Whether it is for what pixels measured themselves, as `own_rows` gives it;
             else for `rows`, whose noise the interpolation smoothes.
         """
+        take = None if measured else neighbours_of_colour
         if self.resampler is None:
-            return self.factor * self._read(start, stop, UNCERT)
-        first, last = self.resampler.light_rows(start, stop)
-        values = self._read(first, last, UNCERT)
-        smoothing = 1.0 if measured else self.resampler.smoothing
-        near = self.resampler.nearest(values, first, start, stop)
-        return near * np.float32(self.factor * smoothing)
+            near, smoothing = self._plane(start, stop, take, self._read_errors), 1.0
+        else:
+            first, last = self.resampler.light_rows(start, stop)
+            values = self._plane(first, last, take, self._read_errors)
+            near = self.resampler.nearest(values, first, start, stop)
+            smoothing = self.resampler.smoothing
+        if self.smoothing is not None:
+            smoothing = self.smoothing
+        return near * np.float32(self.factor * (1.0 if measured else smoothing))
+
+    def smoothed(self) -> Self:
+        """Measure what becomes of the noise of a colour that is interpolated."""
+        if not self.colour:
+            return self
+        ny = self.resampler.shape[0] if self.resampler else self.shape[0]
+        start = max(0, (ny - TRIED_ROWS) // 2)
+        noise = self.noise(start, min(ny, start + TRIED_ROWS), 0)
+        own = self.factor * self.statistics.get("sky_noise", 1.0)
+        rms = math.sqrt(float(np.nanmean(np.square(noise, dtype=np.float64))))
+        return replace(self, smoothing=rms / own)
+
+    def noise(
+        self, start: int, stop: int, seed: int, *, measured: bool = False
+    ) -> Image:
+        """Lay the noise of an empty sky on the grid, as the light is laid.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows of the grid.
+        seed : int
+            Of the noise.
+        measured : bool
+            Whether as `own_rows` lays it; else as `rows`.
+        """
+        rng = np.random.default_rng(seed)
+
+        def draw(first: int, last: int) -> Image:
+            drawn = rng.standard_normal((last - first, self.shape[1]), np.float32)
+            if self.model is None or not self.colour:
+                return drawn * np.float32(self.statistics.get("sky_noise", 1.0))
+            for colour, name in enumerate(self.model.of.colours):
+                level = self.model.levels[RGB.index(name)]
+                for part in self.model.of.of_colour(drawn, colour, start=first):
+                    np.multiply(part, np.float32(level.noise), out=part)
+                    np.add(part, np.float32(level.sky), out=part)
+            return drawn
+
+        take = own_pixels if measured else demosaic
+        first, last = start, stop
+        if self.resampler is not None:
+            first, last = self.resampler.light_rows(start, stop)
+        values = self._plane(first, last, take, draw)
+        if self.model is not None and self.colour:
+            values -= np.float32(self.model.levels[RGB.index(self.colour)].sky)
+        if self.resampler is not None:
+            lay = self.resampler.nearest if measured else self.resampler.rows
+            values = lay(values, first, start, stop)
+        return values * np.float32(self.factor)
 
     def _scaled(self, values: Image) -> Image:
         if self.factor != 1:
@@ -213,13 +273,23 @@ class StackLight:
             values += np.float32(self.offset)
         return values
 
-    def _plane(self, start: int, stop: int, take: TakeColour) -> Image:
+    def _plane(
+        self,
+        start: int,
+        stop: int,
+        take: TakeColour | None,
+        read: Callable[[int, int], Image] | None = None,
+    ) -> Image:
         """Read rows; of a mosaic, take its colour from them."""
-        if self.model is None or not self.colour or start >= stop:
-            return self._read(start, stop)
+        read = read or self._read
+        if self.model is None or not self.colour or take is None or start >= stop:
+            return read(start, stop)
         low, high = max(start - MARGIN, 0), min(stop + MARGIN, self.shape[0])
-        rows = take(self._read(low, high), low, self.model, self.colour)
+        rows = take(read(low, high), low, self.model, self.colour)
         return np.ascontiguousarray(rows[start - low : stop - low])
+
+    def _read_errors(self, start: int, stop: int) -> Image:
+        return self._read(start, stop, UNCERT)
 
     def _read(self, start: int, stop: int, plane: str | None = None) -> Image:
         if start >= stop:

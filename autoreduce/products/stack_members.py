@@ -58,6 +58,10 @@ class StackMembers:
             return (self,)
         return tuple(self._in_colour(name, recipe) for name in RGB)
 
+    def smoothed(self) -> "StackMembers":
+        """Measure what becomes of the noise of lights whose colour is interpolated."""
+        return replace(self, lights=[light.smoothed() for light in self.lights])
+
     def _in_colour(self, name: str, recipe: Recipe) -> "StackMembers":
         at = next(i for i, one in enumerate(self.lights) if one is self.reference)
         lights = [light.in_colour(name) for light in self.lights]

@@ -327,10 +327,12 @@ class _Stack:
         """Decide whether errors of pixels are written: where they can be worked out."""
         if not self.workspace.planes:
             return self
-        mosaic = self.members.is_mosaic and self.source is not ColourSource.OWN
-        why = why_no_errors(self.members.lights, self._how.method, between=mosaic)
+        why = why_no_errors(self.members.lights, self._how.method)
         if why is None:
-            return replace(self, has_errors=True)
+            smoothed = self.colours
+            if self.source is not ColourSource.OWN:
+                smoothed = tuple(members.smoothed() for members in self.colours)
+            return replace(self, colours=smoothed, has_errors=True)
         return replace(self, remarks=(*self.remarks, why))
 
     @property
@@ -495,7 +497,9 @@ class _Stack:
         """Tell what resampling correlates, of a stack with errors."""
         if not self.has_errors:
             return []
-        return correlation_cards(self.members.lights, shares.weights)
+        planes = [members.lights for members in self.colours]
+        own = self.source is ColourSource.OWN
+        return correlation_cards(planes, shares.weights, measured=own)
 
     def _cards(
         self,

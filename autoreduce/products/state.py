@@ -25,9 +25,9 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 11,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 12,
+    Action.CALIBRATE: 13,
     Action.REGISTER: 10,
-    Action.STACK: 11,
+    Action.STACK: 12,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give

@@ -228,10 +228,11 @@ def run_plan(
     budget = limits.memory or free_memory() // 2
     budget = max(budget - TAKEN, budget // 2)
     most = max(1, budget // _largest_need(plan))
-    jobs = min(limits.jobs or os.cpu_count() or 1, most)
+    cores = limits.jobs or os.cpu_count() or 1
+    jobs = min(cores, most)
     kept = int(KEPT_PART * budget)
     known = known or {}
-    apart = limits.processes and jobs > 1 and _pixels_to_calibrate(plan, known) > LARGE
+    apart = limits.processes and cores > 1 and _pixels_to_calibrate(plan, known) > LARGE
     workspace = Workspace(
         Path(plan.root).resolve(),
         Path(folder).resolve(),
@@ -240,8 +241,8 @@ def run_plan(
         limits.planes,
         limits.electrons,
         limits.fill,
-        limits.jobs or os.cpu_count() or 1,
-        MasterStore(kept // (jobs + 1) if apart else kept),
+        cores,
+        MasterStore(kept // (jobs + 1) if apart and jobs > 1 else kept),
     )
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor
@@ -256,10 +257,13 @@ def run_plan(
     with ExitStack() as stack:
         if apart:
             workers = workers or stack.enter_context(Workers())
-            workspace = replace(workspace, processes=workers.start(jobs))
+            workspace = replace(workspace, processes=workers.start(cores))
         # One task more than there are processes: none of them waits for the next.
-        threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + apart)))
-        return _Run(plan, workspace, known, progress).on(threads)
+        more = apart and jobs == cores
+        threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + more)))
+        run = _Run(plan, workspace, known, progress)
+        run.lights_apart = jobs > 1
+        return run.on(threads)
 
 
 def _largest_need(plan: Plan) -> int:
@@ -299,6 +303,9 @@ class _Run:
         # What is doubtful of each product that is made, or of what it is made from.
         self._doubts: dict[str, tuple[Remark, ...]] = {}
         self.carry_out: Callable[..., _Ended] = _ended
+        self.lights_apart = True
+        """Whether lights are made in processes, if there are any."""
+        self._lights_left = sum(one.action is Action.CALIBRATE for one in plan.tasks)
         self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
         self._begin_ns = time.time_ns()
@@ -362,9 +369,10 @@ class _Run:
             # Here, as tasks that are under way send back what was known before.
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
-        return pool.submit(
-            self.carry_out, task, self._workspace, needs, before, files, begin
-        )
+        workspace = self._workspace
+        if task.action is Action.CALIBRATE and not self.lights_apart:
+            workspace = workspace.alone()
+        return pool.submit(self.carry_out, task, workspace, needs, before, files, begin)
 
     def _with_doubts(self, task: Task) -> Task:
         """Hand a task the doubts of all that it is made from: its header is to say them."""
@@ -397,6 +405,10 @@ class _Run:
         """Take note of how a task ended; whether that is the first time."""
         is_new = output not in self._outcomes
         self._outcomes[output] = outcome
+        if is_new and self._tasks[output].action is Action.CALIBRATE:
+            self._lights_left -= 1
+            if not self._lights_left:
+                self._workspace.store.clear()
         own = (one for one in outcome.remarks if one.severity is Severity.DOUBTFUL)
         self._doubts[output] = (*self._with_doubts(self._tasks[output]).doubts, *own)
         level = logging.INFO if outcome.made else logging.ERROR

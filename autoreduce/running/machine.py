@@ -7,7 +7,7 @@ from pathlib import Path
 _ARENA_MAX, _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -8, -1, -2, -3
 """The numbers by which glibc knows how many heaps it may keep; what it gives back to the
 machine, takes from it beforehand, and fetches from it by itself."""
-_AT_ONCE, _KEPT, _ALONE = 32 << 20, 64 << 20, 1 << 30
+_AT_ONCE, _KEPT, _ALONE = 32 << 20, 64 << 20, 128 << 20
 
 
 def free_memory() -> int:
@@ -31,8 +31,9 @@ def share_one_heap() -> None:
 
     Each thread of glibc has its own otherwise, and what one gives back the others
     cannot use: a third more memory, and a tenth more time to have it cleared.  What is
-    freed is kept for the next band or frame: a tenth of the time again.  Other C
-    libraries have no such heaps.
+    freed is kept for the next band or frame: a tenth of the time again.  Large frames
+    stand outside: between them the heap would be full of holes.  Other C libraries have
+    no such heaps.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
