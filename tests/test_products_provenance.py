@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.time import Time
 
+from autoreduce.fits.amplifiers import factors_of, read_amplifiers
 from autoreduce.fits.cards import Card, format_card
 from autoreduce.fits.writer import MASK, UNCERT, write_image
 from autoreduce.pixels.flags import MEANINGS
@@ -281,8 +282,55 @@ def test_times_of_another_scale_leave_with_the_name_of_that_scale(action):
     cards = product_cards(task, exposure_times(item), base=base, used=used)
     header = fits.Header.fromstring(b"".join(cards))
     assert header["TIMESYS"] == "UTC"
-    assert header["DATE-OBS"].startswith("2024-03-02T20:00:00")
+    assert header.comments["TIMESYS"] == "scale of all times"
+    assert header["DATE-OBS"] == "2024-03-02T20:00:00.000"
+    if action is Action.CALIBRATE:
+        assert header.comments["DATE-OBS"] == "[UTC] start of the exposure"
+    assert header.comments["MJD-AVG"] == "[d] the same"
     assert "MJD-BEG" not in header
+
+
+@pytest.mark.parametrize(
+    ("card", "stays"),
+    [
+        (b"TIMESYS = 'UTC     '           / scale", True),
+        (b"TIMESYS = 'ut'/scale", True),
+        (b"TIMESYS = 'XUTC'", False),
+        (b"TIMESYS = UTC", True),
+        (b"TIMESYS = 'TAI     '           / UTC", False),
+        (b"TIMESYT = 'TAI     '", True),
+    ],
+)
+def test_times_that_are_utc_already_stay_as_they_are(card, stays):
+    item = FrameInput("a.fits", exptime=60.0, date_obs=BEGAN)
+    base = [card.ljust(80), *format_card("DATE-OBS", "2024-03-02T20:00:00.1234")]
+    task = Task("m.fits", Action.CALIBRATE, "group", {}, frames=(item,))
+    header = fits.Header.fromstring(b"".join(product_cards(task, [], base=base)))
+    assert (header["DATE-OBS"] == "2024-03-02T20:00:00.1234") is stays
+
+
+def test_the_amplifiers_of_the_frames_are_told_without_their_hdus():
+    """A factor that was measured stands in those of the frames, not in the facts."""
+    told = "1 [1:8,1:4] [1:8,1:4] - 1.5 4 -; 2 [1:8,1:4] [9:16,1:4] - 1.4 5 -"
+    measured = [
+        replace(one, factor=f)
+        for one, f in zip(read_amplifiers(told), (0.9, 1.1), strict=True)
+    ]
+    frames = (FrameInput("a.fits", amplifiers=tuple(measured)),)
+    for of, expected in (((), told), ((FrameInput("a.fits"),), told), (frames, None)):
+        task = Task("m.fits", Action.FLAT, "group", {"amplifiers": told}, frames=of)
+        header = fits.Header.fromstring(b"".join(product_cards(task, [])))
+        found = header["RAWAMPS"]
+        assert found == expected if expected else factors_of(found) == (0.9, 1.1)
+    assert "[1:8,1:4] [9:16,1:4]" in found
+    assert not found.startswith("1 ")
+
+
+def test_a_doubt_names_what_it_is_about():
+    doubt = remark("no-date", "a.fits", "b.fits", found="nothing")
+    task = Task("m.fits", Action.STACK, "group", {}, doubts=(doubt,))
+    header = fits.Header.fromstring(b"".join(product_cards(task, [])))
+    assert any(line.startswith("a.fits, b.fits:") for line in header["HISTORY"])
 
 
 def test_a_scale_stays_where_no_date_could_be_brought_to_utc():

@@ -214,14 +214,8 @@ def _brought_to_utc(task: Task, base: Sequence[bytes]) -> list[Card]:
         return []
     cards = [Card("TIMESYS", "UTC", "scale of all times")]
     if task.action is Action.CALIBRATE:
-        begin = datetime.fromisoformat(dated[0])
-        cards.append(
-            Card(
-                "DATE-OBS",
-                begin.isoformat(timespec="milliseconds"),
-                "[UTC] start of the exposure",
-            )
-        )
+        begin = iso_text(datetime.fromisoformat(dated[0]))
+        cards.append(Card("DATE-OBS", begin, "[UTC] start of the exposure"))
     return cards
 
 
