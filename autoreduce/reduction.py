@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -158,6 +158,7 @@ def reduce_night(
     page: bool = True,
     command: str = "",
     progress: Progress | None = None,
+    planned: Callable[[Plan], None] | None = None,
 ) -> ReducedNight:
     """Reduce a night in one go.
 
@@ -178,6 +179,8 @@ def reduce_night(
         The command line, for the report.
     progress : callable, optional
         Told of progress, as in `autoreduce.running.execute.run_plan`.
+    planned : callable, optional
+        Told the plan before it is carried out.
 
     Returns
     -------
@@ -197,6 +200,8 @@ def reduce_night(
     if (limits or Limits()).may_have_processes:
         start_for(folders)
     prepared = prepare_night(night, choices)
+    if planned is not None:
+        planned(prepared.plan)
     return run_prepared(
         prepared,
         folder,

@@ -8,6 +8,7 @@ from astropy.io import fits
 from scipy import ndimage
 from small_night import make_pixels, write_frame
 from stack_fields import draw_field, paint
+from tool_files import command
 
 from autoreduce.errors import SettingsError
 from autoreduce.pixels.flags import Flag
@@ -117,6 +118,14 @@ def test_a_night_with_cosmics(tmp_path):
     assert "NCOSMIC" not in fits.getheader(plain.folder / "calibrated/light0.fit")
     (cost,) = (one for one in done.report.plan.notes if one.code == "cosmics-cost")
     assert str(cost) == "looking for cosmic rays in 2 lights takes about 0 s of a core"
+
+
+def test_the_cost_is_told_before_anything_is_done(tmp_path):
+    night = write_night(tmp_path / "night")
+    words = "looking for cosmic rays in 2 lights takes about 0 s of a core"
+    options = "--cosmics", "--no-report", "-o"
+    assert command(night, *options, tmp_path / "out").startswith(words)
+    assert words not in command(night, "-q", *options, tmp_path / "quiet")
 
 
 def test_without_astroscrappy_it_is_said_what_to_install(tmp_path, monkeypatch):

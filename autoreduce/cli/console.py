@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from autoreduce.cli.streams import silence_output
-from autoreduce.planning.plan import Action, Task
+from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.remarks import Remark, Severity
 from autoreduce.report.words import count, level_word
 
@@ -120,6 +120,15 @@ def progress(
     with _display(make_console(stream), tally) as display:
         tally.row, tally.update = display.add_task("", total=None), display.update
         yield tally.tell
+
+
+def tell_cost(plan: Plan) -> None:
+    """Tell what takes long before it begins, on standard error."""
+    from autoreduce.planning.notes import COST
+
+    for note in plan.notes:
+        if note.code == COST:
+            _say(make_console(sys.stderr), str(note))
 
 
 def _display(console: "Console", tally: "_Tally") -> "Progress":

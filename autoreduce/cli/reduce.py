@@ -160,7 +160,8 @@ def _reduce(
         prune=options.pop("prune"),
         processes=True,
     )
-    with console.progress(quiet=options["quiet"], jobs=limits.jobs) as report:
+    quiet = options["quiet"]
+    with console.progress(quiet=quiet, jobs=limits.jobs) as report:
         reduced = reduce_night(
             nights,
             output,
@@ -169,6 +170,7 @@ def _reduce(
             page=not options["no_report"],
             command=shlex.join(["autoreduce", *sys.argv[1:]]),
             progress=report,
+            planned=None if quiet or as_json else console.tell_cost,
         )
     strict = options["strict"] and reduced.incomplete
     failed = strict or reduced.failed_altogether or reduced.told(*options["fail_on"])
@@ -178,5 +180,5 @@ def _reduce(
 
         click.echo(run_document(reduced.report, reduced.folder, exit_status=status))
     else:
-        console.print_summary(reduced.report, reduced.folder, quiet=options["quiet"])
+        console.print_summary(reduced.report, reduced.folder, quiet=quiet)
     return status
