@@ -8,6 +8,7 @@ an error over the sigma that was told for it, and its width is that of the middl
 """
 
 import argparse
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,13 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import bench_common as bench
 import numpy as np
+import pandas as pd
 from astropy.io import fits
 from scipy import ndimage
 from stack_fields import add_noise, draw_field, paint
 
 from autoreduce.pixels.calibrate import calibrate
 from autoreduce.pixels.stars import find_stars
+from autoreduce.prepare import Choices
 from autoreduce.reduction import ReducedNight, reduce_night
 from autoreduce.running.execute import Limits
 from autoreduce.simulate import simulate_night
@@ -224,6 +228,85 @@ def of_ccdproc() -> Iterator[Row]:
     )
 
 
+def of_shutter(folder: Path) -> Iterator[Row]:
+    """Hold flats and lights of an iris shutter and bent electronics against the truth."""
+    simulate_night("iris_shutter", folder / "night", seed=2, truth=True)
+    recipe = folder / "linear.toml"
+    recipe.write_text("[linearity]\npolynomial = [1.0, 5e-7, 5e-13]\n")
+    done = reduce_night(
+        folder / "night",
+        output=folder / "out",
+        choices=Choices(recipe=str(recipe)),
+        page=False,
+    )
+    for name in ("light_1s_1.fits", "light_60s_1.fits"):
+        scene = plane(folder / "night_truth" / f"scene_{name}")
+        ratio = plane(done.folder / "calibrated" / name) / scene
+        ny, nx = ratio.shape
+        y, x = np.mgrid[-1 : 1 : ny * 1j, -1 : 1 : nx * 1j]
+        radius = np.hypot(x, y) / np.sqrt(2)
+        rings = [(radius >= a) & (radius < a + 0.2) for a in (0.1, 0.3, 0.5, 0.7)]
+        means = np.array([np.median(ratio[ring]) for ring in rings])
+        yield (
+            f"iris shutter: unevenness of {name.split('_')[1]} lights, of 3.8 %",
+            f"{np.ptp(means) / means.mean():.2%}",
+            "0",
+        )
+    plain = reduced(folder / "night", folder / "plain")
+    (flat,) = plain.folder.glob("masters/flat_*.fits")
+    card = fits.getheader(flat)
+    yield (
+        "counts off the line at the highest level, of -2.4 %",
+        f"{card['LINDEV']:.2%} +- {card['LINERR']:.2%}",
+        "-2.4 %",
+    )
+
+
+def of_colours(folder: Path) -> Iterator[Row]:
+    """Hold errors of colour stacks against the difference of two halves of a night."""
+    simulate_night("osc_dithered", folder / "night", seed=1, size=(600, 400))
+    lights = sorted(path.name for path in (folder / "night").glob("*LIGHT*"))
+    shared = lights[4]
+    for source in ("own", "interpolated"):
+        recipe = folder / f"{source}.toml"
+        recipe.write_text(f'[stack]\ncolours = "{source}"\n')
+        halves = []
+        for first in (0, 1):
+            out = [name for name in lights[first::2] if name != shared]
+            choices = Choices(
+                recipe=str(recipe), exclude=tuple(out), references=[shared]
+            )
+            done = reduce_night(
+                folder / "night",
+                output=folder / f"{source}_{first}",
+                choices=choices,
+                limits=Limits(planes=True),
+                page=False,
+            )
+            halves.append(next(done.folder.glob("stacks/*.fits")))
+        data, sigma = ([plane(path, name) for path in halves] for name in (0, "UNCERT"))
+        numbers = [fits.getheader(path)["NCOMBINE"] for path in halves]
+        # One light is in both.
+        alike = 1 - 2 / np.prod(numbers) / np.sum(1 / np.array(numbers))
+        pulls = (data[0] - data[1]) / np.hypot(*sigma) / np.sqrt(alike)
+        found = [width(one[40:-40, 40:-40]) for one in pulls]
+        figures = ", ".join(f"{one:.3f}" for one in found)
+        yield f"pulls, colour stacks, {source}, R G B", figures, "1"
+
+
+def of_curves(folder: Path) -> Iterator[Row]:
+    """Hold the scatter of light curves against that of photons."""
+    simulate_night("transit", folder / "night", seed=1)
+    done = reduce_night(folder / "night", output=folder / "out", page=False)
+    command = [bench.AUTOREDUCE, "lightcurve", str(done.folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (path,) = done.folder.glob("lightcurves/*_stars.csv")
+    stars = pd.read_csv(path)
+    ratio = (stars["scatter"] / stars["limit"])[stars["comparison"] == 1]
+    figure = f"{ratio.median():.2f} ({len(ratio)} stars)"
+    yield "scatter of light curves over that of photons", figure, "1.1"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="416x313", help="COLUMNSxROWS of the night")
@@ -240,6 +323,9 @@ def main() -> None:
             of_masters(night.folder, truth),
             of_lights(night.folder, truth),
             of_stack(folder / "stack"),
+            of_colours(folder / "colours"),
+            of_shutter(folder / "shutter"),
+            of_curves(folder / "curves"),
             of_cosmics(),
             of_ccdproc(),
         ):

@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from small_night import write_frame
 from small_products import make_space, write_product
 
 from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
 from autoreduce.products.bias_dark import make_plain
+from autoreduce.reduction import reduce_night
+from autoreduce.running.execute import Limits
 
 SHAPE = (48, 40)
 PLAIN = "[quality]\ncheck = false\n"
@@ -177,3 +180,29 @@ def test_darks_that_are_not_alike_are_told(tmp_path, levels, told):
     task = make_task(tmp_path, levels, Action.DARK, calibration=plan)
     found, _ = make(tmp_path, task, {"b.fits"})
     assert [one.found for one in found.remarks if one.code == "unlike-darks"] == told
+
+
+@pytest.mark.parametrize("told", [1.5, 4.5])
+def test_hot_pixels_have_true_errors_whatever_gain_a_header_tells(tmp_path, told):
+    """Truth: 1.5 e/ADU; 400 hot pixels of 300 to 30000 ADU, eight darks."""
+    rng, shape = np.random.default_rng(21), (200, 200)
+    current = np.zeros(shape)
+    places = rng.choice(current.size, 400, replace=False)
+    current.flat[places] = 10 ** rng.uniform(2.5, 4.5, 400)
+    for n in range(8):
+        electrons = rng.poisson(current * 1.5) + rng.normal(0, 8, shape)
+        for kind, counts in (("dark", electrons), ("bias", rng.normal(0, 8, shape))):
+            pixels = np.rint(counts / 1.5 + 500).astype(np.uint16)
+            exptime = 60.0 * (kind == "dark")
+            write_frame(
+                tmp_path / "night", f"{kind}{n}.fit", kind, exptime,
+                pixels=pixels, EGAIN=told, RDNOISE=8.0 * told / 1.5,
+            )  # fmt: skip
+    limits = Limits(planes=True)
+    done = reduce_night(
+        tmp_path / "night", output=tmp_path / "out", limits=limits, page=False
+    )
+    with fits.open(next(done.folder.glob("masters/dark*.fits"))) as hdus:
+        data, sigma = (hdus[one].data.ravel()[places] for one in (0, "UNCERT"))
+    low, high = np.percentile((data - current.flat[places]) / sigma, [15.87, 84.13])
+    assert (high - low) / 2 == pytest.approx(1, abs=0.2)  # 1.7 by the wrong gain
