@@ -81,7 +81,8 @@ def test_another_spelling_of_a_filter_is_pointed_out(light, flat, near):
     found = notes(*frames)
     assert ("likely-filter" in found) == near
     if near:
-        assert found["likely-filter"].way_out == f"--set 'PATTERN: filter={flat}'"
+        way_out = found["likely-filter"].way_out
+        assert way_out == f"--set '04.fit,05.fit: filter={flat}'"
 
 
 def test_flats_that_are_left_out_are_named():

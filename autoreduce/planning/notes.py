@@ -13,6 +13,7 @@ from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
@@ -71,7 +72,7 @@ def night_notes(
         *_turned(table),
         *_pedestals(table),
         *_unnamed_filters(table),
-        *_likely_filters(groups),
+        *_likely_filters(table),
         *_bare_flats(setups, found),
         *_single_lights(groups),
     )
@@ -368,18 +369,27 @@ def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
         )
 
 
-def _likely_filters(groups: pd.DataFrame) -> list[Remark]:
+def _likely_filters(table: pd.DataFrame) -> list[Remark]:
     """Point out filters of lights that may be another spelling of a flat's."""
-    flats = set(groups.loc[groups["imagetyp"] == ImageType.FLAT, "filter"].dropna())
-    lights = set(groups.loc[groups["imagetyp"] == ImageType.LIGHT, "filter"].dropna())
+    used = with_one_spelling(table[table["use"].astype(bool)])
+    flats, lights = (
+        used[used["imagetyp"].eq(kind).fillna(value=False) & used["filter"].notna()]
+        for kind in (ImageType.FLAT, ImageType.LIGHT)
+    )
+    served, asked = set(flats["filter"]), set(lights["filter"])
     notes = []
-    for name in sorted(lights - flats):
-        near = [flat for flat in sorted(flats - lights) if _alike(name, flat)]
+    for name in sorted(asked - served):
+        near = [flat for flat in sorted(served - asked) if _alike(name, flat)]
         if near:
-            way_out = f"--set 'PATTERN: filter={near[0]}'"
-            there = ", ".join(near)
+            files = lights.loc[lights["filter"] == name, "file"].tolist()
+            pattern = pattern_of(files, table["file"])
             notes.append(
-                remark("likely-filter", found=name, expected=there, way_out=way_out)
+                remark(
+                    "likely-filter",
+                    found=name,
+                    expected=", ".join(near),
+                    way_out=f"--set '{pattern}: filter={near[0]}'",
+                )
             )
     return notes
 
