@@ -322,6 +322,14 @@ def _combine_partial(
     good = np.isfinite(samples)
     if job.mask is not None:
         good &= ~_columns(job.mask[:, *tile], where)
+    some = good.any(axis=0)
+    if not some.all():
+        empty = tuple(at[~some] for at in where)
+        result.data[tile][empty], result.n_used[tile][empty] = np.nan, 0
+        where = tuple(at[some] for at in where)
+        samples, good = samples[:, some], good[:, some]
+        if not samples.size:
+            return
     shared = job.noise.strides[0] == 0
     noise = _columns(job.noise[: 1 if shared else None, *tile], where)
     if shared and _may_be_ranked(job) and good.all():
