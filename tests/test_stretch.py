@@ -95,3 +95,18 @@ def test_shades_are_whole_numbers_in_a_file(bits, white):
     found = whole_numbers(np.array([0.0, 0.5, 1.0]), bits)
     assert found.tolist() == [0, (white + 1) // 2, white]
     assert found.dtype.itemsize == bits // 8
+
+
+def test_a_sky_of_steps_shows_no_glaring_specks():
+    """Nine of ten pixels alike, as of cameras of 8 bits: the others are its noise."""
+    rng = np.random.default_rng(9)
+    steps = rng.choice([-1.0, 0.0, 1.0], p=[0.05, 0.9, 0.05], size=(300, 400))
+    steps += rng.normal(0, 1e-5, steps.shape)
+    channel = steps.astype(np.float32)
+    channel[100:104, 100:104] = 60.0
+    tone = tone_of([channel])
+    assert tone.noise == pytest.approx(0.1**0.5, rel=0.1)
+    shades = tone.shades([channel])
+    assert shades[channel > 50].min() > 2 * shades[channel > 0.5].min()
+    even = rng.normal(0, 1, (300, 400)).astype(np.float32)
+    assert tone_of([even]).noise == pytest.approx(1, rel=0.02)

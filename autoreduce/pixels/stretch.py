@@ -44,6 +44,11 @@ SAMPLED = 1_000_000
 """Pixels, about, from which black, white and the balance of colours are taken."""
 ROUNDS = 5
 CLIPPED = 2.5
+BULK = 0.01
+"""Part of the pixels, at either end, that is not of the sky."""
+STEPS = 5.0
+"""Scatter below the sky, of what its middle half shows, from which that half is one step
+of whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,7 @@ def _sky(channel: Floats) -> tuple[float, float]:
     values = values[:: max(1, values.size // ENOUGH)].astype(np.float64)
     if not values.size:
         return 0.0, 0.0
-    level = noise = 0.0
+    every, level, noise = values, 0.0, 0.0
     for _ in range(ROUNDS):
         level = float(median(values))
         below = values[values <= level]
@@ -242,7 +247,20 @@ def _sky(channel: Floats) -> tuple[float, float]:
         if not kept.size or kept.size == values.size:
             break
         values = kept
-    return level, noise
+    return level, max(noise, _noise_of_steps(every, level, noise))
+
+
+def _noise_of_steps(values: Floats, level: float, noise: float) -> float:
+    """Give the noise of a sky of whole numbers, most of which are alike; 0 of others.
+
+    The half that is nearest to the level tells nothing of it then.
+    """
+    low, high = quantiles(values, [BULK, 1 - BULK])
+    bulk = values[(values >= low) & (values <= high)]
+    below = np.minimum(bulk - level, 0)
+    if math.sqrt(float(np.mean(below**2))) < STEPS * noise:
+        return 0.0
+    return float(np.std(bulk))
 
 
 def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:
