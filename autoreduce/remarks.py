@@ -561,6 +561,13 @@ CODES: dict[str, Code] = {
         "Stars that are blended or saturated, or that one light in ten does not show, are "
         "compared with nothing.  Narrower circles, `--radius`, may part blended ones.",
     ),
+    "target-unmeasured": Code(
+        _S.DOUBTFUL,
+        "the target is not measured in {found} lights: its circle holds full pixels or "
+        "some without a value, or leaves the light",
+        "The curve has no point there.  A star that saturates has no curve worth looking "
+        "at: `--target` names another one.  Narrower circles, `--radius`, may help.",
+    ),
     "curves-outdated": Code(
         _S.DOUBTFUL,
         "taken from lights that were made again since: out of date",

@@ -115,6 +115,33 @@ def test_dates_are_barycentric(folder):
         assert hdus[0].header["BJD_TDB"] in found["curve"]["bjd_tdb"].to_numpy()
 
 
+def test_a_star_that_saturates_in_some_lights_is_no_target_unless_asked_for(
+    folder, tmp_path
+):
+    """The brightest star is full in three lights, two of which do not say from where."""
+    shutil.copytree(folder, tmp_path / "out")
+    before = tables(folder)[1]
+    stars, fluxes = before["stars"], before["fluxes"]
+    mean = fluxes.groupby("star")["flux"].mean()
+    brightest, second = mean.sort_values().index[::-1][:2]
+    for n, path in enumerate(sorted((tmp_path / "out/calibrated").iterdir())[3:6]):
+        place = fluxes[
+            (fluxes["star"] == brightest) & fluxes["light"].str.contains(path.name)
+        ]
+        with fits.open(path, mode="update") as hdus:
+            x, y = (round(float(place[axis].iloc[0])) - 1 for axis in "xy")
+            hdus[0].data[y, x] = 1e5
+            if n == 0:
+                hdus[0].header["SATURATE"] = 9e4
+    told, found = tables(tmp_path / "out")
+    assert "not measured" not in told
+    assert f"star {second}" in told
+    row = stars[stars["star"] == brightest].iloc[0]
+    told, found = tables(tmp_path / "out", "--target", f"{row.x},{row.y}")
+    assert f"not measured in 3 of {LIGHTS} lights" in told
+    assert len(found["curve"].dropna(subset="mag")) == LIGHTS - 3
+
+
 def test_a_target_of_the_sky_is_found(folder):
     from astropy.wcs import WCS
 
@@ -139,7 +166,7 @@ def test_what_cannot_be_done_is_said(folder, options, words):
 
 def test_a_star_without_any_other_has_no_curve_and_it_is_said(folder):
     """Circles as wide as the field leave no star measured in every light."""
-    told, found = tables(folder, "--radius", "80")
+    told, found = tables(folder, "--radius", "80", "--target", "193.5,53.8")
     assert "no curve" in told
     assert "nan" not in told
     assert found["curve"]["mag"].isna().all()

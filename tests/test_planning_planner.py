@@ -437,7 +437,7 @@ def test_another_spelling_of_a_filter_is_pointed_out_and_not_guessed():
     )
     assert (
         "lights have filter Ha and flats have H-Alpha 7nm: if they are the same, say so "
-        "(--set 'PATTERN: filter=H-Alpha 7nm')"
+        "(--set '20210227.0003.fit,20210227.0004.fit: filter=H-Alpha 7nm')"
     ) in tuple(map(str, plan.notes))
 
 

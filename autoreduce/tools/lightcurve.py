@@ -225,14 +225,25 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
         msg = f"{series.name}: no light shows stars; give the aperture: --radius 5"
         raise InputError(msg)
     stars = _stars(folder, series, settings, reach=max(width, 2.0))
-    lights = [_measure(folder, series, row, stars, radius) for row in series.lights]
+    full = _full_levels(folder, series)
+    lights = [
+        _measure(folder, series, row, stars, radius, level)
+        for row, level in zip(series.lights, full, strict=True)
+    ]
     flux = np.array([one.fluxes.flux for one in lights])
     error = np.array([one.fluxes.error for one in lights])
+    if settings.target is None:
+        stars = stars._replace(target=_brightest(flux, stars.target))
     compared = _comparison(flux, error, stars, settings.comparison)
     curves = ensemble(flux, error, compared)
     at = stars.target
     ratios = (curves.scatter / np.maximum(curves.limit, 1e-9))[compared]
     ratios = ratios[np.isfinite(ratios)]
+    gone = [
+        row["light"]
+        for row, value in zip(series.lights, flux[:, at], strict=True)
+        if not math.isfinite(value)
+    ]
     alone = not np.isfinite(curves.scatter[at])
     return LightCurve(
         name=series.name,
@@ -245,15 +256,41 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
         scatter=float(curves.scatter[at]),
         limit=float(curves.limit[at]),
         ratio=float(np.median(ratios)) if len(ratios) else math.nan,
-        remarks=_doubts(series, lights, alone=alone),
+        remarks=_doubts(series, lights, gone, alone=alone),
         inputs=(series.path, *(row["light"] for row in series.lights)),
     )
 
 
+def _brightest(flux: Floats, otherwise: int) -> int:
+    """Give the star of most light among those that most lights measure."""
+    measured = np.isfinite(flux)
+    light = np.where(measured, flux, 0.0).sum(axis=0) / np.maximum(
+        measured.sum(axis=0), 1
+    )
+    fit = measured.mean(axis=0) >= COMPLETE
+    return int(np.argmax(np.where(fit, light, -np.inf))) if fit.any() else otherwise
+
+
+def _full_levels(folder: Path, series: _Series) -> list[float | None]:
+    """Give the level of full pixels of each light: where it is not known, the lowest.
+
+    A light whose few full pixels do not pile up tells none of its own.
+    """
+    levels = []
+    for row in series.lights:
+        with open_image(folder / row["light"]) as reader:
+            levels.append(reader.raw.number("SATURATE"))
+    lowest = min((level for level in levels if level is not None), default=None)
+    return [lowest if level is None else level for level in levels]
+
+
 def _doubts(
-    series: _Series, lights: Sequence[_Measured], *, alone: bool
+    series: _Series, lights: Sequence[_Measured], gone: Sequence[str], *, alone: bool
 ) -> tuple[Remark, ...]:
     found = []
+    if gone:
+        n = f"{len(gone)} of {len(lights)}"
+        found.append(remark("target-unmeasured", *gone, found=n))
     if alone:
         found.append(remark("no-curve", series.name))
     if series.unplaced:
@@ -318,14 +355,19 @@ _SKY = re.compile(r"[-+]?\d+[: ]\d+[: ][\d.]+|[-+]?[\d.]+d")
 
 
 def _measure(
-    folder: Path, series: _Series, row: Mapping[str, str], stars: _Stars, radius: float
+    folder: Path,
+    series: _Series,
+    row: Mapping[str, str],
+    stars: _Stars,
+    radius: float,
+    full: float | None,
 ) -> _Measured:
     places = series.registration.places
     reference = places[series.reference].geometry
     back = places[row["light"]].on_grid(reference).inverse()
     with open_image(folder / row["light"]) as reader:
         data, header = np.asarray(reader.read()), reader.raw
-    gain, full = header.number("EGAIN"), header.number("SATURATE")
+    gain = header.number("EGAIN")
     x, y = (np.asarray(one, np.float64) for one in back(stars.x, stars.y))
     mosaic = bool(header.get("BAYERPAT"))
     if mosaic:
