@@ -7,10 +7,12 @@ import pytest
 from astropy.io import fits
 from small_night import write_frame, write_night
 
+from autoreduce.calibration.store import MasterStore
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import remark
 from autoreduce.running.execute import Limits, Outcome, Status, free_memory, run_plan
+from autoreduce.running.processes import Workers
 
 
 @pytest.fixture
@@ -244,3 +246,36 @@ def test_however_many_frames_are_left_out_the_master_is_made_and_names_them(tmp_
     (flat,) = reduced.folder.glob("masters/flat_*.fits")
     assert fits.getheader(flat)["NLEFTOUT"] == 150
     assert (fits.getdata(flat, extname="INPUTS")["weight"] == 0).sum() == 150
+
+
+@pytest.mark.parametrize(
+    ("need", "processes", "shares"),
+    [(100_000_000, 8, 9), (400_000_000, 3, 4), (900_000_000, 3, 1)],
+)
+def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
+    tmp_path, monkeypatch, need, processes, shares
+):
+    """Of 1 GiB 0.91 GB are left for pixels on eight cores: 8, 2 or 1 lights at a time."""
+    started, kept = [], []
+
+    class NoWorkers(Workers):
+        def start(self, n):
+            started.append(n)
+
+    def store(capacity=0):
+        kept.append(capacity)
+        return MasterStore(capacity)
+
+    place = "autoreduce.running.execute"
+    monkeypatch.setattr(f"{place}.os.cpu_count", lambda: 8)
+    monkeypatch.setattr(f"{place}.LARGE", 0)
+    monkeypatch.setattr(f"{place}._largest_need", lambda _: need)
+    monkeypatch.setattr(f"{place}.Workers", NoWorkers)
+    monkeypatch.setattr(f"{place}.MasterStore", store)
+    prepared = prepare_night(write_night(tmp_path / "night"))
+    limits = Limits(memory=1 << 30, processes=True)
+    (tmp_path / "out").mkdir()
+    outcomes = run_plan(prepared.plan, tmp_path / "out", limits=limits)
+    assert all(outcome.made for outcome in outcomes.values())
+    assert started == [processes]
+    assert kept[0] == int(0.4 * ((1 << 30) - (160 << 20))) // shares

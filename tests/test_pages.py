@@ -134,12 +134,9 @@ def reader(night, tmp_path):
         (tmp_path / "home").mkdir()
         shutil.copytree(tmp_path / "masters", tmp_path / "home/masters")
         if page == "library.md":
-            nights(tmp_path, "march_1", "march_8", "march_1_reduced", "march_8_reduced")
-            for name in ("march_1", "march_8"):
-                shutil.rmtree(tmp_path / f"{name}_reduced")
-                shutil.copytree(
-                    tmp_path / "night_reduced", tmp_path / f"{name}_reduced"
-                )
+            nights(tmp_path, "march_1", "march_8")
+            for name in ("march_1_reduced", "march_8_reduced"):
+                shutil.copytree(tmp_path / "night_reduced", tmp_path / name)
             image(tmp_path / "MasterDark_300s.fit", 300.0, IMAGETYP="Dark Frame")
         if page == "planning.md":
             nights(tmp_path, "2024/03-01", "2024/03-02")
@@ -180,6 +177,7 @@ def test_what_a_page_tells_to_do_works(page, language, text, reader, monkeypatch
 def test_what_questions_quote_is_what_autoreduce_says():
     quoted = [text.strip() for language, text in boxes("faq.md") if language == "text"]
     said = [re.split(r"\{\w+\}", code.sentence) for code in CODES.values()]
+    said = [parts for parts in said if len("".join(parts)) > 20]
     for text in quoted:
         assert any(
             re.search(".*".join(map(re.escape, parts)), text) for parts in said

@@ -46,6 +46,8 @@ def unlike(night, folder):
 def test_a_page_shows_what_is_printed_and_drawn_today(page, tmp_path):
     night, place, anew = PAGES[page]
     assert run_page(page, tmp_path) == []
+    drawn = [re.findall(r'savefig\("(.+?)"', text) for _, text in boxes(page)]
+    assert all((tmp_path / name).is_file() for names in drawn for name in names)
     home = tmp_path / place
     if anew:
         shutil.rmtree(home / "night_reduced")

@@ -1,6 +1,5 @@
 """Masters kept in memory: every light of a night reads the same few."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,8 +14,9 @@ Floats = NDArray[np.float32]
 
 STALE = 64
 """Uses of other masters after which one that was not used makes room for another: the
-masters of one light must not drive each other out, band by band.
-"""
+masters of one light must not drive each other out, band by band."""
+_Key = tuple[Path, int | str]
+"""A master's file, and its HDU or plane."""
 
 
 class MasterStore:
@@ -28,8 +28,7 @@ class MasterStore:
     def __init__(self, capacity: int = 0) -> None:
         """Make room for `capacity` bytes; 0 keeps nothing."""
         self._capacity = capacity
-        self._kept: OrderedDict[tuple[Path, int | str], Floats] = OrderedDict()
-        self._used: dict[tuple[Path, int | str], int] = {}
+        self._kept: dict[_Key, tuple[Floats, int]] = {}
         self._uses = 0
         self._lock = Lock()
 
@@ -65,29 +64,30 @@ class MasterStore:
         with self._lock:
             self._kept.clear()
 
-    def _whole(self, reader: ImageReader, key: tuple[Path, int | str]) -> Floats | None:
+    def _whole(self, reader: ImageReader, key: _Key) -> Floats | None:
         self._uses += 1
-        if key not in self._kept:
+        known, _ = self._kept.pop(key, (None, 0))
+        if known is None:
             if not self._make_room(4 * reader.shape[0] * reader.shape[1]):
                 return None
-            self._kept[key] = reader.read()
-            self._kept[key].flags.writeable = False
-        self._kept.move_to_end(key)
-        self._used[key] = self._uses
-        return self._kept[key]
+            known = reader.read()
+            known.flags.writeable = False
+        self._kept[key] = known, self._uses
+        return known
 
     def _make_room(self, size: int) -> bool:
         """Let go what is stale as far as it must be; whether there is room then."""
-        kept = {key: master.nbytes for key, master in self._kept.items()}
-        stale = [key for key in kept if self._uses - self._used[key] > STALE]
-        if sum(kept.values()) - sum(kept[key] for key in stale) + size > self._capacity:
+        free = self._capacity - sum(master.nbytes for master, _ in self._kept.values())
+        stale = []
+        for key, (master, used) in self._kept.items():  # what was used last is last
+            if free >= size or self._uses - used <= STALE:
+                break
+            free += master.nbytes
+            stale.append(key)
+        if free < size:
             return False
         for key in stale:
-            if (
-                sum(master.nbytes for master in self._kept.values()) + size
-                > self._capacity
-            ):
-                del self._kept[key]
+            del self._kept[key]
         return True
 
 

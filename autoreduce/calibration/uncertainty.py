@@ -269,13 +269,12 @@ def light_uncertainty(
         if output and MASK in extension_names(workspace.folder / output)
     )
     pedestal = 0.0
-    if correction.dark is not None and None not in (egain, rdnoise):
-        read_noise = (rdnoise or 0.0) / (egain or 1.0)
-        pedestal = _pedestal(workspace.folder / correction.dark, egain, read_noise)
+    if correction.dark is not None and egain is not None and rdnoise is not None:
+        pedestal = _pedestal(workspace.folder / correction.dark, egain, rdnoise)
     return Uncertainty(workspace.folder, correction, egain, rdnoise, flagged, pedestal)
 
 
-def _pedestal(dark: Path, egain: float | None, read_noise: float) -> float:
+def _pedestal(dark: Path, egain: float, rdnoise: float) -> float:
     """Find the zero level that a master dark holds, ADU, if it holds one.
 
     Its level is that, and the dark current, whose noise is beyond that of the readout.
@@ -285,8 +284,8 @@ def _pedestal(dark: Path, egain: float | None, read_noise: float) -> float:
         level, noise = (reader.raw.number(card) for card in ("LEVEL", "NOISEADU"))
     if done & set("BO") or level is None:
         return 0.0
-    of_current = max((noise or 0.0) ** 2 - read_noise**2, 0.0) * (egain or 0.0)
-    return max(level - of_current, 0.0)
+    of_current = egain * ((noise or 0.0) ** 2 - (rdnoise / egain) ** 2)
+    return max(level - max(of_current, 0.0), 0.0)
 
 
 def _noise_adu(path: Path) -> float:

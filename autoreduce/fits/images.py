@@ -116,12 +116,12 @@ class ImageReader(Closing):
 
     @property
     def is_plain(self) -> bool:
-        """Whether rows are read as they lie in the file, with nothing unpacked first."""
-        return self._format is PLAIN and self._image is None
+        """Whether the file is read as it is, not unpacked first."""
+        return self._format is PLAIN
 
     def release(self) -> None:
         """Close a plain file until rows are asked for again."""
-        if self.is_plain:
+        if self._image is None and self._format is PLAIN:
             self._file.close()
 
     @property

@@ -234,14 +234,8 @@ def neighbours_of_colour(
 
     Parameters
     ----------
-    rows : (n, nx) array
-        Rows of a mosaic; NaN where nothing is known.
-    start : int
-        Row of the mosaic with which they begin.
-    model : ColourModel
-        Of the whole mosaic.
-    name : str
-        R, G or B.
+    rows, start, model, name
+        As for `demosaic`.
 
     Returns
     -------

@@ -46,9 +46,9 @@ ROUNDS = 5
 CLIPPED = 2.5
 BULK = 0.01
 """Part of the pixels, at either end, that is not of the sky."""
-STEPS = 5.0
-"""Scatter below the sky, of what its middle half shows, from which that half is one step
-of whole numbers."""
+STEPS = 100.0
+"""Scatter on either side of the sky, of what its middle half shows, from which that half
+is one step of whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +256,12 @@ def _noise_of_steps(values: Floats, level: float, noise: float) -> float:
     The half that is nearest to the level tells nothing of it then.
     """
     low, high = quantiles(values, [BULK, 1 - BULK])
-    bulk = values[(values >= low) & (values <= high)]
-    below = np.minimum(bulk - level, 0)
-    if math.sqrt(float(np.mean(below**2))) < STEPS * noise:
+    above = values[(values >= low) & (values <= high)] - level
+    sides = (np.square(clip(above, 0)).mean() for clip in (np.minimum, np.maximum))
+    # Borders without light are on the one side alone, nebulae on the other.
+    if math.sqrt(min(map(float, sides))) <= STEPS * noise:
         return 0.0
-    return float(np.std(bulk))
+    return float(np.std(above))
 
 
 def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:

@@ -689,9 +689,9 @@ def _levels_told(stack: _FlatStack, units: list[float]) -> dict[str, float]:
 
 def _cards(statistics: Mapping[str, float]) -> list[Card]:
     colours = [
-        Card(f"LEVEL_{name[-1]}", value, "[adu] median level of a colour")
+        Card(f"LEVEL_{colour}", value, "[adu] median level of a colour")
         for name, value in statistics.items()
-        if name.startswith("level_")
+        if (colour := name.removeprefix("level_")) != name
     ]
     return [
         *colours,

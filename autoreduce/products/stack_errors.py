@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoreduce.fits.cards import Card
 from autoreduce.pixels.combination import Method
-from autoreduce.products.stack_light import TRIED_ROWS, StackLight
+from autoreduce.products.stack_light import StackLight
 from autoreduce.remarks import Remark, remark
 
 Image = NDArray[np.float32]
@@ -128,19 +128,17 @@ def correlation(
     """
     every = -(-len(lights) // TRIED_LIGHTS)
     chosen = list(zip(lights, np.asarray(weights, float), strict=True))[::every]
-    totals: list[Image] = []
-    shares: list[Image] = []
+    total: NDArray[np.floating] = np.zeros(1, np.float32)
+    share: NDArray[np.floating] = np.zeros(1, np.float32)
     for number, (light, weight) in enumerate(chosen):
         if light.resampler is None and not light.colour:
             return 1.0
-        ny = light.resampler.shape[0] if light.resampler else light.shape[0]
-        start, stop = max(0, (ny - TRIED_ROWS) // 2), min(ny, (ny + TRIED_ROWS) // 2)
-        rows = light.noise(start, stop, number, measured=measured)
+        rows = light.noise(number, measured=measured)
         known = np.isfinite(rows)
-        totals.append(np.where(known, rows, np.float32(0)) * np.float32(weight))
-        shares.append(known * np.float32(weight))
+        total = total + np.where(known, rows, np.float32(0)) * np.float32(weight)
+        share = share + known * np.float32(weight)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _ratio(sum(totals) / np.asarray(sum(shares))) if totals else 1.0
+        return _ratio(total / share) if chosen else 1.0
 
 
 def _ratio(noise: NDArray[np.floating]) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -205,66 +206,75 @@ class StackLight:
             else for `rows`, whose noise the interpolation smoothes.
         """
         take = None if measured else neighbours_of_colour
-        if self.resampler is None:
-            near, smoothing = self._plane(start, stop, take, self._read_errors), 1.0
-        else:
-            first, last = self.resampler.light_rows(start, stop)
-            values = self._plane(first, last, take, self._read_errors)
-            near = self.resampler.nearest(values, first, start, stop)
-            smoothing = self.resampler.smoothing
+        first, last = self._light_rows(start, stop)
+        near = self._plane(first, last, take, partial(self._read, plane=UNCERT))
+        if self.resampler is not None:
+            near = self.resampler.nearest(near, first, start, stop)
+        smoothing = 1.0 if measured else self._smoothing
+        return near * np.float32(self.factor * smoothing)
+
+    @property
+    def _smoothing(self) -> float:
+        """What becomes of the noise of a pixel in `rows`."""
         if self.smoothing is not None:
-            smoothing = self.smoothing
-        return near * np.float32(self.factor * (1.0 if measured else smoothing))
+            return self.smoothing
+        return 1.0 if self.resampler is None else self.resampler.smoothing
 
     def smoothed(self) -> Self:
         """Measure what becomes of the noise of a colour that is interpolated."""
         if not self.colour:
             return self
-        ny = self.resampler.shape[0] if self.resampler else self.shape[0]
-        start = max(0, (ny - TRIED_ROWS) // 2)
-        noise = self.noise(start, min(ny, start + TRIED_ROWS), 0)
+        noise = self.noise(0)
         own = self.factor * self.statistics.get("sky_noise", 1.0)
         rms = math.sqrt(float(np.nanmean(np.square(noise, dtype=np.float64))))
         return replace(self, smoothing=rms / own)
 
-    def noise(
-        self, start: int, stop: int, seed: int, *, measured: bool = False
-    ) -> Image:
+    def noise(self, seed: int, *, measured: bool = False) -> Image:
         """Lay the noise of an empty sky on the grid, as the light is laid.
 
         Parameters
         ----------
-        start, stop : int
-            Rows of the grid.
         seed : int
             Of the noise.
         measured : bool
             Whether as `own_rows` lays it; else as `rows`.
+
+        Returns
+        -------
+        (TRIED_ROWS, nx) array, ADU
+            In the middle rows of the grid, or all if it is lower.
         """
-        rng = np.random.default_rng(seed)
-
-        def draw(first: int, last: int) -> Image:
-            drawn = rng.standard_normal((last - first, self.shape[1]), np.float32)
-            if self.model is None or not self.colour:
-                return drawn * np.float32(self.statistics.get("sky_noise", 1.0))
-            for colour, name in enumerate(self.model.of.colours):
-                level = self.model.levels[RGB.index(name)]
-                for part in self.model.of.of_colour(drawn, colour, start=first):
-                    np.multiply(part, np.float32(level.noise), out=part)
-                    np.add(part, np.float32(level.sky), out=part)
-            return drawn
-
+        ny = self.shape[0] if self.resampler is None else self.resampler.shape[0]
+        start = max(0, (ny - TRIED_ROWS) // 2)
+        stop = min(ny, start + TRIED_ROWS)
+        first, last = self._light_rows(start, stop)
         take = own_pixels if measured else demosaic
-        first, last = start, stop
-        if self.resampler is not None:
-            first, last = self.resampler.light_rows(start, stop)
-        values = self._plane(first, last, take, draw)
+        values = self._plane(first, last, take, partial(self._drawn, seed))
         if self.model is not None and self.colour:
             values -= np.float32(self.model.levels[RGB.index(self.colour)].sky)
         if self.resampler is not None:
             lay = self.resampler.nearest if measured else self.resampler.rows
             values = lay(values, first, start, stop)
         return values * np.float32(self.factor)
+
+    def _drawn(self, seed: int, start: int, stop: int) -> Image:
+        """Draw rows of a light of an empty sky; of a mosaic, with the sky itself."""
+        shape = stop - start, self.shape[1]
+        drawn = np.random.default_rng(seed).standard_normal(shape, np.float32)
+        if self.model is None or not self.colour:
+            return drawn * np.float32(self.statistics.get("sky_noise", 1.0))
+        for colour, name in enumerate(self.model.of.colours):
+            level = self.model.levels[RGB.index(name)]
+            for part in self.model.of.of_colour(drawn, colour, start=start):
+                np.multiply(part, np.float32(level.noise), out=part)
+                np.add(part, np.float32(level.sky), out=part)
+        return drawn
+
+    def _light_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Say which of its rows rows of the grid are made from."""
+        if self.resampler is None:
+            return start, stop
+        return self.resampler.light_rows(start, stop)
 
     def _scaled(self, values: Image) -> Image:
         if self.factor != 1:
@@ -287,9 +297,6 @@ class StackLight:
         low, high = max(start - MARGIN, 0), min(stop + MARGIN, self.shape[0])
         rows = take(read(low, high), low, self.model, self.colour)
         return np.ascontiguousarray(rows[start - low : stop - low])
-
-    def _read_errors(self, start: int, stop: int) -> Image:
-        return self._read(start, stop, UNCERT)
 
     def _read(self, start: int, stop: int, plane: str | None = None) -> Image:
         if start >= stop:

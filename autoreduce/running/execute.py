@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 
 TAKEN = 160 << 20
 """Bytes that the interpreters of a run take, whatever they work on."""
+OF_A_PROCESS = 256 << 20
+"""Bytes of the memory for each worker process at the least."""
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 LOOK_S = 1.0
@@ -232,7 +234,12 @@ def run_plan(
     jobs = min(cores, most)
     kept = int(KEPT_PART * budget)
     known = known or {}
-    apart = limits.processes and cores > 1 and _pixels_to_calibrate(plan, known) > LARGE
+    processes = max(jobs, min(cores, budget // OF_A_PROCESS))
+    apart = (
+        limits.processes and processes > 1 and _pixels_to_calibrate(plan, known) > LARGE
+    )
+    # Where the memory holds one light only, it is made where the masters are kept.
+    lights_apart = apart and jobs > 1
     workspace = Workspace(
         Path(plan.root).resolve(),
         Path(folder).resolve(),
@@ -242,7 +249,7 @@ def run_plan(
         limits.electrons,
         limits.fill,
         cores,
-        MasterStore(kept // (jobs + 1) if apart and jobs > 1 else kept),
+        MasterStore(kept // (processes + 1) if lights_apart else kept),
     )
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor
@@ -257,12 +264,12 @@ def run_plan(
     with ExitStack() as stack:
         if apart:
             workers = workers or stack.enter_context(Workers())
-            workspace = replace(workspace, processes=workers.start(cores))
+            workspace = replace(workspace, processes=workers.start(processes))
         # One task more than there are processes: none of them waits for the next.
-        more = apart and jobs == cores
+        more = apart and jobs == processes
         threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + more)))
         run = _Run(plan, workspace, known, progress)
-        run.lights_apart = jobs > 1
+        run.lights_apart = lights_apart
         return run.on(threads)
 
 

@@ -4,7 +4,12 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -235,42 +240,43 @@ class FrameStack(Closing):
     ) -> tuple[list[tuple[int, ...]], list[np.dtype[Any]]]:
         shapes, types = [], []
         for image in images:
-            reader = open_image(image)
-            self._kept(image, reader)
-            self.cards = self.cards or reader.cards
-            self.are_plain &= reader.is_plain
-            self._planes.append(_planes_beside(image, reader))
+            with self._reader(image) as reader:
+                self.cards = self.cards or reader.cards
+                self.are_plain &= reader.is_plain
+                self._planes.append(_planes_beside(image, reader))
+                shape, dtype = reader.shape, reader.dtype
             facts = read_facts(image)
-            shapes.append(reader.shape[-2:] if reduce else reader.shape)
-            types.append(reader.dtype)
-            planes = reader.shape[0] if reduce and len(reader.shape) == 3 else 1
+            shapes.append(shape[-2:] if reduce else shape)
+            types.append(dtype)
+            planes = shape[0] if reduce and len(shape) == 3 else 1
             for plane in range(planes):
                 self.facts.append(facts)
                 self._places.append((image, plane))
                 name = Path(image).name
                 self.names.append(f"{name} plane {plane + 1}" if planes > 1 else name)
-            if image not in self._readers:
-                reader.close()
         return shapes, types
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without open files: they are opened when rows are asked for."""
         return {**vars(self), "_open": ExitStack(), "_readers": {}}
 
-    def _kept(self, image: str, reader: ImageReader) -> ImageReader:
-        """Leave an image open, unless too many are."""
-        if len(self._readers) < MAX_OPEN:
-            self._readers[image] = self._open.enter_context(reader)
-        return reader
+    @contextmanager
+    def _reader(self, image: str) -> Iterator[ImageReader]:
+        """Open an image, and leave it open unless too many are."""
+        if image not in self._readers and len(self._readers) < MAX_OPEN:
+            self._readers[image] = self._open.enter_context(open_image(image))
+        if image in self._readers:
+            yield self._readers[image]
+            return
+        with open_image(image) as reader:
+            yield reader
 
     def rows(self, frame: int, start: int, stop: int, out: Array) -> None:
         """Read rows of a frame, shifted; rows of a cube's planes follow each other."""
         image, plane = self._places[frame]
         first = plane * self.shape[-2]
-        reader = self._readers.get(image) or self._kept(image, open_image(image))
-        reader.rows(first + start, first + stop, out)
-        if image not in self._readers:
-            reader.close()
+        with self._reader(image) as reader:
+            reader.rows(first + start, first + stop, out)
         if self._shift > 0:
             out *= 2**self._shift
         elif self._shift < 0:
