@@ -23,7 +23,7 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 10,
     Action.DARK: 10,
     Action.DARK_FIT: 10,
-    Action.FLAT: 11,
+    Action.FLAT: 12,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 13,
     Action.REGISTER: 10,
