@@ -19,6 +19,7 @@ from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
 from autoreduce.pixels.order import median, medians_of_parts
+from autoreduce.planning.recipe import Crosstalk
 
 BANDS = 8
 """Bands of rows, evenly from the first row to the last."""
@@ -50,6 +51,8 @@ class Sampled(NamedTuple):
     """Cell of its amplifiers; empty for a single one."""
     shows_seams: bool = False
     """Whether it is to show the seams between them."""
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What they have of one another, taken out before seams are looked at."""
 
 
 ANY = Sampled()
@@ -209,7 +212,9 @@ def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
         sample = next((one for one in samples if not one.empty), None)
         if sample is None:
             return _sample_of(file, amplifiers[0].hdu, frame)
-        edges = read_edges(file, amplifiers) if frame.shows_seams else ()
+        edges: tuple[Edge, ...] = ()
+        if frame.shows_seams:
+            edges = read_edges(file, amplifiers, frame.crosstalk)
         return replace(sample, edges=edges)
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None

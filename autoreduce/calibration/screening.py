@@ -25,8 +25,11 @@ from autoreduce.calibration.levels import (
 )
 from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.calibration.seams import shown_by
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.drafting import crosstalk_of
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.remarks import Remark, remark
 
 if TYPE_CHECKING:
@@ -129,18 +132,27 @@ def copies_in(frames: Iterable[Raw]) -> dict[str, str]:
     return found
 
 
-def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
+def judged(
+    frames: "pd.DataFrame", crosstalk: Sequence[Crosstalk] = ()
+) -> dict[str, Sampled]:
     """List the frames that take part and of which the observer has said nothing.
 
     Parameters
     ----------
     frames : DataFrame
         The frame table.
+    crosstalk : sequence of Crosstalk
+        What the recipe tells of amplifiers that have something of one another.
 
     Returns
     -------
     dict of str to Sampled
         By file.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier of the recipe is not in a frame that is to show gains.
     """
     raw = frames["imagetyp"].isin([*CLOSED, ImageType.FLAT, ImageType.LIGHT])
     unsaid = frames["counts"].isna() | frames["counts"].eq(ALIKE)
@@ -154,7 +166,15 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
         rows["amplifiers"].fillna("").astype(str),
         rows["file"].isin(shown_by(rows)),
     )
-    return dict(zip(rows["file"], told, strict=True))
+    found = dict(zip(rows["file"], told, strict=True))
+    if crosstalk:
+        detectors = rows["detector"].fillna("").astype(str)
+        for (file, one), detector in zip(found.items(), detectors, strict=True):
+            if one.shows_seams:
+                parts = read_amplifiers(one.amplifiers)
+                heard = crosstalk_of(file, parts, detector, crosstalk)
+                found[file] = one._replace(crosstalk=heard)
+    return found
 
 
 def with_levels(
