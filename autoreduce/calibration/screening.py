@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 """What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
 the range of 16 bits."""
+_LOST = {"no-data", "wrapped"}
+"""Nothing can be made of a frame without data, nor of counts that are not known."""
 SETTING = (
     "instrume",
     "detector",
@@ -73,20 +75,22 @@ class Screened:
     """How frames count that do not count as others do."""
 
 
-def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
+def screen(cameras: Sequence[Sequence[Raw]], files: Sequence[str] = ()) -> Screened:
     """Hold the raw frames of a night against each other.
 
     Parameters
     ----------
-    cameras : iterable of sequence of Raw
+    cameras : sequence of sequence of Raw
         Frames that agree in `SETTING`, together.
+    files : sequence of str
+        All frames of the night, among which patterns name some.
 
     Returns
     -------
     Screened
         Empty where nothing is out of place.
     """
-    screened = Screened()
+    screened = Screened(counting=Counting(files))
     for frames in cameras:
         disprove_saturation(frames, screened.counting)
         disprove_overscan(frames, screened.counting)
@@ -206,7 +210,7 @@ def with_levels(
         dict(zip(columns, cells, strict=True))
         for cells in zip(*columns.values(), strict=True)
     )
-    screened = screen(_by_camera(rows, samples))
+    screened = screen(_by_camera(rows, samples), frames["file"].tolist())
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
@@ -221,8 +225,7 @@ def with_levels(
             told.code,
         ]
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
-        # Nothing can be made of a frame without data.
-        offered = leave_out and told.code != "no-data"
+        offered = leave_out and told.code not in _LOST
         pattern = pattern_of(files, table["file"])
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
