@@ -88,6 +88,8 @@ class Image(NamedTuple):
     """State of the product."""
     field: Field = Field("", 1)
     """Others do not lie on it."""
+    binned: int = 1
+    """Pixels of the camera that are one of its pixels."""
 
 
 class Channel(NamedTuple):
@@ -251,6 +253,8 @@ def _image(
         is_light=is_light,
         digest=digest,
         field=field,
+        binned=int(task.facts.get("xbinning") or 1)
+        * int(task.facts.get("ybinning") or 1),
     )
 
 
@@ -281,16 +285,16 @@ def _of_one_field(images: Sequence[Image]) -> list[Image]:
     return max(fields.values(), key=_worth)
 
 
-def _worth(images: Sequence[Image]) -> tuple[bool, int, tuple[bool, float, str]]:
+def _worth(images: Sequence[Image]) -> tuple[bool, int, tuple[bool, float, int, str]]:
     bands = {filter_band(image.filter) for image in images if not image.is_colour}
     n_colours = len(RGB) if any(image.is_colour for image in images) else 0
     deepest = max(map(_depth, images))
     return deepest[0], max(n_colours, len(bands)), deepest
 
 
-def _depth(image: Image) -> tuple[bool, float, str]:
-    """Order images: stacks come before single lights."""
-    return not image.is_light, image.exposure, image.output
+def _depth(image: Image) -> tuple[bool, float, int, str]:
+    """Order images: stacks come before single lights, of equals the sharper."""
+    return not image.is_light, image.exposure, -image.binned, image.output
 
 
 def _palettes(
