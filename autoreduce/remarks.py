@@ -462,6 +462,21 @@ CODES: dict[str, Code] = {
         "without these.",
         "dark",
     ),
+    "light-in-dark": Code(
+        _S.DOUBTFUL,
+        "the dark has {found} in the shape of the flat, which dark current has not: it "
+        "has seen light, and the sky is too faint by as much",
+        "Light came through the optics while the darks were taken: vignetting and dust "
+        "show in them.  Take darks again, with the telescope covered.",
+        "dark",
+    ),
+    "pedestal-not-added": Code(
+        _S.DOUBTFUL,
+        "with the pedestal of its card PEDESTAL taken out the light's sky is uneven by "
+        "{found}, by {expected} with it left in: nobody had added it",
+        "What is taken out and was not there leaves the inverse of the flat.  The way out "
+        "takes the card for wrong.",
+    ),
     "dead-amplifier": Code(
         _S.DOUBTFUL,
         "no pixels where a dead amplifier has read: {found}",

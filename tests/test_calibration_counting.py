@@ -72,8 +72,9 @@ def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
     assert (codes, notes) == ({}, [])
 
 
-def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path):
-    night = write_level_night(tmp_path, SATURATE=4095.0)
+@pytest.mark.parametrize("keyword", ["SATURATE", "MAXADU"])
+def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path, keyword):
+    night = write_level_night(tmp_path, **{keyword: 4095.0})
     prepared, codes, (note,) = planned(night)
     assert codes == {}
     assert note.code == "saturation-disproved"
