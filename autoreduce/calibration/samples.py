@@ -18,7 +18,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
-from autoreduce.pixels.order import median, medians_of_parts
+from autoreduce.pixels.order import finite_medians, median, medians_of_parts
 from autoreduce.planning.recipe import Crosstalk
 
 BANDS = 8
@@ -183,10 +183,11 @@ def _step_of(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    bands = np.array_split(rows, BANDS)
-    if not (len(rows) % BANDS or rows.shape[1] % PARTS):
-        return tuple(medians_of_parts(np.hstack(bands), BANDS * PARTS).tolist())
-    medians = [medians_of_parts(band, PARTS) for band in bands]
+    n, nx = rows.shape
+    if not (n % BANDS or nx % PARTS):
+        parted = rows.reshape(BANDS, n // BANDS, PARTS, nx // PARTS).swapaxes(1, 2)
+        return tuple(finite_medians(parted.reshape(BANDS * PARTS, -1)))
+    medians = [medians_of_parts(band, PARTS) for band in np.array_split(rows, BANDS)]
     return tuple(np.concatenate(medians).tolist())
 
 

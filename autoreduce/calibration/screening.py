@@ -205,10 +205,10 @@ def with_levels(
         What is to be said of the night.
     """
     asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    columns = asked.where(asked.notna(), None).to_dict("list")
+    asked = asked.where(asked.notna(), None)
+    columns = (asked[name].tolist() for name in _ASKED)
     rows = (
-        dict(zip(columns, cells, strict=True))
-        for cells in zip(*columns.values(), strict=True)
+        dict(zip(_ASKED, cells, strict=True)) for cells in zip(*columns, strict=True)
     )
     screened = screen(_by_camera(rows, samples), frames["file"].tolist())
     table = frames.set_index("file", drop=False)
