@@ -93,6 +93,15 @@ def test_flats_that_are_left_out_are_named():
 def test_a_light_that_has_no_other_is_named():
     found = notes(*NIGHT, ("light", {"object": "M31"}))["single-light"]
     assert found.found == "light_M31_R_60s_1x1"
+    assert not found.way_out
+
+
+def test_a_light_of_another_exposure_can_be_pooled():
+    one = ("light", {"exptime": 90.0})
+    found = notes(*NIGHT, one)["single-light"]
+    assert found.way_out == "--stack-by object,filter"
+    pooled = plan_of(*NIGHT, one, stack_by=["object", "filter"])
+    assert "single-light" not in {note.code for note in pooled.notes}
 
 
 @pytest.mark.parametrize(

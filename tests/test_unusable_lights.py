@@ -166,6 +166,15 @@ def test_the_elongation_is_length_over_width(stretch):
     assert found.elongation == pytest.approx(stretch, rel=0.15)
 
 
+def test_faint_stars_do_not_make_a_round_image_long():
+    rng = np.random.default_rng(3)
+    faint = 0.06 * (make_field((600, 800), n=200, seed=4) - 100)
+    image = make_field((600, 800), n=20) + faint + rng.normal(0, 4, faint.shape)
+    found = find_stars(image)
+    assert np.median(found.table["elongation"]) > 1.06
+    assert found.statistics.elongation < 1.04
+
+
 def test_hot_pixels_are_no_stars():
     image = make_field()
     clean = find_stars(image).statistics

@@ -496,9 +496,23 @@ _SAME_EXPOSURE = 0.02
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:
-    """Name the lights that have nothing to be stacked with."""
-    lights = groups[(groups["imagetyp"] == ImageType.LIGHT) & (groups["n_frames"] == 1)]
-    if lights.empty:
+    """Name the lights that have nothing to be stacked with.
+
+    Where there are others that only their exposure keeps apart, stacking can pool them.
+    """
+    lights = groups[groups["imagetyp"] == ImageType.LIGHT]
+    single = lights["n_frames"] == 1
+    if not single.any():
         return []
-    names = ", ".join(lights["group"])
-    return [remark("single-light", found=names)]
+    pools = lights.duplicated([*_POOLED], keep=False) & single
+    names = ", ".join(lights["group"][single])
+    way_out = "--stack-by object,filter" if pools.any() else ""
+    return [remark("single-light", found=names, way_out=way_out)]
+
+
+_POOLED = (
+    *("object", "filter", "xbinning", "ybinning", "readoutm", "gain", "offset"),
+    *("instrume", "telescop", "naxis1", "naxis2", "detector", "disperser", "slit"),
+    "counts",
+)
+"""Facts of lights that ``--stack-by object,filter`` stacks whatever their exposures."""
