@@ -88,7 +88,7 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
         cannot be put together is left out with the reason.  The first of those that are
         no exposures stands for all of them.
     """
-    images = [_of_planes(image) for image in images]
+    images = [_of_one_port(_of_planes(image)) for image in images]
     raw, others = [], []
     for image in _without_thumbnails(images) if len(images) > 1 else images:
         if image.why_not is None:
@@ -108,6 +108,23 @@ def _of_planes(image: Frame) -> Frame:
     if image.why_not is None or image.why_not.code != "cube":
         return image
     return replace(image, why_not=None) if _several(image) else image
+
+
+def _of_one_port(image: Frame) -> Frame:
+    """Write as sections what the card of the only port of an image counts."""
+    for rule in _rules_of(image):
+        parts = _ports(image, rule) if rule.pixels else []
+        if len(parts) != 1 or _value(image, "trimsec"):
+            continue
+        told = {"trimsec": format_section(parts[0].kept), "biassec": parts[0].overscan}
+        keyword = rule.pixels[0].replace("*", rule.names[0])
+        facts = {
+            fact: Reading(text, keyword, text, "counted by a port")
+            for fact, text in told.items()
+            if text is not None
+        }
+        return replace(image, facts={**image.facts, **facts})
+    return image
 
 
 def _planes(frame: Frame) -> int:
@@ -260,7 +277,10 @@ def _several(frame: Frame) -> list[_Part]:
     """List what the amplifiers of one image have read; empty if none are told."""
     planes = _planes(frame)
     for rule in _rules_of(frame):
-        parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
+        if rule.pixels:
+            parts = _ports(frame, rule)
+        else:
+            parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
         if len(parts) > 1 and planes in (1, len(parts)):
             return parts
     return []
@@ -377,6 +397,88 @@ def _beside(frame: Frame, rule: AmplifierRule) -> list[_Part]:
             _Part(frame.header.hdu, kept, (kept,), None, strip, None, None, None)
         )
     return found
+
+
+class _Port(NamedTuple):
+    """What the cards of a port count, (columns, rows)."""
+
+    is_far: tuple[bool, ...]
+    """Whether it reads at the last column, and at the last row."""
+    prescan: tuple[int, ...]
+    pixels: tuple[int, ...]
+    postscan: tuple[int, ...]
+    numbers: tuple[float | None, ...]
+    """Gain, read noise and saturation."""
+
+    def strips(self, axis: int, size: int) -> list[int]:
+        """List prescan, lit pixels and postscan of an axis, from the first on.
+
+        Some cameras count the scans among the pixels: then the image is as large.
+        """
+        scans = self.prescan[axis], self.postscan[axis]
+        lit = self.pixels[axis] - (sum(scans) if self.pixels[axis] == size else 0)
+        found = [scans[0], lit, scans[1]]
+        return found[::-1] if self.is_far[axis] else found
+
+
+def _ports(frame: Frame, rule: AmplifierRule) -> list[_Part]:
+    """Lay out what ports have read that count their pixels; empty if that is not all.
+
+    Each reads prescan, pixels and postscan, beginning at its corner of the detector.
+    """
+    ports = [port for name in rule.names if (port := _port(frame, rule, name))]
+    cuts: list[dict[bool, tuple[slice, slice | None]]] = []
+    for axis, size in enumerate(frame.shape[:2]):
+        start, sides = 0, {}
+        for is_far in (False, True):
+            some = {
+                tuple(p.strips(axis, size)) for p in ports if p.is_far[axis] == is_far
+            }
+            if len(some) > 1:
+                return []
+            for before, n, after in some:
+                ends = [start, start + before, start + before + n]
+                strips = (slice(start, ends[1]), slice(ends[2], ends[2] + after))
+                post, pre = strips if is_far else strips[::-1]
+                wide = (s for s in (post, pre) if s.stop - s.start >= _FEWEST_COLUMNS)
+                sides[is_far] = slice(ends[1], ends[2]), next(wide, None)
+                start = strips[1].stop
+        if start != size or any(each.start >= each.stop for each, _ in sides.values()):
+            return []
+        cuts.append(sides)
+    parts = []
+    for port in ports:
+        (columns, strip), (rows, _) = (
+            sides[is_far] for sides, is_far in zip(cuts, port.is_far, strict=True)
+        )
+        lit: Section = rows, columns
+        overscan = format_section((rows, strip)) if strip else None
+        hdu = frame.header.hdu
+        parts.append(_Part(hdu, lit, (lit,), None, overscan, *port.numbers))
+    return parts
+
+
+def _port(frame: Frame, rule: AmplifierRule, name: str) -> _Port | None:
+    """Read the cards of a port; None if they do not count its pixels."""
+
+    def told(keyword: str, name: str = name) -> Value:
+        return frame.header.get(keyword.replace("*", name))
+
+    def counts(keywords: Sequence[str], default: int = 0) -> tuple[int, ...]:
+        return tuple(whole_number(told(keyword)) or default for keyword in keywords)
+
+    pixels, corner = counts(rule.pixels), counts(rule.corner)
+    if not (all(pixels) and all(corner)):
+        return None
+    far = []
+    for at, keyword in zip(corner, rule.chip, strict=True):
+        sizes = (whole_number(told(keyword, one)) for one in (name, *rule.names))
+        size = next(filter(None, sizes), 2 * at)
+        # Corners may be those of a mosaic of detectors.
+        far.append((at - 1) % size >= size / 2 if at > 1 else False)
+    numbers = (number(told(getattr(rule, what))) for what in _NUMBERS)
+    scans = counts(rule.prescan), counts(rule.postscan)
+    return _Port(tuple(far), scans[0], pixels, scans[1], tuple(numbers))
 
 
 def _margin(lit: Section, nx: int) -> str | None:
