@@ -214,3 +214,12 @@ def test_darks_that_hold_their_bias_lack_nothing_where_there_are_no_bias_frames(
     other = plan_of(("bias", {"gain": 5.0}), ("dark", {"gain": 0.0}), "light")
     dark = next(task for task in other.tasks if task.output.startswith("masters/dark"))
     assert [one.code for one in dark.missing] == ["unlike-bias"]
+
+
+def test_flats_without_a_filter_are_told_only_beside_lights_of_their_camera():
+    spare = {"instrume": "spare", "filter": None}
+    other = [("flat", spare), ("flat", spare), ("light", spare), ("light", spare)]
+    assert "unnamed-filter" not in notes(*NIGHT, *other)
+    (named,) = [("light", {"instrume": "spare", "filter": "V"})]
+    found = notes(*NIGHT, *other, named)["unnamed-filter"]
+    assert found.expected == "V"

@@ -348,25 +348,28 @@ def _pedestals(table: pd.DataFrame) -> list[Remark]:
 
 
 def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
-    """Name flats without a filter, run by run, in a night whose lights have one."""
+    """Name flats without a filter, run by run, where lights of their camera have one."""
     used = table[table["use"].astype(bool)]
     is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
     unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
     lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
-    named = sorted(lights["filter"].unique())
-    if not named:
-        return
-    runs = [part["file"].tolist() for _, part in flats.groupby("filter", dropna=False)]
-    # Which run is of which filter is not known: only of one of each it is plain.
-    meant = named[0] if len(named) == len(runs) == 1 else "NAME"
-    for files in runs:
-        yield remark(
-            "unnamed-filter",
-            *files,
-            found=_count(len(files), "flat"),
-            expected=", ".join(named),
-            way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+    for camera, of_camera in flats.groupby("instrume", dropna=False):
+        may_be = lights["instrume"].isna() | pd.isna(camera)
+        named = sorted(
+            lights.loc[may_be | (lights["instrume"] == camera), "filter"].unique()
         )
+        parts = of_camera.groupby("filter", dropna=False) if named else ()
+        runs = [part["file"].tolist() for _, part in parts]
+        # Which run is of which filter is not known: only of one of each it is plain.
+        meant = named[0] if len(named) == len(runs) == 1 else "NAME"
+        for files in runs:
+            yield remark(
+                "unnamed-filter",
+                *files,
+                found=_count(len(files), "flat"),
+                expected=", ".join(named),
+                way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+            )
 
 
 def _likely_filters(table: pd.DataFrame) -> list[Remark]:
