@@ -295,6 +295,23 @@ def test_where_a_filter_shows_nothing_the_picture_is_grey(tmp_path):
     np.testing.assert_allclose(pixels[210, 290], sky, atol=6)
 
 
+def test_a_sky_that_rises_unlike_in_each_filter_is_neutral_and_level(tmp_path):
+    planes, _, cloud = nebula_field(
+        dict.fromkeys("RGB", 1.0), dict.fromkeys("RGB", 300.0)
+    )
+    y, x = np.mgrid[: cloud.shape[0], : cloud.shape[1]]
+    rising = {"R": 0.3 * x, "G": 0.1 * y, "B": -0.2 * x}
+    pixels = drawn(
+        tmp_path, stacks(tmp_path, {c: planes[c] + rising[c] for c in "RGB"})
+    )
+    corners = [
+        pixels[s, t]
+        for s in (np.s_[:25], np.s_[-25:])
+        for t in (np.s_[:25], np.s_[-25:])
+    ]
+    assert np.ptp([np.median(one, axis=(0, 1)) for one in corners]) <= 10
+
+
 def test_the_picture_does_not_depend_on_memory(tmp_path):
     planes, *_ = nebula_field(dict.fromkeys("RGB", 1.0), dict.fromkeys("RGB", 300.0))
     images = stacks(tmp_path, planes)

@@ -24,9 +24,12 @@ from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.stretch import (
     BAND_ROWS,
+    Slope,
     Tone,
     mean_of_known,
+    rows_of,
     sampled_rows,
+    slope_of,
     tone_of,
     whole_numbers,
 )
@@ -395,6 +398,8 @@ class _Mixed(NamedTuple):
     """A channel that is read: images above their sky, on the scale of the first."""
 
     sources: Sequence[_Source]
+    slopes: Sequence[Slope] = (Slope(),)
+    """How the sky of each rises."""
     skies: Sequence[float] = (0.0,)
     """Sky of each, ADU."""
     scales: Sequence[float] = (1.0,)
@@ -404,11 +409,12 @@ class _Mixed(NamedTuple):
 
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
         """Give rows of the picture."""
+        rows = np.arange(start, stop)
+        each = zip(self.sources, self.slopes, self.skies, self.scales, strict=True)
         light = [
-            (source.rows(start, stop, shape) - np.float32(sky)) * np.float32(scale)
-            for source, sky, scale in zip(
-                self.sources, self.skies, self.scales, strict=True
-            )
+            (slope.levelled(source.rows(start, stop, shape), rows) - np.float32(sky))
+            * np.float32(scale)
+            for source, slope, sky, scale in each
         ]
         if not self.line_share:
             return mean_of_known(light)
@@ -491,16 +497,22 @@ def _mixed(
     sources: Sequence[_Source], shape: tuple[int, int], *, has_line: bool
 ) -> _Mixed:
     """Bring the images of a channel to one scale: that of most stars."""
-    if len(sources) == 1:
-        return _Mixed(sources)
     samples = [_sampled(_Mixed([source]), shape) for source in sources]
+    rows = rows_of(sampled_rows(shape))
+    slopes = [slope_of(sample, rows) for sample in samples]
+    if len(sources) == 1:
+        return _Mixed(sources, slopes)
+    samples = [
+        slope.levelled(sample, rows)
+        for slope, sample in zip(slopes, samples, strict=True)
+    ]
     skies, scales, noises = zip(*(_on_scale(one, samples[0]) for one in samples),
                                 strict=True)  # fmt: skip
     share = 0.0
     if has_line:
         # A line adds no more noise than there is.
         share = min(LINE_SHARE, noises[0] / noises[-1] if noises[-1] else LINE_SHARE)
-    return _Mixed(sources, skies, scales, share)
+    return _Mixed(sources, slopes, skies, scales, share)
 
 
 def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
