@@ -33,6 +33,8 @@ _QUADRANTS = ("ASEC", "BSEC", "CSEC", "DSEC")
 _NUMBERS = ("egain", "rdnoise", "saturate")
 _OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", *_NUMBERS)
 """Facts that each amplifier has for itself."""
+_OF_MANY = ("no-exposure", "unplaced")
+"""Reasons that are given once for all images of a file that they hold for."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _FEWEST_COLUMNS = 8
 """Columns beside the lit pixels that are taken for an overscan nobody names."""
@@ -86,20 +88,21 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     Frame
         Every image that is left out by itself, and every detector; one whose images
         cannot be put together is left out with the reason.  The first of those that are
-        no exposures stands for all of them.
+        no exposures stands for all of them, and so does that of those without a place.
     """
     images = [_of_one_port(_of_planes(image)) for image in images]
-    raw, others = [], []
+    raw: list[Frame] = []
+    others: dict[str, list[Frame]] = {}
     for image in _without_thumbnails(images) if len(images) > 1 else images:
         if image.why_not is None:
             raw.append(image)
-        elif image.why_not.code == "no-exposure":
-            others.append(image)
+        elif image.why_not.code in _OF_MANY:
+            others.setdefault(image.why_not.code, []).append(image)
         else:
             yield image
-    if others:
-        labels = [image.why_not.found for image in others if image.why_not]
-        yield replace(others[0], why_not=remark("no-exposure", found=some(labels)))
+    for code, alike in others.items():
+        labels = [image.why_not.found for image in alike if image.why_not]
+        yield replace(alike[0], why_not=remark(code, found=some(labels)))
     yield from _detectors(name, raw)
 
 
@@ -197,6 +200,8 @@ def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
             str(frame.header.get("EXTNAME") or f"HDU{frame.header.hdu}")
             for frame in raw
         ]
+    if not all(names):
+        names = _origins(raw) or names
     groups: dict[str, list[Frame]] = {}
     for frame, label in zip(raw, names, strict=True):
         groups.setdefault(label if all(names) else "", []).append(frame)
@@ -207,6 +212,34 @@ def _is_whole(frame: Frame) -> bool:
     """Tell whether an image is all of a detector by itself."""
     size, section = frame.header.get("CCDSIZE"), frame.header.get("CCDSEC")
     return size is not None and _blankless(size) == _blankless(section)
+
+
+def _origins(raw: Sequence[Frame]) -> list[str]:
+    """Name detectors by where they begin in the mosaic; empty if no card tells.
+
+    Where DETSEC tells the place in the mosaic and CCDSEC that on the detector, images of
+    one detector have the same difference, and those of several the same CCDSEC.
+    """
+    found: list[str] = []
+    seen: dict[str, list[Section]] = {}
+    for frame in raw:
+        places = [frame.header.get(keyword) for keyword in ("DETSEC", "CCDSEC")]
+        if not all(map(_is_section, places)):
+            return []
+        (mosaic, _), (own, _) = (parse_turned(str(place)) for place in places)
+        y, x = (a.start - b.start for a, b in zip(mosaic, own, strict=True))
+        found.append(f"{x + 1}_{y + 1}")
+        if any(_overlap(own, other) for other in seen.setdefault(found[-1], [])):
+            return []
+        seen[found[-1]].append(own)
+    like = [sorted(map(format_section, sections)) for sections in seen.values()]
+    return found if len(like) > 1 and all(one == like[0] for one in like) else []
+
+
+def _overlap(one: Section, other: Section) -> bool:
+    return all(
+        a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True)
+    )
 
 
 def _blankless(text: object) -> str:
@@ -577,10 +610,7 @@ def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
     y0, x0 = (min(place.section[axis].start for place in lit) for axis in (0, 1))
     y1, x1 = (max(place.section[axis].stop for place in lit) for axis in (0, 1))
     for one, other in combinations([place.section for place in lit], 2):
-        if all(
-            a.start < b.stop and b.start < a.stop
-            for a, b in zip(one, other, strict=True)
-        ):
+        if _overlap(one, other):
             msg = f"sections overlap: {format_section(one)} and {format_section(other)}"
             raise _UnclearError(msg)
     covered = sum(math.prod(section_shape(place.section)) for place in lit)
@@ -693,6 +723,10 @@ def _strips(frame: Frame) -> str:
             if reading.value and (whole_number(header.get(keyword)) or 0) > 1:
                 return f"{keyword} = {header.get(keyword)}"
     for rule in _rules_of(frame):
+        counts = {key: header.get(key) for key in (rule.beside, rule.behind) if key}
+        numbers = [whole_number(count) or 0 for count in counts.values()]
+        if numbers and numbers[0] > 1 and numbers[1] and not frame.value("datasec"):
+            return ", ".join(f"{key} = {count}" for key, count in counts.items())
         names = rule.names or str(header.get(rule.listed) or "").split()
         keywords = [rule.overscan.replace("*", name) for name in names]
         there = [one for one in keywords if count_sections(str(_card(header, one)))]
