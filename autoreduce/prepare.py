@@ -243,7 +243,9 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     )
     given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
-    samples = read_samples(scanned.root, judged(frames), cache_folder(paths))
+    samples = read_samples(
+        scanned.root, judged(frames, recipe.amplifiers.crosstalk), cache_folder(paths)
+    )
     frames, doubts = with_levels(
         with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )

@@ -462,6 +462,21 @@ CODES: dict[str, Code] = {
         "without these.",
         "dark",
     ),
+    "light-in-dark": Code(
+        _S.DOUBTFUL,
+        "the dark has {found} in the shape of the flat, which dark current has not: it "
+        "has seen light, and the sky is too faint by as much",
+        "Light came through the optics while the darks were taken: vignetting and dust "
+        "show in them.  Take darks again, with the telescope covered.",
+        "dark",
+    ),
+    "pedestal-not-added": Code(
+        _S.DOUBTFUL,
+        "with the pedestal of its card PEDESTAL taken out the light's sky is uneven by "
+        "{found}, by {expected} with it left in: nobody had added it",
+        "What is taken out and was not there leaves the inverse of the flat.  The way out "
+        "takes the card for wrong.",
+    ),
     "dead-amplifier": Code(
         _S.DOUBTFUL,
         "no pixels where a dead amplifier has read: {found}",
@@ -862,7 +877,9 @@ CODES: dict[str, Code] = {
         "frames of one camera do not count alike, nothing is rescaled by guess and "
         "bias and darks serve their like only: {found}",
         "Levels in other steps or units, or from another zero, cannot be subtracted "
-        "from each other.  The way out takes them for alike, if they are in truth.",
+        "from each other.  The way out takes them for alike, if they are in truth, or "
+        "takes out what BZERO added to floats.  Frames that a program scaled to 0 to 1, "
+        "or cut to 8 bits, are to be saved again as the camera counts.",
     ),
     "counts-by-hand": Code(
         _S.DOUBTFUL,
@@ -888,7 +905,9 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "pixels reach {found}, so that the card that says they are full at {expected} "
         "is wrong and not used",
-        "The way out gives the right level by hand, if it is known.",
+        "SATURATE, MAXADU and the like, or DATAMAX where none of them is there.  The way "
+        "out says that pixels are full at the end of their range; a lower level that is "
+        "known is given in the same way.",
     ),
     "unlit": Code(
         _S.LEFT_OUT,

@@ -8,6 +8,7 @@ contradicts this by far more than any drift cannot be what it is called.
 How frames of one group differ among themselves is left to `quality`.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -200,6 +201,7 @@ class _Many:
         self._temperature = np.array([raw.temperature for raw in frames], float)
         self._night = np.array([raw.night or "" for raw in frames], str)
         self._in_order = np.sort(self._temperature)  # unknown ones last
+        self._windows: dict[float, tuple[int, int]] = {}
 
     def near(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those that nothing says were taken at another temperature."""
@@ -207,13 +209,15 @@ class _Many:
 
     def window(self, raw: Raw) -> tuple[int, int] | None:
         """Give a key that is the same for frames to which the same ones are near."""
-        if np.isnan(raw.temperature):
+        if math.isnan(raw.temperature):
             return None
-        apart = self._in_order - raw.temperature
-        return (
-            int(np.searchsorted(apart, -NEAR_DEGC, "left")),
-            int(np.searchsorted(apart, NEAR_DEGC, "right")),
-        )
+        if raw.temperature not in self._windows:
+            apart = self._in_order - raw.temperature
+            self._windows[raw.temperature] = (
+                int(np.searchsorted(apart, -NEAR_DEGC, "left")),
+                int(np.searchsorted(apart, NEAR_DEGC, "right")),
+            )
+        return self._windows[raw.temperature]
 
     def of_night(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those of the same night."""

@@ -46,7 +46,7 @@ class Frame:
 
     file: str
     """Name in the frame table."""
-    path: Path
+    path: str | Path
     """File that holds it."""
     header: RawHeader
     """Cards of its own header, followed by those of the primary one."""
@@ -185,7 +185,7 @@ class FrameReader:
         self._readers: dict[int, _DialectReader] = {}
 
     def frames_of_file(
-        self, name: str, path: Path, headers: Sequence[RawHeader]
+        self, name: str, path: str | Path, headers: Sequence[RawHeader]
     ) -> Iterator[Frame]:
         """Read the frames of one file.
 
@@ -193,7 +193,7 @@ class FrameReader:
         ----------
         name : str
             The file's name in the frame table.
-        path : Path
+        path : path
             The file.
         headers : sequence of RawHeader
             All its headers.
@@ -228,7 +228,7 @@ class FrameReader:
         return Facts(header, reader.dialect, reader.facts.read(header))
 
     def _frame(
-        self, file: str, path: Path, header: RawHeader, shape: tuple[int, ...]
+        self, file: str, path: str | Path, header: RawHeader, shape: tuple[int, ...]
     ) -> Frame:
         reader = self._reader(header)
         facts = reader.facts.read(header)

@@ -349,25 +349,28 @@ def _pedestals(table: pd.DataFrame) -> list[Remark]:
 
 
 def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
-    """Name flats without a filter, run by run, in a night whose lights have one."""
+    """Name flats without a filter, run by run, where lights of their camera have one."""
     used = table[table["use"].astype(bool)]
     is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
     unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
     lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
-    named = sorted(lights["filter"].unique())
-    if not named:
-        return
-    runs = [part["file"].tolist() for _, part in flats.groupby("filter", dropna=False)]
-    # Which run is of which filter is not known: only of one of each it is plain.
-    meant = named[0] if len(named) == len(runs) == 1 else "NAME"
-    for files in runs:
-        yield remark(
-            "unnamed-filter",
-            *files,
-            found=_count(len(files), "flat"),
-            expected=", ".join(named),
-            way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+    for camera, of_camera in flats.groupby("instrume", dropna=False):
+        may_be = lights["instrume"].isna() | pd.isna(camera)
+        named = sorted(
+            lights.loc[may_be | (lights["instrume"] == camera), "filter"].unique()
         )
+        parts = of_camera.groupby("filter", dropna=False) if named else ()
+        runs = [part["file"].tolist() for _, part in parts]
+        # Which run is of which filter is not known: only of one of each it is plain.
+        meant = named[0] if len(named) == len(runs) == 1 else "NAME"
+        for files in runs:
+            yield remark(
+                "unnamed-filter",
+                *files,
+                found=_count(len(files), "flat"),
+                expected=", ".join(named),
+                way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+            )
 
 
 def _likely_filters(table: pd.DataFrame) -> list[Remark]:
@@ -522,9 +525,23 @@ _SAME_EXPOSURE = 0.02
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:
-    """Name the lights that have nothing to be stacked with."""
-    lights = groups[(groups["imagetyp"] == ImageType.LIGHT) & (groups["n_frames"] == 1)]
-    if lights.empty:
+    """Name the lights that have nothing to be stacked with.
+
+    Where there are others that only their exposure keeps apart, stacking can pool them.
+    """
+    lights = groups[groups["imagetyp"] == ImageType.LIGHT]
+    single = lights["n_frames"] == 1
+    if not single.any():
         return []
-    names = ", ".join(lights["group"])
-    return [remark("single-light", found=names)]
+    pools = lights.duplicated([*_POOLED], keep=False) & single
+    names = ", ".join(lights["group"][single])
+    way_out = "--stack-by object,filter" if pools.any() else ""
+    return [remark("single-light", found=names, way_out=way_out)]
+
+
+_POOLED = (
+    *("object", "filter", "xbinning", "ybinning", "readoutm", "gain", "offset"),
+    *("instrume", "telescop", "naxis1", "naxis2", "detector", "disperser", "slit"),
+    "counts",
+)
+"""Facts of lights that ``--stack-by object,filter`` stacks whatever their exposures."""

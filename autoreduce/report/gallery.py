@@ -47,7 +47,7 @@ _SHARES = {
 }
 """Widths of pictures, relative to that of a stack."""
 
-_FRACTIONS = {"rejected", "masked", "saturated"}
+_FRACTIONS = {"rejected", "masked", "saturated", "unclean"}
 """Statistics that are fractions of all samples or pixels."""
 
 
