@@ -470,6 +470,14 @@ CODES: dict[str, Code] = {
         "show in them.  Take darks again, with the telescope covered.",
         "dark",
     ),
+    "level-left": Code(
+        _S.DOUBTFUL,
+        "with the flat the light's sky is uneven by {found}, by {expected}: light and "
+        "bias or dark were taken with unlike offsets, or the flat holds stray light",
+        "A level that bias and dark do not take out is divided by the flat, and bright "
+        "where the flat is faint.  Take bias frames and darks with the settings of the "
+        "lights; the way out takes the level that makes the sky even out of the lights.",
+    ),
     "pedestal-not-added": Code(
         _S.DOUBTFUL,
         "with the pedestal of its card PEDESTAL taken out the light's sky is uneven by "
