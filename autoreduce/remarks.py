@@ -421,6 +421,14 @@ CODES: dict[str, Code] = {
         "temperature, exposure, gain and readout mode of the lights.",
         "dark",
     ),
+    "glow-misfit": Code(
+        _S.DOUBTFUL,
+        "the calibrated sky is uneven by {found}, in the shape of the dark: the light has "
+        "{expected} as it is taken out",
+        "Amplifiers glow, and not in proportion to the exposure.  Take darks of the "
+        "exposure and temperature of the lights, which then are not scaled.",
+        "dark",
+    ),
     "dark-turned": Code(
         _S.DOUBTFUL,
         "pixels that are hot in the dark have {found} of that in the light, and are hot "

@@ -226,3 +226,16 @@ def test_a_sky_that_is_as_the_flat_says_has_no_level_left_in_it():
         slope = 100 * x / SHAPE[1]
         raw = (sky(rng) + (nebula, slope, 0)[seed % 3]) * flat + dark
         assert codes(raw, dark, flat) == {}, seed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_glow_that_does_not_go_with_the_exposure_is_told(seed):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    glow = 60 * np.exp(-((x - 240) ** 2 + (y - 120) ** 2) / 3000)
+    flat, dark = vignetting(), hot_dark(rng) + glow
+    raw = sky(rng) * flat + dark
+    assert codes(raw, dark, flat) == {}
+    found = codes(raw + 4 * glow, dark, flat)
+    assert list(found) == ["glow-misfit"]
+    assert "the light has 5 times the dark's glow" in found["glow-misfit"]

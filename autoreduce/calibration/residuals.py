@@ -37,6 +37,8 @@ UNEVEN_SKY = 0.05
 """Unevenness of the sky that is never a flat's fault, of the sky."""
 LEFT_IN = 0.1
 """A level of this part of the sky is no stray light in a flat."""
+GLOW_LEFT = 0.3
+"""So much of a dark's glow may be left in a light, or be taken out too much."""
 EVENER = 3.0
 """What leaves so much less of the unevenness is right: a flat that is turned, a pedestal
 that stays in, a level that goes, the shape of a flat in a dark."""
@@ -88,6 +90,8 @@ def doubts_of_light(
     yield from told
     if flat is not None and dark is not None and not told:
         yield from _doubts_of_light_in(dark * flat, flat, noise)
+    if dark is not None and not told:
+        yield from _glow_left(data, dark, flat, noise, uneven)
     if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
         left_in = _unevenness(data + np.float32(pedestal) / flat)
         if left_in < uneven / EVENER:
@@ -171,6 +175,28 @@ def _doubts_of_dark(
             factor = ROUGHER if code == "noisy-dark" else UNEVEN
             found, expected = _about(with_dark), _about(without / factor)
             yield remark(code, found=found, expected=expected)
+
+
+def _glow_left(
+    data: NDArray[np.float32],
+    dark: NDArray[np.float32],
+    flat: NDArray[np.float32] | None,
+    noise: float,
+    uneven: float,
+) -> Iterator[Remark]:
+    """Say that the glow of a dark is left in the light, or was not in it as strong."""
+    glow = dark if flat is None else dark * flat
+    if min(uneven, _unevenness(glow)) <= UNEVEN_NOISE * noise:
+        return
+    glow = glow - finite_median(glow)
+    glow = glow if flat is None else glow / flat
+    levels, shape = (np.array(block_medians(one)) for one in (data, glow))
+    known = np.isfinite(levels) & np.isfinite(shape)
+    left = np.polyfit(shape[known], levels[known], 1)[0]
+    without = _unevenness(data - np.float32(left) * glow)
+    if abs(left) > GLOW_LEFT and without < uneven / EVENER:
+        found, expected = _about(uneven), f"{left + 1:.1g} times the dark's glow"
+        yield remark("glow-misfit", found=found, expected=expected)
 
 
 def _doubts_of_light_in(
