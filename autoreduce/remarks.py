@@ -91,6 +91,11 @@ class Remark:
         """The master that it is about; empty if it is about none."""
         return CODES[self.code].need
 
+    @property
+    def line(self) -> str:
+        """The first of its subject and what is to be said of it, as on the terminal."""
+        return f"{some(self.subject)}: {self}" if self.subject else str(self)
+
     def about(self, *subject: str) -> Self:
         """Return the same remark about something else."""
         return replace(self, subject=subject)
