@@ -45,6 +45,8 @@ UNEXPOSED = 0.125
 degrees would make it as little, and headers tell those."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
+LEAST_CUT = 0.05
+"""Part of the rows that no shutter or window leaves without data in some frames only."""
 MOST_FELLOWS = 50
 """Darks of one exposure that tell well enough what another should have."""
 CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
@@ -146,6 +148,16 @@ def out_of_place(frames: Sequence[Raw]) -> dict[str, Doubt]:
 def gross(level: float, other: float, noise: float) -> float:
     """Give the difference of two levels that only a fault makes, ADU."""
     return max(GROSS_NOISE * noise, GROSS_PART * max(abs(level), abs(other)))
+
+
+def _cut_off(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find frames without data in rows in which the camera gives some."""
+    usual = min((raw.sample.cut for raw in frames), default=0.0)
+    return {
+        raw.file: Doubt("cut-off", raw.sample.cut, usual)
+        for raw in frames
+        if raw.sample.cut > usual + LEAST_CUT
+    }
 
 
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
@@ -285,6 +297,19 @@ def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
         more = (LIT - 1) * max(0.0, expected - min(levels))
         if raw.level - expected > more + gross(raw.level, expected, raw.noise):
             found[raw.file] = Doubt("lit-dark", raw.level, float(expected))
+    return found
+
+
+def _above_longer(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks above those of a longer exposure: dark current only adds."""
+    darks = _Many([raw for raw in frames if raw.kind in DARKS])
+    found = {}
+    for raw in darks.frames:
+        is_longer = SHORTER * darks.exptime > raw.exptime
+        longer = is_longer & darks.near(raw) & darks.of_night(raw)
+        level = float(np.median(darks.level[longer])) if longer.any() else np.inf
+        if raw.level - level > gross(raw.level, level, raw.noise):
+            found[raw.file] = Doubt("lit-dark", raw.level, level)
     return found
 
 
@@ -527,9 +552,11 @@ class _Even:
 
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (
+    _cut_off,
     _above_lights,
     _below_bias,
     _lit_by_exposures,
+    _above_longer,
     _without_noise,
     _half_dark,
 )

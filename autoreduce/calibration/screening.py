@@ -272,7 +272,7 @@ def _percent(low: float, high: float) -> str:
     return " to ".join(dict.fromkeys((f"{low:.0%}", f"{high:.0%}")))
 
 
-_FORMS = {"no-data": _every_pixel, "half-dark": _percent}
+_FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
 """How what was found is written where it is no level."""
 
 

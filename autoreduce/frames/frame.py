@@ -12,10 +12,12 @@ from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, image_shape, pixel_scaling
 from autoreduce.frames.dialects import Dialect, possible, recognise
 from autoreduce.frames.facts import (
+    NO_SECTION,
     Fact,
     FactReader,
     Reading,
     binned_section,
+    is_cut_off,
     lone_date,
     valid_section,
 )
@@ -308,7 +310,8 @@ def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
             section = valid_section(binned_section(told, binning), shape)
             rule = "section of the unbinned chip"
         if section is None:
-            rule = "lies outside of the image, or is no section"
+            cut_off = is_cut_off(told, shape)
+            rule = "section that was not saved" if cut_off else NO_SECTION
         elif whole and facts[fact].keyword == "DATASEC":
             section, rule = None, "the whole image: nothing to trim"
         facts[fact] = replace(facts[fact], value=section, rule=rule)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
@@ -443,6 +444,31 @@ def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
         card = f"{keyword} = {rows['literal'].iloc[0]}"
         notes.append(remark("no-date", *rows["file"], found=card, expected=str(rule)))
     return notes
+
+
+def unusable_sections(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames whose overscan, or what is to be kept, no card tells rightly.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)].set_index("file")
+    told = evidence[evidence["rule"].eq(NO_SECTION)]
+    told = told[told["file"].isin(used.index)]
+    for (fact, keyword, literal), rows in told.groupby(
+        ["fact", "keyword", "literal"], sort=False
+    ):
+        # What the observer has set is not doubted.
+        files = [file for file in rows["file"] if pd.isna(used.loc[file, fact])]
+        if files:
+            first = used.loc[files[0]]
+            size = f"{first['naxis1']} x {first['naxis2']} pixels"
+            card = f"{keyword} = {literal}"
+            yield remark("no-section", *files, found=card, expected=size)
 
 
 def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:

@@ -23,7 +23,7 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 10,
     Action.DARK: 10,
     Action.DARK_FIT: 10,
-    Action.FLAT: 12,
+    Action.FLAT: 13,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 14,
     Action.REGISTER: 10,
