@@ -78,6 +78,8 @@ class Image(NamedTuple):
     """State of the product."""
     field: int = 1
     """Number of the field that a stack shows: others do not lie on it."""
+    detector: str = ""
+    """Detector of a camera of several: others show another part of the sky."""
 
 
 class Channel(NamedTuple):
@@ -116,7 +118,9 @@ class Composition:
         """Say what it is made of."""
         filters = [image.filter or "no filter" for image in self.images]
         what = {"colour": "colours of the camera", "grey": filters[0]}
-        return what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        detector = self.images[0].detector
+        return f"{words}, detector {detector} only" if detector else words
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -209,6 +213,7 @@ def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
         is_light=is_light,
         digest=digests.get(task.output, ""),
         field=1 if is_light else stack_field(task.output, output),
+        detector=str(task.facts.get("detector") or ""),
     )
 
 
@@ -216,6 +221,7 @@ def _composed(
     images: Sequence[Image], asked: Palette
 ) -> tuple[str, tuple[Channel, ...]]:
     """Choose the deepest image of each band, and the palette that they allow."""
+    images = _of_one_detector(images)
     stacks = _of_one_field([image for image in images if not image.is_light])
     chosen = stacks or images
     best = max(chosen, key=_depth)
@@ -234,6 +240,15 @@ def _composed(
     if best.is_colour:
         return "colour", (Channel((best,)),) * 3
     return "grey", (Channel((best,)),)
+
+
+def _of_one_detector(images: Sequence[Image]) -> list[Image]:
+    """Keep the images of the detector that has gathered most light, in stacks if any."""
+    gathered: Counter[str] = Counter()
+    for image in [one for one in images if not one.is_light] or images:
+        gathered[image.detector] += round(image.exposure)
+    deepest = min(gathered, key=lambda name: (-gathered[name], name))
+    return [image for image in images if image.detector == deepest]
 
 
 def _of_one_field(stacks: Sequence[Image]) -> list[Image]:
