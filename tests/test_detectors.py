@@ -6,7 +6,9 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.calibration.joined import JoinedImage
+from autoreduce.errors import TableError
 from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import scan
 
 PIXELS = np.arange(48, dtype=np.int16).reshape(6, 8)
@@ -444,3 +446,65 @@ def test_a_binning_that_does_not_divide_the_detector_leaves_no_gap(tmp_path):
         "1 [1:2,1:5] [1:2,1:5] [3:8,1:5] - - -",
         "2 [1:2,1:5] [4:3,1:5] [3:8,1:5] - - -",
     ]
+
+
+@pytest.fixture
+def mosaic(tmp_path):
+    """Scan three exposures of two detectors, of two amplifiers each."""
+    parts = [
+        quadrant(place, CCDNAME=name)
+        for name, place in (
+            ("East", "[1:3,1:6]"),
+            ("East", "[4:6,1:6]"),
+            ("West", "[9:11,1:6]"),
+            ("West", "[12:14,1:6]"),
+        )
+    ]
+    for n in (1, 2, 3):
+        time = f"2024-01-10T21:0{n}:00"
+        write_file(tmp_path / f"light_{n}.fits", *parts, **{"DATE-OBS": time})
+    return scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("light_2.fits[3]", ["light_2.fits[3]"]),
+        ("light_2[3]", ["light_2.fits[3]"]),
+        ("light_2.fits", ["light_2.fits[1]", "light_2.fits[3]"]),
+        ("light_[12].fits[3]", ["light_1.fits[3]", "light_2.fits[3]"]),
+        ("*.fits[1]", [f"light_{n}.fits[1]" for n in (1, 2, 3)]),
+        ("light_1.fits[3],light_3.fits[1]", ["light_1.fits[3]", "light_3.fits[1]"]),
+    ],
+)
+def test_a_detector_of_one_file_is_meant_by_its_extension(mosaic, pattern, meant):
+    out = apply_overrides(mosaic, exclude=[pattern])
+    assert sorted(out.loc[~out["use"], "file"]) == meant
+    back = apply_overrides(mosaic, exclude=["*"], include=[pattern])
+    assert sorted(back.loc[back["use"], "file"]) == meant
+    told = apply_overrides(mosaic, settings=[f"{pattern}: filter=R, saturate=48000"])
+    assert sorted(told.loc[told["filter"].eq("R").fillna(False), "file"]) == meant
+    assert sorted(told.loc[told["saturate"].notna(), "file"]) == meant
+
+
+def test_an_extension_that_is_no_frame_is_named_beside_those_that_are(mosaic):
+    with pytest.raises(TableError, match=r"light_2.fits\[4\].*light_2.fits\[3\]"):
+        apply_overrides(mosaic, exclude=["light_2.fits[4]"])
+
+
+def test_detectors_lie_in_the_focal_plane_as_their_sections_do(mosaic):
+    places = mosaic.groupby("detector")["place"].unique().map(list).to_dict()
+    assert places == {"East": ["[1:6,1:6]"], "West": ["[9:14,1:6]"]}
+    told = apply_overrides(mosaic, settings=["*[3]: place=[14:9,1:6]"])
+    assert set(told["place"]) == {"[1:6,1:6]", "[14:9,1:6]"}
+    with pytest.raises(TableError, match="place: section 'here'"):
+        apply_overrides(mosaic, settings=["*[3]: place=here"])
+
+
+def test_a_detector_that_one_amplifier_has_read_lies_turned_as_its_section(tmp_path):
+    parts = [
+        quadrant("[3:1,1:6]", CCDNAME="East"),
+        quadrant("[9:11,6:1]", CCDNAME="West"),
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    assert scan(tmp_path)["place"].tolist() == ["[3:1,1:6]", "[9:11,6:1]"]
