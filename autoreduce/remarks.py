@@ -887,6 +887,14 @@ CODES: dict[str, Code] = {
         "alike: {found}",
         "`--set '*: counts=alike'` was given.  Nothing is to be done if it is so.",
     ),
+    "unlike-rates": Code(
+        _S.DOUBTFUL,
+        "dark current {found}, in the darks of the other exposure {expected}: these have "
+        "seen light, or the others were not exposed",
+        "Dark current does not depend on the exposure, and levels do not tell which of "
+        "two is wrong.  Take darks again, in the dark; the way out does without those "
+        "with the larger one.",
+    ),
     "overscan-lit": Code(
         _S.DOUBTFUL,
         "the overscan that the header tells has levels of {found} where the image has "
