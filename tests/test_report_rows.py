@@ -282,6 +282,11 @@ def test_a_group_of_one_frame_has_no_middle():
     assert deviations(make_report(frames=frames)) == []
 
 
+def test_levels_below_the_noise_of_a_pixel_are_no_scale():
+    frames = make_frames().assign(median=[0.01, 0.03, -0.02] * 4, noise=3.7)
+    assert deviations(make_report(frames=frames)) == []
+
+
 # ----------------------------------------------------------------- drawings
 
 

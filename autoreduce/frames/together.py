@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import median
 
 from autoreduce.fits.header import RawHeader
@@ -350,7 +351,7 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         first: dict[tuple[bytes, int], Frame] = {}
         # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
         for frame in sorted(candidates, key=lambda one: len(one.file)):
-            with frame.path.open("rb") as file:
+            with Path(frame.path).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
             original = first.setdefault((digest, frame.header.hdu), frame)
             if original is not frame and not frame.why_not:

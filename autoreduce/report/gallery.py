@@ -64,7 +64,7 @@ _WIDER = 2
 _SMALLEST = 64
 """Width or height of a picture, at least."""
 
-_FRACTIONS = {"rejected", "masked", "saturated"}
+_FRACTIONS = {"rejected", "masked", "saturated", "unclean"}
 """Statistics that are fractions of all samples or pixels."""
 
 

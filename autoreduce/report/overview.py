@@ -111,17 +111,18 @@ def _bar(
 def deviations(report: NightReport) -> list[Deviation]:
     """Compare the measured level of each frame with the middle of its group.
 
-    Groups of one frame have no middle, and those whose middle is not positive no
-    scale: they are passed over.  Biases come first, then darks, flats and lights.
+    Groups of one frame have no middle, and those whose middle is not above the noise of
+    a pixel no scale (bias frames without their overscan): they are passed over.  Biases come first, then darks, flats and lights.
     Detectors that take exposures together share a row.
     """
     lost, plane = left_out(report), focal_plane(report.frames)
-    told = report.frames[["file", "group", "median", *_LOOKS]]
+    told = report.frames[["file", "group", "median", "noise", *_LOOKS]]
     frames = told[told["median"].notna()]
     dots = []
     for _, members in frames.groupby("group"):
         middle = float(members["median"].median())
-        if len(members) > 1 and middle > 0:
+        noise = members["noise"].fillna(0.0).median()
+        if len(members) > 1 and middle > noise:
             dots += [
                 _dot(row, middle, lost, plane) for row in members.to_dict("records")
             ]
