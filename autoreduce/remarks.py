@@ -703,6 +703,13 @@ CODES: dict[str, Code] = {
         "sky: they are never combined with one another.  If they are amplifiers, a "
         "table of `[[amplifiers]]` in a dialect tells how they lie.",
     ),
+    "amplifier-missing": Code(
+        _S.LEFT_OUT,
+        "{found} was read, where there is {expected}: an amplifier is missing",
+        "The camera's other frames show more of the detector.  Without the file's lost "
+        "extension, or the cards of an amplifier, what is left looks like a smaller "
+        "camera: no master would fit it.  The way out takes it for one.",
+    ),
     "several-strips": Code(
         _S.LEFT_OUT,
         "several amplifiers have read the image ({found}), and which pixels each has "

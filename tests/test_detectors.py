@@ -508,3 +508,71 @@ def test_a_detector_that_one_amplifier_has_read_lies_turned_as_its_section(tmp_p
     ]
     write_file(tmp_path / "a.fits", *parts)
     assert scan(tmp_path)["place"].tolist() == ["[3:1,1:6]", "[9:11,6:1]"]
+
+
+def halves(path, kind, n, places=("[1:3,1:6]", "[4:6,1:6]"), **cards):
+    time = f"2024-01-10T21:{n:02d}:00"
+    parts = [quadrant(place) for place in places]
+    told = {"INSTRUME": "Two", "IMAGETYP": kind, "DATE-OBS": time, **cards}
+    write_file(path / f"{kind}_{n}.fits", *parts, **told)
+
+
+def test_a_frame_that_lacks_an_amplifier_is_no_smaller_camera(tmp_path):
+    for n in (1, 2, 3):
+        halves(tmp_path, "bias", n)
+        halves(tmp_path, "light", 10 + n)
+    halves(tmp_path, "light", 20, ["[4:6,1:6]"])
+    frames = scan(tmp_path).set_index("file")
+    assert frames.index[~frames["use"]].tolist() == ["light_20.fits[1]"]
+    row = frames.loc["light_20.fits[1]"]
+    assert row["code"] == "amplifier-missing"
+    assert row["why_not"] == (
+        "[4:6,1:6] by 1 amplifier was read, where there is [1:6,1:6] by 2 amplifiers in "
+        "6 others: an amplifier is missing (--include 'light_20.fits[1]')"
+    )
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        # Of that half there are calibration frames, too.
+        [("bias", ["[1:3,1:6]"], {}), ("light", ["[1:3,1:6]"], {})],
+        # Another camera.
+        [("light", ["[1:3,1:6]"], {"INSTRUME": "One"})],
+        # A window: it ends where no amplifier does.
+        [("light", ["[2:4,1:6]"], {})],
+        # All of it, by one amplifier: a mode of readout.
+        [("light", ["[1:6,1:12]"], {"CCDSUM": "2 2"})],
+    ],
+    ids=["calibrated", "other camera", "window", "mode"],
+)
+def test_a_part_that_is_read_on_purpose_is_used(tmp_path, others):
+    for n in (1, 2, 3):
+        halves(tmp_path, "bias", n)
+        halves(tmp_path, "light", 10 + n)
+    for n, (kind, places, cards) in enumerate(others, start=20):
+        halves(tmp_path, kind, n, places, **cards)
+    frames = scan(tmp_path)
+    assert len(frames) == 6 + len(others)
+    assert frames["use"].all(), frames["why_not"].tolist()
+
+
+def test_an_image_without_the_cards_of_an_amplifier_is_no_other_camera(tmp_path):
+    sections = {"DATASECA": "[1:2,1:6]", "BIASSECA": "[3:4,1:6]"}
+    both = {**sections, "DATASECB": "[7:8,1:6]", "BIASSECB": "[5:6,1:6]"}
+    for n in (1, 2, 3):
+        write_image(tmp_path / f"{n}.fits", **both, **{"DATE-OBS": f"2024-01-0{n}"})
+    write_image(tmp_path / "4.fits", **sections)
+    frames = scan(tmp_path).set_index("file")
+    assert frames.index[~frames["use"]].tolist() == ["4.fits"]
+    assert "8x6 pixels by 1 amplifier" in frames["why_not"]["4.fits"]
+
+
+def test_a_binned_half_is_told_by_its_place_on_the_detector(tmp_path):
+    binned = {"CCDSUM": "2 2"}
+    places = ["[1:6,1:12]", "[7:12,1:12]"]
+    for n in (1, 2, 3):
+        halves(tmp_path, "light", n, places, **binned)
+    halves(tmp_path, "light", 4, places[:1], **binned)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["code"].dropna().to_dict() == {"light_4.fits[1]": "amplifier-missing"}

@@ -161,13 +161,16 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
             reading = replace(reading, value=label, rule=rule)
             facts = {**first.facts, "detector": reading}
-            chips = [part.chip for part in parts or [_single(first)] if part.chip]
-            if chips:
-                text = _around(chips)
-                facts["place"] = Reading(text, "sections", text, "around all of it")
             first = replace(first, facts=facts)
         if len(groups) == 1 and len(frames) > 1:
             first = replace(first, file=name)
+        told = [part.chip for part in parts] or [
+            _chip(first.header, first.facts.get("detsec"))
+        ]
+        if chips := [chip for chip in told if chip]:
+            text = _around(chips)
+            place = Reading(text, "sections", text, "around all that was read")
+            first = replace(first, facts={**first.facts, "place": place})
         if not parts:
             yield _of_one_level(first)
             continue

@@ -91,8 +91,8 @@ FACT_COLUMNS = (
         "place",
         "string",
         "",
-        "Where the detector lies in the focal plane, FITS text, in pixels without "
-        "binning; of one of several in a file.",
+        "What was read of the detector, or where it lies in the focal plane, FITS text, "
+        "in pixels without binning.",
     ),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
     Column("roworder", "string", "", "TOP-DOWN or BOTTOM-UP: which row is the first."),
