@@ -420,10 +420,10 @@ CODES: dict[str, Code] = {
     "hot-misfit": Code(
         _S.DOUBTFUL,
         "pixels that are hot in the dark have {found} of that in the light: the dark is "
-        "of another temperature or exposure than the headers say",
+        "of another temperature, exposure or gain than the headers say",
         "Hot pixels of dark and light are in proportion to their dark currents.  "
         "Below 1 the dark takes out too much, above too little.  Take darks at the "
-        "temperature and exposure of the lights.",
+        "temperature, exposure, gain and readout mode of the lights.",
         "dark",
     ),
     "dark-turned": Code(
@@ -708,6 +708,13 @@ CODES: dict[str, Code] = {
         "sky: they are never combined with one another.  If they are amplifiers, a "
         "table of `[[amplifiers]]` in a dialect tells how they lie.",
     ),
+    "amplifier-missing": Code(
+        _S.LEFT_OUT,
+        "{found} was read, where there is {expected}: an amplifier is missing",
+        "The camera's other frames show more of the detector.  Without the file's lost "
+        "extension, or the cards of an amplifier, what is left looks like a smaller "
+        "camera: no master would fit it.  The way out takes it for one.",
+    ),
     "several-strips": Code(
         _S.LEFT_OUT,
         "several amplifiers have read the image ({found}), and which pixels each has "
@@ -864,6 +871,13 @@ CODES: dict[str, Code] = {
         "level of the closed shutter.  Take bias frames with the settings of the "
         "lights.",
     ),
+    "cut-off": Code(
+        _S.LEFT_OUT,
+        "no data in {found} of the rows: they have one value, far below the others",
+        "A download that broke off, or a file that was not written to its end; other "
+        "frames of the camera have data there.  Copy it again from the camera; "
+        "`--include` takes it as it is.",
+    ),
     "half-dark": Code(
         _S.LEFT_OUT,
         "no dark current in {found} of the pixels, where other darks have {expected}",
@@ -917,7 +931,7 @@ CODES: dict[str, Code] = {
     ),
     "unlit": Code(
         _S.LEFT_OUT,
-        "no light: level {found}, not above the {expected} of bias",
+        "no light: level {found}, within its noise of the {expected} of bias",
         "A flat without light.  Take it again, brighter.",
     ),
     "too-dark": Code(
@@ -1188,6 +1202,13 @@ CODES: dict[str, Code] = {
         "when the exposure began is not known: {found} ({expected})",
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
+    ),
+    "no-section": Code(
+        _S.DOUBTFUL,
+        "{found} is no section of an image of {expected}, counted from 1 with both ends: "
+        "it is not used",
+        "Overscan columns stay in the image, or nothing is taken out by them.  `--set "
+        "'PATTERN: biassec=[181:200,1:160]'`, or trimsec, tells them.",
     ),
     "two-exposures": Code(
         _S.DOUBTFUL,

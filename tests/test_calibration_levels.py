@@ -144,3 +144,39 @@ def test_a_hundred_clean_nights_lose_no_frame():
         for some in (frames, [one for one in frames if one.exptime != 10.0]):
             screened = screen([some])
             assert (screened.left_out, screened.counting.notes) == ({}, []), n
+
+
+def test_a_dark_above_those_of_a_longer_exposure_is_lit():
+    lit = [raw(f"lit{i}", "dark", BIAS + 600.0, 2.0, 20.0) for i in range(5)]
+    long = [dark(f"d{i}", 60) for i in range(3)]
+    found = screen([[*bias_frames(), *lit, *long]]).left_out
+    assert sorted(found) == [f"lit{i}" for i in range(5)]
+    assert {doubt.code for doubt in found.values()} == {"lit-dark"}
+    # Where the bias level of another night was another one, nothing is lit.
+    other = [
+        raw(f"{kind}{i}", kind, 1500.0, exptime, night="2024-03-02")
+        for kind, exptime in (("bias", 0.0), ("dark", 2.0))
+        for i in range(3)
+    ]
+    assert screen([[*bias_frames(), *other, *long]]).left_out == {}
+
+
+@pytest.mark.parametrize("kind", ["light", "flat", "dark"])
+def test_frames_without_data_in_rows_where_the_camera_has_some_are_left_out(kind):
+    def frame(name, cut):
+        whole = raw(name, kind, 3000.0, 60.0, 40.0)
+        rows = np.rint(3000 + 40 * np.random.default_rng(3).standard_normal((32, 64)))
+        rows[32 - cut :] = 0
+        sample = sum_up(rows.astype(np.uint16))
+        return Raw(whole.file, kind, sample, 60.0)
+
+    several = [frame(f"{n}_{i}", n) for n in (0, 16, 24) for i in range(2)]
+    found = screen([several]).left_out
+    assert {file: (doubt.code, doubt.found) for file, doubt in found.items()} == {
+        "16_0": ("cut-off", 0.5),
+        "16_1": ("cut-off", 0.5),
+        "24_0": ("cut-off", 0.75),
+        "24_1": ("cut-off", 0.75),
+    }
+    # Rows that no frame of the camera has are no fault.
+    assert screen([several[2:4]]).left_out == {}

@@ -26,8 +26,11 @@ from autoreduce.calibration.levels import (
 )
 from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.calibration.seams import shown_by
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.drafting import crosstalk_of
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.remarks import Remark, remark
 
 if TYPE_CHECKING:
@@ -150,18 +153,27 @@ def copies_in(frames: Iterable[Raw]) -> dict[str, str]:
     return found
 
 
-def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
+def judged(
+    frames: "pd.DataFrame", crosstalk: Sequence[Crosstalk] = ()
+) -> dict[str, Sampled]:
     """List the frames that take part and of which the observer has said nothing.
 
     Parameters
     ----------
     frames : DataFrame
         The frame table.
+    crosstalk : sequence of Crosstalk
+        What the recipe tells of amplifiers that have something of one another.
 
     Returns
     -------
     dict of str to Sampled
         By file.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier of the recipe is not in a frame that is to show gains.
     """
     raw = frames["imagetyp"].isin([*CLOSED, ImageType.FLAT, ImageType.LIGHT])
     unsaid = frames["counts"].isna() | frames["counts"].eq(ALIKE)
@@ -175,7 +187,15 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
         rows["amplifiers"].fillna("").astype(str),
         rows["file"].isin(shown_by(rows)),
     )
-    return dict(zip(rows["file"], told, strict=True))
+    found = dict(zip(rows["file"], told, strict=True))
+    if crosstalk:
+        detectors = rows["detector"].fillna("").astype(str)
+        for (file, one), detector in zip(found.items(), detectors, strict=True):
+            if one.shows_seams:
+                parts = read_amplifiers(one.amplifiers)
+                heard = crosstalk_of(file, parts, detector, crosstalk)
+                found[file] = one._replace(crosstalk=heard)
+    return found
 
 
 def with_levels(
@@ -202,10 +222,10 @@ def with_levels(
         What is to be said of the night.
     """
     asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    columns = asked.where(asked.notna(), None).to_dict("list")
+    asked = asked.where(asked.notna(), None)
+    columns = (asked[name].tolist() for name in _ASKED)
     rows = (
-        dict(zip(columns, cells, strict=True))
-        for cells in zip(*columns.values(), strict=True)
+        dict(zip(_ASKED, cells, strict=True)) for cells in zip(*columns, strict=True)
     )
     screened = screen(_by_camera(rows, samples), frames["file"].tolist())
     table = frames.set_index("file", drop=False)
@@ -269,7 +289,7 @@ def _percent(low: float, high: float) -> str:
     return " to ".join(dict.fromkeys((f"{low:.0%}", f"{high:.0%}")))
 
 
-_FORMS = {"no-data": _every_pixel, "half-dark": _percent}
+_FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
 """How what was found is written where it is no level."""
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Callback = Callable[[str, Task, int, int], None]
 """Told of progress: event (``start`` or ``end``), task, tasks ended, tasks in all."""
 
-REMARKS_SHOWN = 10
-"""Remarks of one kind that the summary tells; the report tells them all."""
 RUNNING_SHOWN = 4
 """Tasks under way that are named below the bar."""
 WIDE = 60
@@ -317,12 +315,15 @@ def print_summary(
 
 
 def _print_concerns(console: "Console", report: "NightReport", *, notes: bool) -> None:
+    from autoreduce.report.summary import kinds
+
     for title, style, remarks in _concerns(report, notes=notes):
         _say(console, title, style=style)
-        for remark in remarks[:REMARKS_SHOWN]:
-            _say(console, remark.line, indent="  ")
-        if (n_more := len(remarks) - REMARKS_SHOWN) > 0:
-            _say(console, f"... and {n_more} more", indent="  ")
+        for shown, others in kinds(remarks):
+            for remark in shown:
+                _say(console, remark.line, indent="  ")
+            if others:
+                _say(console, f"... and {len(others)} more like it", indent="  ")
 
 
 def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) -> None:
