@@ -36,7 +36,12 @@ from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
-from autoreduce.planning.notes import undated, unlike_exposures, with_doubts
+from autoreduce.planning.notes import (
+    undated,
+    unlike_exposures,
+    unusable_sections,
+    with_doubts,
+)
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
@@ -264,6 +269,8 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     cards = (
         *undated(frames, told("date_obs")),
         *unlike_exposures(frames, told("exptime")),
+        *unusable_sections(frames, told("biassec")),
+        *unusable_sections(frames, told("trimsec")),
     )
     plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))

@@ -50,5 +50,5 @@ def make_light(folder, name, data, statistics=None, **facts):
     )
     place = facts.pop("place", None)
     write_product(folder / name, data, stars, **facts)
-    light = StackLight.read(folder, name, statistics or {}, place)
+    light = StackLight.read(folder, name, place, statistics or {})
     return replace(light, item=item)

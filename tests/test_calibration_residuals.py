@@ -19,12 +19,14 @@ def hot_dark(rng, n=200, hot=1200.0):
     return dark
 
 
-def codes(raw, dark, flat=None):
+def codes(raw, dark, flat=None, pedestal=0.0):
     """Calibrate by hand, and judge."""
-    data = ((raw - dark) / (1.0 if flat is None else flat)).astype(np.float32)
+    shape = np.float32(1) if flat is None else flat.astype(np.float32)
+    data = ((raw - pedestal - dark) / shape).astype(np.float32)
+    taken = (dark / shape).astype(np.float32)
     level = float(np.median(data))
-    flat = flat if flat is None else flat.astype(np.float32)
-    found = doubts_of_light(data, dark.astype(np.float32), level, NOISE, flat)
+    flat = None if flat is None else shape
+    found = doubts_of_light(data, taken, level, NOISE, flat, pedestal)
     return {one.code: str(one) for one in found}
 
 
@@ -152,6 +154,45 @@ def test_a_flat_that_the_shutter_shaded_is_told():
     shaded[:40] *= 0.5
     found = codes(sky(np.random.default_rng(10)) * flat, dark, shaded)
     assert list(found) == ["uneven-flat"]
+
+
+@pytest.mark.parametrize("light", [60.0, 200.0])
+def test_a_dark_in_the_shape_of_the_flat_has_seen_light(light):
+    """The sky comes out even, and too faint: nothing else tells it."""
+    rng = np.random.default_rng(12)
+    flat = vignetting(1.0)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) * flat + dark, dark + light * flat, flat)
+    assert list(found) == ["light-in-dark"]
+    assert f"about {50 if light == 60 else 200} ADU" in found["light-in-dark"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda flat: 60 * (flat.max() - flat),
+        lambda flat: 60 * np.linspace(0, 1, SHAPE[1]) ** 4 + 0 * flat,
+        lambda flat: np.linspace(0, 60, SHAPE[0])[:, None] + 0 * flat,
+        lambda flat: 300 * (flat - flat.min()) - 100,
+    ],
+)
+def test_the_glow_of_an_amplifier_or_of_warmth_is_no_light_in_the_dark(shape):
+    rng = np.random.default_rng(13)
+    flat = vignetting(1.0)
+    dark = hot_dark(rng) + shape(flat)
+    assert "light-in-dark" not in codes(sky(rng) * flat + dark, dark, flat)
+
+
+def test_a_pedestal_that_nobody_added_leaves_the_inverse_of_the_flat():
+    flat = vignetting(1.0)
+    raw = sky(np.random.default_rng(14)) * flat
+    dark = np.zeros(SHAPE)
+    assert list(codes(raw, dark, flat, 100.0)) == ["pedestal-not-added"]
+    assert codes(raw + 100, dark, flat, 100.0) == {}
+    # Nor of a sky that is uneven by itself, or a flat that is even.
+    moonlight = 1 + 0.1 * np.linspace(-0.5, 0.5, SHAPE[1])
+    assert codes(raw * moonlight + 100, dark, flat, 100.0) == {}
+    assert codes(raw / flat, dark, np.ones(SHAPE), 100.0) == {}
 
 
 def test_where_dark_and_flat_lie_otherwise_it_is_said_once():

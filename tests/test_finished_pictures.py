@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 from colour_nights import write_colour_lights
 from PIL import Image as Png
+from scipy.ndimage import center_of_mass, label, uniform_filter
 from stack_fields import Pose
 from stack_nights import SHAPE, Light, write_lights
 
@@ -14,6 +15,7 @@ from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.report.finished import (
     Composition,
+    Field,
     Image,
     _composed,
     picture_outputs,
@@ -68,13 +70,30 @@ def test_filters_choose_the_palette(bands, palette, channels):
 def test_the_deepest_of_a_band_is_taken_and_stacks_before_lights():
     images = [image("R", 60.0), image("Red", 600.0), image("R", 900.0, is_light=True)]
     assert filters(images) == ("grey", ["Red"])
-    lights = [image("R", 60.0, is_light=True), image("B", 90.0, is_light=True)]
-    assert filters(lights) == ("grey", ["B"])
+    lights = [image("B", 90.0, is_light=True), image("G", 90.0, is_light=True)]
+    assert filters([*images, *lights]) == ("RGB", ["Red", "G", "B"])
 
 
-def test_stacks_of_other_fields_do_not_lie_on_one_another():
-    images = [image("B", 900.0, field=2), image("R"), image("V"), image("I")]
+def test_of_two_as_deep_the_sharper_is_taken():
+    images = [image("Red", binned=4), image("R")]
+    assert filters(images) == ("grey", ["R"])
+    assert filters(images[::-1]) == ("grey", ["R"])
+
+
+def test_what_shows_another_field_does_not_lie_on_the_others():
+    images = [image("B", 900.0, field=Field("", 2)), image("R"), image("V"), image("I")]
     assert filters(images) == ("RGB", ["I", "R", "V"])
+    lights = [
+        image(band, 90.0 + n, is_light=True, field=Field("other camera", 1))
+        for n, band in enumerate("RGB")
+    ]
+    assert filters(lights) == ("RGB", ["R", "G", "B"])
+    assert filters([*lights, image("V")]) == ("grey", ["V"])
+    alone = [
+        image(band, 90.0 + n, is_light=True, field=Field(f"{band}.fits", 0))
+        for n, band in enumerate("RGB")
+    ]
+    assert filters(alone) == ("grey", ["B"])
 
 
 def test_a_palette_can_be_asked_for():
@@ -160,6 +179,29 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
             (places * light[..., i]).sum() / light[..., i].sum() for i in (0, 2)
         )
         assert blue == pytest.approx(red, abs=0.4)
+
+
+def test_one_light_of_each_filter_makes_a_picture_in_colour(tmp_path):
+    """Wherever the stars lie in a light, and whatever its pixels, they are white."""
+    poses = [Pose(), Pose(14.3, -9.6, 1.5), Pose(-23.2, 8.4, 178.0)]
+    lights = [
+        Light(band, pose, filter=band, binning=2 if band == "B" else 1)
+        for band, pose in zip("RGB", poses, strict=True)
+    ]
+    night = write_lights(tmp_path / "night", lights)
+    _, path = picture_of(tmp_path, night)
+    assert png_texts(path)["Description"] == "RGB of R, G, B"
+    pixels, _, shape = read_png(path, 1000)
+    assert shape == SHAPE
+    light = pixels[30:-30, 30:-30].astype(float)
+    light = np.maximum(light - np.median(light, axis=(0, 1)) - 20, 0)
+    near = [uniform_filter(light[..., i], 15) > 8 for i in range(3)]
+    marks, n = label(np.all(near, axis=0))
+    places = [center_of_mass(light[..., i], marks, range(1, n + 1)) for i in range(3)]
+    assert n > 10
+    for other in (1, 2):
+        apart = np.hypot(*(np.array(places[other]) - places[0]).T)
+        assert np.median(apart) < 0.4
 
 
 def stacks(folder, planes, **facts):
@@ -251,6 +293,23 @@ def test_where_a_filter_shows_nothing_the_picture_is_grey(tmp_path):
         assert np.ptp(colour) <= 4
     sky = np.median(pixels[20:60, 30:60], axis=(0, 1))
     np.testing.assert_allclose(pixels[210, 290], sky, atol=6)
+
+
+def test_a_sky_that_rises_unlike_in_each_filter_is_neutral_and_level(tmp_path):
+    planes, _, cloud = nebula_field(
+        dict.fromkeys("RGB", 1.0), dict.fromkeys("RGB", 300.0)
+    )
+    y, x = np.mgrid[: cloud.shape[0], : cloud.shape[1]]
+    rising = {"R": 0.3 * x, "G": 0.1 * y, "B": -0.2 * x}
+    pixels = drawn(
+        tmp_path, stacks(tmp_path, {c: planes[c] + rising[c] for c in "RGB"})
+    )
+    corners = [
+        pixels[s, t]
+        for s in (np.s_[:25], np.s_[-25:])
+        for t in (np.s_[:25], np.s_[-25:])
+    ]
+    assert np.ptp([np.median(one, axis=(0, 1)) for one in corners]) <= 10
 
 
 def test_the_picture_does_not_depend_on_memory(tmp_path):

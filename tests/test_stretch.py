@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoreduce.pixels.stretch import tone_of, whole_numbers
+from autoreduce.pixels.stretch import Slope, slope_of, tone_of, whole_numbers
 
 SHAPE = (300, 320)
 BALANCE = (0.5, 1.0, 0.7)
@@ -119,3 +119,27 @@ def test_borders_and_nebulae_are_no_noise_of_the_sky(border, nebula):
     channel[:, :20] += np.float32(border)
     # What is on one side of the sky widens its middle half a little.
     assert tone_of([channel]).noise == pytest.approx(1, rel=0.15)
+
+
+@pytest.mark.parametrize("centre", [(40, 40), (150, 160)])
+def test_the_slope_of_a_sky_is_found_beside_what_shines(centre):
+    """A nebula on one side is no part of it, nor are stars, nor a border without light."""
+    planes, *_ = scene()
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    square = (y - centre[0]) ** 2 + (x - centre[1]) ** 2
+    sloping = planes[0] + 0.05 * y - 0.1 * x + 300 * np.exp(-square / 2 / 30**2)
+    sloping[:9] = sloping[:, -30:] = np.nan
+    rows = np.r_[0:128, 200:300]
+    found = slope_of(sloping[rows], rows)
+    assert found.up == pytest.approx(0.05, abs=0.006)
+    assert found.along == pytest.approx(-0.1, abs=0.006)
+    level = found.levelled(sloping, np.arange(SHAPE[0]))
+    parts = [level[200:, :60], level[200:, 220:280], level[20:60, 220:280]]
+    np.testing.assert_allclose([np.median(part) for part in parts], np.median(
+        sloping[145:155, 155:165] - 300 * np.exp(-square / 2 / 30**2)[145:155, 155:165]
+    ), atol=2)  # fmt: skip
+
+
+def test_a_sky_that_is_not_seen_has_no_slope():
+    assert slope_of(np.full((40, 50), np.nan, np.float32), np.arange(40)) == Slope()
+    assert slope_of(np.ones((1, 1), np.float32), np.arange(1)) == Slope()

@@ -4,6 +4,8 @@ Pixels that are hot in the dark are hot in the light, in proportion to the dark 
 that both have; what is left of them tells whether the dark was of its temperature and
 exposure, and whether it lies on the light as the sensor lay.  Dark and flat take
 structure out of a light; one that brings some in was lit, or is of another camera.
+A level that was not in the light, such as a pedestal that nobody added, comes out in
+the inverse shape of the flat; and a dark in the shape of the flat has seen light.
 """
 
 import math
@@ -34,7 +36,8 @@ UNEVEN_NOISE = 0.2
 UNEVEN_SKY = 0.05
 """Unevenness of the sky that is never a flat's fault, of the sky."""
 EVENER = 3.0
-"""A turned flat that leaves so much less of the unevenness is the right way round."""
+"""What leaves so much less of the unevenness is right: a flat that is turned, a pedestal
+that stays in, the shape of a flat in a dark."""
 ROWS_TURNED = "its rows"
 """How a master is turned whose rows were stored in the other order."""
 _TURNS = (
@@ -51,19 +54,23 @@ def doubts_of_light(
     sky: float,
     noise: float,
     flat: NDArray[np.float32] | None = None,
+    pedestal: float = 0.0,
 ) -> Iterator[Remark]:
-    """Say what is doubtful of the masters of a calibrated light.
+    """Say what is doubtful of the masters of a calibrated light, and of its pedestal.
 
     Parameters
     ----------
     data : (ny, nx) array, ADU
         Rows of the calibrated light, as many above its middle as below and as far from it.
     dark : (ny, nx) array or None, ADU
-        What its dark took out of these rows; None if none was subtracted.
+        What its dark took out of these rows, as the flat leaves it; None if none was
+        subtracted.
     sky, noise : float
         Sky and its noise in the calibrated light, ADU; NaN where unknown.
     flat : (ny, nx) array or None
         What these rows were divided by; None if by nothing.
+    pedestal : float
+        Level that a card tells and that was taken out, ADU.
 
     Yields
     ------
@@ -77,6 +84,14 @@ def doubts_of_light(
     uneven = _unevenness(data)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
+    if flat is not None and dark is not None and not told:
+        yield from _doubts_of_light_in(dark * flat, flat, noise)
+    if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
+        left_in = _unevenness(data + np.float32(pedestal) / flat)
+        if left_in < uneven / EVENER:
+            found, expected = _about(uneven), _about(left_in)
+            yield remark("pedestal-not-added", found=found, expected=expected)
+            return
     is_even = uneven < max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky)
     if flat is None or not sky > 0 or is_even or any(map(_of_order, told)):
         return
@@ -125,6 +140,22 @@ def _doubts_of_dark(
             factor = ROUGHER if code == "noisy-dark" else UNEVEN
             found, expected = _about(with_dark), _about(without / factor)
             yield remark(code, found=found, expected=expected)
+
+
+def _doubts_of_light_in(
+    dark: NDArray[np.float32], flat: NDArray[np.float32], noise: float
+) -> Iterator[Remark]:
+    """Say that a dark rises and falls with the flat: dark current knows of no optics."""
+    levels, shape = (np.array(block_medians(one)) for one in (dark, flat))
+    known = np.isfinite(levels) & np.isfinite(shape)
+    levels, shape = levels[known], shape[known]
+    uneven = _unevenness(dark)
+    if not uneven > UNEVEN_NOISE * noise or not np.ptp(shape) > 0:
+        return
+    light, current = np.polyfit(shape, levels, 1)
+    left = np.std(levels - light * shape - current)
+    if left < uneven / EVENER and light > 0 and current > -UNEVEN_NOISE * light:
+        yield remark("light-in-dark", found=_about(light))
 
 
 def _turn_that_fits(

@@ -30,8 +30,6 @@ Callback = Callable[[str, Task, int, int], None]
 
 ITEMS_SHOWN = 3
 """Frames or products of one remark that are named; the others are counted."""
-REMARKS_SHOWN = 10
-"""Remarks of one kind that the summary tells; the report tells them all."""
 RUNNING_SHOWN = 4
 """Tasks under way that are named below the bar."""
 WIDE = 60
@@ -319,12 +317,15 @@ def print_summary(
 
 
 def _print_concerns(console: "Console", report: "NightReport", *, notes: bool) -> None:
+    from autoreduce.report.summary import kinds
+
     for title, style, remarks in _concerns(report, notes=notes):
         _say(console, title, style=style)
-        for remark in remarks[:REMARKS_SHOWN]:
-            _say(console, _remark_words(remark), indent="  ")
-        if (n_more := len(remarks) - REMARKS_SHOWN) > 0:
-            _say(console, f"... and {n_more} more", indent="  ")
+        for shown, others in kinds(remarks):
+            for remark in shown:
+                _say(console, _remark_words(remark), indent="  ")
+            if others:
+                _say(console, f"... and {len(others)} more like it", indent="  ")
 
 
 def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) -> None:

@@ -6,7 +6,7 @@ calibrated lights, are taken from this table.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -118,9 +118,9 @@ MEASURED = (
     MeasuredColumn(
         "elongation",
         "",
-        "Median length over width of the stars.",
+        "Length over width of the stars: median by brightness.",
         "ELONGAT",
-        "median length over width",
+        "length over width of the stars",
         "Elongation",
     ),
     MeasuredColumn(
@@ -152,6 +152,17 @@ def known(numbers: Mapping[str, float | None]) -> dict[str, float]:
         for name, value in numbers.items()
         if value is not None and math.isfinite(value)
     }
+
+
+def of_cards(number: Callable[[str], float | None]) -> dict[str, float]:
+    """Give what a calibrated light tells of itself.
+
+    Parameters
+    ----------
+    number : callable
+        Gives the number of a card; None where there is none.
+    """
+    return known({one.name: number(one.keyword) for one in MEASURED if one.keyword})
 
 
 def keywords(names: Iterable[MeasuredColumn] = MEASURED) -> set[str]:

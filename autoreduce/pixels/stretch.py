@@ -9,12 +9,13 @@ them are multiplied, so that a star keeps its colour however bright it is.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.demosaic import MAD_TO_SIGMA
-from autoreduce.pixels.order import median, quantiles
+from autoreduce.pixels.order import finite_median, median, quantiles
 
 Floats = NDArray[np.floating]
 Shades = NDArray[np.uint8] | NDArray[np.uint16]
@@ -42,6 +43,8 @@ BAND_ROWS = 128
 """Rows that are made at a time."""
 SAMPLED = 1_000_000
 """Pixels, about, from which black, white and the balance of colours are taken."""
+SQUARES = 12
+"""Squares along a side, in which the sky is taken to find how it rises."""
 ROUNDS = 5
 CLIPPED = 2.5
 BULK = 0.01
@@ -107,6 +110,73 @@ class Tone:
         )
 
 
+class Slope(NamedTuple):
+    """How the sky of an image rises from one side to the other."""
+
+    up: float = 0.0
+    """ADU a row ..."""
+    along: float = 0.0
+    """... and a column."""
+    middle: tuple[float, float] = (0.0, 0.0)
+    """(y, x) of the place at which nothing is taken away."""
+
+    def levelled(self, values: Floats, rows: NDArray[np.integer]) -> Floats:
+        """Take from (n, nx) values of some rows what the sky has more than in the middle."""
+        y, x = self.middle
+        columns = np.arange(values.shape[1])
+        risen = self.up * (rows[:, None] - y) + self.along * (columns - x)
+        return np.asarray(values - risen.astype(np.float32))
+
+
+def slope_of(channel: Floats, rows: NDArray[np.integer]) -> Slope:
+    """Find how the sky of an image rises, as twilight, the moon and towns have it.
+
+    Parameters
+    ----------
+    channel : (n, nx) array
+        Some rows of the image.
+    rows : (n,) array
+        Which they are, in order.
+
+    Returns
+    -------
+    Slope
+        A plane through the medians of squares, those that something shines in clipped
+        off; none if these are many.
+    """
+    parts = [np.array_split(np.arange(n), min(SQUARES, n)) for n in channel.shape]
+    at_y, at_x = ([float(part.mean()) for part in one] for one in parts)
+    medians = np.array(
+        [
+            [
+                finite_median(channel[y[0] : y[-1] + 1, x[0] : x[-1] + 1])
+                for x in parts[1]
+            ]
+            for y in parts[0]
+        ]
+    ).ravel()
+    middle = (float(rows[0] + rows[-1]) / 2, (channel.shape[1] - 1) / 2)
+    y = np.interp(at_y, np.arange(len(rows)), rows) - middle[0]
+    places = np.c_[
+        np.repeat(y, len(at_x)), np.tile(np.array(at_x) - middle[1], len(at_y)),
+        np.ones(len(medians)),
+    ]  # fmt: skip
+    known = np.isfinite(medians)
+    # The lower half of a plane tells the plane as well, and less of it shines.
+    kept = known & (medians <= finite_median(medians))
+    if np.count_nonzero(kept) < places.shape[1]:
+        return Slope()
+    for _ in range(ROUNDS):
+        plane = np.linalg.lstsq(places[kept], medians[kept])[0]
+        rest = medians - places @ plane
+        level = float(median(rest[kept]))
+        noise = MAD_TO_SIGMA * float(median(level - rest[kept & (rest <= level)]))
+        kept = known & (rest <= level + CLIPPED * noise)
+    if np.count_nonzero(kept) < np.count_nonzero(known) / 2:
+        return Slope()
+    return Slope(float(plane[0]), float(plane[1]), middle)
+
+
 def mean_of_known(images: Sequence[Floats]) -> Floats:
     """Average images pixel by pixel, over those that are not NaN there; NaN if all are."""
     if len(images) == 1:
@@ -155,6 +225,11 @@ def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
     ny, nx = shape
     step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
     return [(start, min(start + BAND_ROWS, ny)) for start in range(0, ny, step)]
+
+
+def rows_of(bands: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
+    """List the rows of bands."""
+    return np.concatenate([np.arange(start, stop) for start, stop in bands])
 
 
 def tone_of(

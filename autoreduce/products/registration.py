@@ -72,6 +72,11 @@ class Geometry:
             self.origin[0] + middle, self.origin[1] + middle, 0.0, self.binning
         )
 
+    def binned(self, binning: float) -> "Geometry":
+        """Give the same part of the sensor with other pixels."""
+        ny, nx = (max(int(n * self.binning / binning), 1) for n in self.shape)
+        return Geometry((ny, nx), binning, self.origin)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import UNCERT
-from autoreduce.frames.measured import known
+from autoreduce.frames.measured import known, of_cards
 from autoreduce.pixels.bayer import CELL, RGB, Mosaic, is_known, mosaic
 from autoreduce.pixels.demosaic import (
     MARGIN,
@@ -87,12 +87,13 @@ class StackLight:
         cls,
         folder: Path,
         output: str,
-        statistics: Mapping[str, float],
         place: Place | None,
+        statistics: Mapping[str, float] | None = None,
     ) -> Self:
         """Read the header of a calibrated light.
 
-        Its exposure and date are those that the frame table had.
+        Its exposure and date are those that the frame table had; what was measured of
+        it is what it says itself, unless that is given.
         """
         path = folder / output
         with open_image(path) as reader:
@@ -100,6 +101,8 @@ class StackLight:
         began = header.number("MJD-OBS")
         date_obs = None if began is None else date_of_mjd(began).isoformat()
         item = FrameInput(output, exptime=header.number("EXPTIME"), date_obs=date_obs)
+        if statistics is None:
+            statistics = of_cards(header.number)
         return cls(item, path, header, (ny, nx), statistics, place)
 
     @property

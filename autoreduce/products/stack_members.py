@@ -180,9 +180,7 @@ def _grid(
     reference = registration.places[first].geometry
     own = lights[at].place
     binning = own.geometry.binning if own else reference.binning
-    ratio = binning / reference.binning
-    ny, nx = (max(int(n / ratio), 1) for n in reference.shape)
-    grid = Geometry((ny, nx), binning, reference.origin)
+    grid = reference.binned(binning)
     if area is not Area.REFERENCE:
         grid = _area(lights, grid, area)
     with open_image(folder / first) as reader:
@@ -191,7 +189,9 @@ def _grid(
         (new - old) / reference.binning
         for new, old in zip(grid.origin, reference.origin, strict=True)
     )
-    return grid, grid_cards(lights[at].header.records, cards, (x0, y0), ratio)
+    return grid, grid_cards(
+        lights[at].header.records, cards, (x0, y0), binning / reference.binning
+    )
 
 
 def _best(lights: Sequence[StackLight]) -> int:

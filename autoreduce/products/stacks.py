@@ -121,8 +121,8 @@ def make_stack(
         StackLight.read(
             workspace.folder,
             output,
-            lights[output],
             registration.places[output] if registration else None,
+            lights[output],
         )
         for output in task.products
         if output in lights

@@ -24,14 +24,18 @@ from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.stretch import (
     BAND_ROWS,
+    Slope,
     Tone,
     mean_of_known,
+    rows_of,
     sampled_rows,
+    slope_of,
     tone_of,
     whole_numbers,
 )
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
+from autoreduce.products.registration import read_registration
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stacks import stack_field
 from autoreduce.remarks import Severity, condensed, some
@@ -42,7 +46,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -61,6 +65,15 @@ DIGEST = "Digest"
 """Keyword of PNG under which a picture carries the state of what it was made from."""
 
 
+class Field(NamedTuple):
+    """What an image shows."""
+
+    registration: str
+    """Below the output folder; of a light that lies on no other, the light."""
+    number: int
+    """From 1; 0 if the light has no place there."""
+
+
 class Image(NamedTuple):
     """An image of an object that could go into its picture."""
 
@@ -76,8 +89,12 @@ class Image(NamedTuple):
     """Whether it is a single light."""
     digest: str
     """State of the product."""
-    field: int = 1
-    """Number of the field that a stack shows: others do not lie on it."""
+    field: Field = Field("", 1)
+    """Others do not lie on it."""
+    binned: int = 1
+    """Pixels of the camera that are one of its pixels."""
+    detector: str = ""
+    """Detector of a camera of several: others show another part of the sky."""
 
 
 class Channel(NamedTuple):
@@ -116,7 +133,9 @@ class Composition:
         """Say what it is made of."""
         filters = [image.filter or "no filter" for image in self.images]
         what = {"colour": "colours of the camera", "grey": filters[0]}
-        return what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        detector = self.images[0].detector
+        return f"{words}, detector {detector} only" if detector else words
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -146,12 +165,17 @@ def _object_of(task: Task) -> str:
 
 
 def compositions(
-    plan: Plan, outcomes: Mapping[str, Outcome], digests: Mapping[str, str]
+    folder: Path,
+    plan: Plan,
+    outcomes: Mapping[str, Outcome],
+    digests: Mapping[str, str],
 ) -> list[Composition]:
     """Choose the images of each object's picture, and their colours.
 
     Parameters
     ----------
+    folder : Path
+        Output folder, where the registrations are.
     plan : Plan
         The plan.
     outcomes : mapping of str to Outcome
@@ -165,13 +189,15 @@ def compositions(
         One for each object of which there is an image.
     """
     outputs = picture_outputs(plan)
+    if not outputs:
+        return []
+    made = [task for task in plan.tasks if _is_made(outcomes.get(task.output))]
+    fields = _fields(folder, [t for t in made if t.action is Action.REGISTER])
     objects: dict[str, list[Image]] = defaultdict(list)
-    for task in plan.tasks:
-        outcome = outcomes.get(task.output)
-        if task.action not in _SHOWN or outcome is None:
-            continue
-        if outputs and outcome.status in ("done", "current"):
-            objects[_object_of(task)].append(_image(task, outcome, digests))
+    for task in made:
+        if task.action in _SHOWN:
+            image = _image(task, outcomes[task.output], digests, fields)
+            objects[_object_of(task)].append(image)
     # Stacks of other areas do not lie on one another.
     alike = plan.recipe.stack.area is Area.REFERENCE
     asked = plan.recipe.picture.palette if alike else Palette.GREY
@@ -197,18 +223,46 @@ def _doubts(
     return tuple(f"{some(one.subject)}: {one}" for one in condensed(told))
 
 
-def _image(task: Task, outcome: Outcome, digests: Mapping[str, str]) -> Image:
+def _is_made(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.status in ("done", "current")
+
+
+def _fields(folder: Path, registrations: Iterable[Task]) -> dict[str, Field]:
+    """Tell what lights show that lie on others."""
+    return {
+        light: Field(task.output, place.field)
+        for task in registrations
+        for light, place in read_registration(folder / task.output).places.items()
+        if place.field
+    }
+
+
+def _image(
+    task: Task,
+    outcome: Outcome,
+    digests: Mapping[str, str],
+    fields: Mapping[str, Field],
+) -> Image:
     output = (*outcome.outputs, task.output)[0]
     is_light = task.action is Action.CALIBRATE
     exposure = task.facts.get("exptime") if is_light else outcome.statistics["exptime"]
+    digest = digests.get(task.output, "")
+    if is_light:
+        field = fields.get(output, Field(output, 0))
+        digest += digests.get(field.registration, "")
+    else:
+        field = Field(task.registration or "", stack_field(task.output, output))
     return Image(
         output=output,
         filter=str(task.facts.get("filter") or ""),
         exposure=float(exposure or 0.0),
         is_colour=task.is_mosaic and task.has_known_colours,
         is_light=is_light,
-        digest=digests.get(task.output, ""),
-        field=1 if is_light else stack_field(task.output, output),
+        digest=digest,
+        field=field,
+        binned=int(task.facts.get("xbinning") or 1)
+        * int(task.facts.get("ybinning") or 1),
+        detector=str(task.facts.get("detector") or ""),
     )
 
 
@@ -216,17 +270,12 @@ def _composed(
     images: Sequence[Image], asked: Palette
 ) -> tuple[str, tuple[Channel, ...]]:
     """Choose the deepest image of each band, and the palette that they allow."""
-    stacks = _of_one_field([image for image in images if not image.is_light])
-    chosen = stacks or images
-    best = max(chosen, key=_depth)
+    chosen = sorted(_of_one_field(_of_one_detector(images)), key=_depth)
+    best = chosen[-1]
     colour = [image for image in chosen if image.is_colour]
     if colour and asked in (Palette.AUTO, Palette.RGB):
-        deepest = max(colour, key=_depth)
-        return "colour", (Channel((deepest,)),) * 3
-    bands: dict[str, Image] = {}
-    for image in sorted(stacks, key=_depth):
-        if not image.is_colour:
-            bands[filter_band(image.filter)] = image
+        return "colour", (Channel((colour[-1],)),) * 3
+    bands = {filter_band(one.filter): one for one in chosen if not one.is_colour}
     possible = dict(_palettes(bands))
     if possible and asked is not Palette.GREY:
         palette = asked if asked in possible else next(iter(possible))
@@ -236,15 +285,33 @@ def _composed(
     return "grey", (Channel((best,)),)
 
 
-def _of_one_field(stacks: Sequence[Image]) -> list[Image]:
-    """Keep the stacks of the field that most of them show."""
-    fields = Counter(image.field for image in stacks)
-    most = max(fields, key=lambda number: (fields[number], -number), default=1)
-    return [image for image in stacks if image.field == most]
+def _of_one_detector(images: Sequence[Image]) -> list[Image]:
+    """Keep the images of the detector that has gathered most light, in stacks if any."""
+    gathered: Counter[str] = Counter()
+    for image in [one for one in images if not one.is_light] or images:
+        gathered[image.detector] += round(image.exposure)
+    deepest = min(gathered, key=lambda name: (-gathered[name], name))
+    return [image for image in images if image.detector == deepest]
 
 
-def _depth(image: Image) -> tuple[float, str]:
-    return image.exposure, image.output
+def _of_one_field(images: Sequence[Image]) -> list[Image]:
+    """Keep the images of one field: of those with stacks, that of most filters."""
+    fields: dict[Field, list[Image]] = defaultdict(list)
+    for image in images:
+        fields[image.field].append(image)
+    return max(fields.values(), key=_worth)
+
+
+def _worth(images: Sequence[Image]) -> tuple[bool, int, tuple[bool, float, int, str]]:
+    bands = {filter_band(image.filter) for image in images if not image.is_colour}
+    n_colours = len(RGB) if any(image.is_colour for image in images) else 0
+    deepest = max(map(_depth, images))
+    return deepest[0], max(n_colours, len(bands)), deepest
+
+
+def _depth(image: Image) -> tuple[bool, float, int, str]:
+    """Order images: stacks come before single lights, of equals the sharper."""
+    return not image.is_light, image.exposure, -image.binned, image.output
 
 
 def _palettes(
@@ -285,17 +352,19 @@ class _Source:
     """Rows of one colour of an image, brought to the size of the picture."""
 
     def __init__(
-        self, folder: Path, image: Image, plane: int, stack: ExitStack
+        self, folder: Path, image: Image, plane: int, stack: ExitStack, *, alone: bool
     ) -> None:
-        self._light: StackLight | None = None
-        if image.is_light and image.is_colour:
-            light = StackLight.read(folder, image.output, {}, None).modelled()
-            self._light = light.in_colour(RGB[plane])
         self._reader: ImageReader = stack.enter_context(
             open_image(folder / image.output)
         )
         self.header = self._reader.raw
         self.shape = (int(self._reader.shape[-2]), int(self._reader.shape[-1]))
+        self._light: StackLight | None = None
+        if image.is_light and not alone:
+            self._light, self.shape = _laid(folder, image)
+        elif image.is_light and image.is_colour:
+            light = StackLight.read(folder, image.output, None).modelled()
+            self._light = light.in_colour(RGB[plane])
         self._first = plane * self.shape[0] if len(self._reader.shape) == 3 else 0
 
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
@@ -316,6 +385,15 @@ class _Source:
         return np.asarray(rows, np.float32)
 
 
+def _laid(folder: Path, image: Image) -> tuple[StackLight, tuple[int, int]]:
+    """Lay a light on the grid that a stack of it would have; tell its size."""
+    found = read_registration(folder / image.field.registration)
+    place = found.places[image.output]
+    reference = found.places[found.references[image.field.number - 1]].geometry
+    grid = reference.binned(place.geometry.binning)
+    return StackLight.read(folder, image.output, place).on_grid(grid), grid.shape
+
+
 def _places(index: NDArray[np.intp], n: int, n_own: int) -> Floats:
     """Say where pixels of n lie among n_own: both fill the same square."""
     return np.clip((index + 0.5) * n_own / n - 0.5, 0, n_own - 1)
@@ -334,6 +412,8 @@ class _Mixed(NamedTuple):
     """A channel that is read: images above their sky, on the scale of the first."""
 
     sources: Sequence[_Source]
+    slopes: Sequence[Slope] = (Slope(),)
+    """How the sky of each rises."""
     skies: Sequence[float] = (0.0,)
     """Sky of each, ADU."""
     scales: Sequence[float] = (1.0,)
@@ -343,11 +423,12 @@ class _Mixed(NamedTuple):
 
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
         """Give rows of the picture."""
+        rows = np.arange(start, stop)
+        each = zip(self.sources, self.slopes, self.skies, self.scales, strict=True)
         light = [
-            (source.rows(start, stop, shape) - np.float32(sky)) * np.float32(scale)
-            for source, sky, scale in zip(
-                self.sources, self.skies, self.scales, strict=True
-            )
+            (slope.levelled(source.rows(start, stop, shape), rows) - np.float32(sky))
+            * np.float32(scale)
+            for source, slope, sky, scale in each
         ]
         if not self.line_share:
             return mean_of_known(light)
@@ -391,7 +472,10 @@ def write_picture(
         return False
     with ExitStack() as stack:
         sources = [
-            [_Source(folder, image, min(i, 2), stack) for image in _read_for(channel)]
+            [
+                _Source(folder, image, min(i, 2), stack, alone=len(made.images) == 1)
+                for image in _read_for(channel)
+            ]
             for i, channel in enumerate(made.channels)
         ]
         shape = max(source.shape for channel in sources for source in channel)
@@ -427,16 +511,22 @@ def _mixed(
     sources: Sequence[_Source], shape: tuple[int, int], *, has_line: bool
 ) -> _Mixed:
     """Bring the images of a channel to one scale: that of most stars."""
-    if len(sources) == 1:
-        return _Mixed(sources)
     samples = [_sampled(_Mixed([source]), shape) for source in sources]
+    rows = rows_of(sampled_rows(shape))
+    slopes = [slope_of(sample, rows) for sample in samples]
+    if len(sources) == 1:
+        return _Mixed(sources, slopes)
+    samples = [
+        slope.levelled(sample, rows)
+        for slope, sample in zip(slopes, samples, strict=True)
+    ]
     skies, scales, noises = zip(*(_on_scale(one, samples[0]) for one in samples),
                                 strict=True)  # fmt: skip
     share = 0.0
     if has_line:
         # A line adds no more noise than there is.
         share = min(LINE_SHARE, noises[0] / noises[-1] if noises[-1] else LINE_SHARE)
-    return _Mixed(sources, skies, scales, share)
+    return _Mixed(sources, slopes, skies, scales, share)
 
 
 def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
@@ -504,7 +594,7 @@ def write_pictures(
         One for each object; none if the recipe makes no pictures.
     """
     write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
-    return list(each(write, compositions(plan, outcomes, digests)))
+    return list(each(write, compositions(folder, plan, outcomes, digests)))
 
 
 def _written(

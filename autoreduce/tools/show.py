@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import open_image
-from autoreduce.pixels.stretch import BAND_ROWS, sampled_rows, tone_of, whole_numbers
+from autoreduce.pixels.stretch import (
+    BAND_ROWS,
+    rows_of,
+    sampled_rows,
+    slope_of,
+    tone_of,
+    whole_numbers,
+)
 from autoreduce.tools.files import replacing
 from autoreduce.tools.regions import Region
 
@@ -412,17 +419,20 @@ def full_size(picture: Picture) -> NDArray[np.uint16]:
     """
     channels = [picture.data] if picture.data.ndim == 2 else list(picture.data)
     ny, nx = channels[0].shape
-    sample = [
-        np.concatenate([one[start:stop] for start, stop in sampled_rows((ny, nx))])
-        for one in channels
-    ]
-    tone = tone_of([one.astype(np.float32, copy=False) for one in sample])
+    known = rows_of(sampled_rows((ny, nx)))
+    sample = [one[known].astype(np.float32, copy=False) for one in channels]
+    slopes = [slope_of(one, known) for one in sample]
+
+    def levelled(images: Sequence[Array], rows: NDArray[np.intp]) -> list[Array]:
+        return [s.levelled(one, rows) for s, one in zip(slopes, images, strict=True)]
+
+    tone = tone_of(levelled(sample, known))
     shape = (ny, nx) if len(channels) == 1 else (ny, nx, 3)
     pixels = np.empty(shape, np.uint16)
     for start in range(0, ny, BAND_ROWS):
-        rows = [one[start : start + BAND_ROWS] for one in channels]
-        shades = tone.shades([one.astype(np.float32, copy=False) for one in rows])
-        pixels[start : start + BAND_ROWS] = whole_numbers(shades, 16)
+        rows = np.arange(start, min(start + BAND_ROWS, ny))
+        band = [one[rows].astype(np.float32, copy=False) for one in channels]
+        pixels[rows] = whole_numbers(tone.shades(levelled(band, rows)), 16)
     return pixels if picture.from_top else pixels[::-1]
 
 
