@@ -91,6 +91,11 @@ class Remark:
         """The master that it is about; empty if it is about none."""
         return CODES[self.code].need
 
+    @property
+    def line(self) -> str:
+        """The first of its subject and what is to be said of it, as on the terminal."""
+        return f"{some(self.subject)}: {self}" if self.subject else str(self)
+
     def about(self, *subject: str) -> Self:
         """Return the same remark about something else."""
         return replace(self, subject=subject)
@@ -719,6 +724,13 @@ CODES: dict[str, Code] = {
         "sky: they are never combined with one another.  If they are amplifiers, a "
         "table of `[[amplifiers]]` in a dialect tells how they lie.",
     ),
+    "amplifier-missing": Code(
+        _S.LEFT_OUT,
+        "{found} was read, where there is {expected}: an amplifier is missing",
+        "The camera's other frames show more of the detector.  Without the file's lost "
+        "extension, or the cards of an amplifier, what is left looks like a smaller "
+        "camera: no master would fit it.  The way out takes it for one.",
+    ),
     "several-strips": Code(
         _S.LEFT_OUT,
         "several amplifiers have read the image ({found}), and which pixels each has "
@@ -902,6 +914,14 @@ CODES: dict[str, Code] = {
         "frames of one camera are taken for alike by hand, though they do not count "
         "alike: {found}",
         "`--set '*: counts=alike'` was given.  Nothing is to be done if it is so.",
+    ),
+    "unlike-rates": Code(
+        _S.DOUBTFUL,
+        "dark current {found}, in the darks of the other exposure {expected}: these have "
+        "seen light, or the others were not exposed",
+        "Dark current does not depend on the exposure, and levels do not tell which of "
+        "two is wrong.  Take darks again, in the dark; the way out does without those "
+        "with the larger one.",
     ),
     "overscan-lit": Code(
         _S.DOUBTFUL,

@@ -63,7 +63,18 @@ def test_lights_tell_whether_bias_or_darks_have_another_offset(
 
 def test_of_two_exposures_nobody_can_tell_which_is_lit():
     darks = [dark("d50", 50, rate=1.0), dark("d100", 100, rate=20.0)]
-    assert screen([[*bias_frames(), *darks]]).left_out == {}
+    screened = screen([[*bias_frames(), *darks]], ["b0", "b1", "b2", "d50", "d100"])
+    assert screened.left_out == {}
+    (told,) = screened.counting.notes
+    assert (told.code, told.subject) == ("unlike-rates", ("d100",))
+    assert (told.found, told.expected) == ("20 ADU/s", "1 ADU/s")
+    assert told.way_out == "--exclude 'd100'"
+
+
+@pytest.mark.parametrize("rates", [(1.0, 1.5), (1.5, 1.0), (0.0, 0.4)])
+def test_dark_currents_that_temperature_or_a_drift_explain_are_not_told(rates):
+    darks = [dark(f"d{t}", t, rate=r) for t, r in zip((50, 100), rates, strict=True)]
+    assert screen([[*bias_frames(), *darks]]).counting.notes == []
 
 
 @pytest.mark.parametrize("others", [True, False])
@@ -130,7 +141,9 @@ def test_a_hundred_clean_nights_lose_no_frame():
             up = level + drift + rate * t + sky
             noise = np.sqrt(read**2 + rate * t + sky)
             frames.append(raw(f"{n}l{t}", "light", up, t, noise))
-        assert screen([frames]).left_out == {}, n
+        for some in (frames, [one for one in frames if one.exptime != 10.0]):
+            screened = screen([some])
+            assert (screened.left_out, screened.counting.notes) == ({}, []), n
 
 
 def test_a_dark_above_those_of_a_longer_exposure_is_lit():

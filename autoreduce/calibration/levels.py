@@ -35,6 +35,8 @@ FEWEST_EXPOSURES = 3
 """Exposures of darks of which one can be told to be out of line."""
 LIT = 5.0
 """A dark of so many times the dark current of the other exposures is lit."""
+UNLIKE_RATES = 2.0
+"""Dark currents of two exposures do not differ by so much: 3 degrees make 1.4."""
 TOO_SMOOTH = 5.0
 """A level that so many times too little noise comes with is no light."""
 DEAD, PLAIN = 0.25, 3.0
@@ -310,6 +312,40 @@ def _above_longer(frames: Sequence[Raw]) -> dict[str, Doubt]:
         level = float(np.median(darks.level[longer])) if longer.any() else np.inf
         if raw.level - level > gross(raw.level, level, raw.noise):
             found[raw.file] = Doubt("lit-dark", raw.level, level)
+    return found
+
+
+def unlike_rates(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks of two exposures whose dark currents cannot both be right.
+
+    Nobody can tell whether those with the larger one are lit, or the others were not
+    exposed; of three exposures `out_of_place` tells, and a fit of their counts.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting that count alike.
+
+    Returns
+    -------
+    dict of str to Doubt
+        The larger current and the smaller one, ADU/s, by the file of the larger.
+    """
+    bias = _Bias(frames)
+    found = {}
+    for raw, others in _other_exposures(frames):
+        closed = bias.of(raw)
+        if closed is None or len(others) != 1:
+            continue
+        (other,) = others
+        current, above = other.level - closed.level, raw.level - closed.level
+        drift, least = (
+            gross(level, closed.level, raw.noise) for level in (other.level, raw.level)
+        )
+        most = max(UNLIKE_RATES * current, current + drift)
+        if above > most * raw.exptime / other.exptime + least:
+            rate = max(0.0, current) / other.exptime
+            found[raw.file] = Doubt("unlike-rates", above / raw.exptime, rate)
     return found
 
 

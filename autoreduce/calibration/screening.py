@@ -22,6 +22,7 @@ from autoreduce.calibration.levels import (
     adu_text,
     by_itself,
     out_of_place,
+    unlike_rates,
 )
 from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.calibration.seams import shown_by
@@ -106,8 +107,24 @@ def screen(cameras: Sequence[Sequence[Raw]], files: Sequence[str] = ()) -> Scree
         screened.counting.notes += told_by_hand(some)
         rest = [raw for raw in some if not raw.by_hand]
         for part in parts_that_count_alike(rest, screened.counting):
-            screened.left_out |= out_of_place(part)
+            screened.left_out |= (odd := out_of_place(part))
+            told = unlike_rates([raw for raw in part if raw.file not in odd])
+            screened.counting.notes += _rates_told(told, files)
     return screened
+
+
+def _rates_told(doubts: Mapping[str, Doubt], files: Sequence[str]) -> list[Remark]:
+    """Say once of darks that their dark current is not that of the other exposure."""
+    if not doubts:
+        return []
+    found, expected = (
+        adu_text(*_ends(values)) + "/s"
+        for values in zip(*(doubt[1:] for doubt in doubts.values()), strict=True)
+    )
+    way_out = f"--exclude '{pattern_of(list(doubts), files)}'"
+    return [
+        remark("unlike-rates", *doubts, found=found, expected=expected, way_out=way_out)
+    ]
 
 
 def copies_in(frames: Iterable[Raw]) -> dict[str, str]:

@@ -160,9 +160,17 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             rule = "one of several detectors in the file"
             reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
             reading = replace(reading, value=label, rule=rule)
-            first = replace(first, facts={**first.facts, "detector": reading})
+            facts = {**first.facts, "detector": reading}
+            first = replace(first, facts=facts)
         if len(groups) == 1 and len(frames) > 1:
             first = replace(first, file=name)
+        told = [part.chip for part in parts] or [
+            _chip(first.header, first.facts.get("detsec"))
+        ]
+        if chips := [chip for chip in told if chip]:
+            text = _around(chips)
+            place = Reading(text, "sections", text, "around all that was read")
+            first = replace(first, facts={**first.facts, "place": place})
         if not parts:
             yield _of_one_level(first)
             continue
@@ -175,6 +183,19 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             n = str(len(frames))
             why = remark("several-images", found=n, expected=str(error))
             yield replace(first, why_not=why)
+
+
+def _around(chips: Sequence[_Place]) -> str:
+    """Write the section that holds all that a detector has read; of one as it is turned."""
+    rows, columns = (
+        slice(
+            min(chip.section[axis].start for chip in chips),
+            max(chip.section[axis].stop for chip in chips),
+        )
+        for axis in (0, 1)
+    )
+    turned = chips[0].backwards if len(chips) == 1 else (False, False)
+    return format_turned((rows, columns), turned)
 
 
 def _is_chip(frame: Frame) -> bool:

@@ -87,6 +87,13 @@ FACT_COLUMNS = (
         "SATURATE; missing for a single one.",
     ),
     Column("detector", "string", "", "Which detector of the camera."),
+    Column(
+        "place",
+        "string",
+        "",
+        "What was read of the detector, or where it lies in the focal plane, FITS text, "
+        "in pixels without binning.",
+    ),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
     Column("roworder", "string", "", "TOP-DOWN or BOTTOM-UP: which row is the first."),
     Column(

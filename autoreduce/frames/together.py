@@ -13,6 +13,7 @@ from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
+from autoreduce.frames.lacking import leave_out_lacking
 from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
@@ -53,6 +54,7 @@ def decide_together(frames: list[Frame]) -> None:
     _leave_out_duplicates(frames)
     _leave_out_by_type(frames)
     _leave_out_processed_twins(frames)
+    leave_out_lacking(frames)
     for fact in SPELT:
         _unify_spellings(frames, fact)
     _name_nights(frames)

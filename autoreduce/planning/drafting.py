@@ -235,6 +235,39 @@ def light_tasks(
     ]
 
 
+def with_gains(
+    lights: Sequence[Task], masters: Iterable[Task], rules: Rules
+) -> list[Task]:
+    """Have lights without a flat told the gain by a flat of another filter.
+
+    The gain is the camera's: pairs of flats of any filter measure it.
+
+    Parameters
+    ----------
+    lights : sequence of Task
+        Calibrated lights.
+    masters : iterable of Task
+        Master flats, and other masters, of the night.
+    rules : Rules
+        Their columns of a camera's setting count.
+    """
+    alike = (*rules.setup, "counts")
+    flats: dict[tuple[Fact, ...], str] = {}
+    for task in sorted(masters, key=lambda one: len(one.frames)):
+        if task.action is Action.FLAT:
+            flats[tuple(task.facts.get(name) for name in alike)] = task.output
+    told = []
+    for task in lights:
+        (item,) = task.frames
+        plan = item.calibration
+        flat = flats.get(tuple(task.facts.get(name) for name in alike))
+        zeroed = plan.bias or plan.dark or item.has_overscan
+        if flat and zeroed and not plan.flat:
+            task = replace(task, frames=(replace(item, gain_flat=flat),))  # noqa: PLW2901 -- the same light
+        told.append(task)
+    return told
+
+
 def exposure_tasks(lights: Sequence[Task]) -> list[Task]:
     """Plan one file for the calibrated lights of each exposure of several detectors.
 

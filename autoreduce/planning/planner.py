@@ -31,6 +31,7 @@ from autoreduce.planning.drafting import (
     registration_tasks,
     stack_tasks,
     uses_of,
+    with_gains,
     without_crosstalk,
 )
 from autoreduce.planning.grouping import group_codes
@@ -133,6 +134,7 @@ def make_plan(
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)
+    lights = with_gains(lights, masters, rules)
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []

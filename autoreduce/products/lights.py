@@ -107,7 +107,7 @@ def make_light(
     """
     (item,) = task.frames
     correction = correction_for(item, workspace, made)
-    gain = gain_of(item, correction, workspace.folder)
+    gain = gain_of(item, correction, workspace.folder, made)
     with RawFrame(workspace.root, item) as frame:
         correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])

@@ -93,6 +93,8 @@ class Image(NamedTuple):
     """Others do not lie on it."""
     binned: int = 1
     """Pixels of the camera that are one of its pixels."""
+    detector: str = ""
+    """Detector of a camera of several: others show another part of the sky."""
 
 
 class Channel(NamedTuple):
@@ -131,7 +133,9 @@ class Composition:
         """Say what it is made of."""
         filters = [image.filter or "no filter" for image in self.images]
         what = {"colour": "colours of the camera", "grey": filters[0]}
-        return what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        detector = self.images[0].detector
+        return f"{words}, detector {detector} only" if detector else words
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -258,6 +262,7 @@ def _image(
         field=field,
         binned=int(task.facts.get("xbinning") or 1)
         * int(task.facts.get("ybinning") or 1),
+        detector=str(task.facts.get("detector") or ""),
     )
 
 
@@ -265,7 +270,7 @@ def _composed(
     images: Sequence[Image], asked: Palette
 ) -> tuple[str, tuple[Channel, ...]]:
     """Choose the deepest image of each band, and the palette that they allow."""
-    chosen = sorted(_of_one_field(images), key=_depth)
+    chosen = sorted(_of_one_field(_of_one_detector(images)), key=_depth)
     best = chosen[-1]
     colour = [image for image in chosen if image.is_colour]
     if colour and asked in (Palette.AUTO, Palette.RGB):
@@ -278,6 +283,15 @@ def _composed(
     if best.is_colour:
         return "colour", (Channel((best,)),) * 3
     return "grey", (Channel((best,)),)
+
+
+def _of_one_detector(images: Sequence[Image]) -> list[Image]:
+    """Keep the images of the detector that has gathered most light, in stacks if any."""
+    gathered: Counter[str] = Counter()
+    for image in [one for one in images if not one.is_light] or images:
+        gathered[image.detector] += round(image.exposure)
+    deepest = min(gathered, key=lambda name: (-gathered[name], name))
+    return [image for image in images if image.detector == deepest]
 
 
 def _of_one_field(images: Sequence[Image]) -> list[Image]:
