@@ -179,6 +179,10 @@ RIGHT = {
         "told": {"no-section"},
     },
     "the driver gives a frame again": {"fault": repeated()},
+    "flats of a panel that are called lights": {
+        "header": lambda kind, _: {"IMAGETYP": "Light Frame"} if kind == "flat" else {},
+        "rename": lambda name: name.replace("flat_", "panel_R_"),
+    },
 }
 
 
@@ -186,7 +190,10 @@ RIGHT = {
 def test_what_is_odd_and_comes_out_right_costs_no_doubt(night, tmp_path):
     how = dict(RIGHT[night])
     expected = how.pop("told", set())
+    rename = how.pop("rename", str)
     folder = write_night(tmp_path / "night", how.pop("fault", None), **how)
+    for path in sorted(folder.iterdir()):
+        path.rename(path.with_name(rename(path.name)))
     status, told, blocks = reduced(folder, tmp_path / "out")
     assert (status, told - {"no-date"}) == (0, expected)
     assert blocks

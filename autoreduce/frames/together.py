@@ -1,6 +1,7 @@
 """What only the whole night tells: silent types, duplicates, spellings, dates."""
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +16,14 @@ from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
 from autoreduce.frames.lacking import leave_out_lacking
 from autoreduce.frames.names import hear_names
-from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
+from autoreduce.frames.pixeltype import (
+    STARRY,
+    Known,
+    Look,
+    far_above_lights,
+    judge,
+    look_at,
+)
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
@@ -36,6 +44,9 @@ _LEAST_DARK_ADU = 3.0
 _CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
 _OF_MASTERS = ("calibrated", "several-exposures")
 """Why frames are no raw ones that any master is left out for."""
+_LAMP = re.compile(
+    r"(?<![a-z])(panel|lamp|led|screen|dome|twi(light)?|dusk|dawn)(?![a-z])"
+)
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
 _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
@@ -45,6 +56,7 @@ def decide_together(frames: list[Frame]) -> None:
     """Decide what needs the other frames of the night."""
     _settle_unknown_types(frames)
     _doubt_dark_names(frames)
+    _doubt_lights_of_panels(frames)
     hear_names(frames)
     _tell_from_bias(frames)
     _forget_exposures_of_no_light(frames)
@@ -180,6 +192,38 @@ def _doubt_dark_names(frames: Sequence[Frame]) -> None:
             del looks[camera]  # it is one of the others from now on
 
 
+def _doubt_lights_of_panels(frames: Sequence[Frame]) -> None:
+    """Hold lights without an object that are named for a lamp against the pixels.
+
+    Programs that drive a panel themselves take flats as lights; a panel may be one of
+    a mosaic as well, which has no more sky than other lights.
+    """
+    lamps = [frame for frame in frames if _is_named_for_lamp(frame)]
+    cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame in frames if lamps else ():
+        if frame.value("imagetyp") in _RAW_TYPES and not _is_named_for_lamp(frame):
+            cameras[_camera(frame)].append(frame)
+    known = {camera: _looks(cameras[camera]) for camera in {*map(_camera, lamps)}}
+    for frame in lamps:
+        told, look = frame.facts["imagetyp"], _look(frame)
+        if look is None:
+            continue
+        exptime = _as_float(frame.value("exptime"))
+        rule = far_above_lights(
+            look, exptime, known[_camera(frame)], _full_scale(frame)
+        )
+        if rule:
+            said = (f"{told.keyword}={told.literal}",)
+            kind = ImageType.FLAT.value
+            frame.facts["imagetyp"] = Reading(kind, "pixels", "", rule, said)
+
+
+def _is_named_for_lamp(frame: Frame) -> bool:
+    is_light = frame.value("imagetyp") == ImageType.LIGHT
+    named = _LAMP.search(frame.file.rpartition("/")[2].lower())
+    return is_light and frame.value("object") is None and named is not None
+
+
 def _is_silent(frame: Frame) -> bool:
     """Tell whether no witness gave a type, not even one that is not understood."""
     reading = frame.facts["imagetyp"]
@@ -210,14 +254,19 @@ def _by_pixels(frame: Frame, known: list[Known]) -> Reading | None:
     look = _look(frame) if known and not frame.why_not else None
     if look is None:
         return None
-    saturate = _as_float(frame.value("saturate"))
-    bits = frame.header.get("BITPIX")
-    full_scale = saturate or (2.0**bits if bits in (8, 16) else 2.0**16)
-    kind, rule = judge(look, _as_float(frame.value("exptime")), known, full_scale)
+    exptime = _as_float(frame.value("exptime"))
+    kind, rule = judge(look, exptime, known, _full_scale(frame))
     if kind is None or (kind is ImageType.DARK and _names_the_sky(frame)):
         return None
     literal = f"level {look.level:.0f}, noise {look.noise:.1f}, stars {look.stars:.0f}"
     return Reading(kind.value, "pixels", literal, rule)
+
+
+def _full_scale(frame: Frame) -> float:
+    """Give the level at which pixels saturate, as far as the header tells it, ADU."""
+    bits = frame.header.get("BITPIX")
+    saturate = _as_float(frame.value("saturate"))
+    return saturate or (2.0**bits if bits in (8, 16) else 2.0**16)
 
 
 def _names_the_sky(frame: Frame) -> bool:
