@@ -135,49 +135,23 @@ def judge(
     closed = _closed_level(known, exptime)
     if closed is None:
         return None, ""
+    lights = [one.look for one in known if one.kind is ImageType.LIGHT]
     others = [one.look for one in known if one.kind is not ImageType.LIGHT]
     excess = look.level - closed
     smoothest = max((one.stars for one in others), default=0.0)
     if look.stars >= max(STARRY, 5 * smoothest) and excess > 0:
         rule = f"pixels: {look.stars:.0f} stars per megapixel, {smoothest:.0f} at most"
         return ImageType.LIGHT, f"{rule} on the camera's calibration frames"
-    if look.stars < STARRY and (
-        bright := far_above_lights(look, exptime, known, full_scale)
-    ):
-        return ImageType.FLAT, f"{bright}; no stars"
+    brightest = max((one.level - closed for one in lights), default=np.inf)
+    if look.stars < STARRY and excess > max(BRIGHT * full_scale, BRIGHTER * brightest):
+        rule = f"pixels: {excess:.0f} ADU above a closed shutter and no stars"
+        return ImageType.FLAT, f"{rule}; lights have {brightest:.0f} ADU at most"
     darks = [one.look for one in known if _is_dark_of(one, exptime)]
     scatter = max(look.noise / 20, 1.0)
     if darks and exptime and abs(excess) <= scatter and look.stars <= smoothest + 20:
         rule = f"pixels: {look.level:.0f} ADU and no stars, as the darks of"
         return ImageType.DARK, f"{rule} {exptime:g} s have"
     return None, ""
-
-
-def far_above_lights(
-    look: Look, exptime: float | None, known: Sequence[Known], full_scale: float
-) -> str:
-    """Say by how much a frame is brighter than every light; "" if it is not by far.
-
-    Parameters
-    ----------
-    look : Look
-        The frame's pixels.
-    exptime : float or None
-        Its exposure, s.
-    known : sequence of Known
-        Frames of the same camera and night whose types are known.
-    full_scale : float
-        Level at which pixels saturate, ADU.
-    """
-    closed = _closed_level(known, exptime)
-    lights = [one.look.level for one in known if one.kind is ImageType.LIGHT]
-    if closed is None or not lights:
-        return ""
-    excess, brightest = look.level - closed, max(lights) - closed
-    if excess <= max(BRIGHT * full_scale, BRIGHTER * brightest):
-        return ""
-    rule = f"pixels: {excess:.0f} ADU above a closed shutter"
-    return f"{rule}, lights have {brightest:.0f} ADU at most"
 
 
 def _closed_level(known: Sequence[Known], exptime: float | None) -> float | None:

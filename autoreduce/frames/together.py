@@ -16,14 +16,7 @@ from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
 from autoreduce.frames.lacking import leave_out_lacking
 from autoreduce.frames.names import hear_names
-from autoreduce.frames.pixeltype import (
-    STARRY,
-    Known,
-    Look,
-    far_above_lights,
-    judge,
-    look_at,
-)
+from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, commonest_spellings
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
@@ -208,14 +201,14 @@ def _doubt_lights_of_panels(frames: Sequence[Frame]) -> None:
         told, look = frame.facts["imagetyp"], _look(frame)
         if look is None:
             continue
-        exptime = _as_float(frame.value("exptime"))
-        rule = far_above_lights(
-            look, exptime, known[_camera(frame)], _full_scale(frame)
+        exptime, others = _as_float(frame.value("exptime")), known[_camera(frame)]
+        # Grains of a panel may look like stars: its light is what tells it.
+        kind, rule = judge(
+            replace(look, stars=0.0), exptime, others, _full_scale(frame)
         )
-        if rule:
+        if kind is ImageType.FLAT:
             said = (f"{told.keyword}={told.literal}",)
-            kind = ImageType.FLAT.value
-            frame.facts["imagetyp"] = Reading(kind, "pixels", "", rule, said)
+            frame.facts["imagetyp"] = Reading(kind.value, "pixels", "", rule, said)
 
 
 def _is_named_for_lamp(frame: Frame) -> bool:
