@@ -4,6 +4,7 @@ Each night is small and its truth known: an even sky once it is calibrated.
 """
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -54,9 +55,9 @@ def write_night(folder, fault=None, *, header=None, **cards):
     return folder
 
 
-def reduced(folder, out):
+def reduced(folder, out, *more):
     """Reduce as a program would: exit status, the codes of all that is told, the sky."""
-    words = [str(folder), "-q", "--json", "-o", str(out)]
+    words = [str(folder), "-q", "--json", "-o", str(out), *more]
     ended = CliRunner().invoke(cli, words, catch_exceptions=False)
     told = {one["code"] for one in json.loads(ended.stdout)["attention"]}
     told |= set(pd.read_csv(out / "frames.csv")["code"].dropna())
@@ -191,3 +192,53 @@ def test_what_is_odd_and_comes_out_right_costs_no_doubt(night, tmp_path):
     assert blocks
     assert np.median(blocks) == pytest.approx(SKY, rel=0.1)  # scaled as the flat is
     assert blocks == pytest.approx([np.median(blocks)] * len(blocks), rel=0.03)
+
+
+WAYS_OUT = {
+    "lights of another offset": (
+        {"fault": on(("light",), lambda p: p + 400)},
+        r"light\S+: pedestal=\d+",
+    ),
+    "a driver that calls the camera otherwise": (
+        {
+            "header": lambda kind, _: {
+                "INSTRUME": f"ZWO{' CCD' * (kind == 'light')} ASI1600MM Pro"
+            }
+        },
+        r"light\S+: instrume=ZWO ASI1600MM Pro",
+    ),
+}
+
+
+@pytest.mark.parametrize("night", WAYS_OUT)
+def test_the_way_out_makes_it_right(night, tmp_path):
+    how, way = WAYS_OUT[night]
+    folder = write_night(tmp_path / "night", **how)
+    said = CliRunner().invoke(cli, [str(folder), "-q", "-o", str(tmp_path / "first")])
+    ways = [
+        w for one in set(re.findall(f"'({way})'", said.output)) for w in ("--set", one)
+    ]
+    assert ways
+    status, told, blocks = reduced(folder, tmp_path / "out", *ways)
+    assert (status, told - {"pedestals"}) == (0, set())
+    assert np.median(blocks) == pytest.approx(SKY, rel=0.1)
+    assert blocks == pytest.approx([np.median(blocks)] * len(blocks), rel=0.03)
+
+
+def test_a_master_of_another_program_is_called_that_though_it_was_calibrated(tmp_path):
+    folder = write_night(tmp_path / "night")
+    master = folder / "master_dark.fit"
+    fits.writeto(master, scene("dark", 1).astype(np.float32))
+    fits.setval(master, "CALSTAT", value="BM")
+    _, told, _ = reduced(folder, tmp_path / "out")
+    assert "typed-master" in told
+    assert "calibrated" not in told
+
+
+def test_no_exposure_of_0_s_is_offered_to_lights(tmp_path):
+    def without(_, __):
+        return {"EXPTIME": 0.0}
+
+    folder = write_night(tmp_path / "night", header=without)
+    said = CliRunner().invoke(cli, [str(folder), "-q", "-o", str(tmp_path / "out")])
+    assert "exposure is unknown (--set 'light_60s_*: exptime=...')" in said.output
