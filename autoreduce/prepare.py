@@ -36,7 +36,12 @@ from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
-from autoreduce.planning.notes import undated, unlike_exposures, with_doubts
+from autoreduce.planning.notes import (
+    undated,
+    unlike_exposures,
+    unusable_sections,
+    with_doubts,
+)
 from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
@@ -238,7 +243,9 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     )
     given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
-    samples = read_samples(scanned.root, judged(frames), cache_folder(paths))
+    samples = read_samples(
+        scanned.root, judged(frames, recipe.amplifiers.crosstalk), cache_folder(paths)
+    )
     frames, doubts = with_levels(
         with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )
@@ -262,6 +269,8 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     cards = (
         *undated(frames, told("date_obs")),
         *unlike_exposures(frames, told("exptime")),
+        *unusable_sections(frames, told("biassec")),
+        *unusable_sections(frames, told("trimsec")),
     )
     plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))

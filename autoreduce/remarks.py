@@ -91,6 +91,11 @@ class Remark:
         """The master that it is about; empty if it is about none."""
         return CODES[self.code].need
 
+    @property
+    def line(self) -> str:
+        """The first of its subject and what is to be said of it, as on the terminal."""
+        return f"{some(self.subject)}: {self}" if self.subject else str(self)
+
     def about(self, *subject: str) -> Self:
         """Return the same remark about something else."""
         return replace(self, subject=subject)
@@ -415,10 +420,18 @@ CODES: dict[str, Code] = {
     "hot-misfit": Code(
         _S.DOUBTFUL,
         "pixels that are hot in the dark have {found} of that in the light: the dark is "
-        "of another temperature or exposure than the headers say",
+        "of another temperature, exposure or gain than the headers say",
         "Hot pixels of dark and light are in proportion to their dark currents.  "
         "Below 1 the dark takes out too much, above too little.  Take darks at the "
-        "temperature and exposure of the lights.",
+        "temperature, exposure, gain and readout mode of the lights.",
+        "dark",
+    ),
+    "glow-misfit": Code(
+        _S.DOUBTFUL,
+        "the calibrated sky is uneven by {found}, in the shape of the dark: the light has "
+        "{expected} as it is taken out",
+        "Amplifiers glow, and not in proportion to the exposure.  Take darks of the "
+        "exposure and temperature of the lights, which then are not scaled.",
         "dark",
     ),
     "dark-turned": Code(
@@ -461,6 +474,29 @@ CODES: dict[str, Code] = {
         "otherwise than the light.  Take darks again, in the dark; `--exclude` does "
         "without these.",
         "dark",
+    ),
+    "light-in-dark": Code(
+        _S.DOUBTFUL,
+        "the dark has {found} in the shape of the flat, which dark current has not: it "
+        "has seen light, and the sky is too faint by as much",
+        "Light came through the optics while the darks were taken: vignetting and dust "
+        "show in them.  Take darks again, with the telescope covered.",
+        "dark",
+    ),
+    "level-left": Code(
+        _S.DOUBTFUL,
+        "with the flat the light's sky is uneven by {found}, by {expected}: light and "
+        "bias or dark were taken with unlike offsets, or the flat holds stray light",
+        "A level that bias and dark do not take out is divided by the flat, and bright "
+        "where the flat is faint.  Take bias frames and darks with the settings of the "
+        "lights; the way out takes the level that makes the sky even out of the lights.",
+    ),
+    "pedestal-not-added": Code(
+        _S.DOUBTFUL,
+        "with the pedestal of its card PEDESTAL taken out the light's sky is uneven by "
+        "{found}, by {expected} with it left in: nobody had added it",
+        "What is taken out and was not there leaves the inverse of the flat.  The way out "
+        "takes the card for wrong.",
     ),
     "dead-amplifier": Code(
         _S.DOUBTFUL,
@@ -688,6 +724,13 @@ CODES: dict[str, Code] = {
         "sky: they are never combined with one another.  If they are amplifiers, a "
         "table of `[[amplifiers]]` in a dialect tells how they lie.",
     ),
+    "amplifier-missing": Code(
+        _S.LEFT_OUT,
+        "{found} was read, where there is {expected}: an amplifier is missing",
+        "The camera's other frames show more of the detector.  Without the file's lost "
+        "extension, or the cards of an amplifier, what is left looks like a smaller "
+        "camera: no master would fit it.  The way out takes it for one.",
+    ),
     "several-strips": Code(
         _S.LEFT_OUT,
         "several amplifiers have read the image ({found}), and which pixels each has "
@@ -844,6 +887,13 @@ CODES: dict[str, Code] = {
         "level of the closed shutter.  Take bias frames with the settings of the "
         "lights.",
     ),
+    "cut-off": Code(
+        _S.LEFT_OUT,
+        "no data in {found} of the rows: they have one value, far below the others",
+        "A download that broke off, or a file that was not written to its end; other "
+        "frames of the camera have data there.  Copy it again from the camera; "
+        "`--include` takes it as it is.",
+    ),
     "half-dark": Code(
         _S.LEFT_OUT,
         "no dark current in {found} of the pixels, where other darks have {expected}",
@@ -855,13 +905,23 @@ CODES: dict[str, Code] = {
         "frames of one camera do not count alike, nothing is rescaled by guess and "
         "bias and darks serve their like only: {found}",
         "Levels in other steps or units, or from another zero, cannot be subtracted "
-        "from each other.  The way out takes them for alike, if they are in truth.",
+        "from each other.  The way out takes them for alike, if they are in truth, or "
+        "takes out what BZERO added to floats.  Frames that a program scaled to 0 to 1, "
+        "or cut to 8 bits, are to be saved again as the camera counts.",
     ),
     "counts-by-hand": Code(
         _S.DOUBTFUL,
         "frames of one camera are taken for alike by hand, though they do not count "
         "alike: {found}",
         "`--set '*: counts=alike'` was given.  Nothing is to be done if it is so.",
+    ),
+    "unlike-rates": Code(
+        _S.DOUBTFUL,
+        "dark current {found}, in the darks of the other exposure {expected}: these have "
+        "seen light, or the others were not exposed",
+        "Dark current does not depend on the exposure, and levels do not tell which of "
+        "two is wrong.  Take darks again, in the dark; the way out does without those "
+        "with the larger one.",
     ),
     "overscan-lit": Code(
         _S.DOUBTFUL,
@@ -881,11 +941,13 @@ CODES: dict[str, Code] = {
         _S.DOUBTFUL,
         "pixels reach {found}, so that the card that says they are full at {expected} "
         "is wrong and not used",
-        "The way out gives the right level by hand, if it is known.",
+        "SATURATE, MAXADU and the like, or DATAMAX where none of them is there.  The way "
+        "out says that pixels are full at the end of their range; a lower level that is "
+        "known is given in the same way.",
     ),
     "unlit": Code(
         _S.LEFT_OUT,
-        "no light: level {found}, not above the {expected} of bias",
+        "no light: level {found}, within its noise of the {expected} of bias",
         "A flat without light.  Take it again, brighter.",
     ),
     "too-dark": Code(
@@ -1156,6 +1218,13 @@ CODES: dict[str, Code] = {
         "when the exposure began is not known: {found} ({expected})",
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
+    ),
+    "no-section": Code(
+        _S.DOUBTFUL,
+        "{found} is no section of an image of {expected}, counted from 1 with both ends: "
+        "it is not used",
+        "Overscan columns stay in the image, or nothing is taken out by them.  `--set "
+        "'PATTERN: biassec=[181:200,1:160]'`, or trimsec, tells them.",
     ),
     "two-exposures": Code(
         _S.DOUBTFUL,

@@ -1,7 +1,10 @@
 """Frames that do not count alike are kept apart, and wrong saturation levels unused."""
 
+import shlex
+
 import numpy as np
 import pytest
+from astropy.io import fits
 from level_nights import (
     PLAN,
     as_floats_with_bzero,
@@ -35,8 +38,10 @@ def test_frames_that_count_otherwise_are_kept_apart_and_said(
     prepared, _, (note,) = planned(write_level_night(tmp_path, shifted))
     assert masters_of(prepared, "light") == (False, False)
     assert way in str(note)
-    assert "in steps of 1;" in str(note) or str(note).count("in steps of 1 ") == 1
-    assert "--set '*: counts=alike'" in str(note)
+    assert "in steps of 1;" in f"{note.found};"
+    # Offered only where it can be true: no light lies below a closed shutter.
+    offered = way == "in steps of 16" and kinds == ["light"]
+    assert note.way_out == ("--set '*: counts=alike'" if offered else "")
     alike, _, (told,) = planned(tmp_path, settings=["*: counts=alike"])
     assert told.code == "counts-by-hand"
     assert told.found == note.found
@@ -55,6 +60,10 @@ def test_floats_that_kept_their_bzero_do_not_count_as_others(tmp_path, kind):
     prepared, _, (note,) = planned(night)
     assert f"4 {kind} frames count in floats with BZERO" in str(note)
     assert masters_of(prepared, "light") == (kind == "dark", False)
+    assert note.way_out == f"--set '{kind}_60s_*: pedestal=32768'"
+    mended, codes, notes = planned(night, settings=[shlex.split(note.way_out)[1]])
+    assert (codes, notes) == ({}, [])
+    assert masters_of(mended, "light") == (True, True)
 
 
 def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
@@ -63,8 +72,9 @@ def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
     assert (codes, notes) == ({}, [])
 
 
-def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path):
-    night = write_level_night(tmp_path, SATURATE=4095.0)
+@pytest.mark.parametrize("keyword", ["SATURATE", "MAXADU"])
+def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path, keyword):
+    night = write_level_night(tmp_path, **{keyword: 4095.0})
     prepared, codes, (note,) = planned(night)
     assert codes == {}
     assert note.code == "saturation-disproved"
@@ -72,6 +82,29 @@ def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path):
     assert prepared.frames["saturate"].isna().all()
     _, _, notes = planned(night, settings=["*: saturate=65535"])
     assert notes == []
+
+
+@pytest.mark.parametrize(("level", "is_said"), [(4095.0, True), (0.0, False)])
+def test_pixels_above_the_highest_valid_one_that_a_card_tells_are_said(
+    tmp_path, level, is_said
+):
+    night = write_level_night(tmp_path, DATAMAX=level)
+    _, codes, notes = planned(night)
+    assert codes == {}
+    assert [note.code for note in notes] == ["saturation-disproved"] * is_said
+    for note in notes:
+        assert "4095 ADU" in str(note)
+        assert note.way_out == "--set '*: saturate=65535'"
+        assert planned(night, settings=["*: saturate=65535"])[2] == []
+
+
+def test_a_brightest_pixel_is_no_wrong_card(tmp_path):
+    """As programs write it that tell what each frame holds."""
+
+    def card(kind, path, pixels):
+        fits.setval(path, "DATAMAX", value=int(pixels.max()))
+
+    assert planned(write_level_night(tmp_path, write=card))[1:] == ({}, [])
 
 
 def test_a_limit_of_linearity_is_no_wrong_card(tmp_path):

@@ -8,6 +8,7 @@ from autoreduce.calibration import kept_samples
 from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.samples import Sampled
 from autoreduce.frames import cache
+from autoreduce.planning.recipe import Crosstalk
 
 PIXELS = np.random.default_rng(5).integers(900, 1100, (40, 50)).astype(np.uint16)
 
@@ -150,3 +151,14 @@ def test_hdus_of_one_file_are_kept_apart(tmp_path, is_old, reads):
         assert_same(read_samples(tmp_path, kinds, tmp_path / "kept"), expected)
     assert len(reads) == 4
     assert expected["two.fits[2]"].level == expected["two.fits[1]"].level + 300
+
+
+def test_a_frame_of_other_crosstalk_is_read_again(tmp_path, is_old, reads):
+    strips = [fits.ImageHDU(PIXELS), fits.ImageHDU(PIXELS)]
+    fits.HDUList([fits.PrimaryHDU(), *strips]).writeto(tmp_path / "two.fits")
+    halves = "1 [1:50,1:40] [1:50,1:40] - - - -; 2 [1:50,1:40] [51:100,1:40] - - - -"
+    for times in (0.02, 0.03, 0.03):
+        heard = (Crosstalk(1, 2, times),)
+        frames = {"two.fits": Sampled("flat", "", halves, True, heard)}
+        read_samples(tmp_path, frames, tmp_path / "kept")
+    assert len(reads) == 2

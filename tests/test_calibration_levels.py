@@ -63,7 +63,18 @@ def test_lights_tell_whether_bias_or_darks_have_another_offset(
 
 def test_of_two_exposures_nobody_can_tell_which_is_lit():
     darks = [dark("d50", 50, rate=1.0), dark("d100", 100, rate=20.0)]
-    assert screen([[*bias_frames(), *darks]]).left_out == {}
+    screened = screen([[*bias_frames(), *darks]], ["b0", "b1", "b2", "d50", "d100"])
+    assert screened.left_out == {}
+    (told,) = screened.counting.notes
+    assert (told.code, told.subject) == ("unlike-rates", ("d100",))
+    assert (told.found, told.expected) == ("20 ADU/s", "1 ADU/s")
+    assert told.way_out == "--exclude 'd100'"
+
+
+@pytest.mark.parametrize("rates", [(1.0, 1.5), (1.5, 1.0), (0.0, 0.4)])
+def test_dark_currents_that_temperature_or_a_drift_explain_are_not_told(rates):
+    darks = [dark(f"d{t}", t, rate=r) for t, r in zip((50, 100), rates, strict=True)]
+    assert screen([[*bias_frames(), *darks]]).counting.notes == []
 
 
 @pytest.mark.parametrize("others", [True, False])
@@ -130,4 +141,42 @@ def test_a_hundred_clean_nights_lose_no_frame():
             up = level + drift + rate * t + sky
             noise = np.sqrt(read**2 + rate * t + sky)
             frames.append(raw(f"{n}l{t}", "light", up, t, noise))
-        assert screen([frames]).left_out == {}, n
+        for some in (frames, [one for one in frames if one.exptime != 10.0]):
+            screened = screen([some])
+            assert (screened.left_out, screened.counting.notes) == ({}, []), n
+
+
+def test_a_dark_above_those_of_a_longer_exposure_is_lit():
+    lit = [raw(f"lit{i}", "dark", BIAS + 600.0, 2.0, 20.0) for i in range(5)]
+    long = [dark(f"d{i}", 60) for i in range(3)]
+    found = screen([[*bias_frames(), *lit, *long]]).left_out
+    assert sorted(found) == [f"lit{i}" for i in range(5)]
+    assert {doubt.code for doubt in found.values()} == {"lit-dark"}
+    # Where the bias level of another night was another one, nothing is lit.
+    other = [
+        raw(f"{kind}{i}", kind, 1500.0, exptime, night="2024-03-02")
+        for kind, exptime in (("bias", 0.0), ("dark", 2.0))
+        for i in range(3)
+    ]
+    assert screen([[*bias_frames(), *other, *long]]).left_out == {}
+
+
+@pytest.mark.parametrize("kind", ["light", "flat", "dark"])
+def test_frames_without_data_in_rows_where_the_camera_has_some_are_left_out(kind):
+    def frame(name, cut):
+        whole = raw(name, kind, 3000.0, 60.0, 40.0)
+        rows = np.rint(3000 + 40 * np.random.default_rng(3).standard_normal((32, 64)))
+        rows[32 - cut :] = 0
+        sample = sum_up(rows.astype(np.uint16))
+        return Raw(whole.file, kind, sample, 60.0)
+
+    several = [frame(f"{n}_{i}", n) for n in (0, 16, 24) for i in range(2)]
+    found = screen([several]).left_out
+    assert {file: (doubt.code, doubt.found) for file, doubt in found.items()} == {
+        "16_0": ("cut-off", 0.5),
+        "16_1": ("cut-off", 0.5),
+        "24_0": ("cut-off", 0.75),
+        "24_1": ("cut-off", 0.75),
+    }
+    # Rows that no frame of the camera has are no fault.
+    assert screen([several[2:4]]).left_out == {}

@@ -207,7 +207,7 @@ def test_a_saturated_light_leak_is_no_reason_to_drop_a_dark():
 def test_a_flat_darker_than_its_bias_is_left_out():
     statistics = [make_statistics(995.0)]
     odd = said(odd_frames(statistics, Action.FLAT, LIMITS, pedestals=[1000.0]))
-    expected = "no light: level 995.0 ADU, not above the 1000.0 ADU of bias"
+    expected = "no light: level 995.0 ADU, within its noise of the 1000.0 ADU of bias"
     assert odd == {0: expected}
 
 

@@ -1,5 +1,7 @@
 """What a calibrated light tells of its dark, on drawn skies."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -19,12 +21,14 @@ def hot_dark(rng, n=200, hot=1200.0):
     return dark
 
 
-def codes(raw, dark, flat=None):
+def codes(raw, dark, flat=None, pedestal=0.0):
     """Calibrate by hand, and judge."""
-    data = ((raw - dark) / (1.0 if flat is None else flat)).astype(np.float32)
+    shape = np.float32(1) if flat is None else flat.astype(np.float32)
+    data = ((raw - pedestal - dark) / shape).astype(np.float32)
+    taken = (dark / shape).astype(np.float32)
     level = float(np.median(data))
-    flat = flat if flat is None else flat.astype(np.float32)
-    found = doubts_of_light(data, dark.astype(np.float32), level, NOISE, flat)
+    flat = None if flat is None else shape
+    found = doubts_of_light(data, taken, level, NOISE, flat, pedestal)
     return {one.code: str(one) for one in found}
 
 
@@ -154,9 +158,84 @@ def test_a_flat_that_the_shutter_shaded_is_told():
     assert list(found) == ["uneven-flat"]
 
 
+@pytest.mark.parametrize("light", [60.0, 200.0])
+def test_a_dark_in_the_shape_of_the_flat_has_seen_light(light):
+    """The sky comes out even, and too faint: nothing else tells it."""
+    rng = np.random.default_rng(12)
+    flat = vignetting(1.0)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) * flat + dark, dark + light * flat, flat)
+    assert list(found) == ["light-in-dark"]
+    assert f"about {50 if light == 60 else 200} ADU" in found["light-in-dark"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda flat: 60 * (flat.max() - flat),
+        lambda flat: 60 * np.linspace(0, 1, SHAPE[1]) ** 4 + 0 * flat,
+        lambda flat: np.linspace(0, 60, SHAPE[0])[:, None] + 0 * flat,
+        lambda flat: 300 * (flat - flat.min()) - 100,
+    ],
+)
+def test_the_glow_of_an_amplifier_or_of_warmth_is_no_light_in_the_dark(shape):
+    rng = np.random.default_rng(13)
+    flat = vignetting(1.0)
+    dark = hot_dark(rng) + shape(flat)
+    assert "light-in-dark" not in codes(sky(rng) * flat + dark, dark, flat)
+
+
+def test_a_pedestal_that_nobody_added_leaves_the_inverse_of_the_flat():
+    flat = vignetting(1.0)
+    raw = sky(np.random.default_rng(14)) * flat
+    dark = np.zeros(SHAPE)
+    assert list(codes(raw, dark, flat, 100.0)) == ["pedestal-not-added"]
+    assert codes(raw + 100, dark, flat, 100.0) == {}
+    # Nor of a sky that is uneven by itself, or a flat that is even.
+    moonlight = 1 + 0.1 * np.linspace(-0.5, 0.5, SHAPE[1])
+    assert codes(raw * moonlight + 100, dark, flat, 100.0) == {}
+    assert codes(raw / flat, dark, np.ones(SHAPE), 100.0) == {}
+
+
 def test_where_dark_and_flat_lie_otherwise_it_is_said_once():
     rng = np.random.default_rng(11)
     dark, flat = hot_dark(rng), vignetting(1.0, 0.4)
     raw = sky(rng) * flat + dark
     assert set(codes(raw, dark[::-1], flat[::-1])) >= {"dark-turned"}
     assert not set(codes(raw, dark[::-1], flat[::-1])) & {"flat-turned", "uneven-flat"}
+
+
+@pytest.mark.parametrize("level", [150.0, 400.0])
+def test_a_level_that_was_no_light_stands_out_where_the_flat_is_faint(level):
+    """As of a light that was taken with another offset than its bias and dark."""
+    rng = np.random.default_rng(4)
+    flat, dark = vignetting(depth=0.9), hot_dark(rng)
+    raw = sky(rng) * flat + dark + level
+    found = codes(raw, dark, flat)
+    assert list(found) == ["level-left"]
+    (told,) = re.findall(r"without (\d+) ADU", found["level-left"])
+    assert float(told) == pytest.approx(level, rel=0.1)
+
+
+def test_a_sky_that_is_as_the_flat_says_has_no_level_left_in_it():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        flat, dark = vignetting(depth=0.9), hot_dark(rng)
+        y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        nebula = 200 * np.exp(-((x - 128) ** 2 + (y - 64) ** 2) / 3000)
+        slope = 100 * x / SHAPE[1]
+        raw = (sky(rng) + (nebula, slope, 0)[seed % 3]) * flat + dark
+        assert codes(raw, dark, flat) == {}, seed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_glow_that_does_not_go_with_the_exposure_is_told(seed):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    glow = 60 * np.exp(-((x - 240) ** 2 + (y - 120) ** 2) / 3000)
+    flat, dark = vignetting(), hot_dark(rng) + glow
+    raw = sky(rng) * flat + dark
+    assert codes(raw, dark, flat) == {}
+    found = codes(raw + 4 * glow, dark, flat)
+    assert list(found) == ["glow-misfit"]
+    assert "the light has 5 times the dark's glow" in found["glow-misfit"]

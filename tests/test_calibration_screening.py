@@ -111,6 +111,16 @@ def test_counts_that_wrapped_around_are_found(tmp_path):
     assert codes == {"flat": {"all-wrapped"}}
 
 
+def test_counts_a_part_of_which_wrapped_are_not_offered_to_be_included(tmp_path):
+    def wrapped(pixels):
+        return (25 * pixels).astype(np.uint16).astype(np.int16)
+
+    prepared, codes, _ = planned(write_level_night(tmp_path, on(["light"], wrapped)))
+    assert codes == {"light": {"wrapped"}}
+    left = prepared.frames.loc[~prepared.frames["use"], "why_not"]
+    assert not left.str.contains("--").any()
+
+
 def test_what_a_run_leaves_out_is_said_in_the_light_and_the_page(tmp_path):
     night = write_level_night(tmp_path / "n", on(["dark"], lambda p: p - 300.0))
     reduced = reduce_night(night)
@@ -127,6 +137,11 @@ def test_what_is_doubtful_is_told_in_quiet_as_well(tmp_path):
     assert told.stdout == ""
     assert "below that of a closed shutter" in told.stderr
     assert "--include 'dark_60s_*'" in told.stderr
+    # The log says what the terminal does, word for word.
+    log = (tmp_path / "n_reduced" / "autoreduce.log").read_text()
+    for line in told.stderr.splitlines():
+        if line.startswith("  "):
+            assert line.strip() in log
 
 
 def test_a_night_of_whose_lights_nothing_could_be_made_ends_with_1(tmp_path):

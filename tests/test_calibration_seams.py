@@ -10,6 +10,7 @@ from astropy.io import fits
 from autoreduce.calibration.seams import read_edges, shown_by, with_measured_gains
 from autoreduce.fits.amplifiers import Amplifier, read_amplifiers, write_amplifiers
 from autoreduce.frames.schema import typed
+from autoreduce.planning.recipe import Crosstalk
 
 NY, NX = 80, 72
 GAINS = np.array([1.0, 1.25, 1.6, 2.0])
@@ -138,6 +139,21 @@ def test_without_overscan_the_level_is_that_of_bias_frames(flats, tmp_path):
     assert factors(made) == pytest.approx(GAINS / GAINS.mean(), rel=2e-3)
     alone, notes = measured(table(cell, flat=flats), tmp_path)
     assert (alone["amplifiers"][0], notes) == (cell, ())
+
+
+def test_crosstalk_is_no_light(flats, tmp_path):
+    told = [Crosstalk(victim=2, source=1, times=0.05)]
+    cell, heard = amplifiers(), {}
+    for name in flats:
+        with fits.open(tmp_path / name, mode="update") as hdus:
+            ghost = 0.05 * (hdus[1].data[:, :NX] - 500.0)
+            hdus[2].data[:, :NX] += np.rint(ghost).astype(np.uint16)
+        heard[name] = read_edges(tmp_path / name, cell, told)
+    frames = table(write_amplifiers(cell), flat=flats)
+    made, _ = with_measured_gains(frames, heard)
+    assert factors(made) == pytest.approx(GAINS / GAINS.mean(), rel=2e-3)
+    deaf, _ = measured(frames, tmp_path)
+    assert factors(deaf)[1] / factors(deaf)[0] < 1.25 * 0.96
 
 
 def test_a_saturated_flat_tells_nothing(flats, tmp_path):

@@ -218,7 +218,7 @@ def test_of_very_many_remarks_the_summary_tells_some(terminal, tmp_path):
     pipe = terminal(is_terminal=False)
     print_summary(make_report(unreadable=unreadable), tmp_path, stream=pipe)
     assert "  9.fit: reason j" in pipe.shown.splitlines()
-    assert "  ... and 3 more" in pipe.shown.splitlines()
+    assert "  ... and 3 more like it" in pipe.shown.splitlines()
     assert "10.fit" not in pipe.shown
 
 

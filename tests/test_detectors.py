@@ -6,7 +6,9 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.calibration.joined import JoinedImage
+from autoreduce.errors import TableError
 from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import scan
 
 PIXELS = np.arange(48, dtype=np.int16).reshape(6, 8)
@@ -444,3 +446,133 @@ def test_a_binning_that_does_not_divide_the_detector_leaves_no_gap(tmp_path):
         "1 [1:2,1:5] [1:2,1:5] [3:8,1:5] - - -",
         "2 [1:2,1:5] [4:3,1:5] [3:8,1:5] - - -",
     ]
+
+
+@pytest.fixture
+def mosaic(tmp_path):
+    """Scan three exposures of two detectors, of two amplifiers each."""
+    parts = [
+        quadrant(place, CCDNAME=name)
+        for name, place in (
+            ("East", "[1:3,1:6]"),
+            ("East", "[4:6,1:6]"),
+            ("West", "[9:11,1:6]"),
+            ("West", "[12:14,1:6]"),
+        )
+    ]
+    for n in (1, 2, 3):
+        time = f"2024-01-10T21:0{n}:00"
+        write_file(tmp_path / f"light_{n}.fits", *parts, **{"DATE-OBS": time})
+    return scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("light_2.fits[3]", ["light_2.fits[3]"]),
+        ("light_2[3]", ["light_2.fits[3]"]),
+        ("light_2.fits", ["light_2.fits[1]", "light_2.fits[3]"]),
+        ("light_[12].fits[3]", ["light_1.fits[3]", "light_2.fits[3]"]),
+        ("*.fits[1]", [f"light_{n}.fits[1]" for n in (1, 2, 3)]),
+        ("light_1.fits[3],light_3.fits[1]", ["light_1.fits[3]", "light_3.fits[1]"]),
+    ],
+)
+def test_a_detector_of_one_file_is_meant_by_its_extension(mosaic, pattern, meant):
+    out = apply_overrides(mosaic, exclude=[pattern])
+    assert sorted(out.loc[~out["use"], "file"]) == meant
+    back = apply_overrides(mosaic, exclude=["*"], include=[pattern])
+    assert sorted(back.loc[back["use"], "file"]) == meant
+    told = apply_overrides(mosaic, settings=[f"{pattern}: filter=R, saturate=48000"])
+    assert sorted(told.loc[told["filter"].eq("R").fillna(False), "file"]) == meant
+    assert sorted(told.loc[told["saturate"].notna(), "file"]) == meant
+
+
+def test_an_extension_that_is_no_frame_is_named_beside_those_that_are(mosaic):
+    with pytest.raises(TableError, match=r"light_2.fits\[4\].*light_2.fits\[3\]"):
+        apply_overrides(mosaic, exclude=["light_2.fits[4]"])
+
+
+def test_detectors_lie_in_the_focal_plane_as_their_sections_do(mosaic):
+    places = mosaic.groupby("detector")["place"].unique().map(list).to_dict()
+    assert places == {"East": ["[1:6,1:6]"], "West": ["[9:14,1:6]"]}
+    told = apply_overrides(mosaic, settings=["*[3]: place=[14:9,1:6]"])
+    assert set(told["place"]) == {"[1:6,1:6]", "[14:9,1:6]"}
+    with pytest.raises(TableError, match="place: section 'here'"):
+        apply_overrides(mosaic, settings=["*[3]: place=here"])
+
+
+def test_a_detector_that_one_amplifier_has_read_lies_turned_as_its_section(tmp_path):
+    parts = [
+        quadrant("[3:1,1:6]", CCDNAME="East"),
+        quadrant("[9:11,6:1]", CCDNAME="West"),
+    ]
+    write_file(tmp_path / "a.fits", *parts)
+    assert scan(tmp_path)["place"].tolist() == ["[3:1,1:6]", "[9:11,6:1]"]
+
+
+def halves(path, kind, n, places=("[1:3,1:6]", "[4:6,1:6]"), **cards):
+    time = f"2024-01-10T21:{n:02d}:00"
+    parts = [quadrant(place) for place in places]
+    told = {"INSTRUME": "Two", "IMAGETYP": kind, "DATE-OBS": time, **cards}
+    write_file(path / f"{kind}_{n}.fits", *parts, **told)
+
+
+def test_a_frame_that_lacks_an_amplifier_is_no_smaller_camera(tmp_path):
+    for n in (1, 2, 3):
+        halves(tmp_path, "bias", n)
+        halves(tmp_path, "light", 10 + n)
+    halves(tmp_path, "light", 20, ["[4:6,1:6]"])
+    frames = scan(tmp_path).set_index("file")
+    assert frames.index[~frames["use"]].tolist() == ["light_20.fits[1]"]
+    row = frames.loc["light_20.fits[1]"]
+    assert row["code"] == "amplifier-missing"
+    assert row["why_not"] == (
+        "[4:6,1:6] by 1 amplifier was read, where there is [1:6,1:6] by 2 amplifiers in "
+        "6 others: an amplifier is missing (--include 'light_20.fits[1]')"
+    )
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        # Of that half there are calibration frames, too.
+        [("bias", ["[1:3,1:6]"], {}), ("light", ["[1:3,1:6]"], {})],
+        # Another camera.
+        [("light", ["[1:3,1:6]"], {"INSTRUME": "One"})],
+        # A window: it ends where no amplifier does.
+        [("light", ["[2:4,1:6]"], {})],
+        # All of it, by one amplifier: a mode of readout.
+        [("light", ["[1:6,1:12]"], {"CCDSUM": "2 2"})],
+    ],
+    ids=["calibrated", "other camera", "window", "mode"],
+)
+def test_a_part_that_is_read_on_purpose_is_used(tmp_path, others):
+    for n in (1, 2, 3):
+        halves(tmp_path, "bias", n)
+        halves(tmp_path, "light", 10 + n)
+    for n, (kind, places, cards) in enumerate(others, start=20):
+        halves(tmp_path, kind, n, places, **cards)
+    frames = scan(tmp_path)
+    assert len(frames) == 6 + len(others)
+    assert frames["use"].all(), frames["why_not"].tolist()
+
+
+def test_an_image_without_the_cards_of_an_amplifier_is_no_other_camera(tmp_path):
+    sections = {"DATASECA": "[1:2,1:6]", "BIASSECA": "[3:4,1:6]"}
+    both = {**sections, "DATASECB": "[7:8,1:6]", "BIASSECB": "[5:6,1:6]"}
+    for n in (1, 2, 3):
+        write_image(tmp_path / f"{n}.fits", **both, **{"DATE-OBS": f"2024-01-0{n}"})
+    write_image(tmp_path / "4.fits", **sections)
+    frames = scan(tmp_path).set_index("file")
+    assert frames.index[~frames["use"]].tolist() == ["4.fits"]
+    assert "8x6 pixels by 1 amplifier" in frames["why_not"]["4.fits"]
+
+
+def test_a_binned_half_is_told_by_its_place_on_the_detector(tmp_path):
+    binned = {"CCDSUM": "2 2"}
+    places = ["[1:6,1:12]", "[7:12,1:12]"]
+    for n in (1, 2, 3):
+        halves(tmp_path, "light", n, places, **binned)
+    halves(tmp_path, "light", 4, places[:1], **binned)
+    frames = scan(tmp_path).set_index("file")
+    assert frames["code"].dropna().to_dict() == {"light_4.fits[1]": "amplifier-missing"}

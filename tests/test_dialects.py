@@ -7,7 +7,7 @@ import pytest
 from autoreduce.errors import SettingsError
 from autoreduce.fits.header import headers_from_text
 from autoreduce.frames.dialects import load_dialects, recognise, type_key
-from autoreduce.frames.facts import FactReader, valid_section
+from autoreduce.frames.facts import FactReader, is_cut_off, valid_section
 
 
 def facts_of(cards, extra=()):
@@ -212,11 +212,28 @@ def test_right_ascension_in_radians_hours_and_degrees():
         ("[0:10,1:5]", (20, 20), None),
         ("[10:1,1:5]", (20, 20), "[1:10,1:5]"),
         ("Unknown", (20, 20), None),
-        ("[1:4096, :]", (4096, 20), None),
+        ("[1:4096, :]", (4096, 20), "[1:4096,1:20]"),
+        ("[*,2:5]", (20, 20), "[1:20,2:5]"),
+        ("[:,0:5]", (20, 20), None),
     ],
 )
 def test_section_must_lie_in_the_image(section, shape, found):
     assert valid_section(section, shape) == found
+
+
+@pytest.mark.parametrize(
+    ("section", "cut_off"),
+    [
+        ("[101:120,1:80]", True),
+        ("[101:120,*]", True),
+        ("[1:100,81:90]", True),
+        ("[1:80,101:120]", False),
+        ("[91:110,1:80]", False),
+        ("[101:120,81:90]", False),
+    ],
+)
+def test_a_section_beyond_one_edge_was_not_saved(section, cut_off):
+    assert is_cut_off(section, (100, 80)) == cut_off
 
 
 def test_own_table_comes_before_those_that_are_built_in(tmp_path):

@@ -8,10 +8,19 @@ from astropy.io import fits
 from small_night import write_frame, write_night
 
 from autoreduce.calibration.store import MasterStore
+from autoreduce.planning.plan import Action
 from autoreduce.prepare import Choices, prepare_night
+from autoreduce.products import state
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import remark
-from autoreduce.running.execute import Limits, Outcome, Status, free_memory, run_plan
+from autoreduce.running.execute import (
+    Cause,
+    Limits,
+    Outcome,
+    Status,
+    free_memory,
+    run_plan,
+)
 from autoreduce.running.processes import Workers
 
 
@@ -75,16 +84,82 @@ def test_a_changed_raw_frame_redoes_what_depends_on_it(night):
 def test_another_stack_recipe_redoes_only_the_stack(night, tmp_path):
     run(night)
     recipe = tmp_path / "mine.toml"
-    default = (
-        "[bias]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
-        "[dark.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
-        "[flat.combine]\nmethod='mean'\nrejection='sigma'\nlow=4.0\nhigh=4.0\n"
-        "[stack.combine]\nmethod='median'\n"
-    )
-    recipe.write_text(default)
+    recipe.write_text("[stack.combine]\nmethod='median'\n")
     redone = made_again(run(night, choices=Choices(recipe=str(recipe))))
     assert redone
     assert all(name.startswith("stacks/") for name in redone)
+
+
+FLAT = "masters/flat_R_1x1.fits"
+LIGHT = "calibrated/light_0001.fit"
+
+
+def lost(night, tmp_path, monkeypatch):
+    (night.with_name("products") / FLAT).unlink()
+
+
+def spoilt(night, tmp_path, monkeypatch):
+    path = night.with_name("products") / FLAT
+    content = bytearray(path.read_bytes())
+    content[-3000] ^= 1
+    path.write_bytes(content)
+
+
+def newer(night, tmp_path, monkeypatch):
+    monkeypatch.setitem(state.METHODS, Action.FLAT, 1000)
+
+
+def changed_frame(night, tmp_path, monkeypatch):
+    (night / "flat_0001.fit").unlink()
+    write_frame(night, "flat_0001.fit", "flat", 2.0, pixels=None, NEWCARD=1)
+
+
+def fewer_frames(night, tmp_path, monkeypatch):
+    return {"choices": Choices(exclude=["flat_0001"])}
+
+
+def other_setting(night, tmp_path, monkeypatch):
+    path = tmp_path / "mine.toml"
+    path.write_text("[flat.combine]\nlow = 5.0\n")
+    return {"choices": Choices(recipe=str(path))}
+
+
+def other_planes(night, tmp_path, monkeypatch):
+    return {"limits": Limits(planes=True)}
+
+
+def no_plan(night, tmp_path, monkeypatch):
+    (night.with_name("products") / "plan.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "words"),
+    [
+        (lost, Cause.MISSING, "it was not there"),
+        (spoilt, Cause.UNSOUND, "it does not hold what was written"),
+        (newer, Cause.METHOD, "autoreduce makes it in another way now"),
+        (changed_frame, Cause.FRAMES, "raw frames hold something else"),
+        (fewer_frames, Cause.PLAN, "its frames, masters or facts are others"),
+        (other_setting, Cause.RECIPE, "settings of the recipe are others"),
+        (other_planes, Cause.ASKED, "other planes, units or fill are asked for"),
+        (no_plan, Cause.UNTOLD, "nothing tells what it was made from"),
+    ],
+)
+def test_the_log_says_why_a_product_is_made_again(
+    night, tmp_path, monkeypatch, change, cause, words
+):
+    first = run(night)
+    assert not any(one.again for one in first.report.outcomes.values())
+    again = run(night, **(change(night, tmp_path, monkeypatch) or {}))
+    assert cause in again.report.outcomes[FLAT].again
+    log = (again.folder / "autoreduce.log").read_text("utf-8").splitlines()
+    (line,) = [one for one in log if f"done {FLAT}" in one and "again: " in one]
+    assert words in line
+    if again.report.outcomes[FLAT].digest != first.report.outcomes[FLAT].digest:
+        assert Cause.PRODUCTS in again.report.outcomes[LIGHT].again
+    last = run(night, **(change(night, tmp_path, monkeypatch) or {}))
+    if change not in (lost, spoilt, no_plan):
+        assert not any(one.again for one in last.report.outcomes.values())
 
 
 def test_the_result_does_not_depend_on_memory_or_jobs(night):

@@ -74,6 +74,12 @@ def test_the_deepest_of_a_band_is_taken_and_stacks_before_lights():
     assert filters([*images, *lights]) == ("RGB", ["Red", "G", "B"])
 
 
+def test_of_two_as_deep_the_sharper_is_taken():
+    images = [image("Red", binned=4), image("R")]
+    assert filters(images) == ("grey", ["R"])
+    assert filters(images[::-1]) == ("grey", ["R"])
+
+
 def test_what_shows_another_field_does_not_lie_on_the_others():
     images = [image("B", 900.0, field=Field("", 2)), image("R"), image("V"), image("I")]
     assert filters(images) == ("RGB", ["I", "R", "V"])

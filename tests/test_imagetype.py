@@ -205,3 +205,20 @@ def test_lamps_and_words_of_other_languages(name, kind):
 )
 def test_cards_of_other_languages(card, kind):
     assert decide(f"IMAGETYP= '{card}'").value == kind
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ("Light", "Dark", "dark"),
+        ("object", "FLAT", "flat"),
+        ("Dark", "Light", "dark"),
+        ("Light", "Light", "light"),
+        ("Light", "Focus", "light"),
+    ],
+)
+def test_a_keyword_that_names_a_calibration_is_heard_before_one_that_says_light(
+    first, second, kind
+):
+    cards = f"IMAGETYP= '{first}'\nEXPTIME = 60.0\nFRAME   = '{second}'"
+    assert decide(cards).value == kind

@@ -231,3 +231,36 @@ def test_no_literal_makes_any_reading_fail(literal, other):
 def test_a_lone_number_has_nothing_beside_it(literal, expected):
     found = lone_number(literal)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("literal", "found"),
+    [
+        ("1/4", 0.25),
+        ("1/4000 sec", 0.00025),
+        ("00:05:00", 300.0),
+        ("00:00:02.5", 2.5),
+        ("5m", 300.0),
+        ("5 min", 300.0),
+        ("60 s", 60.0),
+    ],
+)
+def test_exposures_as_cameras_for_daylight_and_clocks_write_them(literal, found):
+    assert seconds(literal) == pytest.approx(found, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("literal", "clock", "found"),
+    [
+        ("2024:01:31 22:00:05", None, datetime(2024, 1, 31, 22, 0, 5, tzinfo=UTC)),
+        ("Wed Jan 31 22:00:05 2024", None, datetime(2024, 1, 31, 22, 0, 5, tzinfo=UTC)),
+        ("12/31/98", "22:00:05", datetime(1998, 12, 31, 22, 0, 5, tzinfo=UTC)),
+        ("31/12/98", "22:00:05", datetime(1998, 12, 31, 22, 0, 5, tzinfo=UTC)),
+        ("1970-01-01T00:00:05", None, None),
+        ("1970-01-02T00:00:05", None, datetime(1970, 1, 2, 0, 0, 5, tzinfo=UTC)),
+    ],
+)
+def test_dates_of_cameras_for_daylight_of_c_and_of_clocks_that_were_not_set(
+    literal, clock, found
+):
+    assert moment(literal, "date", clock) == found

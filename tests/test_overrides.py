@@ -54,6 +54,7 @@ def chosen(pattern):
         ("/data/night/flats/domeflat_R_007.fits", [NAMES[2]]),
         ("./20210227.0041.fit", [NAMES[0]]),
         ("odd[1].fits[2]", [NAMES[4]]),
+        ("odd[1][2]", [NAMES[4]]),
         ("*.fits[2]", [NAMES[4]]),
         ("*.fits", [NAMES[2], NAMES[4]]),
         ("*", list(NAMES)),

@@ -57,6 +57,25 @@ def test_frames_are_calibrated_by_what_serves_their_setup():
     assert first.facts["gain"] is None
 
 
+def test_lights_without_a_flat_are_told_the_gain_by_that_of_another_filter():
+    blue = ("flat", {"filter": "B"})
+    plan = plan_of(*NIGHT, blue, blue, blue, ("light", {"filter": "V"}))
+    *own, (lone,) = (task.frames for task in made(plan, Action.CALIBRATE))
+    assert {item.gain_flat for (item,) in own} == {None}
+    assert lone.calibration.flat is None
+    assert lone.gain_flat == "masters/flat_B_1x1.fits"  # of three flats, not two
+    assert lone.gain_flat in plan.task("calibrated/12.fit").needs
+
+
+@pytest.mark.parametrize(
+    "light", [{"gain": 100.0}, {"xbinning": 2, "ybinning": 2}, {"instrume": "OTHER"}]
+)
+def test_the_gain_of_another_setting_is_not_that_of_a_light(light):
+    plan = plan_of(*NIGHT, ("light", {"filter": "V", **light}))
+    *_, (lone,) = (task.frames for task in made(plan, Action.CALIBRATE))
+    assert lone.gain_flat is None
+
+
 def test_bias_frames_are_taken_as_they_are():
     (task,) = made(plan_of(*NIGHT), Action.BIAS)
     assert [item.file for item in task.frames] == ["00.fit", "01.fit"]

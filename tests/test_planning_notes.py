@@ -93,6 +93,15 @@ def test_flats_that_are_left_out_are_named():
 def test_a_light_that_has_no_other_is_named():
     found = notes(*NIGHT, ("light", {"object": "M31"}))["single-light"]
     assert found.found == "light_M31_R_60s_1x1"
+    assert not found.way_out
+
+
+def test_a_light_of_another_exposure_can_be_pooled():
+    one = ("light", {"exptime": 90.0})
+    found = notes(*NIGHT, one)["single-light"]
+    assert found.way_out == "--stack-by object,filter"
+    pooled = plan_of(*NIGHT, one, stack_by=["object", "filter"])
+    assert "single-light" not in {note.code for note in pooled.notes}
 
 
 @pytest.mark.parametrize(
@@ -205,3 +214,12 @@ def test_darks_that_hold_their_bias_lack_nothing_where_there_are_no_bias_frames(
     other = plan_of(("bias", {"gain": 5.0}), ("dark", {"gain": 0.0}), "light")
     dark = next(task for task in other.tasks if task.output.startswith("masters/dark"))
     assert [one.code for one in dark.missing] == ["unlike-bias"]
+
+
+def test_flats_without_a_filter_are_told_only_beside_lights_of_their_camera():
+    spare = {"instrume": "spare", "filter": None}
+    other = [("flat", spare), ("flat", spare), ("light", spare), ("light", spare)]
+    assert "unnamed-filter" not in notes(*NIGHT, *other)
+    (named,) = [("light", {"instrume": "spare", "filter": "V"})]
+    found = notes(*NIGHT, *other, named)["unnamed-filter"]
+    assert found.expected == "V"

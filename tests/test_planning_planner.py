@@ -189,8 +189,9 @@ def test_lights_of_the_notes_without_a_master_are_reduced_as_far_as_possible(
     flat = notes_plan.notes[0]
     assert (flat.code, flat.subject) == ("unlike-flat", ("9 lights",))
     assert flat.found == "B, G, Halpha, L, OIII, R, SII, open"
-    single = "single lights are calibrated and not stacked: light_Crab_V_180s_2x2"
-    assert tuple(map(str, notes_plan.notes))[1:] == (single,)
+    (single,) = notes_plan.notes[1:]
+    assert (single.code, single.found) == ("single-light", "light_Crab_V_180s_2x2")
+    assert single.way_out == "--stack-by object,filter"
 
 
 def test_the_fit_of_the_notes_takes_all_darks_the_longest_last(notes_plan):

@@ -1,5 +1,7 @@
 """Recipes: the two that come with autoreduce, one's own, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from autoreduce.errors import SettingsError
@@ -7,7 +9,6 @@ from autoreduce.pixels.combination import Method, Rejection
 from autoreduce.planning.recipe import (
     DarkModel,
     FlatLevel,
-    Recipe,
     StackLevel,
     load_recipe,
     parse_recipe,
@@ -35,13 +36,25 @@ def test_the_notes_are_followed_step_by_step():
     assert (notes.stack.combine, notes.stack.level) == (notes.bias, StackLevel.NONE)
 
 
-def test_what_a_file_does_not_say_is_as_in_the_class(tmp_path):
+@pytest.mark.parametrize("base", ["default", "notes"])
+def test_what_a_file_does_not_say_is_as_in_the_recipe_that_it_begins_with(
+    tmp_path, base
+):
     path = tmp_path / "mine.toml"
-    path.write_text('[dark]\nmodel = "exact"\n', "utf-8")
-    recipe = load_recipe(str(path))
-    assert recipe.name == "mine"
-    assert recipe.dark.model is DarkModel.EXACT
-    assert recipe.flat == Recipe("other").flat
+    begin = f'recipe = "{base}"\n' if base != "default" else ""
+    path.write_text(f'{begin}[dark]\nmodel = "exact"\n[bias]\nlow = 5.0', "utf-8")
+    recipe, usual = load_recipe(str(path)), load_recipe(base)
+    dark = replace(usual.dark, model=DarkModel.EXACT)
+    bias = replace(usual.bias, low=5.0)
+    assert recipe == replace(usual, name="mine", dark=dark, bias=bias)
+
+
+@pytest.mark.parametrize("base", ['"nites"', "1", "[1]"])
+def test_a_recipe_that_begins_with_none_that_comes_along_is_refused(tmp_path, base):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"\nrecipe = {base}", "utf-8")
+    with pytest.raises(SettingsError, match=r"mine.toml, line 2: recipe: expected one"):
+        load_recipe(str(path))
 
 
 @pytest.mark.parametrize(

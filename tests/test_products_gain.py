@@ -59,6 +59,22 @@ def test_flats_tell_what_a_header_leaves_open(tmp_path):
     assert values(gain.cards()) == {"EGAIN": 1.4}
 
 
+def test_a_flat_of_another_filter_tells_the_gain_where_there_is_none_of_its_own(
+    tmp_path,
+):
+    write_product(tmp_path / "b.fits", ONES, GAINPTC=1.4, GAINPERR=0.1)
+    write_product(tmp_path / "r.fits", ONES, GAINPTC=1.5, GAINPERR=0.1)
+    item = FrameInput("l.fit", gain_flat="b.fits")
+    gain = gain_of(item, Correction(), tmp_path, {"b.fits"})
+    assert values(gain.cards()) == {
+        "EGAIN": 1.4,
+        "EGAINERR": 0.1,
+        "GAINFILE": "b.fits",
+    }
+    assert gain_of(item, Correction(), tmp_path, set()).egain is None
+    assert gain_of(item, Correction(flat="r.fits"), tmp_path, {"b.fits"}).egain == 1.5
+
+
 @pytest.mark.parametrize("flat", [None, "f.fits", "lost.fits"])
 def test_where_nothing_tells_the_gain_is_unknown(tmp_path, flat):
     write_product(tmp_path / "f.fits", ONES)

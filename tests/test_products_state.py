@@ -28,7 +28,7 @@ from autoreduce.products.state import (
     found_digest,
     raw_name,
     recipe_for,
-    task_digest,
+    task_state,
     written_digest,
 )
 from autoreduce.reduction import reduce_night
@@ -93,13 +93,8 @@ USUAL = {"planes": False, "fill": None, "electrons": False}
 def digest(action, recipe, *, contents=None, needs=None, planes=False, **more):
     asked = USUAL | {"planes": planes}
     task = Task("output", action, "group", {}, **more)
-    return task_digest(
-        task,
-        recipe_for(recipe, action),
-        contents or {},
-        needs or {},
-        asked,
-    )
+    told = recipe_for(recipe, action)
+    return task_state(task, told, contents or {}, needs or {}, asked).digest
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -214,8 +209,8 @@ def test_what_a_run_asks_for_is_part_of_the_state_of_what_it_changes(asked, acti
     found = {
         action
         for action in Action
-        if task_digest(Task("o", action, "g", {}), recipe, {}, {}, USUAL | asked)
-        != task_digest(Task("o", action, "g", {}), recipe, {}, {}, USUAL)
+        if task_state(Task("o", action, "g", {}), recipe, {}, {}, USUAL | asked)
+        != task_state(Task("o", action, "g", {}), recipe, {}, {}, USUAL)
     }
     assert found == actions
 

@@ -302,9 +302,9 @@ def test_headers_that_contradict_themselves_are_counted():
 
 
 def test_pictures_share_a_budget_so_that_the_page_stays_small(tmp_path):
-    few = [Action.STACK] * 2 + [Action.FLAT] * 4
+    few = [1.0] * 2 + [0.4] * 4
     assert picture_size(few) == LARGEST
-    many = [Action.STACK] * 60 + [Action.CALIBRATE] * 500
+    many = [1.0] * 60 + [0.2] * 500
     size = picture_size(many)
     areas = 60 * size**2 + 500 * (size / 5) ** 2
     assert 0.9 * TOTAL_PIXELS < areas <= TOTAL_PIXELS

@@ -20,8 +20,10 @@ from report_night import (
 )
 
 from autoreduce.frames.schema import FRAME_COLUMNS
+from autoreduce.planning.focalplane import FocalPlane
 from autoreduce.products.lightlist import LIGHT_COLUMNS
 from autoreduce.remarks import remark
+from autoreduce.report.exposures import exposures_of
 from autoreduce.report.quality import GLOSSARY, expected_noise, is_odd, report_data
 from autoreduce.report.render import MEANINGS, meaning, render_report, write_report
 from autoreduce.report.rows import FRAME_COLUMNS as SHOWN
@@ -238,7 +240,7 @@ def test_a_group_has_its_worst_level_and_is_never_best_beside_incomplete(tmp_pat
         calibrate("l2.fit", group="M1_V", missing=(LACK,)),
     )
     report = make_report(plan)
-    best, lacking = light_groups(report)
+    best, lacking = light_groups(report, FocalPlane())
     assert (best.group, best.level, best.lacks) == ("M1_Ha", 3, ())
     assert (best.n_lights, best.n_reduced, best.n_stacked) == (2, 2, 2)
     assert lacking.lacks == ("flat",)
@@ -253,7 +255,8 @@ def test_frames_without_a_master_are_incomplete_in_the_table_too():
     plan = make_plan(calibrate("l0.fit", missing=(LACK,)), calibrate("l1.fit"))
     frames = make_frames().assign(level=0)
     at = [name for name, _, _ in SHOWN if name != "saturated"].index("level")
-    rows = frame_rows(make_report(plan, frames=frames))
+    report = make_report(plan, frames=frames)
+    rows = frame_rows(report, exposures_of(report))
     texts = {row.cells[0].text: [cell.text for cell in row.cells] for row in rows}
     assert "incomplete" in texts["l0.fit"]
     assert "incomplete" not in texts["l1.fit"]

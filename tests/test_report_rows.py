@@ -23,9 +23,11 @@ from report_night import (
     make_report,
 )
 
+from autoreduce.planning.focalplane import FocalPlane
 from autoreduce.planning.plan import Action, Calibration, FrameInput
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import remark
+from autoreduce.report.exposures import exposures_of
 from autoreduce.report.overview import (
     about,
     deviations,
@@ -55,6 +57,10 @@ from autoreduce.report.words import NOTHING, TIMES
 NIGHT = datetime(2021, 2, 26, 20, tzinfo=UTC)
 
 
+def both(report):
+    return report, exposures_of(report)
+
+
 def make_exposure(minute, lane="light", **changes):
     fields = {"seconds": 60.0, "colour": "#123456", "words": "a frame"}
     start = NIGHT + timedelta(minutes=minute)
@@ -78,7 +84,7 @@ def test_only_columns_with_a_value_are_shown():
 
 def test_a_row_of_the_frame_table_shows_and_sorts_each_fact():
     frames = make_frames().assign(saturated=0.00123, median=1013.4567)
-    rows = frame_rows(make_report(frames=frames))
+    rows = frame_rows(*both(make_report(frames=frames)))
     shown = dict(
         zip((n for n, _, _ in frame_columns(frames)), rows[6].cells, strict=True)
     )
@@ -94,14 +100,14 @@ def test_a_frame_that_was_left_out_says_why_in_its_row():
     plan = make_plan()
     odd = FakeOutcome(left_out={"d1.fit": remark("left-out", found="odd level")})
     report = make_report(plan, outcomes=make_outcomes(plan, **{DARK: odd}))
-    reasons = {row.cells[0].text: row.why_not for row in frame_rows(report)}
+    reasons = {row.cells[0].text: row.why_not for row in frame_rows(*both(report))}
     assert reasons.pop("d1.fit") == "odd level"
     assert not any(reasons.values())
 
 
 def test_groups_come_by_type_with_their_facts_and_products():
     frames = make_frames().assign(ccd_temp=[-20.0, -20.04, -19.91] * 4)
-    bias, dark, flat, light = group_rows(make_report(frames=frames))
+    bias, dark, flat, light = group_rows(*both(make_report(frames=frames)))
     assert [row.imagetyp for row in (bias, dark, flat, light)] == [
         "bias", "dark", "flat", "light"
     ]  # fmt: skip
@@ -114,7 +120,7 @@ def test_groups_come_by_type_with_their_facts_and_products():
 
 def test_lights_of_a_group_with_the_same_masters_share_a_row():
     plan = make_plan(verdicts=LEDGER)
-    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE, FocalPlane())
     assert (row.group, row.n_frames, row.level) == ("M1_Ha", 3, 0)
     assert [choice.output for choice in row.choices] == [BIAS, DARK, FLAT]
     assert row.complete
@@ -128,7 +134,7 @@ def test_lights_of_a_group_with_other_masters_stand_in_a_row_of_their_own():
         calibrate("l1.fit"),
         calibrate("l2.fit", frames=bare, missing=lacks),
     )
-    full, poor = choice_rows(make_report(plan), Action.CALIBRATE)
+    full, poor = choice_rows(make_report(plan), Action.CALIBRATE, FocalPlane())
     assert (full.n_frames, poor.n_frames) == (2, 1)
     assert (full.complete, poor.complete) == (True, False)
     assert [choice.is_lacking for choice in poor.choices] == [False, True, True]
@@ -147,7 +153,7 @@ def test_a_master_is_said_to_fit_as_its_use_says():
         Use("flat", FLAT, 1, days=0.375, unconfirmed=("telescop",)),
     )
     plan = make_plan(calibrate("l0.fit", frames=(light,)), uses=uses)
-    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE, FocalPlane())
     said = [(choice.level, choice.words) for choice in row.choices]
     assert said == [
         (0, "same night"),
@@ -174,7 +180,9 @@ def test_factor_and_offset_of_a_dark_are_shown_as_the_run_used_them(used, words)
         for i, (scale, offset) in enumerate(used)
     }
     outcomes = make_outcomes(plan, **{FLAT: FakeOutcome(measured=measured)})
-    (row,) = choice_rows(make_report(plan, outcomes=outcomes), Action.FLAT)
+    (row,) = choice_rows(
+        make_report(plan, outcomes=outcomes), Action.FLAT, FocalPlane()
+    )
     assert row.choices[1].output == DARK
     assert row.choices[1].words == words
 
@@ -184,7 +192,7 @@ def test_a_factor_that_the_reason_gives_for_one_frame_is_not_said_twice():
     light = FrameInput("l0.fit", taken, setup="M1_Ha")
     use = Use("dark", DARK, 2, DarkMethod.SCALED, 0.75, 60.0, 45.0, days=2.0)
     plan = make_plan(calibrate("l0.fit", frames=(light,)), uses=uses_of(use))
-    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE, FocalPlane())
     assert row.choices[1].words == f"scaled, 2.0 d away, {TIMES} 0.75"
 
 
@@ -193,14 +201,14 @@ def test_why_there_is_no_master_is_told_without_saying_so_twice():
     light = FrameInput("l0.fit", Calibration(), setup="M1_Ha")
     uses = uses_of(Use("flat", lack=lack), Use("bias", held_by=DARK))
     plan = make_plan(calibrate("l0.fit", frames=(light,), missing=(lack,)), uses=uses)
-    (row,) = choice_rows(make_report(plan), Action.CALIBRATE)
+    (row,) = choice_rows(make_report(plan), Action.CALIBRATE, FocalPlane())
     assert row.choices[0].words == "no bias, as dark dark_60s holds it"
     assert row.choices[2].words == "filter V wanted, there is R (with a word)"
     assert [choice.is_lacking for choice in row.choices] == [False, False, True]
 
 
 def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
-    (group,) = verdict_groups(make_plan(verdicts=LEDGER))
+    (group,) = verdict_groups(make_plan(verdicts=LEDGER), FocalPlane())
     assert group.group == "M1_Ha"
     assert [entry.candidate for entry in group.chosen] == [DARK]
     assert [entry.found for entry in group.rejected] == ["180 s"]
@@ -223,7 +231,7 @@ def test_every_setting_of_the_recipe_is_listed_under_its_part():
 def test_the_light_gathered_is_summed_by_object_and_filter_without_lost_frames():
     frames = make_frames()
     frames.loc[frames["file"] == "l2.fit", "use"] = False
-    ((name, (through,)),) = light_gathered(make_report(frames=frames))
+    ((name, (through,)),) = light_gathered(exposures_of(make_report(frames=frames)))
     assert (name, through.name) == ("M1", "Ha")
     assert through.words == "2 frames, 2 min"
 
@@ -236,7 +244,7 @@ def test_the_night_says_its_cameras_and_hours():
 def test_every_dated_frame_is_a_bar_in_the_lane_of_its_type_or_object():
     frames = make_frames()
     frames.loc[frames["file"] == "b0.fit", "date_obs"] = None
-    bars = exposures(make_report(frames=frames))
+    bars = exposures(exposures_of(make_report(frames=frames)))
     assert len(bars) == 11
     lanes = list(dict.fromkeys(bar.lane for bar in bars))
     assert lanes == ["bias", "dark", "flat", "M1"]
@@ -248,7 +256,7 @@ def test_the_legend_names_each_colour_that_is_drawn():
     frames.loc[frames["file"] == "l2.fit", "filter"] = None
     named = dict(legend(frames))
     assert list(named) == ["bias", "dark", "Ha", "light, no filter named"]
-    drawn = {bar.colour for bar in exposures(make_report(frames=frames))}
+    drawn = {bar.colour for bar in exposures(exposures_of(make_report(frames=frames)))}
     assert drawn == set(named.values())
 
 
@@ -271,6 +279,11 @@ def test_levels_are_compared_with_the_middle_of_their_group():
 def test_a_group_of_one_frame_has_no_middle():
     frames = make_frames().assign(median=100.0)
     frames["group"] = frames["file"]
+    assert deviations(make_report(frames=frames)) == []
+
+
+def test_levels_below_the_noise_of_a_pixel_are_no_scale():
+    frames = make_frames().assign(median=[0.01, 0.03, -0.02] * 4, noise=3.7)
     assert deviations(make_report(frames=frames)) == []
 
 

@@ -46,6 +46,18 @@ def test_errors_are_true_where_no_header_tells_the_gain(tmp_path):
     assert np.median(data[sky]) == pytest.approx(SKY, rel=0.1)
 
 
+def test_a_light_without_a_flat_has_errors_by_the_gain_of_another_filters(tmp_path):
+    folder, told = reduced(tmp_path, EGAIN=None, RDNOISE=None, GAIN=None, FILTER="V")
+    codes = {one.code for one in told}
+    assert "no-uncert" not in codes
+    with fits.open(folder / "calibrated" / "light0.fits") as hdus:
+        header = hdus[0].header
+    assert "FLATFILE" not in header
+    assert header["GAINFILE"] == "masters/flat_R_1x1.fits"
+    assert header["EGAIN"] == pytest.approx(TRUE_GAIN, abs=5 * header["EGAINERR"])
+    assert width_of_pulls(folder, make_stars(SHAPE) < 1) == pytest.approx(1, abs=0.2)
+
+
 def width_of_pulls(folder, sky):
     with fits.open(folder / "calibrated" / "light0.fits") as hdus:
         data, sigma = hdus[0].data[sky], hdus["UNCERT"].data[sky]

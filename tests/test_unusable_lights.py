@@ -166,6 +166,24 @@ def test_the_elongation_is_length_over_width(stretch):
     assert found.elongation == pytest.approx(stretch, rel=0.15)
 
 
+def test_faint_stars_do_not_make_a_round_image_long():
+    rng = np.random.default_rng(3)
+    faint = 0.06 * (make_field((600, 800), n=200, seed=4) - 100)
+    image = make_field((600, 800), n=20) + faint + rng.normal(0, 4, faint.shape)
+    found = find_stars(image)
+    usual = np.median(found.table["elongation"])
+    assert found.statistics.elongation - 1 < 0.6 * (usual - 1)
+
+
+def test_structure_at_the_edge_does_not_make_a_light_trailed():
+    image = make_field(n=8)
+    for column in range(10, 380, 40):
+        image[:3, column : column + 30] += 400
+    found = find_stars(image)
+    assert np.median(found.table["elongation"]) > 3
+    assert found.statistics.elongation == pytest.approx(1, abs=0.05)
+
+
 def test_hot_pixels_are_no_stars():
     image = make_field()
     clean = find_stars(image).statistics

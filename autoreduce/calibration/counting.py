@@ -18,8 +18,10 @@ from autoreduce.calibration.levels import (
     Raw,
     adu_text,
     gross,
+    out_of_place,
 )
-from autoreduce.calibration.samples import Sample
+from autoreduce.calibration.samples import BYTES, SHIFTED, UNITY
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import Remark, remark
 
@@ -28,6 +30,8 @@ FEWEST_AT_A_LEVEL = 2
 BEYOND = 1.8
 """Pixels so many times above the saturation level of a card disprove it; a limit of
 linearity may be 0.6 of what pixels can hold."""
+UNSIGNED = 1 << 15
+"""BZERO of unsigned integers of 16 bits."""
 ALIKE = "alike"
 """What an observer says of frames that count alike in spite of their pixels."""
 LIT_OVERSCAN = 0.2
@@ -39,6 +43,8 @@ readout trails, less than a hundredth."""
 class Counting:
     """How the frames of a night count, as far as they do not count alike."""
 
+    files: Sequence[str] = ()
+    """All frames of the night, among which patterns name some."""
     ways: dict[str, str] = field(default_factory=dict)
     """How a frame counts, where the frames of its camera do not all count alike."""
     disproved: dict[str, float] = field(default_factory=dict)
@@ -52,6 +58,8 @@ class Counting:
 def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
     """Find cards of a saturation level that the pixels of like frames exceed.
 
+    Where no card tells one, DATAMAX, the highest valid pixel, is asked.
+
     Parameters
     ----------
     frames : sequence of Raw
@@ -61,18 +69,22 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
     """
     said = defaultdict(list)
     for raw in frames:
-        said[raw.saturate].append(raw)
+        told = raw.saturate if np.isfinite(raw.saturate) else raw.sample.told_highest
+        said[told].append(raw)
     for level, alike in said.items():
         highest = max(raw.sample.highest for raw in alike)
-        if highest > BEYOND * level:
+        if highest > BEYOND * level > 0:
             counting.disproved |= dict.fromkeys((raw.file for raw in alike), highest)
+            end = max(raw.sample.ends[1] for raw in alike)
             counting.notes.append(
                 remark(
                     "saturation-disproved",
                     *(raw.file for raw in alike),
                     found=adu_text(highest),
                     expected=adu_text(level),
-                    way_out=f"--set '*: saturate={highest:.0f}'",
+                    way_out=f"--set '*: saturate={end:.0f}'"
+                    if np.isfinite(end)
+                    else "",
                 )
             )
 
@@ -139,7 +151,7 @@ def parts_that_count_alike(
 
 def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Raw]]:
     """Part frames that count in other steps or units from each other, and say so."""
-    known = {raw.file: ways for raw in frames if (ways := _counting(raw.sample))}
+    known = {raw.file: ways for raw in frames if (ways := _counting(raw))}
     if len(set(known.values())) < 2:
         return [list(frames)]
     parts: dict[str, list[Raw]] = defaultdict(list)
@@ -151,22 +163,33 @@ def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Ra
         f"{_listed(Counter(raw.kind for raw in part))} {way}"
         for way, part in parts.items()
     )
-    counting.notes.append(_differ(known, found))
+    way_out = _way_out(frames, parts, counting.files)
+    counting.notes.append(remark("counts-differ", *known, found=found, way_out=way_out))
     return list(parts.values())
 
 
-def _differ(files: Iterable[str], found: str) -> Remark:
-    """Say that frames do not count alike."""
-    return remark(
-        "counts-differ", *files, found=found, way_out=f"--set '*: counts={ALIKE}'"
-    )
+def _way_out(
+    frames: Sequence[Raw], parts: Mapping[str, Sequence[Raw]], files: Sequence[str]
+) -> str:
+    """Write what makes frames count alike; empty where nothing that can be typed does."""
+    shifted = parts.get(SHIFTED, ())
+    if shifted and min(raw.level for raw in shifted) >= UNSIGNED:
+        pattern = pattern_of([raw.file for raw in shifted], files)
+        return f"--set '{pattern}: pedestal={UNSIGNED}'"
+    if {UNITY, BYTES} & parts.keys() or out_of_place(frames):
+        return ""
+    return _AS_ALIKE
 
 
-def _counting(sample: Sample) -> str:
+_AS_ALIKE = f"--set '*: counts={ALIKE}'"
+
+
+def _counting(raw: Raw) -> str:
     """Say how a frame counts; empty where its pixels do not tell."""
-    if sample.counts or sample.step is None:
-        return sample.counts
-    return f"in steps of {sample.step}"
+    counts, step = raw.sample.counts, raw.sample.step
+    if counts == SHIFTED and raw.pedestal:
+        counts = ""  # what BZERO added is taken out
+    return counts if counts or step is None else f"in steps of {step}"
 
 
 def told_by_hand(frames: Sequence[Raw]) -> list[Remark]:
@@ -221,7 +244,9 @@ def _parts_of_one_level(frames: Sequence[Raw], counting: Counting) -> list[list[
         if way
     )
     told = (raw.file for way, part in parts.items() if way for raw in part)
-    counting.notes.append(_differ(told, found))
+    counting.notes.append(
+        remark("counts-differ", *told, found=found, way_out=_AS_ALIKE)
+    )
     return list(parts.values())
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
 from autoreduce.pixels import measure, order
 from autoreduce.pixels import seams as pixels_seams
+from autoreduce.planning.recipe import Crosstalk
 
 
 def read_samples(
@@ -118,7 +119,8 @@ def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
     frame, sample = entry
     told = {name: getattr(sample, name) for name in _FIELDS}
     strip = told.pop("strip")
-    return (frame, told, strip.shape), strip.tobytes()
+    heard = [astuple(one) for one in frame.crosstalk]
+    return ((*frame[:-1], heard), told, strip.shape), strip.tobytes()
 
 
 def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
@@ -126,7 +128,9 @@ def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN
     told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
     told["edges"] = tuple(Edge(*one) for one in told["edges"])
     pixels = np.frombuffer(strip, np.float32).reshape(shape)
-    return Sampled(*frame), Sample(**told, strip=pixels)
+    heard = tuple(Crosstalk(*one) for one in frame[-1])
+    known = Sampled(*frame)._replace(crosstalk=heard)
+    return known, Sample(**told, strip=pixels)
 
 
 _FIELDS = tuple(one.name for one in fields(Sample))

@@ -8,6 +8,7 @@ contradicts this by far more than any drift cannot be what it is called.
 How frames of one group differ among themselves is left to `quality`.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ FEWEST_EXPOSURES = 3
 """Exposures of darks of which one can be told to be out of line."""
 LIT = 5.0
 """A dark of so many times the dark current of the other exposures is lit."""
+UNLIKE_RATES = 2.0
+"""Dark currents of two exposures do not differ by so much: 3 degrees make 1.4."""
 TOO_SMOOTH = 5.0
 """A level that so many times too little noise comes with is no light."""
 DEAD, PLAIN = 0.25, 3.0
@@ -44,6 +47,8 @@ UNEXPOSED = 0.125
 degrees would make it as little, and headers tell those."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
+LEAST_CUT = 0.05
+"""Part of the rows that no shutter or window leaves without data in some frames only."""
 MOST_FELLOWS = 50
 """Darks of one exposure that tell well enough what another should have."""
 CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
@@ -147,6 +152,16 @@ def gross(level: float, other: float, noise: float) -> float:
     return max(GROSS_NOISE * noise, GROSS_PART * max(abs(level), abs(other)))
 
 
+def _cut_off(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find frames without data in rows in which the camera gives some."""
+    usual = min((raw.sample.cut for raw in frames), default=0.0)
+    return {
+        raw.file: Doubt("cut-off", raw.sample.cut, usual)
+        for raw in frames
+        if raw.sample.cut > usual + LEAST_CUT
+    }
+
+
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find closed frames that are brighter than lights of their exposure.
 
@@ -188,6 +203,7 @@ class _Many:
         self._temperature = np.array([raw.temperature for raw in frames], float)
         self._night = np.array([raw.night or "" for raw in frames], str)
         self._in_order = np.sort(self._temperature)  # unknown ones last
+        self._windows: dict[float, tuple[int, int]] = {}
 
     def near(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those that nothing says were taken at another temperature."""
@@ -195,13 +211,15 @@ class _Many:
 
     def window(self, raw: Raw) -> tuple[int, int] | None:
         """Give a key that is the same for frames to which the same ones are near."""
-        if np.isnan(raw.temperature):
+        if math.isnan(raw.temperature):
             return None
-        apart = self._in_order - raw.temperature
-        return (
-            int(np.searchsorted(apart, -NEAR_DEGC, "left")),
-            int(np.searchsorted(apart, NEAR_DEGC, "right")),
-        )
+        if raw.temperature not in self._windows:
+            apart = self._in_order - raw.temperature
+            self._windows[raw.temperature] = (
+                int(np.searchsorted(apart, -NEAR_DEGC, "left")),
+                int(np.searchsorted(apart, NEAR_DEGC, "right")),
+            )
+        return self._windows[raw.temperature]
 
     def of_night(self, raw: Raw) -> NDArray[np.bool_]:
         """Mark those of the same night."""
@@ -281,6 +299,53 @@ def _lit_by_exposures(frames: Sequence[Raw]) -> dict[str, Doubt]:
         more = (LIT - 1) * max(0.0, expected - min(levels))
         if raw.level - expected > more + gross(raw.level, expected, raw.noise):
             found[raw.file] = Doubt("lit-dark", raw.level, float(expected))
+    return found
+
+
+def _above_longer(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks above those of a longer exposure: dark current only adds."""
+    darks = _Many([raw for raw in frames if raw.kind in DARKS])
+    found = {}
+    for raw in darks.frames:
+        is_longer = SHORTER * darks.exptime > raw.exptime
+        longer = is_longer & darks.near(raw) & darks.of_night(raw)
+        level = float(np.median(darks.level[longer])) if longer.any() else np.inf
+        if raw.level - level > gross(raw.level, level, raw.noise):
+            found[raw.file] = Doubt("lit-dark", raw.level, level)
+    return found
+
+
+def unlike_rates(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find darks of two exposures whose dark currents cannot both be right.
+
+    Nobody can tell whether those with the larger one are lit, or the others were not
+    exposed; of three exposures `out_of_place` tells, and a fit of their counts.
+
+    Parameters
+    ----------
+    frames : sequence of Raw
+        Frames of one camera and setting that count alike.
+
+    Returns
+    -------
+    dict of str to Doubt
+        The larger current and the smaller one, ADU/s, by the file of the larger.
+    """
+    bias = _Bias(frames)
+    found = {}
+    for raw, others in _other_exposures(frames):
+        closed = bias.of(raw)
+        if closed is None or len(others) != 1:
+            continue
+        (other,) = others
+        current, above = other.level - closed.level, raw.level - closed.level
+        drift, least = (
+            gross(level, closed.level, raw.noise) for level in (other.level, raw.level)
+        )
+        most = max(UNLIKE_RATES * current, current + drift)
+        if above > most * raw.exptime / other.exptime + least:
+            rate = max(0.0, current) / other.exptime
+            found[raw.file] = Doubt("unlike-rates", above / raw.exptime, rate)
     return found
 
 
@@ -523,9 +588,11 @@ class _Even:
 
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (
+    _cut_off,
     _above_lights,
     _below_bias,
     _lit_by_exposures,
+    _above_longer,
     _without_noise,
     _half_dark,
 )

@@ -221,7 +221,7 @@ def _worthless(
         elif action is Action.FLAT and (item.saturated or 0) > limits.max_saturated:
             found, expected = f"{item.saturated:.1%}", f"{limits.max_saturated:.1%}"
             odd[i] = remark("saturated", found=found, expected=expected)
-        elif action is Action.FLAT and known and not signals[i] > 0:
+        elif action is Action.FLAT and known and not signals[i] > item.noise:
             found, bias = f"{item.median:.1f} ADU", item.median - signals[i]
             odd[i] = remark("unlit", found=found, expected=f"{bias:.1f} ADU")
     constant = [item.minimum == item.maximum for item in statistics]

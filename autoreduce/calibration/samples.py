@@ -18,7 +18,8 @@ from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise
-from autoreduce.pixels.order import median, medians_of_parts
+from autoreduce.pixels.order import finite_medians, median, medians_of_parts
+from autoreduce.planning.recipe import Crosstalk
 
 BANDS = 8
 """Bands of rows, evenly from the first row to the last."""
@@ -34,8 +35,12 @@ STEP_PIXELS, FIRST = 4096, 64
 """Pixels from which the step is taken, and those of which it is mostly told."""
 WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
+CUT_NOISE = 10.0
+"""A row of one value that lies so many times the noise below the others holds no data."""
 UNIT = 1.001
 """No pixel of a frame that counts from 0 to 1 is above this."""
+UNITY, BYTES, SHIFTED = "from 0 to 1", "in 8 bits", "in floats with BZERO"
+"""How frames count that do not count as cameras do."""
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
 
 
@@ -50,6 +55,8 @@ class Sampled(NamedTuple):
     """Cell of its amplifiers; empty for a single one."""
     shows_seams: bool = False
     """Whether it is to show the seams between them."""
+    crosstalk: tuple[Crosstalk, ...] = ()
+    """What they have of one another, taken out before seams are looked at."""
 
 
 ANY = Sampled()
@@ -71,8 +78,8 @@ class Sample:
     ends: tuple[float, float]
     """Lowest and highest number that its type of integer has; infinite for floats."""
     counts: str
-    """How it counts, if that is not as cameras do: ``in 8 bits``, ``from 0 to 1``, ``in
-    floats with BZERO``; else empty."""
+    """How it counts, if that is not as cameras do: `UNITY`, `BYTES` or `SHIFTED`; else
+    empty."""
     step: int | None
     """Step between its values where they are whole numbers; None where that is not
     known."""
@@ -84,8 +91,13 @@ class Sample:
     strip: NDArray[np.float32] = field(compare=False, repr=False)
     """Some pixels from the middle, for the noise of a pair of frames; none of frames
     that are known to be no flats."""
+    cut: float = 0.0
+    """Fraction of its rows that have one value, far below the others': a download that
+    broke off."""
     overscan: float = np.nan
     """Median of the overscan that the header tells; NaN without one."""
+    told_highest: float = np.nan
+    """Highest valid pixel by the card DATAMAX, ADU; NaN without one."""
     content: str = ""
     """Digest of the rows: those of a copy are the same."""
     edges: tuple[Edge, ...] = ()
@@ -125,9 +137,9 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
         return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), strip)
     highest = float(values.max())
     if kind == "u" and rows.dtype.itemsize == 1:
-        counts = "in 8 bits"
+        counts = BYTES
     elif not whole and not counts and 0 < highest <= UNIT:
-        counts = "from 0 to 1"
+        counts = UNITY
     limits = np.iinfo(rows.dtype) if whole else None
     ends = (-np.inf, np.inf) if limits is None else (limits.min, limits.max)
     return Sample(
@@ -141,6 +153,7 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
         wrapped=_wrapped(values),
         blocks=() if imagetyp in _EXPOSED else _blocks(rows),
         strip=strip,
+        cut=_cut(rows),
         content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
     )
 
@@ -157,6 +170,19 @@ def _wrapped(values: NDArray[Any]) -> float:
     if values.dtype != np.int16:
         return 0.0
     return float(np.mean((values < WRAPPED) & (values > np.iinfo(np.int16).min)))
+
+
+def _cut(rows: NDArray[Any]) -> float:
+    """Give the fraction of rows of one value that lie far below the others."""
+    first = rows[:, 0]
+    dull = np.all(rows == first[:, None], axis=1)
+    if not dull.any() or dull.all():
+        return 0.0
+    alive = rows[~dull]
+    level, noise = float(np.nanmedian(alive)), pixel_noise(alive)
+    return float(
+        np.mean(dull & (first < level - CUT_NOISE * max(noise, 0.01 * abs(level))))
+    )
 
 
 def _step(values: NDArray[Any]) -> int | None:
@@ -176,10 +202,11 @@ def _step_of(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    bands = np.array_split(rows, BANDS)
-    if not (len(rows) % BANDS or rows.shape[1] % PARTS):
-        return tuple(medians_of_parts(np.hstack(bands), BANDS * PARTS).tolist())
-    medians = [medians_of_parts(band, PARTS) for band in bands]
+    n, nx = rows.shape
+    if not (n % BANDS or nx % PARTS):
+        parted = rows.reshape(BANDS, n // BANDS, PARTS, nx // PARTS).swapaxes(1, 2)
+        return tuple(finite_medians(parted.reshape(BANDS * PARTS, -1)))
+    medians = [medians_of_parts(band, PARTS) for band in np.array_split(rows, BANDS)]
     return tuple(np.concatenate(medians).tolist())
 
 
@@ -209,7 +236,9 @@ def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
         sample = next((one for one in samples if not one.empty), None)
         if sample is None:
             return _sample_of(file, amplifiers[0].hdu, frame)
-        edges = read_edges(file, amplifiers) if frame.shows_seams else ()
+        edges: tuple[Edge, ...] = ()
+        if frame.shows_seams:
+            edges = read_edges(file, amplifiers, frame.crosstalk)
         return replace(sample, edges=edges)
     except (AutoreduceError, OSError, EOFError, ValueError):
         return None
@@ -227,6 +256,9 @@ def _sample_of(path: str | Path, hdu: int | None, frame: Sampled) -> Sample:
         if sample.empty:
             # Few rows of a dull frame may have one value where the whole has not.
             sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
+        told = reader.raw.number("DATAMAX")
+        if told is not None:
+            sample = replace(sample, told_highest=told)
         if frame.overscan:
             y, x = parse_section(frame.overscan)
             strip = _rows(reader, y.start, y.stop)[:, x]
@@ -243,11 +275,7 @@ def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:
 
 def _counts_by_header(reader: ImageReader) -> str:
     """Tell a frame of floats that kept the BZERO of the integers it was made from."""
-    return (
-        "in floats with BZERO"
-        if reader.dtype.kind == "f" and _is_shifted(reader)
-        else ""
-    )
+    return SHIFTED if reader.dtype.kind == "f" and _is_shifted(reader) else ""
 
 
 def _is_shifted(reader: ImageReader) -> bool:

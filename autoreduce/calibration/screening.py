@@ -22,11 +22,15 @@ from autoreduce.calibration.levels import (
     adu_text,
     by_itself,
     out_of_place,
+    unlike_rates,
 )
 from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.calibration.seams import shown_by
+from autoreduce.fits.amplifiers import read_amplifiers
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.drafting import crosstalk_of
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.remarks import Remark, remark
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 """What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
 the range of 16 bits."""
+_LOST = {"no-data", "wrapped"}
+"""Nothing can be made of a frame without data, nor of counts that are not known."""
 SETTING = (
     "instrume",
     "detector",
@@ -70,20 +76,22 @@ class Screened:
     """How frames count that do not count as others do."""
 
 
-def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
+def screen(cameras: Sequence[Sequence[Raw]], files: Sequence[str] = ()) -> Screened:
     """Hold the raw frames of a night against each other.
 
     Parameters
     ----------
-    cameras : iterable of sequence of Raw
+    cameras : sequence of sequence of Raw
         Frames that agree in `SETTING`, together.
+    files : sequence of str
+        All frames of the night, among which patterns name some.
 
     Returns
     -------
     Screened
         Empty where nothing is out of place.
     """
-    screened = Screened()
+    screened = Screened(counting=Counting(files))
     for frames in cameras:
         disprove_saturation(frames, screened.counting)
         disprove_overscan(frames, screened.counting)
@@ -99,8 +107,24 @@ def screen(cameras: Iterable[Sequence[Raw]]) -> Screened:
         screened.counting.notes += told_by_hand(some)
         rest = [raw for raw in some if not raw.by_hand]
         for part in parts_that_count_alike(rest, screened.counting):
-            screened.left_out |= out_of_place(part)
+            screened.left_out |= (odd := out_of_place(part))
+            told = unlike_rates([raw for raw in part if raw.file not in odd])
+            screened.counting.notes += _rates_told(told, files)
     return screened
+
+
+def _rates_told(doubts: Mapping[str, Doubt], files: Sequence[str]) -> list[Remark]:
+    """Say once of darks that their dark current is not that of the other exposure."""
+    if not doubts:
+        return []
+    found, expected = (
+        adu_text(*_ends(values)) + "/s"
+        for values in zip(*(doubt[1:] for doubt in doubts.values()), strict=True)
+    )
+    way_out = f"--exclude '{pattern_of(list(doubts), files)}'"
+    return [
+        remark("unlike-rates", *doubts, found=found, expected=expected, way_out=way_out)
+    ]
 
 
 def copies_in(frames: Iterable[Raw]) -> dict[str, str]:
@@ -129,18 +153,27 @@ def copies_in(frames: Iterable[Raw]) -> dict[str, str]:
     return found
 
 
-def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
+def judged(
+    frames: "pd.DataFrame", crosstalk: Sequence[Crosstalk] = ()
+) -> dict[str, Sampled]:
     """List the frames that take part and of which the observer has said nothing.
 
     Parameters
     ----------
     frames : DataFrame
         The frame table.
+    crosstalk : sequence of Crosstalk
+        What the recipe tells of amplifiers that have something of one another.
 
     Returns
     -------
     dict of str to Sampled
         By file.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier of the recipe is not in a frame that is to show gains.
     """
     raw = frames["imagetyp"].isin([*CLOSED, ImageType.FLAT, ImageType.LIGHT])
     unsaid = frames["counts"].isna() | frames["counts"].eq(ALIKE)
@@ -154,7 +187,15 @@ def judged(frames: "pd.DataFrame") -> dict[str, Sampled]:
         rows["amplifiers"].fillna("").astype(str),
         rows["file"].isin(shown_by(rows)),
     )
-    return dict(zip(rows["file"], told, strict=True))
+    found = dict(zip(rows["file"], told, strict=True))
+    if crosstalk:
+        detectors = rows["detector"].fillna("").astype(str)
+        for (file, one), detector in zip(found.items(), detectors, strict=True):
+            if one.shows_seams:
+                parts = read_amplifiers(one.amplifiers)
+                heard = crosstalk_of(file, parts, detector, crosstalk)
+                found[file] = one._replace(crosstalk=heard)
+    return found
 
 
 def with_levels(
@@ -181,12 +222,12 @@ def with_levels(
         What is to be said of the night.
     """
     asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    columns = asked.where(asked.notna(), None).to_dict("list")
+    asked = asked.where(asked.notna(), None)
+    columns = (asked[name].tolist() for name in _ASKED)
     rows = (
-        dict(zip(columns, cells, strict=True))
-        for cells in zip(*columns.values(), strict=True)
+        dict(zip(_ASKED, cells, strict=True)) for cells in zip(*columns, strict=True)
     )
-    screened = screen(_by_camera(rows, samples))
+    screened = screen(_by_camera(rows, samples), frames["file"].tolist())
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
@@ -201,8 +242,7 @@ def with_levels(
             told.code,
         ]
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
-        # Nothing can be made of a frame without data.
-        offered = leave_out and told.code != "no-data"
+        offered = leave_out and told.code not in _LOST
         pattern = pattern_of(files, table["file"])
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
@@ -249,7 +289,7 @@ def _percent(low: float, high: float) -> str:
     return " to ".join(dict.fromkeys((f"{low:.0%}", f"{high:.0%}")))
 
 
-_FORMS = {"no-data": _every_pixel, "half-dark": _percent}
+_FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
 """How what was found is written where it is no level."""
 
 

@@ -31,6 +31,7 @@ from autoreduce.pixels.seams import (
     levels_at_edge,
     step_between,
 )
+from autoreduce.planning.recipe import Crosstalk
 from autoreduce.remarks import Remark, remark
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class Edge(NamedTuple):
     """(n, 2): levels of pieces of the seam on the first's side and on the second's, ADU."""
 
 
-def read_edges(path: Path, amplifiers: Sequence[Amplifier]) -> tuple[Edge, ...]:
+def read_edges(
+    path: Path, amplifiers: Sequence[Amplifier], crosstalk: Sequence[Crosstalk] = ()
+) -> tuple[Edge, ...]:
     """Read what a frame shows at the seams between its amplifiers.
 
     Parameters
@@ -74,6 +77,8 @@ def read_edges(path: Path, amplifiers: Sequence[Amplifier]) -> tuple[Edge, ...]:
         The file.
     amplifiers : sequence of Amplifier
         They are taken as they count, whatever gains are told.
+    crosstalk : sequence of Crosstalk
+        What they have of one another: it would pass for light at the seams.
 
     Raises
     ------
@@ -81,7 +86,7 @@ def read_edges(path: Path, amplifiers: Sequence[Amplifier]) -> tuple[Edge, ...]:
         If it cannot be read.
     """
     bare = [replace(one, egain=None, factor=None) for one in amplifiers]
-    with JoinedImage(path, bare, strip_rows=_STRIP_ROWS) as image:
+    with JoinedImage(path, bare, crosstalk=crosstalk, strip_rows=_STRIP_ROWS) as image:
         bands: dict[tuple[int, ...], Floats] = {}
 
         def rows(*spans: int) -> Floats:

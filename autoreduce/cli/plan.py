@@ -64,6 +64,7 @@ def plan_only(
     """Plan a night, write the plan, and print it unless `quiet`."""
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
+    from autoreduce.planning.focalplane import focal_plane
     from autoreduce.prepare import output_folder
     from autoreduce.report.results import plan_document
 
@@ -73,7 +74,9 @@ def plan_only(
     if as_json:
         click.echo(plan_document(prepared.report, folder))
     elif not quiet:
-        console.print_plan(describe_plan(prepared.plan), prepared.report)
+        report = prepared.report
+        rows = describe_plan(prepared.plan, focal_plane(report.frames))
+        console.print_plan(rows, report)
         click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")
 
 

@@ -68,7 +68,7 @@ class RawHeader:
     @property
     def n_bytes(self) -> int:
         """Bytes that it takes in its file, END and padding among them."""
-        return _padded(len(self.block) + CARD)
+        return padded(len(self.block) + CARD)
 
     @property
     def keywords(self) -> frozenset[str]:
@@ -384,7 +384,7 @@ def headers_of(
             return
         start += header.n_bytes
         yield header, start, n_bytes
-        start += _padded(n_bytes)
+        start += padded(n_bytes)
         file.seek(start)
         beginning = file.read(FIRST_READ)
 
@@ -398,7 +398,7 @@ def _read_plain(file: Readable, size: int, beginning: bytes) -> Iterator[RawHead
             )
             raise InputError(msg)
         yield header
-        if start + _padded(n_bytes) >= size:
+        if start + padded(n_bytes) >= size:
             return
 
 
@@ -555,7 +555,8 @@ def _axes(header: RawHeader, keyword: str) -> tuple[int, ...]:
     return tuple(int(length) for length in axes if isinstance(length, int))
 
 
-def _padded(n_bytes: int) -> int:
+def padded(n_bytes: int) -> int:
+    """Give the bytes that so many take in a file: blocks are filled."""
     return -(-n_bytes // BLOCK) * BLOCK
 
 

@@ -1,6 +1,5 @@
 """Images in, by bands of rows."""
 
-import io
 import math
 import os
 import zlib
@@ -99,6 +98,8 @@ class ImageReader(Closing):
     """Type of the values: uint16 for 16-bit data with BZERO 32768."""
     raw: RawHeader
     """The header as it stands in the file."""
+    primary: RawHeader
+    """The first header of the file."""
 
     def __init__(self, path: Path, hdu: int | str | None = None) -> None:
         self.path = path
@@ -112,6 +113,8 @@ class ImageReader(Closing):
 
     def close(self) -> None:
         """Close the file."""
+        if self._image is not None:
+            self._image.close()
         self._file.close()
 
     @property
@@ -190,6 +193,8 @@ class ImageReader(Closing):
 
     def _find(self, hdu: int | str | None) -> None:
         for header, start, _ in headers_of(self._file):
+            if header.hdu == 0:
+                self.primary = header
             name = header.get("EXTNAME") if isinstance(hdu, str) else header.hdu
             if hdu in (None, name) and (shape := image_axes(header)):
                 self._set_up(header, start, shape)
@@ -272,28 +277,17 @@ class ImageReader(Closing):
             done += n
 
     def _open_compressed(self, header: RawHeader, start: int) -> None:
-        """Let astropy see one HDU alone: it parses all that stand before, and slowly."""
-        from astropy.io import fits
+        from autoreduce.fits.tiled import TiledImage
 
         with _decompressing(f"HDU {header.hdu}"):
-            table = fits.BinTableHDU.readfrom(
-                _Behind(self._file, start - header.n_bytes)
-            )
-            self._image = fits.CompImageHDU(bintable=table)
-            text = self._image.header.tostring(endcard=False, padding=False)
-            first = self._image.section[:1]
-        self.raw = RawHeader(header.hdu, text.encode("ascii", "replace"))
-        self.dtype = first.dtype.newbyteorder("=")
+            self._image = TiledImage(self._file, header, start)
+        self.raw = RawHeader(header.hdu, self._image.header.encode("ascii", "replace"))
+        self.dtype = self._image.dtype
 
     def _compressed_rows(self, start: int, stop: int) -> Array:
         with _decompressing(f"{self.path}: HDU {self.raw.hdu}"):
-            if len(self._image.shape) > 2:
-                flat = self._image.data.reshape(-1, self.shape[-1])
-                values = flat[start:stop]
-            else:
-                values = self._image.section[start:stop]
-        native: Array = values.astype(values.dtype.newbyteorder("="), copy=False)
-        return native
+            rows: Array = self._image.rows(start, stop)
+        return rows
 
 
 @contextmanager
@@ -307,24 +301,6 @@ def _decompressing(image: str) -> Iterator[None]:
             "the camera"
         )
         raise InputError(msg) from error
-
-
-class _Behind(io.RawIOBase):
-    """A file from one of its bytes on."""
-
-    def __init__(self, file: io.FileIO, start: int) -> None:
-        self._file, self._start = file, start
-        file.seek(start)
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        shift = self._start if whence == os.SEEK_SET else 0
-        return self._file.seek(offset + shift, whence) - self._start
-
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 -- whatever has bytes
-        return self._file.readinto(buffer)
 
 
 def _contiguous(out: Array | None) -> bool:

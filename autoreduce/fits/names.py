@@ -42,7 +42,7 @@ def parse_name(name: str) -> Name | None:
     True
     """
     match = _NAME.fullmatch(name)
-    return None if match is None else Name(*(part or "" for part in match.groups()))
+    return None if match is None else Name(*match.groups(""))
 
 
 def is_fits_name(name: str) -> bool:

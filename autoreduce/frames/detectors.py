@@ -33,6 +33,8 @@ _QUADRANTS = ("ASEC", "BSEC", "CSEC", "DSEC")
 _NUMBERS = ("egain", "rdnoise", "saturate")
 _OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", *_NUMBERS)
 """Facts that each amplifier has for itself."""
+_OF_MANY = ("no-exposure", "unplaced")
+"""Reasons that are given once for all images of a file that they hold for."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _FEWEST_COLUMNS = 8
 """Columns beside the lit pixels that are taken for an overscan nobody names."""
@@ -86,20 +88,21 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
     Frame
         Every image that is left out by itself, and every detector; one whose images
         cannot be put together is left out with the reason.  The first of those that are
-        no exposures stands for all of them.
+        no exposures stands for all of them, and so does that of those without a place.
     """
-    images = [_of_planes(image) for image in images]
-    raw, others = [], []
+    images = [_of_one_port(_of_planes(image)) for image in images]
+    raw: list[Frame] = []
+    others: dict[str, list[Frame]] = {}
     for image in _without_thumbnails(images) if len(images) > 1 else images:
         if image.why_not is None:
             raw.append(image)
-        elif image.why_not.code == "no-exposure":
-            others.append(image)
+        elif image.why_not.code in _OF_MANY:
+            others.setdefault(image.why_not.code, []).append(image)
         else:
             yield image
-    if others:
-        labels = [image.why_not.found for image in others if image.why_not]
-        yield replace(others[0], why_not=remark("no-exposure", found=some(labels)))
+    for code, alike in others.items():
+        labels = [image.why_not.found for image in alike if image.why_not]
+        yield replace(alike[0], why_not=remark(code, found=some(labels)))
     yield from _detectors(name, raw)
 
 
@@ -108,6 +111,23 @@ def _of_planes(image: Frame) -> Frame:
     if image.why_not is None or image.why_not.code != "cube":
         return image
     return replace(image, why_not=None) if _several(image) else image
+
+
+def _of_one_port(image: Frame) -> Frame:
+    """Write as sections what the card of the only port of an image counts."""
+    for rule in _rules_of(image):
+        parts = _ports(image, rule) if rule.pixels else []
+        if len(parts) != 1 or _value(image, "trimsec"):
+            continue
+        told = {"trimsec": format_section(parts[0].kept), "biassec": parts[0].overscan}
+        keyword = rule.pixels[0].replace("*", rule.names[0])
+        facts = {
+            fact: Reading(text, keyword, text, "counted by a port")
+            for fact, text in told.items()
+            if text is not None
+        }
+        return replace(image, facts={**image.facts, **facts})
+    return image
 
 
 def _planes(frame: Frame) -> int:
@@ -140,9 +160,17 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             rule = "one of several detectors in the file"
             reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
             reading = replace(reading, value=label, rule=rule)
-            first = replace(first, facts={**first.facts, "detector": reading})
+            facts = {**first.facts, "detector": reading}
+            first = replace(first, facts=facts)
         if len(groups) == 1 and len(frames) > 1:
             first = replace(first, file=name)
+        told = [part.chip for part in parts] or [
+            _chip(first.header, first.facts.get("detsec"))
+        ]
+        if chips := [chip for chip in told if chip]:
+            text = _around(chips)
+            place = Reading(text, "sections", text, "around all that was read")
+            first = replace(first, facts={**first.facts, "place": place})
         if not parts:
             yield _of_one_level(first)
             continue
@@ -155,6 +183,19 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             n = str(len(frames))
             why = remark("several-images", found=n, expected=str(error))
             yield replace(first, why_not=why)
+
+
+def _around(chips: Sequence[_Place]) -> str:
+    """Write the section that holds all that a detector has read; of one as it is turned."""
+    rows, columns = (
+        slice(
+            min(chip.section[axis].start for chip in chips),
+            max(chip.section[axis].stop for chip in chips),
+        )
+        for axis in (0, 1)
+    )
+    turned = chips[0].backwards if len(chips) == 1 else (False, False)
+    return format_turned((rows, columns), turned)
 
 
 def _is_chip(frame: Frame) -> bool:
@@ -180,6 +221,8 @@ def _by_detector(raw: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
             str(frame.header.get("EXTNAME") or f"HDU{frame.header.hdu}")
             for frame in raw
         ]
+    if not all(names):
+        names = _origins(raw) or names
     groups: dict[str, list[Frame]] = {}
     for frame, label in zip(raw, names, strict=True):
         groups.setdefault(label if all(names) else "", []).append(frame)
@@ -190,6 +233,34 @@ def _is_whole(frame: Frame) -> bool:
     """Tell whether an image is all of a detector by itself."""
     size, section = frame.header.get("CCDSIZE"), frame.header.get("CCDSEC")
     return size is not None and _blankless(size) == _blankless(section)
+
+
+def _origins(raw: Sequence[Frame]) -> list[str]:
+    """Name detectors by where they begin in the mosaic; empty if no card tells.
+
+    Where DETSEC tells the place in the mosaic and CCDSEC that on the detector, images of
+    one detector have the same difference, and those of several the same CCDSEC.
+    """
+    found: list[str] = []
+    seen: dict[str, list[Section]] = {}
+    for frame in raw:
+        places = [frame.header.get(keyword) for keyword in ("DETSEC", "CCDSEC")]
+        if not all(map(_is_section, places)):
+            return []
+        (mosaic, _), (own, _) = (parse_turned(str(place)) for place in places)
+        y, x = (a.start - b.start for a, b in zip(mosaic, own, strict=True))
+        found.append(f"{x + 1}_{y + 1}")
+        if any(_overlap(own, other) for other in seen.setdefault(found[-1], [])):
+            return []
+        seen[found[-1]].append(own)
+    like = [sorted(map(format_section, sections)) for sections in seen.values()]
+    return found if len(like) > 1 and all(one == like[0] for one in like) else []
+
+
+def _overlap(one: Section, other: Section) -> bool:
+    return all(
+        a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True)
+    )
 
 
 def _blankless(text: object) -> str:
@@ -260,7 +331,10 @@ def _several(frame: Frame) -> list[_Part]:
     """List what the amplifiers of one image have read; empty if none are told."""
     planes = _planes(frame)
     for rule in _rules_of(frame):
-        parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
+        if rule.pixels:
+            parts = _ports(frame, rule)
+        else:
+            parts = _beside(frame, rule) if rule.beside else _named(frame, rule)
         if len(parts) > 1 and planes in (1, len(parts)):
             return parts
     return []
@@ -379,6 +453,88 @@ def _beside(frame: Frame, rule: AmplifierRule) -> list[_Part]:
     return found
 
 
+class _Port(NamedTuple):
+    """What the cards of a port count, (columns, rows)."""
+
+    is_far: tuple[bool, ...]
+    """Whether it reads at the last column, and at the last row."""
+    prescan: tuple[int, ...]
+    pixels: tuple[int, ...]
+    postscan: tuple[int, ...]
+    numbers: tuple[float | None, ...]
+    """Gain, read noise and saturation."""
+
+    def strips(self, axis: int, size: int) -> list[int]:
+        """List prescan, lit pixels and postscan of an axis, from the first on.
+
+        Some cameras count the scans among the pixels: then the image is as large.
+        """
+        scans = self.prescan[axis], self.postscan[axis]
+        lit = self.pixels[axis] - (sum(scans) if self.pixels[axis] == size else 0)
+        found = [scans[0], lit, scans[1]]
+        return found[::-1] if self.is_far[axis] else found
+
+
+def _ports(frame: Frame, rule: AmplifierRule) -> list[_Part]:
+    """Lay out what ports have read that count their pixels; empty if that is not all.
+
+    Each reads prescan, pixels and postscan, beginning at its corner of the detector.
+    """
+    ports = [port for name in rule.names if (port := _port(frame, rule, name))]
+    cuts: list[dict[bool, tuple[slice, slice | None]]] = []
+    for axis, size in enumerate(frame.shape[:2]):
+        start, sides = 0, {}
+        for is_far in (False, True):
+            some = {
+                tuple(p.strips(axis, size)) for p in ports if p.is_far[axis] == is_far
+            }
+            if len(some) > 1:
+                return []
+            for before, n, after in some:
+                ends = [start, start + before, start + before + n]
+                strips = (slice(start, ends[1]), slice(ends[2], ends[2] + after))
+                post, pre = strips if is_far else strips[::-1]
+                wide = (s for s in (post, pre) if s.stop - s.start >= _FEWEST_COLUMNS)
+                sides[is_far] = slice(ends[1], ends[2]), next(wide, None)
+                start = strips[1].stop
+        if start != size or any(each.start >= each.stop for each, _ in sides.values()):
+            return []
+        cuts.append(sides)
+    parts = []
+    for port in ports:
+        (columns, strip), (rows, _) = (
+            sides[is_far] for sides, is_far in zip(cuts, port.is_far, strict=True)
+        )
+        lit: Section = rows, columns
+        overscan = format_section((rows, strip)) if strip else None
+        hdu = frame.header.hdu
+        parts.append(_Part(hdu, lit, (lit,), None, overscan, *port.numbers))
+    return parts
+
+
+def _port(frame: Frame, rule: AmplifierRule, name: str) -> _Port | None:
+    """Read the cards of a port; None if they do not count its pixels."""
+
+    def told(keyword: str, name: str = name) -> Value:
+        return frame.header.get(keyword.replace("*", name))
+
+    def counts(keywords: Sequence[str], default: int = 0) -> tuple[int, ...]:
+        return tuple(whole_number(told(keyword)) or default for keyword in keywords)
+
+    pixels, corner = counts(rule.pixels), counts(rule.corner)
+    if not (all(pixels) and all(corner)):
+        return None
+    far = []
+    for at, keyword in zip(corner, rule.chip, strict=True):
+        sizes = (whole_number(told(keyword, one)) for one in (name, *rule.names))
+        size = next(filter(None, sizes), 2 * at)
+        # Corners may be those of a mosaic of detectors.
+        far.append((at - 1) % size >= size / 2 if at > 1 else False)
+    numbers = (number(told(getattr(rule, what))) for what in _NUMBERS)
+    scans = counts(rule.prescan), counts(rule.postscan)
+    return _Port(tuple(far), scans[0], pixels, scans[1], tuple(numbers))
+
+
 def _margin(lit: Section, nx: int) -> str | None:
     """Take the wider margin beside the lit columns for an overscan that is not named."""
     rows, columns = lit
@@ -475,10 +631,7 @@ def _places(parts: Sequence[_Part]) -> tuple[list[_Place], tuple[int, int]]:
     y0, x0 = (min(place.section[axis].start for place in lit) for axis in (0, 1))
     y1, x1 = (max(place.section[axis].stop for place in lit) for axis in (0, 1))
     for one, other in combinations([place.section for place in lit], 2):
-        if all(
-            a.start < b.stop and b.start < a.stop
-            for a, b in zip(one, other, strict=True)
-        ):
+        if _overlap(one, other):
             msg = f"sections overlap: {format_section(one)} and {format_section(other)}"
             raise _UnclearError(msg)
     covered = sum(math.prod(section_shape(place.section)) for place in lit)
@@ -591,6 +744,10 @@ def _strips(frame: Frame) -> str:
             if reading.value and (whole_number(header.get(keyword)) or 0) > 1:
                 return f"{keyword} = {header.get(keyword)}"
     for rule in _rules_of(frame):
+        counts = {key: header.get(key) for key in (rule.beside, rule.behind) if key}
+        numbers = [whole_number(count) or 0 for count in counts.values()]
+        if numbers and numbers[0] > 1 and numbers[1] and not frame.value("datasec"):
+            return ", ".join(f"{key} = {count}" for key, count in counts.items())
         names = rule.names or str(header.get(rule.listed) or "").split()
         keywords = [rule.overscan.replace("*", name) for name in names]
         there = [one for one in keywords if count_sections(str(_card(header, one)))]

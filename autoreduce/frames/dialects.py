@@ -189,6 +189,17 @@ class AmplifierRule:
     places: tuple[str, ...] = ()
     """Where amplifiers lie, in pixels of the detector without binning: of a cube whose
     planes they are, or of a file with an image for each, where no card tells."""
+    corner: tuple[str, ...] = ()
+    """Instead of sections: keywords of the corner of the detector at which it reads,
+    column and row without binning, ..."""
+    chip: tuple[str, ...] = ()
+    """... of the columns and rows of the detector, without binning, ..."""
+    pixels: tuple[str, ...] = ()
+    """... of those that were lit, as the image has them, ..."""
+    prescan: tuple[str, ...] = ()
+    """... of those read before them, and ..."""
+    postscan: tuple[str, ...] = ()
+    """... of those read after them."""
     beside: str = ""
     """Instead of all these: card that counts amplifiers side by side, ..."""
     behind: str = ""
@@ -213,10 +224,11 @@ class AmplifierRule:
         """Tell whether a header with these keywords may tell of several amplifiers."""
         if not self.names:
             return (self.beside or self.listed) in present
-        sections = filter(None, (self.data, self.trim, self.overscan))
+        sections = (self.data, self.trim, self.overscan)
+        cards = [section.split()[0] for section in sections if section]
         return bool(self.places) or any(
-            section.split()[0].replace("*", name) in present
-            for section in sections
+            card.replace("*", name) in present
+            for card in (*cards, *self.pixels[:1])
             for name in self.names
         )
 

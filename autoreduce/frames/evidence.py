@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS_OF_A_PIECE = 10_000
-_NOT_PLAIN = re.compile(r"""[,"\r\n]|(?:^|\t)['=@+-]""")
-"""In cells with tabulators between them: what CSV quotes or a spreadsheet may run."""
+_QUOTED = re.compile(r"""[,"\r\n]""")
+_MAY_BE_RUN = re.compile(r"\t(?:['=@]|[+-](?![\d.: ]*(?:\t|$)))")
+"""In cells with a tabulator before each: those that a spreadsheet may run."""
 
 
 class Evidence:
@@ -67,16 +68,20 @@ class Evidence:
         yield _csv_line(EVIDENCE_COLUMNS)
         shared: dict[int, str] = {}
         lines: list[str] = []
+
+        def line_of(fact: str, reading: Reading) -> str:
+            line = _csv_line((fact, *evidence_cells(reading)))
+            if fact not in CHANGING:
+                shared[id(reading)] = line
+            return line
+
         for file, name, title, facts, readings in self._frames:
             begin = _csv_line([file])[:-1]
-            for fact, reading in zip(facts, readings, strict=True):
-                line = shared.get(id(reading))
-                if line is None:
-                    line = _csv_line(evidence_cells(reading))
-                    if fact not in CHANGING:
-                        shared[id(reading)] = line
-                lines.append(f"{begin},{fact},{line}")
-            lines.append(f"{begin},dialect,{_csv_line((name, '', '', title, ''))}")
+            lines += [
+                f"{begin},{shared.get(id(reading)) or line_of(fact, reading)}"
+                for fact, reading in zip(facts, readings, strict=True)
+            ]
+            lines.append(f"{begin},{_csv_line(('dialect', name, '', '', title, ''))}")
             if len(lines) > _ROWS_OF_A_PIECE:
                 yield "".join(lines)
                 lines.clear()
@@ -98,7 +103,8 @@ class Evidence:
 
 def _csv_line(cells: Sequence[str]) -> str:
     """Write a row of a table; most cells are plain."""
-    if not _NOT_PLAIN.search("\t".join(cells)):
+    joined = "\t".join(("", *cells))
+    if not (_QUOTED.search(joined) or _MAY_BE_RUN.search(joined)):
         return f"{','.join(cells)}\n"
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(map(guarded, cells))

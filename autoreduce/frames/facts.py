@@ -19,7 +19,10 @@ from autoreduce.frames.memory import CardMemory
 Fact = str | float | int | datetime
 
 BAYER_PATTERN = re.compile(r"[RGBCMYW]{4}|RGBG")
-_SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+_RANGE = r"(?:(\d+)\s*:\s*(\d+)|[*:])"
+_SECTION = re.compile(rf"\[\s*{_RANGE}\s*,\s*{_RANGE}\s*\]")
+NO_SECTION = "lies outside of the image, or is no section"
+"""Rule of a section that is of no use."""
 _ITEMS = re.compile(r"\d+")
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 _HOURS = re.compile(r"hours|\[h\]|\bhms\b", re.IGNORECASE)
@@ -33,7 +36,7 @@ _SLOT = re.compile(
     r"|\s(?:slot|pos(?:ition)?)\s*#?\d+|\s#\d+)$",
     re.IGNORECASE,
 )
-_SECONDS_OF_DAY = ("TM-START",)
+_SECONDS_OF_DAY = ("TM-START", "TM_START")
 """Cards that tell the time of day in seconds where they hold a number."""
 _ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
@@ -239,9 +242,11 @@ def binned_section(section: str, binning: tuple[int, int]) -> str:
     """
     if (ends := _ends(section)) is None:
         return section
-    (x_first, x_last, y_first, y_last), (x, y) = ends, binning
-    columns = f"{(x_first - 1) // x + 1}:{x_last // x}"
-    return f"[{columns},{(y_first - 1) // y + 1}:{y_last // y}]"
+    columns, rows = (
+        f"{(part[0] - 1) // factor + 1}:{part[1] // factor}" if part else "*"
+        for part, factor in zip(ends, binning, strict=True)
+    )
+    return f"[{columns},{rows}]"
 
 
 def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
@@ -256,20 +261,46 @@ def valid_section(section: str, shape: tuple[int, ...]) -> str | None:
     shape : tuple of int
         NAXIS1, NAXIS2.
     """
-    if (ends := _ends(section)) is None:
+    ends = _ends(section)
+    if ends is None:
         return None
-    x_first, x_last, y_first, y_last = ends
-    inside = x_first >= 1 and x_last <= shape[0] and y_first >= 1 and y_last <= shape[1]
-    return f"[{x_first}:{x_last},{y_first}:{y_last}]" if inside else None
+    parts = []
+    for part, size in zip(ends, shape[:2], strict=True):
+        first, last = part or (1, size)
+        if not 1 <= first <= last <= size:
+            return None
+        parts.append(f"{first}:{last}")
+    return f"[{','.join(parts)}]"
 
 
-def _ends(section: str) -> tuple[int, int, int, int] | None:
-    """Give first and last column, first and last row of a section; None if it is none."""
+def is_cut_off(section: str, shape: tuple[int, ...]) -> bool:
+    """Tell whether a section is that of columns or rows which were not saved.
+
+    It begins beyond one edge of the image, and is as long as the other.
+    """
+    ends = _ends(section)
+    if ends is None:
+        return False
+    beyond = [
+        part is not None and part[0] > n for part, n in zip(ends, shape, strict=False)
+    ]
+    whole = [part in (None, (1, n)) for part, n in zip(ends, shape, strict=False)]
+    return any(map(all, zip(beyond, reversed(whole), strict=True)))
+
+
+def _ends(section: str) -> tuple[tuple[int, int] | None, tuple[int, int] | None] | None:
+    """Give first and last column, first and last row; None of all, and of no section."""
     match = _SECTION.fullmatch(section.strip())
     if match is None:
         return None
-    x, x_other, y, y_other = map(int, match.groups())
-    return min(x, x_other), max(x, x_other), min(y, y_other), max(y, y_other)
+    x, x_other, y, y_other = match.groups()
+    return _in_order(x, x_other), _in_order(y, y_other)
+
+
+def _in_order(one: str | None, other: str | None) -> tuple[int, int] | None:
+    if one is None or other is None:
+        return None
+    return min(int(one), int(other)), max(int(one), int(other))
 
 
 Readings = Iterator[Reading]

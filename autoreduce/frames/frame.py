@@ -12,10 +12,12 @@ from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, image_shape, pixel_scaling
 from autoreduce.frames.dialects import Dialect, possible, recognise
 from autoreduce.frames.facts import (
+    NO_SECTION,
     Fact,
     FactReader,
     Reading,
     binned_section,
+    is_cut_off,
     lone_date,
     valid_section,
 )
@@ -44,7 +46,7 @@ class Frame:
 
     file: str
     """Name in the frame table."""
-    path: Path
+    path: str | Path
     """File that holds it."""
     header: RawHeader
     """Cards of its own header, followed by those of the primary one."""
@@ -183,7 +185,7 @@ class FrameReader:
         self._readers: dict[int, _DialectReader] = {}
 
     def frames_of_file(
-        self, name: str, path: Path, headers: Sequence[RawHeader]
+        self, name: str, path: str | Path, headers: Sequence[RawHeader]
     ) -> Iterator[Frame]:
         """Read the frames of one file.
 
@@ -191,7 +193,7 @@ class FrameReader:
         ----------
         name : str
             The file's name in the frame table.
-        path : Path
+        path : path
             The file.
         headers : sequence of RawHeader
             All its headers.
@@ -226,7 +228,7 @@ class FrameReader:
         return Facts(header, reader.dialect, reader.facts.read(header))
 
     def _frame(
-        self, file: str, path: Path, header: RawHeader, shape: tuple[int, ...]
+        self, file: str, path: str | Path, header: RawHeader, shape: tuple[int, ...]
     ) -> Frame:
         reader = self._reader(header)
         facts = reader.facts.read(header)
@@ -308,7 +310,8 @@ def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
             section = valid_section(binned_section(told, binning), shape)
             rule = "section of the unbinned chip"
         if section is None:
-            rule = "lies outside of the image, or is no section"
+            cut_off = is_cut_off(told, shape)
+            rule = "section that was not saved" if cut_off else NO_SECTION
         elif whole and facts[fact].keyword == "DATASEC":
             section, rule = None, "the whole image: nothing to trim"
         facts[fact] = replace(facts[fact], value=section, rule=rule)

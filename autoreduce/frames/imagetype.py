@@ -21,6 +21,7 @@ from autoreduce.frames.literals import text
 from autoreduce.frames.schema import ImageType
 
 _NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)
+_CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
 DARK_OF_0_S = "a dark of 0 s is a bias"
 """Rule that the level of bias frames may disprove."""
 LIGHT_OF_0_S = "typed as light, but an exposure of 0 s is a bias"
@@ -215,20 +216,27 @@ def _all_plain(tokens: list[str]) -> bool:
 
 
 def witness_of(header: RawHeader, dialect: Dialect) -> Witness:
-    """Read what the type keyword of a header says; of several that which is understood."""
+    """Read what the type keyword of a header says; of several that which is understood.
+
+    Programs write "light" for what they were not told (`_weigh_light`): another keyword
+    that says bias, dark or flat is heard before it.
+    """
     rule, whole = dialect.facts["imagetyp"], _is_raw(header)
     unknown = Witness(whole=whole)
+    light: Witness | None = None
     for source in rule.sources:
         for card in header.find(source.keyword):
             literal = text(card.value, rule.missing)
             if literal is None:
                 continue
             kind = _meaning(card, literal, dialect, source.values)
-            if kind is not None:
+            if kind is ImageType.LIGHT:
+                light = light or Witness(kind, card.keyword, literal, whole)
+            elif kind in _CALIBRATIONS or (kind and not light):
                 return Witness(kind, card.keyword, literal, whole)
             if not unknown.keyword:
                 unknown = Witness(None, card.keyword, literal, whole)
-    return unknown
+    return light or unknown
 
 
 def _meaning(

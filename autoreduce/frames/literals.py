@@ -16,6 +16,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No CCD frame is older."""
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
+_SET = EARLIEST + _DAY
+"""A clock that shows less counts from where all begin: nobody has set it."""
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?"
 _LEADING_NUMBER = re.compile(rf"\s*({_NUMBER})\s*([^\d\s.].*)?$", re.DOTALL)
@@ -47,6 +49,7 @@ _UNIT_WORDS = {
     "us": "us",
     "usec": "us",
     "microseconds": "us",
+    "m": "min",
     "min": "min",
     "minutes": "min",
     "d": "d",
@@ -96,7 +99,10 @@ _LEAP_SECONDS = (
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _JD_OF_MJD = 2400000.5
 
-_ISO_DATE = r"(\d{3,5})[-/.](\d{1,2}|[A-Za-z]{3,9})[-/.](\d{1,2})"
+_FRACTION = re.compile(r"(\d+)\s*/\s*([1-9]\d*)\s*(?:s|sec|seconds?)?", re.IGNORECASE)
+_HOURS_MINUTES_SECONDS = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d*)?)")
+
+_ISO_DATE = r"(\d{3,5})[-/.:](\d{1,2}|[A-Za-z]{3,9})[-/.:](\d{1,2})"
 _COMPACT_DATE = r"(\d{4})(\d{2})(\d{2})"
 _DAY_OF_YEAR = r"(\d{4})[-/:. ](\d{3})"
 _DAY_FIRST = r"(\d{1,2})[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+(\d{4}|\d{2,3})"
@@ -108,6 +114,10 @@ _YEAR_FIRST_TIME = re.compile(rf"{_ISO_DATE}(?:[T _]+{_TIME})?", re.IGNORECASE)
 _DAY_FIRST_TIME = re.compile(rf"{_DAY_FIRST}(?:[T ]+{_TIME})?", re.IGNORECASE)
 _DAY_OF_YEAR_TIME = re.compile(rf"{_DAY_OF_YEAR}(?:[T _:]+{_TIME})?", re.IGNORECASE)
 _COMPACT_TIME = re.compile(rf"{_COMPACT_DATE}(?:T?(\d{{2}})(\d{{2}})(\d{{2}}))?(Z?)")
+_OF_C = re.compile(
+    r"(?:[A-Z][a-z]{2},?\s+)([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{1,2}:\d{2}:\d{2}(?:\.\d*)?)\s+(\d{4})"
+)
+"""As C writes a time: ``Mon Jan  1 22:00:00 2024``."""
 _ONLY_TIME = re.compile(_TIME, re.IGNORECASE)
 
 
@@ -177,7 +187,17 @@ def seconds(value: Value, unit: str = "s", comment: str = "") -> float | None:
 
     The literal's own unit comes first (``2.0 ms``), then the one in the card's
     comment (``[ms]``), then the dialect's.
+
+    Examples
+    --------
+    >>> seconds("2.0 ms"), seconds("1/4"), seconds("00:05:00"), seconds("5m")
+    (0.002, 0.25, 300.0, 300.0)
     """
+    text = value.strip() if isinstance(value, str) else ""
+    if match := _FRACTION.fullmatch(text):
+        return _finite(float(match[1]) / float(match[2]))
+    if match := _HOURS_MINUTES_SECONDS.fullmatch(text):
+        return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3])
     found = number(value)
     if found is None:
         return None
@@ -255,13 +275,14 @@ def moment(value: Value, unit: str = "date", clock: Value = None) -> datetime | 
     Returns
     -------
     datetime or None
-        None without a time of day, or outside of 1970 to 2100.
+        None without a time of day, or outside of 1970 to 2100; of the first of January
+        1970 too, on which clocks begin that nobody has set.
     """
     if unit == "date":
         found = _date_and_time(value, clock)
     else:
         found = _day_number(number(value), unit)
-    return found if found is not None and EARLIEST <= found < LATEST else None
+    return found if found is not None and _SET <= found < LATEST else None
 
 
 def to_utc(time: datetime, scale: str) -> datetime | None:
@@ -310,7 +331,7 @@ def clock_text(seconds_of_day: Value) -> str | None:
 def day(value: Value) -> datetime | None:
     """Return midnight (UTC) of a date, whether or not it has a time."""
     parts = _split_date(str(value).strip()) if isinstance(value, str) else None
-    return parts[0] if parts and EARLIEST <= parts[0] < LATEST else None
+    return parts[0] if parts and _SET <= parts[0] < LATEST else None
 
 
 def seconds_of_name(name: str) -> float | None:
@@ -428,12 +449,15 @@ def _time_of_day(clock: Value) -> datetime | None:
 
 def _split_date(literal: str) -> tuple[datetime, datetime | None] | None:
     """Split a date from its time of day (as time since `EARLIEST`)."""
+    literal = _OF_C.sub(r"\2-\1-\4T\3", literal)
     if match := _YEAR_FIRST_TIME.fullmatch(literal):
         year, month, date, *time = match.groups()
         if month.isdigit() and int(month) > _MONTHS_OF_YEAR:
             month, date = date, month
     elif match := _DAY_FIRST_TIME.fullmatch(literal):
         date, month, year, *time = match.groups()
+        if month.isdigit() and int(month) > _MONTHS_OF_YEAR:
+            month, date = date, month
     elif match := _COMPACT_TIME.fullmatch(literal):
         year, month, date, *time = match.groups()
     elif match := _DAY_OF_YEAR_TIME.fullmatch(literal):

@@ -118,9 +118,9 @@ MEASURED = (
     MeasuredColumn(
         "elongation",
         "",
-        "Median length over width of the stars.",
+        "Length over width of the stars: median by brightness.",
         "ELONGAT",
-        "median length over width",
+        "length over width of the stars",
         "Elongation",
     ),
     MeasuredColumn(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.fits.names import parse_name, stem
-from autoreduce.fits.sections import parse_section
+from autoreduce.fits.sections import parse_section, parse_turned
 from autoreduce.fits.spreadsheet import csv_pieces, guarded, unguarded
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.dialects import load_dialects
@@ -46,7 +46,11 @@ _HDU = re.compile(r"\[(\d+)\]$")
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
 _TYPES = ", ".join(ImageType)
-_SECTIONS = ("biassec", "trimsec")
+_SECTIONS: dict[str, Callable[[str], object]] = {
+    "biassec": parse_section,
+    "trimsec": parse_section,
+    "place": parse_turned,
+}
 
 
 GIVEN = "given"
@@ -233,12 +237,13 @@ def _is_meant(name: str, pattern: str) -> bool:
     return any(fnmatchcase(*pair) for pair in pairs)
 
 
-def _without_ending(name: str) -> tuple[str, str]:
-    """Return a name without ``[N]``, and without the ending of its file, too."""
+def _without_ending(name: str) -> tuple[str, ...]:
+    """Return a name without ``[N]``, without the ending of its file, too, and with ``[N]``."""
     parts = parse_name(name)
     if parts is None:
-        return name, name
-    return f"{parts.stem}{parts.suffix}{parts.packed}", parts.stem
+        return (name,)
+    hdu = (f"{parts.stem}[{parts.hdu}]",) if parts.hdu else ()
+    return f"{parts.stem}{parts.suffix}{parts.packed}", parts.stem, *hdu
 
 
 def _frame_number(base: str) -> int | None:
@@ -338,7 +343,7 @@ def _text(name: str, text: str) -> str | TableError:
         return text.lower()
     if name in _SECTIONS:
         try:
-            parse_section(text)
+            _SECTIONS[name](text)
         except ValueError as error:
             return TableError(f"{name}: {error}")
     return text

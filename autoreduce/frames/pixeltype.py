@@ -56,12 +56,14 @@ class Known:
     """Its pixels."""
 
 
-def look_at(path: Path, header: RawHeader, *, mosaic: bool = False) -> Look | None:
+def look_at(
+    path: str | Path, header: RawHeader, *, mosaic: bool = False
+) -> Look | None:
     """Read some rows of a frame and sum them up.
 
     Parameters
     ----------
-    path : Path
+    path : path
         A FITS file, plain or gzipped.
     header : RawHeader
         The header of its image.

@@ -135,11 +135,11 @@ def scan_night(
             if isinstance(found, str):
                 unreadable.append((name, found))
                 continue
-            images = reader.frames_of_file(name, Path(path), found)
+            images = reader.frames_of_file(name, path, found)
             of_file = within(frames_of_detectors(name, images), memory)
             frames.extend(map(without_cards, of_file))
     unreadable.sort(key=lambda one: one[0].split("/"))
-    frames.sort(key=lambda frame: frame.path.parts)
+    frames.sort(key=lambda frame: str(frame.path).split("/"))
     if not frames:
         name, reason = unreadable[0]
         msg = (

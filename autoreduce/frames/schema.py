@@ -7,6 +7,7 @@ module is the contract that the rest of the package is written against.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from autoreduce.errors import TableError
@@ -86,6 +87,13 @@ FACT_COLUMNS = (
         "SATURATE; missing for a single one.",
     ),
     Column("detector", "string", "", "Which detector of the camera."),
+    Column(
+        "place",
+        "string",
+        "",
+        "What was read of the detector, or where it lies in the focal plane, FITS text, "
+        "in pixels without binning.",
+    ),
     Column("bayerpat", "string", "", "Colour filter array, such as RGGB."),
     Column("roworder", "string", "", "TOP-DOWN or BOTTOM-UP: which row is the first."),
     Column(
@@ -173,21 +181,19 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    known = {column.name for column in FRAME_COLUMNS}
-    columns: dict[str, list[object]] = {}
-    n_rows = 0
-    for n_rows, row in enumerate(rows, start=1):
-        if strange := row.keys() - known:
+    columns: dict[str, list[object]] = {column.name: [] for column in FRAME_COLUMNS}
+    left = iter(rows)
+    while some := list(islice(left, _ROWS_AT_A_TIME)):
+        if strange := set().union(*some) - columns.keys():
             msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
             raise TableError(msg)
-        for name, value in row.items():
-            cells = columns.setdefault(name, [])
-            cells.extend([None] * (n_rows - 1 - len(cells)))
-            cells.append(value)
-    for cells in columns.values():
-        cells.extend([None] * (n_rows - len(cells)))
+        for name, cells in columns.items():
+            cells += [row.get(name) for row in some]
     told = {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
     return typed(pd.DataFrame(told))
+
+
+_ROWS_AT_A_TIME = 1000
 
 
 def typed(table: "pd.DataFrame") -> "pd.DataFrame":

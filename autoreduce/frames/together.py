@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import median
 
 from autoreduce.fits.header import RawHeader
@@ -12,6 +13,7 @@ from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
+from autoreduce.frames.lacking import leave_out_lacking
 from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
 from autoreduce.frames.schema import ImageType
@@ -50,6 +52,7 @@ def decide_together(frames: list[Frame]) -> None:
     _leave_out_duplicates(frames)
     _leave_out_by_type(frames)
     _leave_out_processed_twins(frames)
+    leave_out_lacking(frames)
     for fact in SPELT:
         _unify_spellings(frames, fact)
     _name_nights(frames)
@@ -348,7 +351,7 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         first: dict[tuple[bytes, int], Frame] = {}
         # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
         for frame in sorted(candidates, key=lambda one: len(one.file)):
-            with frame.path.open("rb") as file:
+            with Path(frame.path).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
             original = first.setdefault((digest, frame.header.hdu), frame)
             if original is not frame and not frame.why_not:

@@ -7,7 +7,7 @@ that of an odd one.  Here each rank is selected by itself.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,12 +129,18 @@ def medians_of_parts(rows: NDArray[Any], n: int) -> NDArray[np.float64]:
         pixels = rows[:, columns]
         if pixels.size:
             parted = pixels.reshape(len(rows), -1, width).swapaxes(0, 1)
-            found[parts] = _finite_medians(parted.reshape(parted.shape[0], -1))
+            found[parts] = finite_medians(parted.reshape(parted.shape[0], -1))
     return found
 
 
-def _finite_medians(rows: NDArray[Any]) -> Any:  # noqa: ANN401 -- an array, or a list
-    """Give the median of the finite values of each row."""
+def finite_medians(rows: NDArray[Any]) -> list[float]:
+    """Give the median of the finite values of each row; NaN of one without any.
+
+    Parameters
+    ----------
+    rows : (n, nx) array
+        Numbers.
+    """
     if rows.dtype.kind != "f" or np.isfinite(rows).all():
-        return median(rows, 1)
+        return cast("list[float]", median(rows, 1).tolist())
     return [finite_median(row) for row in rows]

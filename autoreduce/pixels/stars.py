@@ -106,6 +106,9 @@ BRIGHTEST = 5
 """Stars that are the same ones in all lights of a field, though not all stars are."""
 FEWEST_SHAPES = 5
 """Stars below which their elongation tells nothing: a few may be cosmic rays."""
+SHAPED_SNR = 100.0
+"""Up to here a star tells the more of shapes the brighter it is: noise makes round ones of
+10 longer by 10 %, of 50 by 3 %."""
 SKY_BOX = 64
 """Rows and columns of the boxes in which the sky is taken."""
 SPARSE, SPARSELY = 2, 1024
@@ -132,8 +135,8 @@ class LightStatistics(NamedTuple):
     """Full width at half maximum of the stars, free of the pixel's own width; NaN
     without stars."""
     elongation: float = np.nan
-    """Median length over width of the stars, trailed ones included; NaN if there are
-    fewer than `FEWEST_SHAPES`."""
+    """Length over width of the stars, trailed ones included: median by their brightness, of
+    those that are whole; NaN if these are fewer than `FEWEST_SHAPES`."""
     flux_adu: float = np.nan
     """Median flux of the `BRIGHTEST` brightest stars, which clouds make fainter; NaN if
     there are fewer stars."""
@@ -646,12 +649,19 @@ def _only_stars(table: NDArray[Any], fwhm: float) -> NDArray[Any]:
 
 def _statistics(light: _Light, table: NDArray[Any], fwhm: float) -> LightStatistics:
     brightest = table["flux"][:BRIGHTEST]
-    lengths = table["elongation"]
     return LightStatistics(
         light.sky,
         light.noise,
         len(table),
         fwhm if len(table) else np.nan,
-        float(np.median(lengths)) if len(lengths) >= FEWEST_SHAPES else np.nan,
+        _elongation(table[(table["flags"] & (SATURATED | EDGE | MASKED)) == 0]),
         float(np.median(brightest)) if len(brightest) >= BRIGHTEST else np.nan,
     )
+
+
+def _elongation(whole: NDArray[Any]) -> float:
+    if len(whole) < FEWEST_SHAPES:
+        return np.nan
+    whole = np.sort(whole, order="elongation")
+    told = np.cumsum(np.minimum(whole["snr"], SHAPED_SNR))
+    return float(whole["elongation"][np.searchsorted(told, told[-1] / 2)])

@@ -1,9 +1,11 @@
 """Find what moves between the frames of a flat: stars, their trails, satellites.
 
-Pure arrays, worked on by bands of rows.  All filters are finite boxes summed in
+What is bright is masked; its faint wings are taken off, and the sample tells as much as
+one without.  Pure arrays, worked on by bands of rows.  All filters are finite boxes summed in
 integers, so that a pixel gets the same answer whatever band it is worked on in.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import marked_pixels
 
 Mask = NDArray[np.bool_]
+Index = NDArray[np.intp]
+Floats = NDArray[np.float32]
 
 SIGMAS = (5.5, 5.0, 4.2)
 """Excess light that is a source's: of a pixel, of the mean of 3 x 3 and of 9 x 9
@@ -41,11 +45,22 @@ STRIP = 192
 """Rows worked on at a time: what is needed for them stays in the cache."""
 
 
+class Wings(NamedTuple):
+    """Samples that a source brightens, by too little to leave them out."""
+
+    at: tuple[Index, Index, Index]
+    """Their frames, rows and columns."""
+    light: Floats
+    """By how much, at unit level: the mean excess of 3 x 3 pixels."""
+
+
 class Moving(NamedTuple):
     """What moves between frames."""
 
     mask: Mask
     """(n, ny, nx): True where a sample should not be used."""
+    wings: Wings
+    """What is to be taken off samples that are used."""
     unclean: Mask
     """(ny, nx): True where too few samples are free of sources; the lowest are used
     all the same."""
@@ -62,9 +77,10 @@ def mask_moving(
 
     A frame is compared with the median of all frames without the highest sample
     of each pixel.  What is brighter than that by more than noise explains, in a
-    single pixel or in the mean of 3 x 3 or 9 x 9 pixels, is masked with some
+    single pixel or in the mean of 3 x 3 or 9 x 9 pixels, is a source, with some
     pixels around.  Slow changes of the sky's gradient are not: the mean excess of
-    the 81 x 81 pixels around is taken off first.
+    the 81 x 81 pixels around is taken off first.  Pixels of a source that stand out
+    neither by themselves nor in the mean of 3 x 3 are its wings; all others are masked.
 
     At least two samples of each pixel (one, if there are two frames) stay
     unmasked: where fewer would, the lowest do, and the pixel is told to be unclean.
@@ -104,13 +120,16 @@ def mask_moving(
     growth = np.sqrt(np.maximum(reference, 1))
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
     mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
-    for plane, frame, sigma in zip(mask, frames, noise, strict=True):
-        found = _brighter(frame, reference, sigma, growth)
-        plane[:] = _grown(found)[above : above + n_rows]
+    wings = [
+        (np.full_like(y, i), y, x, light)
+        for i, sigma in enumerate(noise)
+        for y, x, light in _find(mask[i], frames[i], reference, sigma, growth, above)
+    ]
     inner = slice(above, above + n_rows)
     own = noise[:, inner] if noise.shape[1] > 1 else noise
     unclean = _keep_lowest(mask, frames[:, inner], own)
-    return Moving(mask, unclean)
+    i, y, x, light = (np.concatenate(parts) for parts in zip(*wings, strict=True))
+    return Moving(mask, Wings((i, y, x), light), unclean)
 
 
 def _reference(n: int) -> Combination:
@@ -120,26 +139,36 @@ def _reference(n: int) -> Combination:
     return Combination(method, Rejection.MINMAX, drop_high=drop)
 
 
-def _brighter(
+def _find(
+    mask: Mask,
     frame: NDArray[np.floating[Any]],
-    reference: NDArray[np.float32],
+    reference: Floats,
     sigma: NDArray[np.floating[Any]],
-    growth: NDArray[np.float32],
-) -> Mask:
-    """Mark the pixels in which a frame is brighter than the reference, at any scale."""
-    found = np.empty(frame.shape, np.bool_)
+    growth: Floats,
+    above: int,
+) -> Iterator[tuple[Index, Index, Floats]]:
+    """Mask the sources of a frame; give rows, columns and light of wings, by strips."""
     ny = len(frame)
-    for start in range(0, ny, STRIP):
-        stop = min(ny, start + STRIP)
+    for start in range(0, len(mask), STRIP):
+        strip = mask[start : start + STRIP]
+        first = above + start - HALO
+        last = above + start + len(strip) + HALO
         # mirrored at the edges, so that there is a background up to them
-        rows: slice | NDArray[np.intp] = slice(start - REACH, stop + REACH)
-        if start < REACH or stop + REACH > ny:
-            rows = _mirrored(np.arange(start - REACH, stop + REACH), ny)
+        rows: slice | Index = slice(first, last)
+        if first < 0 or last > ny:
+            rows = _mirrored(np.arange(first, last), ny)
         scale = sigma[rows] if len(sigma) > 1 else sigma
         expected = growth[rows] * np.maximum(scale, LEAST_NOISE).astype(np.float32)
-        counts = _counted_excess(frame[rows], reference[rows], expected)
-        found[start:stop] = _sources(counts)
-    return found
+        excess = _Excess.of(_counted_excess(frame[rows], reference[rows], expected))
+        found = _grown(excess.sources())
+        y, x = marked_pixels(found[DILATION:-DILATION])
+        own, mean = excess.at(y + DILATION, x)
+        bright = (own > SIGMAS[0]) | (mean > SIGMAS[1] / 3)
+        strip[:] = False
+        strip[y[bright], x[bright]] = True
+        y, x, mean = y[~bright], x[~bright], mean[~bright]
+        light = mean * expected[y + HALO, x]
+        yield y + start, x, light.astype(np.float32)
 
 
 def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
@@ -150,8 +179,8 @@ def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
 
 def _counted_excess(
     frame: NDArray[np.floating[Any]],
-    reference: NDArray[np.float32],
-    expected: NDArray[np.float32],
+    reference: Floats,
+    expected: Floats,
 ) -> NDArray[np.int16]:
     """Return (frame - reference) / noise in steps, mirrored to both sides."""
     excess = np.subtract(frame, reference, dtype=np.float32)
@@ -170,32 +199,55 @@ def _counted_excess(
     return counts
 
 
-def _sources(counts: NDArray[np.int16]) -> Mask:
-    """Mark what stands out of the background; smaller by `REACH` on all sides.
+class _Excess(NamedTuple):
+    """Counted excess, and its sums over boxes around each pixel.
 
-    The background changes slowly: each three columns share that of the middle one.
+    The larger a box, the more is its array smaller than the counts on every side.
     """
-    of_3 = _sum_of_three(counts, 1, 1)
-    of_9 = _sum_of_three(of_3, 3, 3)
-    thirds = of_9[:, 1::3].astype(np.int32)
-    around = _sum_of_three(_sum_of_three(thirds, 9, 3), 27, 9)
-    shape = len(counts) - 2 * REACH, counts.shape[1] - 2 * REACH
-    found = np.zeros(shape, np.bool_)
-    for sums, width, sigmas in zip(
-        (counts, of_3, of_9), (1, 3, 9), SIGMAS, strict=True
-    ):
-        edge = (len(sums) - len(around)) // 2
-        times = (81 // width) ** 2
-        most = around + int(sigmas * width * STEPS * times)
-        most //= times
-        inner = sums[edge:-edge, edge:-edge]
-        # Few stand out of the darkest background, in most strips none.
-        least = min(int(most.min()), np.iinfo(np.int16).max)
-        y, x = marked_pixels(inner > np.int16(least))
-        third = np.minimum(x // 3, most.shape[1] - 1)
-        stand_out = inner[y, x] > most[y, third]
-        found[y[stand_out], x[stand_out]] = True
-    return found
+
+    of_1: NDArray[np.int16]
+    of_3: NDArray[np.int16]
+    of_9: NDArray[np.int16]
+    of_81: NDArray[np.int32]
+    """The background changes slowly: each three columns share that of the middle one."""
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int16]) -> "_Excess":
+        """Sum counts with `REACH` pixels more on all sides than are asked for."""
+        of_3 = _sum_of_three(counts, 1, 1)
+        of_9 = _sum_of_three(of_3, 3, 3)
+        thirds = of_9[:, 1::3].astype(np.int32)
+        of_81 = _sum_of_three(_sum_of_three(thirds, 9, 3), 27, 9)
+        return cls(counts, of_3, of_9, of_81)
+
+    def sources(self) -> Mask:
+        """Mark what stands out of the background."""
+        rows = len(self.of_81)
+        found = np.zeros((rows, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
+        for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
+            edge = (len(sums) - rows) // 2
+            times = (81 // width) ** 2
+            most = self.of_81 + int(sigmas * width * STEPS * times)
+            most //= times
+            inner = sums[edge:-edge, edge:-edge]
+            # Few stand out of the darkest background, in most strips none.
+            least = min(int(most.min()), np.iinfo(np.int16).max)
+            y, x = marked_pixels(inner > np.int16(least))
+            stand_out = inner[y, x] > most[y, self._third(x)]
+            found[y[stand_out], x[stand_out]] = True
+        return found
+
+    def at(self, y: Index, x: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give pixels' own excess and that of 3 x 3, in sigma of a pixel."""
+        around = self.of_81[y, self._third(x)] / 81**2
+        own = self.of_1[y + REACH, x + REACH] - around
+        mean = self.of_3[y + REACH - 1, x + REACH - 1] / 9 - around
+        return own / STEPS, mean / STEPS
+
+    def _third(self, x: Index) -> Index:
+        third: Index = np.minimum(x // 3, self.of_81.shape[1] - 1)
+        return third
 
 
 def _sum_of_three(values: NDArray[Any], down: int, across: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from autoreduce.errors import SettingsError, TableError
-from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape
 from autoreduce.frames.schema import ImageType
@@ -235,6 +235,39 @@ def light_tasks(
     ]
 
 
+def with_gains(
+    lights: Sequence[Task], masters: Iterable[Task], rules: Rules
+) -> list[Task]:
+    """Have lights without a flat told the gain by a flat of another filter.
+
+    The gain is the camera's: pairs of flats of any filter measure it.
+
+    Parameters
+    ----------
+    lights : sequence of Task
+        Calibrated lights.
+    masters : iterable of Task
+        Master flats, and other masters, of the night.
+    rules : Rules
+        Their columns of a camera's setting count.
+    """
+    alike = (*rules.setup, "counts")
+    flats: dict[tuple[Fact, ...], str] = {}
+    for task in sorted(masters, key=lambda one: len(one.frames)):
+        if task.action is Action.FLAT:
+            flats[tuple(task.facts.get(name) for name in alike)] = task.output
+    told = []
+    for task in lights:
+        (item,) = task.frames
+        plan = item.calibration
+        flat = flats.get(tuple(task.facts.get(name) for name in alike))
+        zeroed = plan.bias or plan.dark or item.has_overscan
+        if flat and zeroed and not plan.flat:
+            task = replace(task, frames=(replace(item, gain_flat=flat),))  # noqa: PLW2901 -- the same light
+        told.append(task)
+    return told
+
+
 def exposure_tasks(lights: Sequence[Task]) -> list[Task]:
     """Plan one file for the calibrated lights of each exposure of several detectors.
 
@@ -319,36 +352,56 @@ def without_crosstalk(
     """
     made = []
     for item, detector in zip(inputs, _plain(detectors), strict=True):
-        here = tuple(one for one in told if one.detector in ("", detector))
-        if here and item.amplifiers:
-            _check_crosstalk(item, here)
-            item = replace(item, crosstalk=here)  # noqa: PLW2901 -- the same frame
-        made.append(item)
+        here = crosstalk_of(item.file, item.amplifiers, detector, told)
+        made.append(replace(item, crosstalk=here) if here else item)
     return made
 
 
-def _check_crosstalk(item: FrameInput, told: Sequence[Crosstalk]) -> None:
-    n = len(item.amplifiers)
-    for one in told:
+def crosstalk_of(
+    file: str,
+    amplifiers: Sequence[Amplifier],
+    detector: object,
+    told: Sequence[Crosstalk],
+) -> tuple[Crosstalk, ...]:
+    """Choose what a recipe tells of crosstalk that holds for a frame.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    amplifiers : sequence of Amplifier
+        What has read it; empty for a single one.
+    detector : object
+        Its detector, if that has a name.
+    told : sequence of Crosstalk
+        What the recipe tells.
+
+    Raises
+    ------
+    SettingsError
+        If an amplifier is named that it does not have, or two whose pixels are not as
+        many.
+    """
+    n = len(amplifiers)
+    here = tuple(one for one in told if n and one.detector in ("", detector))
+    for one in here:
         if max(one.victim, one.source) > n:
             msg = (
                 f"recipe: amplifiers.crosstalk names amplifier "
-                f"{max(one.victim, one.source)}, but {item.file} has {n}; `detector` says "
+                f"{max(one.victim, one.source)}, but {file} has {n}; `detector` says "
                 "which frames it holds for"
             )
             raise SettingsError(msg)
-        victim, source = (
-            section_shape(parse_section(item.amplifiers[number - 1].data))
-            for number in (one.victim, one.source)
-        )
-        if victim != source:
+        victim, source = (amplifiers[i - 1].data for i in (one.victim, one.source))
+        shapes = {section_shape(parse_section(data)) for data in (victim, source)}
+        if len(shapes) > 1:
             msg = (
                 f"recipe: amplifiers.crosstalk names amplifiers {one.victim} and "
-                f"{one.source}, but those of {item.file} do not read pixel for pixel: "
-                f"{item.amplifiers[one.victim - 1].data} and "
-                f"{item.amplifiers[one.source - 1].data}"
+                f"{one.source}, but those of {file} do not read pixel for pixel: "
+                f"{victim} and {source}"
             )
             raise SettingsError(msg)
+    return here
 
 
 def _without_bad_pixels(item: FrameInput, file: str) -> FrameInput:

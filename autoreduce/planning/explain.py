@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
+from autoreduce.planning.focalplane import FocalPlane
 from autoreduce.planning.matching import MOST_VERDICTS
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.phrases import number_text
@@ -103,60 +104,79 @@ class FrameStory:
     """Every master that was considered, the chosen one first."""
 
 
-def describe_plan(plan: Plan) -> list[GroupRow]:
+def describe_plan(plan: Plan, plane: FocalPlane | None = None) -> list[GroupRow]:
     """Sum up a plan group by group.
 
     Parameters
     ----------
     plan : Plan
         The plan.
+    plane : FocalPlane, optional
+        What its frames are to one another: groups of the detectors of a camera share a
+        line.
 
     Returns
     -------
     list of GroupRow
         In the order bias, darks, fits, flats, lights, by name within each.
     """
+    plane = plane or FocalPlane()
+    masters: dict[tuple[Action, str], list[Task]] = defaultdict(list)
     lights: dict[str, list[Task]] = defaultdict(list)
-    stacks = {task.group: task for task in plan.tasks if task.action is Action.STACK}
-    rows = []
+    stacks: dict[str, Task] = {}
     for task in plan.tasks:
+        family = plane.family(task.group)
         if task.action is Action.CALIBRATE:
-            lights[task.group].append(task)
-        elif task.action not in (Action.REGISTER, Action.STACK, Action.EXPOSURE):
-            rows.append(_master_row(plan, task))
-    rows += [
-        _light_row(plan, tasks, stacks.get(group))
-        for group, tasks in sorted(lights.items())
+            lights[family].append(task)
+        elif task.action is Action.STACK:
+            stacks.setdefault(family, task)
+        elif task.action not in (Action.REGISTER, Action.EXPOSURE):
+            masters[task.action, family].append(task)
+    return [
+        *(_master_row(plan, tasks, plane) for tasks in masters.values()),
+        *(
+            _light_row(plan, tasks, plane, stacks.get(family))
+            for family, tasks in sorted(lights.items())
+        ),
     ]
-    return rows
 
 
-def _master_row(plan: Plan, task: Task) -> GroupRow:
-    named = {Action.DARK_FIT: "dark fit", Action.BAD_PIXELS: "bad pixels"}
+def _master_row(plan: Plan, tasks: Sequence[Task], plane: FocalPlane) -> GroupRow:
+    task, named = (
+        tasks[0],
+        {Action.DARK_FIT: "dark fit", Action.BAD_PIXELS: "bad pixels"},
+    )
     of_masters = task.action in named
-    return GroupRow(
+    masters = {plane.family(stem(name)) for task in tasks for name in task.products}
+    row = _row(plan, tasks, plane)
+    return replace(
+        row,
         kind=named.get(task.action, str(task.facts["imagetyp"])),
-        group=task.group,
-        n_frames=len(task.products if of_masters else task.frames),
-        exposure="" if of_masters else _exposures(task.frames),
-        **_masters_of(plan, task.frames),
-        level=task.level,
-        missing=task.missing,
+        n_frames=len(masters) if of_masters else row.n_frames,
+        exposure="" if of_masters else row.exposure,
         output=task.output,
     )
 
 
-def _light_row(plan: Plan, tasks: Sequence[Task], stack: Task | None) -> GroupRow:
+def _light_row(
+    plan: Plan, tasks: Sequence[Task], plane: FocalPlane, stack: Task | None
+) -> GroupRow:
+    row = _row(plan, tasks, plane)
+    return replace(row, kind="light", output=stack.output if stack else "")
+
+
+def _row(plan: Plan, tasks: Sequence[Task], plane: FocalPlane) -> GroupRow:
+    """Say of the tasks of a group what does not depend on what they make."""
     frames = [item for task in tasks for item in task.frames]
     return GroupRow(
-        kind="light",
-        group=tasks[0].group,
-        n_frames=len(tasks),
+        kind="",
+        group=plane.family(tasks[0].group),
+        n_frames=len({plane.exposures.get(item.file, item.file) for item in frames}),
         exposure=_exposures(frames),
-        **_masters_of(plan, frames),
+        **_masters_of(plan, frames, plane),
         level=max(task.level for task in tasks),
         missing=tuple(joined(one for task in tasks for one in task.missing)),
-        output=stack.output if stack else "",
+        output="",
     )
 
 
@@ -169,16 +189,19 @@ def _exposures(frames: Sequence[FrameInput]) -> str:
     return f"{known[0]:.6g} - {number_text('exptime', known[-1])}"
 
 
-def _masters_of(plan: Plan, frames: Sequence[FrameInput]) -> dict[str, str]:
+def _masters_of(
+    plan: Plan, frames: Sequence[FrameInput], plane: FocalPlane
+) -> dict[str, str]:
     """Say in a few words which masters the frames of a group get."""
     texts: dict[str, list[str]] = {need: [] for need in NEEDS}
     served: dict[str, list[Calibration]] = defaultdict(list)
     for item in frames:
         calibration = item.calibration
-        texts["bias"].append(_name(calibration.bias) or _instead_of_bias(plan, item))
-        texts["flat"].append(_name(calibration.flat))
+        bias = _name(calibration.bias, plane) or _instead_of_bias(plan, item)
+        texts["bias"].append(bias)
+        texts["flat"].append(_name(calibration.flat, plane))
         if calibration.dark is not None:
-            served[calibration.dark].append(calibration)
+            served[_name(calibration.dark, plane)].append(calibration)
     texts["dark"] = [_dark_text(dark, those) for dark, those in served.items()]
     return {need: _few(dict.fromkeys(found)) for need, found in texts.items()}
 
@@ -195,10 +218,11 @@ def _few(names: Iterable[str]) -> str:
     return ", ".join([*known[:_SHOWN], *more])
 
 
-def _name(output: str | None) -> str:
+def _name(output: str | None, plane: FocalPlane) -> str:
     if output is None:
         return ""
-    return f"{stem(output)} (library)" if is_absolute(output) else stem(output)
+    name = plane.family(stem(output))
+    return f"{name} (library)" if is_absolute(output) else name
 
 
 def _instead_of_bias(plan: Plan, item: FrameInput) -> str:
@@ -208,7 +232,7 @@ def _instead_of_bias(plan: Plan, item: FrameInput) -> str:
     return "overscan" if item.has_overscan else ""
 
 
-def _dark_text(dark: str, served: Sequence[Calibration]) -> str:
+def _dark_text(name: str, served: Sequence[Calibration]) -> str:
     """Say how a dark serves those frames of a group that get it."""
     methods = dict.fromkeys(item.dark_method for item in served)
     scales = sorted({item.dark_scale for item in served if item.dark_scale is not None})
@@ -221,7 +245,7 @@ def _dark_text(dark: str, served: Sequence[Calibration]) -> str:
             words.append(f"scaled x {factors}")
         else:
             words.append("fitted" if method is DarkMethod.FIT else "exact")
-    return f"{_name(dark)} ({', '.join(words)})"
+    return f"{name} ({', '.join(words)})"
 
 
 # ---------------------------------------------------------------- one frame
@@ -438,7 +462,7 @@ def _fact_text(line: FactLine) -> str:
 
 def candidate_text(entry: Verdict) -> str:
     """Say in one line why a candidate was, or was not, taken."""
-    name = _name(entry.candidate)
+    name = _name(entry.candidate, FocalPlane())
     if entry.chosen:
         how = f": {entry.criterion}" if entry.criterion else ""
         level = "" if entry.level is None else f", level {entry.level}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
@@ -348,25 +349,28 @@ def _pedestals(table: pd.DataFrame) -> list[Remark]:
 
 
 def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
-    """Name flats without a filter, run by run, in a night whose lights have one."""
+    """Name flats without a filter, run by run, where lights of their camera have one."""
     used = table[table["use"].astype(bool)]
     is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
     unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
     lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
-    named = sorted(lights["filter"].unique())
-    if not named:
-        return
-    runs = [part["file"].tolist() for _, part in flats.groupby("filter", dropna=False)]
-    # Which run is of which filter is not known: only of one of each it is plain.
-    meant = named[0] if len(named) == len(runs) == 1 else "NAME"
-    for files in runs:
-        yield remark(
-            "unnamed-filter",
-            *files,
-            found=_count(len(files), "flat"),
-            expected=", ".join(named),
-            way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+    for camera, of_camera in flats.groupby("instrume", dropna=False):
+        may_be = lights["instrume"].isna() | pd.isna(camera)
+        named = sorted(
+            lights.loc[may_be | (lights["instrume"] == camera), "filter"].unique()
         )
+        parts = of_camera.groupby("filter", dropna=False) if named else ()
+        runs = [part["file"].tolist() for _, part in parts]
+        # Which run is of which filter is not known: only of one of each it is plain.
+        meant = named[0] if len(named) == len(runs) == 1 else "NAME"
+        for files in runs:
+            yield remark(
+                "unnamed-filter",
+                *files,
+                found=_count(len(files), "flat"),
+                expected=", ".join(named),
+                way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+            )
 
 
 def _likely_filters(table: pd.DataFrame) -> list[Remark]:
@@ -442,6 +446,31 @@ def undated(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Remark]:
     return notes
 
 
+def unusable_sections(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames whose overscan, or what is to be kept, no card tells rightly.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)].set_index("file")
+    told = evidence[evidence["rule"].eq(NO_SECTION)]
+    told = told[told["file"].isin(used.index)]
+    for (fact, keyword, literal), rows in told.groupby(
+        ["fact", "keyword", "literal"], sort=False
+    ):
+        # What the observer has set is not doubted.
+        files = [file for file in rows["file"] if pd.isna(used.loc[file, fact])]
+        if files:
+            first = used.loc[files[0]]
+            size = f"{first['naxis1']} x {first['naxis2']} pixels"
+            card = f"{keyword} = {literal}"
+            yield remark("no-section", *files, found=card, expected=size)
+
+
 def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
     """Name the frames whose cards tell two exposures.
 
@@ -496,9 +525,23 @@ _SAME_EXPOSURE = 0.02
 
 
 def _single_lights(groups: pd.DataFrame) -> list[Remark]:
-    """Name the lights that have nothing to be stacked with."""
-    lights = groups[(groups["imagetyp"] == ImageType.LIGHT) & (groups["n_frames"] == 1)]
-    if lights.empty:
+    """Name the lights that have nothing to be stacked with.
+
+    Where there are others that only their exposure keeps apart, stacking can pool them.
+    """
+    lights = groups[groups["imagetyp"] == ImageType.LIGHT]
+    single = lights["n_frames"] == 1
+    if not single.any():
         return []
-    names = ", ".join(lights["group"])
-    return [remark("single-light", found=names)]
+    pools = lights.duplicated([*_POOLED], keep=False) & single
+    names = ", ".join(lights["group"][single])
+    way_out = "--stack-by object,filter" if pools.any() else ""
+    return [remark("single-light", found=names, way_out=way_out)]
+
+
+_POOLED = (
+    *("object", "filter", "xbinning", "ybinning", "readoutm", "gain", "offset"),
+    *("instrume", "telescop", "naxis1", "naxis2", "detector", "disperser", "slit"),
+    "counts",
+)
+"""Facts of lights that ``--stack-by object,filter`` stacks whatever their exposures."""

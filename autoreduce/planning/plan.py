@@ -129,6 +129,8 @@ class FrameInput:
     """The same: declination."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
+    gain_flat: str | None = None
+    """Output of a master flat that tells the gain of a light which no flat serves."""
     setup: str = ""
     """Like frames that it was matched with; `Verdict.setup`, key of `Plan.uses`."""
     level: int | None = None
@@ -176,8 +178,9 @@ class Task:
         masters = (
             output for item in self.frames for output in item.calibration.masters
         )
-        places = (self.registration,) if self.registration else ()
-        return tuple(dict.fromkeys((*masters, *self.products, *places)))
+        more = (*(item.gain_flat for item in self.frames), self.registration)
+        told = (output for output in more if output)
+        return tuple(dict.fromkeys((*masters, *self.products, *told)))
 
     @property
     def is_mosaic(self) -> bool:

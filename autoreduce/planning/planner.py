@@ -31,6 +31,7 @@ from autoreduce.planning.drafting import (
     registration_tasks,
     stack_tasks,
     uses_of,
+    with_gains,
     without_crosstalk,
 )
 from autoreduce.planning.grouping import group_codes
@@ -133,6 +134,7 @@ def make_plan(
     masters = master_tasks(night, inputs, uses)
     bad_pixels = recipe.light.bad_pixels
     lights = light_tasks(night, inputs, uses, bad_pixels)
+    lights = with_gains(lights, masters, rules)
     aligned = recipe.stack.align is not Align.NONE
     places = registration_tasks(night, lights, rules, references) if aligned else []
     stacked = stack_tasks(night, lights, places) if recipe.stack.make else []
@@ -333,14 +335,19 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         ``level`` and ``reason`` filled in; all missing for frames that take no part,
         but for masters that the observer chose.
     """
-    decided = {
-        item.file: _cells(plan, task, item)
-        for task in plan.tasks
-        for item in task.frames
-    }
+    alike: dict[tuple[str, str, int], dict[str, object]] = {}
+    decided: dict[str, dict[str, object]] = {}
+    for task in plan.tasks:
+        for item in task.frames:
+            key = task.group, item.setup, id(item.calibration)
+            if key not in alike:
+                alike[key] = _cells(plan, task, item)
+            decided[item.file] = alike[key]
     table = frames.reindex(columns=list(dict.fromkeys([*frames, *_NO_CELLS])))
-    known = table[["file", "use", "imagetyp", *_NO_CELLS]].to_dict("records")
-    rows = [decided.get(row["file"]) or _kept_cells(row) for row in known]
+    others = table[~table["file"].isin(decided.keys())]
+    for row in others[["file", "use", "imagetyp", *_NO_CELLS]].to_dict("records"):
+        decided[row["file"]] = _kept_cells(row)
+    rows = [decided[file] for file in table["file"]]
     cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)
     for column in PLAN_COLUMNS:
         table[column.name] = cells[column.name].astype(column.dtype)

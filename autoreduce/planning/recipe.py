@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from autoreduce.errors import SettingsError
 from autoreduce.fits.sections import parse_section
@@ -334,7 +334,8 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
     Returns
     -------
     Recipe
-        The recipe; what the file does not say is as in `Recipe`.
+        The recipe.  What a file does not say is as in the recipe that it begins with,
+        ``recipe = "notes"`` at its top, else as in ``default``.
 
     Raises
     ------
@@ -343,9 +344,7 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
         name or value that a recipe does not have.
     """
     if name_or_path in recipe_names():
-        folder = resources.files("autoreduce.planning") / "recipes"
-        text = (folder / f"{name_or_path}.toml").read_text("utf-8")
-        return parse_recipe(text, name_or_path)
+        return _recipe(_that_comes_along(name_or_path), name_or_path)
     path = Path(name_or_path)
     if not path.is_file():
         there = [*recipe_names(), *map(str, path.parent.glob("*.toml"))]
@@ -357,7 +356,31 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
         )
         raise SettingsError(msg)
     source = SettingsText.of_file(path, f"recipe {path}")
-    return _with_files(_recipe(source, path.stem), path)
+    table = source.table()
+    base = table.pop(_BASE, "default")
+    if base not in recipe_names():
+        raise source.wrong((_BASE,), base, f"one of {', '.join(recipe_names())}")
+    table = _laid_over(_that_comes_along(base).table(), table)
+    return _with_files(build(Recipe, table, source, name=path.stem), path)
+
+
+_BASE = "recipe"
+"""Key at the top of an observer's recipe: the one that it begins with."""
+
+
+def _that_comes_along(name: str) -> SettingsText:
+    folder = resources.files("autoreduce.planning") / "recipes"
+    text = (folder / f"{name}.toml").read_text("utf-8")
+    return SettingsText(f"recipe {name}", text)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay one table over another, key by key."""
+    both = below | above
+    for key, value in below.items():
+        if isinstance(value, dict) and isinstance(both[key], dict):
+            both[key] = _laid_over(value, both[key])
+    return both
 
 
 def _with_files(recipe: Recipe, path: Path) -> Recipe:

@@ -6,6 +6,7 @@ Everything that carries out a plan reads this, so it needs no pandas.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePath, PurePosixPath
 
 from autoreduce.planning.phrases import apart_text, number_text
@@ -131,6 +132,7 @@ Uses = dict[str, dict[int, Use]]
 """How each need of each setup that has it is served."""
 
 
+@lru_cache(maxsize=4096)
 def stem(cell: str) -> str:
     """Return the name of a master from its path or name."""
     name = PurePosixPath(cell.strip()).name.removesuffix(".fits")

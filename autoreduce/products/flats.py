@@ -403,12 +403,13 @@ class _FlatStack:
         noise = self.colours.spread(
             self.noise, band.first, (band.last - band.first, nx)
         )
+        inner = slice(start - band.first, stop - band.first)
         mask, unclean = None, np.zeros((stop - start, nx), np.bool_)
         if self._masking:
-            mask, unclean = mask_moving(
+            mask, wings, unclean = mask_moving(
                 stack, noise, above=start - band.first, below=band.last - stop
             )
-        inner = slice(start - band.first, stop - band.first)
+            stack[:, inner][wings.at] -= wings.light
         noise = noise[:, inner] if noise.shape[1] > 1 else noise
         how = self.workspace.recipe.flat.combine
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
@@ -695,7 +696,7 @@ def _cards(statistics: Mapping[str, float]) -> list[Card]:
     ]
     return [
         *colours,
-        Card("MASKED", statistics["masked"], "fraction of samples touched by stars"),
+        Card("MASKED", statistics["masked"], "fraction of samples left out for stars"),
         Card("UNCLEAN", statistics["unclean"], "fraction of pixels never free of them"),
         Card("NHOT", int(statistics["hot"]), "hot pixels, median of neighbours"),
         Card("NDEAD", int(statistics["dead"]), "pixels without response, NaN"),

@@ -1,6 +1,7 @@
-"""Gain and read noise of a light: what its header says, else what its masters tell."""
+"""Gain and read noise of a light: what its header says, else what flats tell."""
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,8 @@ class Gain(NamedTuple):
     """Electrons per ADU."""
     noise: Quantity = Quantity()
     """Read noise, electrons."""
+    flat: str | None = None
+    """Master flat that is not the light's own and tells them."""
 
     @property
     def egain(self) -> float | None:
@@ -112,6 +115,10 @@ class Gain(NamedTuple):
             ]
             if self.noise.told is not None:
                 cards.append(Card("RDNHDR", self.noise.told, "[electron] as was told"))
+        if cards:
+            cards.append(
+                Card("GAINFILE", self.flat, "flat that told, not used otherwise")
+            )
         return [card for card in cards if card.value is not None]
 
 
@@ -126,7 +133,12 @@ def _doubt(name: str, fact: str, unit: str, one: Quantity) -> Remark:
     )
 
 
-def gain_of(item: FrameInput, correction: Correction, folder: Path) -> Gain:
+def gain_of(
+    item: FrameInput,
+    correction: Correction,
+    folder: Path,
+    made: Collection[str] = (),
+) -> Gain:
     """Find gain and read noise of a light.
 
     Parameters
@@ -137,21 +149,24 @@ def gain_of(item: FrameInput, correction: Correction, folder: Path) -> Gain:
         Its masters.
     folder : Path
         Output folder.
+    made : collection of str
+        Outputs of other tasks that could be made.
     """
+    other = item.gain_flat if item.gain_flat in made else None
+    flat = correction.flat or other
     keys = (GAIN, GAIN_ERROR, READ_NOISE, READ_NOISE_ERROR)
     gain, error, noise, noise_error = (
-        (None, None, None, None)
-        if correction.flat is None
-        else _numbers(folder / correction.flat, *keys)
+        (None, None, None, None) if flat is None else _numbers(folder / flat, *keys)
     )
     found = Quantity(item.egain, gain, error, given="egain" in item.given)
     if found.told is not None and not found.is_measured:
         # The noise in electrons goes by the gain that is used.
         factor = found.told / gain if gain else 1.0
         noise, noise_error = (one and one * factor for one in (noise, noise_error))
-    return Gain(
-        found, Quantity(item.rdnoise, noise, noise_error, given="rdnoise" in item.given)
+    noise_found = Quantity(
+        item.rdnoise, noise, noise_error, given="rdnoise" in item.given
     )
+    return Gain(found, noise_found, None if correction.flat else other)
 
 
 class ReadNoise(NamedTuple):

@@ -107,7 +107,7 @@ def make_light(
     """
     (item,) = task.frames
     correction = correction_for(item, workspace, made)
-    gain = gain_of(item, correction, workspace.folder)
+    gain = gain_of(item, correction, workspace.folder, made)
     with RawFrame(workspace.root, item) as frame:
         correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])
@@ -500,9 +500,11 @@ def _harm(
             parts = [masters.flat(correction, *span) for span in spans]
             flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
+    # An overscan has the pedestal in it.
+    pedestal = 0.0 if item.has_overscan else item.pedestal or 0.0
     return tuple(
-        replace(one, way_out=_way_out(one, item), subject=(item.file,))
-        for one in doubts_of_light(rows, taken, sky, noise, flat)
+        replace(one, way_out=one.way_out or _way_out(one, item), subject=(item.file,))
+        for one in doubts_of_light(rows, taken, sky, noise, flat, pedestal)
     )
 
 
@@ -515,7 +517,9 @@ def _spans(ny: int) -> list[tuple[int, int]]:
 
 
 def _way_out(doubt: Remark, item: FrameInput) -> str:
-    """Write what takes the master out that is doubted, or turns the light to it."""
+    """Write what takes out the master that is doubted, or turns the light to it."""
+    if doubt.code == "pedestal-not-added":
+        return f"--set '{ITSELF}: pedestal=0'"
     if doubt.code == "dark-turned" and doubt.expected == ROWS_TURNED:
         return f"--set '{ITSELF}: turned={'no' if item.turned else 'yes'}'"
     return f"--set '{ITSELF}: {doubt.need}=none'" if doubt.need else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoreduce.fits.checksum import check_sums
 from autoreduce.fits.header import read_headers
@@ -23,9 +23,9 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 10,
     Action.DARK: 10,
     Action.DARK_FIT: 10,
-    Action.FLAT: 11,
+    Action.FLAT: 13,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 13,
+    Action.CALIBRATE: 15,
     Action.REGISTER: 10,
     Action.STACK: 12,
     Action.EXPOSURE: 1,
@@ -186,13 +186,22 @@ def found_digest(path: Path) -> str:
     return written_digest(path)
 
 
-def task_digest(
+class State(NamedTuple):
+    """What a product's content depends on, digested."""
+
+    digest: str
+    """All of it: 32 hexadecimal digits."""
+    parts: Mapping[str, str]
+    """By the names of `PARTS`, 8 hexadecimal digits each: which of them is another."""
+
+
+def task_state(
     task: Task,
     recipe: Recipe,
     contents: Mapping[str, str],
     needs: Mapping[str, str],
     asked: Mapping[str, bool | float | None],
-) -> str:
+) -> State:
     """Digest everything that a product's content depends on.
 
     Parameters
@@ -211,8 +220,8 @@ def task_digest(
 
     Returns
     -------
-    str
-        32 hexadecimal digits.
+    State
+        The digest of all, and those of its parts.
     """
     content = {
         "format": METHODS[task.action],
@@ -229,6 +238,35 @@ def task_digest(
         "planes": asked["planes"],
         **{name: asked[name] for name, of in _ASKED.items() if task.action in of},
     }
+    parts = {
+        part: _digest({name: content.get(name) for name in names})[:8]
+        for part, names in PARTS.items()
+    }
+    return State(_digest(content), parts)
+
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "method": ("format",),
+    "plan": (
+        "action",
+        "facts",
+        "frames",
+        "products",
+        "registration",
+        "reference",
+        "doubts",
+    ),
+    "recipe": ("recipe",),
+    "frames": ("files",),
+    "products": ("needs",),
+    "asked": ("planes", *_ASKED),
+}
+"""What a product's content depends on: how its kind is made, what the plan says of it, the
+settings that count, what its raw frames hold and the products that it uses, and what the
+run asks for."""
+
+
+def _digest(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -91,6 +91,10 @@ class Image(NamedTuple):
     """State of the product."""
     field: Field = Field("", 1)
     """Others do not lie on it."""
+    binned: int = 1
+    """Pixels of the camera that are one of its pixels."""
+    detector: str = ""
+    """Detector of a camera of several: others show another part of the sky."""
 
 
 class Channel(NamedTuple):
@@ -129,7 +133,9 @@ class Composition:
         """Say what it is made of."""
         filters = [image.filter or "no filter" for image in self.images]
         what = {"colour": "colours of the camera", "grey": filters[0]}
-        return what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
+        detector = self.images[0].detector
+        return f"{words}, detector {detector} only" if detector else words
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -254,6 +260,9 @@ def _image(
         is_light=is_light,
         digest=digest,
         field=field,
+        binned=int(task.facts.get("xbinning") or 1)
+        * int(task.facts.get("ybinning") or 1),
+        detector=str(task.facts.get("detector") or ""),
     )
 
 
@@ -261,7 +270,7 @@ def _composed(
     images: Sequence[Image], asked: Palette
 ) -> tuple[str, tuple[Channel, ...]]:
     """Choose the deepest image of each band, and the palette that they allow."""
-    chosen = sorted(_of_one_field(images), key=_depth)
+    chosen = sorted(_of_one_field(_of_one_detector(images)), key=_depth)
     best = chosen[-1]
     colour = [image for image in chosen if image.is_colour]
     if colour and asked in (Palette.AUTO, Palette.RGB):
@@ -276,6 +285,15 @@ def _composed(
     return "grey", (Channel((best,)),)
 
 
+def _of_one_detector(images: Sequence[Image]) -> list[Image]:
+    """Keep the images of the detector that has gathered most light, in stacks if any."""
+    gathered: Counter[str] = Counter()
+    for image in [one for one in images if not one.is_light] or images:
+        gathered[image.detector] += round(image.exposure)
+    deepest = min(gathered, key=lambda name: (-gathered[name], name))
+    return [image for image in images if image.detector == deepest]
+
+
 def _of_one_field(images: Sequence[Image]) -> list[Image]:
     """Keep the images of one field: of those with stacks, that of most filters."""
     fields: dict[Field, list[Image]] = defaultdict(list)
@@ -284,16 +302,16 @@ def _of_one_field(images: Sequence[Image]) -> list[Image]:
     return max(fields.values(), key=_worth)
 
 
-def _worth(images: Sequence[Image]) -> tuple[bool, int, tuple[bool, float, str]]:
+def _worth(images: Sequence[Image]) -> tuple[bool, int, tuple[bool, float, int, str]]:
     bands = {filter_band(image.filter) for image in images if not image.is_colour}
     n_colours = len(RGB) if any(image.is_colour for image in images) else 0
     deepest = max(map(_depth, images))
     return deepest[0], max(n_colours, len(bands)), deepest
 
 
-def _depth(image: Image) -> tuple[bool, float, str]:
-    """Order images: stacks come before single lights."""
-    return not image.is_light, image.exposure, image.output
+def _depth(image: Image) -> tuple[bool, float, int, str]:
+    """Order images: stacks come before single lights, of equals the sharper."""
+    return not image.is_light, image.exposure, -image.binned, image.output
 
 
 def _palettes(

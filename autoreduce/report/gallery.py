@@ -2,25 +2,36 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from autoreduce.fits.names import stem
+from autoreduce.fits.sections import section_shape
+from autoreduce.planning.focalplane import (
+    FocalPlane,
+    Place,
+    around,
+    focal_plane,
+)
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
+    Bytes,
     Picture,
     Stretch,
     Wanted,
+    assembled,
     drawn,
     jpeg,
     read_png,
 )
 from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there, product_nouns
-from autoreduce.report.words import TIMES, number
+from autoreduce.report.words import TIMES, count, number
 
 T = TypeVar("T")
 
@@ -36,7 +47,9 @@ LARGEST = 800
 """Width or height of the picture of a stack, at most."""
 
 LIGHTS_SHOWN = 200
-"""Calibrated lights that are shown; of more, so many evenly over the night."""
+"""Exposures whose calibrated lights are shown; of more, so many evenly over the night."""
+LIGHTS_READ = 1600
+"""Calibrated lights that are read for that; of exposures of many detectors fewer are shown."""
 
 _SHARES = {
     Action.STACK: 1.0,
@@ -46,8 +59,12 @@ _SHARES = {
     Action.CALIBRATE: 0.2,
 }
 """Widths of pictures, relative to that of a stack."""
+_WIDER = 2
+"""How much wider the picture of several detectors is."""
+_SMALLEST = 64
+"""Width or height of a picture, at least."""
 
-_FRACTIONS = {"rejected", "masked", "saturated"}
+_FRACTIONS = {"rejected", "masked", "saturated", "unclean"}
 """Statistics that are fractions of all samples or pixels."""
 
 
@@ -83,6 +100,10 @@ class Exhibit:
     """Caveats, or why there is no picture."""
     noise: float = math.nan
     """Noise of a stack, pixel to pixel, ADU."""
+    detector: str = ""
+    """Detector; empty if the picture is of all of them."""
+    parts: tuple["Exhibit", ...] = ()
+    """The same of each detector, where the picture shows all of them in their places."""
 
 
 def exhibits(
@@ -102,42 +123,133 @@ def exhibits(
     Returns
     -------
     dict of Action to list of Exhibit
-        In the order of the plan, at most `LIGHTS_SHOWN` lights.  A product that is
-        not there, or cannot be read, has no picture but says why.
+        In the order of the plan, lights of at most `LIGHTS_SHOWN` exposures.  A product
+        that is not there, or cannot be read, has no picture but says why.  Products
+        that are alike but for their detectors are one exhibit.
     """
-    lights = [t for t in report.plan.tasks if t.action is Action.CALIBRATE]
-    kept = {task.output for task in evenly(lights, LIGHTS_SHOWN)}
-    tasks = [
-        task
-        for task in report.plan.tasks
-        if task.action in _SHARES
-        and (task.output in kept or task.action is not Action.CALIBRATE)
-    ]
-    largest = picture_size([task.action for task in tasks])
-    shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
-    outputs = [
-        (task, output)
-        for task in (tasks if report.outcomes else ())
-        for output in _outputs(report.outcomes.get(task.output), task)
-    ]
+    plane = focal_plane(report.frames)
+    panels = _panels(report, plane) if report.outcomes else []
+    lights = [panel for panel in panels if panel.action is Action.CALIBRATE]
+    n_read = sum(len(panel.products) for panel in lights)
+    n_shown = LIGHTS_READ * len(lights) // max(1, n_read)
+    kept = {id(one) for one in evenly(lights, max(2, min(LIGHTS_SHOWN, n_shown)))}
+    panels = [p for p in panels if p.action is not Action.CALIBRATE or id(p) in kept]
+    largest = picture_size([panel.share for panel in panels])
     wanted = [
-        _wanted(folder / output, task.action, largest)
-        if is_there(report, task.output)
-        else None
-        for task, output in outputs
+        one for panel in panels for one in _wanted(report, folder, panel, largest)
     ]
-    pictures = each(drawn, wanted)
-    for (task, output), picture in zip(outputs, pictures, strict=True):
-        shown[task.action].append(_exhibit(report, task, output, *picture))
+    pictures = iter(each(drawn, wanted))
+    shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
+    for panel in panels:
+        found = [next(pictures) for _ in panel.products]
+        parts = [
+            _exhibit(report, task, output, *one)
+            for (task, output), one in zip(panel.products, found, strict=True)
+        ]
+        if panel.places:
+            seen = [picture for picture, _ in found]
+            pixels = _assembled(panel, seen, round(largest * panel.share))
+            parts = [_exhibit_of_all(panel, parts, pixels)]
+        shown[panel.action] += parts
     return shown
 
 
-def _wanted(path: Path, action: Action, largest: int) -> Wanted:
-    """Say how the picture of a product is made."""
-    faint = action in (Action.CALIBRATE, Action.STACK)
-    size = max(64, round(largest * _SHARES[action]))
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """What is shown in one picture: a product, or those of all detectors of a camera."""
+
+    action: Action
+    name: str
+    places: Mapping[str, Place]
+    """Where the detectors lie; empty for a product that is shown by itself."""
+    products: list[tuple[Task, str]]
+    """Each product with its task."""
+
+    @property
+    def share(self) -> float:
+        """Width of the picture, relative to that of a stack."""
+        return min(1.0, _SHARES[self.action] * (_WIDER if self.places else 1))
+
+
+def _panels(report: NightReport, plane: FocalPlane) -> list[_Panel]:
+    """Tell which products are shown together, in the order of the plan."""
+    panels: dict[tuple[Action, str, int], _Panel] = {}
+    seen: Counter[tuple[Action, str, str]] = Counter()
+    for task in report.plan.tasks if report.outcomes else ():
+        for output in _outputs(report.outcomes.get(task.output), task):
+            if task.action not in _SHARES:
+                continue
+            family = plane.families.get(task.group, "")
+            name, detector = family or output, str(task.facts.get("detector"))
+            if family and task.action is Action.CALIBRATE:
+                name = stem(PurePosixPath(plane.exposures[task.frames[0].file]).name)
+            # A stack of several fields has several products of one detector.
+            seen[task.action, name, detector] += 1
+            panels.setdefault(
+                (task.action, name, seen[task.action, name, detector]),
+                _Panel(task.action, name, plane.places.get(family, {}), []),
+            ).products.append((task, output))
+    return list(panels.values())
+
+
+def _wanted(
+    report: NightReport, folder: Path, panel: _Panel, largest: int
+) -> Iterator[Wanted | None]:
+    """Say how the pictures of its products are made."""
+    faint = panel.action in (Action.CALIBRATE, Action.STACK)
     stretch = Stretch.FAINT if faint else Stretch.LINEAR
-    return Wanted(path, size, stretch, action is Action.STACK)
+    crop = panel.action is Action.STACK and not panel.places
+    for task, output in panel.products:
+        size = max(_SMALLEST, round(largest * panel.share))
+        if panel.places:
+            size = max(8, round(size * _part(panel, task)))
+        there = is_there(report, task.output)
+        yield Wanted(folder / output, size, stretch, crop) if there else None
+
+
+def _detector(task: Task) -> str:
+    return str(task.facts.get("detector"))
+
+
+def _part(panel: _Panel, task: Task) -> float:
+    """Give the size of a detector in terms of the whole."""
+    own = panel.places[_detector(task)].section
+    return max(section_shape(own)) / max(section_shape(around(panel.places)))
+
+
+def _assembled(
+    panel: _Panel, pictures: Sequence[Picture | None], largest: int
+) -> Bytes | None:
+    """Put the pictures of detectors in their places; None if there is none."""
+    there = {
+        _detector(task): picture.pixels
+        for (task, _), picture in zip(panel.products, pictures, strict=True)
+        if picture
+    }
+    return assembled(there, panel.places, largest) if there else None
+
+
+def _exhibit_of_all(
+    panel: _Panel, parts: Sequence[Exhibit], pixels: Bytes | None
+) -> Exhibit:
+    """Show the products of all detectors of a camera as one."""
+    n_doubtful = sum(bool(part.remarks) for part in parts)
+    alike = [fact for fact in parts[0].facts if all(fact in p.facts for p in parts)]
+    n = count(len(parts), "detector")
+    return replace(
+        parts[0],
+        name=panel.name,
+        source="" if pixels is None else data_uri(jpeg(pixels)),
+        size=(4, 3) if pixels is None else (pixels.shape[1], pixels.shape[0]),
+        alt=f"{panel.name}, {n}",
+        facts=(n, *alike),
+        statistics=(),
+        histogram="",
+        remarks=(f"see the table for {n_doubtful} of {n}",) if n_doubtful else (),
+        noise=math.nan,
+        detector="",
+        parts=tuple(parts),
+    )
 
 
 def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
@@ -182,21 +294,21 @@ def evenly(items: Sequence[T], n: int) -> Sequence[T]:
     return [items[round(i * (len(items) - 1) / (n - 1))] for i in range(n)]
 
 
-def picture_size(actions: list[Action]) -> int:
+def picture_size(shares: list[float]) -> int:
     """Choose the size of the largest pictures so that all fit into one page.
 
     Parameters
     ----------
-    actions : list of Action
-        One for each picture.
+    shares : list of float
+        Width of each picture, relative to that of a stack.
 
     Returns
     -------
     int
         Width or height of the picture of a stack; `LARGEST` for few pictures.
     """
-    shares = sum(_SHARES[action] ** 2 for action in actions)
-    return min(LARGEST, int(math.sqrt(TOTAL_PIXELS / max(shares, 1e-9))))
+    area = sum(share**2 for share in shares)
+    return min(LARGEST, int(math.sqrt(TOTAL_PIXELS / max(area, 1e-9))))
 
 
 def _exhibit(
@@ -204,7 +316,7 @@ def _exhibit(
 ) -> Exhibit:
     outcome = report.outcomes.get(task.output)
     why = why if outcome else "not made in this run"
-    stem, through = Path(output).stem, str(task.facts.get("filter") or "")
+    name, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
     numbers = {
         **(picture.statistics if picture else {}),
@@ -212,7 +324,7 @@ def _exhibit(
     }
     return Exhibit(
         output=output,
-        name=stem,
+        name=name,
         title=_title(task, through),
         colour=filter_colour(through) if exposed and through else "",
         source=data_uri(jpeg(picture.pixels)) if picture else "",
@@ -221,7 +333,7 @@ def _exhibit(
         if picture is None or picture.crop is None
         else data_uri(jpeg(picture.crop)),
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
-        alt=f"{product_nouns(report, task)[0]} {stem}",
+        alt=f"{product_nouns(report, task)[0]} {name}",
         facts=_facts(task, picture, _combined(report, task)),
         statistics=tuple(
             (name.replace("_", " "), _value(name, value))
@@ -233,6 +345,7 @@ def _exhibit(
             *([why] if why else []),
         ),
         noise=picture.noise if picture else math.nan,
+        detector=str(task.facts.get("detector") or ""),
     )
 
 

@@ -1,13 +1,16 @@
 """The night at a glance: who, when, how much light, and every frame on a time line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from autoreduce.planning.focalplane import FocalPlane, focal_plane
 from autoreduce.remarks import Remark
 from autoreduce.report.colours import filter_colour, frame_colour
 from autoreduce.report.content import NightReport
+from autoreduce.report.exposures import Exposures
 from autoreduce.report.plots import Deviation, Exposure
 from autoreduce.report.summary import left_out
 from autoreduce.report.words import count, duration, listing, number
@@ -48,10 +51,10 @@ def _span(times: pd.Series) -> str:
     return f"{begin:%Y-%m-%d %H:%M} to {end.strftime(form)} UTC"
 
 
-def light_gathered(report: NightReport) -> list[tuple[str, list[FilterTime]]]:
+def light_gathered(night: Exposures) -> list[tuple[str, list[FilterTime]]]:
     """Sum up the lights that were used, by object and filter, in order of time."""
-    frames = report.frames
-    used = (frames["imagetyp"] == "light") & ~frames["file"].isin(left_out(report))
+    frames = night.frames
+    used = (frames["imagetyp"] == "light") & ~frames["file"].isin(night.lost)
     lights = frames[used.fillna(value=False)]
     objects = lights["object"].fillna("no object named")
     filters = lights["filter"].fillna("no filter named")
@@ -73,20 +76,19 @@ def _filter_time(name: str, exposures: pd.Series) -> FilterTime:
     return FilterTime(name, filter_colour(name), words)
 
 
-def exposures(report: NightReport) -> list[Exposure]:
-    """List the frames that have a time as bars, lane by lane."""
-    lost = left_out(report)
-    dated = report.frames[report.frames["date_obs"].notna()]
+def exposures(night: Exposures) -> list[Exposure]:
+    """List the exposures that have a time as bars, lane by lane."""
+    dated = night.frames[night.frames["date_obs"].notna()]
     lights = dated[dated["imagetyp"] == "light"]["object"].dropna()
     objects = list(dict.fromkeys(lights))[:MAX_OBJECTS]
     lanes = [*TYPE_ORDER[:4], *objects, "light", *TYPE_ORDER[5:], "type unknown"]
     told = dated[["file", "imagetyp", "object", "filter", "exptime", "date_obs"]]
-    bars = [_bar(frame, objects, lost) for frame in told.to_dict("records")]
+    bars = [_bar(frame, objects, night.lost) for frame in told.to_dict("records")]
     return sorted(bars, key=lambda bar: lanes.index(bar.lane))
 
 
 def _bar(
-    frame: dict[str, Any], objects: list[str], lost: dict[str, Remark]
+    frame: dict[str, Any], objects: list[str], lost: Mapping[str, str]
 ) -> Exposure:
     known = {key: value for key, value in frame.items() if not pd.isna(value)}
     imagetyp, through = known.get("imagetyp"), known.get("filter")
@@ -109,30 +111,37 @@ def _bar(
 def deviations(report: NightReport) -> list[Deviation]:
     """Compare the measured level of each frame with the middle of its group.
 
-    Groups of one frame have no middle, and those whose middle is not positive no
-    scale: they are passed over.  Biases come first, then darks, flats and lights.
+    Groups of one frame have no middle, and those whose middle is not above the noise of
+    a pixel no scale (bias frames without their overscan): they are passed over.  Biases come first, then darks, flats and lights.
+    Detectors that take exposures together share a row.
     """
-    lost = left_out(report)
-    told = report.frames[["file", "group", "median", *_LOOKS]]
+    lost, plane = left_out(report), focal_plane(report.frames)
+    told = report.frames[["file", "group", "median", "noise", *_LOOKS]]
     frames = told[told["median"].notna()]
     dots = []
     for _, members in frames.groupby("group"):
         middle = float(members["median"].median())
-        if len(members) > 1 and middle > 0:
-            dots += [_dot(row, middle, lost) for row in members.to_dict("records")]
-    kinds = dict(zip(frames["group"], frames["imagetyp"], strict=True))
+        noise = members["noise"].fillna(0.0).median()
+        if len(members) > 1 and middle > noise:
+            dots += [
+                _dot(row, middle, lost, plane) for row in members.to_dict("records")
+            ]
+    lanes = frames["group"].map(plane.family)
+    kinds = dict(zip(lanes, frames["imagetyp"], strict=True))
     order = {name: rank for rank, name in enumerate(TYPE_ORDER)}
     return sorted(dots, key=lambda dot: (order.get(kinds[dot.lane], 9), dot.lane))
 
 
-def _dot(frame: dict[str, Any], middle: float, lost: dict[str, Remark]) -> Deviation:
+def _dot(
+    frame: dict[str, Any], middle: float, lost: Mapping[str, Remark], plane: FocalPlane
+) -> Deviation:
     file, level = str(frame["file"]), float(frame["median"])
     words = [file, f"{number(level)} ADU", f"{100 * (level / middle - 1):+.2g} %"]
     if file in lost:
         words.append(f"left out: {lost[file]}")
     known = {key: None if pd.isna(frame[key]) else frame[key] for key in _LOOKS}
     return Deviation(
-        lane=str(frame["group"]),
+        lane=plane.family(str(frame["group"])),
         value=level / middle - 1,
         colour=frame_colour(known["imagetyp"], known["filter"]),
         words=" · ".join(words),

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, begins_at_top
-from autoreduce.fits.sections import moved_pattern
+from autoreduce.fits.sections import moved_pattern, section_shape
 from autoreduce.pixels.order import median, quantiles
 from autoreduce.pixels.stretch import Shades, tone_of, whole_numbers
+from autoreduce.planning.focalplane import Place, around
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -220,6 +221,48 @@ def jpeg(pixels: Bytes) -> bytes:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()
+
+
+def assembled(
+    pictures: Mapping[str, Bytes], places: Mapping[str, Place], largest: int
+) -> Bytes:
+    """Put pictures of detectors where they lie in the focal plane.
+
+    Parameters
+    ----------
+    pictures : mapping of str to (ny, nx) or (ny, nx, 3) array of uint8
+        By detector; first row at the top.
+    places : mapping of str to Place
+        Where all detectors lie; those without a picture stay black.
+    largest : int
+        Width or height of the whole, pixels.
+
+    Returns
+    -------
+    (ny, nx) or (ny, nx, 3) array of uint8
+        Grey if all pictures are; first row at the top.
+    """
+    from PIL import Image
+
+    rows, columns = around(places)
+    scale = largest / max(section_shape((rows, columns)))
+    ny, nx = (max(1, round(size * scale)) for size in section_shape((rows, columns)))
+    grey = all(pixels.ndim == 2 for pixels in pictures.values())
+    whole = Image.new("L" if grey else "RGB", (nx, ny))
+    for name, pixels in pictures.items():
+        section, (y_back, x_back) = places[name].section, places[name].backwards
+        top, bottom = (
+            round((rows.stop - y) * scale) for y in (section[0].stop, section[0].start)
+        )
+        left, right = (
+            round((x - columns.start) * scale)
+            for x in (section[1].start, section[1].stop)
+        )
+        shown = pixels[:: -1 if y_back else 1, :: -1 if x_back else 1]
+        part = Image.fromarray(np.ascontiguousarray(shown))
+        size = max(1, right - left), max(1, bottom - top)
+        whole.paste(part.resize(size, Image.Resampling.BOX), (left, top))
+    return np.asarray(whole)
 
 
 def png(pixels: Shades) -> bytes:

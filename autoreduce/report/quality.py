@@ -15,7 +15,7 @@ from autoreduce.frames.measured import MEASURED
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
-from autoreduce.report.summary import left_out
+from autoreduce.report.exposures import Exposures, exposures_of
 
 SCHEMA_VERSION = 1
 """Raised when a name in ``report.json`` goes, or comes to mean something else."""
@@ -136,7 +136,7 @@ def report_data(
         ``stacks`` (noise against the number of lights), ``transfers`` (variance of
         flats against their signal), ``responses`` (deviation of their counts, %).
     """
-    columns = _columns(report)
+    columns = _columns(report, exposures_of(report))
     return {
         "schema_version": SCHEMA_VERSION,
         "series": [
@@ -152,8 +152,8 @@ def report_data(
     }
 
 
-def _columns(report: NightReport) -> dict[str, list[Any]]:
-    """Make the columns: facts of all frames, numbers of those that have them."""
+def _columns(report: NightReport, night: Exposures) -> dict[str, list[Any]]:
+    """Make the columns: facts of all exposures, numbers of those that have them."""
     frames = report.frames.reset_index(drop=True)
     lights = _lights_of(report)
     files = frames["file"].astype(str)
@@ -176,29 +176,33 @@ def _columns(report: NightReport) -> dict[str, list[Any]]:
         numbers["transparency"] = 100 * flux / flux.groupby(stacks).transform("max")
     if "fwhm_arcsec" in numbers and numbers["fwhm_arcsec"].notna().any():
         numbers.pop("fwhm", None)
-    lost = left_out(report)
-    unstacked = frames["unstacked"].fillna("").astype(str)
+    of, seen = night.of.reset_index(drop=True), night.frames
+    numbers = {
+        name: values.groupby(of, sort=False).median().reset_index(drop=True)
+        for name, values in numbers.items()
+    }
+    unstacked = seen["unstacked"].fillna("").astype(str)
     whys = [
-        str(lost[file]) if file in lost else why
-        for file, why in zip(files, unstacked, strict=True)
+        night.lost.get(file, why)
+        for file, why in zip(seen["file"], unstacked, strict=True)
     ]
     return {
-        **_facts(frames, files),
+        **_facts(seen),
         "why": whys,
         "out": [int(bool(why)) for why in whys],
-        "odd": _odd(numbers, frames["group"].fillna("").astype(str)),
+        "odd": _odd(numbers, seen["group"].fillna("").astype(str)),
         **{name: _plain(values) for name, values in numbers.items()},
     }
 
 
-def _facts(frames: pd.DataFrame, files: pd.Series) -> dict[str, list[Any]]:
+def _facts(frames: pd.DataFrame) -> dict[str, list[Any]]:
     looks = zip(frames["imagetyp"], frames["filter"], strict=True)
     texts = (
         (None if pd.isna(a) else str(a), None if pd.isna(b) else str(b))
         for a, b in looks
     )
     return {
-        "file": files.tolist(),
+        "file": frames["file"].astype(str).tolist(),
         "type": frames["imagetyp"].fillna("").astype(str).tolist(),
         "object": frames["object"].fillna("").astype(str).tolist(),
         "filter": frames["filter"].fillna("").astype(str).tolist(),

@@ -20,10 +20,13 @@ from autoreduce.fits.tables import read_table
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.measured import MEASURED
 from autoreduce.frames.schema import FRAME_COLUMNS
+from autoreduce.planning.focalplane import FocalPlane
 from autoreduce.planning.plan import Action
+from autoreduce.planning.use import stem
 from autoreduce.products.gain import CURVE, LINE
 from autoreduce.remarks import CODES, Remark, Severity
 from autoreduce.report.content import NightReport
+from autoreduce.report.exposures import Exposures, exposures_of
 from autoreduce.report.gallery import (
     EachPicture,
     Exhibit,
@@ -54,6 +57,7 @@ from autoreduce.report.summary import (
     heading,
     headline,
     is_there,
+    kinds,
     remarks,
     verdict,
 )
@@ -114,6 +118,8 @@ class FitPlot:
     """Its numbers."""
     verdict: str
     """Whether the line fits."""
+    is_doubtful: bool
+    """Whether the line does not fit."""
     is_negative: bool
     """Whether the dark current is below zero by more than its error explains."""
 
@@ -168,17 +174,24 @@ def _rendered(
     shown = exhibits(report, folder, each)
     objects = picture_exhibits(report, folder)
     in_order = [*objects, *(item for items in shown.values() for item in items)]
-    anchors = {item.output: f"p{index}" for index, item in enumerate(in_order, 1)}
-    noise = {item.output: item.noise for item in shown[Action.STACK]}
+    anchors = {
+        one.output: f"p{index}"
+        for index, item in enumerate(in_order, 1)
+        for one in (item, *item.parts)
+    }
+    noise = {
+        one.output: one.noise for item in shown[Action.STACK] for one in _each(item)
+    }
     curves = (_curves(report, folder, name) for name in (CURVE, LINE))
     numbers = report_data(report, noise, *curves)
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
+    night = exposures_of(report)
     content = {
         "has_quality": bool(numbers["series"] or numbers["stacks"]),
-        **_night(report),
+        **_night(report, night),
         "objects": objects,
         **_pictures(shown),
-        **_details(report),
+        **_details(report, night),
     }
     page = _template().render(
         report=report,
@@ -187,11 +200,16 @@ def _rendered(
         style=_text("report.css"),
         script=_text("report.js"),
         anchors=anchors,
+        names={one.output: item.name for item in in_order for one in item.parts},
         sections=[(anchor, name) for anchor, name, key in _SECTIONS if content[key]],
         glossary=sorted(MEANINGS.items()),
         **content,
     )
     return page, data
+
+
+def _each(item: Exhibit) -> tuple[Exhibit, ...]:
+    return item.parts or (item,)
 
 
 def _curves(
@@ -241,6 +259,7 @@ def _template() -> "Template":
     environment.filters["urlpath"] = quote
     environment.filters["level_word"] = level_word
     environment.filters["frames_words"] = frames_words
+    environment.filters["kinds"] = kinds
     environment.filters["meaning"] = meaning
     environment.filters["meaning_of"] = lambda one: CODES[one.code].meaning
     return environment.from_string(_text("report.html"))
@@ -255,9 +274,9 @@ MEANINGS = {**{column.name: column.doc for column in FRAME_COLUMNS}, **GLOSSARY}
 """What each column and number is."""
 
 
-def _night(report: NightReport) -> dict[str, Any]:
+def _night(report: NightReport, night: Exposures) -> dict[str, Any]:
     """Gather what the page begins with: the night, in words and on a time line."""
-    frames, bars = report.frames, exposures(report)
+    frames, bars = night.frames, exposures(night)
     found = remarks(report)
     seen = set(frames["imagetyp"].dropna())
     return {
@@ -266,9 +285,9 @@ def _night(report: NightReport) -> dict[str, Any]:
         "about": about(frames),
         "concerns": _concerns(found),
         "verdict": verdict(report),
-        "light_groups": light_groups(report),
+        "light_groups": light_groups(report, night.plane),
         "is_troubled": any(one.severity is not Severity.NOTE for one in found),
-        "light": light_gathered(report),
+        "light": light_gathered(night),
         "timeline": timeline(bars),
         "levels": levels(deviations(report)),
         "legend": legend(frames),
@@ -287,28 +306,47 @@ def _pictures(shown: dict[Action, list[Exhibit]]) -> dict[str, Any]:
     }
 
 
-def _details(report: NightReport) -> dict[str, Any]:
+def _details(report: NightReport, night: Exposures) -> dict[str, Any]:
     """Gather the tables, the dark fits, and how it all was done."""
-    columns = frame_columns(report.frames)
+    columns, plane = frame_columns(night.frames), night.plane
     names = [name for name, _, _ in columns]
     return {
-        "n_lights": sum(task.action is Action.CALIBRATE for task in report.plan.tasks),
-        "fits": [_fit_plot(output, fit) for output, fit in report.fits.items()],
-        "light_rows": choice_rows(report, Action.CALIBRATE),
-        "flat_rows": choice_rows(report, Action.FLAT),
-        "dark_rows": choice_rows(report, Action.DARK),
-        "groups": group_rows(report),
+        "n_lights": len(
+            {
+                plane.exposures.get(task.frames[0].file, task.output)
+                for task in report.plan.tasks
+                if task.action is Action.CALIBRATE
+            }
+        ),
+        "fits": _fits(report, plane),
+        "light_rows": choice_rows(report, Action.CALIBRATE, plane),
+        "flat_rows": choice_rows(report, Action.FLAT, plane),
+        "dark_rows": choice_rows(report, Action.DARK, plane),
+        "groups": group_rows(report, night),
         "columns": columns,
         "numeric": [index for index, name in enumerate(names) if name in _NUMERIC],
         "level_column": names.index("level") if "level" in names else -1,
-        "rows": frame_rows(report),
-        "verdicts": verdict_groups(report.plan),
+        "rows": frame_rows(report, night),
+        "verdicts": verdict_groups(report.plan, plane),
         "recipe": recipe_settings(report.plan),
         "provenance": _provenance(report),
         "disagreements": disagreements(report.evidence),
         "statuses": {output: end.status for output, end in report.outcomes.items()},
         "status_words": _STATUS_WORDS,
     }
+
+
+def _fits(report: NightReport, plane: FocalPlane) -> list[list[FitPlot]]:
+    """List the dark fits, those of the detectors of a camera together, doubtful ones first."""
+    found: dict[str, list[FitPlot]] = {}
+    for task in report.plan.tasks:
+        if task.action is Action.DARK_FIT and task.output in report.fits:
+            darks = [plane.families.get(stem(name), name) for name in task.products]
+            plot = _fit_plot(task.output, report.fits[task.output])
+            found.setdefault("/".join(darks), []).append(plot)
+    return [
+        sorted(fits, key=lambda fit: not fit.is_doubtful) for fits in found.values()
+    ]
 
 
 def _concerns(found: Sequence[Remark]) -> list[ConcernBox]:
@@ -333,6 +371,7 @@ def _fit_plot(output: str, fit: Mapping[str, Any]) -> FitPlot:
             ("from", count(len(fit["points"]), "exposure")),
         ),
         verdict=_verdict(fit.get("linear"), n_free, is_negative=is_negative),
+        is_doubtful=is_negative or fit.get("linear") is False,
         is_negative=is_negative,
     )
 

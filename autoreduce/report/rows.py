@@ -1,12 +1,13 @@
 """The report's tables as plain rows of text: groups, masters chosen, frames, verdicts."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from autoreduce.frames.measured import MEASURED, MeasuredColumn
+from autoreduce.planning.focalplane import FocalPlane
 from autoreduce.planning.plan import (
     Action,
     FrameInput,
@@ -14,12 +15,12 @@ from autoreduce.planning.plan import (
     Task,
     Verdict,
 )
-from autoreduce.planning.use import DarkMethod, Use
-from autoreduce.remarks import Remark
+from autoreduce.planning.use import DarkMethod, Use, stem
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
+from autoreduce.report.exposures import Exposures
 from autoreduce.report.overview import TYPE_ORDER
-from autoreduce.report.summary import is_there, left_out, stacked_lights
+from autoreduce.report.summary import is_there, stacked_lights
 from autoreduce.report.words import NOTHING, TIMES, count, duration, number
 
 _UNITS = {"adu": "ADU", "pixel": "px"}
@@ -65,7 +66,9 @@ class FrameRow:
     colour: str
     """Colour of its filter or type."""
     why_not: str
-    """Why it was left out; empty if it was used."""
+    """Why it, or a detector of it, was left out; empty if it was used."""
+    is_out: bool
+    """Whether no detector of it was used."""
     remark: str
     """Its masters in words."""
 
@@ -91,7 +94,8 @@ class GroupRow:
     within: str
     """How long it was from the first to the last; empty for one alone."""
     outputs: tuple[str, ...]
-    """Products made from it, a calibrated light of each frame not counted."""
+    """Products made from it, a calibrated light of each frame not counted; of those of
+    several detectors that ended alike the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +168,13 @@ class VerdictGroup:
     """The others, with the first criterion that failed."""
 
 
-def light_groups(report: NightReport) -> list[LightGroup]:
+def light_groups(report: NightReport, plane: FocalPlane) -> list[LightGroup]:
     """Tell what became of the lights, group by group in the order of the plan."""
     placed = stacked_lights(report)
     groups: dict[str, list[Task]] = {}
     for task in report.plan.tasks:
         if task.action is Action.CALIBRATE:
-            groups.setdefault(task.group, []).append(task)
+            groups.setdefault(plane.family(task.group), []).append(task)
     rows = []
     for group, tasks in groups.items():
         levels = [
@@ -203,18 +207,19 @@ def frame_columns(frames: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def frame_rows(report: NightReport) -> list[FrameRow]:
-    """List the frames in the order of the table, with the columns that are shown."""
-    frames, reasons = report.frames, left_out(report)
+def frame_rows(report: NightReport, night: Exposures) -> list[FrameRow]:
+    """List the exposures in the order of the table, with the columns that are shown."""
+    frames, reasons = night.frames, {**night.partly, **night.lost}
     columns = [name for name, _, _ in frame_columns(frames)]
     cells = {name: _cells(name, frames[name]) for name in columns}
     if "level" in cells:
-        cells["level"] = _levels(report, cells["level"])
+        cells["level"] = _levels(report, night, cells["level"])
     return [
         FrameRow(
             cells=tuple(cells[name][row] for name in columns),
             colour=frame_colour(_text(imagetyp), _text(filter_name)),
-            why_not=str(reasons[file]) if file in reasons else "",
+            why_not=reasons.get(file, ""),
+            is_out=file in night.lost,
             remark=_text(remark),
         )
         for row, (file, imagetyp, filter_name, remark) in enumerate(
@@ -226,17 +231,17 @@ def frame_rows(report: NightReport) -> list[FrameRow]:
     ]
 
 
-def _levels(report: NightReport, cells: list[Cell]) -> list[Cell]:
+def _levels(report: NightReport, night: Exposures, cells: list[Cell]) -> list[Cell]:
     """Put ``incomplete`` where a master is missing: what is there is not the worst."""
     lacking = {
-        frame.file
+        night.plane.exposures.get(frame.file, frame.file)
         for task in report.plan.tasks
         if task.missing
         for frame in task.frames
     }
     return [
         Cell("incomplete", "4") if file in lacking else cell
-        for file, cell in zip(report.frames["file"], cells, strict=True)
+        for file, cell in zip(night.frames["file"], cells, strict=True)
     ]
 
 
@@ -268,16 +273,21 @@ def _text(value: object) -> str:
     return "" if value is None or pd.isna(value) else str(value)
 
 
-def group_rows(report: NightReport) -> list[GroupRow]:
+def group_rows(report: NightReport, night: Exposures) -> list[GroupRow]:
     """List the groups: biases first, then darks, flats and lights, each by name."""
-    lost = left_out(report)
-    outputs: dict[str, list[str]] = {}
+    outputs: dict[str, dict[tuple[str, str | None], str]] = {}
     for task in report.plan.tasks:
         if task.action is not Action.CALIBRATE:
-            outputs.setdefault(task.group, []).append(task.output)
-    frames = report.frames
+            family = outputs.setdefault(night.plane.family(task.group), {})
+            end = report.outcomes.get(task.output)
+            status = end.status if end else None
+            alike = night.plane.family(stem(task.output)), status
+            family.setdefault(alike, task.output)
+    frames = night.frames
     rows = [
-        _group_row(str(name), members, lost, tuple(outputs.get(str(name), ())))
+        _group_row(
+            str(name), members, night.lost, tuple(outputs.get(str(name), {}).values())
+        )
         for name, members in frames[frames["group"].fillna("").ne("")].groupby("group")
     ]
     return sorted(rows, key=lambda row: (_type_rank(row.imagetyp), row.name))
@@ -288,7 +298,7 @@ def _type_rank(imagetyp: str) -> int:
 
 
 def _group_row(
-    name: str, members: pd.DataFrame, lost: dict[str, Remark], outputs: tuple[str, ...]
+    name: str, members: pd.DataFrame, lost: Mapping[str, str], outputs: tuple[str, ...]
 ) -> GroupRow:
     first = members.iloc[0]
     times = members["date_obs"].dropna()
@@ -343,12 +353,16 @@ class _Alike:
 
     task: Task
     first: FrameInput
+    group: str
+    level: int = 0
     files: list[str] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
     offsets: list[float] = field(default_factory=list)
 
 
-def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
+def choice_rows(
+    report: NightReport, action: Action, plane: FocalPlane
+) -> list[ChoiceRow]:
     """List which masters the frames of an action get, group by group.
 
     Parameters
@@ -357,6 +371,8 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
         The report.
     action : Action
         CALIBRATE for lights, FLAT for flats, DARK for darks.
+    plane : FocalPlane
+        Which groups are those of several detectors: they share rows.
 
     Returns
     -------
@@ -369,9 +385,12 @@ def choice_rows(report: NightReport, action: Action) -> list[ChoiceRow]:
     for task in report.plan.tasks:
         for frame in task.frames if task.action is action else ():
             taken = frame.calibration
-            key = (task.group, taken.masters, taken.dark_method, task.missing)
-            alike = rows.setdefault(key, _Alike(task, frame))
-            alike.files.append(frame.file)
+            family = plane.family(task.group)
+            masters = [plane.family(stem(name)) for name in taken.masters]
+            key = (family, *masters, taken.dark_method, task.missing)
+            alike = rows.setdefault(key, _Alike(task, frame, family))
+            alike.files.append(plane.exposures.get(frame.file, frame.file))
+            alike.level = max(alike.level, task.level)
             scaling = _scaling(report, task, frame)
             alike.scales += scaling[:1]
             alike.offsets += scaling[1:]
@@ -398,14 +417,14 @@ def _choice_row(plan: Plan, alike: _Alike, frames: pd.DataFrame) -> ChoiceRow:
         imagetyp, through = (_text(part) for part in looks)
     uses = plan.uses.get(first.setup, {})
     return ChoiceRow(
-        group=task.group,
+        group=alike.group,
         colour=frame_colour(imagetyp, through),
         imagetyp=imagetyp,
-        n_frames=len(alike.files),
+        n_frames=len(set(alike.files)),
         choices=tuple(
             _choice(alike, uses.get(need, Use(need))) for need in _NEEDS[task.action]
         ),
-        level=task.level,
+        level=alike.level,
         complete=not task.missing,
         reason=plan.reason(first),
     )
@@ -462,16 +481,22 @@ def _span(values: list[float]) -> str:
     return " to ".join(dict.fromkeys(number(value, 3) for value in ends))
 
 
-def verdict_groups(plan: Plan) -> list[VerdictGroup]:
-    """Gather the verdicts by group, in the order of the verdicts."""
-    groups: dict[str, list[Verdict]] = {}
+def verdict_groups(plan: Plan, plane: FocalPlane) -> list[VerdictGroup]:
+    """Gather the verdicts by group, in the order of the verdicts.
+
+    Of several detectors those of each are given once, and none on masters of another.
+    """
+    groups: dict[str, dict[Verdict, Verdict]] = {}
     for entry in plan.verdicts:
-        groups.setdefault(entry.setup, []).append(entry)
+        family = plane.family(stem(entry.candidate))
+        if entry.criterion != "detector" or family not in plane.places:
+            alike = groups.setdefault(plane.family(entry.setup), {})
+            alike.setdefault(replace(entry, setup="", candidate=family), entry)
     return [
         VerdictGroup(
             group,
-            chosen=tuple(entry for entry in entries if entry.chosen),
-            rejected=tuple(entry for entry in entries if not entry.chosen),
+            chosen=tuple(entry for entry in entries.values() if entry.chosen),
+            rejected=tuple(entry for entry in entries.values() if not entry.chosen),
         )
         for group, entries in groups.items()
     ]

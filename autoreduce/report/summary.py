@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.planning.focalplane import FocalPlane, focal_plane
 from autoreduce.planning.plan import Action, Task
 from autoreduce.planning.use import NEEDS
 from autoreduce.remarks import ITSELF, Remark, Severity, condensed, joined, remark
@@ -41,7 +43,10 @@ def headline(report: NightReport) -> str:
     n_frames, n_used = len(report.frames), len(report.frames) - len(left_out(report))
     if not n_frames:
         return "No frame was found."
-    frames = count(n_frames, "frame")
+    plane = focal_plane(report.frames)
+    exposures, detectors = len(set(plane.exposures.values())), len(plane.detectors)
+    of_several = f"{count(exposures, 'exposure')} of {count(detectors, 'detector')}"
+    frames = count(n_frames, "frame") + (f" ({of_several})" if exposures else "")
     used = "all used" if n_used == n_frames else f"{n_used} used"
     took = "" if report.elapsed_s is None else f" in {duration(report.elapsed_s)}"
     there = (
@@ -229,8 +234,9 @@ def remarks(report: NightReport, *, detailed: bool = False) -> tuple[Remark, ...
         Equal remarks are joined, their subjects in the order of the plan or table.
     """
     join = joined if detailed else condensed
+    plane = FocalPlane() if detailed else focal_plane(report.frames)
     found = [
-        *_missing(report.plan.tasks, counted=not detailed),
+        *_missing(report.plan.tasks, plane, counted=not detailed),
         *join(_unreadable(report)),
         *join(_left_out(report)),
         *join(_unstacked(report)),
@@ -239,7 +245,7 @@ def remarks(report: NightReport, *, detailed: bool = False) -> tuple[Remark, ...
         *_notes(report),
     ]
     order = list(Severity)
-    told = _with_patterns(report, found)
+    told = (_named_together(one, plane) for one in _with_patterns(report, found))
     return tuple(sorted(told, key=lambda one: order.index(one.severity)))
 
 
@@ -260,6 +266,44 @@ def _with_patterns(report: NightReport, found: Iterable[Remark]) -> Iterator[Rem
             yield replace(one, way_out=way_out, found=words)
         else:
             yield one
+
+
+def _named_together(one: Remark, plane: FocalPlane) -> Remark:
+    """Name what is said of many detectors by what they have in common."""
+    if len(one.subject) < 2 or not plane.exposures:
+        return one
+    named: dict[str, list[str]] = {}
+    for name in one.subject:
+        product = PurePosixPath(name)
+        family = plane.families.get(product.stem)
+        whole = str(product.with_name(family)) if family else plane.exposures.get(name)
+        named.setdefault(whole or name, []).append(name)
+    return one.about(
+        *(
+            names[0]
+            if len(names) == 1
+            else f"{whole} ({count(len(names), 'detector')})"
+            for whole, names in named.items()
+        )
+    )
+
+
+def kinds(remarks: Sequence[Remark]) -> list[tuple[list[Remark], list[Remark]]]:
+    """Gather remarks of one code: those that are shown, and those that are like them.
+
+    All are shown where they are few, else as many of each kind, in the order in which
+    kinds were first told.
+    """
+    found: dict[str, list[Remark]] = {}
+    for one in remarks:
+        found.setdefault(one.code, []).append(one)
+    most = max(1, REMARKS_SHOWN // max(1, len(found)))
+    n = len(remarks) if len(remarks) <= REMARKS_SHOWN else most
+    return [(kind[:n], kind[n:]) for kind in found.values()]
+
+
+REMARKS_SHOWN = 10
+"""Remarks of one heading that are in view, about."""
 
 
 def _notes(report: NightReport) -> Iterator[Remark]:
@@ -286,13 +330,17 @@ def _without_wanted(lack: Remark) -> Remark:
     return replace(lack, expected="", subject=())
 
 
-def _missing(tasks: Iterable[Task], *, counted: bool) -> Iterator[Remark]:
-    lacks: dict[Remark, Counter[str]] = {}
+def _missing(
+    tasks: Iterable[Task], plane: FocalPlane, *, counted: bool
+) -> Iterator[Remark]:
+    lacks: dict[Remark, dict[str, set[str]]] = {}
     for task in tasks:
         for one in task.missing if task.frames else ():
-            lacks.setdefault(one, Counter())[task.group] += len(task.frames)
+            groups = lacks.setdefault(one, {})
+            files = groups.setdefault(plane.family(task.group), set())
+            files |= {plane.exposures.get(item.file, item.file) for item in task.frames}
     for one, groups in lacks.items():
-        named = (f"{group} ({count(n, 'frame')})" for group, n in groups.items())
+        named = (f"{name} ({count(len(of), 'frame')})" for name, of in groups.items())
         yield one.about(*(named if counted else groups))
 
 

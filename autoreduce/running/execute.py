@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -33,11 +33,12 @@ from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.frames.bounds import BYTES_PER_PIXEL
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.state import (
+    State,
     found_digest,
     look_at_raw,
     raw_name,
     recipe_for,
-    task_digest,
+    task_state,
     written_digest,
 )
 from autoreduce.remarks import Remark, Severity, condensed, remark
@@ -119,6 +120,29 @@ class Status(StrEnum):
     """Nothing that goes into its product could be made."""
 
 
+class Cause(StrEnum):
+    """Why a product of an earlier run is made again."""
+
+    UNSOUND = "unsound"
+    """It does not hold what was written."""
+    MISSING = "missing"
+    """It, or a part of it, is not there."""
+    UNTOLD = "untold"
+    """It is there, and nothing tells what it was made from."""
+    METHOD = "method"
+    """Its kind is made in another way than it was."""
+    PLAN = "plan"
+    """Frames, masters or facts of it are others."""
+    RECIPE = "recipe"
+    """A setting that counts for it is another."""
+    FRAMES = "frames"
+    """A raw frame of it holds something else."""
+    PRODUCTS = "products"
+    """A product that it is made from was made again."""
+    ASKED = "asked"
+    """The run asks for other planes, units or fill."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a task ended, and for the observer why."""
@@ -141,6 +165,12 @@ class Outcome:
     """Digest of the product."""
     outputs: tuple[str, ...] = ()
     """What was written, where it is not the task's output alone."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the parts of what it depends on: ``method``, ``plan``, ``recipe``,
+    ``frames``, ``products`` and ``asked``; by these the next run tells what is another."""
+    again: tuple[Cause, ...] = ()
+    """Why a product that was there was made again: one of ``unsound``, ``missing``,
+    ``untold``, or the parts that are others."""
 
     def __repr__(self) -> str:
         words = [f"{self.status}", *map(str, self.remarks)]
@@ -175,6 +205,7 @@ class Outcome:
                 "status": Status(fields["status"]),
                 "remarks": tuple(map(Remark.from_dict, fields["remarks"])),
                 "outputs": tuple(fields["outputs"]),
+                "again": tuple(map(Cause, fields.get("again", ()))),
                 "left_out": {
                     file: Remark.from_dict(why)
                     for file, why in fields["left_out"].items()
@@ -420,8 +451,9 @@ class _Run:
         self._doubts[output] = (*self._with_doubts(self._tasks[output]).doubts, *own)
         level = logging.INFO if outcome.made else logging.ERROR
         if outcome.status is not Status.CURRENT:
-            reason = _reason(self._tasks[output], outcome)
-            log.log(level, "%s %s %s", outcome.status, output, reason)
+            words = [_reason(self._tasks[output], outcome), _again_text(outcome.again)]
+            said = "; ".join(filter(None, words))
+            log.log(level, "%s %s %s", outcome.status, output, said)
         log.debug("%s: %s after %.2f s", output, outcome.status, outcome.seconds)
         for file, why in outcome.left_out.items():
             log.warning("%s: %s left out: %s", output, file, why)
@@ -579,17 +611,15 @@ def task_outcome(
     contents = look_at_raw(task, workspace.root, files, workspace.threads)
     recipe = recipe_for(workspace.recipe, task.action)
     asked = {name: getattr(workspace, name) for name in ("planes", "electrons", "fill")}
-    digest = task_digest(task, recipe, contents, digests, asked)
+    state = task_state(task, recipe, contents, digests, asked)
     workspace = replace(workspace, recipe=recipe, contents=contents)
     try:
-        is_current, bad = _look_at_products(
-            task, workspace.folder, digest, before, files
-        )
-        if before is not None and is_current:
-            return _current(before)
+        causes, bad = _look_at_products(task, workspace.folder, state, before, files)
+        if before is not None and before.made and not causes:
+            return _current(before, state)
         _check_needs(usable, workspace.folder, files, begin_ns)
         places = put_aside(workspace.folder, bad)
-        made = run_task(task, workspace, digest, usable)
+        made = run_task(task, workspace, state.digest, usable)
         for name in files_of(task, made.outputs):
             files.look(name, workspace.folder / name, written_digest)
     except NoFrameLeftError as error:
@@ -608,22 +638,22 @@ def task_outcome(
         log.exception("%s: internal error", task.output)
         why = remark("internal", task.output, found=repr(error))
     else:
-        done = _done(task, made, digest, time.perf_counter() - begin)
-        return replace(done, remarks=(*_again(places), *done.remarks))
+        done = _done(task, made, state, time.perf_counter() - begin)
+        return replace(done, remarks=(*_again(places), *done.remarks), again=causes)
     return Outcome(Status.FAILED, (why,), seconds=time.perf_counter() - begin)
 
 
 class _Standing(NamedTuple):
     """What stands of the products of a task."""
 
-    is_current: bool
-    """Whether they are what would be made now."""
+    causes: tuple[Cause, ...]
+    """Why they are not what would be made now; none of a task that never ended well."""
     bad: list[str]
     """Those that do not hold what was written."""
 
 
 def _look_at_products(
-    task: Task, folder: Path, digest: str, before: Outcome | None, files: Ledger
+    task: Task, folder: Path, state: State, before: Outcome | None, files: Ledger
 ) -> _Standing:
     """Tell what stands of the products of a task.
 
@@ -636,21 +666,71 @@ def _look_at_products(
     standing = {name: current_digest(folder / name) for name in {task.output, *there}}
     names = [name for name in files_of(task, there) if (folder / name).exists()]
     bad = spoilt(names, folder, files)
-    if bad or before is None or before.digest != digest:
-        return _Standing(is_current=False, bad=bad or [])
     if task.output not in there and standing[task.output] is None:
         del standing[task.output]
-    return _Standing(bad is not None and set(standing.values()) == {digest}, [])
+    return _Standing(
+        tuple(_causes(state, before, list(standing.values()), bad)), bad or []
+    )
+
+
+def _causes(
+    state: State,
+    before: Outcome | None,
+    standing: Sequence[str | None],
+    bad: Sequence[str] | None,
+) -> Iterator[Cause]:
+    """Tell why a product is made again, given the digests of what stands of it."""
+    if bad:
+        yield Cause.UNSOUND
+    if before is None or not before.made:
+        if any(standing) and not bad:
+            yield Cause.UNTOLD
+        return
+    if None in standing and not bad:
+        yield Cause.MISSING
+    if before.digest != state.digest:
+        parts = [
+            name for name in state.parts if before.parts.get(name) != state.parts[name]
+        ]
+        yield from map(Cause, parts) if before.parts else [Cause.UNTOLD]
+    elif bad is None or not {*standing, None} <= {state.digest, None}:
+        yield Cause.UNTOLD
 
 
 def _again(places: Mapping[str, str]) -> tuple[Remark, ...]:
     return tuple(remark(AGAIN, name, found=place) for name, place in places.items())
 
 
-def _current(before: Outcome) -> Outcome:
+_CAUSES = {
+    Cause.UNSOUND: "it does not hold what was written",
+    Cause.MISSING: "it was not there",
+    Cause.UNTOLD: "nothing tells what it was made from",
+    Cause.METHOD: "autoreduce makes it in another way now",
+    Cause.PLAN: "its frames, masters or facts are others",
+    Cause.RECIPE: "settings of the recipe are others",
+    Cause.FRAMES: "raw frames hold something else",
+    Cause.PRODUCTS: "products that it is made from were made again",
+    Cause.ASKED: "other planes, units or fill are asked for",
+}
+
+
+def _again_text(causes: Sequence[Cause]) -> str:
+    """Say why a product was made again, for the log."""
+    words = ", ".join(_CAUSES[cause] for cause in causes)
+    return f"again: {words}" if words else ""
+
+
+def _current(before: Outcome, state: State) -> Outcome:
     """Tell that all is as it was; that it was once made again is no news."""
     remarks = tuple(one for one in before.remarks if one.code != AGAIN)
-    return replace(before, status=Status.CURRENT, remarks=remarks, seconds=0.0)
+    return replace(
+        before,
+        status=Status.CURRENT,
+        remarks=remarks,
+        seconds=0.0,
+        parts=state.parts,
+        again=(),
+    )
 
 
 def _standing(path: str, files: Ledger, *, planes: bool) -> Outcome:
@@ -705,7 +785,7 @@ def _reason(task: Task, outcome: Outcome) -> str:
     return "; ".join(str(one.about(task.frames[0].file)) for one in outcome.remarks)
 
 
-def _done(task: Task, made: TaskResult, digest: str, seconds: float) -> Outcome:
+def _done(task: Task, made: TaskResult, state: State, seconds: float) -> Outcome:
     return Outcome(
         Status.DONE,
         remarks=tuple(one.about(task.output) for one in made.remarks),
@@ -714,8 +794,9 @@ def _done(task: Task, made: TaskResult, digest: str, seconds: float) -> Outcome:
         measured=made.measured,
         n_used=made.n_used,
         seconds=seconds,
-        digest=digest,
+        digest=state.digest,
         outputs=made.outputs,
+        parts=state.parts,
     )
 
 

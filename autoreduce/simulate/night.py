@@ -305,6 +305,10 @@ def _draw_camera(
         if setup in listing.setups_of(frame) and frame.imagetyp in ("flat", "light")
     ]
     targets = {frame.object for frame in lit if frame.imagetyp == "light"}
+    # Detectors of a mosaic lie side by side; all else looks at the same sky.
+    chip = setup if listing.mosaic else ""
+    sky_size = detector.size if listing.mosaic else listing.size
+    ratio = sky_size[1] / detector.size[1], sky_size[0] / detector.size[0]
     return Camera(
         detector=detector,
         shape=shape,
@@ -328,7 +332,10 @@ def _draw_camera(
         ),
         targets={
             name: _draw_target(
-                listing.targets[name], shape, night.generator("target", setup, name)
+                listing.targets[name],
+                shape,
+                ratio,
+                night.generator("target", chip, name),
             )
             for name in sorted(targets)
         },
@@ -336,10 +343,15 @@ def _draw_camera(
 
 
 def _draw_target(
-    target: Target, shape: tuple[int, int], rng: np.random.Generator
+    target: Target,
+    shape: tuple[int, int],
+    ratio: tuple[float, float],
+    rng: np.random.Generator,
 ) -> tuple[sky.Catalogue, Floats]:
-    stars = sky.star_catalogue(target, shape, rng, target.crowding)
-    return stars, sky.nebula(target, shape, rng)
+    """Draw a field on pixels that are so many times as high and wide as the finest."""
+    fine = round(shape[0] * ratio[0]), round(shape[1] * ratio[1])
+    stars = sky.star_catalogue(target, fine, rng, target.crowding)
+    return stars.on_pixels(ratio), sky.nebula(target, shape, rng)
 
 
 def simulate_night(

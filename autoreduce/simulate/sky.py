@@ -36,6 +36,13 @@ class Catalogue:
             self, rate_e_per_s=self.rate_e_per_s * band.light_of(self.colour)
         )
 
+    def on_pixels(self, ratio: tuple[float, float]) -> Self:
+        """Give the stars on pixels that are so many times as high and wide."""
+        high, wide = ratio
+        return replace(
+            self, x=(self.x + 0.5) / wide - 0.5, y=(self.y + 0.5) / high - 0.5
+        )
+
     def turned(self, degrees: float, shape: tuple[int, int]) -> Self:
         """Turn the stars about the centre of a frame, from x towards y."""
         if not degrees:
