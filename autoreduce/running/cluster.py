@@ -1,5 +1,6 @@
 """The same tasks on the machines of a Dask cluster that is there already."""
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor
@@ -88,10 +89,25 @@ def cluster_executor(
     try:
         executor = cast("Executor", client.get_executor(pure=False))
         yield executor, Watch(client, address, patience_s)
-    except (CancelledError, CommClosedError, KilledWorker) as error:
-        raise _lost(address, str(error) or type(error).__name__) from error
+    except CancelledError as error:
+        raise _lost(address, "its scheduler does not answer any more") from error
+    except (CommClosedError, KilledWorker) as error:
+        raise _lost(address, str(error)) from error
     finally:
-        client.close(timeout=CLOSING_S)
+        with _silenced("distributed.client"):
+            client.close(timeout=CLOSING_S)
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    """Keep a logger silent: what it would tell has been told in words of ours."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class WorkerBounds(NamedTuple):

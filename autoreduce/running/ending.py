@@ -31,7 +31,7 @@ def ended(pool: Pool) -> Iterator[Pool]:
 
 @contextmanager
 def tidied(folder: Path) -> Iterator[None]:
-    """End worker processes and clear unfinished files if a signal ends the run."""
+    """Clear what killed workers left unfinished, and end workers if a signal ends the run."""
     try:
         yield
     except Interrupted:
@@ -41,5 +41,6 @@ def tidied(folder: Path) -> Iterator[None]:
         # What Python does at its exit, which a run that is interrupted leaves out: else
         # semaphores are left, and complained about.
         util._exit_function()  # type: ignore[attr-defined]  # has no public name
-        clear_parts(folder)
         raise
+    finally:
+        clear_parts(folder)

@@ -30,11 +30,14 @@ NEXT = f"next {FRAMES}"
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove the unfinished files of runs that were killed; the folder is held."""
+    """Remove the unfinished files of runs and workers that were killed.
+
+    The folder is held, and no task is under way.
+    """
     names = (*PRODUCT_FOLDERS, PICTURES, CURVES)
     for place in (folder, *(folder / name for name in names)):
         for path in parts_in(place) if place.is_dir() else ():
-            log.info("%s, the rest of a run that was killed, is removed", path)
+            log.info("%s, left by a run or worker that was killed, is removed", path)
             path.unlink(missing_ok=True)
 
 
