@@ -1184,6 +1184,11 @@ CODES: dict[str, Code] = {
         "frames of {found}",
         "Frames of several cameras, sizes or nights were given at once.",
     ),
+    "detector-missing": Code(
+        _S.NOTE,
+        "without detector {found}, which {expected} other files of the camera have",
+        "The extension was lost, or the detector was not read: what is there is reduced.",
+    ),
     "type-unknown": Code(
         _S.NOTE,
         "left out: {found} of unknown type, such as {expected}: say what they are",
