@@ -22,7 +22,7 @@ from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, begins_at_top
 from autoreduce.fits.sections import moved_pattern, section_shape
 from autoreduce.pixels.order import median, quantiles
-from autoreduce.pixels.stretch import Shades, tone_of, whole_numbers
+from autoreduce.pixels.stretch import Shades, slope_of, tone_of, whole_numbers
 from autoreduce.planning.focalplane import Place, around
 
 Floats = NDArray[np.float64]
@@ -172,7 +172,9 @@ def read_picture(
 def _shown(channels: list[Floats], stretch: Stretch) -> Bytes:
     """Turn one channel, or red, green and blue, into shades."""
     if stretch is Stretch.FAINT and len(channels) == 3:
-        shown = tone_of(channels).shades(channels)
+        rows = np.arange(len(channels[0]))
+        level = [slope_of(one, rows).levelled(one, rows) for one in channels]
+        shown = tone_of(level).shades(level)
         return whole_numbers(shown).astype(np.uint8, copy=False)
     shades = [_shades(channel, stretch) for channel in channels]
     return np.stack(shades, axis=-1) if len(shades) == 3 else shades[0]
