@@ -10,10 +10,10 @@ SUFFIXES = (".fits", ".fit", ".fts")
 PACKED = (".gz", ".fz", ".bz2", ".xz", ".zip", ".z")
 """Endings that a program which packs files puts behind them; not all can be read."""
 
-_NAME = re.compile(
-    rf"(?P<stem>.*?)(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
-    rf"(?P<packed>{'|'.join(map(re.escape, PACKED))})?(?:\[(?P<hdu>\d+)\])?",
-    re.IGNORECASE | re.DOTALL,
+_ENDING = re.compile(
+    rf"({'|'.join(map(re.escape, SUFFIXES))})({'|'.join(map(re.escape, PACKED))})?"
+    r"(?:\[(\d+)\])?\Z",
+    re.IGNORECASE,
 )
 _HDU = re.compile(r"(.+)\[(\d+)\]$", re.DOTALL)
 
@@ -41,8 +41,8 @@ def parse_name(name: str) -> Name | None:
     >>> parse_name("notes.txt") is None
     True
     """
-    match = _NAME.fullmatch(name)
-    return None if match is None else Name(*match.groups(""))
+    match = _ENDING.search(name)
+    return match and Name(name[: match.start()], *match.groups(""))
 
 
 def is_fits_name(name: str) -> bool:
