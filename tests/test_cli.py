@@ -167,6 +167,7 @@ def test_explain_tells_type_keyword_group_masters_and_rejected_candidates(night)
     told = json.loads(invoke("explain", "--all", "--json", "--night", night))
     assert len(told["frames"]) == 15
     invoke("explain", "--night", night, code=2)
+    assert "--all --night" in invoke("explain", night, code=2)
 
 
 def test_every_command_has_help_with_an_example():

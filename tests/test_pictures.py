@@ -204,6 +204,21 @@ def test_a_cube_of_three_planes_is_red_green_blue_and_another_its_first(tmp_path
     np.testing.assert_array_equal(first.pixels, colour.pixels[..., 0])
 
 
+def test_the_sky_of_a_picture_in_colour_is_level(tmp_path):
+    rng = np.random.default_rng(5)
+    planes = rng.normal(500.0, 10.0, (3, 120, 160))
+    planes[0] += np.linspace(0, 60, 160)
+    planes[2] -= np.linspace(0, 60, 120)[:, None]
+    path = write(tmp_path / "rgb.fits", planes.astype(np.float32))
+    shades = read_picture(path, stretch=Stretch.FAINT).pixels.astype(float)
+    corners = [
+        shades[rows, columns].mean(axis=(0, 1))
+        for rows in (slice(30), slice(-30, None))
+        for columns in (slice(40), slice(-40, None))
+    ]
+    assert np.ptp(corners) < 4
+
+
 def test_very_long_and_very_thin_images_have_pictures(tmp_path):
     path = write(tmp_path / "long.fits", ramp(2, 5000), bayerpat="RGGB")
     assert read_picture(path, largest=100).pixels.shape == (1, 100, 3)

@@ -46,6 +46,9 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     if not frames and not options["everything"]:
         msg = "name a frame, or give --all"
         raise click.UsageError(msg)
+    if folder := next((one for one in frames if Path(one).is_dir()), ""):
+        msg = f"{folder} is a folder: name a frame, or `explain --all --night {folder}`"
+        raise click.UsageError(msg)
     as_json = options.pop("as_json")
     with errors_told("explain", as_json=as_json):
         click.echo(_explained(frames, options, as_json=as_json))
