@@ -16,7 +16,7 @@ from autoreduce.errors import InputError
 from autoreduce.fits.amplifiers import Amplifier, gain_factors
 from autoreduce.fits.cards import Card, without
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.header import RawHeader, read_headers
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.sections import Section, parse_section, parse_turned, within
 from autoreduce.pixels.measure import levels_of_rows, overscan_level, pixel_noise
@@ -338,12 +338,11 @@ class JoinedImage(Closing):
 
     def _read_header(self, hdu: int) -> None:
         with self._reader(hdu) as reader:
-            own = reader.raw
+            own, primary = reader.raw, reader.primary
         self.own_keywords = own.keywords
         cards = list(own.records)
         if hdu:
-            primary = read_headers(self._path)[0].records
-            cards += without(primary, [*own.keywords])
+            cards += without(primary.records, [*own.keywords])
         self.raw = RawHeader(hdu, b"".join(cards))
 
     @contextmanager

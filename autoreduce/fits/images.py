@@ -98,6 +98,8 @@ class ImageReader(Closing):
     """Type of the values: uint16 for 16-bit data with BZERO 32768."""
     raw: RawHeader
     """The header as it stands in the file."""
+    primary: RawHeader
+    """The first header of the file."""
 
     def __init__(self, path: Path, hdu: int | str | None = None) -> None:
         self.path = path
@@ -191,6 +193,8 @@ class ImageReader(Closing):
 
     def _find(self, hdu: int | str | None) -> None:
         for header, start, _ in headers_of(self._file):
+            if header.hdu == 0:
+                self.primary = header
             name = header.get("EXTNAME") if isinstance(hdu, str) else header.hdu
             if hdu in (None, name) and (shape := image_axes(header)):
                 self._set_up(header, start, shape)
