@@ -66,6 +66,22 @@ def test_floats_that_kept_their_bzero_do_not_count_as_others(tmp_path, kind):
     assert masters_of(mended, "light") == (True, True)
 
 
+@pytest.mark.parametrize("camera", ["ASI 1600", None])
+def test_lights_of_a_part_of_the_sensor_are_held_against_frames_of_the_whole(
+    tmp_path, camera
+):
+    def cut(kind, n, pixels):
+        if kind == "light":
+            return pixels[8:40, 8:56]
+        return (pixels / 65535).astype(np.float32)
+
+    night = write_level_night(tmp_path, cut, INSTRUME=camera)
+    prepared, _, notes = planned(night)
+    # Where nobody names the camera, it may be another one.
+    assert ["from 0 to 1" in str(note) for note in notes] == [True] * bool(camera)
+    assert masters_of(prepared, "light") == (False, False)
+
+
 def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
     signed = on(["bias 0", "bias 2"], lambda pixels: pixels.astype(np.int16))
     _, codes, notes = planned(write_level_night(tmp_path, signed))

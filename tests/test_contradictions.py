@@ -105,3 +105,46 @@ def test_two_exposures_are_told_and_the_way_out_takes_the_other(tmp_path):
     setting = shlex.split(told.way_out)[1]
     assert setting == "light_*: exptime=30"
     assert not notes(night, "two-exposures", settings=(setting,))
+
+
+LARGE = (136, 200)
+
+
+def write_vignetted_night(folder, *, leak=0.0, **cards):
+    """Write a night whose corners have half of the light; cards are those of lights."""
+    ny, nx = LARGE
+    y, x = np.mgrid[:ny, :nx]
+    shape = 1 - (x / nx - 0.45) ** 2 - (y / ny - 0.6) ** 2
+    shape /= np.median(shape)
+    for kind, light in (("bias", 0), ("dark", leak), ("flat", 2e4), ("light", 900.0)):
+        for n in range(1, 4):
+            rng = np.random.default_rng([n, int(light)])
+            current = 30.0 if kind in ("dark", "light") else 0.0
+            ideal = 300 + current + rng.poisson(light * shape) + rng.normal(0, 4, LARGE)
+            pixels = np.rint(ideal).astype(np.uint16)
+            exptime = {"bias": 0.0, "flat": 2.0}.get(kind, 60.0)
+            more = cards if kind == "light" else {}
+            name = f"{kind}_{n}.fit"
+            write_frame(folder, name, kind, exptime, pixels=pixels, **more)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "setting"),
+    [
+        ({"leak": 200.0}, "it has seen light", "light_*: dark=none"),
+        ({"PEDESTAL": -100}, "nobody had added it", "light_*: pedestal=0"),
+    ],
+)
+def test_a_level_that_was_not_there_is_told_by_the_flat_and_put_back_by_the_way_out(
+    tmp_path, fault, words, setting
+):
+    night = write_vignetted_night(tmp_path / "night", **fault)
+    out = tmp_path / "out"
+    first = reduce(night, out, "--no-stack")
+    assert words in first.output
+    assert sky(out) < 830
+    ways = pasted(first.output)
+    assert ways == ["--set", setting]
+    assert words not in reduce(night, out, "--no-stack", *ways).output
+    assert sky(out) == pytest.approx(900, rel=0.05)

@@ -140,13 +140,22 @@ def parts_that_count_alike(
     Returns
     -------
     list of list of Raw
-        Parts whose levels are comparable; one part where all count alike.
+        Parts of one window whose levels are comparable; one part where all are alike.
     """
     return [
         part
         for same in _parts_of_one_way(frames, counting)
-        for part in _parts_of_one_level(same, counting)
+        for window in of_one_window(same)
+        for part in _parts_of_one_level(window, counting)
     ]
+
+
+def of_one_window(frames: Sequence[Raw]) -> list[list[Raw]]:
+    """Part frames by the window of the sensor that was read."""
+    windows: dict[tuple[object, ...], list[Raw]] = defaultdict(list)
+    for raw in frames:
+        windows[raw.window].append(raw)
+    return list(windows.values())
 
 
 def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Raw]]:
@@ -176,7 +185,7 @@ def _way_out(
     if shifted and min(raw.level for raw in shifted) >= UNSIGNED:
         pattern = pattern_of([raw.file for raw in shifted], files)
         return f"--set '{pattern}: pedestal={UNSIGNED}'"
-    if {UNITY, BYTES} & parts.keys() or out_of_place(frames):
+    if {UNITY, BYTES} & parts.keys() or any(map(out_of_place, of_one_window(frames))):
         return ""
     return _AS_ALIKE
 

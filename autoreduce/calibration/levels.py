@@ -78,6 +78,8 @@ class Raw:
     """Level that the writer added and tells, ADU."""
     start: object = None
     """When the exposure began; None where it is unknown."""
+    window: tuple[object, ...] = ()
+    """Part of the sensor that was read: of one window, blocks lie at the same place."""
     by_hand: bool = False
     """Whether the observer says that it counts as others do."""
 

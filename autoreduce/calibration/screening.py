@@ -12,6 +12,7 @@ from autoreduce.calibration.counting import (
     Counting,
     disprove_overscan,
     disprove_saturation,
+    of_one_window,
     parts_that_count_alike,
     told_by_hand,
 )
@@ -44,23 +45,23 @@ _LOST = {"no-data", "wrapped"}
 SETTING = (
     "instrume",
     "detector",
-    "naxis1",
-    "naxis2",
     "xbinning",
     "ybinning",
-    "xorgsubf",
-    "yorgsubf",
     "readoutm",
     "gain",
     "offset",
 )
-"""Columns of the frame table in which frames agree whose levels are comparable."""
+"""Columns of the frame table in which frames agree that count alike."""
+WINDOW = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
+"""Columns in which they agree, too, if their levels are comparable: a master of the
+whole sensor serves lights of a part of it."""
 
 
 _ASKED = [
     *("file", "imagetyp", "exptime", "ccd_temp", "saturate", "night"),
     *("pedestal", "date_obs", "counts"),
     *SETTING,
+    *WINDOW,
 ]
 
 
@@ -94,7 +95,8 @@ def screen(cameras: Sequence[Sequence[Raw]], files: Sequence[str] = ()) -> Scree
     screened = Screened(counting=Counting(files))
     for frames in cameras:
         disprove_saturation(frames, screened.counting)
-        disprove_overscan(frames, screened.counting)
+        for window in of_one_window(frames):
+            disprove_overscan(window, screened.counting)
         alone = {raw.file: why for raw in frames if (why := by_itself(raw))}
         if any(why.code == "shifted" for why in alone.values()):
             alone = {
@@ -296,7 +298,10 @@ _FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
 def _by_camera(
     rows: Iterable[Mapping[str, Any]], samples: Mapping[str, Sample]
 ) -> list[list[Raw]]:
-    """Take the rows of a frame table together that agree in `SETTING`."""
+    """Take the rows of a frame table together that agree in `SETTING`.
+
+    Where nobody names the camera, another window may be that of another one.
+    """
     cameras: dict[tuple[object, ...], list[Raw]] = defaultdict(list)
     for row in rows:
         exptime, temperature, saturate = (
@@ -313,7 +318,10 @@ def _by_camera(
             row["night"],
             pedestal=0.0 if row["pedestal"] is None else float(row["pedestal"]),
             start=row["date_obs"],
+            window=tuple(row[name] for name in WINDOW),
             by_hand=row["counts"] == ALIKE,
         )
-        cameras[tuple(row[name] for name in SETTING)].append(raw)
+        camera = tuple(row[name] for name in SETTING)
+        own = raw.window if row["instrume"] is None else ()
+        cameras[camera + own].append(raw)
     return list(cameras.values())
