@@ -1,9 +1,7 @@
 """Images in and out, held against astropy."""
 
-import errno
 import gzip
 import os
-import tempfile
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from astropy.nddata import CCDData
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.images import extension_names, open_image
-from autoreduce.fits.tiled import TiledImage
 from autoreduce.fits.writer import ImageWriter, write_image
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
@@ -319,50 +316,3 @@ def test_planes_of_a_compressed_cube_are_read_in_their_order(tmp_path):
         assert reader.shape == (3, 20, 23)
         np.testing.assert_array_equal(reader.read(), pixels)
         np.testing.assert_array_equal(reader.rows(25, 30), pixels[1, 5:10])
-
-
-@pytest.mark.parametrize(
-    ("kind", "tile"), [("RICE_1", (1, 23)), ("RICE_1", (3, 9)), ("GZIP_2", (7, 23))]
-)
-@pytest.mark.parametrize("dtype", ["u2", "i4", "f4"])
-def test_compressed_rows_are_those_of_astropy_whatever_is_asked_first(
-    tmp_path, kind, tile, dtype
-):
-    pixels = make_pixels(dtype, (400, 23))
-    options = {"quantize_method": 1, "dither_seed": 9990} if dtype == "f4" else {}
-    hdu = fits.CompImageHDU(pixels, compression_type=kind, tile_shape=tile, **options)
-    hdu.writeto(tmp_path / "a.fits.fz")
-    expected = fits.getdata(tmp_path / "a.fits.fz")
-    for spans in ([(0, 400)], [(3, 5), (200, 399), (390, 400), (0, 400), (7, 9)]):
-        with open_image(tmp_path / "a.fits.fz") as reader:
-            for start, stop in spans:
-                rows = reader.rows(start, stop)
-                assert rows.dtype == expected.dtype.newbyteorder("=")
-                np.testing.assert_array_equal(rows, expected[start:stop])
-
-
-def test_tiles_are_unpacked_once_and_again_where_there_is_no_room(
-    tmp_path, monkeypatch
-):
-    pixels = make_pixels("u2", (400, 23))
-    fits.CompImageHDU(pixels).writeto(tmp_path / "a.fits.fz")
-    unpacked = []
-    real = TiledImage._unpacked
-
-    def count(image, first, last):
-        unpacked.append(last - first)
-        return real(image, first, last)
-
-    monkeypatch.setattr(TiledImage, "_unpacked", count)
-    for room in (True, False):
-        if not room:
-            monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
-        unpacked.clear()
-        with open_image(tmp_path / "a.fits.fz") as reader:
-            for _ in range(3):
-                np.testing.assert_array_equal(reader.read(), pixels)
-        assert sum(unpacked) == 1 + (400 if room else 1200)
-
-
-def no_room(**_):
-    raise OSError(errno.ENOSPC, "No space left on device")
