@@ -42,7 +42,13 @@ from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report import content
 from autoreduce.report.content import NightReport, ObjectPicture
-from autoreduce.report.summary import is_there, made, remarks, wanted_lights
+from autoreduce.report.summary import (
+    headline,
+    is_there,
+    made,
+    remarks,
+    wanted_lights,
+)
 from autoreduce.report.words import size
 from autoreduce.running.ending import tidied
 from autoreduce.running.execute import (
@@ -287,9 +293,19 @@ def run_prepared(
         report = _tables(prepared, outcomes, folder, command, begin)
         report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
+        _log_summary(report, folder)
         if not page:
             return ReducedNight(folder, report)
         return _with_page(report, folder, workers)
+
+
+def _log_summary(report: NightReport, folder: Path) -> None:
+    """End the log with what the observer is told of the run."""
+    with log_file(folder / LOG):
+        log.info("%s", headline(report))
+        for one in remarks(report):
+            level = logging.INFO if one.severity is Severity.NOTE else logging.WARNING
+            log.log(level, "%s: %s", one.severity, one.line)
 
 
 def _tables(

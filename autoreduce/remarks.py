@@ -91,6 +91,11 @@ class Remark:
         """The master that it is about; empty if it is about none."""
         return CODES[self.code].need
 
+    @property
+    def line(self) -> str:
+        """The first of its subject and what is to be said of it, as on the terminal."""
+        return f"{some(self.subject)}: {self}" if self.subject else str(self)
+
     def about(self, *subject: str) -> Self:
         """Return the same remark about something else."""
         return replace(self, subject=subject)
@@ -421,6 +426,14 @@ CODES: dict[str, Code] = {
         "temperature, exposure, gain and readout mode of the lights.",
         "dark",
     ),
+    "glow-misfit": Code(
+        _S.DOUBTFUL,
+        "the calibrated sky is uneven by {found}, in the shape of the dark: the light has "
+        "{expected} as it is taken out",
+        "Amplifiers glow, and not in proportion to the exposure.  Take darks of the "
+        "exposure and temperature of the lights, which then are not scaled.",
+        "dark",
+    ),
     "dark-turned": Code(
         _S.DOUBTFUL,
         "pixels that are hot in the dark have {found} of that in the light, and are hot "
@@ -469,6 +482,14 @@ CODES: dict[str, Code] = {
         "Light came through the optics while the darks were taken: vignetting and dust "
         "show in them.  Take darks again, with the telescope covered.",
         "dark",
+    ),
+    "level-left": Code(
+        _S.DOUBTFUL,
+        "with the flat the light's sky is uneven by {found}, by {expected}: light and "
+        "bias or dark were taken with unlike offsets, or the flat holds stray light",
+        "A level that bias and dark do not take out is divided by the flat, and bright "
+        "where the flat is faint.  Take bias frames and darks with the settings of the "
+        "lights; the way out takes the level that makes the sky even out of the lights.",
     ),
     "pedestal-not-added": Code(
         _S.DOUBTFUL,
@@ -1162,6 +1183,11 @@ CODES: dict[str, Code] = {
         _S.NOTE,
         "frames of {found}",
         "Frames of several cameras, sizes or nights were given at once.",
+    ),
+    "detector-missing": Code(
+        _S.NOTE,
+        "without detector {found}, which {expected} other files of the camera have",
+        "The extension was lost, or the detector was not read: what is there is reduced.",
     ),
     "type-unknown": Code(
         _S.NOTE,

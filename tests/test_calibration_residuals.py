@@ -1,5 +1,7 @@
 """What a calibrated light tells of its dark, on drawn skies."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,39 @@ def test_where_dark_and_flat_lie_otherwise_it_is_said_once():
     raw = sky(rng) * flat + dark
     assert set(codes(raw, dark[::-1], flat[::-1])) >= {"dark-turned"}
     assert not set(codes(raw, dark[::-1], flat[::-1])) & {"flat-turned", "uneven-flat"}
+
+
+@pytest.mark.parametrize("level", [150.0, 400.0])
+def test_a_level_that_was_no_light_stands_out_where_the_flat_is_faint(level):
+    """As of a light that was taken with another offset than its bias and dark."""
+    rng = np.random.default_rng(4)
+    flat, dark = vignetting(depth=0.9), hot_dark(rng)
+    raw = sky(rng) * flat + dark + level
+    found = codes(raw, dark, flat)
+    assert list(found) == ["level-left"]
+    (told,) = re.findall(r"without (\d+) ADU", found["level-left"])
+    assert float(told) == pytest.approx(level, rel=0.1)
+
+
+def test_a_sky_that_is_as_the_flat_says_has_no_level_left_in_it():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        flat, dark = vignetting(depth=0.9), hot_dark(rng)
+        y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        nebula = 200 * np.exp(-((x - 128) ** 2 + (y - 64) ** 2) / 3000)
+        slope = 100 * x / SHAPE[1]
+        raw = (sky(rng) + (nebula, slope, 0)[seed % 3]) * flat + dark
+        assert codes(raw, dark, flat) == {}, seed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_glow_that_does_not_go_with_the_exposure_is_told(seed):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    glow = 60 * np.exp(-((x - 240) ** 2 + (y - 120) ** 2) / 3000)
+    flat, dark = vignetting(), hot_dark(rng) + glow
+    raw = sky(rng) * flat + dark
+    assert codes(raw, dark, flat) == {}
+    found = codes(raw + 4 * glow, dark, flat)
+    assert list(found) == ["glow-misfit"]
+    assert "the light has 5 times the dark's glow" in found["glow-misfit"]

@@ -137,6 +137,11 @@ def test_what_is_doubtful_is_told_in_quiet_as_well(tmp_path):
     assert told.stdout == ""
     assert "below that of a closed shutter" in told.stderr
     assert "--include 'dark_60s_*'" in told.stderr
+    # The log says what the terminal does, word for word.
+    log = (tmp_path / "n_reduced" / "autoreduce.log").read_text()
+    for line in told.stderr.splitlines():
+        if line.startswith("  "):
+            assert line.strip() in log
 
 
 def test_a_night_of_whose_lights_nothing_could_be_made_ends_with_1(tmp_path):

@@ -162,6 +162,19 @@ def test_sections_that_do_not_fit_are_refused_by_name(tmp_path, sections, why):
     assert why in row["why_not"]
 
 
+def test_an_overscan_among_the_pixels_is_refused_by_name(tmp_path):
+    write_file(
+        tmp_path / "a.fits",
+        quadrant("[1:3,1:6]", BIASSEC="[2:4,1:6]"),
+        quadrant("[4:6,1:6]", BIASSEC="[3:8,1:6]"),
+    )
+    row = row_of(tmp_path)
+    assert row["code"] == "several-images"
+    assert (
+        "overscan [2:4,1:6] of HDU 1 lies among its pixels [1:3,1:6]" in row["why_not"]
+    )
+
+
 def test_an_image_without_a_place_beside_others_is_no_frame(tmp_path):
     parts = [quadrant("[1:3,1:6]"), quadrant("[4:6,1:6]"), extension("VIEW")]
     write_file(tmp_path / "a.fits", *parts)

@@ -43,6 +43,18 @@ def test_what_is_mixed_is_counted():
     assert found == ["2 cameras: B, CAM", "2 sizes: 100x50, 80x50"]
 
 
+def test_files_that_lack_a_detector_are_named():
+    frames = [
+        ("light", {"file": f"l{n}.fits[{hdu}]", "detector": detector})
+        for n in (1, 2, 3)
+        for hdu, detector in enumerate(("East", "West"), start=1)
+        if (n, detector) != (2, "West")
+    ]
+    told = notes(*frames)["detector-missing"]
+    assert told.subject == ("l2.fits",)
+    assert str(told) == "without detector West, which 2 other files of the camera have"
+
+
 def test_frames_that_nothing_can_be_made_of_are_counted():
     found = notes(*NIGHT, (None, {}), (None, {}), "other")
     unknown = found["type-unknown"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autoreduce.pixels.measure import block_medians, pixel_noise
 from autoreduce.pixels.order import finite_median
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import ITSELF, Remark, remark
 
 BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
@@ -35,9 +35,13 @@ UNEVEN_NOISE = 0.2
 """Unevenness of the sky that is never a dark's fault, of the noise."""
 UNEVEN_SKY = 0.05
 """Unevenness of the sky that is never a flat's fault, of the sky."""
+LEFT_IN = 0.1
+"""A level of this part of the sky is no stray light in a flat."""
+GLOW_LEFT = 0.3
+"""So much of a dark's glow may be left in a light, or be taken out too much."""
 EVENER = 3.0
 """What leaves so much less of the unevenness is right: a flat that is turned, a pedestal
-that stays in, the shape of a flat in a dark."""
+that stays in, a level that goes, the shape of a flat in a dark."""
 ROWS_TURNED = "its rows"
 """How a master is turned whose rows were stored in the other order."""
 _TURNS = (
@@ -86,16 +90,22 @@ def doubts_of_light(
     yield from told
     if flat is not None and dark is not None and not told:
         yield from _doubts_of_light_in(dark * flat, flat, noise)
+    if dark is not None and not told:
+        yield from _glow_left(data, dark, flat, noise, uneven)
     if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
         left_in = _unevenness(data + np.float32(pedestal) / flat)
         if left_in < uneven / EVENER:
             found, expected = _about(uneven), _about(left_in)
             yield remark("pedestal-not-added", found=found, expected=expected)
             return
-    is_even = uneven < max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky)
-    if flat is None or not sky > 0 or is_even or any(map(_of_order, told)):
+    if flat is None or not sky > 0 or any(map(_of_order, told)):
         return
-    yield from _doubts_of_flat(data, flat, sky, uneven)
+    doubts: list[Remark] = []
+    if uneven > max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky):
+        doubts = list(_doubts_of_flat(data, flat, sky, uneven))
+    if not doubts and uneven > UNEVEN_NOISE * noise:
+        doubts = list(_level_left(data, flat, sky, uneven, pedestal))
+    yield from doubts
 
 
 def _of_order(doubt: Remark) -> bool:
@@ -120,6 +130,31 @@ def _doubts_of_flat(
         yield remark("uneven-flat", found=found, expected=expected)
 
 
+def _level_left(
+    data: NDArray[np.float32],
+    flat: NDArray[np.float32],
+    sky: float,
+    uneven: float,
+    pedestal: float,
+) -> Iterator[Remark]:
+    """Say that a sky rises as the flat falls: a level in it was no light.
+
+    A nebula that fills the middle falls with the flat, and is no such level.
+    """
+    levels, inverse = (np.array(block_medians(one)) for one in (data, 1 / flat))
+    known = np.isfinite(levels) & np.isfinite(inverse)
+    if np.ptp(inverse[known]) == 0:
+        return
+    level = np.float32(np.polyfit(inverse[known], levels[known], 1)[0])
+    without = _unevenness(data - level / flat)
+    if level > LEFT_IN * sky and without < uneven / EVENER:
+        adu = float(f"{level:.2g}")
+        expected = f"{without / sky:.0%} without {adu:g} ADU that were no light"
+        way_out = f"--set '{ITSELF}: pedestal={pedestal + adu:g}'"
+        found = f"{uneven / sky:.0%}"
+        yield remark("level-left", found=found, expected=expected, way_out=way_out)
+
+
 def _doubts_of_dark(
     data: NDArray[np.float32], dark: NDArray[np.float32], uneven: float
 ) -> Iterator[Remark]:
@@ -140,6 +175,28 @@ def _doubts_of_dark(
             factor = ROUGHER if code == "noisy-dark" else UNEVEN
             found, expected = _about(with_dark), _about(without / factor)
             yield remark(code, found=found, expected=expected)
+
+
+def _glow_left(
+    data: NDArray[np.float32],
+    dark: NDArray[np.float32],
+    flat: NDArray[np.float32] | None,
+    noise: float,
+    uneven: float,
+) -> Iterator[Remark]:
+    """Say that the glow of a dark is left in the light, or was not in it as strong."""
+    glow = dark if flat is None else dark * flat
+    if min(uneven, _unevenness(glow)) <= UNEVEN_NOISE * noise:
+        return
+    glow = glow - finite_median(glow)
+    glow = glow if flat is None else glow / flat
+    levels, shape = (np.array(block_medians(one)) for one in (data, glow))
+    known = np.isfinite(levels) & np.isfinite(shape)
+    left = np.polyfit(shape[known], levels[known], 1)[0]
+    without = _unevenness(data - np.float32(left) * glow)
+    if abs(left) > GLOW_LEFT and without < uneven / EVENER:
+        found, expected = _about(uneven), f"{left + 1:.1g} times the dark's glow"
+        yield remark("glow-misfit", found=found, expected=expected)
 
 
 def _doubts_of_light_in(

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Callback = Callable[[str, Task, int, int], None]
 """Told of progress: event (``start`` or ``end``), task, tasks ended, tasks in all."""
 
-ITEMS_SHOWN = 3
-"""Frames or products of one remark that are named; the others are counted."""
 RUNNING_SHOWN = 4
 """Tasks under way that are named below the bar."""
 WIDE = 60
@@ -323,7 +321,7 @@ def _print_concerns(console: "Console", report: "NightReport", *, notes: bool) -
         _say(console, title, style=style)
         for shown, others in kinds(remarks):
             for remark in shown:
-                _say(console, _remark_words(remark), indent="  ")
+                _say(console, remark.line, indent="  ")
             if others:
                 _say(console, f"... and {len(others)} more like it", indent="  ")
 
@@ -340,7 +338,7 @@ def print_remarks(remarks: Sequence[Remark], *, stream: TextIO | None = None) ->
     """
     console = make_console(stream or sys.stdout)
     for remark in remarks:
-        _say(console, _remark_words(remark))
+        _say(console, remark.line)
 
 
 def _concerns(
@@ -363,15 +361,6 @@ def _concerns(
     for severity, (title, style) in titles.items():
         if about := [one for one in found if one.severity is severity]:
             yield title, style, about
-
-
-def _remark_words(remark: Remark) -> str:
-    if not remark.subject:
-        return str(remark)
-    named = ", ".join(remark.subject[:ITEMS_SHOWN])
-    if (n_more := len(remark.subject) - ITEMS_SHOWN) > 0:
-        named += f" and {n_more} more"
-    return f"{named}: {remark}"
 
 
 def _places(folder: Path) -> Iterator[tuple[str, str]]:

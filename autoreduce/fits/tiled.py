@@ -4,9 +4,11 @@ import io
 import math
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,6 +23,8 @@ Array = NDArray[Any]
 
 _AT_ONCE = 1 << 22
 """Pixels that are unpacked at once."""
+FREE = 10
+"""Times an image must have room where temporary files go, to be kept there unpacked."""
 _FEW = 64
 """Tiles, fewer than which astropy unpacks sooner where they are."""
 _STRUCTURE = re.compile(
@@ -106,9 +110,10 @@ class TiledImage:
                 continue
             found = self._unpacked(first, last)
             part[...] = found[rows.start - top : rows.stop - top]
-            with suppress(OSError):  # where there is no room, it is unpacked again
-                self._keep(found, top)
-                self._there[first:last] = True
+            if self._has_room:
+                with suppress(OSError):  # what is not kept is unpacked again
+                    self._keep(found, top)
+                    self._there[first:last] = True
         return out
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -172,6 +177,13 @@ class TiledImage:
             msg = f"it ends {n_bytes - len(found)} bytes early"
             raise EOFError(msg)
         return found
+
+    @cached_property
+    def _has_room(self) -> bool:
+        """Tell whether the image takes no more than a small part of what is free."""
+        n_bytes = self._ny * self._nx * self.dtype.itemsize
+        free: int = shutil.disk_usage(tempfile.gettempdir()).free
+        return bool(free > FREE * n_bytes)
 
     def _keep(self, values: Array, row: int) -> None:
         if self._scratch is None:

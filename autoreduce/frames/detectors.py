@@ -569,6 +569,8 @@ def _joined(first: Frame, parts: Sequence[_Part]) -> Frame:
     if first.value("bayerpat") is not None:
         msg = "a colour mosaic that several amplifiers have read is not understood"
         raise _UnclearError(msg)
+    for part in parts:
+        _refuse_lit_overscan(part)
     places, shape = _places(parts)
     ordered = sorted(
         zip(parts, places, strict=True),
@@ -593,6 +595,26 @@ def _joined(first: Frame, parts: Sequence[_Part]) -> Frame:
     for fact, value in _whole_facts(amplifiers).items():
         facts[fact] = Reading(value, "amplifiers", f"{n} amplifiers", "of all of them")
     return replace(first, facts=facts, shape=shape)
+
+
+def _refuse_lit_overscan(part: _Part) -> None:
+    """Refuse an overscan most of which lies among the pixels that are kept.
+
+    Its level is a median, which some columns of light do not move.
+    """
+    if part.overscan is None:
+        return
+    overscan = parse_section(part.overscan)
+    shared = [
+        max(0, min(a.stop, b.stop) - max(a.start, b.start))
+        for a, b in zip(overscan, part.kept, strict=True)
+    ]
+    if 2 * math.prod(shared) > math.prod(section_shape(overscan)):
+        msg = (
+            f"sections contradict each other: overscan {part.overscan} of HDU {part.hdu} "
+            f"lies among its pixels {format_section(part.kept)}"
+        )
+        raise _UnclearError(msg)
 
 
 def _whole_facts(amplifiers: Sequence[Amplifier]) -> Mapping[str, float]:

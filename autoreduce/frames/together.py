@@ -34,6 +34,8 @@ _LOOKS = 3
 _LEAST_DARK_ADU = 3.0
 """Level above bias that is no mere drift of the bias."""
 _CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
+_OF_MASTERS = ("calibrated", "several-exposures")
+"""Why frames are no raw ones that any master is left out for."""
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
 _RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
@@ -323,7 +325,9 @@ def _readout(frame: Frame) -> tuple[object, ...]:
 def _leave_out_by_type(frames: Iterable[Frame]) -> None:
     for frame in frames:
         kind, reading = frame.value("imagetyp"), frame.facts["imagetyp"]
-        if frame.why_not:
+        # Of a master it says more that it is one than that it was calibrated.
+        is_master = kind == ImageType.MASTER
+        if frame.why_not and not (is_master and frame.why_not.code in _OF_MASTERS):
             continue
         if kind is None:
             said = f"{reading.keyword} = {reading.literal}; " if reading.keyword else ""
@@ -335,7 +339,7 @@ def _leave_out_by_type(frames: Iterable[Frame]) -> None:
         elif kind == ImageType.OTHER:
             card = f"{reading.keyword} = {reading.literal}"
             frame.why_not = remark("typed-other", found=card)
-        elif kind == ImageType.MASTER:
+        elif is_master:
             card = f"{reading.keyword} = {reading.literal}"
             frame.why_not = remark("typed-master", found=card)
 

@@ -90,8 +90,10 @@ def _why_not(
     miss, master = misses[0]
     column = _COLUMNS.get(miss.criterion, miss.criterion)
     if miss.wanted == UNKNOWN:
-        value = f"{column}={_plain(master.get(column))}"
-        way_out = f"--set '{table.pattern(setup)}: {value}'"
+        # Exposures of 0 s are none that a light could have had.
+        known = column != "exptime" or _is_exposed(master)
+        value = _plain(master.get(column) if known else None)
+        way_out = f"--set '{table.pattern(setup)}: {column}={value}'"
         return remark(no, found=f"{miss.criterion} is unknown", way_out=way_out)
     if miss.criterion == "exposure" and not any(_is_exposed(one) for _, one in misses):
         return _without_exposure(setup, misses, table)
@@ -104,6 +106,8 @@ def _why_not(
         way_out = "--extrapolate-darks"
     if miss.criterion == "roworder":
         way_out = "--set '*: turned=yes'"
+    if miss.criterion == "instrume" and _is_one_camera(miss.wanted, miss.found):
+        way_out = f"--set '{table.pattern(setup)}: instrume={miss.found}'"
     pattern = table.pattern(master)
     if miss.found == UNKNOWN and column in _TELLABLE and pattern:
         way_out = f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
@@ -135,6 +139,20 @@ def _without_exposure(
 def _is_exposed(master: Facts) -> bool:
     exptime = master.get("exptime")
     return bool(pd.notna(exptime)) and float(str(exptime)) > 0
+
+
+def _is_one_camera(name: str, other: str) -> bool:
+    """Tell names of which one only has more words, as drivers call one camera.
+
+    Examples
+    --------
+    >>> _is_one_camera("ZWO CCD ASI1600MM Pro", "ZWO ASI1600MM Pro")
+    True
+    >>> _is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MC Pro")
+    False
+    """
+    words, others = (set(one.casefold().split()) for one in (name, other))
+    return words <= others or others <= words
 
 
 def _plain(value: object) -> str:

@@ -23,7 +23,7 @@ from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
-from autoreduce.remarks import Remark, Severity, joined, remark
+from autoreduce.remarks import Remark, Severity, joined, remark, some
 
 SECONDS_A_PIXEL = 1e-6
 """Time of a core that looking for cosmic rays takes; within a half on most machines."""
@@ -66,6 +66,7 @@ def night_notes(
         *_absent(groups, found),
         *_mixed(table, groups),
         *_foreign_masters(table, Path(root)),
+        *_without_detectors(table),
         *_unusable(table),
         *_off_set_point(table, rules),
         *_overlapping(table),
@@ -237,6 +238,23 @@ def _foreign_masters(table: pd.DataFrame, root: Path) -> Iterator[Remark]:
         expected=masters.iloc[0],
         way_out=f"autoreduce library add {files} --library masters",
     )
+
+
+def _without_detectors(table: pd.DataFrame) -> Iterator[Remark]:
+    """Tell files that lack detectors which the camera's other files have."""
+    told = table[table["detector"].notna()]
+    for _, part in told.groupby("instrume", dropna=False):
+        files = part["file"].str.replace(r"\[\d+\]$", "", regex=True)
+        there = part.groupby(files, sort=False)["detector"].agg(frozenset)
+        ((whole, n),) = Counter(there).most_common(1)
+        lacking: dict[frozenset[str], list[str]] = defaultdict(list)
+        for file, detectors in there.items():
+            if whole > detectors:
+                lacking[whole - detectors].append(str(file))
+        for lost, of in lacking.items():
+            yield remark(
+                "detector-missing", *of, found=some(sorted(lost)), expected=str(n)
+            )
 
 
 def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Remark]:

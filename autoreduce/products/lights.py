@@ -503,7 +503,7 @@ def _harm(
     # An overscan has the pedestal in it.
     pedestal = 0.0 if item.has_overscan else item.pedestal or 0.0
     return tuple(
-        replace(one, way_out=_way_out(one, item), subject=(item.file,))
+        replace(one, way_out=one.way_out or _way_out(one, item), subject=(item.file,))
         for one in doubts_of_light(rows, taken, sky, noise, flat, pedestal)
     )
 
