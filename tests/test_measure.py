@@ -87,6 +87,16 @@ def test_noise_is_measured_even_below_one_unit(sigma, dtype):
     assert 0.97 * sigma < found < 1.05 * np.hypot(sigma, rounding)
 
 
+@pytest.mark.parametrize("sigma", [0.7, 1.1, 1.45, 1.55, 2.0, 9.0])
+@pytest.mark.parametrize("factor", [1.0, 0.95, 1.2])
+def test_noise_of_whole_numbers_that_became_floats_does_not_jump(sigma, factor):
+    """Two amplifiers, freed of their levels and taken to the mean gain."""
+    frame = make_frame(sigma=sigma).astype(np.float32)
+    parts = (frame - np.float32(997.3)) * factor, (frame - 990) * (2 - factor)
+    found = pixel_noise(np.hstack(parts).astype(np.float32), step=1.0)
+    assert found == pytest.approx(np.hypot(sigma, 12**-0.5), rel=0.06)
+
+
 def test_noise_is_blind_to_gradients_and_stars():
     frame = make_frame(dtype=np.float32)
     frame += 20 * np.arange(300, dtype=np.float32)

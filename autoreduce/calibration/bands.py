@@ -185,6 +185,11 @@ class RawFrame(Closing):
             return float(np.iinfo(self.dtype).max)
         return self.item.saturate
 
+    @property
+    def step(self) -> float:
+        """Step between floats that were whole numbers, ADU; else 0."""
+        return self.joined.step if self.joined is not None else 0.0
+
     def fill_at(self, level: float | None) -> Remark | None:
         """Take pixels for full from a level on, and say so where it is a new one."""
         known = self.saturate

@@ -86,6 +86,9 @@ class JoinedImage(Closing):
     """Keywords of the first amplifier's own header."""
     raw: RawHeader
     """Header of the first amplifier, followed by the primary one's cards."""
+    step: float
+    """Step between the values of an amplifier, ADU: about 1 where whole numbers are
+    stored; else 0."""
 
     def __init__(
         self,
@@ -125,7 +128,7 @@ class JoinedImage(Closing):
         for one in crosstalk:
             self._crosstalk[one.victim - 1].append(one)
         self._open: dict[int, ImageReader] = {}
-        self._keep = keep_open
+        self._keep, self.step = keep_open, 1.0
         try:
             pairs = zip(amplifiers, gain_factors(amplifiers), strict=True)
             readouts = [self._readout(one, factor) for one, factor in pairs]
@@ -316,6 +319,8 @@ class JoinedImage(Closing):
                 noise = float(pixel_noise(strip))
                 if self._by_rows:
                     levels = levels_of_rows(strip, rows, size[0])
+            if reader.dtype.kind not in "ui":
+                self.step = 0.0
             dead = _is_constant(samples) and _is_constant(strip)
             if dead:
                 rows, columns = data

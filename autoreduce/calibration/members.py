@@ -252,7 +252,8 @@ def _opened(
     frame = None
     try:
         frame = RawFrame(root, item, keep_open=keep_open)
-        measured = measure(frame.rows(0, frame.shape[0]), saturate=frame.saturate)
+        rows = frame.rows(0, frame.shape[0])
+        measured = measure(rows, saturate=frame.saturate, step=frame.step)
     except (AutoreduceError, OSError) as error:
         if frame is not None:
             frame.close()

@@ -82,7 +82,9 @@ class _Histogram(NamedTuple):
         return MAD_TO_SIGMA * nearest_first.median()
 
 
-def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatistics:
+def measure(
+    data: NDArray[Any], *, saturate: float | None = None, step: float = 0.0
+) -> FrameStatistics:
     """Measure a frame, or a band of it.
 
     Parameters
@@ -92,6 +94,9 @@ def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatis
     saturate : float, optional
         Saturation level, in the unit of the frame, at the most: where pixels pile up
         at a lower one, that is it.
+    step : float
+        Of floats: the step between them, if they were whole numbers, as for
+        `pixel_noise`.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def measure(data: NDArray[Any], *, saturate: float | None = None) -> FrameStatis
         return FrameStatistics(nan, nan, nan, nan, nan, nan, nan, none, finite=0.0)
     median = found.median()
     spread = found.spread(median)
-    noise = pixel_noise(data)
+    noise = pixel_noise(data, step)
     full_at = pile_up(found.values, found.counts, data, median=median, noise=noise)
     if full_at is None or (saturate is not None and saturate < full_at):
         full_at = saturate
@@ -161,7 +166,7 @@ def _mode(found: _Histogram, spread: float, dtype: np.dtype[Any]) -> float:
     return float(first + (bins[fullest] + 0.5) * step)
 
 
-def pixel_noise(data: NDArray[Any]) -> float:
+def pixel_noise(data: NDArray[Any], step: float = 0.0) -> float:
     """Measure the noise of a frame from differences between near pixels.
 
     Differences of two pixels of a row know nothing of the level, and a gradient
@@ -174,6 +179,9 @@ def pixel_noise(data: NDArray[Any]) -> float:
     ----------
     data : (ny, nx) array
         Frame; of a large one rows are taken at even distances.
+    step : float
+        Of floats: the step between them, if they were whole numbers before they were
+        freed of a level and multiplied; 0 if they were not.
 
     Returns
     -------
@@ -190,9 +198,11 @@ def pixel_noise(data: NDArray[Any]) -> float:
         differences = differences[np.isfinite(differences)]
     if not differences.size:
         return np.nan
-    step = 1.0 if whole else 0.0
-    low, high = _quartiles(differences, step)
-    return float((high - low) * IQR_TO_SIGMA / np.sqrt(2))
+    if step and not whole:
+        differences = np.rint(differences / step)
+    low, high = _quartiles(differences, 1.0 if whole or step else 0.0)
+    unit = step if step and not whole else 1.0
+    return float((high - low) * unit * IQR_TO_SIGMA / np.sqrt(2))
 
 
 def robust_scatter(values: NDArray[np.floating], step: float = 1.0) -> float:

@@ -111,7 +111,7 @@ def make_light(
     with RawFrame(workspace.root, item) as frame:
         correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])
-        raw = measure(raw_data, saturate=frame.saturate)
+        raw = measure(raw_data, saturate=frame.saturate, step=frame.step)
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
         del raw_data

@@ -20,12 +20,12 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
 METHODS: Mapping[Action, int] = {
-    Action.BIAS: 10,
-    Action.DARK: 10,
+    Action.BIAS: 11,
+    Action.DARK: 11,
     Action.DARK_FIT: 10,
-    Action.FLAT: 13,
+    Action.FLAT: 14,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 16,
+    Action.CALIBRATE: 17,
     Action.REGISTER: 10,
     Action.STACK: 12,
     Action.EXPOSURE: 1,
