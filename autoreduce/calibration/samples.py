@@ -270,14 +270,11 @@ def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:
     if stop - start <= BANDS * ROWS:
         return reader.rows(start, stop)
     starts = np.linspace(start, stop - ROWS, BANDS).astype(int)
-    return np.concatenate([reader.rows(at, at + ROWS) for at in starts.tolist()])
+    return reader.bands(starts.tolist(), ROWS)
 
 
 def _counts_by_header(reader: ImageReader) -> str:
     """Tell a frame of floats that kept the BZERO of the integers it was made from."""
-    return SHIFTED if reader.dtype.kind == "f" and _is_shifted(reader) else ""
-
-
-def _is_shifted(reader: ImageReader) -> bool:
     bitpix, zero = reader.get("BITPIX"), reader.get("BZERO")
-    return isinstance(bitpix, int) and bitpix < 0 and zero in (1 << 15, 1 << 31)
+    is_float = isinstance(bitpix, int) and bitpix < 0
+    return SHIFTED if is_float and zero in (1 << 15, 1 << 31) else ""

@@ -3,8 +3,8 @@
 import math
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,8 +94,6 @@ class ImageReader(Closing):
     """The file."""
     shape: tuple[int, ...]
     """(ny, nx), or (nz, ny, nx) for a cube."""
-    dtype: np.dtype[Any]
-    """Type of the values: uint16 for 16-bit data with BZERO 32768."""
     raw: RawHeader
     """The header as it stands in the file."""
     primary: RawHeader
@@ -116,6 +114,15 @@ class ImageReader(Closing):
         if self._image is not None:
             self._image.close()
         self._file.close()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values: uint16 for 16-bit data with BZERO 32768."""
+        if self._image is None:
+            return self._dtype
+        with self._decompressing():
+            dtype: np.dtype[Any] = self._image.dtype
+        return dtype
 
     @property
     def is_plain(self) -> bool:
@@ -174,17 +181,44 @@ class ImageReader(Closing):
         """
         nx = self.shape[-1]
         if self._image is not None:
-            data = self._compressed_rows(start, stop)
+            with self._decompressing():
+                data: Array = self._image.rows(start, stop)
         else:
             whole = out is not None and out.dtype == self.dtype
             same = out if whole and self._is_shift and _contiguous(out) else None
             data = self._plain_rows(start, stop, nx, same)
-        if self._nan_fill is not None:
-            data[data == self._nan_fill] = np.nan
+        self._mark(data)
         if out is None or data is out:
             return data
         out[...] = data
         return out
+
+    def bands(self, starts: Sequence[int], height: int) -> Array:
+        """Read bands of rows: of a compressed image all tiles that they need at once.
+
+        Parameters
+        ----------
+        starts : sequence of int
+            First row of each, zero-based.
+        height : int
+            Rows of a band.
+
+        Returns
+        -------
+        (len(starts) * height, nx) array
+            One band after the other, the values as `rows` gives them.
+
+        Raises
+        ------
+        InputError
+            If the file ends before these rows.
+        """
+        if self._image is None:
+            return np.concatenate([self.rows(at, at + height) for at in starts])
+        with self._decompressing():
+            data: Array = self._image.bands(starts, height)
+        self._mark(data)
+        return data
 
     def read(self) -> Array:
         """Read the whole image, in its shape."""
@@ -211,15 +245,19 @@ class ImageReader(Closing):
             self._open_compressed(header, start)
         else:
             self._lay_out(header, start)
-        fill = self.raw.number(FILL) if self.dtype.kind == "f" else None
-        self._nan_fill = None if fill is None else self.dtype.type(fill)
+        self._nan_fill = self.raw.number(FILL)
+
+    def _mark(self, data: Array) -> None:
+        """Put NaN where the card `FILL` tells."""
+        if self._nan_fill is not None and data.dtype.kind == "f":
+            data[data == data.dtype.type(self._nan_fill)] = np.nan
 
     def _lay_out(self, header: RawHeader, start: int) -> None:
         self.raw, self._start = header, start
         bitpix = pixel_bits(header)
         self._raw_type = np.dtype(_TYPES[bitpix])
         self._scale, self._zero, self._blank = pixel_scaling(header)
-        self._is_shift, self.dtype = self._value_type(bitpix)
+        self._is_shift, self._dtype = self._value_type(bitpix)
         size = os.fstat(self._file.fileno()).st_size
         wanted = math.prod(self.shape) * self._raw_type.itemsize
         if size < start + wanted:
@@ -246,7 +284,7 @@ class ImageReader(Closing):
         native.byteswap(inplace=True)
         if self._is_shift:
             return self._shifted(native)
-        values: Array = native.astype(self.dtype)
+        values: Array = native.astype(self._dtype)
         blank = native == self._blank if self._blank is not None else None
         if self._scale != 1:
             values *= self._scale
@@ -260,7 +298,7 @@ class ImageReader(Closing):
         """Apply BZERO to integers as what it is there: a flip of the highest bit."""
         if self._zero == 0:
             return native
-        values = native.view(self.dtype)
+        values = native.view(self._dtype)
         bits = native.view(np.dtype(f"u{native.dtype.itemsize}"))
         bits ^= bits.dtype.type(1 << (8 * bits.dtype.itemsize - 1))
         return values
@@ -281,13 +319,10 @@ class ImageReader(Closing):
 
         with _decompressing(f"HDU {header.hdu}"):
             self._image = TiledImage(self._file, header, start)
-        self.raw = RawHeader(header.hdu, self._image.header.encode("ascii", "replace"))
-        self.dtype = self._image.dtype
+        self.raw = RawHeader(header.hdu, self._image.block)
 
-    def _compressed_rows(self, start: int, stop: int) -> Array:
-        with _decompressing(f"{self.path}: HDU {self.raw.hdu}"):
-            rows: Array = self._image.rows(start, stop)
-        return rows
+    def _decompressing(self) -> AbstractContextManager[None]:
+        return _decompressing(f"{self.path}: HDU {self.raw.hdu}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.header import RawHeader, padded
+from autoreduce.fits.cards import CARD, format_card, header_block
+from autoreduce.fits.header import RawHeader, image_shape
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -28,9 +29,21 @@ FREE = 10
 _FEW = 64
 """Tiles, fewer than which astropy unpacks sooner where they are."""
 _STRUCTURE = re.compile(
-    r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|T(TYPE|FORM)\d+|BZERO|BSCALE|BLANK|Z.+"
+    r"XTENSION|BITPIX|NAXIS\d*|[PG]COUNT|TFIELDS|T(TYPE|FORM)\d+|THEAP|BZERO|BSCALE|BLANK|Z.+"
 )
 """Keywords that tell how tiles are stored."""
+_OF_TABLE = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|CHECKSUM|DATASUM|TFIELDS"
+    r"|THEAP|T(TYPE|FORM|SCAL|ZERO|NULL|UNIT|DISP|DIM|BCOL|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+"
+    r"|Z(IMAGE|CMPTYPE|MASKCMP|QUANTIZ|DITHER0|BLANK|SCALE|ZERO|(TILE|NAME|VAL)\d*)"
+)
+"""Keywords of the table that the image in it has not."""
+_RENAMED = re.compile(
+    r"Z(SIMPLE|BITPIX|NAXIS\d*|[PG]COUNT|EXTEND|BLOCKED|DATASUM)|Z(TENSION|HECKSUM)"
+)
+"""Keywords of the image that stand in the table under other names."""
+_FIRST_LETTERS = {"TENSION": "X", "HECKSUM": "C"}
+_NOT_FIRST = ("EXTEND", "BLOCKED", "CHECKSUM", "DATASUM")
 _FORM = re.compile(r"1?([BIJKED])|1?([PQ])([BIJKED])(?:\(.*)?")
 _TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _DESCRIPTORS = {"P": ">i4", "Q": ">i8"}
@@ -43,10 +56,8 @@ class TiledImage:
     again; it goes when it is closed.
     """
 
-    dtype: np.dtype[Any]
-    """Type of the values."""
-    header: str
-    """Cards of the image."""
+    block: bytes
+    """Cards of the image, as `RawHeader` has them."""
 
     def __init__(self, file: io.FileIO, header: RawHeader, start: int) -> None:
         """Look at an image.
@@ -65,27 +76,33 @@ class TiledImage:
         Exception
             Of any kind, as astropy and cfitsio raise them, if it is damaged.
         """
-        from astropy.io import fits
-
         self._file, self._start = file, start
-        told = ((card[:8].decode("ascii").strip(), card) for card in header.records)
-        self._cards = {key: card for key, card in told if _STRUCTURE.fullmatch(key)}
+        spans = [header.block[span] for span in header.layout.cards]
+        # What continues a card is behind it already.
+        told = [(key, card) for card in spans if (key := _keyword(card)) != "CONTINUE"]
+        self._cards = {
+            key: card[:CARD] for key, card in told if _STRUCTURE.fullmatch(key)
+        }
+        self._seed = _whole(header, "ZDITHER0") if "ZDITHER0" in self._cards else 0
+        self._is_dithered = header.get("ZQUANTIZ") not in (None, "NO_DITHER")
         self._row, self._arrays = _columns(header)
         n, self._n_heap = _whole(header, "NAXIS2"), _whole(header, "PCOUNT")
         heap = header.get("THEAP")
         self._heap = start + (heap if isinstance(heap, int) else self._row.itemsize * n)
-        table = fits.BinTableHDU.readfrom(_Behind(file, start - header.n_bytes))
-        self._image = fits.CompImageHDU(bintable=table)
-        self._ny, self._nx = math.prod(self._image.shape[:-1]), self._image.shape[-1]
-        tile = self._image.tile_shape
+        self._nx, *others = image_shape(header)
+        self._ny = math.prod(others)
         # Of a cube all tiles are unpacked together.
-        self._is_plane = len(tile) == 2
-        self._height = tile[0] if self._is_plane else self._ny
-        self._tiles = -(-self._nx // tile[-1])
+        self._is_plane = len(others) == 1
+        self._height = _whole(header, "ZTILE2") if self._is_plane else self._ny
+        self._tiles = -(-self._nx // _whole(header, "ZTILE1"))
         self._there = np.zeros(-(-self._ny // self._height), bool)
         self._scratch: io.FileIO | None = None
-        self.header = self._image.header.tostring(endcard=False, padding=False)
-        self.dtype = self._unpacked(0, 1).dtype
+        self.block = _cards_of_image(header, told)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self._unpacked(0, 1).dtype
 
     def close(self) -> None:
         """Give back what was unpacked."""
@@ -116,6 +133,26 @@ class TiledImage:
                     self._there[first:last] = True
         return out
 
+    def bands(self, starts: Sequence[int], height: int) -> Array:
+        """Read bands of so many rows, one after the other.
+
+        Raises
+        ------
+        Exception
+            Of any kind, as astropy and cfitsio raise them, if tiles are damaged.
+        """
+        at = np.add.outer(starts, np.arange(height)).ravel()
+        tiles = np.unique(at // self._height)
+        n_pixels = tiles.size * self._height * self._nx
+        # What is dithered depends on where its tile is among the others.
+        if not self._is_plane or self._is_dithered or n_pixels > _AT_ONCE:
+            return np.concatenate([self.rows(row, row + height) for row in starts])
+        gaps = np.flatnonzero(np.diff(tiles) > 1) + 1
+        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(tiles, gaps)]
+        top = np.searchsorted(tiles, at // self._height) * self._height
+        found: Array = self._alone(*runs)[top + at % self._height]
+        return found
+
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield rows of tiles, first and end, that are unpacked already or are not."""
         most = max(_AT_ONCE // (self._height * self._nx), 1)
@@ -132,19 +169,61 @@ class TiledImage:
         """Unpack some rows of tiles."""
         top, end = first * self._height, min(last * self._height, self._ny)
         if not self._is_plane:
-            values = self._image.data.reshape(-1, self._nx)
-        elif (last - first) * self._tiles < _FEW:
-            values = self._image.section[top:end]
-        else:
-            values = self._alone(first, last, end - top).data
-        return cast("Array", values.astype(values.dtype.newbyteorder("="), copy=False))
+            return _native(self._image.data.reshape(-1, self._nx))
+        if (last - first) * self._tiles < _FEW:
+            return _native(self._image.section[top:end])
+        return self._alone((first, last))
 
-    def _alone(self, first: int, last: int, ny: int) -> "fits.CompImageHDU":
-        """Make an image of some rows of tiles: of a section each is looked up anew."""
+    @cached_property
+    def _image(self) -> "fits.CompImageHDU":
+        """The image where it is."""
         from astropy.io import fits
 
-        at, n = first * self._tiles, (last - first) * self._tiles
+        file = _Behind(header_block([*self._cards.values()]), self._file, self._start)
+        return fits.CompImageHDU(bintable=fits.BinTableHDU.readfrom(file))
+
+    def _alone(self, *runs: tuple[int, int]) -> Array:
+        """Unpack runs of rows of tiles: of a section each is looked up anew.
+
+        One that is dithered has to be the only one.
+        """
+        from astropy.io import fits
+
+        tables, heaps, n_heap, ny = [], [], 0, 0
+        for first, last in runs:
+            rows, heap = self._stored(first, last, n_heap)
+            tables.append(rows.tobytes())
+            heaps.append(heap)
+            n_heap += len(heap)
+            ny += min(last * self._height, self._ny) - first * self._height
+        n_bytes = sum(map(len, tables))
+        counts = {
+            "NAXIS2": n_bytes // self._row.itemsize,
+            "PCOUNT": n_heap,
+            "THEAP": n_bytes,
+            "ZNAXIS2": ny,
+            "ZDITHER0": self._seed + runs[0][0] * self._tiles,
+        }
+        cards = self._cards | {
+            key: format_card(key, count)[0] for key, count in counts.items()
+        }
+        file = b"".join(
+            (
+                header_block([*cards.values()]),
+                *tables,
+                *heaps,
+            )
+        )
+        image = fits.CompImageHDU(bintable=fits.BinTableHDU.fromstring(file))
+        return _native(image.data)
+
+    def _stored(self, first: int, last: int, shift: int) -> tuple[Array, bytes]:
+        """Read some rows of tiles: of the table, and of its heap what they need.
+
+        There it begins at the byte `shift`.
+        """
         width = self._row.itemsize
+        at, n = first * self._tiles, (last - first) * self._tiles
         table = self._read(self._start + at * width, n * width)
         rows = np.frombuffer(table, self._row).copy()
         spans = [(0, 0)]
@@ -158,18 +237,8 @@ class TiledImage:
             msg = f"tiles end at byte {high} of {self._n_heap}"
             raise ValueError(msg)
         for name in self._arrays:
-            rows[name][:, 1] -= low
-        heap = self._read(self._heap + low, high - low)
-        counts = {"NAXIS2": n, "PCOUNT": len(heap), "ZNAXIS2": ny}
-        if "ZDITHER0" in self._cards:
-            counts["ZDITHER0"] = self._image.dither_seed + at
-        cards = self._cards | {
-            key: f"{key:8}= {count:20}".ljust(80).encode()
-            for key, count in counts.items()
-        }
-        block = b"".join((*cards.values(), b"END".ljust(80)))
-        file = b"".join((block.ljust(padded(len(block))), rows.tobytes(), heap))
-        return fits.CompImageHDU(bintable=fits.BinTableHDU.fromstring(file))
+            rows[name][:, 1] += shift - low
+        return rows, self._read(self._heap + low, high - low)
 
     def _read(self, start: int, n_bytes: int) -> bytes:
         found = os.pread(self._file.fileno(), n_bytes, start)
@@ -204,21 +273,73 @@ class TiledImage:
 
 
 class _Behind(io.RawIOBase):
-    """A file from one of its bytes on: astropy parses all that stand before, slowly."""
+    """A file from one of its bytes on, behind cards of which astropy parses each, slowly."""
 
-    def __init__(self, file: io.FileIO, start: int) -> None:
-        self._file, self._start = file, start
-        file.seek(start)
+    def __init__(self, cards: bytes, file: io.FileIO, start: int) -> None:
+        self._cards, self._file = cards, file
+        self._shift = start - len(cards)
+        self._at = 0
 
     def readable(self) -> bool:
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        shift = self._start if whence == os.SEEK_SET else 0
-        return self._file.seek(offset + shift, whence) - self._start
+        end = os.fstat(self._file.fileno()).st_size - self._shift
+        self._at = offset + (0, self._at, end)[whence]
+        return self._at
 
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 -- whatever has bytes
-        return self._file.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 -- whatever has bytes
+        found = self._cards[self._at : self._at + len(buffer)]
+        if found:
+            memoryview(buffer)[: len(found)] = found
+            n = len(found)
+        else:
+            n = os.preadv(self._file.fileno(), [buffer], self._at + self._shift)
+        self._at += n
+        return n
+
+
+def _native(values: Array) -> Array:
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _keyword(card: bytes) -> str:
+    return card[:8].decode("latin-1").rstrip()
+
+
+def _unnamed(keyword: str, card: bytes) -> bool:
+    """Tell the name that a table has whose image has none."""
+    return (
+        keyword == "EXTNAME" and RawHeader(0, card).get(keyword) == "COMPRESSED_IMAGE"
+    )
+
+
+def _cards_of_image(header: RawHeader, cards: list[tuple[str, bytes]]) -> bytes:
+    """Translate the cards of a table of tiles to those of its image.
+
+    Those that tell its shape come first, as they must; all others stay where they are.
+    """
+    axes = [f"NAXIS{i}" for i in range(1, _whole(header, "ZNAXIS") + 1)]
+    if "ZSIMPLE" in header.keywords:
+        first = dict.fromkeys(("SIMPLE", "BITPIX", "NAXIS", *axes), b"")
+    else:
+        first = dict.fromkeys(("XTENSION", "BITPIX", "NAXIS", *axes, "PCOUNT"), b"")
+        for key, value in (("XTENSION", "IMAGE"), ("PCOUNT", 0), ("GCOUNT", 1)):
+            first[key] = format_card(key, value)[0]
+    others = []
+    for key, card in cards:
+        if renamed := _RENAMED.fullmatch(key):
+            own = renamed[1] or _FIRST_LETTERS[renamed[2]] + renamed[2]
+            if own in first:
+                first[own] = own.encode().ljust(8) + card[8:]
+            elif own in _NOT_FIRST:
+                others.append(own.encode().ljust(8) + card[8:])
+        elif not (_OF_TABLE.fullmatch(key) or _unnamed(key, card)):
+            others.append(card)
+    is_blank = "ZBLANK" in header.keywords and "BLANK" not in header.keywords
+    if is_blank and _whole(header, "ZBITPIX") > 0:
+        others += format_card("BLANK", _whole(header, "ZBLANK"))
+    return b"".join((*first.values(), *others))
 
 
 def _whole(header: RawHeader, keyword: str) -> int:

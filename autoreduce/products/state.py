@@ -20,12 +20,12 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
 METHODS: Mapping[Action, int] = {
-    Action.BIAS: 11,
-    Action.DARK: 11,
+    Action.BIAS: 12,
+    Action.DARK: 12,
     Action.DARK_FIT: 10,
-    Action.FLAT: 14,
+    Action.FLAT: 15,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 17,
+    Action.CALIBRATE: 18,
     Action.REGISTER: 10,
     Action.STACK: 12,
     Action.EXPOSURE: 1,
