@@ -293,7 +293,8 @@ def run_prepared(
         report = _tables(prepared, outcomes, folder, command, begin)
         report = replace(report, pictures=pictures)
         remember(folder, [one.output for one in pictures if not one.why_not])
-        _log_summary(report, folder)
+        if any(outcome.status != Status.CURRENT for outcome in outcomes.values()):
+            _log_summary(report, folder)
         if not page:
             return ReducedNight(folder, report)
         return _with_page(report, folder, workers)
