@@ -10,6 +10,7 @@ them.  Their true gains are those that flats must show; headers tell one gain fo
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ FLAT, SKY = 60_000.0, 4_000.0
 """Electrons per pixel."""
 STARS, SIGMA = 100, 2.0
 """Stars of a detector, and how wide they are, pixel."""
-COUNTS = {"zero": 5, "dome flat": 5, "object": 4}
+FLATS, LIGHTS = "dome flat", "object"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class Detector:
         }
 
 
-def write_night(night: Path, detectors: list[Detector]) -> None:
+def write_night(
+    night: Path, detectors: list[Detector], counts: Mapping[str, int]
+) -> None:
     """Write bias frames, flats and lights, once for a folder."""
     from astropy.io import fits
 
@@ -115,7 +118,7 @@ def write_night(night: Path, detectors: list[Detector]) -> None:
     shutil.rmtree(begun, ignore_errors=True)
     begun.mkdir(parents=True)
     number = 0
-    for kind, count in COUNTS.items():
+    for kind, count in counts.items():
         for exposure in range(count):
             number += 1
             primary = fits.PrimaryHDU()
@@ -123,15 +126,15 @@ def write_night(night: Path, detectors: list[Detector]) -> None:
                 {
                     "INSTRUME": "DECam",
                     "OBSTYPE": kind,
-                    "OBJECT": "NGC 1" if kind == "object" else kind,
+                    "OBJECT": "NGC 1" if kind == LIGHTS else kind,
                     "FILTER": "g",
-                    "EXPTIME": {"zero": 0.0, "dome flat": 10.0}.get(kind, 30.0),
+                    "EXPTIME": {"zero": 0.0, FLATS: 10.0}.get(kind, 30.0),
                     "DATE-OBS": f"2013-02-13T01:{number:02d}:00",
                 }
             )
             hdus = [primary]
             for detector in detectors:
-                photons = {"zero": 0.0, "dome flat": FLAT}.get(kind)
+                photons = {"zero": 0.0, FLATS: FLAT}.get(kind)
                 if photons is None:
                     photons = detector.scene(exposure)
                 rng = np.random.default_rng([number, detector.number])
@@ -154,13 +157,15 @@ class Truth:
     """Light of all stars over what it is to be."""
 
 
-def held_against_truth(detector: Detector, reduced: Path) -> Truth:
+def held_against_truth(
+    detector: Detector, reduced: Path, counts: Mapping[str, int]
+) -> Truth:
     """Hold the mean of the lights of a detector against its scenes."""
     from astropy.io import fits
 
     found = []
-    first = sum(n for kind, n in COUNTS.items() if kind != "object") + 1
-    for exposure in range(COUNTS["object"]):
+    first = sum(n for kind, n in counts.items() if kind != LIGHTS) + 1
+    for exposure in range(counts[LIGHTS]):
         path = (
             reduced
             / "calibrated"
@@ -177,7 +182,7 @@ def held_against_truth(detector: Detector, reduced: Path) -> Truth:
         step = (rest[right].mean() - rest[left].mean()) / SKY
         variance = SKY / detector.response + (READ_NOISE / detector.response) ** 2
         # The flat's own noise is in each light.
-        variance += SKY**2 / (FLAT * detector.response * COUNTS["dome flat"])
+        variance += SKY**2 / (FLAT * detector.response * counts[FLATS])
         pull = np.std(rest[sky] / np.sqrt(variance[sky]))
         stars = scene > 1.05 * SKY
         flux = 1 + rest[stars].sum() / (scene - SKY)[stars].sum()
@@ -189,6 +194,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     options.add_argument("--detectors", type=int, default=62)
     options.add_argument("--size", default="256x512", help="columns x rows of each")
+    options.add_argument("--frames", default="5,5,4", help="bias frames, flats, lights")
     options.add_argument("--memory", default="1GB")
     options.add_argument(
         "--folder", type=Path, help="where to work, and to keep frames"
@@ -196,9 +202,11 @@ def main() -> None:
     given = options.parse_args()
     shape = bench.shape_of(given)
     detectors = [Detector(number, shape) for number in range(given.detectors)]
+    numbers = map(int, given.frames.split(","))
+    counts = dict(zip(("zero", FLATS, LIGHTS), numbers, strict=True))
     with bench.work_folder(given) as folder:
-        night = folder / f"mosaic_{given.detectors}_{given.size}"
-        write_night(night, detectors)
+        night = folder / f"mosaic_{given.detectors}_{given.size}_{given.frames}"
+        write_night(night, detectors, counts)
         reduced = folder / "reduced"
         rows = []
         for name, command in (
@@ -215,7 +223,7 @@ def main() -> None:
         )
         print(f"{title}\n")
         bench.print_table(("", "wall s", "CPU s", "peak MB"), rows)
-        found = [held_against_truth(one, reduced) for one in detectors]
+        found = [held_against_truth(one, reduced, counts) for one in detectors]
     print(
         f"pull {np.mean([one.pull for one in found]):.3f} "
         f"(worst {max((one.pull for one in found), key=lambda p: abs(p - 1)):.3f}), "

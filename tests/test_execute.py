@@ -1,6 +1,9 @@
 """Running a plan: order, failures, and what is current."""
 
 import json
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -251,6 +254,29 @@ def test_outcomes_survive_their_json_form():
 
 def test_memory_that_is_free_is_known():
     assert free_memory() > 1 << 20
+
+
+HOLES = """
+from autoreduce.running.machine import give_back, share_one_heap
+
+def held():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+share_one_heap()
+bands = [b"x" * (1 << 20) for _ in range(200)]
+del bands[::2]
+full = held()
+give_back()
+print(full - held())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the heap is glibc's")
+def test_memory_between_what_is_in_use_is_given_back():
+    command = [sys.executable, "-c", HOLES]
+    freed = int(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert freed > 90 << 10
 
 
 def test_what_an_earlier_run_left_is_named_and_moved(night):

@@ -62,10 +62,15 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
         "autoreduce.running.processes.worker_processes",
         lambda n: started.append(n) or worker_processes(n),
     )
+    given_back = []
+    monkeypatch.setattr(
+        "autoreduce.running.execute.give_back", lambda: given_back.append(1)
+    )
     limits = Limits(jobs=2, processes=True)
     there = reduce_night(night, output=tmp_path / "there", limits=limits)
     assert started == [2]
     assert not there.failed
+    assert len(given_back) >= len(list(there.folder.glob("masters/*.fits"))) > 0
     drawn = [re.findall('src="data:[^"]*"', night.page.read_text())
              for night in (here, there)]  # fmt: skip
     assert len(drawn[0]) >= len(products_of(here))

@@ -44,7 +44,7 @@ from autoreduce.products.state import (
 from autoreduce.remarks import Remark, Severity, condensed, remark
 from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
-from autoreduce.running.machine import free_memory, share_one_heap
+from autoreduce.running.machine import free_memory, give_back, share_one_heap
 from autoreduce.running.processes import Workers
 from autoreduce.running.server import LARGE
 from autoreduce.running.tasks import (
@@ -271,11 +271,13 @@ def run_plan(
     )
     # Where the memory holds one light only, it is made where the masters are kept.
     lights_apart = apart and jobs > 1
+    # One task more than there are processes: none of them waits for the next.
+    at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(
         Path(plan.root).resolve(),
         Path(folder).resolve(),
         plan.recipe,
-        max((budget - kept) // jobs, 1 << 20),
+        max((budget - kept) // at_once, 1 << 20),
         limits.planes,
         limits.electrons,
         limits.fill,
@@ -296,9 +298,7 @@ def run_plan(
         if apart:
             workers = workers or stack.enter_context(Workers())
             workspace = replace(workspace, processes=workers.start(processes))
-        # One task more than there are processes: none of them waits for the next.
-        more = apart and jobs == processes
-        threads = stack.enter_context(ended(ThreadPoolExecutor(jobs + more)))
+        threads = stack.enter_context(ended(ThreadPoolExecutor(at_once)))
         run = _Run(plan, workspace, known, progress)
         run.lights_apart = lights_apart
         return run.on(threads)
@@ -447,6 +447,8 @@ class _Run:
             self._lights_left -= 1
             if not self._lights_left:
                 self._workspace.store.clear()
+        elif self._workspace.processes is not None:
+            give_back()
         own = (one for one in outcome.remarks if one.severity is Severity.DOUBTFUL)
         self._doubts[output] = (*self._with_doubts(self._tasks[output]).doubts, *own)
         level = logging.INFO if outcome.made else logging.ERROR

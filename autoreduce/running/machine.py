@@ -45,3 +45,10 @@ def share_one_heap() -> None:
         (_MMAP_THRESHOLD, _ALONE),
     ):
         mallopt(name, value)
+
+
+def give_back() -> None:
+    """Give back what the heap keeps, also between what is in use: others need it now."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
