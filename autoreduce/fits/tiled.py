@@ -44,6 +44,7 @@ _RENAMED = re.compile(
 """Keywords of the image that stand in the table under other names."""
 _FIRST_LETTERS = {"TENSION": "X", "HECKSUM": "C"}
 _NOT_FIRST = ("EXTEND", "BLOCKED", "CHECKSUM", "DATASUM")
+"""Those of them that stand anywhere; the others tell its shape."""
 _FORM = re.compile(r"1?([BIJKED])|1?([PQ])([BIJKED])(?:\(.*)?")
 _TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _DESCRIPTORS = {"P": ">i4", "Q": ">i8"}
