@@ -308,10 +308,16 @@ def _above_longer(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find darks above those of a longer exposure: dark current only adds."""
     darks = _Many([raw for raw in frames if raw.kind in DARKS])
     found = {}
+    levels: dict[tuple[object, ...], float] = {}
     for raw in darks.frames:
-        is_longer = SHORTER * darks.exptime > raw.exptime
-        longer = is_longer & darks.near(raw) & darks.of_night(raw)
-        level = float(np.median(darks.level[longer])) if longer.any() else np.inf
+        # All darks of an exposure are held against the same ones.
+        key = raw.night, raw.exptime, darks.window(raw)
+        if key not in levels:
+            is_longer = SHORTER * darks.exptime > raw.exptime
+            longer = is_longer & darks.near(raw) & darks.of_night(raw)
+            of_longer = darks.level[longer]
+            levels[key] = float(np.median(of_longer)) if of_longer.size else np.inf
+        level = levels[key]
         if raw.level - level > gross(raw.level, level, raw.noise):
             found[raw.file] = Doubt("lit-dark", raw.level, level)
     return found

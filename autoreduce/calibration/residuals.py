@@ -88,10 +88,11 @@ def doubts_of_light(
     uneven = _unevenness(data)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
-    if flat is not None and dark is not None and not told:
-        yield from _doubts_of_light_in(dark * flat, flat, noise)
     if dark is not None and not told:
-        yield from _glow_left(data, dark, flat, noise, uneven)
+        taken = dark if flat is None else dark * flat
+        if flat is not None:
+            yield from _doubts_of_light_in(taken, flat, noise)
+        yield from _glow_left(data, taken, flat, noise, uneven)
     if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
         left_in = _unevenness(data + np.float32(pedestal) / flat)
         if left_in < uneven / EVENER:
@@ -185,10 +186,9 @@ def _glow_left(
     uneven: float,
 ) -> Iterator[Remark]:
     """Say that the glow of a dark is left in the light, or was not in it as strong."""
-    glow = dark if flat is None else dark * flat
-    if min(uneven, _unevenness(glow)) <= UNEVEN_NOISE * noise:
+    if min(uneven, _unevenness(dark)) <= UNEVEN_NOISE * noise:
         return
-    glow = glow - finite_median(glow)
+    glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
     levels, shape = (np.array(block_medians(one)) for one in (data, glow))
     known = np.isfinite(levels) & np.isfinite(shape)

@@ -1,6 +1,7 @@
 """The command ``explain``: what a frame is, and why it gets the masters it gets."""
 
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,19 @@ def command(frames: tuple[str, ...], **options: Any) -> None:
     if not frames and not options["everything"]:
         msg = "name a frame, or give --all"
         raise click.UsageError(msg)
-    if folder := next((one for one in frames if Path(one).is_dir()), ""):
+    if folder := next(filter(_is_folder, frames), ""):
         msg = f"{folder} is a folder: name a frame, or `explain --all --night {folder}`"
         raise click.UsageError(msg)
     as_json = options.pop("as_json")
     with errors_told("explain", as_json=as_json):
         click.echo(_explained(frames, options, as_json=as_json))
+
+
+def _is_folder(name: str) -> bool:
+    """Tell a folder, not the name of a frame without its ending beside a folder."""
+    path = Path(name)
+    beside = path.parent.glob(f"{escape(path.name)}.*")
+    return path.is_dir() and not any(one.is_file() for one in beside)
 
 
 def _explained(frames: Sequence[str], options: dict[str, Any], *, as_json: bool) -> str:

@@ -147,7 +147,9 @@ def _master_row(plan: Plan, tasks: Sequence[Task], plane: FocalPlane) -> GroupRo
         {Action.DARK_FIT: "dark fit", Action.BAD_PIXELS: "bad pixels"},
     )
     of_masters = task.action in named
-    masters = {plane.family(stem(name)) for task in tasks for name in task.products}
+    masters = {
+        plane.families.get(stem(name), name) for task in tasks for name in task.products
+    }
     row = _row(plan, tasks, plane)
     return replace(
         row,

@@ -74,7 +74,8 @@ class Geometry:
 
     def binned(self, binning: float) -> "Geometry":
         """Give the same part of the sensor with other pixels."""
-        ny, nx = (max(int(n * self.binning / binning), 1) for n in self.shape)
+        ratio = binning / self.binning
+        ny, nx = (max(int(n / ratio), 1) for n in self.shape)
         return Geometry((ny, nx), binning, self.origin)
 
 

@@ -59,15 +59,15 @@ def _taken_together(
     rows = frames.loc[~files.duplicated()].set_index(files[~files.duplicated()])
     for name, values in frames.items():
         if pd.api.types.is_numeric_dtype(values.dtype) and values.dtype != "boolean":
-            rows[name] = (
-                members[name].max() if name == "level" else members[name].median()
-            )
+            found = members[name].max() if name == "level" else members[name].median()
+            whole = pd.api.types.is_integer_dtype(values.dtype)
+            rows[name] = found.round().astype(values.dtype) if whole else found
     several = members.size() > 1
     unstacked = members["unstacked"].apply(lambda whys: whys.notna().all())
     words = members["detector"].nunique().map(lambda n: count(n, "detector"))
     return rows.assign(
         file=rows.index,
-        group=rows["group"].map(plane.family, na_action="ignore"),
+        group=members["group"].first().map(plane.family, na_action="ignore"),
         detector=rows["detector"].mask(several, words),
         unstacked=rows["unstacked"].where(unstacked),
     ).reset_index(drop=True)

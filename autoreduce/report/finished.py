@@ -211,7 +211,10 @@ def compositions(
 def _doubts(
     made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
 ) -> tuple[str, ...]:
-    """Say what is doubtful of the images of a picture, and of the lights in them."""
+    """Say what is doubtful of the images of a picture, and of the lights in them.
+
+    The ways out stand in the verdict, with patterns that name the night's frames.
+    """
     images = {image.output for image in made.images}
     told = []
     for task in plan.tasks:
@@ -220,7 +223,7 @@ def _doubts(
             for output in (task.output, *task.products):
                 there = outcomes[output].remarks if output in outcomes else ()
                 told += [one for one in there if one.severity is Severity.DOUBTFUL]
-    return tuple(f"{some(one.subject)}: {one}" for one in condensed(told))
+    return tuple(f"{some(one.subject)}: {one.sentence}" for one in condensed(told))
 
 
 def _is_made(outcome: Outcome | None) -> bool:
@@ -287,10 +290,13 @@ def _composed(
 
 def _of_one_detector(images: Sequence[Image]) -> list[Image]:
     """Keep the images of the detector that has gathered most light, in stacks if any."""
-    gathered: Counter[str] = Counter()
+    gathered: dict[str, float] = defaultdict(float)
     for image in [one for one in images if not one.is_light] or images:
-        gathered[image.detector] += round(image.exposure)
+        gathered[image.detector] += image.exposure
     deepest = min(gathered, key=lambda name: (-gathered[name], name))
+    if all(image.detector == deepest for image in images):
+        # The only one: the picture is of all that the camera has seen.
+        return [image._replace(detector="") for image in images]
     return [image for image in images if image.detector == deepest]
 
 
@@ -412,7 +418,7 @@ class _Mixed(NamedTuple):
     """A channel that is read: images above their sky, on the scale of the first."""
 
     sources: Sequence[_Source]
-    slopes: Sequence[Slope] = (Slope(),)
+    slopes: Sequence[Slope]
     """How the sky of each rises."""
     skies: Sequence[float] = (0.0,)
     """Sky of each, ADU."""
@@ -423,12 +429,15 @@ class _Mixed(NamedTuple):
 
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
         """Give rows of the picture."""
-        rows = np.arange(start, stop)
-        each = zip(self.sources, self.slopes, self.skies, self.scales, strict=True)
+        read = [source.rows(start, stop, shape) for source in self.sources]
+        return self.of(read, np.arange(start, stop))
+
+    def of(self, read: Sequence[Floats], rows: NDArray[np.intp]) -> Floats:
+        """Mix rows of the picture that were read of each image."""
+        each = zip(read, self.slopes, self.skies, self.scales, strict=True)
         light = [
-            (slope.levelled(source.rows(start, stop, shape), rows) - np.float32(sky))
-            * np.float32(scale)
-            for source, slope, sky, scale in each
+            (slope.levelled(values, rows) - np.float32(sky)) * np.float32(scale)
+            for values, slope, sky, scale in each
         ]
         if not self.line_share:
             return mean_of_known(light)
@@ -479,11 +488,11 @@ def write_picture(
             for i, channel in enumerate(made.channels)
         ]
         shape = max(source.shape for channel in sources for source in channel)
-        channels = [
+        mixed = [
             _mixed(found, shape, has_line=channel.line is not None)
             for found, channel in zip(sources, made.channels, strict=True)
         ]
-        sample = [_sampled(channel, shape) for channel in channels]
+        channels, sample = [one for one, _ in mixed], [one for _, one in mixed]
         by_stars = made.palette not in (Palette.SHO, Palette.HOO)
         tone = tone_of(sample, soft=recipe.soft, by_stars=by_stars)
         from_top = begins_at_top(sources[0][0].header)
@@ -509,24 +518,30 @@ def _read_for(channel: Channel) -> tuple[Image, ...]:
 
 def _mixed(
     sources: Sequence[_Source], shape: tuple[int, int], *, has_line: bool
-) -> _Mixed:
-    """Bring the images of a channel to one scale: that of most stars."""
-    samples = [_sampled(_Mixed([source]), shape) for source in sources]
-    rows = rows_of(sampled_rows(shape))
+) -> tuple[_Mixed, Floats]:
+    """Bring the images of a channel to one scale, that of most stars; sample it."""
+    bands = sampled_rows(shape)
+    rows = rows_of(bands)
+    samples = [
+        np.concatenate([source.rows(*band, shape) for band in bands])
+        for source in sources
+    ]
     slopes = [slope_of(sample, rows) for sample in samples]
     if len(sources) == 1:
-        return _Mixed(sources, slopes)
-    samples = [
+        alone = _Mixed(sources, slopes)
+        return alone, alone.of(samples, rows)
+    level = [
         slope.levelled(sample, rows)
         for slope, sample in zip(slopes, samples, strict=True)
     ]
-    skies, scales, noises = zip(*(_on_scale(one, samples[0]) for one in samples),
+    skies, scales, noises = zip(*(_on_scale(one, level[0]) for one in level),
                                 strict=True)  # fmt: skip
     share = 0.0
     if has_line:
         # A line adds no more noise than there is.
         share = min(LINE_SHARE, noises[0] / noises[-1] if noises[-1] else LINE_SHARE)
-    return _Mixed(sources, slopes, skies, scales, share)
+    mixed = _Mixed(sources, slopes, skies, scales, share)
+    return mixed, mixed.of(samples, rows)
 
 
 def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
@@ -535,13 +550,6 @@ def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
     tone = tone_of([sample, first, first])
     alone = tone_of([sample])
     return tone.sky[0], tone.scale[0], alone.noise * tone.scale[0]
-
-
-def _sampled(channel: _Mixed, shape: tuple[int, int]) -> Floats:
-    """Read some bands of rows, evenly over the image."""
-    return np.concatenate(
-        [channel.rows(start, stop, shape) for start, stop in sampled_rows(shape)]
-    )
 
 
 def _bands(

@@ -128,7 +128,7 @@ def exhibits(
         that are alike but for their detectors are one exhibit.
     """
     plane = focal_plane(report.frames)
-    panels = _panels(report, plane) if report.outcomes else []
+    panels = _panels(report, plane)
     lights = [panel for panel in panels if panel.action is Action.CALIBRATE]
     n_read = sum(len(panel.products) for panel in lights)
     n_shown = LIGHTS_READ * len(lights) // max(1, n_read)
@@ -182,7 +182,10 @@ def _panels(report: NightReport, plane: FocalPlane) -> list[_Panel]:
             family = plane.families.get(task.group, "")
             name, detector = family or output, str(task.facts.get("detector"))
             if family and task.action is Action.CALIBRATE:
-                name = stem(PurePosixPath(plane.exposures[task.frames[0].file]).name)
+                exposure = plane.exposures.get(task.frames[0].file)
+                # A frame may be alone in its group: others of its file are not alike.
+                family = family if exposure else ""
+                name = stem(PurePosixPath(exposure).name) if exposure else output
             # A stack of several fields has several products of one detector.
             seen[task.action, name, detector] += 1
             panels.setdefault(

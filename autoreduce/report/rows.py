@@ -386,7 +386,7 @@ def choice_rows(
         for frame in task.frames if task.action is action else ():
             taken = frame.calibration
             family = plane.family(task.group)
-            masters = [plane.family(stem(name)) for name in taken.masters]
+            masters = [plane.families.get(stem(name), name) for name in taken.masters]
             key = (family, *masters, taken.dark_method, task.missing)
             alike = rows.setdefault(key, _Alike(task, frame, family))
             alike.files.append(plane.exposures.get(frame.file, frame.file))
@@ -488,7 +488,7 @@ def verdict_groups(plan: Plan, plane: FocalPlane) -> list[VerdictGroup]:
     """
     groups: dict[str, dict[Verdict, Verdict]] = {}
     for entry in plan.verdicts:
-        family = plane.family(stem(entry.candidate))
+        family = plane.families.get(stem(entry.candidate), entry.candidate)
         if entry.criterion != "detector" or family not in plane.places:
             alike = groups.setdefault(plane.family(entry.setup), {})
             alike.setdefault(replace(entry, setup="", candidate=family), entry)

@@ -264,11 +264,15 @@ def _light_curve(folder: Path, series: _Series, settings: Settings) -> LightCurv
 def _brightest(flux: Floats, otherwise: int) -> int:
     """Give the star of most light among those that most lights measure."""
     measured = np.isfinite(flux)
-    light = np.where(measured, flux, 0.0).sum(axis=0) / np.maximum(
-        measured.sum(axis=0), 1
-    )
+    light = _mean_light(flux, measured)
     fit = measured.mean(axis=0) >= COMPLETE
     return int(np.argmax(np.where(fit, light, -np.inf))) if fit.any() else otherwise
+
+
+def _mean_light(flux: Floats, measured: NDArray[np.bool_]) -> Floats:
+    """Give the mean light of each star over the lights that measure it."""
+    total = np.where(measured, flux, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(measured.sum(axis=0), 1))
 
 
 def _full_levels(folder: Path, series: _Series) -> list[float | None]:
@@ -395,7 +399,7 @@ def _comparison(
     seen = np.isfinite(flux) & (flux > 0) & (error > 0)
     fit = stars.clean & (seen.mean(axis=0) >= COMPLETE)
     fit[stars.target] = False
-    brightness = np.where(seen, flux, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    brightness = _mean_light(flux, seen)
     chosen = np.zeros(len(fit), bool)
     chosen[np.argsort(-np.where(fit, brightness, -np.inf), kind="stable")[:most]] = True
     return np.asarray(chosen & fit)
