@@ -939,8 +939,8 @@ CODES: dict[str, Code] = {
     ),
     "saturation-disproved": Code(
         _S.DOUBTFUL,
-        "pixels reach {found}, so that the card that says they are full at {expected} "
-        "is wrong and not used",
+        "pixels reach {found}, so that the card that says they end at {expected} is wrong "
+        "and not used",
         "SATURATE, MAXADU and the like, or DATAMAX where none of them is there.  The way "
         "out says that pixels are full at the end of their range; a lower level that is "
         "known is given in the same way.",

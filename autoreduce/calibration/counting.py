@@ -182,7 +182,7 @@ def _way_out(
 ) -> str:
     """Write what makes frames count alike; empty where nothing that can be typed does."""
     shifted = parts.get(SHIFTED, ())
-    if shifted and min(raw.level for raw in shifted) >= UNSIGNED:
+    if shifted and all(UNSIGNED <= raw.level < 4 * UNSIGNED for raw in shifted):
         pattern = pattern_of([raw.file for raw in shifted], files)
         return f"--set '{pattern}: pedestal={UNSIGNED}'"
     if {UNITY, BYTES} & parts.keys() or any(map(out_of_place, of_one_window(frames))):
@@ -196,7 +196,7 @@ _AS_ALIKE = f"--set '*: counts={ALIKE}'"
 def _counting(raw: Raw) -> str:
     """Say how a frame counts; empty where its pixels do not tell."""
     counts, step = raw.sample.counts, raw.sample.step
-    if counts == SHIFTED and raw.pedestal:
+    if counts == SHIFTED and raw.pedestal >= UNSIGNED:
         counts = ""  # what BZERO added is taken out
     return counts if counts or step is None else f"in steps of {step}"
 

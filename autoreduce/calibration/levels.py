@@ -47,6 +47,8 @@ UNEXPOSED = 0.125
 degrees would make it as little, and headers tell those."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
+FEWEST_LONGER = 3
+"""Longer darks that tell of a shorter one that it is lit: one of them may be at fault."""
 LEAST_CUT = 0.05
 """Part of the rows that no shutter or window leaves without data in some frames only."""
 MOST_FELLOWS = 50
@@ -155,13 +157,21 @@ def gross(level: float, other: float, noise: float) -> float:
 
 
 def _cut_off(frames: Sequence[Raw]) -> dict[str, Doubt]:
-    """Find frames without data in rows in which the camera gives some."""
-    usual = min((raw.sample.cut for raw in frames), default=0.0)
-    return {
-        raw.file: Doubt("cut-off", raw.sample.cut, usual)
-        for raw in frames
-        if raw.sample.cut > usual + LEAST_CUT
-    }
+    """Find frames without data in rows in which the camera gives some.
+
+    Rows that see no light, behind a mask, are no fault: several lit frames tell them.
+    """
+    exposed = [raw for raw in frames if raw.kind in _EXPOSED]
+    closed = [raw for raw in frames if raw.kind in CLOSED]
+    found: dict[str, Doubt] = {}
+    for some in (exposed, closed) if len(exposed) > 1 else (frames,):
+        usual = min((raw.sample.cut for raw in some), default=0.0)
+        found |= {
+            raw.file: Doubt("cut-off", raw.sample.cut, usual)
+            for raw in some
+            if raw.sample.cut > usual + LEAST_CUT
+        }
+    return found
 
 
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
@@ -315,8 +325,8 @@ def _above_longer(frames: Sequence[Raw]) -> dict[str, Doubt]:
         if key not in levels:
             is_longer = SHORTER * darks.exptime > raw.exptime
             longer = is_longer & darks.near(raw) & darks.of_night(raw)
-            of_longer = darks.level[longer]
-            levels[key] = float(np.median(of_longer)) if of_longer.size else np.inf
+            enough = np.count_nonzero(longer) >= FEWEST_LONGER
+            levels[key] = float(np.median(darks.level[longer])) if enough else np.inf
         level = levels[key]
         if raw.level - level > gross(raw.level, level, raw.noise):
             found[raw.file] = Doubt("lit-dark", raw.level, level)

@@ -58,7 +58,7 @@ def doubts_of_light(
     sky: float,
     noise: float,
     flat: NDArray[np.float32] | None = None,
-    pedestal: float = 0.0,
+    pedestal: float | None = 0.0,
 ) -> Iterator[Remark]:
     """Say what is doubtful of the masters of a calibrated light, and of its pedestal.
 
@@ -73,8 +73,9 @@ def doubts_of_light(
         Sky and its noise in the calibrated light, ADU; NaN where unknown.
     flat : (ny, nx) array or None
         What these rows were divided by; None if by nothing.
-    pedestal : float
-        Level that a card tells and that was taken out, ADU.
+    pedestal : float or None
+        Level that a card tells and that was taken out, ADU; None where the overscan has
+        it in it, whatever a card tells.
 
     Yields
     ------
@@ -131,27 +132,34 @@ def _doubts_of_flat(
         yield remark("uneven-flat", found=found, expected=expected)
 
 
+def _blocks_of(*arrays: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Give the medians of those blocks that all arrays have, array by array."""
+    blocks = np.array([block_medians(one) for one in arrays])
+    return blocks[:, np.isfinite(blocks).all(axis=0)]
+
+
 def _level_left(
     data: NDArray[np.float32],
     flat: NDArray[np.float32],
     sky: float,
     uneven: float,
-    pedestal: float,
+    pedestal: float | None,
 ) -> Iterator[Remark]:
     """Say that a sky rises as the flat falls: a level in it was no light.
 
     A nebula that fills the middle falls with the flat, and is no such level.
     """
-    levels, inverse = (np.array(block_medians(one)) for one in (data, 1 / flat))
-    known = np.isfinite(levels) & np.isfinite(inverse)
-    if np.ptp(inverse[known]) == 0:
+    levels, inverse = _blocks_of(data, np.reciprocal(flat))
+    if np.ptp(inverse) == 0:
         return
-    level = np.float32(np.polyfit(inverse[known], levels[known], 1)[0])
+    level = np.float32(np.polyfit(inverse, levels, 1)[0])
     without = _unevenness(data - level / flat)
     if level > LEFT_IN * sky and without < uneven / EVENER:
         adu = float(f"{level:.2g}")
         expected = f"{without / sky:.0%} without {adu:g} ADU that were no light"
-        way_out = f"--set '{ITSELF}: pedestal={pedestal + adu:g}'"
+        way_out = ""
+        if pedestal is not None:
+            way_out = f"--set '{ITSELF}: pedestal={pedestal + adu:g}'"
         found = f"{uneven / sky:.0%}"
         yield remark("level-left", found=found, expected=expected, way_out=way_out)
 
@@ -186,13 +194,12 @@ def _glow_left(
     uneven: float,
 ) -> Iterator[Remark]:
     """Say that the glow of a dark is left in the light, or was not in it as strong."""
-    if min(uneven, _unevenness(dark)) <= UNEVEN_NOISE * noise:
+    if not min(uneven, _unevenness(dark)) > UNEVEN_NOISE * noise:
         return
     glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
-    levels, shape = (np.array(block_medians(one)) for one in (data, glow))
-    known = np.isfinite(levels) & np.isfinite(shape)
-    left = np.polyfit(shape[known], levels[known], 1)[0]
+    levels, shape = _blocks_of(data, glow)
+    left = np.polyfit(shape, levels, 1)[0]
     without = _unevenness(data - np.float32(left) * glow)
     if abs(left) > GLOW_LEFT and without < uneven / EVENER:
         found, expected = _about(uneven), f"{left + 1:.1g} times the dark's glow"
@@ -203,9 +210,7 @@ def _doubts_of_light_in(
     dark: NDArray[np.float32], flat: NDArray[np.float32], noise: float
 ) -> Iterator[Remark]:
     """Say that a dark rises and falls with the flat: dark current knows of no optics."""
-    levels, shape = (np.array(block_medians(one)) for one in (dark, flat))
-    known = np.isfinite(levels) & np.isfinite(shape)
-    levels, shape = levels[known], shape[known]
+    levels, shape = _blocks_of(dark, flat)
     uneven = _unevenness(dark)
     if not uneven > UNEVEN_NOISE * noise or not np.ptp(shape) > 0:
         return

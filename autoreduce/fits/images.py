@@ -126,12 +126,14 @@ class ImageReader(Closing):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the file is read as it is, not unpacked first."""
-        return self._format is PLAIN
+        """Whether some rows are read without unpacking many others."""
+        return self._format is PLAIN and (self._image is None or self._image.is_low)
 
     def release(self) -> None:
-        """Close a plain file until rows are asked for again."""
-        if self._image is None and self._format is PLAIN:
+        """Close a file that is read as it is until rows are asked for again."""
+        if self._format is PLAIN:
+            if self._image is not None:
+                self._image.release()
             self._file.close()
 
     @property
@@ -322,6 +324,9 @@ class ImageReader(Closing):
         self.raw = RawHeader(header.hdu, self._image.block)
 
     def _decompressing(self) -> AbstractContextManager[None]:
+        if self._file.closed:
+            self._file, _ = open_unpacked(self.path)
+            self._image.file = self._file
         return _decompressing(f"{self.path}: HDU {self.raw.hdu}")
 
 

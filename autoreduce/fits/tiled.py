@@ -26,6 +26,8 @@ _AT_ONCE = 1 << 22
 """Pixels that are unpacked at once."""
 FREE = 10
 """Times an image must have room where temporary files go, to be kept there unpacked."""
+_LOW = 16
+"""Rows of a tile, up to which few rows are unpacked for nothing."""
 _FEW = 64
 """Tiles, fewer than which astropy unpacks sooner where they are."""
 _STRUCTURE = re.compile(
@@ -77,7 +79,7 @@ class TiledImage:
         Exception
             Of any kind, as astropy and cfitsio raise them, if it is damaged.
         """
-        self._file, self._start = file, start
+        self.file, self._start = file, start
         spans = [header.block[span] for span in header.layout.cards]
         # What continues a card is behind it already.
         told = [(key, card) for card in spans if (key := _keyword(card)) != "CONTINUE"]
@@ -98,12 +100,26 @@ class TiledImage:
         self._tiles = -(-self._nx // _whole(header, "ZTILE1"))
         self._there = np.zeros(-(-self._ny // self._height), bool)
         self._scratch: io.FileIO | None = None
+        self._first: Array | None = None
         self.block = _cards_of_image(header, told)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the values."""
-        return self._unpacked(0, 1).dtype
+        self._first = self._unpacked(0, 1)
+        return self._first.dtype
+
+    @property
+    def is_low(self) -> bool:
+        """Whether some rows are unpacked without many others."""
+        return self._is_plane and self._height <= _LOW
+
+    def release(self) -> None:
+        """Forget what was unpacked; before rows are read, `file` is to be an open one."""
+        self.close()
+        self._scratch = self._first = None
+        self._there[:] = False
+        self.__dict__.pop("_image", None)  # it reads the file that is closed
 
     def close(self) -> None:
         """Give back what was unpacked."""
@@ -167,7 +183,10 @@ class TiledImage:
             first = last
 
     def _unpacked(self, first: int, last: int) -> Array:
-        """Unpack some rows of tiles."""
+        """Unpack some rows of tiles; the first ones were when the type was asked for."""
+        if (first, last) == (0, 1) and self._first is not None:
+            found, self._first = self._first, None
+            return found
         top, end = first * self._height, min(last * self._height, self._ny)
         if not self._is_plane:
             return _native(self._image.data.reshape(-1, self._nx))
@@ -180,7 +199,7 @@ class TiledImage:
         """The image where it is."""
         from astropy.io import fits
 
-        file = _Behind(header_block([*self._cards.values()]), self._file, self._start)
+        file = _Behind(header_block([*self._cards.values()]), self.file, self._start)
         return fits.CompImageHDU(bintable=fits.BinTableHDU.readfrom(file))
 
     def _alone(self, *runs: tuple[int, int]) -> Array:
@@ -242,7 +261,7 @@ class TiledImage:
         return rows, self._read(self._heap + low, high - low)
 
     def _read(self, start: int, n_bytes: int) -> bytes:
-        found = os.pread(self._file.fileno(), n_bytes, start)
+        found = os.pread(self.file.fileno(), n_bytes, start)
         if len(found) < n_bytes:
             msg = f"it ends {n_bytes - len(found)} bytes early"
             raise EOFError(msg)
@@ -277,7 +296,7 @@ class _Behind(io.RawIOBase):
     """A file from one of its bytes on, behind cards of which astropy parses each, slowly."""
 
     def __init__(self, cards: bytes, file: io.FileIO, start: int) -> None:
-        self._cards, self._file = cards, file
+        self._cards, self.file = cards, file
         self._shift = start - len(cards)
         self._at = 0
 
@@ -285,7 +304,7 @@ class _Behind(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        end = os.fstat(self._file.fileno()).st_size - self._shift
+        end = os.fstat(self.file.fileno()).st_size - self._shift
         self._at = offset + (0, self._at, end)[whence]
         return self._at
 
@@ -295,7 +314,7 @@ class _Behind(io.RawIOBase):
             memoryview(buffer)[: len(found)] = found
             n = len(found)
         else:
-            n = os.preadv(self._file.fileno(), [buffer], self._at + self._shift)
+            n = os.preadv(self.file.fileno(), [buffer], self._at + self._shift)
         self._at += n
         return n
 

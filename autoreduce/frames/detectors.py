@@ -120,9 +120,14 @@ def _of_one_port(image: Frame) -> Frame:
         if len(parts) != 1 or _value(image, "trimsec"):
             continue
         told = {"trimsec": format_section(parts[0].kept), "biassec": parts[0].overscan}
-        keyword = rule.pixels[0].replace("*", rule.names[0])
+        keyword = next(
+            rule.pixels[0].replace("*", name)
+            for name in rule.names
+            if _port(image, rule, name)
+        )
+        literal = str(image.header.get(keyword))
         facts = {
-            fact: Reading(text, keyword, text, "counted by a port")
+            fact: Reading(text, keyword, literal, "counted by a port")
             for fact, text in told.items()
             if text is not None
         }
@@ -158,7 +163,10 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
         first = frames[0]
         if len(groups) > 1:
             rule = "one of several detectors in the file"
-            reading = first.facts.get("detector") or Reading(label, "EXTNAME", label)
+            named = first.header.get("EXTNAME") == label
+            card = "EXTNAME" if named else "DETSEC"
+            literal = label if named else str(first.header.get(card) or label)
+            reading = first.facts.get("detector") or Reading(label, card, literal)
             reading = replace(reading, value=label, rule=rule)
             facts = {**first.facts, "detector": reading}
             first = replace(first, facts=facts)
@@ -429,13 +437,19 @@ def _lower(section: Section | None, rows: int) -> Section | None:
     return section and (_shifted(section[0], rows), section[1])
 
 
+def _side_by_side(header: RawHeader, rule: AmplifierRule) -> tuple[int, int]:
+    """Read how many amplifiers lie side by side, and the overscan columns of each."""
+    n, width = (
+        whole_number(header.get(key)) or 0 for key in (rule.beside, rule.behind)
+    )
+    return n, width
+
+
 def _beside(frame: Frame, rule: AmplifierRule) -> list[_Part]:
     """Part lit columns among amplifiers whose overscans stand behind all of them."""
     ny, nx = frame.shape[1], frame.shape[0]
     lit = _section(_value(frame, "datasec"), (ny, nx))
-    n, width = (
-        whole_number(frame.header.get(key)) or 0 for key in (rule.beside, rule.behind)
-    )
+    n, width = _side_by_side(frame.header, rule)
     if lit is None or n < 2 or width < 1 or lit[1].stop + n * width > nx:
         return []
     rows, columns = lit
@@ -766,10 +780,9 @@ def _strips(frame: Frame) -> str:
             if reading.value and (whole_number(header.get(keyword)) or 0) > 1:
                 return f"{keyword} = {header.get(keyword)}"
     for rule in _rules_of(frame):
-        counts = {key: header.get(key) for key in (rule.beside, rule.behind) if key}
-        numbers = [whole_number(count) or 0 for count in counts.values()]
-        if numbers and numbers[0] > 1 and numbers[1] and not frame.value("datasec"):
-            return ", ".join(f"{key} = {count}" for key, count in counts.items())
+        n, width = _side_by_side(header, rule)
+        if n > 1 and width and not frame.value("datasec"):
+            return f"{rule.beside} = {n}, {rule.behind} = {width}"
         names = rule.names or str(header.get(rule.listed) or "").split()
         keywords = [rule.overscan.replace("*", name) for name in names]
         there = [one for one in keywords if count_sections(str(_card(header, one)))]

@@ -21,7 +21,7 @@ from autoreduce.frames.literals import text
 from autoreduce.frames.schema import ImageType
 
 _NO_LIGHT_OF_THE_OBJECT = (ImageType.DARK, ImageType.BIAS, ImageType.OTHER)
-_CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
+CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
 DARK_OF_0_S = "a dark of 0 s is a bias"
 """Rule that the level of bias frames may disprove."""
 LIGHT_OF_0_S = "typed as light, but an exposure of 0 s is a bias"
@@ -232,7 +232,7 @@ def witness_of(header: RawHeader, dialect: Dialect) -> Witness:
             kind = _meaning(card, literal, dialect, source.values)
             if kind is ImageType.LIGHT:
                 light = light or Witness(kind, card.keyword, literal, whole)
-            elif kind in _CALIBRATIONS or (kind and not light):
+            elif kind in CALIBRATIONS or (kind and not light):
                 return Witness(kind, card.keyword, literal, whole)
             if not unknown.keyword:
                 unknown = Witness(None, card.keyword, literal, whole)

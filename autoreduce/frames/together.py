@@ -13,7 +13,12 @@ from autoreduce.fits.header import RawHeader
 from autoreduce.frames.bounds import TOO_LARGE
 from autoreduce.frames.facts import Reading, is_closed, lone_date
 from autoreduce.frames.frame import Frame
-from autoreduce.frames.imagetype import BY_NAME_ALONE, DARK_OF_0_S, LIGHT_OF_0_S
+from autoreduce.frames.imagetype import (
+    BY_NAME_ALONE,
+    CALIBRATIONS,
+    DARK_OF_0_S,
+    LIGHT_OF_0_S,
+)
 from autoreduce.frames.lacking import leave_out_lacking
 from autoreduce.frames.names import hear_names
 from autoreduce.frames.pixeltype import STARRY, Known, Look, judge, look_at
@@ -34,7 +39,6 @@ _LOOKS = 3
 """Frames of a type and exposure whose pixels are looked at for comparison."""
 _LEAST_DARK_ADU = 3.0
 """Level above bias that is no mere drift of the bias."""
-_CALIBRATIONS = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK, ImageType.FLAT)
 _OF_MASTERS = ("calibrated", "several-exposures")
 """Why frames are no raw ones that any master is left out for."""
 _LAMP = re.compile(
@@ -42,7 +46,7 @@ _LAMP = re.compile(
 )
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
-_RAW_TYPES = (*_CALIBRATIONS, ImageType.LIGHT)
+_RAW_TYPES = (*CALIBRATIONS, ImageType.LIGHT)
 
 
 def decide_together(frames: list[Frame]) -> None:
@@ -191,9 +195,10 @@ def _doubt_lights_of_panels(frames: Sequence[Frame]) -> None:
     Programs that drive a panel themselves take flats as lights; a panel may be one of
     a mosaic as well, which has no more sky than other lights.
     """
-    lamps = [frame for frame in frames if _is_named_for_lamp(frame)]
+    usable = [frame for frame in frames if not frame.why_not]
+    lamps = [frame for frame in usable if _is_named_for_lamp(frame)]
     cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames if lamps else ():
+    for frame in usable if lamps else ():
         if frame.value("imagetyp") in _RAW_TYPES and not _is_named_for_lamp(frame):
             cameras[_camera(frame)].append(frame)
     known = {camera: _looks(cameras[camera]) for camera in {*map(_camera, lamps)}}
@@ -203,12 +208,12 @@ def _doubt_lights_of_panels(frames: Sequence[Frame]) -> None:
             continue
         exptime, others = _as_float(frame.value("exptime")), known[_camera(frame)]
         # Grains of a panel may look like stars: its light is what tells it.
-        kind, rule = judge(
-            replace(look, stars=0.0), exptime, others, _full_scale(frame)
-        )
+        kind, _ = judge(replace(look, stars=0.0), exptime, others, _full_scale(frame))
         if kind is ImageType.FLAT:
             said = (f"{told.keyword}={told.literal}",)
-            frame.facts["imagetyp"] = Reading(kind.value, "pixels", "", rule, said)
+            literal = f"level {look.level:.0f}"
+            rule = "named for a lamp, without an object, and as bright as one"
+            frame.facts["imagetyp"] = Reading(kind.value, "pixels", literal, rule, said)
 
 
 def _is_named_for_lamp(frame: Frame) -> bool:
@@ -268,7 +273,7 @@ def _names_the_sky(frame: Frame) -> bool:
 
 
 def _by_elimination(frame: Frame, named: list[Frame]) -> Reading:
-    types = {str(one.value("imagetyp")) for one in named} & set(_CALIBRATIONS)
+    types = {str(one.value("imagetyp")) for one in named} & set(CALIBRATIONS)
     if len(types) >= 2 and _is_exposed(frame):
         rule = (
             f"no witness, but exposed behind filter {frame.value('filter')} by a "

@@ -662,6 +662,6 @@ def _statistics(light: _Light, table: NDArray[Any], fwhm: float) -> LightStatist
 def _elongation(whole: NDArray[Any]) -> float:
     if len(whole) < FEWEST_SHAPES:
         return np.nan
-    whole = np.sort(whole, order="elongation")
-    told = np.cumsum(np.minimum(whole["snr"], SHAPED_SNR))
-    return float(whole["elongation"][np.searchsorted(told, told[-1] / 2)])
+    order = np.argsort(whole["elongation"], kind="stable")
+    told = np.cumsum(np.minimum(whole["snr"][order], SHAPED_SNR))
+    return float(whole["elongation"][order[np.searchsorted(told, told[-1] / 2)]])

@@ -167,7 +167,7 @@ def _find(
         strip[:] = False
         strip[y[bright], x[bright]] = True
         y, x, mean = y[~bright], x[~bright], mean[~bright]
-        light = mean * expected[y + HALO, x]
+        light = np.nan_to_num(mean * expected[y + HALO, x])  # 0 without a reference
         yield y + start, x, light.astype(np.float32)
 
 

@@ -254,7 +254,7 @@ def with_gains(
     alike = (*rules.setup, "counts")
     flats: dict[tuple[Fact, ...], str] = {}
     for task in sorted(masters, key=lambda one: len(one.frames)):
-        if task.action is Action.FLAT:
+        if task.action is Action.FLAT and len(task.frames) > 1:
             flats[tuple(task.facts.get(name) for name in alike)] = task.output
     told = []
     for task in lights:

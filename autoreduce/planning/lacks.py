@@ -142,17 +142,23 @@ def _is_exposed(master: Facts) -> bool:
 
 
 def _is_one_camera(name: str, other: str) -> bool:
-    """Tell names of which one only has more words, as drivers call one camera.
+    """Tell names of which one only has more words, those that drivers add.
 
     Examples
     --------
     >>> _is_one_camera("ZWO CCD ASI1600MM Pro", "ZWO ASI1600MM Pro")
     True
-    >>> _is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MC Pro")
+    >>> _is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MM")
     False
     """
-    words, others = (set(one.casefold().split()) for one in (name, other))
-    return words <= others or others <= words
+    fewer, more = sorted(
+        (set(one.casefold().split()) for one in (name, other)), key=len
+    )
+    return fewer <= more and more - fewer <= _OF_DRIVERS and bool(fewer - _OF_DRIVERS)
+
+
+_OF_DRIVERS = frozenset({"ccd", "cmos", "camera", "ascom", "indi", "usb"})
+"""Words that drivers add to the name of a camera; "Pro" makes it another one."""
 
 
 def _plain(value: object) -> str:

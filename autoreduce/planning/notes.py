@@ -39,6 +39,7 @@ def night_notes(
     found: Uses,
     rules: TemperatureRule,
     root: str | Path,
+    pooled: Sequence[str],
 ) -> tuple[Remark, ...]:
     """Remark on what is missing and what is mixed.
 
@@ -56,6 +57,8 @@ def night_notes(
         How temperatures are read.
     root : str or Path
         Folder that the frames' paths are relative to.
+    pooled : sequence of str
+        Columns in which lights of one stack agree whatever their exposures.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def night_notes(
         *_unnamed_filters(table),
         *_likely_filters(table),
         *_bare_flats(setups, found),
-        *_single_lights(groups),
+        *_single_lights(groups, pooled),
     )
 
 
@@ -542,7 +545,7 @@ _SAME_EXPOSURE = 0.02
 """Exposures that agree within this part are one, rounded or with the shutter's delay."""
 
 
-def _single_lights(groups: pd.DataFrame) -> list[Remark]:
+def _single_lights(groups: pd.DataFrame, pooled: Sequence[str]) -> list[Remark]:
     """Name the lights that have nothing to be stacked with.
 
     Where there are others that only their exposure keeps apart, stacking can pool them.
@@ -551,15 +554,8 @@ def _single_lights(groups: pd.DataFrame) -> list[Remark]:
     single = lights["n_frames"] == 1
     if not single.any():
         return []
-    pools = lights.duplicated([*_POOLED], keep=False) & single
+    exposures = lights.groupby([*pooled], dropna=False)["exptime"]
+    pools = single & (exposures.transform("nunique") > 1)
     names = ", ".join(lights["group"][single])
     way_out = "--stack-by object,filter" if pools.any() else ""
     return [remark("single-light", found=names, way_out=way_out)]
-
-
-_POOLED = (
-    *("object", "filter", "xbinning", "ybinning", "readoutm", "gain", "offset"),
-    *("instrume", "telescop", "naxis1", "naxis2", "detector", "disperser", "slit"),
-    "counts",
-)
-"""Facts of lights that ``--stack-by object,filter`` stacks whatever their exposures."""

@@ -150,7 +150,13 @@ def make_plan(
         verdicts=tuple(verdicts),
         notes=(
             *night_notes(
-                table, night.groups, night.setups, uses, rules.temperature, root
+                table,
+                night.groups,
+                night.setups,
+                uses,
+                rules.temperature,
+                root,
+                (*rules.setup, *_stack_rule(rules, ("object", "filter")).equal),
             ),
             *stack_notes(lights, recipe),
         ),

@@ -500,8 +500,7 @@ def _harm(
             parts = [masters.flat(correction, *span) for span in spans]
             flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
-    # An overscan has the pedestal in it.
-    pedestal = 0.0 if item.has_overscan else item.pedestal or 0.0
+    pedestal = None if item.has_overscan else item.pedestal or 0.0
     return tuple(
         replace(one, way_out=one.way_out or _way_out(one, item), subject=(item.file,))
         for one in doubts_of_light(rows, taken, sky, noise, flat, pedestal)

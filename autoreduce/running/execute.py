@@ -694,7 +694,7 @@ def _causes(
         parts = [
             name for name in state.parts if before.parts.get(name) != state.parts[name]
         ]
-        yield from map(Cause, parts) if before.parts else [Cause.UNTOLD]
+        yield from map(Cause, parts if before.parts and parts else [Cause.UNTOLD])
     elif bad is None or not {*standing, None} <= {state.digest, None}:
         yield Cause.UNTOLD
 

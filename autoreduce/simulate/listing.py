@@ -262,8 +262,15 @@ class Listing:
     @property
     def size(self) -> tuple[int, int]:
         """Columns and rows of the largest frames."""
+        return self.finest.size
+
+    @property
+    def finest(self) -> Detector:
+        """The detector of the largest frames."""
         setups = {setup for frame in self.frames for setup in self.setups_of(frame)}
-        return max(self.detectors[setup].size for setup in setups)
+        return max(
+            (self.detectors[one] for one in sorted(setups)), key=lambda one: one.size
+        )
 
     def bands(self, frame: ListedFrame) -> tuple[str, ...]:
         """List the filters through which the pixels of a frame see, each once."""

@@ -307,8 +307,8 @@ def _draw_camera(
     targets = {frame.object for frame in lit if frame.imagetyp == "light"}
     # Detectors of a mosaic lie side by side; all else looks at the same sky.
     chip = setup if listing.mosaic else ""
-    sky_size = detector.size if listing.mosaic else listing.size
-    ratio = sky_size[1] / detector.size[1], sky_size[0] / detector.size[0]
+    finest = detector if listing.mosaic else listing.finest
+    fine = finest.scaled(factor)
     return Camera(
         detector=detector,
         shape=shape,
@@ -334,7 +334,7 @@ def _draw_camera(
             name: _draw_target(
                 listing.targets[name],
                 shape,
-                ratio,
+                fine,
                 night.generator("target", chip, name),
             )
             for name in sorted(targets)
@@ -345,12 +345,12 @@ def _draw_camera(
 def _draw_target(
     target: Target,
     shape: tuple[int, int],
-    ratio: tuple[float, float],
+    fine: tuple[int, int],
     rng: np.random.Generator,
 ) -> tuple[sky.Catalogue, Floats]:
-    """Draw a field on pixels that are so many times as high and wide as the finest."""
-    fine = round(shape[0] * ratio[0]), round(shape[1] * ratio[1])
+    """Draw a field; its stars on the finest pixels, whatever those of the frame are."""
     stars = sky.star_catalogue(target, fine, rng, target.crowding)
+    ratio = fine[0] / shape[0], fine[1] / shape[1]
     return stars.on_pixels(ratio), sky.nebula(target, shape, rng)
 
 

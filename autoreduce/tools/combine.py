@@ -72,8 +72,9 @@ TURNS = 8
 
 FILES_FOR_OTHERS = 64
 """Files that a process may open, less those that frames are left."""
-MAX_OPEN = max(getrlimit(RLIMIT_NOFILE)[0] - FILES_FOR_OTHERS, FILES_FOR_OTHERS)
-"""Files that are open at a time; frames beyond these are opened anew for each band."""
+MAX_OPEN = max(getrlimit(RLIMIT_NOFILE)[0] - FILES_FOR_OTHERS, FILES_FOR_OTHERS) // 2
+"""Frames that are open at a time, a compressed one with two files; those beyond them are
+opened anew for each band."""
 
 
 class Level(StrEnum):
