@@ -180,3 +180,21 @@ def test_frames_without_data_in_rows_where_the_camera_has_some_are_left_out(kind
     }
     # Rows that no frame of the camera has are no fault.
     assert screen([several[2:4]]).left_out == {}
+
+
+def test_one_long_dark_that_was_not_exposed_condemns_no_shorter_ones():
+    good = [raw(f"d{i}", "dark", BIAS, 60.0, 20.0) for i in range(20)]
+    unexposed = raw("long", "dark", BIAS - 900.0, 300.0)
+    assert screen([[*good, unexposed]]).left_out == {}
+
+
+def test_rows_behind_a_mask_are_no_broken_download():
+    def frame(name, kind, level, cut):
+        noise = np.random.default_rng(3).standard_normal((32, 64))
+        rows = np.clip(np.rint(level + 10 * noise), 0, None).astype(np.uint16)
+        rows[32 - cut :] = 0
+        return Raw(name, kind, sum_up(rows), 60.0)
+
+    lights = [frame(f"l{i}", "light", 3000.0, 10) for i in range(5)]
+    darks = [frame(f"d{i}", "dark", 0.0, 0) for i in range(5)]
+    assert screen([[*lights, *darks]]).left_out == {}

@@ -239,3 +239,10 @@ def test_glow_that_does_not_go_with_the_exposure_is_told(seed):
     found = codes(raw + 4 * glow, dark, flat)
     assert list(found) == ["glow-misfit"]
     assert "the light has 5 times the dark's glow" in found["glow-misfit"]
+
+
+def test_where_no_noise_is_known_nothing_is_doubted():
+    dark = np.full(SHAPE, 30.0, np.float32)
+    data = np.full(SHAPE, np.nan, np.float32)
+    for flat in (None, np.ones(SHAPE, np.float32)):
+        assert list(doubts_of_light(data, dark, np.nan, np.nan, flat)) == []

@@ -18,6 +18,7 @@ from autoreduce.report.finished import (
     Field,
     Image,
     _composed,
+    _of_one_detector,
     picture_outputs,
     write_picture,
 )
@@ -365,3 +366,10 @@ def test_no_pictures_where_none_are_asked_for(tmp_path):
     )
     assert reduced.report.pictures == ()
     assert not (tmp_path / "out/pictures").exists()
+
+
+def test_the_only_detector_of_a_camera_is_not_told():
+    (alone,) = _of_one_detector([image("R", detector="CCD1")])
+    assert alone.detector == ""
+    two = [image("R", 0.1, detector="A"), image("R", 0.4, detector="B")]
+    assert [one.detector for one in _of_one_detector(two)] == ["B"]

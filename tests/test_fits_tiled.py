@@ -1,6 +1,7 @@
 """Rows of compressed images, held against astropy."""
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -176,3 +177,30 @@ def test_tiles_are_unpacked_once_and_again_where_there_is_little_room(
 
 def full(_):
     return SimpleNamespace(free=50_000)
+
+
+def open_files():
+    """Count the files of this process, where the system tells."""
+    return len([*Path("/proc/self/fd").glob("*")])
+
+
+def test_a_compressed_image_is_let_go_and_opened_again(tmp_path):
+    pixels = make_pixels("u2")
+    fits.CompImageHDU(pixels).writeto(tmp_path / "a.fits.fz")
+    before = open_files()
+    with open_image(tmp_path / "a.fits.fz") as reader:
+        for _ in range(2):
+            np.testing.assert_array_equal(reader.rows(3, 390), pixels[3:390])
+            reader.release()
+            assert open_files() == before
+        np.testing.assert_array_equal(reader.bands([5, 200], 4)[:4], pixels[5:9])
+
+
+@pytest.mark.parametrize(("height", "is_plain"), [(1, True), (400, False)])
+def test_images_of_tall_tiles_are_not_opened_for_each_band(tmp_path, height, is_plain):
+    hdu = fits.CompImageHDU(
+        make_pixels("i2"), compression_type="RICE_1", tile_shape=(height, 23)
+    )
+    hdu.writeto(tmp_path / "a.fits.fz")
+    with open_image(tmp_path / "a.fits.fz") as reader:
+        assert reader.is_plain is is_plain

@@ -235,3 +235,9 @@ def test_flats_without_a_filter_are_told_only_beside_lights_of_their_camera():
     (named,) = [("light", {"instrume": "spare", "filter": "V"})]
     found = notes(*NIGHT, *other, named)["unnamed-filter"]
     assert found.expected == "V"
+
+
+def test_lights_that_the_exposure_does_not_part_are_not_offered_to_be_pooled():
+    one, other = ({"object": "M31", "focallen": f} for f in (500.0, 2000.0))
+    found = notes(*NIGHT, ("light", one), ("light", other))["single-light"]
+    assert not found.way_out

@@ -145,3 +145,17 @@ def test_pictures_of_detectors_are_put_where_they_lie_turned_as_they_are():
 def test_a_night_of_single_detectors_is_told_frame_by_frame(night):
     frames = night.report.frames.assign(detector=None).astype({"detector": "string"})
     assert not focal_plane(frames).exposures
+
+
+def test_an_exposure_without_its_first_detector_keeps_its_group(tmp_path):
+    simulate_night("mosaic", tmp_path / "night", size=(128, 100))
+    choices = Choices(
+        exclude=("light_1.fits[1]",), settings=("light_2.fits[3]: filter=R",)
+    )
+    night = reduce_night(tmp_path / "night", tmp_path / "out", choices=choices)
+    rows = exposures_of(night.report).frames.set_index("file")
+    assert rows.loc["light_1.fits", "group"] == FAMILIES[2]
+    assert rows["naxis1"].dtype == "Int64"
+    # What is alone in its group is shown by itself.
+    names = {one.name for one in exhibits(night.report, night.folder)[Action.CALIBRATE]}
+    assert any("[3]" in name or "_3" in name for name in names), names

@@ -346,13 +346,16 @@ def test_setups_have_their_own_size_and_overscan(tmp_path):
     )
 
 
-def test_setups_look_at_the_same_stars():
-    night = make_night(read_listing("two_binnings"), size=(400, 300))
-    fine, fast = (night.cameras[setup].targets["M 15"][0] for setup in ("fine", "fast"))
+@pytest.mark.parametrize("size", [(400, 300), (500, 333), (106, 79)])
+def test_setups_look_at_the_same_stars(size):
+    night = make_night(read_listing("two_binnings"), size=size)
+    fine, fast = (night.cameras[setup] for setup in ("fine", "fast"))
+    ratio = np.divide(fine.shape, fast.shape)
+    (fine, _), (fast, _) = (one.targets["M 15"] for one in (fine, fast))
     np.testing.assert_allclose(fast.rate_e_per_s, fine.rate_e_per_s)
     # the lower left quarter of a binned pixel is the first unbinned one
-    np.testing.assert_allclose(2 * fast.x + 0.5, fine.x)
-    np.testing.assert_allclose(2 * fast.y + 0.5, fine.y)
+    np.testing.assert_allclose(ratio[1] * (fast.x + 0.5) - 0.5, fine.x)
+    np.testing.assert_allclose(ratio[0] * (fast.y + 0.5) - 0.5, fine.y)
 
 
 def test_the_level_of_a_drifting_bias_is_seen_in_the_overscan(tmp_path):

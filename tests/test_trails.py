@@ -228,6 +228,17 @@ def test_bands_of_any_height_give_the_same(cuts, seed):
     np.testing.assert_array_equal(np.concatenate(bands, axis=1), whole)
 
 
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_wings_are_numbers_where_one_frame_alone_has_data(n):
+    flats = make_flats(n)
+    flats[1, 40:43, 40:43] += 6 * NOISE
+    others = np.arange(n) != 1
+    flats[others, 41, 45] = np.nan
+    moving = mask_moving(flats, sigma(n))
+    assert np.isfinite(moving.wings.light).all()
+    assert np.isfinite(freed(flats, sigma(n))[1, 41, 45])
+
+
 def test_a_band_without_rows_is_refused():
     with pytest.raises(ValueError, match="rows between 60 above"):
         mask_moving(make_flats(), sigma(), above=60, below=60)
