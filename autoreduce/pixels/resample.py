@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from autoreduce.pixels.flags import marked_pixels
@@ -35,10 +36,8 @@ LOBES = 3
 """Pixels that the kernel reaches to either side."""
 STEP = 0.01
 """Pixels by which a line of another scale is off the place that its weights are for."""
-PIECE = 1 << 15
+PIECE = 1 << 16
 """Samples that are made at a time: they and their source stay in the cache."""
-LONGEST = 512
-"""Lines of a piece at the most."""
 WHOLE = 1e-6
 """Part of a pixel that is as good as none."""
 LOST = 0.3
@@ -459,39 +458,27 @@ def _weigh(
     source: Image, at: int, last: int, weights: Image | None, out: Image
 ) -> None:
     """Sum a run of lines, moved by as many whole pixels, with its weights."""
-    if weights is None:
-        n = out.shape[1]
-        out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
-    elif out.strides[0] < out.strides[1]:
-        _weigh_across(source, at, last, weights, out)
-    else:
-        near = _nearby(source, at, out.shape[1], last)
-        for line, one, weight in zip(out, near, weights.T, strict=True):
-            line[:] = np.correlate(one, weight)
-
-
-def _weigh_across(
-    source: Image, at: int, last: int, weights: Image, out: Image
-) -> None:
-    """Do so where lines are columns: many of them at a time, in pieces."""
     n_lines, n = out.shape
-    height = min(n_lines, LONGEST)
-    width = max(PIECE // height, 16)
-    product = np.empty(height * min(width, n), np.float32)
-    for line in range(0, n_lines, height):
-        for place in range(0, n, width):
-            piece = out[line : line + height, place : place + width]
-            near = _nearby(
-                source[line : line + height], at + place, piece.shape[1], last
-            )
-            term = product[: piece.size].reshape(piece.shape, order="F")
-            for tap, weight in enumerate(weights[:, line : line + height, None]):
-                part = near[:, tap : tap + piece.shape[1]]
-                if tap == 0:
-                    np.multiply(part, weight, out=piece)
-                else:
-                    np.multiply(part, weight, out=term)
-                    piece += term
+    if weights is None:
+        out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
+        return
+    beside = out.strides[0] < out.strides[1]
+    # Lines that lie beside each other are taken tap by tap, place by place; others,
+    # tap by tap, as many at a time as stay in the cache.
+    step = n_lines if beside else max(PIECE // n, 1)
+    for line in range(0, n_lines, step):
+        some = slice(line, line + step)
+        near = _nearby(source[some], at, n, last)
+        seen = as_strided(
+            near, (n, len(near), 2 * LOBES), (near.strides[::-1] + near.strides[1:])
+        )
+        np.einsum(
+            "plt,tl->pl",
+            seen,
+            weights[:, some],
+            out=out[some].T,
+            order="K" if beside else "F",
+        )
 
 
 def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
