@@ -336,19 +336,27 @@ def _green(excess: Image, start: int, model: ColourModel) -> Image:
     reach = max(max(step) for step in GREEN_TAPS)
     # An even number of steps beyond an edge is a pixel of the same colour.
     padded = np.pad(excess, reach, mode="reflect")
+    # Side by side, pixels of one place of the cell are added many times as fast.
+    parts = {
+        (y, x): np.ascontiguousarray(padded[y::CELL, x::CELL])
+        for y, x in np.ndindex(CELL, CELL)
+    }
     out = excess.copy()
-    for y in range(CELL):
-        for x in range(CELL):
-            name = model.of.colours[model.of.cell[(y + start) % CELL][x]]
-            if name == "G":
-                continue
-            place = out[y::CELL, x::CELL]
-            ny, nx = place.shape
-            place[...] = 0
-            for (along, across), weight in _taps(model.ratios[RGB.index(name)]):
-                for dy, dx in _all_ways(along, across):
-                    near = padded[y + reach + dy :: CELL, x + reach + dx :: CELL]
-                    place += np.float32(weight) * near[:ny, :nx]
+    for y, x in np.ndindex(CELL, CELL):
+        name = model.of.colours[model.of.cell[(y + start) % CELL][x]]
+        if name == "G":
+            continue
+        total = np.zeros_like(out[y::CELL, x::CELL], order="C")
+        ny, nx = total.shape
+        term = np.empty_like(total)
+        for step, weight in _taps(model.ratios[RGB.index(name)]):
+            for dy, dx in _all_ways(*step):
+                row, column = y + reach + dy, x + reach + dx
+                near = parts[row % CELL, column % CELL]
+                top, left = row // CELL, column // CELL
+                near = near[top : top + ny, left : left + nx]
+                total += np.multiply(near, np.float32(weight), out=term)
+        out[y::CELL, x::CELL] = total
     return out
 
 
