@@ -24,6 +24,7 @@ from autoreduce.pixels.order import finite_median, median
 from autoreduce.pixels.stars import SKY_BOX, sky_of
 
 Image = NDArray[np.float32]
+Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 GREEN_TAPS = {(1, 0): 0.3165, (2, 1): -0.0544, (3, 0): 0.0609, (3, 2): -0.0093}
@@ -147,18 +148,19 @@ def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
         Sharp light in the one over that in the other, of most stars; 0 with fewer than
         `FEWEST_SHARP` of them.
     """
-    from scipy.ndimage import maximum_filter
-
-    brightest = maximum_filter(np.maximum.reduce([own, *others]), NEAR)
     power, noise = _sharp_power(own)
     pairs = [_sharp_power(one) for one in others]
     other = np.mean([one for one, _ in pairs], axis=0)
     total = power + other
+    least = SHARP_SIGMAS**2 * (noise + np.mean([one for _, one in pairs]))
+    y, x = marked_pixels((total > least) & (other > 0))
     # Each star counts once, and not the more the sharper the other colour shows it.
-    good = total == maximum_filter(total, NEAR)
-    good &= total > SHARP_SIGMAS**2 * (noise + np.mean([one for _, one in pairs]))
-    good &= (brightest < full) & (other > 0)
-    if np.count_nonzero(good) < FEWEST_SHARP:
+    first = total[y, x] == _largest_around(total, y, x)
+    y, x = y[first], x[first]
+    fainter = [_largest_around(one, y, x) < full for one in (own, *others)]
+    whole = np.logical_and.reduce(fainter)
+    good = y[whole], x[whole]
+    if len(good[0]) < FEWEST_SHARP:
         return 0.0
     # One place against one place: their mean would be less in doubt than the one colour,
     # and a star that falls between the pixels of that one alone be the rule.
@@ -167,6 +169,14 @@ def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
         power[good], each, out=np.full_like(each, np.inf), where=each > 0
     )
     return float(np.sqrt(max(float(np.median(ratios)), 0.0)))
+
+
+def _largest_around(image: Image, y: Indices, x: Indices) -> Image:
+    """Give the largest pixel of the squares of side `NEAR` around some."""
+    steps = np.arange(NEAR) - NEAR // 2
+    rows = np.clip(y[:, None, None] + steps[:, None], 0, image.shape[0] - 1)
+    columns = np.clip(x[:, None, None] + steps, 0, image.shape[1] - 1)
+    return np.asarray(image[rows, columns].max(axis=(1, 2)))
 
 
 def _sharp_power(image: Image) -> tuple[Image, float]:
