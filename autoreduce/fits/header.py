@@ -186,9 +186,9 @@ class Layout:
         starts = [at.start for at in self._long]
         ends = [block.find(b"=", at, at + CARD) + 1 or at + CARD for at in starts]
         places = _places(slice(*span) for span in zip(starts, ends, strict=True))
-        names = places.unpack_from(block)
-        layout = _make_layout(self._words, tuple(map(_long_name, names)))
-        self._last = places, b"".join(names), layout
+        cards = places.unpack_from(block)
+        layout = _make_layout(self._words, tuple(map(_long_name, cards)))
+        self._last = places, b"".join(cards), layout
         return layout
 
 
