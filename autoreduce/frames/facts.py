@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -78,15 +79,12 @@ class FactReader:
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        self._facts: dict[str, CardMemory[Reading | None]] = {}
-        self._date = dialect.facts["date_obs"]
-        for fact, parse in _PARSERS.items():
-            rule = dialect.facts[fact]
-            read = partial(_read, parse, rule)
-            keywords = _keywords(rule)
-            if parse is _sections:
-                keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
-            self._facts[fact] = CardMemory(keywords, read)
+        self._rules = dialect.facts
+        self._steady = {
+            fact: _memory(fact, self._rules[fact])
+            for fact in _PARSERS
+            if fact not in CHANGING
+        }
         self._present: dict[AbstractSet[str], _PresentFacts] = {}
 
     def read(self, header: RawHeader) -> dict[str, Reading]:
@@ -106,12 +104,8 @@ class FactReader:
         """
         present = self._present.get(header.keywords)
         if present is None:
-            there = {
-                fact: read
-                for fact, read in self._facts.items()
-                if not header.keywords.isdisjoint(read.keywords)
-            }
-            present = self._present[header.keywords] = _PresentFacts(there)
+            present = _PresentFacts(self._facts_of(header.keywords))
+            self._present[header.keywords] = present
         facts = present.read(header)
         if "ra" in facts and "dec" in facts:
             _forget_no_place(facts)
@@ -119,9 +113,41 @@ class FactReader:
             _settle_temperature(facts)
         if "TIMESYS" in header.keywords:
             _settle_time_scale(facts, str(header.get("TIMESYS")).strip().upper())
-        if "date_obs" not in facts and (unread := _unread_date(header, self._date)):
-            facts["date_obs"] = unread
+        if "date_obs" not in facts:
+            unread = _unread_date(header, self._rules["date_obs"])
+            facts |= {"date_obs": unread} if unread else {}
         return facts
+
+    def _facts_of(
+        self, present: AbstractSet[str]
+    ) -> dict[str, CardMemory[Reading | None]]:
+        """Give what reads the facts that headers with these keywords may tell."""
+        reading = {
+            fact: self._steady.get(fact)
+            or _memory(fact, _narrowed(self._rules[fact], present))
+            for fact in _PARSERS
+        }
+        return {
+            fact: read
+            for fact, read in reading.items()
+            if not present.isdisjoint(read.keywords)
+        }
+
+
+def _memory(fact: str, rule: FactRule) -> CardMemory["Reading | None"]:
+    parse, keywords = _PARSERS[fact], _keywords(rule)
+    if parse is _sections:
+        keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
+    return CardMemory(keywords, partial(_read, parse, rule))
+
+
+def _narrowed(rule: FactRule, present: AbstractSet[str]) -> FactRule:
+    """Leave out of a rule what headers with these keywords do not have."""
+    return replace(
+        rule,
+        sources=tuple(one for one in rule.sources if one.keyword in present),
+        clock=tuple(keyword for keyword in rule.clock if keyword in present),
+    )
 
 
 _CHANGES = Reading(None)
@@ -483,7 +509,9 @@ def _angles(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _times(header: RawHeader, rule: FactRule) -> Readings:
-    told = sorted(_sources(header, rule), key=lambda pair: _is_local(pair[1]))
+    told = list(_sources(header, rule))
+    if len(told) > 1:
+        told.sort(key=lambda pair: _is_local(pair[1]))
     for source, card in told:
         unit = source.unit or "date"
         found = literals.moment(card.value, unit)

@@ -281,6 +281,8 @@ class _DialectReader:
 
 
 def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
+    if len(shape) == 2:
+        return None
     planes = [length for length in shape[2:] if length > 1]
     if not planes:
         return None
