@@ -164,15 +164,18 @@ class Layout:
             further.setdefault(name, []).append(span)
         self.places = further | self.places
         self.keywords = frozenset(self.places)
-        self.geometry = self.places_of(filter(_GEOMETRY.fullmatch, self.places))
         self._words = keywords
         self._last: tuple[struct.Struct, bytes, Layout] | None = None
+        self._known: dict[tuple[str, ...], struct.Struct] = {}
+        self.geometry = self.places_of(tuple(filter(_GEOMETRY.fullmatch, self.places)))
 
-    def places_of(self, keywords: Iterable[str]) -> struct.Struct:
+    def places_of(self, keywords: tuple[str, ...]) -> struct.Struct:
         """Return the places of all cards of some keywords."""
-        return _places(
-            chain.from_iterable(self.places.get(one, ()) for one in keywords)
-        )
+        places = self._known.get(keywords)
+        if places is None:
+            spans = chain.from_iterable(self.places.get(one, ()) for one in keywords)
+            places = self._known[keywords] = _places(spans)
+        return places
 
     def with_long_names(self, block: bytes) -> "Layout":
         """Return the layout that knows what stands behind HIERARCH in a header.

@@ -348,7 +348,7 @@ Parser = Callable[[RawHeader, FactRule], Readings]
 
 def _keywords(rule: FactRule) -> Iterator[str]:
     """Return every keyword that is asked for when a fact is read."""
-    yield from (source.keyword for source in rule.sources)
+    yield from rule.keywords
     yield from rule.clock
     if rule.wheels:
         yield from chain(_BESIDE, *rule.wheels)

@@ -94,7 +94,7 @@ class Witness(NamedTuple):
 
 def keywords_of_type(dialect: Dialect) -> Iterator[str]:
     """Return every keyword that `witness_of` asks for."""
-    yield from (source.keyword for source in dialect.facts["imagetyp"].sources)
+    yield from dialect.facts["imagetyp"].keywords
     yield from ("BITPIX", "ZBITPIX", "ZIMAGE")
 
 

@@ -74,9 +74,8 @@ def without_cards(frame: Frame) -> Frame:
 
     A night of thousands of frames has some hundred megabytes of the others.
     """
-    header, dates = frame.header, frame.dialect.facts["date_obs"].sources
-    keywords = (*_ASKED, *(source.keyword for source in dates))
-    frame.header = RawHeader(header.hdu, header.raw(keywords))
+    header, dates = frame.header, frame.dialect.facts["date_obs"].keywords
+    frame.header = RawHeader(header.hdu, header.raw((*_ASKED, *dates)))
     return frame
 
 
@@ -155,14 +154,18 @@ def _doubt_dark_names(frames: Sequence[Frame]) -> None:
     A name alone does not beat the card that says light: a frame with stars, or of
     another level than the darks of its exposure, is the light that its card says.
     """
+    doubted = [
+        frame
+        for frame in frames
+        if frame.facts["imagetyp"].rule == BY_NAME_ALONE
+        and frame.value("imagetyp") == ImageType.DARK
+    ]
     cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if doubted else ():
         cameras[_camera(frame)].append(frame)
     looks: dict[tuple[object, ...], list[Known]] = {}
-    for frame in frames:
+    for frame in doubted:
         reading, camera = frame.facts["imagetyp"], _camera(frame)
-        if reading.rule != BY_NAME_ALONE or reading.value != ImageType.DARK:
-            continue
         if camera not in looks:
             others = [
                 one
@@ -327,7 +330,7 @@ def _turn_rows(frames: Sequence[Frame]) -> None:
     for frame in frames:
         if (order := frame.value("roworder")) and frame.value("imagetyp") == "light":
             orders[_camera(frame)][order] += 1
-    for frame in frames:
+    for frame in frames if orders else ():
         order = frame.value("roworder")
         wanted = orders[_camera(frame)].most_common(1)
         if order is None or not wanted or wanted[0][0] == order:
@@ -351,7 +354,7 @@ def _share_patterns(frames: Sequence[Frame]) -> None:
     the same where the frame is read from the same corner with the same binning.
     """
     told: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if any(frame.value("bayerpat") for frame in frames) else ():
         told[_readout(frame)].append(frame)
     for alike in told.values():
         patterns = {frame.value("bayerpat") for frame in alike} - {None}
@@ -397,7 +400,7 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         if frame.why_not is None or frame.why_not.code != TOO_LARGE:
             alike[frame.cards_hash].append(frame)
     for candidates in alike.values():
-        if len({frame.path for frame in candidates}) < 2:
+        if len(candidates) < 2 or len({frame.path for frame in candidates}) < 2:
             continue
         first: dict[tuple[bytes, int], Frame] = {}
         # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
@@ -411,21 +414,24 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
 
 def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
     """Leave out what has the time of a raw frame, but pixels no camera writes."""
-    raw: dict[tuple[object, ...], str] = {}
-    processed: list[tuple[tuple[object, ...], Frame]] = []
+    alike: dict[tuple[object, object, float, object], list[Frame]] = defaultdict(list)
     for frame in frames:
         start, exptime = frame.value("date_obs"), frame.value("exptime")
-        if frame.why_not or start is None or not isinstance(exptime, float):
+        if not frame.why_not and start is not None and isinstance(exptime, float):
+            key = (frame.value("instrume"), start, exptime, frame.value("imagetyp"))
+            alike[key].append(frame)
+    for (*_, exptime, _kind), twins in alike.items():
+        if len(twins) < 2 or exptime < _ONE_START_S:
             continue
-        key = (frame.value("instrume"), start, exptime, frame.value("imagetyp"))
-        bits = frame.header.get("BITPIX")
-        if isinstance(bits, int) and bits > 0:
-            raw.setdefault(key, frame.file)
-        elif exptime >= _ONE_START_S:
-            processed.append((key, frame))
-    for twin, frame in processed:
-        if twin in raw:
-            frame.why_not = remark("twin", found=raw[twin])
+        raw = [frame.file for frame in twins if _is_raw(frame)]
+        for frame in twins if raw else ():
+            if not _is_raw(frame):
+                frame.why_not = remark("twin", found=raw[0])
+
+
+def _is_raw(frame: Frame) -> bool:
+    bits = frame.header.get("BITPIX")
+    return isinstance(bits, int) and bits > 0
 
 
 def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
@@ -482,7 +488,7 @@ def _join_over_noon(frames: Sequence[Frame]) -> None:
         and isinstance(frame.value("date_obs"), datetime)
         and frame.value("night") is not None
     ]
-    dark.sort(key=lambda one: (str(_camera(one)), str(one.value("date_obs"))))
+    dark.sort(key=lambda one: (str(_camera(one)), _start(one)))
     for run in _runs(dark):
         nights = list(dict.fromkeys(frame.value("night") for frame in run))
         length = _start(run[-1]) - _start(run[0])
