@@ -49,13 +49,18 @@ def own_card(header: RawHeader) -> str | None:
     return None
 
 
+def is_plane(header: RawHeader) -> bool:
+    """Tell whether an image is named for what it says of another, such as its mask."""
+    name = header.get("EXTNAME")
+    return isinstance(name, str) and bool(_NO_IMAGE_NAMES.fullmatch(name.strip()))
+
+
 def why_not_raw(header: RawHeader, dialect: Dialect) -> Remark | None:
     """Return why an image is not a raw frame; None if nothing says so."""
     if (card := own_card(header)) is not None:
         return remark("own-product", found=card)
-    name = header.get("EXTNAME")
-    if isinstance(name, str) and _NO_IMAGE_NAMES.fullmatch(name.strip()):
-        return remark("no-exposure", found=name.strip())
+    if is_plane(header):
+        return remark("no-exposure", found=str(header.get("EXTNAME")).strip())
     history = [str(card.value) for card in header.find("HISTORY")]
     return _why_calibrated(header, dialect.calibrated, history) or _why_stacked(
         header, dialect.stacked, history
