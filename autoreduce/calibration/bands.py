@@ -435,9 +435,14 @@ class MasterRows(Closing):
 
 
 def calibrated_rows(
-    frame: RawFrame, correction: Correction, masters: MasterRows, start: int, stop: int
+    frame: RawFrame,
+    correction: Correction,
+    masters: MasterRows,
+    start: int,
+    stop: int,
+    out: Floats | None = None,
 ) -> Floats:
-    """Read rows of a frame and take its masters out of them.
+    """Read rows of a frame and take its masters out of them; `out` is filled if given.
 
     Returns
     -------
@@ -445,15 +450,20 @@ def calibrated_rows(
         (linear(raw - overscan or pedestal - bias) - (scale dark + offset)) / flat; NaN
         where the observer says that a pixel is bad.
     """
-    return _without(frame, (start, stop), masters.taken_out(correction, start, stop))
+    taken_out = masters.taken_out(correction, start, stop)
+    return _without(frame, (start, stop), taken_out, out)
 
 
 def _without(
-    frame: RawFrame, rows: tuple[int, int], taken_out: tuple[TakenOut, Floats | None]
+    frame: RawFrame,
+    rows: tuple[int, int],
+    taken_out: tuple[TakenOut, Floats | None],
+    out: Floats | None = None,
 ) -> Floats:
     """Take rows of masters out of those of a frame, and the bad pixels."""
     masters, bad = taken_out
-    data = calibrate(frame.rows(*rows), overscan=frame.zeros(*rows), **masters)
+    zeros = frame.zeros(*rows)
+    data = calibrate(frame.rows(*rows), overscan=zeros, **masters, out=out)
     if bad is not None:
         data[bad != 0] = np.nan
     return data
