@@ -91,9 +91,7 @@ def doubts_of_light(
     yield from told
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
-        if flat is not None:
-            yield from _doubts_of_light_in(taken, flat, noise)
-        yield from _glow_left(data, taken, flat, noise, uneven)
+        yield from _doubts_of_shape(data, taken, flat, noise, uneven)
     if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
         left_in = _unevenness(data + np.float32(pedestal) / flat)
         if left_in < uneven / EVENER:
@@ -175,27 +173,40 @@ def _doubts_of_dark(
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
-    for code, with_dark, without in (
-        ("noisy-dark", pixel_noise(data), ROUGHER * noise),
-        ("uneven-dark", uneven, UNEVEN * _unevenness(before)),
-    ):
-        least = 0.0 if code == "noisy-dark" else UNEVEN_NOISE * noise
-        if with_dark > max(without, least):
-            factor = ROUGHER if code == "noisy-dark" else UNEVEN
-            found, expected = _about(with_dark), _about(without / factor)
-            yield remark(code, found=found, expected=expected)
+    rough = pixel_noise(data)
+    if rough > ROUGHER * noise:
+        yield remark("noisy-dark", found=_about(rough), expected=_about(noise))
+    if not uneven > UNEVEN_NOISE * noise:
+        return
+    without = _unevenness(before)
+    if uneven > UNEVEN * without:
+        yield remark("uneven-dark", found=_about(uneven), expected=_about(without))
 
 
-def _glow_left(
+def _doubts_of_shape(
     data: NDArray[np.float32],
     dark: NDArray[np.float32],
     flat: NDArray[np.float32] | None,
     noise: float,
     uneven: float,
 ) -> Iterator[Remark]:
-    """Say that the glow of a dark is left in the light, or was not in it as strong."""
-    if not min(uneven, _unevenness(dark)) > UNEVEN_NOISE * noise:
+    """Say what the shape of an uneven dark tells: of light in it, of its own glow."""
+    shaped = _unevenness(dark)
+    if not shaped > UNEVEN_NOISE * noise:
         return
+    if flat is not None:
+        yield from _doubts_of_light_in(dark, flat, shaped)
+    if uneven > UNEVEN_NOISE * noise:
+        yield from _glow_left(data, dark, flat, uneven)
+
+
+def _glow_left(
+    data: NDArray[np.float32],
+    dark: NDArray[np.float32],
+    flat: NDArray[np.float32] | None,
+    uneven: float,
+) -> Iterator[Remark]:
+    """Say that the glow of a dark is left in the light, or was not in it as strong."""
     glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
     levels, shape = _blocks_of(data, glow)
@@ -207,12 +218,11 @@ def _glow_left(
 
 
 def _doubts_of_light_in(
-    dark: NDArray[np.float32], flat: NDArray[np.float32], noise: float
+    dark: NDArray[np.float32], flat: NDArray[np.float32], uneven: float
 ) -> Iterator[Remark]:
     """Say that a dark rises and falls with the flat: dark current knows of no optics."""
     levels, shape = _blocks_of(dark, flat)
-    uneven = _unevenness(dark)
-    if not uneven > UNEVEN_NOISE * noise or not np.ptp(shape) > 0:
+    if not np.ptp(shape) > 0:
         return
     light, current = np.polyfit(shape, levels, 1)
     left = np.std(levels - light * shape - current)
