@@ -16,7 +16,6 @@ PRELOADED = (
     "autoreduce.running.tasks",
     "autoreduce.report.finished",
     "sep",
-    "scipy.optimize",
     "scipy.spatial",
 )
 """What every worker of a night needs: loaded once, not by each ..."""
