@@ -1,11 +1,13 @@
 """A folder's frames as a table, and the files that are none, with the reason."""
 
+import gc
 import math
 import os
 import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,6 +120,25 @@ def scan_night(
     SettingsError
         If a dialect table is not valid.
     """
+    with _uncollected():
+        return _scanned(folders, dialects, memory)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no cycles of garbage: frames have none, and there are many of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _scanned(
+    folders: Sequence[Path], dialects: Sequence[Path], memory: float
+) -> ScannedNight:
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
     tables = load_dialects((*dialects, *own_tables(folders)))
