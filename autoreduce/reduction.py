@@ -203,9 +203,10 @@ def reduce_night(
     target = None if output is None else Path(output)
     folders = paths_of_night(night)
     folder = output_folder(folders, target)
-    if (limits or Limits()).may_have_processes:
+    limits = limits or Limits()
+    if limits.may_have_processes:
         start_for(folders)
-    prepared = prepare_night(night, choices)
+    prepared = prepare_night(night, choices, jobs=limits.processes_at_most)
     if planned is not None:
         planned(prepared.plan)
     return run_prepared(

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from zlib import crc32
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, image_shape, pixel_scaling
@@ -237,7 +238,7 @@ class FrameReader:
         said, why_not = reader.steady(header)
         facts["imagetyp"] = decide_type(said, reader.dialect, facts, file)
         why_not = why_not or _why_no_plane(shape)
-        alike = hash(header.block)
+        alike = crc32(header.block)  # the same in each process
         return Frame(file, path, header, reader.dialect, facts, shape, why_not, alike)
 
     def _reader(self, header: RawHeader) -> "_DialectReader":

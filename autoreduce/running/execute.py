@@ -103,8 +103,14 @@ class Limits:
     @property
     def may_have_processes(self) -> bool:
         """Whether processes of this machine may work beside its threads."""
-        n = self.jobs or os.cpu_count() or 1
-        return self.processes and self.scheduler is None and n > 1
+        return self.processes_at_most > 1
+
+    @property
+    def processes_at_most(self) -> int:
+        """Processes of this machine that may work."""
+        if self.scheduler is not None or not self.processes:
+            return 1
+        return self.jobs or os.cpu_count() or 1
 
 
 class Status(StrEnum):

@@ -16,10 +16,17 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from autoreduce.calibration.workspace import each_apart
-from autoreduce.running.ending import ended
+from autoreduce.errors import Interrupted
+from autoreduce.fits.ahead import Each
+from autoreduce.running.ending import end_workers, ended
 from autoreduce.running.machine import share_one_heap
-from autoreduce.running.server import PRELOADED, server_context
+from autoreduce.running.server import PRELOADED, READING, server_context
 
+_MOST_READERS = 8
+"""Processes that read headers: one takes what they have read in, and cannot keep up with
+more."""
+_FEWEST_BATCHES = 3
+"""Batches of files for which processes are started."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -83,8 +90,42 @@ def worker_processes(
         start.start()
         try:
             yield pool
+        except Interrupted:
+            end_workers()
+            raise
         finally:
             start.join()
+
+
+@contextmanager
+def reading_processes(n: int) -> Iterator[Each]:
+    """Lend what calls a function for many batches of files: in processes, if many.
+
+    Parameters
+    ----------
+    n : int
+        Processes, at the most.
+
+    Yields
+    ------
+    callable
+        As `map`; functions, items and results must be picklable.
+    """
+    n = min(n, _MOST_READERS)
+    with ExitStack() as stack:
+        pools: list[Executor] = []
+
+        def each(
+            function: Callable[[Item], Result], items: Iterable[Item]
+        ) -> Iterable[Result]:
+            batches = list(items)
+            if n < 2 or len(batches) < _FEWEST_BATCHES:
+                return map(function, batches)
+            if not pools:
+                pools.append(stack.enter_context(worker_processes(n, READING)))
+            return each_apart(pools[0], n, function, batches)
+
+        yield each
 
 
 def _start(pool: Executor, n: int) -> None:
