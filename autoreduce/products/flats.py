@@ -387,8 +387,7 @@ class _FlatStack:
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without what is not for others."""
-        alone = replace(self.workspace.alone(), threads=1)
-        return {**vars(self), "workspace": alone}
+        return {**vars(self), "workspace": self.workspace.alone()}
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
