@@ -35,7 +35,7 @@ Raw = NDArray[Any]
 BYTES_PER_SAMPLE = 16
 """Memory a sample of a stack takes on its way through a kernel, about."""
 LARGEST_BAND = 48 << 20
-"""Bytes beyond which a taller band gains nothing ..."""
+"""Bytes beyond which a taller band gains nothing; four times as many with a halo ..."""
 ENOUGH_ROWS = 16
 """... if it has this many rows: short reads of many frames cost more ..."""
 HALOS = 14
@@ -504,7 +504,8 @@ def bands(
         First row and the row after the last.
     """
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
-    best = max(LARGEST_BAND, (ENOUGH_ROWS + HALOS * halo) * row)
+    largest = 4 * LARGEST_BAND if halo else LARGEST_BAND
+    best = max(largest, (ENOUGH_ROWS + HALOS * halo) * row)
     height = max(1, min(ny, min(memory, best) // row - 2 * halo))
     for start in range(0, ny, height):
         yield start, min(start + height, ny)
