@@ -117,6 +117,7 @@ class RawFrame(Closing):
         """Open a frame; without `keep_open` its file is open only while it is read."""
         self.item, self._root, self._keep_open = item, root, keep_open
         self.joined: JoinedImage | None = None
+        self._held: Raw | None = None
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
             path, _ = split_hdu(root / item.file)
@@ -217,11 +218,17 @@ class RawFrame(Closing):
 
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""
+        if self._held is not None:
+            return self._held[start:stop]
         first = self.origin[0]
         rows = self._read(first + start, first + stop)[:, self._columns]
         if not self._keep_open:
             self._reader.release()
         return rows
+
+    def hold(self, rows: Raw) -> None:
+        """Keep all of its rows, as `rows` gave them, and read none of them again."""
+        self._held = rows
 
     @property
     def readout_cards(self) -> list[Card]:

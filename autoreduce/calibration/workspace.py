@@ -49,6 +49,11 @@ class Workspace:
     whole: bool = False
     """Whether a process is given all of a task; else bands of it, where it has any."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether all of a task is done by one thread."""
+        return self.processes is None and self.threads == 1
+
     def alone(self) -> Self:
         """Give the workspace as a worker process has it, without any of its own."""
         return replace(self, processes=None, whole=False, threads=1)
