@@ -414,9 +414,11 @@ class _FlatStack:
         noise = noise[:, inner] if noise.shape[1] > 1 else noise
         how = self.workspace.recipe.flat.combine
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
-        single = np.mean(noise**2, axis=0)
-        variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
-        masked = 0 if mask is None else int(mask.sum())
+        variance = None
+        if self.workspace.planes:
+            single = np.mean(noise**2, axis=0)
+            variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
+        masked = 0 if mask is None else int(np.count_nonzero(mask))
         return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 
 
@@ -438,8 +440,8 @@ class _FlatBand(NamedTuple):
 
     data: Floats
     """(stop - start, nx), near unit level."""
-    variance: Floats
-    """Its expected variance."""
+    variance: Floats | None
+    """Its expected variance; None unless planes are written."""
     unclean: Mask
     """Where too few samples are free of stars."""
     masked: int
@@ -522,7 +524,7 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
             flat[start:stop], unclean[start:stop] = band.data, band.unclean
             stack.masked += band.masked
             stack.rejected += band.rejected
-            if variance is not None:
+            if variance is not None and band.variance is not None:
                 shared = shared_variance(
                     stack.members.corrections,
                     weights,
