@@ -112,7 +112,7 @@ def scan_night(
         If a dialect table is not valid.
     """
     with _uncollected():
-        return _scanned(folders, dialects, memory)
+        return _scanned(folders, dialects, memory, each)
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _scanned(
-    folders: Sequence[Path], dialects: Sequence[Path], memory: float
+    folders: Sequence[Path], dialects: Sequence[Path], memory: float, each: Each
 ) -> ScannedNight:
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
