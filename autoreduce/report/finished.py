@@ -577,7 +577,7 @@ def write_pictures(
     digests: Mapping[str, str],
     memory: int,
     each: EachObject = map,
-) -> list[ObjectPicture]:
+) -> Iterable[ObjectPicture]:
     """Write the pictures of all objects.
 
     Parameters
@@ -593,11 +593,11 @@ def write_pictures(
 
     Returns
     -------
-    list of ObjectPicture
+    iterable of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
     write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
-    return list(each(write, compositions(folder, plan, outcomes, digests)))
+    return each(write, compositions(folder, plan, outcomes, digests))
 
 
 def _written(

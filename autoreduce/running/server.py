@@ -16,6 +16,7 @@ PRELOADED = (
     "autoreduce.running.tasks",
     "autoreduce.report.finished",
     "sep",
+    "scipy.ndimage",
     "scipy.optimize",
     "scipy.spatial",
 )
