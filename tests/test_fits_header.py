@@ -1,6 +1,7 @@
 """Header blocks, held against astropy and against what goes wrong in files."""
 
 import gzip
+import pickle
 import warnings
 
 import numpy as np
@@ -363,3 +364,11 @@ def test_cards_are_cut_out_as_they_stand_each_once():
     assert header.raw(("A", "CONTINUE", "B", "A", "NONE")) == b"".join(whole[:3])
     assert header.raw(("C",)) == whole[3]
     assert header.raw(()) == header.raw(("NONE",)) == b""
+
+
+def test_a_header_travels_as_it_stands_in_its_file():
+    header = raw_header("A       = 1")
+    assert header.get("A") == 1
+    copy = pickle.loads(pickle.dumps(header))
+    assert copy == header
+    assert copy.get("A") == 1

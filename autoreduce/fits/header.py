@@ -54,6 +54,10 @@ class RawHeader:
     block: bytes
     """The cards as they stand in the file, without END."""
 
+    def __reduce__(self) -> tuple[type["RawHeader"], tuple[int, bytes]]:
+        """Travel without what was found out of it."""
+        return RawHeader, (self.hdu, self.block)
+
     @cached_property
     def cards(self) -> tuple[Card, ...]:
         """All cards in their order."""
