@@ -1,11 +1,9 @@
 """A folder's frames as a table, and the files that are none, with the reason."""
 
-import gc
 import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +19,7 @@ from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.evidence import Evidence
 from autoreduce.frames.frame import Frame, frames_of_file
-from autoreduce.frames.reading import FileReader, headers_or_why, state_of
+from autoreduce.frames.reading import FileReader, headers_or_why, state_of, uncollected
 from autoreduce.frames.schema import (
     UNREADABLE_COLUMNS,
     make_frame_table,
@@ -111,20 +109,8 @@ def scan_night(
     SettingsError
         If a dialect table is not valid.
     """
-    with _uncollected():
+    with uncollected():
         return _scanned(folders, dialects, memory, each)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no cycles of garbage: frames have none, and there are many of them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _scanned(
