@@ -323,7 +323,7 @@ def _combine_partial(
 ) -> None:
     """Combine pixels that miss a sample or may hold an outlier."""
     where = np.unravel_index(pixels, result.data.shape)
-    samples = np.stack([frame[where] for frame in job.frames])
+    samples = np.stack([frame.take(pixels) for frame in job.frames])
     good = np.isfinite(samples)
     if job.mask is not None:
         good &= ~_columns(job.mask, where)
@@ -412,7 +412,7 @@ def _statistic_of_good(
     weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Combine the good samples of each pixel, NaN where there is none."""
-    weight = good * (1.0 if weights is None else weights[:, None])
+    weight = good if weights is None else good * weights[:, None]
     total, n = row_sum(samples * weight), row_sum(weight)
     n[n == 0] = np.nan
     match how.method:
