@@ -35,7 +35,7 @@ Raw = NDArray[Any]
 BYTES_PER_SAMPLE = 16
 """Memory a sample of a stack takes on its way through a kernel, about."""
 LARGEST_BAND = 48 << 20
-"""Bytes beyond which a taller band gains nothing ..."""
+"""Bytes beyond which a taller band gains nothing; four times as many with a halo ..."""
 ENOUGH_ROWS = 16
 """... if it has this many rows: short reads of many frames cost more ..."""
 HALOS = 14
@@ -117,6 +117,7 @@ class RawFrame(Closing):
         """Open a frame; without `keep_open` its file is open only while it is read."""
         self.item, self._root, self._keep_open = item, root, keep_open
         self.joined: JoinedImage | None = None
+        self._held: Raw | None = None
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
             path, _ = split_hdu(root / item.file)
@@ -217,11 +218,17 @@ class RawFrame(Closing):
 
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""
+        if self._held is not None:
+            return self._held[start:stop]
         first = self.origin[0]
         rows = self._read(first + start, first + stop)[:, self._columns]
         if not self._keep_open:
             self._reader.release()
         return rows
+
+    def hold(self, rows: Raw) -> None:
+        """Keep all of its rows, as `rows` gave them, and read none of them again."""
+        self._held = rows
 
     @property
     def readout_cards(self) -> list[Card]:
@@ -514,7 +521,8 @@ def bands(
         First row and the row after the last.
     """
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
-    best = max(LARGEST_BAND, (ENOUGH_ROWS + HALOS * halo) * row)
+    largest = 4 * LARGEST_BAND if halo else LARGEST_BAND
+    best = max(largest, (ENOUGH_ROWS + HALOS * halo) * row)
     height = max(1, min(ny, min(memory, best) // row - 2 * halo))
     for start in range(0, ny, height):
         yield start, min(start + height, ny)

@@ -1,4 +1,4 @@
-"""What earlier runs have read of files, kept for each folder in the user's cache.
+"""What earlier runs have read of files, kept in the user's cache, part by part of folders.
 
 Of a file is used again what was read of it only if its size and its times of change are
 still the same and the reader is still the same.  Headers are kept as they stand in the
@@ -12,12 +12,13 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
@@ -28,9 +29,9 @@ from autoreduce.fits.whole import write_bytes
 log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
-"""Size of all that a shelf holds, bytes, above which the oldest folders are dropped."""
-_FILES_IN_PART = 1024
-_LENGTH_BYTES = 8
+"""Size of all that a shelf holds, bytes, above which the oldest parts are dropped."""
+_TOGETHER = 512
+"""Files of a part: they are read at a time, by one process, and kept in one file."""
 _DAMAGED = (OSError, ProductError, ValueError, TypeError, KeyError, zlib.error)
 
 Kept = TypeVar("Kept")
@@ -88,8 +89,47 @@ def cache_folder(nights: Sequence[Path] = ()) -> Path | None:
     return None if inside else folder
 
 
-def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp, Kept]]:
-    """Load what is known of the files of a folder.
+class Part(NamedTuple):
+    """Some files of a folder."""
+
+    folder: str
+    """The folder."""
+    number: int
+    """Which of the folder's parts it is, from 0 on."""
+    names: list[str]
+    """Names of its files, in order."""
+
+
+def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
+    """Share files out: large folders in parts, small ones together.
+
+    Parameters
+    ----------
+    folders : mapping of str to iterable of str
+        Names of files by their folder.
+
+    Yields
+    ------
+    list of Part
+        About as many files as are read at a time.
+    """
+    batch: list[Part] = []
+    for folder, names in folders.items():
+        left = iter(sorted(names))
+        some = iter(lambda left=left: list(islice(left, _TOGETHER)), [])  # type: ignore[misc]
+        for number, part in enumerate(some):
+            batch.append(Part(folder, number, part))
+            if sum(len(one.names) for one in batch) >= _TOGETHER:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def load(
+    kept: Path, shelf: Shelf[Kept], folder: Path, number: int = 0
+) -> dict[str, tuple[Stamp, Kept]]:
+    """Load what is known of the files of a part of a folder.
 
     Parameters
     ----------
@@ -99,6 +139,8 @@ def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp,
         What is looked for.
     folder : Path
         The folder, absolute.
+    number : int
+        Which of its parts.
 
     Returns
     -------
@@ -106,7 +148,7 @@ def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp,
         By name, each with the file's stamp from before it was read; empty if nothing is
         known, or what is kept cannot be used.
     """
-    file = _file_of(kept, shelf, folder)
+    file = _file_of(kept, shelf, folder, number)
     try:
         data = file.read_bytes()
         return dict(_unpacked(data, shelf, folder))
@@ -122,8 +164,9 @@ def save(
     shelf: Shelf[Kept],
     folder: Path,
     entries: Mapping[str, tuple[Stamp, Kept]],
+    number: int = 0,
 ) -> None:
-    """Keep what was read of a folder's files in place of what was known of them.
+    """Keep what was read of a part's files in place of what was known of them.
 
     Parameters
     ----------
@@ -135,20 +178,45 @@ def save(
         The folder, absolute.
     entries : mapping of str to (Stamp, what the shelf keeps)
         By name.
+    number : int
+        Which of its parts.
     """
-    file = _file_of(kept, shelf, folder)
+    file = _file_of(kept, shelf, folder, number)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.parent.chmod(0o700)  # headers may tell where an observatory stands
         write_bytes(file, _packed(entries, shelf, folder), lasting=False)
-        _drop_oldest(file.parent)
     except _DAMAGED as error:
         log.debug("the %s of %s are not kept: %s", shelf.name, folder, error)
 
 
-def _file_of(kept: Path, shelf: Shelf[Kept], folder: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-    return kept / shelf.name / name
+def drop_oldest(kept: Path | None, shelf: Shelf[Any]) -> None:
+    """Drop the oldest parts of a shelf that is full.
+
+    Parameters
+    ----------
+    kept : Path, optional
+        Where all shelves are; None if nothing is kept.
+    shelf : Shelf
+        The shelf.
+    """
+    if kept is None:
+        return
+    try:
+        known = [(file, file.stat()) for file in (kept / shelf.name).iterdir()]
+        total = sum(status.st_size for _, status in known)
+        for file, status in sorted(known, key=lambda one: one[1].st_mtime_ns):
+            if total <= LARGEST:
+                return
+            file.unlink(missing_ok=True)
+            total -= status.st_size
+    except OSError as error:
+        log.debug("the %s that are kept are not tidied: %s", shelf.name, error)
+
+
+def _file_of(kept: Path, shelf: Shelf[Any], folder: Path, number: int) -> Path:
+    part = os.fsencode(folder) + b"\0%d" % number
+    return kept / shelf.name / hashlib.sha256(part).hexdigest()[:32]
 
 
 def _beginning(shelf: Shelf[Kept], folder: Path) -> bytes:
@@ -168,17 +236,12 @@ def _packed(
 ) -> Iterator[bytes]:
     """Pack what is kept; that of like files takes little room behind one another."""
     yield _beginning(shelf, folder)
-    items = list(entries.items())
-    for start in range(0, len(items), _FILES_IN_PART):
-        index, blocks = [], []
-        for name, (stamp, thing) in items[start : start + _FILES_IN_PART]:
-            told, block = shelf.pack(thing)
-            index.append((name, stamp, told, len(block)))
-            blocks.append(block)
-        raw = b"\n".join((json.dumps(index).encode(), b"".join(blocks)))
-        packed = zlib.compress(raw, 1)
-        yield len(packed).to_bytes(_LENGTH_BYTES, "big")
-        yield packed
+    index, blocks = [], []
+    for name, (stamp, thing) in entries.items():
+        told, block = shelf.pack(thing)
+        index.append((name, stamp, told, len(block)))
+        blocks.append(block)
+    yield zlib.compress(b"\n".join((json.dumps(index).encode(), b"".join(blocks))), 1)
 
 
 def _unpacked(
@@ -188,25 +251,13 @@ def _unpacked(
     if not data.startswith(beginning):
         msg = "it is of another version"
         raise ValueError(msg)
-    at = len(beginning)
-    while at < len(data):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(data[at:start], "big")
-        raw = zlib.decompress(data[start:at])
-        place = raw.index(b"\n")
-        index = json.loads(raw[:place])
-        place += 1
-        for name, stamp, told, length in index:
-            thing = shelf.unpack(told, raw[place : place + length])
-            place += length
-            yield name, (Stamp(*stamp), thing)
-
-
-def _drop_oldest(kept: Path) -> None:
-    known = [(file, file.stat()) for file in kept.iterdir()]
-    total = sum(status.st_size for _, status in known)
-    for file, status in sorted(known, key=lambda one: one[1].st_mtime_ns):
-        if total <= LARGEST:
-            return
-        file.unlink(missing_ok=True)
-        total -= status.st_size
+    unpacking = zlib.decompressobj()
+    raw = unpacking.decompress(data[len(beginning) :])
+    if not unpacking.eof or unpacking.unused_data:
+        msg = "it is cut off, or there is more behind it"
+        raise ValueError(msg)
+    at = raw.index(b"\n") + 1
+    for name, stamp, told, length in json.loads(raw[:at]):
+        thing = shelf.unpack(told, raw[at : at + length])
+        at += length
+        yield name, (Stamp(*stamp), thing)

@@ -132,7 +132,7 @@ def _tell_from_bias(frames: Sequence[Frame]) -> None:
             rule = f"its card says 0 s, but it is {above:.0f} ADU above the bias frames"
             told = frame.facts["imagetyp"]
             kind = _OF_0_S[told.rule].value
-            frame.facts["imagetyp"] = replace(told, value=kind, rule=rule)
+            frame.facts["imagetyp"] = told._replace(value=kind, rule=rule)
 
 
 def _forget_exposures_of_no_light(frames: Iterable[Frame]) -> None:
@@ -140,7 +140,7 @@ def _forget_exposures_of_no_light(frames: Iterable[Frame]) -> None:
     for frame in frames:
         if frame.value("imagetyp") == ImageType.LIGHT and frame.value("exptime") == 0:
             rule = "0 s is no exposure of a light: not known"
-            told = replace(frame.facts["exptime"], value=None, rule=rule)
+            told = frame.facts["exptime"]._replace(value=None, rule=rule)
             frame.facts["exptime"] = told
 
 
@@ -333,7 +333,7 @@ def _turn_rows(frames: Sequence[Frame]) -> None:
         if order is None or not wanted or wanted[0][0] == order:
             continue
         rule = f"rows turned: the camera's lights are {wanted[0][0]}"
-        frame.facts["turned"] = replace(frame.facts["roworder"], value=True, rule=rule)
+        frame.facts["turned"] = frame.facts["roworder"]._replace(value=True, rule=rule)
         _turn_facts(frame, rule)
 
 
@@ -341,7 +341,7 @@ def _turn_facts(frame: Frame, rule: str) -> None:
     for fact in TURNED_WITH_ROWS:
         if (value := frame.value(fact)) is not None:
             turned = with_rows_turned(fact, str(value), frame.shape[1])
-            frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
+            frame.facts[fact] = frame.facts[fact]._replace(value=turned, rule=rule)
 
 
 def _share_patterns(frames: Sequence[Frame]) -> None:
@@ -361,7 +361,7 @@ def _share_patterns(frames: Sequence[Frame]) -> None:
         rule = f"no card gives it; as in {witness.file} of the same camera"
         for frame in alike:
             if frame.value("bayerpat") is None:
-                frame.facts["bayerpat"] = replace(witness.facts["bayerpat"], rule=rule)
+                frame.facts["bayerpat"] = witness.facts["bayerpat"]._replace(rule=rule)
 
 
 def _readout(frame: Frame) -> tuple[object, ...]:
@@ -435,8 +435,8 @@ def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
     for frame, name in zip(frames, names, strict=True):
         if name is not None and best[str(name)] != name:
             rule = f"spelt {best[str(name)]} as on most frames of the night"
-            frame.facts[fact] = replace(
-                frame.facts[fact], value=best[str(name)], rule=rule
+            frame.facts[fact] = frame.facts[fact]._replace(
+                value=best[str(name)], rule=rule
             )
 
 
@@ -492,7 +492,7 @@ def _join_over_noon(frames: Sequence[Frame]) -> None:
         night = str((lit or nights)[0])
         for frame in run:
             rule = "of the night of the bias frames and darks taken with it, over noon"
-            frame.facts["night"] = replace(frame.facts["night"], value=night, rule=rule)
+            frame.facts["night"] = frame.facts["night"]._replace(value=night, rule=rule)
 
 
 def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -530,13 +530,13 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
     if local is not None and isinstance(local.value, datetime):
         evening = (local.value - _HALF_DAY).date().isoformat()
         rule = "local date of the evening, by a local time"
-        frame.facts["night"] = replace(local, value=evening, rule=rule)
+        frame.facts["night"] = local._replace(value=evening, rule=rule)
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
         # A date of a card is nearer to the truth than one of a name.
         night = alone.value.date().isoformat()
-        frame.facts["night"] = replace(alone, value=night)
+        frame.facts["night"] = alone._replace(value=night)
 
 
 def _utc_offset(frame: Frame) -> timedelta | None:

@@ -61,8 +61,8 @@ QUANTISED = 1 / math.sqrt(12)
 """Noise that whole numbers have at the least, ADU."""
 FILLED_BY_LIGHT = 0.5
 """Part of the level at which usual pixels are full that a pixel filled by light has."""
-MEDIAN_PIXELS = 256 * 1024
-"""Pixels of a light, in whole rows, that tell by how much all of it was lowered."""
+LEVEL_PIXELS = 256 * 1024
+"""Pixels from which the level of a light is taken at the most, about."""
 BANDS, SAMPLED = 8, 16
 """Bands of a light, and rows of each, that are held against its dark and flat."""
 LIGHT_BAND = 32 << 20
@@ -253,8 +253,9 @@ def _full_level(
     levels = data[full]
     if saturate is None or not len(levels):
         return None
-    every = max(data.size // MEDIAN_PIXELS, 1)
-    taken_out = raw_median - finite_median(data[every // 2 :: every])
+    # An odd distance, as rows of a mosaic differ in colour by turns.
+    some = data[:: data.size // LEVEL_PIXELS | 1]
+    taken_out = raw_median - finite_median(some)
     levels = levels[levels > FILLED_BY_LIGHT * (saturate - taken_out)]
     return float(quantiles(levels, [0.01])[0]) if len(levels) else None
 
