@@ -143,13 +143,14 @@ def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Floats:
         Mean of the two neighbours on either side, of the peak; along rows, columns and
         both diagonals.  A lone pixel has 0, a line of them 0 across it.
     """
-    ny, nx = image.shape
-    peak = np.maximum(image[y, x], np.finfo(np.float32).tiny)
+    (ny, nx), pixels = image.shape, image.ravel()
+    twice = 2 * np.maximum(image[y, x], np.finfo(np.float32).tiny)
+    rows = [np.clip(y + step, 0, ny - 1) * nx for step in (0, 1, -1)]
+    columns = [np.clip(x + step, 0, nx - 1) for step in (0, 1, -1)]
     found = np.empty((len(DIRECTIONS), len(x)))
     for row, (dy, dx) in zip(found, DIRECTIONS, strict=True):
-        ahead = image[np.clip(y + dy, 0, ny - 1), np.clip(x + dx, 0, nx - 1)]
-        behind = image[np.clip(y - dy, 0, ny - 1), np.clip(x - dx, 0, nx - 1)]
-        row[:] = (ahead + behind) / 2 / peak
+        row[:] = pixels[rows[dy] + columns[dx]] + pixels[rows[-dy] + columns[-dx]]
+    found /= twice
     return found
 
 
