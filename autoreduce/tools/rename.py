@@ -344,7 +344,7 @@ def read_log(log: Path) -> Log:
         If the file is not such a log.
     """
     try:
-        with log.open(newline="", encoding="utf-8") as file:
+        with log.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             (how, state), _, *rows = csv.reader(file, delimiter="\t")
         renamings = tuple(Renaming(Path(old), Path(new)) for old, new in rows)
         return Log(Transfer(how), state == _DONE, renamings)
