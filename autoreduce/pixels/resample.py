@@ -282,9 +282,11 @@ class Resampler:
             low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
         begin = np.ceil(low - WHOLE).astype(int)
         end = np.floor(high + WHOLE).astype(int) + 1
-        for row, left, right in zip(out, begin, end, strict=True):
-            row[:left] = np.nan
-            row[max(left, right, 0) :] = np.nan
+        for row, left, right in zip(out, begin.tolist(), end.tolist(), strict=True):
+            if left > 0:
+                row[:left] = np.nan
+            if right < nx:
+                row[max(left, right, 0) :] = np.nan
 
 
 def _hard(light: Image, saturate: float, sky: float, noise: float) -> Pixels:
