@@ -48,9 +48,12 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
-    """Write a text file, whole or not at all; errors as in `replacing`."""
+    """Write a text file, whole or not at all; errors as in `replacing`.
+
+    Names of files in it that are not in UTF-8 are written as the bytes that they are.
+    """
     refuse_existing(path, overwrite=overwrite)
-    whole.write_text(path, text)
+    whole.write_bytes(path, [text.encode("utf-8", "surrogateescape")])
 
 
 def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
