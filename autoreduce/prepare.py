@@ -51,6 +51,7 @@ from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
+from autoreduce.running.processes import reading_processes
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +206,9 @@ def paths_of_night(night: Folders) -> list[Path]:
     return folders
 
 
-def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNight:
+def prepare_night(
+    night: Folders, choices: Choices | None = None, *, jobs: int = 1
+) -> PlannedNight:
     """Read headers and samples of pixels, group frames, and plan; nothing is written.
 
     Parameters
@@ -214,6 +217,9 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
         The night's folder or folders, searched with all their subfolders.
     choices : Choices, optional
         What the observer asks for.
+    jobs : int
+        Processes that may read the files of a large night.  They import the main
+        module: a script needs ``if __name__ == "__main__"``.
 
     Returns
     -------
@@ -227,25 +233,26 @@ def prepare_night(night: Folders, choices: Choices | None = None) -> PlannedNigh
     """
     choices = choices or Choices()
     paths = paths_of_night(night)
-    scanned = scan_night(
-        paths,
-        dialects=choices.dialects,
-        memory=choices.memory or all_memory(),
-    )
-    frames = scanned.frames
-    if choices.frames_csv is not None:
-        frames = _edited(scanned, choices.frames_csv)
-    frames = apply_overrides(
-        frames,
-        exclude=choices.exclude,
-        include=choices.include,
-        settings=choices.settings,
-    )
-    given = frames.attrs.get(GIVEN, {})
     recipe = _recipe(choices)
-    samples = read_samples(
-        scanned.root, judged(frames, recipe.amplifiers.crosstalk), cache_folder(paths)
-    )
+    with reading_processes(jobs) as each:
+        scanned = scan_night(
+            paths,
+            dialects=choices.dialects,
+            memory=choices.memory or all_memory(),
+            each=each,
+        )
+        frames = scanned.frames
+        if choices.frames_csv is not None:
+            frames = _edited(scanned, choices.frames_csv)
+        frames = apply_overrides(
+            frames,
+            exclude=choices.exclude,
+            include=choices.include,
+            settings=choices.settings,
+        )
+        given = frames.attrs.get(GIVEN, {})
+        asked = judged(frames, recipe.amplifiers.crosstalk)
+        samples = read_samples(scanned.root, asked, cache_folder(paths), each)
     frames, doubts = with_levels(
         with_one_spelling(frames), samples, leave_out=recipe.quality.check
     )

@@ -16,7 +16,7 @@ from astropy.io import fits
 from autoreduce.fits import ahead, ledger
 from autoreduce.fits import header as reader
 from autoreduce.fits.header import read_headers
-from autoreduce.frames import cache, scan
+from autoreduce.frames import cache, reading
 from autoreduce.frames.scan import scan_night
 
 
@@ -41,7 +41,7 @@ def reads(monkeypatch):
         names.append(Path(path).name)
         return read_headers(path)
 
-    monkeypatch.setattr(scan, "read_headers", read)
+    monkeypatch.setattr(reading, "read_headers", read)
     return names
 
 
@@ -192,7 +192,7 @@ def with_index(index):
     def damage(data):
         packed = zlib.compress(json.dumps(index).encode() + b"\n")
         beginning = data[: data.index(b"\n") + 1]
-        return beginning + len(packed).to_bytes(8, "big") + packed
+        return beginning + packed
 
     return damage
 
@@ -210,6 +210,7 @@ def with_index(index):
         with_index([["light_0.fits"]]),
         with_index([["light_0.fits", [1], []]]),
         with_index([["light_0.fits", [1, 2, 3], 4]]),
+        with_index([[["light_0.fits", 1, 2, 3, 4]], [0, []]]),
         with_index({"light_0.fits": 1}),
     ],
 )
@@ -304,12 +305,37 @@ def test_oldest_folders_are_dropped_when_the_cache_is_full(tmp_path, kept, monke
 
 
 def test_more_files_than_one_part_holds_are_kept(tmp_path, kept, reads, monkeypatch):
-    monkeypatch.setattr(cache, "_FILES_IN_PART", 2)
+    monkeypatch.setattr(cache, "_TOGETHER", 2)
     night = a_night(tmp_path / "night", 5)
     first = scan_night([night])
     reads.clear()
     assert_same(scan_night([night]), first)
     assert reads == []
+    assert len(list(kept.iterdir())) == 3
+    (night / "light_0.fits").unlink()
+    assert (
+        scan_night([night]).frames["file"].tolist() == first.frames["file"].tolist()[1:]
+    )
+    # One of each part is in another one now.
+    assert sorted(reads) == ["light_2.fits", "light_4.fits"]
+    reads.clear()
+    assert len(scan_night([night]).frames) == 4
+    assert reads == []
+
+
+def test_small_folders_are_read_together_and_large_ones_in_parts(monkeypatch):
+    monkeypatch.setattr(cache, "_TOGETHER", 3)
+    folders = {"a": "1", "b": "32", "c": "7654321", "d": "1"}
+    batches = [
+        [(part.folder, part.number, "".join(part.names)) for part in batch]
+        for batch in cache.batches(folders)
+    ]
+    assert batches == [
+        [("a", 0, "1"), ("b", 0, "23")],
+        [("c", 0, "123")],
+        [("c", 1, "456")],
+        [("c", 2, "7"), ("d", 0, "1")],
+    ]
 
 
 def test_slow_disk_is_read_by_threads_with_the_same_result(

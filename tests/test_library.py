@@ -495,6 +495,36 @@ def test_scaled_values_and_overscan_of_other_programs_are_refused(tmp_path):
     assert "nothing tells whether it was subtracted" in added[1].reason
 
 
+def test_a_master_that_was_worked_on_is_another(reduced, library, tmp_path):
+    """It is not known by what it was made from, and read as that of any program."""
+    flat = next((reduced / "masters").glob("flat_*.fits"))
+    invoke("arith", flat, "x", "0.5", "-o", tmp_path / "half.fits")
+    (added,) = add_to_library(library, [tmp_path / "half.fits"])
+    assert added.is_new
+    assert not check_library(library)
+
+
+def test_the_way_out_for_scaled_values_leads_out(tmp_path):
+    rng = np.random.default_rng(2)
+    pixels = rng.normal(0.0045, 1e-4, SHAPE).astype(np.float32)
+    scaled = write_foreign(tmp_path, "scaled.fit", pixels)
+    (refused,) = add_to_library(tmp_path / "library", [scaled])
+    assert "arith scaled.fit x 65535" in refused.reason
+    invoke("arith", scaled, "x", "65535", "-o", tmp_path / "adu.fits")
+    (added,) = add_to_library(tmp_path / "library", [tmp_path / "adu.fits"])
+    assert added.is_new, added.reason
+
+
+def test_a_master_of_the_observers_own_making_is_taken(tmp_path):
+    for n in range(3):
+        write_foreign(tmp_path, f"b{n}.fit", IMAGETYP="Bias Frame")
+    invoke(
+        "combine", tmp_path / "b?.fit", "-m", "mean", "-o", tmp_path / "mean_bias.fits"
+    )
+    (added,) = add_to_library(tmp_path / "library", [tmp_path / "mean_bias.fits"])
+    assert added.is_new, added.reason
+
+
 # ------------------------------------------------------------ the commands
 
 

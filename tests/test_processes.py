@@ -7,20 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock, call
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from small_night import write_night
 
 from autoreduce.calibration.workspace import Workspace, side_by_side
+from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import load_recipe
+from autoreduce.prepare import prepare_night
 from autoreduce.reduction import reduce_night
-from autoreduce.running.execute import Limits
+from autoreduce.running.execute import Limits, Status, run_plan
 from autoreduce.running.processes import worker_processes
-from autoreduce.running.server import start_for
+from autoreduce.running.server import PRELOADED, READING, start_for
+from autoreduce.running.tasks import run_task
 
 
 def own_process():
@@ -86,6 +93,34 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
     assert started == [2]
 
 
+def test_masters_without_a_frame_left_are_told_by_processes_too(
+    tmp_path, monkeypatch, caplog
+):
+    """Darks of 2 and 60 s: a master for each of two processes."""
+    night = write_night(tmp_path / "night", without=("flat",))
+    prepared = prepare_night(night)
+    for path in night.glob("*dark*"):
+        os.truncate(path, 2880)
+    monkeypatch.setattr("autoreduce.running.execute.LARGE", 0)
+    given, apart = [], Workspace.apart
+
+    def noted(self, function, *args):
+        given.extend([args[0].action] if function is run_task else [])
+        return apart(self, function, *args)
+
+    monkeypatch.setattr(Workspace, "apart", noted)
+    (tmp_path / "out").mkdir()
+    limits = Limits(jobs=2, processes=True)
+    outcomes = run_plan(prepared.plan, tmp_path / "out", limits=limits)
+    assert sorted(given) == [Action.CALIBRATE] * 3 + [Action.DARK] * 2
+    failed = [one for one in outcomes.values() if one.status is Status.FAILED]
+    assert [why.code for one in failed for why in one.remarks] == ["no-frame-left"] * 2
+    assert sorted(file for one in failed for file in one.left_out) == sorted(
+        path.name for path in night.glob("*dark*")
+    )
+    assert "killed" not in caplog.text
+
+
 def test_only_large_nights_have_the_server_started(tmp_path, monkeypatch):
     started = []
     started_already = SimpleNamespace(currsize=0)
@@ -102,6 +137,112 @@ def test_only_large_nights_have_the_server_started(tmp_path, monkeypatch):
     started_already.currsize = 1
     start_for([tmp_path])
     assert started == [1]
+
+
+def test_many_files_have_the_server_started(tmp_path, monkeypatch):
+    server = Mock()
+    server.cache_info.return_value = SimpleNamespace(currsize=0)
+    monkeypatch.setattr("autoreduce.running.server.server_context", server)
+    monkeypatch.setattr("autoreduce.running.server.MANY", 3)
+    for name in "abc":
+        (tmp_path / name).write_bytes(bytes(10))
+    start_for([tmp_path], READING)
+    assert not server.called
+    (tmp_path / "d").write_bytes(bytes(10))
+    start_for([tmp_path])
+    start_for([tmp_path], READING)
+    assert server.call_args_list == [call(PRELOADED), call(READING)]
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Read two files at a time, and list the processes that are started for it."""
+    monkeypatch.setattr("autoreduce.frames.cache._TOGETHER", 2)
+    started = []
+    monkeypatch.setattr(
+        "autoreduce.running.processes.worker_processes",
+        lambda n, preloaded: started.append(n) or worker_processes(n, preloaded),
+    )
+    return started
+
+
+def assert_planned_alike(one, other):
+    pd.testing.assert_frame_equal(one.frames, other.frames)
+    pd.testing.assert_frame_equal(one.night.evidence, other.night.evidence)
+    pd.testing.assert_frame_equal(one.night.unreadable, other.night.unreadable)
+    assert one.plan == other.plan
+
+
+def test_many_files_are_read_by_processes_with_the_same_plan(tmp_path, in_parts):
+    night = write_night(tmp_path / "night")
+    first = min(night.rglob("*.fit"))
+    first.with_name(f"copy_of_{first.name}").write_bytes(first.read_bytes())
+    first.with_name("notes.fit").write_text("no FITS file")
+    here = prepare_night(night)
+    assert not in_parts
+    assert "copy" in set(here.frames["code"].dropna())
+    assert len(here.night.unreadable) == 1
+    assert_planned_alike(prepare_night(night, jobs=2), here)
+    assert in_parts == [2]
+
+
+def test_files_of_killed_readers_are_read_here(tmp_path, in_parts, monkeypatch, caplog):
+    night = write_night(tmp_path / "night")
+    here = prepare_night(night)
+
+    def killed(n, preloaded):
+        pool = worker_processes(n, preloaded)
+        return _killed_at_once(pool)
+
+    monkeypatch.setattr("autoreduce.running.processes.worker_processes", killed)
+    assert_planned_alike(prepare_night(night, jobs=2), here)
+    assert "no worker process" in caplog.text
+
+
+@contextmanager
+def _killed_at_once(lent):
+    with lent as pool:
+        with suppress(BrokenExecutor):
+            pool.submit(die_elsewhere, os.getpid()).result()
+        yield pool
+
+
+def descendants(pid):
+    """List the processes that a process has started, and those that they have."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(
+                stat.read_text().rpartition(")")[2].split()[1]
+            )
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_plan_that_is_interrupted_leaves_no_reader(tmp_path):
+    night = tmp_path / "night"
+    night.mkdir()
+    frame = min(write_night(tmp_path / "one").rglob("*.fit")).read_bytes()
+    for n in range(3000):
+        (night / f"{n:04d}.fit").write_bytes(frame)
+    command = [sys.executable, "-m", "autoreduce", "plan", night, "-q"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        # One that watches resources, one that others come from, and two of these.
+        while len(begun := descendants(process.pid)) < 4:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 143
+    assert "Traceback" not in told
+    assert "semaphore" not in told
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in begun):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_work_is_done_in_another_process(tmp_path, workers):

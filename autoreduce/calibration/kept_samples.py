@@ -1,10 +1,12 @@
 """The samples of many frames: those that earlier runs have read, and the others."""
 
+import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,23 @@ from autoreduce.calibration import joined, samples, seams
 from autoreduce.calibration.samples import Sample, Sampled, read_sample
 from autoreduce.calibration.seams import Edge
 from autoreduce.fits import images
-from autoreduce.fits.ahead import read_many
+from autoreduce.fits.ahead import Each, read_many
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
+from autoreduce.frames.cache import Part
 from autoreduce.pixels import measure, order
 from autoreduce.pixels import seams as pixels_seams
 from autoreduce.planning.recipe import Crosstalk
+
+_THREADS = 4
 
 
 def read_samples(
     root: Path,
     frames: Mapping[str, Sampled],
     kept: Path | None = None,
-    threads: int = 4,
+    each: Each = map,
 ) -> dict[str, Sample]:
     """Read a sample of each of some frames.
 
@@ -40,8 +45,9 @@ def read_samples(
     kept : Path, optional
         The user's cache, of which files that are as they were are taken; read are only
         the others.
-    threads : int
-        Threads that read at a time.
+    each : callable
+        Calls a function for many items, as `map` does: in other processes, if there are
+        any.
 
     Returns
     -------
@@ -51,29 +57,47 @@ def read_samples(
     places: dict[str, list[str]] = defaultdict(list)
     for name in frames:
         places[name.rpartition("/")[0]].append(name)
-    found: dict[str, Sample | None] = {}
+    asked = (
+        [(part, [frames[name] for name in part.names]) for part in batch]
+        for batch in cache.batches(places)
+    )
+    found: dict[str, Sample] = {}
+    for read in each(partial(_read_parts, root, kept), asked):
+        found |= read
+    cache.drop_oldest(kept, SAMPLES)
+    return {name: found[name] for name in frames if name in found}
 
-    def sample_of(name: str) -> Sample | None:
-        return read_sample(f"{root}/{name}", frames[name])
 
-    for place, names in places.items():
-        folder = _Folder(root / place, kept)
-        old = {name: folder.known(name, frames[name]) for name in names}
+def _read_parts(
+    root: Path, kept: Path | None, asked: Sequence[tuple[Part, Sequence[Sampled]]]
+) -> dict[str, Sample]:
+    """Read the frames of some parts of folders."""
+    found: dict[str, Sample] = {}
+    for part, told in asked:
+        frames = dict(zip(part.names, told, strict=True))
+
+        def sample_of(
+            name: str, frames: Mapping[str, Sampled] = frames
+        ) -> Sample | None:
+            return read_sample(f"{root}/{name}", frames[name])
+
+        folder = _Folder(root / part.folder, part.number, kept)
+        old = {name: folder.known(name, frame) for name, frame in frames.items()}
         new = [name for name, sample in old.items() if sample is None]
-        read = dict(zip(new, read_many(threads, sample_of, new), strict=True))
+        read = dict(zip(new, read_many(_THREADS, sample_of, new), strict=True))
         folder.keep(read, frames)
-        found |= old | read
-    return {name: sample for name in frames if (sample := found[name]) is not None}
+        found |= {name: one for name, one in (old | read).items() if one is not None}
+    return found
 
 
 class _Folder:
-    """The samples that are kept of the frames of one folder."""
+    """The samples that are kept of the frames of a part of a folder."""
 
-    def __init__(self, folder: Path, kept: Path | None) -> None:
-        self._folder, self._kept = folder, kept
+    def __init__(self, folder: Path, number: int, kept: Path | None) -> None:
+        self._folder, self._number, self._kept = folder, number, kept
         self._start_ns = time.time_ns()
         self._stamps: dict[str, Stamp | None] = {}
-        self._old = cache.load(kept, SAMPLES, folder) if kept else {}
+        self._old = cache.load(kept, SAMPLES, folder, number) if kept else {}
 
     def known(self, name: str, frame: Sampled) -> Sample | None:
         """Give the sample of a frame that is as it was; None if it is to be read."""
@@ -97,7 +121,7 @@ class _Folder:
                 new[base] = stamp, (frames[name], sample)
         if self._kept and new:
             old = {base: old for base, old in self._old.items() if self._stands(base)}
-            cache.save(self._kept, SAMPLES, self._folder, old | new)
+            cache.save(self._kept, SAMPLES, self._folder, old | new, self._number)
 
     def _stands(self, base: str) -> bool:
         """Tell whether a frame is there as it was, asked for or not."""
@@ -115,22 +139,26 @@ class _Folder:
             return None
 
 
-def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
-    frame, sample = entry
-    told = {name: getattr(sample, name) for name in _FIELDS}
-    strip = told.pop("strip")
-    heard = [astuple(one) for one in frame.crosstalk]
-    return ((*frame[:-1], heard), told, strip.shape), strip.tobytes()
+def _packed(entries: Sequence[tuple[Sampled, Sample]]) -> tuple[Any, bytes]:
+    index = []
+    for frame, sample in entries:
+        told = {name: getattr(sample, name) for name in _FIELDS}
+        strip = told.pop("strip")
+        heard = [astuple(one) for one in frame.crosstalk]
+        index.append(((*frame[:-1], heard), told, strip.shape))
+    return index, b"".join(sample.strip.tobytes() for _, sample in entries)
 
 
-def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
-    frame, told, shape = packed
-    told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
-    told["edges"] = tuple(Edge(*one) for one in told["edges"])
-    pixels = np.frombuffer(strip, np.float32).reshape(shape)
-    heard = tuple(Crosstalk(*one) for one in frame[-1])
-    known = Sampled(*frame)._replace(crosstalk=heard)
-    return known, Sample(**told, strip=pixels)
+def _unpacked(index: Any, strips: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
+    at = 0
+    for frame, told, shape in index:
+        told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+        told["edges"] = tuple(Edge(*one) for one in told["edges"])
+        strip = np.frombuffer(strips, np.float32, math.prod(shape), at).reshape(shape)
+        at += strip.nbytes
+        heard = tuple(Crosstalk(*one) for one in frame[-1])
+        known = Sampled(*frame)._replace(crosstalk=heard)
+        yield known, Sample(**told, strip=strip)
 
 
 _FIELDS = tuple(one.name for one in fields(Sample))

@@ -1,5 +1,6 @@
 """The command ``plan``: what would be done, from headers only."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,9 @@ def plan_only(
     as_json: bool,
 ) -> None:
     """Plan a night, write the plan, and print it unless `quiet`."""
+    from autoreduce.running.server import READING, start_for
+
+    start_for(nights, READING)
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
     from autoreduce.planning.focalplane import focal_plane
@@ -92,7 +96,7 @@ def _written_plan(
     )
     from autoreduce.running.lock import held
 
-    prepared = prepare_night(nights, chosen)
+    prepared = prepare_night(nights, chosen, jobs=os.cpu_count() or 1)
     make_folder(folder)
     with held(folder):
         return write_plan(prepared, folder, earlier_outcomes(folder))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Piece = TypeVar("Piece")
 Read = TypeVar("Read")
@@ -15,6 +15,15 @@ _PART = 32
 _WAITS, _WORK_S = 0.5, 2e-3
 """Times that a thread has to wait for a file, and the time for which it works on it,
 from which others are called."""
+
+
+class Each(Protocol):
+    """Calls a function for many items, as `map` does: in other processes, if it can."""
+
+    def __call__(
+        self, function: Callable[[Piece], Read], items: Iterable[Piece], /
+    ) -> Iterable[Read]:
+        """Give what the function makes of each, in their order."""
 
 
 def read_ahead(

@@ -8,14 +8,12 @@ from types import NoneType
 from typing import Any
 
 _LEAVES = (str, int, float, NoneType)
-_SHARED_FROM = 3
-"""Depth from which an object may stand in many others, and is written down once."""
 _PLAIN: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
     int: int.__repr__,
     float: lambda value: repr(value) if math.isfinite(value) else json.dumps(value),
-    bool: lambda value: "true" if value else "false",
-    NoneType: lambda _: "null",
+    bool: {True: "true", False: "false"}.__getitem__,
+    NoneType: {None: "null"}.__getitem__,
 }
 """What writes most leaves as the compiled encoder does, without one made for each."""
 
@@ -35,6 +33,7 @@ class JsonWriter:
     def __init__(self, fields: Callable[[Any], Mapping[str, Any]]) -> None:
         self._fields = fields
         self._known: dict[tuple[int, int], tuple[object, str]] = {}
+        self._templates: dict[tuple[int, tuple[str, ...]], str] = {}
 
     def pieces(self, content: Mapping[str, Any]) -> Iterator[str]:
         """Yield the text of a mapping; of long values in it item by item."""
@@ -67,23 +66,36 @@ class JsonWriter:
                 for item in value
             ]
             return _bracketed("[]", items, depth)
+        if isinstance(value, str):
+            return encode_basestring_ascii(value)
         if isinstance(value, _LEAVES):
             return json.dumps(value)
         known = self._known.get((id(value), depth))
         if known is not None:
             return known[1]
         members = value if isinstance(value, dict) else self._fields(value)
-        parts = [
-            f"{encode_basestring_ascii(name)}: {write(part)}"
-            if (write := _PLAIN.get(part.__class__))
-            else f"{encode_basestring_ascii(name)}: {self._text(part, inside)}"
-            for name, part in members.items()
-        ]
-        text = _bracketed("{}", parts, depth)
-        if depth >= _SHARED_FROM:
-            # With the object, so that no other one can get its number.
+        texts, has_parts = [], False
+        for part in members.values():
+            if write := _PLAIN.get(part.__class__):
+                texts.append(write(part))
+            elif part.__class__ is tuple and not part:
+                texts.append("[]")
+            else:
+                texts.append(self._text(part, inside))
+                has_parts = has_parts or not isinstance(part, _LEAVES)
+        text = self._template(tuple(members), depth) % tuple(texts)
+        if not has_parts:
+            # What has no parts may be a part of many.  It is kept with its text, so that
+            # no other object can get its number.
             self._known[id(value), depth] = value, text
         return text
+
+    def _template(self, names: tuple[str, ...], depth: int) -> str:
+        """Give the text of an object with these names, and a gap for each value."""
+        if (depth, names) not in self._templates:
+            gaps = [f"{json.dumps(name).replace('%', '%%')}: %s" for name in names]
+            self._templates[depth, names] = _bracketed("{}", gaps, depth)
+        return self._templates[depth, names]
 
 
 def _bracketed(brackets: str, parts: Sequence[str], depth: int) -> str:

@@ -26,13 +26,11 @@ from autoreduce.fits.cards import (
 from autoreduce.fits.closing import Closing
 from autoreduce.fits.formats import GZIP, recognise
 from autoreduce.fits.header import RawHeader, headers_of
-from autoreduce.fits.images import FILL
+from autoreduce.fits.images import FILL, PIECE
 from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
 
-PIECE = 1 << 20
-"""Bytes turned to the file's order at a time: they stay in the cache until written."""
 _MOVED_AT_A_TIME = 1 << 22
 _CHECKSUMS_AND_END = 3
 
@@ -74,17 +72,17 @@ class _Stored(NamedTuple):
             dtype = np.dtype(f"{kind}{dtype.itemsize}")
         return cls(dtype.newbyteorder(">"), _BITPIX[dtype.name], zero)
 
-    def values(self, data: Array, dtype: np.dtype[Any]) -> Array:
-        """Turn values into what lies in the file.
+    def put(self, data: Array, dtype: np.dtype[Any], out: Array) -> None:
+        """Turn values of a type into what lies in the file.
 
         A shift by half the range is a flip of the highest bit.
         """
-        plain = np.ascontiguousarray(data, dtype)
+        plain = np.asarray(data, dtype)
         if self.zero:
             unsigned = np.dtype(f"u{dtype.itemsize}")
             half = unsigned.type(1 << (8 * dtype.itemsize - 1))
             plain = (plain.view(unsigned) ^ half).view(self.dtype.newbyteorder("="))
-        return np.ascontiguousarray(plain, self.dtype)
+        out[...] = plain
 
 
 class ImageWriter(Closing):
@@ -143,6 +141,8 @@ class ImageWriter(Closing):
         self._types = {name: np.dtype(one) for name, one in types.items()}
         self._stored = {name: _Stored.of(one) for name, one in self._types.items()}
         self._sums = dict.fromkeys(self._types, 0)
+        longest = max(self.shape[-1] * one.itemsize for one in self._types.values())
+        self._piece = np.empty(max(PIECE, longest), np.uint8)
         structure = len(self._structure(""))
         self._reserve = _header_bytes(structure + header_cards)
         self._offsets = self._plan_offsets(())
@@ -173,8 +173,9 @@ class ImageWriter(Closing):
         row = self.shape[-1] * stored.dtype.itemsize
         height = max(PIECE // row, 1)
         for first in range(0, len(data), height):
-            values = stored.values(data[first : first + height], dtype)
-            raw = values.reshape(-1).view(np.uint8)
+            part = data[first : first + height]
+            raw = self._piece[: len(part) * row]
+            stored.put(part, dtype, raw.view(stored.dtype).reshape(part.shape))
             offset = (start + first) * row
             self._write(raw.data, self._offsets[plane][1] + offset)
             self._sums[plane] = _partial_sum(raw, offset, self._sums[plane])

@@ -1,4 +1,4 @@
-"""What earlier runs have read of files, kept for each folder in the user's cache.
+"""What earlier runs have read of files, kept in the user's cache, part by part of folders.
 
 Of a file is used again what was read of it only if its size and its times of change are
 still the same and the reader is still the same.  Headers are kept as they stand in the
@@ -11,16 +11,22 @@ import hashlib
 import json
 import logging
 import os
+import struct
+import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count, islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
+from autoreduce.fits.cards import CARD
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.whole import write_bytes
@@ -28,10 +34,15 @@ from autoreduce.fits.whole import write_bytes
 log = logging.getLogger(__name__)
 
 LARGEST = 256 << 20
-"""Size of all that a shelf holds, bytes, above which the oldest folders are dropped."""
-_FILES_IN_PART = 1024
-_LENGTH_BYTES = 8
-_DAMAGED = (OSError, ProductError, ValueError, TypeError, KeyError, zlib.error)
+"""Size of all that a shelf holds, bytes, above which the oldest parts are dropped."""
+_TOGETHER = 512
+"""Files of a part: they are read at a time, by one process, and kept in one file."""
+_FORM = f"2{sys.byteorder}"
+"""How it is kept: in the machine's own order of bytes."""
+_DAMAGED = (
+    *(OSError, ProductError, ValueError, TypeError, LookupError),
+    *(struct.error, zlib.error),
+)
 
 Kept = TypeVar("Kept")
 
@@ -44,23 +55,33 @@ class Shelf(Generic[Kept]):
     """Of its folder in the cache."""
     readers: tuple[ModuleType, ...]
     """Modules that read it: after a change of one of them the files are read again."""
-    pack: Callable[[Kept], tuple[Any, bytes]]
-    """Parts it into what JSON can hold, and bytes."""
-    unpack: Callable[[Any, bytes], Kept]
+    pack: Callable[[Sequence[Kept]], tuple[Any, bytes]]
+    """Parts what is kept of some files into what JSON can hold, and bytes."""
+    unpack: Callable[[Any, bytes], Iterable[Kept]]
     """Puts it together again."""
 
 
-def _packed_headers(headers: list[RawHeader]) -> tuple[Any, bytes]:
-    lengths = [(one.hdu, len(one.block)) for one in headers]
-    return lengths, b"".join(one.block for one in headers)
+def _packed_headers(files: Sequence[list[RawHeader]]) -> tuple[Any, bytes]:
+    """Pack headers as numbers of cards, since most cards stand in most of them."""
+    numbers: defaultdict[bytes, int] = defaultdict(count().__next__)
+    told, order = [], array("I")
+    for headers in files:
+        told.append([(one.hdu, len(one.block) // CARD) for one in headers])
+        for one in headers:
+            order.extend(map(numbers.__getitem__, _cards(one.block)))
+    return (len(numbers), told), b"".join((*numbers, order.tobytes()))
 
 
-def _unpacked_headers(lengths: Any, blocks: bytes) -> list[RawHeader]:  # noqa: ANN401 -- JSON
-    headers, at = [], 0
-    for hdu, length in lengths:
-        headers.append(RawHeader(hdu, blocks[at : at + length]))
-        at += length
-    return headers
+def _unpacked_headers(told: Any, data: bytes) -> Iterator[list[RawHeader]]:  # noqa: ANN401 -- JSON
+    n_cards, files = told
+    cards = _cards(data[: n_cards * CARD])
+    left = map(cards.__getitem__, array("I", data[n_cards * CARD :]))
+    for headers in files:
+        yield [RawHeader(hdu, b"".join(islice(left, n))) for hdu, n in headers]
+
+
+def _cards(block: bytes) -> tuple[bytes, ...]:
+    return struct.unpack(f"{CARD}s" * (len(block) // CARD), block)
 
 
 HEADERS = Shelf("headers", (header,), _packed_headers, _unpacked_headers)
@@ -88,8 +109,47 @@ def cache_folder(nights: Sequence[Path] = ()) -> Path | None:
     return None if inside else folder
 
 
-def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp, Kept]]:
-    """Load what is known of the files of a folder.
+class Part(NamedTuple):
+    """Some files of a folder."""
+
+    folder: str
+    """The folder."""
+    number: int
+    """Which of the folder's parts it is, from 0 on."""
+    names: list[str]
+    """Names of its files, in order."""
+
+
+def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
+    """Share files out: large folders in parts, small ones together.
+
+    Parameters
+    ----------
+    folders : mapping of str to iterable of str
+        Names of files by their folder.
+
+    Yields
+    ------
+    list of Part
+        About as many files as are read at a time.
+    """
+    batch: list[Part] = []
+    for folder, names in folders.items():
+        left = iter(sorted(names))
+        some = iter(lambda left=left: list(islice(left, _TOGETHER)), [])  # type: ignore[misc]
+        for number, part in enumerate(some):
+            batch.append(Part(folder, number, part))
+            if sum(len(one.names) for one in batch) >= _TOGETHER:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def load(
+    kept: Path, shelf: Shelf[Kept], folder: Path, number: int = 0
+) -> dict[str, tuple[Stamp, Kept]]:
+    """Load what is known of the files of a part of a folder.
 
     Parameters
     ----------
@@ -99,6 +159,8 @@ def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp,
         What is looked for.
     folder : Path
         The folder, absolute.
+    number : int
+        Which of its parts.
 
     Returns
     -------
@@ -106,7 +168,7 @@ def load(kept: Path, shelf: Shelf[Kept], folder: Path) -> dict[str, tuple[Stamp,
         By name, each with the file's stamp from before it was read; empty if nothing is
         known, or what is kept cannot be used.
     """
-    file = _file_of(kept, shelf, folder)
+    file = _file_of(kept, shelf, folder, number)
     try:
         data = file.read_bytes()
         return dict(_unpacked(data, shelf, folder))
@@ -122,8 +184,9 @@ def save(
     shelf: Shelf[Kept],
     folder: Path,
     entries: Mapping[str, tuple[Stamp, Kept]],
+    number: int = 0,
 ) -> None:
-    """Keep what was read of a folder's files in place of what was known of them.
+    """Keep what was read of a part's files in place of what was known of them.
 
     Parameters
     ----------
@@ -135,24 +198,50 @@ def save(
         The folder, absolute.
     entries : mapping of str to (Stamp, what the shelf keeps)
         By name.
+    number : int
+        Which of its parts.
     """
-    file = _file_of(kept, shelf, folder)
+    file = _file_of(kept, shelf, folder, number)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.parent.chmod(0o700)  # headers may tell where an observatory stands
         write_bytes(file, _packed(entries, shelf, folder), lasting=False)
-        _drop_oldest(file.parent)
     except _DAMAGED as error:
         log.debug("the %s of %s are not kept: %s", shelf.name, folder, error)
 
 
-def _file_of(kept: Path, shelf: Shelf[Kept], folder: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-    return kept / shelf.name / name
+def drop_oldest(kept: Path | None, shelf: Shelf[Any]) -> None:
+    """Drop the oldest parts of a shelf that is full.
+
+    Parameters
+    ----------
+    kept : Path, optional
+        Where all shelves are; None if nothing is kept.
+    shelf : Shelf
+        The shelf.
+    """
+    if kept is None:
+        return
+    try:
+        known = [(file, file.stat()) for file in (kept / shelf.name).iterdir()]
+        total = sum(status.st_size for _, status in known)
+        for file, status in sorted(known, key=lambda one: one[1].st_mtime_ns):
+            if total <= LARGEST:
+                return
+            file.unlink(missing_ok=True)
+            total -= status.st_size
+    except OSError as error:
+        log.debug("the %s that are kept are not tidied: %s", shelf.name, error)
+
+
+def _file_of(kept: Path, shelf: Shelf[Any], folder: Path, number: int) -> Path:
+    part = os.fsencode(folder) + b"\0%d" % number
+    return kept / shelf.name / hashlib.sha256(part).hexdigest()[:32]
 
 
 def _beginning(shelf: Shelf[Kept], folder: Path) -> bytes:
-    return f"autoreduce {_version_of(shelf.readers)} {str(folder)!r}\n".encode()
+    version = _version_of(shelf.readers)
+    return f"autoreduce {_FORM} {version} {str(folder)!r}\n".encode()
 
 
 @cache
@@ -168,17 +257,10 @@ def _packed(
 ) -> Iterator[bytes]:
     """Pack what is kept; that of like files takes little room behind one another."""
     yield _beginning(shelf, folder)
-    items = list(entries.items())
-    for start in range(0, len(items), _FILES_IN_PART):
-        index, blocks = [], []
-        for name, (stamp, thing) in items[start : start + _FILES_IN_PART]:
-            told, block = shelf.pack(thing)
-            index.append((name, stamp, told, len(block)))
-            blocks.append(block)
-        raw = b"\n".join((json.dumps(index).encode(), b"".join(blocks)))
-        packed = zlib.compress(raw, 1)
-        yield len(packed).to_bytes(_LENGTH_BYTES, "big")
-        yield packed
+    stamps = [(name, *stamp) for name, (stamp, _) in entries.items()]
+    told, data = shelf.pack([thing for _, thing in entries.values()])
+    index = json.dumps((stamps, told)).encode()
+    yield zlib.compress(b"\n".join((index, data)), 1)
 
 
 def _unpacked(
@@ -188,25 +270,13 @@ def _unpacked(
     if not data.startswith(beginning):
         msg = "it is of another version"
         raise ValueError(msg)
-    at = len(beginning)
-    while at < len(data):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(data[at:start], "big")
-        raw = zlib.decompress(data[start:at])
-        place = raw.index(b"\n")
-        index = json.loads(raw[:place])
-        place += 1
-        for name, stamp, told, length in index:
-            thing = shelf.unpack(told, raw[place : place + length])
-            place += length
-            yield name, (Stamp(*stamp), thing)
-
-
-def _drop_oldest(kept: Path) -> None:
-    known = [(file, file.stat()) for file in kept.iterdir()]
-    total = sum(status.st_size for _, status in known)
-    for file, status in sorted(known, key=lambda one: one[1].st_mtime_ns):
-        if total <= LARGEST:
-            return
-        file.unlink(missing_ok=True)
-        total -= status.st_size
+    unpacking = zlib.decompressobj()
+    raw = unpacking.decompress(data[len(beginning) :])
+    if not unpacking.eof or unpacking.unused_data:
+        msg = "it is cut off, or there is more behind it"
+        raise ValueError(msg)
+    at = raw.index(b"\n") + 1
+    stamps, told = json.loads(raw[:at])
+    things = shelf.unpack(told, raw[at:])
+    for (name, *stamp), thing in zip(stamps, things, strict=True):
+        yield name, (Stamp(*stamp), thing)

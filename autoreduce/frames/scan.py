@@ -2,9 +2,7 @@
 
 import math
 import os
-import stat
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,31 +11,20 @@ from pathlib import Path
 import pandas as pd
 
 from autoreduce.errors import InputError
-from autoreduce.fits.ahead import read_many
-from autoreduce.fits.header import (
-    RawHeader,
-    headers_from_text,
-    image_shape,
-    read_headers,
-)
-from autoreduce.fits.ledger import Stamp
+from autoreduce.fits.ahead import Each
+from autoreduce.fits.header import RawHeader, headers_from_text
 from autoreduce.fits.names import SUFFIXES, is_fits_name
 from autoreduce.frames import cache
-from autoreduce.frames.bounds import within
 from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.evidence import Evidence
-from autoreduce.frames.frame import Frame, FrameReader, frames_of_file, is_image
+from autoreduce.frames.frame import Frame, frames_of_file
+from autoreduce.frames.reading import FileReader, headers_or_why, state_of, uncollected
 from autoreduce.frames.schema import (
     UNREADABLE_COLUMNS,
     make_frame_table,
 )
-from autoreduce.frames.together import decide_together, without_cards
-
-File = tuple[str, os.stat_result | None]
-"""Path of a file and what the file system says of it."""
-
-_READERS = 8
+from autoreduce.frames.together import decide_together
 
 
 @dataclass(frozen=True)
@@ -92,6 +79,7 @@ def scan_night(
     *,
     dialects: Sequence[Path] = (),
     memory: float = math.inf,
+    each: Each = map,
 ) -> ScannedNight:
     """Read the headers of a night: frames, evidence, and what could not be read.
 
@@ -105,6 +93,9 @@ def scan_night(
         user's configuration folder is one as well.
     memory : float
         Bytes that one frame may take; larger ones are left out unread.
+    each : callable
+        Calls a function for many items, as `map` does: in other processes, if there are
+        any.
 
     Returns
     -------
@@ -118,26 +109,29 @@ def scan_night(
     SettingsError
         If a dialect table is not valid.
     """
+    with uncollected():
+        return _scanned(folders, dialects, memory, each)
+
+
+def _scanned(
+    folders: Sequence[Path], dialects: Sequence[Path], memory: float, each: Each
+) -> ScannedNight:
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
-    tables = load_dialects((*dialects, *own_tables(folders)))
+    kept = cache.cache_folder(folders)
+    tables = (*dialects, *own_tables(folders))
+    reader = FileReader(str(root), tables, memory, kept, time.time_ns())
+    reader.frame_reader()
     unreadable: list[tuple[str, str]] = []
     places = _fits_files(folders, unreadable)
     if not places:
         raise InputError(_nothing_found(folders))
     frames: list[Frame] = []
-    reader = FrameReader(tables)
-    below = len(str(root / "_")) - 1
-    kept = cache.cache_folder(folders)
-    for place, names in places.items():
-        for path, found in _headers_of_folder(place, names, kept):
-            name = _printable(path[below:])
-            if isinstance(found, str):
-                unreadable.append((name, found))
-                continue
-            images = reader.frames_of_file(name, path, found)
-            of_file = within(frames_of_detectors(name, images), memory)
-            frames.extend(map(without_cards, of_file))
+    for read in each(reader, cache.batches(places)):
+        frames += read.frames
+        unreadable += read.unreadable
+    reader.forget()
+    cache.drop_oldest(kept, cache.HEADERS)
     unreadable.sort(key=lambda one: one[0].split("/"))
     frames.sort(key=lambda frame: str(frame.path).split("/"))
     if not frames:
@@ -148,7 +142,6 @@ def scan_night(
             "point autoreduce at a folder of raw frames"
         )
         raise InputError(msg)
-    del reader
     decide_together(frames)
     table, readings = _tables(frames)
     table.attrs["root"] = str(root)
@@ -197,7 +190,7 @@ def read_file(path: Path, *, dialects: Sequence[Path] = ()) -> list[Frame]:
     SettingsError
         If a dialect table is not valid.
     """
-    headers = _text_headers(path) or _try_headers((str(path), _state(str(path))))
+    headers = _text_headers(path) or headers_or_why((str(path), state_of(str(path))))
     if isinstance(headers, str):
         msg = f"{path}: {headers}"
         raise InputError(msg)
@@ -246,16 +239,16 @@ def _nothing_found(folders: Sequence[Path]) -> str:
 
 def _fits_files(
     folders: Sequence[Path], lost: list[tuple[str, str]]
-) -> dict[Path, set[str]]:
+) -> dict[str, set[str]]:
     """Walk folders; return the names of FITS files by the folder they are in.
 
     Folders that cannot be read are put on the list of what is lost.
     """
-    places: dict[Path, set[str]] = {}
+    places: dict[str, set[str]] = {}
     for folder in folders:
         for place, names in _walk(folder, lost):
             if found := set(filter(is_fits_name, names)):
-                places.setdefault(place, set()).update(found)
+                places.setdefault(str(place), set()).update(found)
     return places
 
 
@@ -279,75 +272,8 @@ def _walk(
         yield Path(place), names
 
 
-def _headers_of_folder(
-    place: Path, names: Iterable[str], kept: Path | None
-) -> Iterator[tuple[str, list[RawHeader] | str]]:
-    """Yield the paths and headers, or what is wrong, of a folder's files, in order.
-
-    Read are those that have changed.
-    """
-    start_ns = time.time_ns()
-    known = cache.load(kept, cache.HEADERS, place) if kept else {}
-    states = {name: _state(f"{place}/{name}") for name in sorted(names)}
-    old = {
-        name: known[name]
-        for name, state in states.items()
-        if state and name in known and known[name][0] == Stamp.of(state)
-    }
-    new = {name: state for name, state in states.items() if name not in old}
-    files = ((f"{place}/{name}", state) for name, state in new.items())
-    read = dict(zip(new, read_many(_READERS, _try_headers, files), strict=True))
-    added = {
-        name: (Stamp.of(state), headers)
-        for name, state in new.items()
-        if state
-        and not isinstance(headers := read[name], str)
-        and Stamp.of(state).is_settled(start_ns)
-    }
-    if kept and (added or len(old) < len(known)):
-        cache.save(kept, cache.HEADERS, place, old | added)
-    for name in states:
-        yield f"{place}/{name}", read.pop(name) if name in read else old.pop(name)[1]
-
-
-def _state(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)  # noqa: PTH116 -- of many thousand files
-    except OSError:
-        return None
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _is_output(names: Iterable[str]) -> bool:
     return {"plan.json", "frames.csv"} <= set(names)
-
-
-def _try_headers(file: File) -> list[RawHeader] | str:
-    path, state = file
-    try:
-        if path != _printable(path):
-            return "its name is no text (not UTF-8); rename it"
-        # Opening a pipe would wait for ever for someone to write to it.
-        if state and not stat.S_ISREG(state.st_mode):
-            return "not a file"
-        headers = read_headers(path)
-        if any(is_image(image_shape(header)) for header in headers):
-            return headers
-    except InputError as error:
-        return str(error)
-    return "no image in it: " + _contents(headers)
-
-
-def _contents(headers: list[RawHeader]) -> str:
-    if len(headers) > 1:
-        kinds = Counter(str(header.get("XTENSION")) for header in headers[1:])
-        return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    shape = image_shape(headers[0])
-    axes = " x ".join(map(str, shape))
-    return f"an array of {axes}" if shape else "headers only"
 
 
 def _table(columns: Iterable[list[str]], names: Sequence[str]) -> pd.DataFrame:

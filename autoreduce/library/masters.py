@@ -25,6 +25,7 @@ from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.spreadsheet import frame_text, unguarded
 from autoreduce.fits.whole import write_text
+from autoreduce.frames.rawness import own_card
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.foreign import (
     Bias,
@@ -230,8 +231,7 @@ def master_row(path: Path) -> dict[str, Any]:
     """
     header = read_headers(path)[0]
     kind = KINDS.get(str(header.get("IMAGETYP")))
-    digest = header.get("DIGEST")
-    if not is_own(header) or kind is None or not isinstance(digest, str):
+    if not is_own(header) or kind is None:
         msg = f"{path} is not a master bias, dark or flat that autoreduce made"
         raise InputError(msg)
     facts = {name: header.get(card) for name, (card, _) in FACT_CARDS.items()}
@@ -247,14 +247,14 @@ def master_row(path: Path) -> dict[str, Any]:
         "date_obs": _mean_start(header),
         "n_frames": header.get("NCOMBINE"),
         "keeps_bias": str(dark and "B" not in str(header.get("CALSTAT") or "")),
-        "digest": digest,
+        "digest": header.get("DIGEST"),
         "program": header.get("PROGRAM") or header.get("CREATOR"),
     }
 
 
 def is_own(header: RawHeader) -> bool:
-    """Tell whether autoreduce wrote a header."""
-    return str(header.get("CREATOR")).lower().startswith("autoreduce")
+    """Tell whether a header is of a product as a reduction wrote it."""
+    return own_card(header) is not None and isinstance(header.get("DIGEST"), str)
 
 
 def _mean_start(header: RawHeader) -> str | None:

@@ -5,11 +5,12 @@ pixel is touched.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from operator import attrgetter
 from typing import Any
 
 from autoreduce.errors import PlanError
@@ -347,9 +348,14 @@ def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the plan's 
     """Take a dataclass apart, one level deep: `asdict` copies all below it."""
     if isinstance(value, Remark):
         return value.to_dict()
-    return {name: getattr(value, name) for name in _names(value.__class__)}
+    names, values_of = _names(value.__class__)
+    return dict(zip(names, values_of(value), strict=True))
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(kind))
+def _names(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """List the fields of a dataclass, and give what takes their values out."""
+    names = tuple(item.name for item in fields(kind))
+    if len(names) == 1:
+        return names, lambda value: (getattr(value, names[0]),)
+    return names, attrgetter(*names)

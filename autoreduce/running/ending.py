@@ -35,12 +35,17 @@ def tidied(folder: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        logging.disable()  # what threads say of killed workers is no news
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        # What Python does at its exit, which a run that is interrupted leaves out: else
-        # semaphores are left, and complained about.
-        util._exit_function()  # type: ignore[attr-defined]  # has no public name
+        end_workers()
         raise
     finally:
         clear_parts(folder)
+
+
+def end_workers() -> None:
+    """End all worker processes of a run that a signal ends."""
+    logging.disable()  # what threads say of killed workers is no news
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    # What Python does at its exit, which a run that is interrupted leaves out: else
+    # semaphores are left, and complained about.
+    util._exit_function()  # type: ignore[attr-defined]  # has no public name

@@ -8,7 +8,12 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, parent_process
 from threading import Thread
@@ -16,10 +21,17 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from autoreduce.calibration.workspace import each_apart
-from autoreduce.running.ending import ended
+from autoreduce.errors import Interrupted
+from autoreduce.fits.ahead import Each
+from autoreduce.running.ending import end_workers, ended
 from autoreduce.running.machine import share_one_heap
-from autoreduce.running.server import PRELOADED, server_context
+from autoreduce.running.server import PRELOADED, READING, server_context
 
+_MOST_READERS = 8
+"""Processes that read headers: one takes what they have read in, and cannot keep up with
+more."""
+_FEWEST_BATCHES = 3
+"""Batches of files for which processes are started."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,20 +42,27 @@ class Workers:
     def __init__(self) -> None:
         self._stack, self._n = ExitStack(), 1
         self._pool: Executor | None = None
+        self._aside: Executor
 
     def start(self, n: int) -> Executor:
         """Start so many, in the background."""
         self._n = n
         self._pool = self._stack.enter_context(worker_processes(n))
+        self._aside = self._stack.enter_context(ended(ThreadPoolExecutor()))
         return self._pool
 
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterable[Result]:
-        """Call a function for many items: in the processes, if there are any."""
+        """Call a function for many items, in their order.
+
+        In the processes, if there are any: there it is begun at once, and goes on until
+        somebody asks for the results.
+        """
         if self._pool is None:
             return map(function, items)
-        return each_apart(self._pool, self._n, function, items)
+        results = each_apart(self._pool, self._n, function, items)
+        return _waited_for(self._aside.submit(list, results))
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +74,10 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def _waited_for(results: Future[list[Result]]) -> Iterator[Result]:
+    yield from results.result()
 
 
 @contextmanager
@@ -83,8 +106,42 @@ def worker_processes(
         start.start()
         try:
             yield pool
+        except Interrupted:
+            end_workers()
+            raise
         finally:
             start.join()
+
+
+@contextmanager
+def reading_processes(n: int) -> Iterator[Each]:
+    """Lend what calls a function for many batches of files: in processes, if many.
+
+    Parameters
+    ----------
+    n : int
+        Processes, at the most.
+
+    Yields
+    ------
+    callable
+        As `map`; functions, items and results must be picklable.
+    """
+    n = min(n, _MOST_READERS)
+    with ExitStack() as stack:
+        pools: list[Executor] = []
+
+        def each(
+            function: Callable[[Item], Result], items: Iterable[Item]
+        ) -> Iterable[Result]:
+            batches = list(items)
+            if n < 2 or len(batches) < _FEWEST_BATCHES:
+                return map(function, batches)
+            if not pools:
+                pools.append(stack.enter_context(worker_processes(n, READING)))
+            return each_apart(pools[0], n, function, batches)
+
+        yield each
 
 
 def _start(pool: Executor, n: int) -> None:

@@ -3,6 +3,7 @@
 Loaded in an instant, unlike what a night is reduced with: that is loaded meanwhile.
 """
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,12 +17,20 @@ PRELOADED = (
     "autoreduce.running.tasks",
     "autoreduce.report.finished",
     "sep",
-    "scipy.optimize",
+    "scipy.ndimage",
     "scipy.spatial",
 )
 """What every worker of a night needs: loaded once, not by each ..."""
 COMBINING = ("autoreduce.cli", "autoreduce.tools.combine")
-"""... and what one needs that combines images."""
+"""... what one needs that combines images, ..."""
+READING = (
+    "autoreduce.cli",
+    "autoreduce.frames.reading",
+    "autoreduce.calibration.kept_samples",
+)
+"""... and what one needs that reads headers and samples of pixels."""
+MANY = 1024
+"""Files from which processes repay their start when headers and samples are read."""
 LARGE = 50_000_000
 """Pixels of lights from which processes repay their start."""
 BYTES_OF_RAW_PIXEL = 2
@@ -39,14 +48,18 @@ def server_context(preloaded: Sequence[str] = PRELOADED) -> ForkServerContext:
 
 
 def start_for(paths: Iterable[Path], preloaded: Sequence[str] = PRELOADED) -> None:
-    """Start it if files and folders hold so many bytes that they may need workers."""
+    """Start it if files and folders hold so much that they may need workers.
+
+    Many bytes do, or many files; of those that are only read (`READING`) many files.
+    """
     if server_context.cache_info().currsize:
         return
-    left = LARGE * BYTES_OF_RAW_PIXEL
-    for file in _files(paths):
-        with suppress(OSError):
-            left -= file.stat().st_size
-        if left < 0:
+    left = math.inf if preloaded is READING else LARGE * BYTES_OF_RAW_PIXEL
+    for n, file in enumerate(_files(paths), 1):
+        if preloaded is not READING:
+            with suppress(OSError):
+                left -= file.stat().st_size
+        if left < 0 or n > MANY:
             server_context(preloaded)
             return
 
