@@ -13,11 +13,30 @@ from autoreduce.fits.names import is_fits_name, parse_name, split_hdu
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
+STILL_SUFFIXES = (".png", ".pdf", ".svg")
+"""Endings of a picture that stands still."""
+
+
+def refuse_existing(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     """Raise `ProductError` if a file stands there and may not be replaced."""
     if path.exists() and not overwrite:
-        msg = f"{path} exists; give another name with -o, or --overwrite"
+        msg = f"{path} exists; give another name with {option}, or --overwrite"
         raise ProductError(msg)
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that a picture's suffix asks for: ``png``, ``pdf`` or ``svg``.
+
+    Raises
+    ------
+    ProductError
+        If it is another one.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in STILL_SUFFIXES:
+        msg = f"{path}: a picture is written as {', '.join(STILL_SUFFIXES)}"
+        raise ProductError(msg)
+    return suffix[1:]
 
 
 @contextmanager
