@@ -120,6 +120,8 @@ def test_a_root_takes_the_place_of_what_stands_before_the_number(
 def test_there_are_as_many_names_as_images():
     with pytest.raises(ProductError, match="3 output names for 2 images"):
         output_names(["a.fit", "b.fit"], ["1.fit", "2.fit", "3.fit"])
+    with pytest.raises(ProductError, match=r"leave \.gz out, and pack the file"):
+        output_names(["a.fit", "b.fit"], ["1.fit", "2.fit.gz"])
     with pytest.raises(ProductError, match="both be written"):
         output_names(["a/1.fit", "b/1.fit"], ["x"])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from autoreduce.errors import InputError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import (
     encode_checksum,
     format_card,
@@ -159,3 +159,10 @@ def test_a_checksum_that_is_made_anew_holds_for_sound_data_only(tmp_path, alone)
     put_cards(path, 0, format_card("STMEAN", 3.5))
     with pytest.raises(InputError, match="does not hold"):
         check_hdus(path)
+
+
+def test_no_plain_file_gets_the_name_of_a_packed_one(tmp_path):
+    for name in ("a.fit.gz", "A.FITS.FZ"):
+        with pytest.raises(ProductError, match="images are written as plain FITS"):
+            write_image(tmp_path / name, np.zeros((2, 3)), [])
+    assert not list(tmp_path.iterdir())

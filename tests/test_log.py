@@ -118,6 +118,15 @@ def test_a_compressed_image_shows_the_header_of_the_image(tmp_path_factory):
     )
 
 
+def test_shape_and_type_are_those_of_the_image_though_it_is_compressed(tmp_path):
+    path = tmp_path / "a.fits.fz"
+    image = fits.CompImageHDU(np.zeros((20, 30), np.int16), compression_type="RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+    keys = ["NAXIS", "naxis1", "NAXIS2", "BITPIX", "XTENSION"]
+    (row,) = header_table({"": read_header(str(path))}, keys).rows
+    assert row == (2, 30, 20, 16, "BINTABLE")
+
+
 def test_files_are_named_though_nobody_asks_for_it(frames):
     lines = command("log", "*.fit", "-k", "IMAGETYP").splitlines()
     assert lines[0].split() == ["#Filename", "IMAGETYP"]

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from autoreduce.errors import ProductError
+
 SUFFIXES = (".fits", ".fit", ".fts")
 """Endings of a FITS file, whatever their case."""
 PACKED = (".gz", ".fz", ".bz2", ".xz", ".zip", ".z")
@@ -61,6 +63,17 @@ def stem(name: str) -> str:
     """
     match = _ENDING.search(name)
     return name[: match.start()] if match else name
+
+
+def refuse_packed(path: Path) -> None:
+    """Raise `ProductError` for the name of a packed file: images are written plain."""
+    name = parse_name(path.name)
+    if name is not None and name.packed:
+        msg = (
+            f"{path}: images are written as plain FITS: leave {name.packed} out, and "
+            "pack the file afterwards"
+        )
+        raise ProductError(msg)
 
 
 def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:

@@ -27,6 +27,7 @@ from autoreduce.fits.closing import Closing
 from autoreduce.fits.formats import GZIP, recognise
 from autoreduce.fits.header import RawHeader, headers_of
 from autoreduce.fits.images import FILL, PIECE
+from autoreduce.fits.names import refuse_packed
 from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
@@ -128,8 +129,10 @@ class ImageWriter(Closing):
         Raises
         ------
         ProductError
-            If the file exists and may not be replaced, or cannot be created.
+            If the file exists and may not be replaced, is named like a packed one, or
+            cannot be created.
         """
+        refuse_packed(path)
         if path.exists() and not overwrite:
             msg = f"{path} exists; remove it, or allow it to be overwritten"
             raise ProductError(msg)

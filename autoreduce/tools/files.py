@@ -8,10 +8,9 @@ from pathlib import Path
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import whole
-from autoreduce.fits.names import is_fits_name, parse_name, split_hdu
+from autoreduce.fits.names import is_fits_name, parse_name, refuse_packed, split_hdu
 
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
-
 
 STILL_SUFFIXES = (".png", ".pdf", ".svg")
 """Endings of a picture that stands still."""
@@ -96,7 +95,8 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
     Raises
     ------
     ProductError
-        If the numbers differ, or two inputs would get the same name.
+        If the numbers differ, two inputs would get the same name, or one is that of a
+        packed file.
     """
     if len(outputs) == 1 and not is_fits_name(outputs[0]):
         names = [_rooted(outputs[0], name) for name in inputs]
@@ -108,6 +108,8 @@ def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:
             "as images, or a root without .fit that is put before each name"
         )
         raise ProductError(msg)
+    for name in names:
+        refuse_packed(name)
     if twice := [name for name, n in Counter(names).items() if n > 1]:
         msg = f"two images would both be written to {twice[0]}; give each a name"
         raise ProductError(msg)

@@ -1,5 +1,6 @@
 """Headers of images: what they mean, and their keywords as a table."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,7 @@ from autoreduce.tools.listing import Table
 FILENAME = "Filename"
 """Stands among keywords for the name of the file."""
 
+_SHAPE = re.compile(r"BITPIX|NAXIS\d*")
 _COMMENTARY = {"COMMENT", "HISTORY", "HIERARCH", ""}
 
 
@@ -99,6 +101,8 @@ def header_table(
 ) -> Table:
     """Collect keywords of images, their values as they stand in the cards.
 
+    ``BITPIX`` and ``NAXIS`` are those of the image also where it is compressed.
+
     Parameters
     ----------
     headers : mapping of str to RawHeader
@@ -154,7 +158,13 @@ def is_file_name(keyword: str) -> bool:
 
 
 def _cell(header: RawHeader, name: str, keyword: str) -> Value:
-    return name if is_file_name(keyword) else header.get(keyword.upper())
+    if is_file_name(keyword):
+        return name
+    key = keyword.upper()
+    if header.get("ZIMAGE") is True and _SHAPE.fullmatch(key):
+        # What has this name is the table of compressed tiles.
+        return header.get(f"Z{key}")
+    return header.get(key)
 
 
 def _all_keywords(headers: Iterable[RawHeader]) -> list[str]:
