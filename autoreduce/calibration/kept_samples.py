@@ -143,14 +143,14 @@ def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
     told = {name: getattr(sample, name) for name in _FIELDS}
     strip = told.pop("strip")
     heard = [astuple(one) for one in frame.crosstalk]
-    return ((*frame[:-1], heard), told, strip.shape), strip.tobytes()
+    return ((*frame[:-1], heard), told, strip.shape, strip.dtype.str), strip.tobytes()
 
 
 def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
-    frame, told, shape = packed
+    frame, told, shape, dtype = packed
     told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
     told["edges"] = tuple(Edge(*one) for one in told["edges"])
-    pixels = np.frombuffer(strip, np.float32).reshape(shape)
+    pixels = np.frombuffer(strip, dtype).reshape(shape)
     heard = tuple(Crosstalk(*one) for one in frame[-1])
     known = Sampled(*frame)._replace(crosstalk=heard)
     return known, Sample(**told, strip=pixels)
