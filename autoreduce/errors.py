@@ -54,12 +54,17 @@ class NoFrameLeftError(ProductError):
     """The frames, each with the reason."""
 
     def __init__(self, left_out: Mapping[str, Remark]) -> None:
-        """Name the first frames and their reasons."""
+        """Take the frames and their reasons."""
         self.left_out = left_out
-        shown = [f"{file}: {reason}" for file, reason in list(left_out.items())[:3]]
-        more = len(left_out) - len(shown)
+        super().__init__(left_out)  # by which it travels between processes
+
+    def __str__(self) -> str:
+        """Name the first frames and their reasons."""
+        frames = self.left_out.items()
+        shown = [f"{file}: {reason}" for file, reason in list(frames)[:3]]
+        more = len(frames) - len(shown)
         rest = f"; and {more} more" if more > 0 else ""
-        super().__init__(f"{'; '.join(shown)}{rest}")
+        return f"{'; '.join(shown)}{rest}"
 
 
 class NoStackError(ProductError):
@@ -71,9 +76,13 @@ class NoStackError(ProductError):
     """The lights, each with its reason."""
 
     def __init__(self, why: Remark, left_out: Mapping[str, Remark]) -> None:
-        """Say why."""
+        """Take the reason, and those of the lights."""
         self.why, self.left_out = why, left_out
-        super().__init__(str(why))
+        super().__init__(why, left_out)
+
+    def __str__(self) -> str:
+        """Say why."""
+        return str(self.why)
 
 
 class Interrupted(BaseException):

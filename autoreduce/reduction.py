@@ -5,12 +5,13 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -75,6 +76,9 @@ from autoreduce.running.server import start_for
 from autoreduce.running.solving import solve_night
 from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
+
+if TYPE_CHECKING:
+    from autoreduce.report.render import Draft
 
 log = logging.getLogger(__name__)
 
@@ -267,43 +271,53 @@ def run_prepared(
         clear_parts(folder)
         prepared = _with_stale(prepared, folder, known, prune=limits.prune)
         prepared = write_plan(prepared, folder, earlier)
-        with tidied(folder), log_file(folder / LOG) as cut:
-            log.info("autoreduce %s: %s", __version__, command or prepared.plan.root)
-            for row in prepared.night.unreadable.itertuples():
-                log.warning("%s is not used: %s", row.file, row.reason)
-            outcomes = run_plan(
-                prepared.plan,
-                folder,
-                limits=limits,
-                known=known,
-                progress=progress,
-                workers=workers,
-            )
-            if limits.solve:
-                made = {
-                    output: outcome.outputs
-                    for output, outcome in outcomes.items()
-                    if outcome.made
-                }
-                prepared = prepared.noting(*solve_night(prepared.plan, made, folder))
-            memory = limits.memory or free_memory() // 2
-            pictures = _pictures(prepared.plan, outcomes, folder, memory, workers)
-        prepared = prepared.noting(*cut, *_outdated(folder))
-        if limits.fill is None:
-            prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
-        report = _tables(prepared, outcomes, folder, command, begin)
-        report = replace(report, pictures=pictures)
-        remember(folder, [one.output for one in pictures if not one.why_not])
-        if any(outcome.status != Status.CURRENT for outcome in outcomes.values()):
+        with tidied(folder):
+            with log_file(folder / LOG) as cut:
+                log.info(
+                    "autoreduce %s: %s", __version__, command or prepared.plan.root
+                )
+                for row in prepared.night.unreadable.itertuples():
+                    log.warning("%s is not used: %s", row.file, row.reason)
+                outcomes = run_plan(
+                    prepared.plan,
+                    folder,
+                    limits=limits,
+                    known=known,
+                    progress=progress,
+                    workers=workers,
+                )
+                if limits.solve:
+                    made = {
+                        output: outcome.outputs
+                        for output, outcome in outcomes.items()
+                        if outcome.made
+                    }
+                    notes = solve_night(prepared.plan, made, folder)
+                    prepared = prepared.noting(*notes)
+                memory = limits.memory or free_memory() // 2
+                pictures = _pictures(prepared.plan, outcomes, folder, memory, workers)
+            prepared = prepared.noting(*cut, *_outdated(folder))
+            if limits.fill is None:
+                prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
+            report = _tables(prepared, outcomes, folder, command, begin)
+            # The page is drafted while pictures are made.
+            draft = _draft(report, folder, workers) if page else None
+            report = replace(report, pictures=tuple(pictures))
+        remember(folder, [one.output for one in report.pictures if not one.why_not])
+        is_new = any(outcome.status != Status.CURRENT for outcome in outcomes.values())
+        if is_new or any(one.why_not for one in report.pictures):
             _log_summary(report, folder)
-        if not page:
+        if draft is None:
             return ReducedNight(folder, report)
-        return _with_page(report, folder, workers)
+        return _with_page(report, folder, draft)
 
 
 def _log_summary(report: NightReport, folder: Path) -> None:
     """End the log with what the observer is told of the run."""
     with log_file(folder / LOG):
+        for picture in report.pictures:
+            if picture.why_not:
+                log.warning("no picture of %s: %s", picture.name, picture.why_not)
         log.info("%s", headline(report))
         for one in remarks(report):
             level = logging.INFO if one.severity is Severity.NOTE else logging.WARNING
@@ -345,8 +359,8 @@ def _pictures(
     folder: Path,
     memory: int,
     workers: Workers,
-) -> tuple[ObjectPicture, ...]:
-    """Write the pictures of all objects; what fails is logged, and in the report."""
+) -> Iterable[ObjectPicture]:
+    """Begin to write the pictures of all objects; what fails stands in the report."""
     from autoreduce.report.finished import picture_outputs, write_pictures
 
     # Those that are damaged, or were changed by hand, are made again.
@@ -358,11 +372,7 @@ def _pictures(
     for name, place in put_aside(folder, spoilt_ones or ()).items():
         log.warning("%s", remark("not-as-written", name, found=place))
     digests = {output: outcome.digest for output, outcome in outcomes.items()}
-    found = write_pictures(folder, plan, outcomes, digests, memory, workers.each)
-    for one in found:
-        if one.why_not:
-            log.warning("no picture of %s: %s", one.name, one.why_not)
-    return tuple(found)
+    return write_pictures(folder, plan, outcomes, digests, memory, workers.each)
 
 
 def _without_value(plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Remark, ...]:
@@ -403,12 +413,18 @@ def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
 
 
-def _with_page(report: NightReport, folder: Path, workers: Workers) -> ReducedNight:
+def _draft(report: NightReport, folder: Path, workers: Workers) -> "Draft":
+    from autoreduce.report.render import Draft
+
+    return Draft(folder, report, workers.each)
+
+
+def _with_page(report: NightReport, folder: Path, draft: "Draft") -> ReducedNight:
     """Write the report; one that cannot be written is told with all that it would tell."""
-    from autoreduce.report.render import DATA, write_report
+    from autoreduce.report.render import DATA
 
     try:
-        path = write_report(folder, report, workers.each)
+        path = draft.write(report.pictures)
         remember(folder, [path.name, DATA])
     except ProductError as error:
         notes = (*report.plan.notes, remark("no-report", found=str(error)))
@@ -491,6 +507,7 @@ def with_outcomes(
     }
     for output, why in without_stack(plan).items():
         table.loc[lights[output], "unstacked"] = str(why)
+    filled: dict[str, dict[str, Any]] = defaultdict(dict)
     for task in plan.tasks:
         outcome = outcomes[task.output]
         if task.action is Action.STACK:
@@ -500,9 +517,11 @@ def with_outcomes(
             continue
         for file, values in outcome.measured.items():
             for column in FILLED.intersection(values):
-                table.loc[file, column] = values[column]
+                filled[column][file] = values[column]
         for file, why in outcome.left_out.items():
             table.loc[file, ["use", "why_not", "code"]] = [False, str(why), why.code]
+    for column, by_file in filled.items():
+        table.loc[list(by_file), column] = list(by_file.values())
     entered = typed(table.reset_index())
     entered.attrs = dict(frames.attrs)
     return entered

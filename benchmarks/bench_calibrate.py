@@ -11,6 +11,9 @@ import bench_common as bench
 import numpy as np
 from bench_common import PEERS, Contender
 
+FLOORS = ("read_and_write", "read_and_write_durably")
+"""What does no arithmetic at all; products of a run are on the disk, as of the second."""
+
 
 def make_masters(folder: Path, shape: tuple[int, int]) -> list[Path]:
     """Write a bias, a dark and a flat."""
@@ -53,7 +56,7 @@ def contenders(
 ) -> list[Contender]:
     files = [str(path) for path in (*lights, *masters)]
     found = []
-    names = ("autoreduce_calibrate", "read_and_write", "numpy_calibrate")
+    names = ("autoreduce_calibrate", *FLOORS, "numpy_calibrate")
     for name in (*names, "ccdproc_calibrate"):
         out = folder / name
         out.mkdir(exist_ok=True)
@@ -98,7 +101,7 @@ def main() -> None:
         found = bench.chosen(contenders(lights, masters, folder), options)
         rows = slice(shape[0] // 2, shape[0] // 2 + 64)
         for one in found:
-            if one.name != "read_and_write":
+            if one.name not in FLOORS:
                 one.check = right_in(lights, masters, rows)
         bench.race(found, folder, options.repeat)
         title = f"calibrate {options.frames} lights of {options.size} uint16"

@@ -4,6 +4,7 @@ Used by the benchmarks as ``python peers.py JOB OUTPUT FILE...``.
 """
 
 import os
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -93,7 +94,7 @@ def ccdproc_calibrate(output, files):
         _write(Path(output) / Path(light).name, data.data)
 
 
-def read_and_write(output, files):
+def read_and_write(output, files, written=None):
     """Read the lights and write float32 files of their size: no arithmetic at all."""
     *lights, bias, _dark, _flat = files
     buffer = bytearray(1 << 20)
@@ -105,38 +106,57 @@ def read_and_write(output, files):
         with (Path(output) / Path(light).name).open("wb", buffering=0) as file:
             for start in range(0, size, len(buffer)):
                 file.write(memoryview(buffer)[: size - start])
+            if written is not None:
+                written(file)
+
+
+def read_and_write_durably(output, files):
+    """Do so, and wait until each file and its name are on the disk, as a run does."""
+    folder = os.open(output, os.O_RDONLY)
+
+    def written(file):
+        os.fsync(file.fileno())
+        os.fsync(folder)
+
+    read_and_write(output, files, written)
 
 
 def autoreduce_calibrate(output, files):
-    """Calibrate as a run does: two lights side by side, each band by band."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from autoreduce.fits.images import open_image
-    from autoreduce.fits.writer import ImageWriter
-    from autoreduce.pixels.calibrate import calibrate
+    """Calibrate as a run does: two processes, each with the masters in its memory."""
+    from autoreduce.running.processes import worker_processes
 
     *lights, bias, dark, flat = files
-    masters = {}
-    for name, file in (("bias", bias), ("dark", dark), ("flat", flat)):
-        with open_image(file) as image:
-            masters[name] = image.read()
+    with worker_processes(2, ("autoreduce.products.lights",)) as processes:
+        given = ((output, light, bias, dark, flat) for light in lights)
+        list(processes.map(_calibrate, given))
 
-    def one(light):
-        ny, nx = masters["bias"].shape
-        path = Path(output) / Path(light).name
-        with (
-            open_image(light) as image,
-            ImageWriter(path, (ny, nx), header_cards=0, overwrite=True) as writer,
-        ):
-            for start in range(0, ny, 256):
-                rows = slice(start, min(start + 256, ny))
-                raw = image.rows(rows.start, rows.stop)
-                part = {name: master[rows] for name, master in masters.items()}
-                writer.write_rows(start, calibrate(raw, **part, dark_scale=0.5))
-            writer.finish([])
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, lights))
+def _calibrate(given):
+    """Calibrate a light band by band, as `autoreduce.products.lights` does."""
+    from autoreduce.calibration import bands as calibration
+    from autoreduce.calibration.store import MasterStore
+    from autoreduce.fits.writer import ImageWriter
+    from autoreduce.planning.plan import FrameInput
+    from autoreduce.products.lights import LIGHT_BAND
+
+    output, light, *masters = (Path(path) for path in given)
+    bias, dark, flat = (path.name for path in masters)
+    correction = calibration.Correction(bias=bias, dark=dark, dark_scale=0.5, flat=flat)
+    # What travels to a process is the store that it keeps.
+    store = pickle.loads(pickle.dumps(MasterStore(1 << 30)))
+    with (
+        calibration.RawFrame(light.parent, FrameInput(light.name)) as frame,
+        calibration.MasterRows(
+            masters[0].parent, correction.masters, store=store
+        ) as rows,
+        ImageWriter(
+            output / light.name, frame.shape, header_cards=0, overwrite=True
+        ) as writer,
+    ):
+        for band in calibration.bands(*frame.shape, 2, LIGHT_BAND):
+            data = calibration.calibrated_rows(frame, correction, rows, *band)
+            writer.write_rows(band[0], data)
+        writer.finish([])
 
 
 KEYWORDS = (

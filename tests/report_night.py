@@ -19,6 +19,8 @@ from autoreduce.planning.recipe import load_recipe
 from autoreduce.planning.use import DarkMethod
 from autoreduce.remarks import remark
 from autoreduce.report.content import NightReport
+from autoreduce.report.gallery import Gallery
+from autoreduce.report.pictures import drawn
 
 BIAS, DARK, FIT = "masters/bias.fits", "masters/dark_60s.fits", "masters/darkfit.json"
 FLAT, STACK = "masters/flat_Ha.fits", "stacks/M1_Ha.fits"
@@ -153,3 +155,9 @@ def write_products(folder, plan, shape=(60, 90)):
             path.parent.mkdir(parents=True, exist_ok=True)
             data = rng.normal(1000.0, 10.0, shape).astype(np.float32)
             fits.writeto(path, data)
+
+
+def exhibits_of(report, folder):
+    """Draw the pictures of a report."""
+    gallery = Gallery.of(report)
+    return gallery.exhibits(map(drawn, gallery.wanted(folder)))

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    StdDevUncertainty,
+    VarianceUncertainty,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,6 +18,7 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.writer import write_image
 from autoreduce.tools.arith import compute, plan_arithmetic, run_step
 from autoreduce.tools.expression import Images, parse
+from autoreduce.tools.headers import read_facts
 from autoreduce.tools.products import Image, product_cards, read_image
 from autoreduce.tools.regions import region_of_bounds, region_of_text
 from autoreduce.tools.stats import image_statistics
@@ -237,6 +243,19 @@ def test_negative_numbers_and_unknown_options_are_told_apart(frames):
     )
 
 
+@pytest.mark.parametrize("name", ["b.2.fit", "./b.2.fit", "../{0}/b.2.fit"])
+def test_an_image_is_not_written_before_a_later_step_reads_it(frames, name):
+    for n in (1, 2):
+        write_fits(frames / f"b.{n}.fit", np.full((2, 2), n, np.uint16))
+    words = ("b.1.fit,b.2.fit", "+", "10", "-o")
+    names = f"{name.format(frames.name)},c.fit"
+    told = command("arith", *words, names, "--overwrite", fails=True)
+    assert "would be written before a later step reads it" in told
+    assert (fits.getdata("b.2.fit") == 2).all()
+    command("arith", *words, "b.1.fit,b.2.fit", "--overwrite")
+    assert [fits.getdata(f"b.{n}.fit")[0, 0] for n in (1, 2)] == [11, 12]
+
+
 def test_a_dry_run_writes_nothing(frames):
     before = sorted(frames.iterdir())
     output = command("arith", "raw.*.fit", "-", "bias.fit", "-o", "bsub", "-n")
@@ -438,3 +457,159 @@ def test_a_trimmed_mosaic_keeps_its_colours(tmp_path, monkeypatch, x, y):
     found = {part.colour: {*part.values.values()} for part in parts}
     assert (found["R"], found["B"]) == ({1.0}, {4.0})
     assert found["G1"] | found["G2"] == {2.0, 3.0}
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def header_of(*words):
+    command("arith", *words, "-o", "out.fit", "--overwrite")
+    return fits.getheader("out.fit")
+
+
+def test_the_program_of_a_camera_is_kept_since_its_header_is_read_by_it(
+    tmp_path, monkeypatch
+):
+    """Nebulosity tells exposures in ms: EXPMS = 60000 is a minute."""
+    monkeypatch.chdir(tmp_path)
+    data = np.ones((4, 5), np.uint16)
+    write_fits(tmp_path / "a.fit", data, CREATOR="Nebulosity 4.1", EXPMS=60000)
+    header = header_of("a.fit", "+", "1")
+    assert header["CREATOR"] == "Nebulosity 4.1"
+    assert header["SWMODIFY"].startswith("autoreduce")
+    assert read_facts("out.fit").number("exptime") == 60
+
+
+@pytest.mark.parametrize(
+    ("words", "egain"),
+    [
+        (("a.fit", "x", "2"), 0.75),
+        (("0.5", "x", "(a.fit", "-", "3)", "/", "4"), 12.0),
+        (("a.fit", "-", "a.fit"), 1.5),
+        (("a.fit", "/", "a.fit"), 1.5),
+        (("-", "a.fit"), 1.5),
+        (("a.fit", "=", "7"), 1.5),
+    ],
+)
+def test_the_gain_goes_with_the_factor_on_the_pixels(
+    tmp_path, monkeypatch, words, egain
+):
+    monkeypatch.chdir(tmp_path)
+    write_fits(tmp_path / "a.fit", np.ones((4, 5), np.uint16), EGAIN=1.5)
+    assert header_of(*words)["EGAIN"] == egain
+
+
+def test_numbers_of_the_input_are_not_told_of_the_product(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    light = {
+        "SKYLEVEL": 5.0,
+        "SKYNOISE": 1.0,
+        "STARFLUX": 9.0,
+        "FILE0003": "x",
+        "SATURATE": 9,
+    }
+    master = {
+        "CREATOR": "autoreduce 0.1.0",
+        "DIGEST": "ab",
+        "GROUP": "flat_V",
+        "LEVEL": 1.0,
+    }
+    write_fits(
+        tmp_path / "a.fit",
+        np.ones((4, 5)),
+        STMEAN=1.0,
+        ARITHSEC="[1:2]",
+        **light,
+        **master,
+    )
+    header = header_of("a.fit", "x", "2")
+    gone = {"STMEAN", "ARITHSEC", *light, "DIGEST", "GROUP", "LEVEL"}
+    assert not gone & set(header)
+    assert header["CREATOR"].startswith("autoreduce")
+
+
+def test_whole_numbers_and_large_ones_are_kept_in_double_precision():
+    a = np.ones((2, 2), np.float32)
+    assert evaluate("a = 16777217.0", a=a).data[0, 0] == 16777217
+    assert evaluate("a x 1e39", a=a).data[0, 0] == 1e39
+    assert evaluate("a x 0.1", a=a).data.dtype == np.float32
+
+
+def test_values_too_large_are_counted():
+    a = np.array([[1e30, 1.0, np.inf]], np.float32)
+    result = evaluate("a x a", a=a)
+    assert result.n_overflown == 1
+    np.testing.assert_array_equal(np.isinf(result.data), [[True, False, True]])
+
+
+def test_values_too_large_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_fits(tmp_path / "a.fit", np.full((2, 2), 1e30, np.float32))
+    told = command("arith", "a.fit", "x", "a.fit", "-o", "out.fit")
+    assert "(4 values too large, infinite)" in told
+    assert fits.getheader("out.fit")["NOVERFLO"] == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [(VarianceUncertainty, 9.0), (InverseVariance, 1 / 9), (StdDevUncertainty, 3.0)],
+)
+def test_errors_of_any_kind_are_one_sigma(tmp_path, kind, written):
+    ccd = CCDData(
+        np.ones((3, 4)), unit="adu", uncertainty=kind(np.full((3, 4), written))
+    )
+    ccd.write(tmp_path / "a.fits")
+    np.testing.assert_allclose(read_image(str(tmp_path / "a.fits")).uncert, 3.0)
+
+
+def test_errors_of_unknown_kind_are_refused(tmp_path):
+    ccd = CCDData(
+        np.ones((3, 4)), unit="adu", uncertainty=StdDevUncertainty(np.ones((3, 4)))
+    )
+    ccd.write(tmp_path / "a.fits")
+    fits.setval(tmp_path / "a.fits", "UTYPE", value="Percent", ext=1)
+    with pytest.raises(InputError, match="UTYPE = Percent"):
+        read_image(str(tmp_path / "a.fits"))
+
+
+def test_an_extension_has_the_cards_of_the_primary_header_that_it_lacks(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first = fits.PrimaryHDU()
+    first.header["EXPTIME"], first.header["OBJECT"] = 30.0, "M 13"
+    image = fits.ImageHDU(np.ones((4, 5)))
+    image.header["OBJECT"] = "M 51"
+    fits.HDUList([first, image]).writeto("a.fits")
+    header = header_of("a.fits", "x", "2")
+    assert (header["EXPTIME"], header["OBJECT"], header["NAXIS"]) == (30, "M 51", 2)
+
+
+def test_the_first_hdu_that_is_named_has_its_planes(tmp_path):
+    write_image(
+        tmp_path / "a.fits",
+        np.ones((3, 4), np.float32),
+        [],
+        planes={"UNCERT": np.ones((3, 4), np.float32)},
+    )
+    assert read_image(f"{tmp_path}/a.fits[0]").uncert is not None
+
+
+def test_planes_of_a_cube_are_cut_before_sizes_are_held_together():
+    cube, other = np.arange(60.0).reshape(3, 4, 5), np.ones((3, 4, 5))
+    region = region_of_bounds((0, 5, 0, 4, 1, 2))
+    found = evaluate("c - d", region, True, c=cube, d=other).data
+    np.testing.assert_array_equal(found, cube[1:2] - 1)
+    whole = evaluate(
+        "c - i", region_of_bounds((0, 2, 0, 2, 1, 2)), True, c=cube, i=np.ones((4, 5))
+    )
+    np.testing.assert_array_equal(whole.data, cube[1:2, :2, :2] - 1)
+
+
+def test_a_section_tells_where_on_the_sensor_it_begins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_fits(
+        tmp_path / "a.fit", np.ones((20, 20), np.uint16), XORGSUBF=10, YORGSUBF=20
+    )
+    header = header_of("a.fit", "+", "1", "-b", "5", "15", "6", "15", "--trim")
+    assert (header["XORGSUBF"], header["YORGSUBF"]) == (15, 26)

@@ -210,6 +210,7 @@ def with_index(index):
         with_index([["light_0.fits"]]),
         with_index([["light_0.fits", [1], []]]),
         with_index([["light_0.fits", [1, 2, 3], 4]]),
+        with_index([[["light_0.fits", 1, 2, 3, 4]], [0, []]]),
         with_index({"light_0.fits": 1}),
     ],
 )

@@ -18,6 +18,7 @@ from autoreduce.calibration.members import (
 from autoreduce.calibration.workspace import Workspace
 from autoreduce.errors import NoFrameLeftError
 from autoreduce.fits.cards import format_card
+from autoreduce.fits.images import ImageReader
 from autoreduce.fits.writer import write_image
 from autoreduce.pixels.measure import measure
 from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
@@ -111,6 +112,28 @@ def test_the_pedestal_is_overscan_and_bias(tmp_path, workspace):
     task = make_task(tmp_path, [300, 302], noise=0.0, calibration=plan)
     with open_members(task, workspace, ()) as members:
         assert pedestals(workspace, members) == [300.0, 302.0]
+
+
+@pytest.mark.parametrize(
+    ("threads", "memory", "reads"),
+    [(1, 1 << 20, 2), (1, 1 << 17, 4), (2, 1 << 20, 4)],
+)
+def test_frames_that_one_thread_has_room_for_are_read_once(
+    tmp_path, workspace, monkeypatch, threads, memory, reads
+):
+    """Two frames of 60 x 64 x 2 bytes, of which a 16th of the memory may be held."""
+    read, asked = ImageReader.rows, []
+    monkeypatch.setattr(
+        ImageReader, "rows", lambda *args: asked.append(args) or read(*args)
+    )
+    plan = Calibration(trim="[1:64,3:62]")
+    task = make_task(tmp_path, [300, 400], calibration=plan)
+    workspace = replace(workspace, threads=threads, memory=memory)
+    with open_members(task, workspace, ()) as members:
+        for n, frame in enumerate(members.frames):
+            raw = fits.getdata(tmp_path / f"{n}.fits")
+            np.testing.assert_array_equal(frame.rows(10, 20), raw[12:22])
+    assert len(asked) == reads
 
 
 def test_noise_is_that_of_a_single_frame(tmp_path, workspace):

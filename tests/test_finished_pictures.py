@@ -163,13 +163,14 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
     assert png_texts(path)["Description"] == "RGB of R, G, B"
     raw = path.read_bytes()
     assert (raw[24], raw[25]) == (16, 2)  # bits, kind: red, green, blue
-    pixels, crop, shape = read_png(path, 100)
-    assert shape == SHAPE
+    picture = read_png(path, 100)
+    pixels, crop = picture.pixels, picture.crop
+    assert picture.shape == SHAPE
     assert max(pixels.shape[:2]) <= 100
     blocks = SHAPE[0] // len(pixels) * len(pixels)
     assert crop.shape == (min(240, blocks), min(360, SHAPE[1]), 3)
     # Blue, of coarse pixels, lies on red, of fine ones.
-    pixels, _, _ = read_png(path, 1000)
+    pixels = read_png(path, 1000).pixels
     inner = pixels[20:-20, 20:-20, 0]
     y, x = np.unravel_index(inner.argmax(), inner.shape)
     near = pixels[y + 12 : y + 29, x + 12 : x + 29].astype(float)
@@ -192,8 +193,9 @@ def test_one_light_of_each_filter_makes_a_picture_in_colour(tmp_path):
     night = write_lights(tmp_path / "night", lights)
     _, path = picture_of(tmp_path, night)
     assert png_texts(path)["Description"] == "RGB of R, G, B"
-    pixels, _, shape = read_png(path, 1000)
-    assert shape == SHAPE
+    picture = read_png(path, 1000)
+    pixels = picture.pixels
+    assert picture.shape == SHAPE
     light = pixels[30:-30, 30:-30].astype(float)
     light = np.maximum(light - np.median(light, axis=(0, 1)) - 20, 0)
     near = [uniform_filter(light[..., i], 15) > 8 for i in range(3)]
@@ -220,7 +222,7 @@ def drawn(folder, images):
     """Write a picture, and give its pixels, its first row at the bottom."""
     made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
     write_picture(folder, made, PictureRecipe(), 1 << 20)
-    pixels, _, _ = read_png(folder / made.output, 10_000)
+    pixels = read_png(folder / made.output, 10_000).pixels
     return pixels[::-1].astype(float)
 
 
@@ -320,7 +322,7 @@ def test_the_picture_does_not_depend_on_memory(tmp_path):
     found = []
     for memory in (1, 1 << 30):
         assert write_picture(tmp_path, made, PictureRecipe(), memory)
-        found.append(read_png(tmp_path / made.output, 1000)[0])
+        found.append(read_png(tmp_path / made.output, 1000).pixels)
         (tmp_path / made.output).unlink()
     np.testing.assert_array_equal(*found)
 

@@ -1,6 +1,7 @@
 """Header blocks, held against astropy and against what goes wrong in files."""
 
 import gzip
+import pickle
 import warnings
 
 import numpy as np
@@ -89,6 +90,15 @@ def test_hierarch_keyword_is_found_by_its_words():
     )
     assert header.get("ESO DPR TYPE") == "FLAT,LAMP"
     assert header.get("LOWER CASE") == 3
+
+
+def test_hierarch_keywords_change_from_header_to_header():
+    for one, other in (("A B", "C"), ("A", "B"), ("A B", "C"), ("A B", "C D")):
+        header = raw_header(f"HIERARCH {one} = 1", f"HIERARCH {other} = 2")
+        assert (header.get(one), header.get(other)) == (1, 2)
+        assert header.keywords == {"HIERARCH", one, other}
+        silent = raw_header(f"HIERARCH {one}   1", f"HIERARCH {other} = 2")
+        assert silent.keywords == {"HIERARCH", other}
 
 
 def test_continued_text_is_joined():
@@ -345,3 +355,20 @@ def test_an_end_that_stands_inside_a_card_ends_no_header(tmp_path):
     )
     (header,) = read_headers(path)
     assert header.get("A") == 1
+
+
+def test_cards_are_cut_out_as_they_stand_each_once():
+    cards = ["B       = 2", "A       = 'x&'", "CONTINUE  'y'", "C       = 3"]
+    header = raw_header(*cards)
+    whole = [card.ljust(80).encode() for card in cards]
+    assert header.raw(("A", "CONTINUE", "B", "A", "NONE")) == b"".join(whole[:3])
+    assert header.raw(("C",)) == whole[3]
+    assert header.raw(()) == header.raw(("NONE",)) == b""
+
+
+def test_a_header_travels_as_it_stands_in_its_file():
+    header = raw_header("A       = 1")
+    assert header.get("A") == 1
+    copy = pickle.loads(pickle.dumps(header))
+    assert copy == header
+    assert copy.get("A") == 1

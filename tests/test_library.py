@@ -1,5 +1,6 @@
 """Masters of other nights: kept in a folder, chosen by the ladder, checked."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 
@@ -343,6 +344,30 @@ def test_a_damaged_master_is_refused(reduced, tmp_path):
     assert read_library(tmp_path / "library").masters.empty
 
 
+def test_a_gzipped_master_is_taken_as_it_was(reduced, library, tmp_path):
+    master = reduced / "masters" / "bias_1x1_m10C.fits"
+    packed = tmp_path / "bias.fits.gz"
+    packed.write_bytes(gzip.compress(master.read_bytes()))
+    (added,) = add_to_library(tmp_path / "other", [packed])
+    assert (tmp_path / "other" / added.file).read_bytes() == master.read_bytes()
+    assert not add_to_library(library, [packed])[0].is_new
+    content = bytearray(master.read_bytes())
+    content[-5000] ^= 1
+    packed.write_bytes(gzip.compress(content))
+    (added,) = add_to_library(tmp_path / "third", [packed])
+    assert "damaged: its checksum does not hold" in added.reason
+
+
+@pytest.mark.parametrize("name", ["copy.fits.gz", "copy.fit", "COPY.FITS"])
+def test_a_copy_that_the_library_does_not_read_is_told(library, name):
+    master = (library / "bias_1x1_m10C_2024-03-01.fits").read_bytes()
+    pack = gzip.compress if name.endswith(".gz") else bytes
+    (library / name).write_bytes(pack(master))
+    assert "`autoreduce library add`" in check_library(library)[name]
+    told = invoke("library", "list", "--library", library)
+    assert f"not used: {name}: " in told
+
+
 def test_products_that_are_no_masters_are_refused(reduced, tmp_path):
     light = reduced / "calibrated" / "light_0001.fit"
     raw = write_frame(tmp_path, "bias.fit", "bias")
@@ -495,6 +520,36 @@ def test_scaled_values_and_overscan_of_other_programs_are_refused(tmp_path):
     assert "nothing tells whether it was subtracted" in added[1].reason
 
 
+def test_a_master_that_was_worked_on_is_another(reduced, library, tmp_path):
+    """It is not known by what it was made from, and read as that of any program."""
+    flat = next((reduced / "masters").glob("flat_*.fits"))
+    invoke("arith", flat, "x", "0.5", "-o", tmp_path / "half.fits")
+    (added,) = add_to_library(library, [tmp_path / "half.fits"])
+    assert added.is_new
+    assert not check_library(library)
+
+
+def test_the_way_out_for_scaled_values_leads_out(tmp_path):
+    rng = np.random.default_rng(2)
+    pixels = rng.normal(0.0045, 1e-4, SHAPE).astype(np.float32)
+    scaled = write_foreign(tmp_path, "scaled.fit", pixels)
+    (refused,) = add_to_library(tmp_path / "library", [scaled])
+    assert "arith scaled.fit x 65535" in refused.reason
+    invoke("arith", scaled, "x", "65535", "-o", tmp_path / "adu.fits")
+    (added,) = add_to_library(tmp_path / "library", [tmp_path / "adu.fits"])
+    assert added.is_new, added.reason
+
+
+def test_a_master_of_the_observers_own_making_is_taken(tmp_path):
+    for n in range(3):
+        write_foreign(tmp_path, f"b{n}.fit", IMAGETYP="Bias Frame")
+    invoke(
+        "combine", tmp_path / "b?.fit", "-m", "mean", "-o", tmp_path / "mean_bias.fits"
+    )
+    (added,) = add_to_library(tmp_path / "library", [tmp_path / "mean_bias.fits"])
+    assert added.is_new, added.reason
+
+
 # ------------------------------------------------------------ the commands
 
 
@@ -518,6 +573,10 @@ def test_refused_masters_are_told_and_end_in_status_1(tmp_path):
     raw = write_frame(tmp_path, "bias.fit", "bias")
     output = invoke("library", "add", raw, "--library", tmp_path / "lib", code=1)
     assert "refused:" in output
+    text = tmp_path / "notes.fits"
+    text.write_text("no master")
+    output = invoke("library", "add", text, "--library", tmp_path / "lib", code=1)
+    assert f"refused: {text}: not FITS" in output
 
 
 def test_the_library_is_found_by_its_environment_variable(

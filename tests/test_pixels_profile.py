@@ -10,6 +10,7 @@ from autoreduce.pixels.profile import (
     fit_moffat,
     least_steepness,
     mode,
+    squared_distances,
     steepness,
 )
 
@@ -20,14 +21,30 @@ DX, DY = np.meshgrid(NEAR - 0.3, NEAR + 0.2)
 @pytest.mark.parametrize("fwhm", [2.0, 3.0, 8.0])
 @pytest.mark.parametrize("beta", [2.5, 4.0])
 def test_profiles_are_averaged_over_pixels(fwhm, beta):
-    found = Moffat(fwhm, beta).averaged(DX, DY)
-    assert_allclose(found, moffat_profile(DX, DY, fwhm, beta), atol=0.015 * found.max())
+    found = Moffat(fwhm, beta).averaged(squared_distances(DX, DY))[0]
+    expected = moffat_profile(DX, DY, fwhm, beta)
+    found *= expected.max() / found.max()
+    assert_allclose(found, expected, atol=0.015 * found.max())
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 4.0])
+@pytest.mark.parametrize("beta", [2.0, 30.0])
+def test_a_profile_knows_what_it_changes_by(fwhm, beta):
+    squared = squared_distances(DX, DY).astype(np.float64)
+    _, by_width, by_inverse = Moffat(fwhm, beta).averaged(squared)
+    wider, narrower = (Moffat(fwhm * np.exp(h), beta) for h in (0.01, -0.01))
+    steeper, flatter = (Moffat(fwhm, 1 / (1 / beta + h)) for h in (5e-4, -5e-4))
+    for found, more, less, change in (
+        (by_width, wider, narrower, 0.02),
+        (by_inverse, steeper, flatter, 1e-3),
+    ):
+        expected = (more.averaged(squared)[0] - less.averaged(squared)[0]) / change
+        assert_allclose(found, expected, atol=2e-3 * abs(expected).max())
 
 
 def test_half_of_the_height_lies_at_half_the_width():
-    profile = Moffat(10.0, 3.0)
-    centre, half = profile.averaged(np.array([0.0, 5.0]), np.zeros(2))
-    assert half / centre == pytest.approx(0.5)
+    profile = Moffat(10.0, 3.0).averaged(np.array([[0.0, 25.0]], np.float32))[0]
+    assert_allclose(profile, [1.0, 0.5])
 
 
 @pytest.mark.parametrize("fwhm", [1.8, 2.5, 4.0, 8.0])

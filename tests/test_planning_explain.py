@@ -14,8 +14,9 @@ from autoreduce.planning.explain import (
     explain_frames,
     frame_stories,
 )
-from autoreduce.planning.plan import Verdict
-from autoreduce.planning.planner import make_plan
+from autoreduce.planning.focalplane import focal_plane
+from autoreduce.planning.plan import Action, Verdict
+from autoreduce.planning.planner import annotate, make_plan
 
 ROWS = [
     {"file": "bias.fits", "imagetyp": "bias", "exptime": 0.0},
@@ -211,3 +212,30 @@ def test_months_of_nights_are_told_by_the_first_masters_and_the_best_candidates(
     assert "Candidates for its bias, the best or closest" in text
     assert "bias_1x1_m25C_2024-03-05: taken, level 0" in text
     assert "bias_1x1_m25C_2024-03-14" not in text
+
+
+def test_dark_fits_of_the_detectors_of_a_camera_share_a_line():
+    common = {"instrume": "CAM", "xbinning": 1, "ybinning": 1, "night": "2024-03-01"}
+    of_all = {"naxis1": 64, "naxis2": 64, "set_temp": -90.0, **common}
+    exposures = [
+        {"imagetyp": "bias", "exptime": 0.0},
+        {"imagetyp": "dark", "exptime": 20.0},
+        {"imagetyp": "dark", "exptime": 60.0},
+        {"imagetyp": "dark", "exptime": 120.0},
+        {"imagetyp": "light", "exptime": 300.0, "filter": "R", "object": "M13"},
+    ]
+    table = make_frame_table(
+        [
+            {"file": f"{n}.fits[{hdu}]", "detector": detector, **of_all, **row}
+            for n, row in enumerate(exposures)
+            for hdu, detector in enumerate(("East", "West"), start=1)
+        ]
+    )
+    plan = make_plan(table)
+    assert [task.action for task in plan.tasks].count(Action.DARK_FIT) == 2
+    (row,) = (
+        row
+        for row in describe_plan(plan, focal_plane(annotate(table, plan)))
+        if row.kind == "dark fit"
+    )
+    assert (row.group, row.n_frames) == ("dark_current_1x1_m90C", 3)

@@ -20,12 +20,14 @@ from astropy.io import fits
 from small_night import write_night
 
 from autoreduce.calibration.workspace import Workspace, side_by_side
+from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import load_recipe
 from autoreduce.prepare import prepare_night
 from autoreduce.reduction import reduce_night
-from autoreduce.running.execute import Limits
+from autoreduce.running.execute import Limits, Status, run_plan
 from autoreduce.running.processes import worker_processes
 from autoreduce.running.server import PRELOADED, READING, start_for
+from autoreduce.running.tasks import run_task
 
 
 def own_process():
@@ -89,6 +91,34 @@ def test_processes_make_the_same_products(tmp_path, monkeypatch, packed):
     # What is current needs no processes.
     reduce_night(night, output=tmp_path / "there", limits=limits, page=False)
     assert started == [2]
+
+
+def test_masters_without_a_frame_left_are_told_by_processes_too(
+    tmp_path, monkeypatch, caplog
+):
+    """Darks of 2 and 60 s: a master for each of two processes."""
+    night = write_night(tmp_path / "night", without=("flat",))
+    prepared = prepare_night(night)
+    for path in night.glob("*dark*"):
+        os.truncate(path, 2880)
+    monkeypatch.setattr("autoreduce.running.execute.LARGE", 0)
+    given, apart = [], Workspace.apart
+
+    def noted(self, function, *args):
+        given.extend([args[0].action] if function is run_task else [])
+        return apart(self, function, *args)
+
+    monkeypatch.setattr(Workspace, "apart", noted)
+    (tmp_path / "out").mkdir()
+    limits = Limits(jobs=2, processes=True)
+    outcomes = run_plan(prepared.plan, tmp_path / "out", limits=limits)
+    assert sorted(given) == [Action.CALIBRATE] * 3 + [Action.DARK] * 2
+    failed = [one for one in outcomes.values() if one.status is Status.FAILED]
+    assert [why.code for one in failed for why in one.remarks] == ["no-frame-left"] * 2
+    assert sorted(file for one in failed for file in one.left_out) == sorted(
+        path.name for path in night.glob("*dark*")
+    )
+    assert "killed" not in caplog.text
 
 
 def test_only_large_nights_have_the_server_started(tmp_path, monkeypatch):

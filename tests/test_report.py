@@ -18,6 +18,7 @@ from report_night import (
     STACK,
     FakeOutcome,
     calibrate,
+    exhibits_of,
     failed,
     inputs,
     make_frames,
@@ -37,7 +38,6 @@ from autoreduce.report.gallery import (
     LARGEST,
     TOTAL_PIXELS,
     evenly,
-    exhibits,
     picture_size,
 )
 from autoreduce.report.render import disagreements, render_report, write_report
@@ -327,9 +327,9 @@ def test_a_stack_that_failed_is_not_said_to_combine_its_lights(tmp_path):
     plan = make_plan()
     outcomes = make_outcomes(plan, **{STACK: failed("no stack", output=STACK)})
     report = make_report(plan, outcomes=outcomes)
-    (stack,) = exhibits(report, tmp_path)[Action.STACK]
+    (stack,) = exhibits_of(report, tmp_path)[Action.STACK]
     assert "none of 3 combined" in stack.facts
-    (bias,) = exhibits(make_report(plan), tmp_path)[Action.BIAS]
+    (bias,) = exhibits_of(make_report(plan), tmp_path)[Action.BIAS]
     assert bias.facts[0] == "3 combined"
 
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from report_night import exhibits_of
 
 from autoreduce.cli.console import print_summary
 from autoreduce.fits.sections import parse_section
@@ -15,9 +16,8 @@ from autoreduce.prepare import Choices
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import remark
 from autoreduce.report.exposures import exposures_of
-from autoreduce.report.gallery import exhibits
+from autoreduce.report.gallery import assembled
 from autoreduce.report.overview import light_gathered
-from autoreduce.report.pictures import assembled
 from autoreduce.report.quality import report_data
 from autoreduce.report.rows import (
     choice_rows,
@@ -81,7 +81,7 @@ def test_tables_have_one_row_for_all_detectors(night, seen):
 
 
 def test_products_of_all_detectors_are_one_picture_with_a_table(night):
-    shown = exhibits(night.report, night.folder)
+    shown = exhibits_of(night.report, night.folder)
     n_shown = {action: len(items) for action, items in shown.items()}
     assert n_shown == {
         Action.STACK: 1, Action.BIAS: 1, Action.DARK: 0, Action.FLAT: 1,
@@ -157,5 +157,7 @@ def test_an_exposure_without_its_first_detector_keeps_its_group(tmp_path):
     assert rows.loc["light_1.fits", "group"] == FAMILIES[2]
     assert rows["naxis1"].dtype == "Int64"
     # What is alone in its group is shown by itself.
-    names = {one.name for one in exhibits(night.report, night.folder)[Action.CALIBRATE]}
+    names = {
+        one.name for one in exhibits_of(night.report, night.folder)[Action.CALIBRATE]
+    }
     assert any("[3]" in name or "_3" in name for name in names), names

@@ -24,7 +24,7 @@ from report_night import (
 )
 
 from autoreduce.planning.focalplane import FocalPlane
-from autoreduce.planning.plan import Action, Calibration, FrameInput
+from autoreduce.planning.plan import Action, Calibration, FrameInput, Verdict
 from autoreduce.planning.use import DarkMethod, Use
 from autoreduce.remarks import remark
 from autoreduce.report.exposures import exposures_of
@@ -212,6 +212,18 @@ def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
     assert group.group == "M1_Ha"
     assert [entry.candidate for entry in group.chosen] == [DARK]
     assert [entry.found for entry in group.rejected] == ["180 s"]
+
+
+def test_masters_of_one_name_in_two_libraries_are_told_apart():
+    entries = [
+        Verdict(
+            "M1_Ha", "flat", f"{place}/flat_V.fits", False, None, "filter", "Ha", "V"
+        )
+        for place in ("/one", "/other", "/other")
+    ]
+    (group,) = verdict_groups(make_plan(verdicts=entries), FocalPlane())
+    found = [entry.candidate for entry in group.rejected]
+    assert found == ["/one/flat_V.fits", "/other/flat_V.fits"]
 
 
 def test_every_setting_of_the_recipe_is_listed_under_its_part():

@@ -68,6 +68,25 @@ def test_what_is_missing_has_the_shade_of_the_sky_and_bands_are_as_the_whole():
     np.testing.assert_array_equal(band, whole[30:60])
 
 
+def test_a_gap_in_one_image_is_filled_from_the_others():
+    planes, *_ = scene()
+    tone = tone_of([*planes, planes[1]])
+    whole = tone.shades([*planes, planes[1]])
+    y, x = np.unravel_index(np.argmax(planes[1]), SHAPE)
+    without_red = [plane.copy() for plane in (*planes, planes[1])]
+    without_red[0][y, x] = np.nan
+    found = tone.shades(without_red)
+    light = [(planes[i][y, x] - tone.sky[i]) * tone.scale[i] for i in range(3)]
+    red, green, blue = found[y, x]
+    assert min(green, blue) < red < max(green, blue)
+    assert light[0] != pytest.approx((light[1] + light[2]) / 2, rel=0.01)
+    dull = [*planes, planes[1].copy()]
+    dull[3][y, x] = np.nan
+    assert (tone.shades(dull)[y, x] > 0.5).any()
+    found[y, x] = whole[y, x]
+    np.testing.assert_array_equal(found, whole)
+
+
 def test_grey_lines_and_brightness():
     planes, *_ = scene()
     grey = tone_of(planes[:1]).shades(planes[:1])

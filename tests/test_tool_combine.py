@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData, VarianceUncertainty
 from tool_files import command, real_night, write_fits
 
 from autoreduce.cli import options
@@ -397,3 +398,106 @@ def test_bands_combined_by_processes_are_the_same_to_the_bit(
     assert used
     np.testing.assert_array_equal(side_by_side, alone)
     assert fits.getheader("out.fit")["NREJECT"] == rejected
+
+
+def test_what_is_told_of_the_first_frame_alone_is_not_carried_over(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ours = {
+        "AIRMASS": 1.2,
+        "DATE_AVG": "2021-02-27T01:00:15",
+        "MJD_END": 1.0,
+        "BJD_TDB": 2.0,
+    }
+    inner = {"FILE0003": "c.fit", "DATE0003": "x", "UNITMEAN": 16021.0, "SKYLEVEL": 3.0}
+    for n in (1, 2):
+        write_fits(tmp_path / f"f.{n}.fit", np.ones(SHAPE), FILTER="V", **ours, **inner)
+    combined("-m", "mean")
+    header = fits.getheader("out.fit")
+    gone = {name.replace("_", "-") for name in (*ours, *inner)}
+    assert not gone & set(header)
+    assert header["FILTER"] == "V"
+    assert header["FILE0002"] == "f.2.fit"
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("-m", "mean"), True),
+        (("-m", "median"), True),
+        (("-m", "sum"), False),
+        (("-m", "std"), False),
+        (("-N", "mean"), False),
+        (("-s", "2"), False),
+        (("-u",), False),
+    ],
+)
+def test_the_level_of_full_pixels_is_told_where_it_still_holds(
+    tmp_path, monkeypatch, words, kept
+):
+    monkeypatch.chdir(tmp_path)
+    for n in (1, 2):
+        data = np.full(SHAPE, 300, np.uint16)
+        write_fits(
+            tmp_path / f"f.{n}.fit", data, SATURATE=65535, EGAIN=1.5, BUNIT="adu"
+        )
+    combined(*words)
+    header = fits.getheader("out.fit")
+    assert ("SATURATE" in header) is kept
+    assert ("EGAIN" in header, "BUNIT" in header) == (words != ("-u",),) * 2
+
+
+def test_a_sum_has_the_light_of_all_frames_where_samples_are_left_out(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    data = np.full((3, 4, 5), 100, np.float32)
+    data[0, 1, 1] = np.nan
+    data[:, 2, 2] = np.nan
+    for n, frame in enumerate(data, start=1):
+        errors = {"UNCERT": np.full(frame.shape, 2, np.float32)}
+        write_image(tmp_path / f"f.{n}.fit", frame, [], planes=errors)
+    found = combined("-m", "sum")
+    assert found[1, 1] == found[0, 0] == 300
+    assert np.isnan(found[2, 2])
+    sigma = fits.getdata("out.fit", "UNCERT")
+    assert sigma[0, 0] == pytest.approx(2 * 3**0.5)
+    assert sigma[1, 1] == pytest.approx(3 * 2 / 2**0.5)
+
+
+def test_cubes_have_their_planes_taken_into_account(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cube = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for n in (1, 2, 3):
+        data, mask = cube + n, np.zeros(cube.shape, np.uint8)
+        if n == 1:
+            data[1, 2, 3], mask[1, 2, 3] = 9999, Flag.NO_VALUE
+        write_image(tmp_path / f"f.{n}.fit", data, [], planes={"MASK": mask})
+    found = combined("-m", "mean")
+    assert found[1, 2, 3] == cube[1, 2, 3] + 2.5
+    assert found[0, 0, 0] == cube[0, 0, 0] + 2
+    (tmp_path / "f.2.fit").unlink()
+    (tmp_path / "f.3.fit").unlink()
+    flat = combined("-m", "mean", "-r", "--overwrite")
+    assert flat[2, 3] == 12
+    assert flat[0, 0] == 7
+
+
+def test_a_cube_that_is_taken_apart_is_no_picture_in_colour(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cards = {"CTYPE3": "RGB", "CRPIX3": 1.0, "PLANES": "RGB", "CTYPE1": "RA---TAN"}
+    write_fits(tmp_path / "f.1.fit", np.ones((3, 4, 5)), **cards)
+    combined("-r")
+    header = fits.getheader("out.fit")
+    assert not {"CTYPE3", "CRPIX3", "PLANES"} & set(header)
+    assert header["CTYPE1"] == "RA---TAN"
+
+
+def test_variances_beside_frames_are_read_as_errors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for n in (1, 2):
+        errors = VarianceUncertainty(np.full((3, 4), 9.0))
+        CCDData(np.ones((3, 4)), unit="adu", uncertainty=errors).write(f"f.{n}.fit")
+    combined("-m", "mean")
+    np.testing.assert_allclose(fits.getdata("out.fit", "UNCERT"), 3 / 2**0.5)

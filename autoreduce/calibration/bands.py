@@ -35,7 +35,7 @@ Raw = NDArray[Any]
 BYTES_PER_SAMPLE = 16
 """Memory a sample of a stack takes on its way through a kernel, about."""
 LARGEST_BAND = 48 << 20
-"""Bytes beyond which a taller band gains nothing ..."""
+"""Bytes beyond which a taller band gains nothing; four times as many with a halo ..."""
 ENOUGH_ROWS = 16
 """... if it has this many rows: short reads of many frames cost more ..."""
 HALOS = 14
@@ -117,6 +117,7 @@ class RawFrame(Closing):
         """Open a frame; without `keep_open` its file is open only while it is read."""
         self.item, self._root, self._keep_open = item, root, keep_open
         self.joined: JoinedImage | None = None
+        self._held: Raw | None = None
         self._reader: ImageReader | JoinedImage
         if item.amplifiers:
             path, _ = split_hdu(root / item.file)
@@ -217,11 +218,17 @@ class RawFrame(Closing):
 
     def rows(self, start: int, stop: int) -> Raw:
         """Read raw rows [start, stop) of the part that is kept."""
+        if self._held is not None:
+            return self._held[start:stop]
         first = self.origin[0]
         rows = self._read(first + start, first + stop)[:, self._columns]
         if not self._keep_open:
             self._reader.release()
         return rows
+
+    def hold(self, rows: Raw) -> None:
+        """Keep all of its rows, as `rows` gave them, and read none of them again."""
+        self._held = rows
 
     @property
     def readout_cards(self) -> list[Card]:
@@ -435,9 +442,14 @@ class MasterRows(Closing):
 
 
 def calibrated_rows(
-    frame: RawFrame, correction: Correction, masters: MasterRows, start: int, stop: int
+    frame: RawFrame,
+    correction: Correction,
+    masters: MasterRows,
+    start: int,
+    stop: int,
+    out: Floats | None = None,
 ) -> Floats:
-    """Read rows of a frame and take its masters out of them.
+    """Read rows of a frame and take its masters out of them; `out` is filled if given.
 
     Returns
     -------
@@ -445,15 +457,20 @@ def calibrated_rows(
         (linear(raw - overscan or pedestal - bias) - (scale dark + offset)) / flat; NaN
         where the observer says that a pixel is bad.
     """
-    return _without(frame, (start, stop), masters.taken_out(correction, start, stop))
+    taken_out = masters.taken_out(correction, start, stop)
+    return _without(frame, (start, stop), taken_out, out)
 
 
 def _without(
-    frame: RawFrame, rows: tuple[int, int], taken_out: tuple[TakenOut, Floats | None]
+    frame: RawFrame,
+    rows: tuple[int, int],
+    taken_out: tuple[TakenOut, Floats | None],
+    out: Floats | None = None,
 ) -> Floats:
     """Take rows of masters out of those of a frame, and the bad pixels."""
     masters, bad = taken_out
-    data = calibrate(frame.rows(*rows), overscan=frame.zeros(*rows), **masters)
+    zeros = frame.zeros(*rows)
+    data = calibrate(frame.rows(*rows), overscan=zeros, **masters, out=out)
     if bad is not None:
         data[bad != 0] = np.nan
     return data
@@ -504,7 +521,8 @@ def bands(
         First row and the row after the last.
     """
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
-    best = max(LARGEST_BAND, (ENOUGH_ROWS + HALOS * halo) * row)
+    largest = 4 * LARGEST_BAND if halo else LARGEST_BAND
+    best = max(largest, (ENOUGH_ROWS + HALOS * halo) * row)
     height = max(1, min(ny, min(memory, best) // row - 2 * halo))
     for start in range(0, ny, height):
         yield start, min(start + height, ny)

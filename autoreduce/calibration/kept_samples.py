@@ -1,9 +1,10 @@
 """The samples of many frames: those that earlier runs have read, and the others."""
 
+import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from functools import partial
 from pathlib import Path
@@ -138,22 +139,26 @@ class _Folder:
             return None
 
 
-def _packed(entry: tuple[Sampled, Sample]) -> tuple[Any, bytes]:
-    frame, sample = entry
-    told = {name: getattr(sample, name) for name in _FIELDS}
-    strip = told.pop("strip")
-    heard = [astuple(one) for one in frame.crosstalk]
-    return ((*frame[:-1], heard), told, strip.shape, strip.dtype.str), strip.tobytes()
+def _packed(entries: Sequence[tuple[Sampled, Sample]]) -> tuple[Any, bytes]:
+    index = []
+    for frame, sample in entries:
+        told = {name: getattr(sample, name) for name in _FIELDS}
+        strip = told.pop("strip")
+        heard = [astuple(one) for one in frame.crosstalk]
+        index.append(((*frame[:-1], heard), told, strip.shape, strip.dtype.str))
+    return index, b"".join(sample.strip.tobytes() for _, sample in entries)
 
 
-def _unpacked(packed: Any, strip: bytes) -> tuple[Sampled, Sample]:  # noqa: ANN401 -- JSON
-    frame, told, shape, dtype = packed
-    told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
-    told["edges"] = tuple(Edge(*one) for one in told["edges"])
-    pixels = np.frombuffer(strip, dtype).reshape(shape)
-    heard = tuple(Crosstalk(*one) for one in frame[-1])
-    known = Sampled(*frame)._replace(crosstalk=heard)
-    return known, Sample(**told, strip=pixels)
+def _unpacked(index: Any, strips: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
+    at = 0
+    for frame, told, shape, dtype in index:
+        told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+        told["edges"] = tuple(Edge(*one) for one in told["edges"])
+        strip = np.frombuffer(strips, dtype, math.prod(shape), at).reshape(shape)
+        at += strip.nbytes
+        heard = tuple(Crosstalk(*one) for one in frame[-1])
+        known = Sampled(*frame)._replace(crosstalk=heard)
+        yield known, Sample(**told, strip=strip)
 
 
 _FIELDS = tuple(one.name for one in fields(Sample))

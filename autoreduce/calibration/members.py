@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 
 from autoreduce.calibration.bands import (
+    BYTES_PER_SAMPLE,
     Correction,
     MasterRows,
     RawFrame,
@@ -26,6 +27,8 @@ from autoreduce.pixels.measure import FrameStatistics, measure, robust_scatter
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.remarks import Remark, remark
 
+LARGEST_HELD = 128 << 20
+"""Bytes of frames that stay in memory between their looks and their combination."""
 MOST_OPEN = 128
 """Images of a combination whose files stay open; more would exhaust what is allowed."""
 HOT_SIGMA, FEWEST_HOT = 7.0, 50
@@ -160,7 +163,7 @@ def by_bands(
         What is combined, its files open.
     workspace : Workspace
         Its ``threads`` are the bands that are worked on at a time; of frames that must
-        be unpacked, one more is read meanwhile.
+        be unpacked, one more is read meanwhile, unless there is one thread.
     spans : iterable of (int, int)
         First row of each band, and the row after its last.
 
@@ -169,7 +172,7 @@ def by_bands(
     iterator
         The bands, in order.
     """
-    if work.members.are_plain:
+    if work.members.are_plain and not workspace.is_single:
         return workspace.each(partial(_combined_of, pickle.dumps(work)), spans)
     read = (work.band(*span) for span in spans)
     return side_by_side(workspace.threads, work.combined, read)
@@ -227,7 +230,9 @@ def open_members(
         opened: dict[str, RawFrame] = {}
         left_out: dict[str, Remark] = {}
         statistics: dict[str, FrameStatistics] = {}
-        look = partial(_opened, workspace.root, keep_open)
+        held = min(LARGEST_HELD, workspace.memory // BYTES_PER_SAMPLE)
+        held = held // len(task.frames) if workspace.is_single else 0
+        look = partial(_opened, workspace.root, keep_open, held)
         looks = side_by_side(_threads(task, workspace), look, task.frames)
         for item, found in zip(task.frames, looks, strict=True):
             if isinstance(found, Remark):
@@ -246,9 +251,12 @@ def open_members(
 
 
 def _opened(
-    root: Path, keep_open: bool, item: FrameInput
+    root: Path, keep_open: bool, held: int, item: FrameInput
 ) -> tuple[RawFrame, FrameStatistics] | Remark:
-    """Open a frame and measure it; say why if it cannot be read."""
+    """Open a frame and measure it; say why if it cannot be read.
+
+    Its rows stay in memory if they have no more bytes than may be `held`.
+    """
     frame = None
     try:
         frame = RawFrame(root, item, keep_open=keep_open)
@@ -259,6 +267,8 @@ def _opened(
             frame.close()
         return remark("unread", item.file, found=str(error))
     frame.fill_at(measured.full_at)
+    if rows.nbytes <= held:
+        frame.hold(rows)
     return frame, measured
 
 

@@ -18,6 +18,9 @@ from autoreduce.pixels.measure import block_medians, pixel_noise
 from autoreduce.pixels.order import finite_median
 from autoreduce.remarks import ITSELF, Remark, remark
 
+Levels = NDArray[np.float64]
+"""Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
+
 BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
 HOT_NOISE, FEWEST_HOT = 10.0, 20
@@ -86,14 +89,16 @@ def doubts_of_light(
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
     if dark is None and flat is None:
         return
-    uneven = _unevenness(data)
+    levels = _levels(data)
+    uneven = _scatter(levels)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
-        if flat is not None:
-            yield from _doubts_of_light_in(taken, flat, noise)
-        yield from _glow_left(data, taken, flat, noise, uneven)
+        in_dark = _levels(taken)
+        yield from _doubts_of_light_in(in_dark, flat, noise)
+        if min(uneven, _scatter(in_dark)) > UNEVEN_NOISE * noise:
+            yield from _glow_left(data, levels, taken, flat, uneven)
     if flat is not None and pedestal and uneven > UNEVEN_NOISE * noise:
         left_in = _unevenness(data + np.float32(pedestal) / flat)
         if left_in < uneven / EVENER:
@@ -106,7 +111,7 @@ def doubts_of_light(
     if uneven > max(UNEVEN_NOISE * noise, UNEVEN_SKY * sky):
         doubts = list(_doubts_of_flat(data, flat, sky, uneven))
     if not doubts and uneven > UNEVEN_NOISE * noise:
-        doubts = list(_level_left(data, flat, sky, uneven, pedestal))
+        doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
     yield from doubts
 
 
@@ -132,14 +137,9 @@ def _doubts_of_flat(
         yield remark("uneven-flat", found=found, expected=expected)
 
 
-def _blocks_of(*arrays: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give the medians of those blocks that all arrays have, array by array."""
-    blocks = np.array([block_medians(one) for one in arrays])
-    return blocks[:, np.isfinite(blocks).all(axis=0)]
-
-
 def _level_left(
     data: NDArray[np.float32],
+    levels: Levels,
     flat: NDArray[np.float32],
     sky: float,
     uneven: float,
@@ -149,7 +149,7 @@ def _level_left(
 
     A nebula that fills the middle falls with the flat, and is no such level.
     """
-    levels, inverse = _blocks_of(data, np.reciprocal(flat))
+    levels, inverse = _of_both(levels, _levels(np.reciprocal(flat)))
     if np.ptp(inverse) == 0:
         return
     level = np.float32(np.polyfit(inverse, levels, 1)[0])
@@ -175,30 +175,26 @@ def _doubts_of_dark(
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
-    for code, with_dark, without in (
-        ("noisy-dark", pixel_noise(data), ROUGHER * noise),
-        ("uneven-dark", uneven, UNEVEN * _unevenness(before)),
-    ):
-        least = 0.0 if code == "noisy-dark" else UNEVEN_NOISE * noise
-        if with_dark > max(without, least):
-            factor = ROUGHER if code == "noisy-dark" else UNEVEN
-            found, expected = _about(with_dark), _about(without / factor)
-            yield remark(code, found=found, expected=expected)
+    rough = pixel_noise(data)
+    if rough > ROUGHER * noise:
+        yield remark("noisy-dark", found=_about(rough), expected=_about(noise))
+    if uneven > UNEVEN_NOISE * noise:
+        without = _unevenness(before)
+        if uneven > UNEVEN * without:
+            yield remark("uneven-dark", found=_about(uneven), expected=_about(without))
 
 
 def _glow_left(
     data: NDArray[np.float32],
+    levels: Levels,
     dark: NDArray[np.float32],
     flat: NDArray[np.float32] | None,
-    noise: float,
     uneven: float,
 ) -> Iterator[Remark]:
     """Say that the glow of a dark is left in the light, or was not in it as strong."""
-    if not min(uneven, _unevenness(dark)) > UNEVEN_NOISE * noise:
-        return
     glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
-    levels, shape = _blocks_of(data, glow)
+    levels, shape = _of_both(levels, _levels(glow))
     left = np.polyfit(shape, levels, 1)[0]
     without = _unevenness(data - np.float32(left) * glow)
     if abs(left) > GLOW_LEFT and without < uneven / EVENER:
@@ -207,12 +203,14 @@ def _glow_left(
 
 
 def _doubts_of_light_in(
-    dark: NDArray[np.float32], flat: NDArray[np.float32], noise: float
+    dark: Levels, flat: NDArray[np.float32] | None, noise: float
 ) -> Iterator[Remark]:
     """Say that a dark rises and falls with the flat: dark current knows of no optics."""
-    levels, shape = _blocks_of(dark, flat)
-    uneven = _unevenness(dark)
-    if not uneven > UNEVEN_NOISE * noise or not np.ptp(shape) > 0:
+    uneven = _scatter(dark)
+    if flat is None or not uneven > UNEVEN_NOISE * noise:
+        return
+    levels, shape = _of_both(dark, _levels(flat))
+    if not np.ptp(shape) > 0:
         return
     light, current = np.polyfit(shape, levels, 1)
     left = np.std(levels - light * shape - current)
@@ -256,9 +254,22 @@ def _above_neighbours(data: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _unevenness(data: NDArray[np.float32]) -> float:
     """Give the scatter of the medians of blocks, ADU; 0 of what is too small."""
-    blocks = np.array(block_medians(data))
-    blocks = blocks[np.isfinite(blocks)]
-    return float(np.std(blocks)) if blocks.size else 0.0
+    return _scatter(_levels(data))
+
+
+def _levels(data: NDArray[np.float32]) -> Levels:
+    return np.array(block_medians(data))
+
+
+def _scatter(levels: Levels) -> float:
+    known = levels[np.isfinite(levels)]
+    return float(np.std(known)) if known.size else 0.0
+
+
+def _of_both(one: Levels, other: Levels) -> NDArray[np.float64]:
+    """Give the medians of those blocks that two arrays have, array by array."""
+    both = np.array([one, other])
+    return both[:, np.isfinite(both).all(axis=0)]
 
 
 def _about(value: float) -> str:

@@ -46,10 +46,17 @@ class Workspace:
     processes: Executor | None = field(default=None, compare=False)
     """Processes that are given work which Python would let one thread do at a time;
     None if there are none."""
+    whole: bool = False
+    """Whether a process is given all of a task; else bands of it, where it has any."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all of a task is done by one thread."""
+        return self.processes is None and self.threads == 1
 
     def alone(self) -> Self:
         """Give the workspace as a worker process has it, without any of its own."""
-        return replace(self, processes=None)
+        return replace(self, processes=None, whole=False, threads=1)
 
     def apart(
         self,
@@ -112,8 +119,11 @@ def side_by_side(
     """Call a function for many items in threads; yield results in their order.
 
     Items are made by the thread that asks for results, a few of them in advance: no
-    more than there are threads, and one.
+    more than there are threads, and one.  A single thread is the one that asks.
     """
+    if threads == 1:
+        yield from map(function, items)
+        return
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
         for item in items:

@@ -80,5 +80,9 @@ def command(
         result = run_step(
             node, step, region=region, trim=trim, known=known, overwrite=overwrite
         )
-        zeros = result.n_undefined
-        click.echo(f"{text} ({zeros} divisions by zero)" if zeros else text)
+        told = {
+            "divisions by zero": result.n_undefined,
+            "values too large, infinite": result.n_overflown,
+        }
+        words = [f"{n} {what}" for what, n in told.items() if n]
+        click.echo(f"{text} ({', '.join(words)})" if words else text)

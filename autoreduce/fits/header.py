@@ -13,14 +13,22 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, CARD, Card, CardValue
-from autoreduce.fits.formats import GZIP, PLAIN, Unpacking, open_unpacked, recognise
+from autoreduce.fits.formats import (
+    GZIP,
+    PLAIN,
+    Unpacking,
+    open_unpacked,
+    recognise,
+    unreadable,
+)
 
 MAX_BLOCKS = 2000
 """Longest header that is read (72000 cards): longer ones are garbage."""
@@ -53,6 +61,10 @@ class RawHeader:
     block: bytes
     """The cards as they stand in the file, without END."""
 
+    def __reduce__(self) -> tuple[type["RawHeader"], tuple[int, bytes]]:
+        """Travel without what was found out of it."""
+        return RawHeader, (self.hdu, self.block)
+
     @cached_property
     def cards(self) -> tuple[Card, ...]:
         """All cards in their order."""
@@ -76,9 +88,9 @@ class RawHeader:
         return self.layout.keywords
 
     @property
-    def geometry(self) -> "RawHeader":
+    def geometry(self) -> bytes:
         """The few cards that tell the shape: those of most headers of a night are like."""
-        return RawHeader(self.hdu, self.raw(self.layout.geometry))
+        return self.cut(self.layout.geometry)
 
     @cached_property
     def layout(self) -> "Layout":
@@ -128,19 +140,16 @@ class RawHeader:
         return None
 
     def raw(self, keywords: tuple[str, ...]) -> bytes:
-        """Return all cards of some keywords as they stand in the file.
+        """Return all cards of some keywords as they stand in the file, in their order.
 
         Where two headers give the same, they agree in all that `find` and `get` tell
         of these keywords.
         """
-        return self.cut(self.layout.spans(keywords))
+        return self.cut(self.layout.places_of(keywords))
 
-    def cut(self, spans: Sequence[slice]) -> bytes:
+    def cut(self, places: struct.Struct) -> bytes:
         """Return some of the cards, given where they are."""
-        block = self.block
-        if len(spans) == 1:
-            return block[spans[0]]
-        return b"".join([block[span] for span in spans])
+        return b"".join(places.unpack_from(self.block))
 
 
 class Layout:
@@ -149,44 +158,72 @@ class Layout:
     A card is followed by the CONTINUE cards that belong to it.
     """
 
-    def __init__(self, keywords: tuple[bytes, ...], long: tuple[str, ...]) -> None:
-        names = [keyword.upper().decode("latin-1").rstrip() for keyword in keywords]
-        ends = list(range(1, len(keywords) + 1))
-        for at in range(len(keywords) - 1, 0, -1):
-            if keywords[at] == b"CONTINUE":
+    def __init__(self, keywords: bytes, long: tuple[str, ...]) -> None:
+        words = [keywords[at : at + 8] for at in range(0, len(keywords), 8)]
+        names = [word.upper().decode("latin-1").rstrip() for word in words]
+        ends = list(range(1, len(words) + 1))
+        for at in range(len(words) - 1, 0, -1):
+            if words[at] == b"CONTINUE":
                 ends[at - 1] = ends[at]
         self.cards = [slice(at * CARD, end * CARD) for at, end in enumerate(ends)]
         self.places: dict[str, list[slice]] = {}
         for name, span in zip(names, self.cards, strict=True):
             self.places.setdefault(name, []).append(span)
-        self.long = self.places.get(_LONG, [])
+        self._long = self.places.get(_LONG, [])
         further: dict[str, list[slice]] = {}
-        for name, span in zip(long, self.long, strict=False):
+        for name, span in zip(long, self._long, strict=False):
             further.setdefault(name, []).append(span)
         self.places = further | self.places
         self.keywords = frozenset(self.places)
-        self.geometry = tuple(filter(_GEOMETRY.fullmatch, self.places))
-        self._known: dict[tuple[str, ...], list[slice]] = {}
+        self._words = keywords
+        self._last: tuple[struct.Struct, bytes, Layout] | None = None
+        self._known: dict[tuple[str, ...], struct.Struct] = {}
+        self.geometry = self.places_of(tuple(filter(_GEOMETRY.fullmatch, self.places)))
 
-    def spans(self, keywords: tuple[str, ...]) -> list[slice]:
+    def places_of(self, keywords: tuple[str, ...]) -> struct.Struct:
         """Return the places of all cards of some keywords."""
-        spans = self._known.get(keywords)
-        if spans is None:
-            found = (self.places.get(keyword, ()) for keyword in keywords)
-            spans = self._known[keywords] = [span for each in found for span in each]
-        return spans
+        places = self._known.get(keywords)
+        if places is None:
+            spans = chain.from_iterable(self.places.get(one, ()) for one in keywords)
+            places = self._known[keywords] = _places(spans)
+        return places
+
+    def with_long_names(self, block: bytes) -> "Layout":
+        """Return the layout that knows what stands behind HIERARCH in a header.
+
+        That is mostly as it was in the last header.
+        """
+        if self._last is not None:
+            places, names, layout = self._last
+            if b"".join(places.unpack_from(block)) == names:
+                return layout
+        starts = [at.start for at in self._long]
+        ends = [block.find(b"=", at, at + CARD) + 1 or at + CARD for at in starts]
+        places = _places(slice(*span) for span in zip(starts, ends, strict=True))
+        cards = places.unpack_from(block)
+        layout = _make_layout(self._words, tuple(map(_long_name, cards)))
+        self._last = places, b"".join(cards), layout
+        return layout
+
+
+def _places(spans: Iterable[slice]) -> struct.Struct:
+    """Make what cuts some parts out of a block, in one call."""
+    form, end = "", 0
+    for span in sorted(spans, key=lambda one: (one.start, -one.stop)):
+        if span.stop > end:
+            form += f"{span.start - end}x{span.stop - span.start}s"
+            end = span.stop
+    return struct.Struct(form)
 
 
 def _layout_of(block: bytes) -> Layout:
-    keywords = struct.unpack_from("8s72x" * (len(block) // CARD), block)
+    keywords = memoryview(block).cast("Q")[:: CARD // 8].tobytes()
     layout = _make_layout(keywords, ())
-    if not layout.long:
-        return layout
-    return _make_layout(keywords, tuple(_long_name(block[at]) for at in layout.long))
+    return layout.with_long_names(block) if _LONG in layout.places else layout
 
 
 @lru_cache(maxsize=512)
-def _make_layout(keywords: tuple[bytes, ...], long: tuple[str, ...]) -> Layout:
+def _make_layout(keywords: bytes, long: tuple[str, ...]) -> Layout:
     return Layout(keywords, long)
 
 
@@ -258,8 +295,7 @@ def read_headers(path: str | Path) -> list[RawHeader]:
         msg = f"damaged gzip file: {error}"
         raise InputError(msg) from error
     except OSError as error:
-        msg = f"cannot be read: {error.strerror or error}"
-        raise InputError(msg) from error
+        raise InputError(unreadable(path, error)) from error
 
 
 def _all_headers(file: io.FileIO, beginning: bytes) -> list[RawHeader]:
@@ -308,11 +344,12 @@ def image_shape(header: RawHeader) -> tuple[int, ...]:
     InputError
         If the header contradicts itself.
     """
-    return _shape_of(header.geometry)
+    return _shape_of(header.hdu, header.geometry)
 
 
 @lru_cache(maxsize=1024)
-def _shape_of(header: RawHeader) -> tuple[int, ...]:
+def _shape_of(hdu: int, geometry: bytes) -> tuple[int, ...]:
+    header = RawHeader(hdu, geometry)
     if header.hdu and header.get("XTENSION") not in ("IMAGE", "IUEIMAGE"):
         if header.get("ZIMAGE") is not True:
             return ()
@@ -529,7 +566,8 @@ def _data_bytes(header: RawHeader) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _data_bytes_of(header: RawHeader) -> int:
+def _data_bytes_of(geometry: bytes) -> int:
+    header = RawHeader(0, geometry)
     bits = pixel_bits(header)
     shape = _axes(header, "NAXIS")
     if header.get("GROUPS") is True and shape[:1] == (0,):

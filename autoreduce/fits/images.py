@@ -6,14 +6,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.formats import PLAIN, open_unpacked
+from autoreduce.fits.formats import PLAIN, open_unpacked, unreadable
 from autoreduce.fits.header import (
     RawHeader,
     Value,
@@ -26,6 +26,8 @@ from autoreduce.fits.names import split_hdu
 
 Array = NDArray[Any]
 
+PIECE = 1 << 20
+"""Bytes turned to the other byte order at a time: they stay in the cache meanwhile."""
 FILL = "NANFILL"
 """Card with the value that stands for NaN in an image of floats, as BLANK does in one of
 integers."""
@@ -65,7 +67,10 @@ def open_image(
     path, suffix = split_hdu(name)
     try:
         return ImageReader(path, suffix if hdu is None else hdu)
-    except (InputError, OSError, EOFError, ValueError, zlib.error) as error:
+    except OSError as error:
+        msg = f"{path}: {unreadable(path, error)}"
+        raise InputError(msg) from error
+    except (InputError, EOFError, ValueError, zlib.error) as error:
         msg = f"{path}: {error}"
         raise InputError(msg) from error
 
@@ -280,12 +285,9 @@ class ImageReader(Closing):
     def _plain_rows(self, start: int, stop: int, nx: int, out: Array | None) -> Array:
         shape = (stop - start, nx)
         raw = np.empty(shape, self._raw_type) if out is None else out
-        offset = self._start + start * nx * self._raw_type.itemsize
-        self._fill(memoryview(cast("Any", raw)).cast("B"), offset)
-        native = raw.view(self._raw_type.newbyteorder("="))
-        native.byteswap(inplace=True)
+        native = self._filled(raw, self._start + start * nx * self._raw_type.itemsize)
         if self._is_shift:
-            return self._shifted(native)
+            return native.view(self._dtype)
         values: Array = native.astype(self._dtype)
         blank = native == self._blank if self._blank is not None else None
         if self._scale != 1:
@@ -296,14 +298,25 @@ class ImageReader(Closing):
             values[blank] = np.nan
         return values
 
-    def _shifted(self, native: Array) -> Array:
-        """Apply BZERO to integers as what it is there: a flip of the highest bit."""
-        if self._zero == 0:
-            return native
-        values = native.view(self._dtype)
-        bits = native.view(np.dtype(f"u{native.dtype.itemsize}"))
-        bits ^= bits.dtype.type(1 << (8 * bits.dtype.itemsize - 1))
-        return values
+    def _filled(self, raw: Array, offset: int) -> Array:
+        """Fill an array from the file, in native order; return it so.
+
+        BZERO that makes integers unsigned is applied as what it is: a flip of the
+        highest bit.
+        """
+        stored = raw.reshape(-1).view(self._raw_type)
+        native = stored.view(self._raw_type.newbyteorder("="))
+        size = self._raw_type.itemsize
+        bits = native.view(f"u{size}") if self._is_shift and self._zero else None
+        at_a_time = PIECE // size
+        for first in range(0, stored.size, at_a_time):
+            piece = slice(first, first + at_a_time)
+            self._fill(stored[piece].view(np.uint8).data, offset + first * size)
+            # Onto itself: several times as fast as `byteswap` in place.
+            native[piece] = stored[piece]
+            if bits is not None:
+                bits[piece] ^= bits.dtype.type(1 << (8 * size - 1))
+        return native.reshape(raw.shape)
 
     def _fill(self, buffer: memoryview, offset: int) -> None:
         if self._file.closed:

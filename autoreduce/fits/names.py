@@ -59,8 +59,8 @@ def stem(name: str) -> str:
     >>> stem("M13.0041.fits.fz"), stem("notes.txt")
     ('M13.0041', 'notes.txt')
     """
-    parts = parse_name(name)
-    return name if parts is None else parts.stem
+    match = _ENDING.search(name)
+    return name[: match.start()] if match else name
 
 
 def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:

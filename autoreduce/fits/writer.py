@@ -1,5 +1,6 @@
 """Images out, by bands of rows: of any type, with planes, whole or not at all."""
 
+import gzip
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +19,18 @@ from autoreduce.fits.cards import (
     CardValue,
     checksummed_header,
     format_card,
+    header_block,
     ones_complement_sum,
     without,
 )
 from autoreduce.fits.closing import Closing
+from autoreduce.fits.formats import GZIP, recognise
 from autoreduce.fits.header import RawHeader, headers_of
-from autoreduce.fits.images import FILL
+from autoreduce.fits.images import FILL, PIECE
 from autoreduce.fits.whole import replacing, unwritten
 
 Array = NDArray[Any]
 
-PIECE = 1 << 20
-"""Bytes turned to the file's order at a time: they stay in the cache until written."""
 _MOVED_AT_A_TIME = 1 << 22
 _CHECKSUMS_AND_END = 3
 
@@ -71,17 +72,17 @@ class _Stored(NamedTuple):
             dtype = np.dtype(f"{kind}{dtype.itemsize}")
         return cls(dtype.newbyteorder(">"), _BITPIX[dtype.name], zero)
 
-    def values(self, data: Array, dtype: np.dtype[Any]) -> Array:
-        """Turn values into what lies in the file.
+    def put(self, data: Array, dtype: np.dtype[Any], out: Array) -> None:
+        """Turn values of a type into what lies in the file.
 
         A shift by half the range is a flip of the highest bit.
         """
-        plain = np.ascontiguousarray(data, dtype)
+        plain = np.asarray(data, dtype)
         if self.zero:
             unsigned = np.dtype(f"u{dtype.itemsize}")
             half = unsigned.type(1 << (8 * dtype.itemsize - 1))
             plain = (plain.view(unsigned) ^ half).view(self.dtype.newbyteorder("="))
-        return np.ascontiguousarray(plain, self.dtype)
+        out[...] = plain
 
 
 class ImageWriter(Closing):
@@ -140,6 +141,8 @@ class ImageWriter(Closing):
         self._types = {name: np.dtype(one) for name, one in types.items()}
         self._stored = {name: _Stored.of(one) for name, one in self._types.items()}
         self._sums = dict.fromkeys(self._types, 0)
+        longest = max(self.shape[-1] * one.itemsize for one in self._types.values())
+        self._piece = np.empty(max(PIECE, longest), np.uint8)
         structure = len(self._structure(""))
         self._reserve = _header_bytes(structure + header_cards)
         self._offsets = self._plan_offsets(())
@@ -170,8 +173,9 @@ class ImageWriter(Closing):
         row = self.shape[-1] * stored.dtype.itemsize
         height = max(PIECE // row, 1)
         for first in range(0, len(data), height):
-            values = stored.values(data[first : first + height], dtype)
-            raw = values.reshape(-1).view(np.uint8)
+            part = data[first : first + height]
+            raw = self._piece[: len(part) * row]
+            stored.put(part, dtype, raw.view(stored.dtype).reshape(part.shape))
             offset = (start + first) * row
             self._write(raw.data, self._offsets[plane][1] + offset)
             self._sums[plane] = _partial_sum(raw, offset, self._sums[plane])
@@ -362,6 +366,72 @@ def with_cards(path: Path, cards: Sequence[bytes]) -> None:
                 raise unwritten(path, error) from error
 
 
+def put_cards(path: Path, hdu: int, cards: Sequence[bytes]) -> None:
+    """Put cards into a header of any FITS file; every other byte of it stays.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or gzipped, and so it stays.
+    hdu : int
+        Which header, from 0.
+    cards : sequence of bytes
+        They take the place of those of the same keywords.  Where there is a CHECKSUM it
+        is made anew, for the data as they were when it was written.
+
+    Raises
+    ------
+    InputError
+        If it is not FITS.
+    ProductError
+        If the disk does not take it.
+    """
+    with path.open("rb", buffering=0) as file:
+        packed = recognise(file.read(64)) is GZIP
+        file.seek(0)
+        source = gzip.GzipFile(fileobj=file) if packed else file
+        header, data_at = next(
+            (one, at) for one, at, _ in headers_of(source) if one.hdu == hdu
+        )
+        source.seek(data_at - header.n_bytes)
+        block = _with_cards_of(header, source.read(header.n_bytes), cards)
+        with replacing(path) as part:
+            try:
+                with ExitStack() as stack:
+                    out: Any = stack.enter_context(part.open("r+b"))
+                    if packed:
+                        out = stack.enter_context(gzip.GzipFile("", "wb", fileobj=out))
+                    source.seek(0)
+                    _copy(source, out, data_at - header.n_bytes)
+                    out.write(block)
+                    source.seek(data_at)
+                    shutil.copyfileobj(source, out, _MOVED_AT_A_TIME)
+            except OSError as error:
+                raise unwritten(path, error) from error
+
+
+def _with_cards_of(header: RawHeader, block: bytes, cards: Sequence[bytes]) -> bytes:
+    """Give a header, `block` as it lies in its file, other cards."""
+    anew = [card[:8].decode().rstrip() for card in cards if card[8:9] == b"="]
+    kept = without(header.records, anew)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    if header.get("CHECKSUM") is None:
+        return header_block([*kept, *cards])
+    total = header.number("DATASUM")
+    if total is None:
+        # An HDU sums up to 0: what its header lacks are its data.
+        total = 0xFFFFFFFF - ones_complement_sum(block)
+    kept = without(kept, ("CHECKSUM", "DATASUM"))
+    return checksummed_header([*kept, *cards], int(total))
+
+
+def _copy(source: Any, out: Any, n_bytes: int) -> None:  # noqa: ANN401 -- files of any kind
+    while n_bytes > 0 and (piece := source.read(min(n_bytes, _MOVED_AT_A_TIME))):
+        out.write(piece)
+        n_bytes -= len(piece)
+
+
 def gather_images(
     path: Path, cards: Sequence[bytes], files: Mapping[str, Path], marks: Sequence[Card]
 ) -> None:
@@ -410,10 +480,7 @@ def _append(out: BinaryIO, file: Path, name: str, marks: Sequence[Card]) -> None
             total = int(str(header.get("DATASUM")))
             out.write(checksummed_header(cards, total))
             source.seek(data_at)
-            left = -(-n_bytes // BLOCK) * BLOCK
-            while left > 0 and (piece := source.read(min(left, _MOVED_AT_A_TIME))):
-                out.write(piece)
-                left -= len(piece)
+            _copy(source, out, -(-n_bytes // BLOCK) * BLOCK)
 
 
 def _extension_cards(

@@ -11,17 +11,22 @@ import hashlib
 import json
 import logging
 import os
+import struct
+import sys
 import zlib
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
+from autoreduce.fits.cards import CARD
 from autoreduce.fits.header import RawHeader
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.whole import write_bytes
@@ -32,7 +37,12 @@ LARGEST = 256 << 20
 """Size of all that a shelf holds, bytes, above which the oldest parts are dropped."""
 _TOGETHER = 512
 """Files of a part: they are read at a time, by one process, and kept in one file."""
-_DAMAGED = (OSError, ProductError, ValueError, TypeError, KeyError, zlib.error)
+_FORM = f"2{sys.byteorder}"
+"""How it is kept: in the machine's own order of bytes."""
+_DAMAGED = (
+    *(OSError, ProductError, ValueError, TypeError, LookupError),
+    *(struct.error, zlib.error),
+)
 
 Kept = TypeVar("Kept")
 
@@ -45,23 +55,33 @@ class Shelf(Generic[Kept]):
     """Of its folder in the cache."""
     readers: tuple[ModuleType, ...]
     """Modules that read it: after a change of one of them the files are read again."""
-    pack: Callable[[Kept], tuple[Any, bytes]]
-    """Parts it into what JSON can hold, and bytes."""
-    unpack: Callable[[Any, bytes], Kept]
+    pack: Callable[[Sequence[Kept]], tuple[Any, bytes]]
+    """Parts what is kept of some files into what JSON can hold, and bytes."""
+    unpack: Callable[[Any, bytes], Iterable[Kept]]
     """Puts it together again."""
 
 
-def _packed_headers(headers: list[RawHeader]) -> tuple[Any, bytes]:
-    lengths = [(one.hdu, len(one.block)) for one in headers]
-    return lengths, b"".join(one.block for one in headers)
+def _packed_headers(files: Sequence[list[RawHeader]]) -> tuple[Any, bytes]:
+    """Pack headers as numbers of cards, since most cards stand in most of them."""
+    numbers: defaultdict[bytes, int] = defaultdict(count().__next__)
+    told, order = [], array("I")
+    for headers in files:
+        told.append([(one.hdu, len(one.block) // CARD) for one in headers])
+        for one in headers:
+            order.extend(map(numbers.__getitem__, _cards(one.block)))
+    return (len(numbers), told), b"".join((*numbers, order.tobytes()))
 
 
-def _unpacked_headers(lengths: Any, blocks: bytes) -> list[RawHeader]:  # noqa: ANN401 -- JSON
-    headers, at = [], 0
-    for hdu, length in lengths:
-        headers.append(RawHeader(hdu, blocks[at : at + length]))
-        at += length
-    return headers
+def _unpacked_headers(told: Any, data: bytes) -> Iterator[list[RawHeader]]:  # noqa: ANN401 -- JSON
+    n_cards, files = told
+    cards = _cards(data[: n_cards * CARD])
+    left = map(cards.__getitem__, array("I", data[n_cards * CARD :]))
+    for headers in files:
+        yield [RawHeader(hdu, b"".join(islice(left, n))) for hdu, n in headers]
+
+
+def _cards(block: bytes) -> tuple[bytes, ...]:
+    return struct.unpack(f"{CARD}s" * (len(block) // CARD), block)
 
 
 HEADERS = Shelf("headers", (header,), _packed_headers, _unpacked_headers)
@@ -220,7 +240,8 @@ def _file_of(kept: Path, shelf: Shelf[Any], folder: Path, number: int) -> Path:
 
 
 def _beginning(shelf: Shelf[Kept], folder: Path) -> bytes:
-    return f"autoreduce {_version_of(shelf.readers)} {str(folder)!r}\n".encode()
+    version = _version_of(shelf.readers)
+    return f"autoreduce {_FORM} {version} {str(folder)!r}\n".encode()
 
 
 @cache
@@ -236,12 +257,10 @@ def _packed(
 ) -> Iterator[bytes]:
     """Pack what is kept; that of like files takes little room behind one another."""
     yield _beginning(shelf, folder)
-    index, blocks = [], []
-    for name, (stamp, thing) in entries.items():
-        told, block = shelf.pack(thing)
-        index.append((name, stamp, told, len(block)))
-        blocks.append(block)
-    yield zlib.compress(b"\n".join((json.dumps(index).encode(), b"".join(blocks))), 1)
+    stamps = [(name, *stamp) for name, (stamp, _) in entries.items()]
+    told, data = shelf.pack([thing for _, thing in entries.values()])
+    index = json.dumps((stamps, told)).encode()
+    yield zlib.compress(b"\n".join((index, data)), 1)
 
 
 def _unpacked(
@@ -257,7 +276,7 @@ def _unpacked(
         msg = "it is cut off, or there is more behind it"
         raise ValueError(msg)
     at = raw.index(b"\n") + 1
-    for name, stamp, told, length in json.loads(raw[:at]):
-        thing = shelf.unpack(told, raw[at : at + length])
-        at += length
+    stamps, told = json.loads(raw[:at])
+    things = shelf.unpack(told, raw[at:])
+    for (name, *stamp), thing in zip(stamps, things, strict=True):
         yield name, (Stamp(*stamp), thing)

@@ -33,6 +33,8 @@ _QUADRANTS = ("ASEC", "BSEC", "CSEC", "DSEC")
 _NUMBERS = ("egain", "rdnoise", "saturate")
 _OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", *_NUMBERS)
 """Facts that each amplifier has for itself."""
+_PLACED = frozenset(("biassec", "detsec"))
+"""Facts without which an image lies nowhere on its detector, and has one level."""
 _OF_MANY = ("no-exposure", "unplaced")
 """Reasons that are given once for all images of a file that they hold for."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
@@ -90,6 +92,10 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
         cannot be put together is left out with the reason.  The first of those that are
         no exposures stands for all of them, and so does that of those without a place.
     """
+    images = list(images)
+    if len(images) == 1 and _is_plain(images[0]):
+        yield images[0]
+        return
     images = [_of_one_port(_of_planes(image)) for image in images]
     raw: list[Frame] = []
     others: dict[str, list[Frame]] = {}
@@ -104,6 +110,20 @@ def frames_of_detectors(name: str, images: Iterable[Frame]) -> Iterator[Frame]:
         labels = [image.why_not.found for image in alike if image.why_not]
         yield replace(alike[0], why_not=remark(code, found=some(labels)))
     yield from _detectors(name, raw)
+
+
+def _is_plain(image: Frame) -> bool:
+    """Tell whether no card of an image speaks of amplifiers or detectors."""
+    return (
+        image.why_not is None
+        and _PLACED.isdisjoint(image.facts)
+        and _has_one_level(image.dialect.amplifiers, image.header.keywords)
+    )
+
+
+@lru_cache(maxsize=512)
+def _has_one_level(rules: tuple[AmplifierRule, ...], present: frozenset[str]) -> bool:
+    return not _fitting(rules, present) and present.isdisjoint(_QUADRANTS)
 
 
 def _of_planes(image: Frame) -> Frame:
@@ -167,7 +187,7 @@ def _detectors(name: str, raw: Sequence[Frame]) -> Iterator[Frame]:
             card = "EXTNAME" if named else "DETSEC"
             literal = label if named else str(first.header.get(card) or label)
             reading = first.facts.get("detector") or Reading(label, card, literal)
-            reading = replace(reading, value=label, rule=rule)
+            reading = reading._replace(value=label, rule=rule)
             facts = {**first.facts, "detector": reading}
             first = replace(first, facts=facts)
         if len(groups) == 1 and len(frames) > 1:

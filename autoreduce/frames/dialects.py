@@ -131,6 +131,13 @@ class FactRule:
     """Value of every header of the dialect, whatever it says."""
     otherwise: str = ""
     """Value where nothing else gives one."""
+    keywords: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Those of its sources."""
+
+    def __post_init__(self) -> None:
+        """Take the keywords together."""
+        keywords = tuple(source.keyword for source in self.sources)
+        object.__setattr__(self, "keywords", keywords)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader, Value
@@ -53,8 +54,7 @@ _MOST_ELECTRONS = 20.0
 """Electrons per ADU: converters of CCDs have no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A fact, and how it came about."""
 
     value: Fact | None
@@ -79,15 +79,12 @@ class FactReader:
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        self._facts: dict[str, CardMemory[Reading | None]] = {}
-        self._date = dialect.facts["date_obs"]
-        for fact, parse in _PARSERS.items():
-            rule = dialect.facts[fact]
-            read = partial(_read, parse, rule)
-            keywords = _keywords(rule)
-            if parse is _sections:
-                keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
-            self._facts[fact] = CardMemory(keywords, read)
+        self._rules = dialect.facts
+        self._steady = {
+            fact: _memory(fact, self._rules[fact])
+            for fact in _PARSERS
+            if fact not in CHANGING
+        }
         self._present: dict[AbstractSet[str], _PresentFacts] = {}
 
     def read(self, header: RawHeader) -> dict[str, Reading]:
@@ -101,32 +98,60 @@ class FactReader:
         Returns
         -------
         dict of str to Reading
-            Facts that were found; ``bayerpat`` from the image's first pixel on.
-            ``biassec`` and ``trimsec`` may still lie outside
+            Facts that were found, always in the same order; ``bayerpat`` from the
+            image's first pixel on.  ``biassec`` and ``trimsec`` may still lie outside
             of the image.
         """
         present = self._present.get(header.keywords)
         if present is None:
-            there = {
-                fact: read
-                for fact, read in self._facts.items()
-                if not header.keywords.isdisjoint(read.keywords)
-            }
-            present = self._present[header.keywords] = _PresentFacts(there)
+            present = _PresentFacts(self._facts_of(header.keywords))
+            self._present[header.keywords] = present
         facts = present.read(header)
-        if all(fact in facts and facts[fact].value == 0 for fact in ("ra", "dec")):
-            # Written where no position is known: 0, 0 is a spot in Pisces without name.
-            del facts["ra"], facts["dec"]
-        _settle_gain(facts)
-        _settle_temperature(facts)
+        if "ra" in facts and "dec" in facts:
+            _forget_no_place(facts)
+        if "ccd_temp" in facts and "set_temp" in facts:
+            _settle_temperature(facts)
         if "TIMESYS" in header.keywords:
             _settle_time_scale(facts, str(header.get("TIMESYS")).strip().upper())
-        if "date_obs" not in facts and (unread := _unread_date(header, self._date)):
-            facts["date_obs"] = unread
-        offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
-        if "bayerpat" in facts:
-            facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
+        if "date_obs" not in facts:
+            unread = _unread_date(header, self._rules["date_obs"])
+            facts |= {"date_obs": unread} if unread else {}
         return facts
+
+    def _facts_of(
+        self, present: AbstractSet[str]
+    ) -> dict[str, CardMemory[Reading | None]]:
+        """Give what reads the facts that headers with these keywords may tell."""
+        reading = {
+            fact: self._steady.get(fact)
+            or _memory(fact, _narrowed(self._rules[fact], present))
+            for fact in _PARSERS
+        }
+        return {
+            fact: read
+            for fact, read in reading.items()
+            if not present.isdisjoint(read.keywords)
+        }
+
+
+def _memory(fact: str, rule: FactRule) -> CardMemory["Reading | None"]:
+    parse, keywords = _PARSERS[fact], _keywords(rule)
+    if parse is _sections:
+        keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
+    return CardMemory(keywords, partial(_read, parse, rule))
+
+
+def _narrowed(rule: FactRule, present: AbstractSet[str]) -> FactRule:
+    """Leave out of a rule what headers with these keywords do not have."""
+    return replace(
+        rule,
+        sources=tuple(one for one in rule.sources if one.keyword in present),
+        clock=tuple(keyword for keyword in rule.clock if keyword in present),
+    )
+
+
+_CHANGES = Reading(None)
+"""Stands for what is read of each frame."""
 
 
 class _PresentFacts:
@@ -137,25 +162,41 @@ class _PresentFacts:
     """
 
     def __init__(self, facts: Mapping[str, CardMemory[Reading | None]]) -> None:
-        self._order = tuple(facts)
+        self._facts = facts
         self._changing = {fact: facts[fact] for fact in CHANGING if fact in facts}
-        steady = {
-            fact: read for fact, read in facts.items() if fact not in self._changing
-        }
-        keywords = chain.from_iterable(read.keywords for read in steady.values())
-        self._steady = CardMemory(keywords, partial(_read_each, steady))
+        keywords = (
+            read.keywords for fact, read in facts.items() if fact not in self._changing
+        )
+        self._steady = CardMemory(chain.from_iterable(keywords), self._read_steady)
 
     def read(self, header: RawHeader) -> dict[str, Reading]:
-        """Read what was found of them, always in the same order."""
-        found = self._steady(header) | _read_each(self._changing, header)
-        return {fact: found[fact] for fact in self._order if fact in found}
+        """Read what is found of them, always in the same order."""
+        facts = self._steady(header).copy()
+        for fact, read in self._changing.items():
+            if (reading := read(header)) is None:
+                del facts[fact]
+            else:
+                facts[fact] = reading
+        return facts
+
+    def _read_steady(self, header: RawHeader) -> dict[str, Reading]:
+        """Read all but those that change from frame to frame, which get a place."""
+        facts = {}
+        for fact, read in self._facts.items():
+            reading = _CHANGES if fact in self._changing else read(header)
+            if reading is not None:
+                facts[fact] = reading
+        _settle_gain(facts)
+        offsets = [facts.pop(fact, None) for fact in ("ybayroff", "xbayroff")]
+        if "bayerpat" in facts:
+            facts["bayerpat"] = _from_first_pixel(facts["bayerpat"], *offsets)
+        return facts
 
 
-def _read_each(
-    facts: Mapping[str, CardMemory[Reading | None]], header: RawHeader
-) -> dict[str, Reading]:
-    readings = ((fact, read(header)) for fact, read in facts.items())
-    return {fact: reading for fact, reading in readings if reading is not None}
+def _forget_no_place(facts: dict[str, Reading]) -> None:
+    """Drop a position that nobody filled in: 0, 0 is a spot in Pisces without name."""
+    if facts["ra"].value == 0 and facts["dec"].value == 0:
+        del facts["ra"], facts["dec"]
 
 
 def _settle_gain(facts: dict[str, Reading]) -> None:
@@ -168,17 +209,15 @@ def _settle_gain(facts: dict[str, Reading]) -> None:
         return
     if "rdnoise" in facts and 0 < float(str(told.value)) <= _MOST_ELECTRONS:
         rule = "GAIN beside a read noise is electrons per ADU"
-        facts["egain"] = replace(facts.pop("gain"), rule=rule)
+        facts["egain"] = facts.pop("gain")._replace(rule=rule)
 
 
 def _settle_temperature(facts: dict[str, Reading]) -> None:
     """Drop a bare 0 that set point or sensor contradict: nobody filled that card in."""
-    told = {
-        name: facts[name].value for name in ("ccd_temp", "set_temp") if name in facts
-    }
-    values = [float(str(value)) for value in told.values()]
-    if len(values) == 2 and abs(values[0] - values[1]) > _FAR_FROM_0_C:
-        for name, value in told.items():
+    names = ("ccd_temp", "set_temp")
+    measured, asked = (float(str(facts[name].value)) for name in names)
+    if abs(measured - asked) > _FAR_FROM_0_C:
+        for name, value in zip(names, (measured, asked), strict=True):
             if value == 0:
                 del facts[name]
 
@@ -190,11 +229,11 @@ def _settle_time_scale(facts: dict[str, Reading], scale: str) -> None:
         return
     found = literals.to_utc(told.value, scale)
     if found is None and scale == "LOCAL":
-        facts.setdefault("date_loc", replace(told, rule="local time, by TIMESYS"))
+        facts.setdefault("date_loc", told._replace(rule="local time, by TIMESYS"))
         rule = "TIMESYS = LOCAL: what time it is in UTC is not known"
-        facts["date_obs"] = replace(told, value=None, rule=rule)
+        facts["date_obs"] = told._replace(value=None, rule=rule)
     elif found is not None and found != told.value:
-        facts["date_obs"] = replace(told, value=found, rule=f"{scale}, taken to UTC")
+        facts["date_obs"] = told._replace(value=found, rule=f"{scale}, taken to UTC")
 
 
 def _unread_date(header: RawHeader, rule: FactRule) -> Reading | None:
@@ -214,7 +253,7 @@ def _from_first_pixel(told: Reading, *offsets: Reading | None) -> Reading:
     if pattern == told.value:
         return told
     rule = f"Bayer pattern, begun at row {row}, column {column} of it"
-    return replace(told, value=pattern, rule=rule)
+    return told._replace(value=pattern, rule=rule)
 
 
 def lone_date(header: RawHeader, rule: FactRule) -> Reading | None:
@@ -309,7 +348,7 @@ Parser = Callable[[RawHeader, FactRule], Readings]
 
 def _keywords(rule: FactRule) -> Iterator[str]:
     """Return every keyword that is asked for when a fact is read."""
-    yield from (source.keyword for source in rule.sources)
+    yield from rule.keywords
     yield from rule.clock
     if rule.wheels:
         yield from chain(_BESIDE, *rule.wheels)
@@ -470,7 +509,9 @@ def _angles(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _times(header: RawHeader, rule: FactRule) -> Readings:
-    told = sorted(_sources(header, rule), key=lambda pair: _is_local(pair[1]))
+    told = list(_sources(header, rule))
+    if len(told) > 1:
+        told.sort(key=lambda pair: _is_local(pair[1]))
     for source, card in told:
         unit = source.unit or "date"
         found = literals.moment(card.value, unit)
@@ -505,7 +546,7 @@ def _joined_times(card: Card, header: RawHeader, rule: FactRule) -> Readings:
 def _filters(header: RawHeader, rule: FactRule) -> Readings:
     """Read the filter: a wheel that is open says less than another that is not."""
     told = [
-        replace(reading, value=without_slot(str(reading.value)))
+        reading._replace(value=without_slot(str(reading.value)))
         for reading in _texts(header, rule)
         if not BAYER_PATTERN.fullmatch(str(reading.value))
     ]
@@ -578,7 +619,7 @@ def _row_orders(header: RawHeader, rule: FactRule) -> Readings:
     for reading in _texts(header, rule):
         order = _NO_LETTER.sub("", str(reading.value).lower())
         if order in _ROW_ORDERS:
-            yield replace(reading, value=_ROW_ORDERS[order], rule="order of the rows")
+            yield reading._replace(value=_ROW_ORDERS[order], rule="order of the rows")
 
 
 def _pedestals(header: RawHeader, rule: FactRule) -> Readings:
@@ -586,13 +627,13 @@ def _pedestals(header: RawHeader, rule: FactRule) -> Readings:
     for reading in _numbers(header, rule):
         if isinstance(reading.value, float) and reading.value:
             how = "level that was added, of either sign"
-            yield replace(reading, value=abs(reading.value), rule=how)
+            yield reading._replace(value=abs(reading.value), rule=how)
 
 
 def _coadds(header: RawHeader, rule: FactRule) -> Readings:
     """Read how many exposures were added up; one is none."""
     for reading in _whole_numbers(header, rule):
-        yield replace(reading, value=None if reading.value == 1 else reading.value)
+        yield reading._replace(value=None if reading.value == 1 else reading.value)
 
 
 _PARSERS: Mapping[str, Parser] = {

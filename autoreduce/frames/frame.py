@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -152,9 +152,7 @@ class Facts:
         rules = [self.dialect.facts[fact] for fact in facts]
         return tuple(
             dict.fromkeys(
-                keyword
-                for rule in rules
-                for keyword in (*(one.keyword for one in rule.sources), *rule.clock)
+                keyword for rule in rules for keyword in (*rule.keywords, *rule.clock)
             )
         )
 
@@ -282,6 +280,8 @@ class _DialectReader:
 
 
 def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
+    if len(shape) == 2:
+        return None
     planes = [length for length in shape[2:] if length > 1]
     if not planes:
         return None
@@ -315,7 +315,7 @@ def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
             rule = "section that was not saved" if cut_off else NO_SECTION
         elif whole and facts[fact].keyword == "DATASEC":
             section, rule = None, "the whole image: nothing to trim"
-        facts[fact] = replace(facts[fact], value=section, rule=rule)
+        facts[fact] = facts[fact]._replace(value=section, rule=rule)
 
 
 def evidence_cells(reading: Reading) -> EvidenceCells:

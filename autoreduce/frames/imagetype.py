@@ -9,8 +9,8 @@ evidence together with every witness that disagrees.
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader
@@ -75,8 +75,7 @@ _PLAIN_WORDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """What one source says of the type of a frame."""
 
     kind: ImageType | None = None
@@ -95,7 +94,7 @@ class Witness:
 
 def keywords_of_type(dialect: Dialect) -> Iterator[str]:
     """Return every keyword that `witness_of` asks for."""
-    yield from (source.keyword for source in dialect.facts["imagetyp"].sources)
+    yield from dialect.facts["imagetyp"].keywords
     yield from ("BITPIX", "ZBITPIX", "ZIMAGE")
 
 

@@ -418,7 +418,7 @@ def _date_and_time(value: Value, clock: Value) -> datetime | None:
         value = str(value)
     if isinstance(value, str) and _ISO.fullmatch(value):
         try:
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            return datetime.fromisoformat(f"{value}Z")
         except ValueError:
             pass  # an hour of 24, the 13th month: read as others write dates
     parts = _split_date(value.strip()) if isinstance(value, str) else None

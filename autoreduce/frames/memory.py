@@ -1,6 +1,7 @@
 """Work on headers that is done once for all headers with the same cards."""
 
 from collections.abc import Callable, Iterable
+from struct import Struct
 from typing import Generic, TypeVar
 
 from autoreduce.fits.header import Layout, RawHeader
@@ -34,17 +35,17 @@ class CardMemory(Generic[Result]):
         """What the function asks for."""
         self._function = function
         self._known: dict[bytes, Result] = {}
-        self._spans: dict[Layout, list[slice]] = {}
+        self._places: dict[Layout, Struct] = {}
 
     def __call__(self, header: RawHeader) -> Result:
         """Return what the function gives for a header."""
         layout = header.layout
-        spans = self._spans.get(layout)
-        if spans is None:
-            if len(self._spans) >= _MOST:
-                self._spans.clear()
-            spans = self._spans[layout] = layout.spans(self.keywords)
-        cards = header.cut(spans)
+        places = self._places.get(layout)
+        if places is None:
+            if len(self._places) >= _MOST:
+                self._places.clear()
+            places = self._places[layout] = layout.places_of(self.keywords)
+        cards = header.cut(places)
         if cards in self._known:
             return self._known[cards]
         if len(self._known) >= _MOST:

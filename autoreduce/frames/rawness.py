@@ -8,7 +8,7 @@ from autoreduce.frames.dialects import CalibratedRule, Dialect, StackedRule
 from autoreduce.frames.literals import number
 from autoreduce.remarks import Remark, remark
 
-OWN_CARDS = ("CREATOR", "SWCREATE", "SOFTWARE")
+OWN_CARDS = ("CREATOR", "SWCREATE", "SOFTWARE", "SWMODIFY")
 """Cards that name the writer; ours begin with ``autoreduce``."""
 
 _NOT_DONE = {
@@ -41,14 +41,26 @@ def keywords_of_products(dialect: Dialect) -> Iterator[str]:
     yield from (*stacked.counts, *stacked.cards)
 
 
-def why_not_raw(header: RawHeader, dialect: Dialect) -> Remark | None:
-    """Return why an image is not a raw frame; None if nothing says so."""
+def own_card(header: RawHeader) -> str | None:
+    """Name the card that says that autoreduce wrote an image; None if there is none."""
     for card in OWN_CARDS:
         if str(header.get(card)).lower().startswith("autoreduce"):
-            return remark("own-product", found=card)
+            return card
+    return None
+
+
+def is_plane(header: RawHeader) -> bool:
+    """Tell whether an image is named for what it says of another, such as its mask."""
     name = header.get("EXTNAME")
-    if isinstance(name, str) and _NO_IMAGE_NAMES.fullmatch(name.strip()):
-        return remark("no-exposure", found=name.strip())
+    return isinstance(name, str) and bool(_NO_IMAGE_NAMES.fullmatch(name.strip()))
+
+
+def why_not_raw(header: RawHeader, dialect: Dialect) -> Remark | None:
+    """Return why an image is not a raw frame; None if nothing says so."""
+    if (card := own_card(header)) is not None:
+        return remark("own-product", found=card)
+    if is_plane(header):
+        return remark("no-exposure", found=str(header.get("EXTNAME")).strip())
     history = [str(card.value) for card in header.find("HISTORY")]
     return _why_calibrated(header, dialect.calibrated, history) or _why_stacked(
         header, dialect.stacked, history

@@ -1,10 +1,12 @@
 """Files read into frames, some at a time: what may be done in many processes."""
 
+import gc
 import os
 import stat
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,7 +77,7 @@ class FileReader:
         below = len(str(Path(self.root, "_"))) - 1
         read = Read([], [])
         # Where threads stand in for processes, they share a reader's memory.
-        with _ONE_AT_A_TIME:
+        with _ONE_AT_A_TIME, uncollected():
             reader = self.frame_reader()
             for part in batch:
                 for path, found in _headers_of(part, self.kept):
@@ -90,6 +92,18 @@ class FileReader:
 
 
 _ONE_AT_A_TIME = Lock()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no cycles of garbage: frames have none, and there are many of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.evidence import Evidence
 from autoreduce.frames.frame import Frame, frames_of_file
-from autoreduce.frames.reading import FileReader, headers_or_why, state_of
+from autoreduce.frames.reading import FileReader, headers_or_why, state_of, uncollected
 from autoreduce.frames.schema import (
     UNREADABLE_COLUMNS,
     make_frame_table,
@@ -109,6 +109,13 @@ def scan_night(
     SettingsError
         If a dialect table is not valid.
     """
+    with uncollected():
+        return _scanned(folders, dialects, memory, each)
+
+
+def _scanned(
+    folders: Sequence[Path], dialects: Sequence[Path], memory: float, each: Each
+) -> ScannedNight:
     folders = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     root = _root(folders)
     kept = cache.cache_folder(folders)

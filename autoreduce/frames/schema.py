@@ -183,16 +183,19 @@ def make_frame_table(rows: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    columns: dict[str, list[object]] = {column.name: [] for column in FRAME_COLUMNS}
+    columns: dict[str, list[object]] = {"file": []}
     left = iter(rows)
     while some := list(islice(left, _ROWS_AT_A_TIME)):
-        if strange := set().union(*some) - columns.keys():
-            msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
-            raise TableError(msg)
+        n = len(columns["file"])
+        for name in set().union(*some) - columns.keys():
+            columns[name] = [None] * n
         for name, cells in columns.items():
             cells += [row.get(name) for row in some]
+    if strange := columns.keys() - {column.name for column in FRAME_COLUMNS}:
+        msg = f"not columns of the frame table: {', '.join(sorted(strange))}"
+        raise TableError(msg)
     told = {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
-    return typed(pd.DataFrame(told))
+    return _typed(told, len(columns["file"]))
 
 
 _ROWS_AT_A_TIME = 1000
@@ -217,11 +220,23 @@ def typed(table: "pd.DataFrame") -> "pd.DataFrame":
     TableError
         As `make_frame_table`.
     """
-    names = [column.name for column in FRAME_COLUMNS]
-    table = table.reindex(columns=names)
-    for column in FRAME_COLUMNS:
-        table[column.name] = _cast(table[column.name], column)
-    table["use"] = table["use"].fillna(value=True)
+    made = _typed({name: table[name].copy() for name in table}, len(table))
+    made.attrs.update(table.attrs)
+    return made
+
+
+def _typed(told: "Mapping[str, pd.Series]", n: int) -> "pd.DataFrame":
+    """Make a frame table of `n` rows, which takes the columns that are told."""
+    import pandas as pd
+
+    columns = {
+        column.name: _cast(told[column.name], column).array
+        if column.name in told
+        else pd.array([None], dtype=column.dtype).repeat(n)
+        for column in FRAME_COLUMNS
+    }
+    columns["use"] = columns["use"].fillna(value=True)
+    table = pd.DataFrame(columns, copy=False)
     twice = table["file"][table["file"].duplicated()]
     if not twice.empty:
         msg = f"frame {twice.iloc[0]} is listed twice; keep one of its rows"

@@ -74,9 +74,8 @@ def without_cards(frame: Frame) -> Frame:
 
     A night of thousands of frames has some hundred megabytes of the others.
     """
-    header, dates = frame.header, frame.dialect.facts["date_obs"].sources
-    keywords = (*_ASKED, *(source.keyword for source in dates))
-    frame.header = RawHeader(header.hdu, header.raw(keywords))
+    header, dates = frame.header, frame.dialect.facts["date_obs"].keywords
+    frame.header = RawHeader(header.hdu, header.raw((*_ASKED, *dates)))
     return frame
 
 
@@ -132,7 +131,7 @@ def _tell_from_bias(frames: Sequence[Frame]) -> None:
             rule = f"its card says 0 s, but it is {above:.0f} ADU above the bias frames"
             told = frame.facts["imagetyp"]
             kind = _OF_0_S[told.rule].value
-            frame.facts["imagetyp"] = replace(told, value=kind, rule=rule)
+            frame.facts["imagetyp"] = told._replace(value=kind, rule=rule)
 
 
 def _forget_exposures_of_no_light(frames: Iterable[Frame]) -> None:
@@ -140,7 +139,7 @@ def _forget_exposures_of_no_light(frames: Iterable[Frame]) -> None:
     for frame in frames:
         if frame.value("imagetyp") == ImageType.LIGHT and frame.value("exptime") == 0:
             rule = "0 s is no exposure of a light: not known"
-            told = replace(frame.facts["exptime"], value=None, rule=rule)
+            told = frame.facts["exptime"]._replace(value=None, rule=rule)
             frame.facts["exptime"] = told
 
 
@@ -155,14 +154,18 @@ def _doubt_dark_names(frames: Sequence[Frame]) -> None:
     A name alone does not beat the card that says light: a frame with stars, or of
     another level than the darks of its exposure, is the light that its card says.
     """
+    doubted = [
+        frame
+        for frame in frames
+        if frame.facts["imagetyp"].rule == BY_NAME_ALONE
+        and frame.value("imagetyp") == ImageType.DARK
+    ]
     cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if doubted else ():
         cameras[_camera(frame)].append(frame)
     looks: dict[tuple[object, ...], list[Known]] = {}
-    for frame in frames:
+    for frame in doubted:
         reading, camera = frame.facts["imagetyp"], _camera(frame)
-        if reading.rule != BY_NAME_ALONE or reading.value != ImageType.DARK:
-            continue
         if camera not in looks:
             others = [
                 one
@@ -327,13 +330,13 @@ def _turn_rows(frames: Sequence[Frame]) -> None:
     for frame in frames:
         if (order := frame.value("roworder")) and frame.value("imagetyp") == "light":
             orders[_camera(frame)][order] += 1
-    for frame in frames:
+    for frame in frames if orders else ():
         order = frame.value("roworder")
         wanted = orders[_camera(frame)].most_common(1)
         if order is None or not wanted or wanted[0][0] == order:
             continue
         rule = f"rows turned: the camera's lights are {wanted[0][0]}"
-        frame.facts["turned"] = replace(frame.facts["roworder"], value=True, rule=rule)
+        frame.facts["turned"] = frame.facts["roworder"]._replace(value=True, rule=rule)
         _turn_facts(frame, rule)
 
 
@@ -341,7 +344,7 @@ def _turn_facts(frame: Frame, rule: str) -> None:
     for fact in TURNED_WITH_ROWS:
         if (value := frame.value(fact)) is not None:
             turned = with_rows_turned(fact, str(value), frame.shape[1])
-            frame.facts[fact] = replace(frame.facts[fact], value=turned, rule=rule)
+            frame.facts[fact] = frame.facts[fact]._replace(value=turned, rule=rule)
 
 
 def _share_patterns(frames: Sequence[Frame]) -> None:
@@ -351,7 +354,7 @@ def _share_patterns(frames: Sequence[Frame]) -> None:
     the same where the frame is read from the same corner with the same binning.
     """
     told: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if any(frame.value("bayerpat") for frame in frames) else ():
         told[_readout(frame)].append(frame)
     for alike in told.values():
         patterns = {frame.value("bayerpat") for frame in alike} - {None}
@@ -361,7 +364,7 @@ def _share_patterns(frames: Sequence[Frame]) -> None:
         rule = f"no card gives it; as in {witness.file} of the same camera"
         for frame in alike:
             if frame.value("bayerpat") is None:
-                frame.facts["bayerpat"] = replace(witness.facts["bayerpat"], rule=rule)
+                frame.facts["bayerpat"] = witness.facts["bayerpat"]._replace(rule=rule)
 
 
 def _readout(frame: Frame) -> tuple[object, ...]:
@@ -397,7 +400,7 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
         if frame.why_not is None or frame.why_not.code != TOO_LARGE:
             alike[frame.cards_hash].append(frame)
     for candidates in alike.values():
-        if len({frame.path for frame in candidates}) < 2:
+        if len(candidates) < 2 or len({frame.path for frame in candidates}) < 2:
             continue
         first: dict[tuple[bytes, int], Frame] = {}
         # ``a.fit`` goes before ``Copy of a.fit`` and ``a (1).fit``.
@@ -411,21 +414,24 @@ def _leave_out_duplicates(frames: Sequence[Frame]) -> None:
 
 def _leave_out_processed_twins(frames: Iterable[Frame]) -> None:
     """Leave out what has the time of a raw frame, but pixels no camera writes."""
-    raw: dict[tuple[object, ...], str] = {}
-    processed: list[tuple[tuple[object, ...], Frame]] = []
+    alike: dict[tuple[object, object, float, object], list[Frame]] = defaultdict(list)
     for frame in frames:
         start, exptime = frame.value("date_obs"), frame.value("exptime")
-        if frame.why_not or start is None or not isinstance(exptime, float):
+        if not frame.why_not and start is not None and isinstance(exptime, float):
+            key = (frame.value("instrume"), start, exptime, frame.value("imagetyp"))
+            alike[key].append(frame)
+    for (*_, exptime, _kind), twins in alike.items():
+        if len(twins) < 2 or exptime < _ONE_START_S:
             continue
-        key = (frame.value("instrume"), start, exptime, frame.value("imagetyp"))
-        bits = frame.header.get("BITPIX")
-        if isinstance(bits, int) and bits > 0:
-            raw.setdefault(key, frame.file)
-        elif exptime >= _ONE_START_S:
-            processed.append((key, frame))
-    for twin, frame in processed:
-        if twin in raw:
-            frame.why_not = remark("twin", found=raw[twin])
+        raw = [frame.file for frame in twins if _is_raw(frame)]
+        for frame in twins if raw else ():
+            if not _is_raw(frame):
+                frame.why_not = remark("twin", found=raw[0])
+
+
+def _is_raw(frame: Frame) -> bool:
+    bits = frame.header.get("BITPIX")
+    return isinstance(bits, int) and bits > 0
 
 
 def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
@@ -435,8 +441,8 @@ def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
     for frame, name in zip(frames, names, strict=True):
         if name is not None and best[str(name)] != name:
             rule = f"spelt {best[str(name)]} as on most frames of the night"
-            frame.facts[fact] = replace(
-                frame.facts[fact], value=best[str(name)], rule=rule
+            frame.facts[fact] = frame.facts[fact]._replace(
+                value=best[str(name)], rule=rule
             )
 
 
@@ -482,7 +488,7 @@ def _join_over_noon(frames: Sequence[Frame]) -> None:
         and isinstance(frame.value("date_obs"), datetime)
         and frame.value("night") is not None
     ]
-    dark.sort(key=lambda one: (str(_camera(one)), str(one.value("date_obs"))))
+    dark.sort(key=lambda one: (str(_camera(one)), _start(one)))
     for run in _runs(dark):
         nights = list(dict.fromkeys(frame.value("night") for frame in run))
         length = _start(run[-1]) - _start(run[0])
@@ -492,7 +498,7 @@ def _join_over_noon(frames: Sequence[Frame]) -> None:
         night = str((lit or nights)[0])
         for frame in run:
             rule = "of the night of the bias frames and darks taken with it, over noon"
-            frame.facts["night"] = replace(frame.facts["night"], value=night, rule=rule)
+            frame.facts["night"] = frame.facts["night"]._replace(value=night, rule=rule)
 
 
 def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -530,13 +536,13 @@ def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
     if local is not None and isinstance(local.value, datetime):
         evening = (local.value - _HALF_DAY).date().isoformat()
         rule = "local date of the evening, by a local time"
-        frame.facts["night"] = replace(local, value=evening, rule=rule)
+        frame.facts["night"] = local._replace(value=evening, rule=rule)
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
         # A date of a card is nearer to the truth than one of a name.
         night = alone.value.date().isoformat()
-        frame.facts["night"] = replace(alone, value=night)
+        frame.facts["night"] = alone._replace(value=night)
 
 
 def _utc_offset(frame: Frame) -> timedelta | None:

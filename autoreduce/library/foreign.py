@@ -19,6 +19,7 @@ from autoreduce.fits.writer import ImageWriter
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import type_of_words
 from autoreduce.frames.literals import number
+from autoreduce.frames.rawness import is_plane
 from autoreduce.frames.scan import read_file
 from autoreduce.frames.schema import ImageType, make_frame_table
 from autoreduce.pixels.measure import robust_scatter
@@ -129,7 +130,8 @@ def read_foreign(
     InputError
         If it is not one image, no master, or cannot be used as it is.
     """
-    frames = read_file(path, dialects=dialects)
+    images = read_file(path, dialects=dialects)
+    frames = [one for one in images if not is_plane(one.header)] or images
     if len(frames) != 1:
         msg = f"{path} holds {len(frames)} images, one master was expected"
         raise InputError(msg)

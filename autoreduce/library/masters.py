@@ -21,10 +21,14 @@ import pandas as pd
 
 from autoreduce.errors import AutoreduceError, InputError, ProductError, TableError
 from autoreduce.fits.checksum import check_sums
+from autoreduce.fits.formats import open_unpacked
 from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
+from autoreduce.fits.names import is_fits_name
+from autoreduce.fits.names import stem as stem_of
 from autoreduce.fits.spreadsheet import frame_text, unguarded
 from autoreduce.fits.whole import write_text
+from autoreduce.frames.rawness import own_card
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.foreign import (
     Bias,
@@ -51,6 +55,8 @@ COLUMNS = (
 """Columns of the index: name, match keys, mean start of the exposures (UTC), number of
 frames, whether a dark holds its bias, digest, program that made it."""
 
+_SUFFIX = ".fits"
+"""What names of masters in a library end in."""
 BAD_PIXELS = f"masters/{Action.BAD_PIXELS}"
 """What the names of maps of bad pixels begin with: they serve no other night's lights."""
 KINDS = {
@@ -143,6 +149,13 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
             rows.append(known)
         except (InputError, OSError) as error:
             unreadable[path.name] = str(error)
+    for path in folder.iterdir():
+        is_hidden = path.name.startswith(".")
+        if is_fits_name(path.name) and not (is_hidden or path.suffix == _SUFFIX):
+            unreadable[path.name] = (
+                f"a library reads {_SUFFIX} alone: take it over with `autoreduce library "
+                "add`, and remove it here"
+            )
     there = {path.name for path in _files(folder)}
     masters = _typed(rows, unreadable)
     masters["output"] = [(folder / file).as_posix() for file in masters["file"]]
@@ -152,7 +165,7 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*.fits") if not p.name.startswith("."))
+    return sorted(p for p in folder.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
 
 
 def _read_index(path: Path) -> dict[str, dict[str, Any]]:
@@ -230,8 +243,7 @@ def master_row(path: Path) -> dict[str, Any]:
     """
     header = read_headers(path)[0]
     kind = KINDS.get(str(header.get("IMAGETYP")))
-    digest = header.get("DIGEST")
-    if not is_own(header) or kind is None or not isinstance(digest, str):
+    if not is_own(header) or kind is None:
         msg = f"{path} is not a master bias, dark or flat that autoreduce made"
         raise InputError(msg)
     facts = {name: header.get(card) for name, (card, _) in FACT_CARDS.items()}
@@ -247,14 +259,14 @@ def master_row(path: Path) -> dict[str, Any]:
         "date_obs": _mean_start(header),
         "n_frames": header.get("NCOMBINE"),
         "keeps_bias": str(dark and "B" not in str(header.get("CALSTAT") or "")),
-        "digest": digest,
+        "digest": header.get("DIGEST"),
         "program": header.get("PROGRAM") or header.get("CREATOR"),
     }
 
 
 def is_own(header: RawHeader) -> bool:
-    """Tell whether autoreduce wrote a header."""
-    return str(header.get("CREATOR")).lower().startswith("autoreduce")
+    """Tell whether a header is of a product as a reduction wrote it."""
+    return own_card(header) is not None and isinstance(header.get("DIGEST"), str)
 
 
 def _mean_start(header: RawHeader) -> str | None:
@@ -418,11 +430,16 @@ def _add(
 ) -> Addition:
     """Copy one master, by way of a folder that is not looked at."""
     foreign: ForeignMaster | None = None
-    if is_own(read_headers(source)[0]):
+    try:
+        header = read_headers(source)[0]
+    except InputError as error:
+        msg = f"{source}: {error}"
+        raise InputError(msg) from error
+    if is_own(header):
         row = master_row(source)
         check_sums(source)
         digest = str(row["digest"])
-        stem = str(read_headers(source)[0].get("GROUP") or source.stem)
+        stem = str(header.get("GROUP") or stem_of(source.name))
         night = row["night"]
     else:
         foreign = read_foreign(
@@ -437,11 +454,13 @@ def _add(
         if foreign:
             write_foreign(foreign, copy)
         else:
-            shutil.copyfile(source, copy)
+            file, _ = open_unpacked(source)
+            with file, copy.open("wb") as out:
+                shutil.copyfileobj(file, out)
         check_sums(copy)
-        file = _moved(copy, folder, _named(stem, night)).name
-    digests[digest] = file
-    return Addition(source, file, is_new=True, remarks=remarks)
+        added = _moved(copy, folder, _named(stem, night)).name
+    digests[digest] = added
+    return Addition(source, added, is_new=True, remarks=remarks)
 
 
 def _named(stem: str, night: object) -> str:

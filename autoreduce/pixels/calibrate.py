@@ -77,9 +77,11 @@ def calibrate(  # noqa: PLR0913 -- each step of a frame's way is an argument
             if linearity is not None:
                 linearity.apply(part)
             if dark is not None:
-                scaled = buffer[: part.size].reshape(part.shape)
-                _scale_dark(dark[tile], dark_scale, dark_offset, scaled)
-                np.subtract(part, scaled, out=part)
+                scaled = dark[tile]
+                if dark_scale != 1 or dark_offset:
+                    room = buffer[: part.size].reshape(part.shape)
+                    scaled = _scaled_dark(scaled, dark_scale, dark_offset, room)
+                np.subtract(part, scaled, out=part, dtype=np.float32)
             if flat is not None:
                 _divide(part, flat[tile])
     return result
@@ -104,10 +106,11 @@ def _overscan(overscan: ArrayLike | None, ny: int) -> Image:
     return np.broadcast_to(level, (ny, 1))
 
 
-def _scale_dark(dark: NDArray[Any], scale: float, offset: float, out: Image) -> None:
+def _scaled_dark(dark: NDArray[Any], scale: float, offset: float, out: Image) -> Image:
     np.multiply(dark, np.float32(scale), out=out, dtype=np.float32)
     if offset:
         np.add(out, np.float32(offset), out=out)
+    return out
 
 
 def _divide(part: Image, flat: NDArray[Any]) -> None:

@@ -148,7 +148,8 @@ def _histogram(data: NDArray[Any]) -> _Histogram:
         return _Histogram(values.astype(np.float64), counts)
     counts = np.zeros(1 << 16, np.int64)
     for tile in tiles(data.shape, COUNTED_PIXELS):
-        counts += np.bincount(data[tile].reshape(-1), minlength=counts.size)
+        found = np.bincount(data[tile].reshape(-1))
+        counts[: len(found)] += found
     values = np.flatnonzero(counts)
     return _Histogram(values.astype(np.float64), counts[values])
 
@@ -191,7 +192,9 @@ def pixel_noise(data: NDArray[Any], step: float = 0.0) -> float:
     """
     every = max(data.size // NOISE_PIXELS, 1)
     whole = data.dtype.kind in "ui"
-    exact: type[Any] = np.int32 if whole and data.dtype.itemsize <= 2 else np.float64
+    exact: type[Any] = np.float64
+    if data.dtype.itemsize <= (2 if whole else 4):
+        exact = np.int32 if whole else np.float32
     rows = data[every // 2 :: every].astype(exact)
     differences = (rows[:, 2:] - rows[:, :-2]).ravel()
     if not whole:

@@ -1,31 +1,33 @@
 """Profiles of stars: how wide they are, and what is too sharp to be one."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
 
 SIGMA_TO_FWHM = 2.3548
 PIXEL_VARIANCE = 1 / 12
 """Variance, along a side, of a pixel's own shape."""
 NODES = np.array([-1, 1]) / np.sqrt(12)
 """Points of a pixel, along a side, whose mean is that of the pixel: exact for cubics."""
-FINE_BELOW = 5.0
-"""Width of stars, in pixels, above which a pixel's centre stands for the pixel."""
 REACH = 2.5
 """Radius of the pixels that a profile is fitted to, of its width."""
 LEAST_FWHM, GREATEST_FWHM = 0.4, 4.0
 """Bounds of the fitted width, of the width that is known."""
-BETAS = (1.5, 30.0)
+BETAS = (1.5, 100.0)
 """Exponents of a profile: from wings wider than any star's to a Gaussian's."""
 USUAL_BETA = 3.5
 """Exponent of most stars, as the atmosphere blurs them."""
 MODEL_ERROR = 0.02
-"""What a star's shape is off the model's, of its flux: bright stars count alike."""
+"""What a star is off the model, of its own scatter: bright stars count alike."""
 ODD = 3.0
 """A star so many times as far off the profile as others is left out: it has company."""
+MOST_STEPS, ENOUGH = 12, 1e-4
+"""Steps of a fit, and the change of a shape that is none."""
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Steps in rows and columns from a pixel to its neighbours, and back."""
 
@@ -42,18 +44,35 @@ class Moffat(NamedTuple):
         """Give the radius ``a``."""
         return float(self.fwhm / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
 
-    def averaged(self, dx: Floats, dy: Floats) -> Floats:
-        """Average the profile, of unit flux, over pixels at a distance from its centre."""
-        core = self.core()
-        norm = (self.beta - 1) / (np.pi * core**2)
-        if self.fwhm > FINE_BELOW:
-            return np.asarray(norm * (1 + (dx**2 + dy**2) / core**2) ** -self.beta)
-        total = np.zeros(np.broadcast_shapes(dx.shape, dy.shape))
-        for u in NODES:
-            for v in NODES:
-                squared = (dx + u) ** 2 + (dy + v) ** 2
-                total += (1 + squared / core**2) ** -self.beta
-        return total * (norm / len(NODES) ** 2)
+    def averaged(self, squared: Image) -> Floats:
+        """Average the profile over pixels, and what it changes by with its shape.
+
+        Parameters
+        ----------
+        squared : (k, ...) float32 array
+            Squared distances of the k points of each pixel from the centre, in pixels.
+
+        Returns
+        -------
+        (3, ...) array
+            The profile, 1 at its centre; its derivatives by the logarithm of the width and
+            by the reciprocal of the exponent.
+        """
+        found = np.empty((3, *squared.shape[1:]))
+        z = squared * np.float32(1 / self.core() ** 2)
+        z += 1
+        logarithm = np.log(z)
+        drawn = np.exp(np.float32(-self.beta) * logarithm)
+        drawn.mean(axis=0, out=found[0])
+        logarithm *= drawn
+        logarithm.mean(axis=0, out=found[2])
+        drawn /= z
+        drawn.mean(axis=0, out=found[1])
+        found[1] = 2 * self.beta * (found[0] - found[1])
+        # At the same width a profile of another exponent has another core.
+        core = np.log(2) / 2 / (1 - 2 ** (-1 / self.beta))
+        found[2] = self.beta**2 * found[2] - core * found[1]
+        return found
 
     def width_of(self, part: Floats, core: float, whole: float) -> Floats:
         """Tell how wide stars are whose light within two radii has a ratio.
@@ -124,13 +143,14 @@ def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Floats:
         Mean of the two neighbours on either side, of the peak; along rows, columns and
         both diagonals.  A lone pixel has 0, a line of them 0 across it.
     """
-    ny, nx = image.shape
-    peak = np.maximum(image[y, x], np.finfo(np.float32).tiny)
+    (ny, nx), pixels = image.shape, image.ravel()
+    twice = 2 * np.maximum(image[y, x], np.finfo(np.float32).tiny)
+    rows = [np.clip(y + step, 0, ny - 1) * nx for step in (0, 1, -1)]
+    columns = [np.clip(x + step, 0, nx - 1) for step in (0, 1, -1)]
     found = np.empty((len(DIRECTIONS), len(x)))
     for row, (dy, dx) in zip(found, DIRECTIONS, strict=True):
-        ahead = image[np.clip(y + dy, 0, ny - 1), np.clip(x + dx, 0, nx - 1)]
-        behind = image[np.clip(y - dy, 0, ny - 1), np.clip(x - dx, 0, nx - 1)]
-        row[:] = (ahead + behind) / 2 / peak
+        row[:] = pixels[rows[dy] + columns[dx]] + pixels[rows[-dy] + columns[-dx]]
+    found /= twice
     return found
 
 
@@ -147,10 +167,8 @@ def least_steepness(fwhm: float) -> Floats:
     (4, 1) array
         As `steepness` has it.
     """
-    from scipy.special import erf
-
-    root = fwhm / SIGMA_TO_FWHM * np.sqrt(2)
-    centre, upto = erf(0.5 / root), erf(1.5 / root)
+    root = fwhm / SIGMA_TO_FWHM * math.sqrt(2)
+    centre, upto = math.erf(0.5 / root), math.erf(1.5 / root)
     side = (upto - centre) / 2 / centre
     return np.array([[side], [side], [side**2], [side**2]])
 
@@ -184,39 +202,53 @@ def fit_moffat(
     disc = up**2 + along**2 <= reach**2
     rows, columns = iy[:, None] + up[disc], ix[:, None] + along[disc]
     stamps = image[rows, columns].astype(np.float64)
-    dx, dy = columns - x[:, None], rows - y[:, None]
-    found, off = _fitted(stamps, dx, dy, fwhm, noise)
-    kept = off <= ODD * np.median(off)
+    stamps -= stamps.mean(axis=1, keepdims=True)
+    stamps /= np.hypot(noise, MODEL_ERROR * stamps.std(axis=1, keepdims=True))
+    squared = squared_distances(columns - x[:, None], rows - y[:, None])
+    found, off = _fitted(stamps, squared, Moffat(fwhm, USUAL_BETA), fwhm)
+    kept = off <= ODD**2 * np.median(off)
     if kept.all() or not kept.any():
         return found
-    return _fitted(stamps[kept], dx[kept], dy[kept], found.fwhm, noise)[0]
+    return _fitted(stamps[kept], squared[:, kept], found, fwhm)[0]
+
+
+def squared_distances(dx: Floats, dy: Floats) -> Image:
+    """Give the squared distances from a centre of the `NODES` of pixels, (4, ...).
+
+    Parameters
+    ----------
+    dx, dy : arrays of one shape
+        Distances of the pixels' centres, in pixels.
+    """
+    return np.array([(dx + u) ** 2 + (dy + v) ** 2 for u in NODES for v in NODES], "f4")
 
 
 def _fitted(
-    stamps: Floats, dx: Floats, dy: Floats, fwhm: float, noise: float
+    stamps: Floats, squared: Image, start: Moffat, known: float
 ) -> tuple[Moffat, Floats]:
-    """Fit width and exponent; for each of them fluxes and skies follow by themselves."""
-    from scipy.optimize import least_squares
+    """Fit width and exponent by the steps of Gauss and Newton; give what is left, squared.
 
-    n = stamps.shape[1]
-    d = stamps - stamps.mean(axis=1, keepdims=True)
-
-    def misfit(shape: Floats) -> Floats:
-        m = Moffat(*np.exp(shape)).averaged(dx, dy)
-        m -= m.mean(axis=1, keepdims=True)
-        power = np.einsum("ij,ij->i", m, m)[:, None]
-        flux = np.einsum("ij,ij->i", m, d)[:, None] / power
-        scale = np.sqrt(noise**2 + (MODEL_ERROR * flux) ** 2 * power / n)
-        return np.asarray((d - flux * m) / scale)
-
-    low = np.log([LEAST_FWHM * fwhm, BETAS[0]])
-    high = np.log([GREATEST_FWHM * fwhm, BETAS[1]])
-    fit = least_squares(
-        lambda shape: misfit(shape).ravel(),
-        np.log([fwhm, USUAL_BETA]),
-        bounds=(low, high),
-        xtol=1e-4,
-        ftol=1e-5,
-    )
-    off = np.sqrt((misfit(fit.x) ** 2).mean(axis=1))
-    return Moffat(*(float(v) for v in np.exp(fit.x))), off
+    Fluxes follow from the shape by themselves.  The steps are of the logarithm of the
+    width and of the reciprocal of the exponent: up to the Gaussian, a profile changes
+    evenly with it.
+    """
+    width, inverse = np.log(start.fwhm), 1 / start.beta
+    narrow, wide = np.log([LEAST_FWHM * known, GREATEST_FWHM * known])
+    for _ in range(MOST_STEPS):
+        curves = Moffat(np.exp(width), 1 / inverse).averaged(squared)
+        curves -= curves.mean(axis=-1, keepdims=True)
+        lines = np.stack([stamps, *curves], axis=1)
+        products = lines @ lines.swapaxes(1, 2)
+        profile = products[:, 1, :] / products[:, 1, 1, None]
+        # What is left of data and slopes when the profile itself is taken out of them.
+        products -= profile[:, :, None] * products[:, 1, None, :]
+        flux, left = profile[:, 0], products[:, 0, 0]
+        first, second = flux @ products[:, 0, 2:]
+        (power, cross), (_, other) = np.tensordot(flux**2, products[:, 2:, 2:], 1)
+        step = (second - first * cross / power) / (other - cross**2 / power)
+        step = np.clip(inverse + step, 1 / BETAS[1], 1 / BETAS[0]) - inverse
+        widening = (first - cross * step) / power
+        width, inverse = np.clip(width + widening, narrow, wide), inverse + step
+        if abs(widening) + abs(step) < ENOUGH:
+            break
+    return Moffat(float(np.exp(width)), float(1 / inverse)), left

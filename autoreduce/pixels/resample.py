@@ -17,9 +17,11 @@ References
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from autoreduce.pixels.flags import marked_pixels
@@ -35,10 +37,8 @@ LOBES = 3
 """Pixels that the kernel reaches to either side."""
 STEP = 0.01
 """Pixels by which a line of another scale is off the place that its weights are for."""
-PIECE = 1 << 15
+PIECE = 1 << 16
 """Samples that are made at a time: they and their source stay in the cache."""
-LONGEST = 512
-"""Lines of a piece at the most."""
 WHOLE = 1e-6
 """Part of a pixel that is as good as none."""
 LOST = 0.3
@@ -147,8 +147,9 @@ class Resampler:
         (stop - start, nx) float32 array
             NaN where the light was not measured, or ends.
         """
-        out = np.full((stop - start, self.shape[1]), np.nan, np.float32)
+        out = np.empty((stop - start, self.shape[1]), np.float32)
         if not len(light) or start >= stop:
+            out[...] = np.nan
             return out
         whole, holes = _filled(np.asarray(light, np.float32), sky)
         self._shear(whole, first, start, out)
@@ -173,14 +174,15 @@ class Resampler:
         (stop - start, nx) float32 array
             NaN beyond the light.
         """
-        nx = self.shape[1]
-        out = np.full((stop - start, nx), np.nan, np.float32)
-        (a, b, x0), (c, d, y0) = self._matrix
-        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(nx)
-        x = np.rint(a * grid_x + b * grid_y + x0).astype(np.intp)
-        y = np.rint(c * grid_x + d * grid_y + y0).astype(np.intp) - first
-        inside = (x >= 0) & (x < light.shape[-1]) & (y >= 0) & (y < len(light))
-        out[inside] = light[y[inside], x[inside]]
+        if not len(light):
+            return np.full((stop - start, self.shape[1]), np.nan, np.float32)
+        x, y = self._sources(start, stop)
+        x, y = np.rint(x, out=x), np.rint(y, out=y)
+        y -= first
+        beyond = (x < 0) | (x >= light.shape[-1]) | (y < 0) | (y >= len(light))
+        near = (y * light.shape[-1] + x).astype(np.intp)
+        out: Image = np.asarray(light, np.float32).take(near, mode="clip")
+        out[beyond] = np.nan
         return out
 
     def offsets(self, start: int, stop: int) -> tuple[Image, Image]:
@@ -192,13 +194,16 @@ class Resampler:
             Steps along x and y from where the nearest pixel of the light lies to the
             pixel of the grid, in pixels of the grid.
         """
-        (a, b, x0), (c, d, y0) = self._matrix
-        grid_y = np.arange(start, stop)[:, None]
-        grid_x = np.arange(self.shape[1])
-        x, y = a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
+        x, y = self._sources(start, stop)
         x, y = x - np.rint(x), y - np.rint(y)
         (a, b, _), (c, d, _) = self._forward.matrix
         return (a * x + b * y).astype(np.float32), (c * x + d * y).astype(np.float32)
+
+    def _sources(self, start: int, stop: int) -> tuple[Floats, Floats]:
+        """Tell where in the light pixels of the grid lie."""
+        (a, b, x0), (c, d, y0) = self._matrix
+        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(self.shape[1])
+        return a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
 
     def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
         """Shear rows, columns and rows of the light as it is seen."""
@@ -225,17 +230,16 @@ class Resampler:
     ) -> None:
         """Interpolate between neighbours wherever a hard pixel would ring."""
         marked = np.zeros(light.shape, np.bool_)
-        y, x = bright
-        for dy in range(-RINGING, RINGING + 1):
-            for dx in range(-RINGING, RINGING + 1):
-                row, column = y + dy, x + dx
-                inside = (row >= 0) & (row < len(light)) & (column >= 0)
-                inside &= column < light.shape[1]
-                marked[row[inside], column[inside]] = True
-        touched = np.zeros(out.shape, np.bool_)
-        for row, column, _ in self._touched(marked_pixels(marked), first, start, out):
-            touched[row, column] = True
-        row, column = marked_pixels(touched)
+        y, x = (index[:, None, None] for index in bright)
+        reach = np.arange(-RINGING, RINGING + 1)
+        rows = np.clip(y + reach[:, None], 0, light.shape[0] - 1)
+        marked[rows, np.clip(x + reach, 0, light.shape[1] - 1)] = True
+        low, left, _, _ = self._below(marked_pixels(marked), first, start)
+        inside = (low >= -1) & (low < len(out)) & (left >= -1) & (left < out.shape[1])
+        below = np.zeros((len(out) + 1, out.shape[1] + 1), np.bool_)
+        below[low[inside] + 1, left[inside] + 1] = True
+        touched = below[1:] | below[:-1]
+        row, column = marked_pixels(touched[:, 1:] | touched[:, :-1])
         (a, b, x0), (c, d, y0) = self._matrix
         x = a * column + b * (row + start) + x0
         y = c * column + d * (row + start) + y0
@@ -244,29 +248,25 @@ class Resampler:
     def _lose(self, holes: Pixels, first: int, start: int, out: Image) -> None:
         """Lose the pixels that come to a good part of missing ones."""
         lost = np.zeros(out.shape, np.float32)
-        for row, column, part in self._touched(holes, first, start, out):
-            np.add.at(lost, (row, column), part)
-        out[lost > LOST * min(self._forward.scale**2, 1.0)] = np.nan
-
-    def _touched(
-        self, pixels: Pixels, first: int, start: int, out: Image
-    ) -> Iterator[tuple[Indices, Indices, NDArray[np.float32]]]:
-        """Give the pixels of a band that lie next to some of the light, and how near."""
-        y, x = (index.astype(np.float64) for index in pixels)
-        gx, gy = (np.asarray(g) for g in self._forward(x, y + first))
-        left, low = np.floor(gx), np.floor(gy)
+        low, left, above, right = self._below(holes, first, start)
         for dy in (0, 1):
             for dx in (0, 1):
                 row, column = low + dy, left + dx
-                part = (1 - np.abs(gx - column)) * (1 - np.abs(gy - row))
-                row -= start
+                part = np.abs(1 - dx - right) * np.abs(1 - dy - above)
                 inside = (row >= 0) & (row < len(out)) & (column >= 0)
                 inside &= column < out.shape[1]
-                yield (
-                    row[inside].astype(np.intp),
-                    column[inside].astype(np.intp),
-                    part[inside].astype(np.float32),
-                )
+                np.add.at(lost, (row[inside], column[inside]), part[inside])
+        out[lost > LOST * min(self._forward.scale**2, 1.0)] = np.nan
+
+    def _below(
+        self, pixels: Pixels, first: int, start: int
+    ) -> tuple[Indices, Indices, Floats, Floats]:
+        """Give the pixel of a band below and left of some of the light, and how far."""
+        y, x = (index.astype(np.float64) for index in pixels)
+        gx, gy = (np.asarray(g) for g in self._forward(x, y + first))
+        left, low = np.floor(gx), np.floor(gy)
+        row = low.astype(np.intp) - start
+        return row, left.astype(np.intp), gy - low, gx - left
 
     def _cut(self, start: int, out: Image) -> None:
         """Lose what lies beyond the edges of the light."""
@@ -289,10 +289,7 @@ class Resampler:
 
 def _hard(light: Image, saturate: float, sky: float, noise: float) -> Pixels:
     """Find the pixels that would ring: saturated, or sharper than any star."""
-    least = min(saturate, sky + SHARP_SIGMAS * noise)
-    if not light.max() >= least:
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    y, x = marked_pixels(light >= least)
+    y, x = marked_pixels(light >= min(saturate, sky + SHARP_SIGMAS * noise))
     own = light[y, x]
     hard = own >= saturate
     if math.isfinite(noise):
@@ -417,12 +414,12 @@ def _groups(
     whole = np.floor(moves + WHOLE)
     part = moves - whole
     whole = whole.astype(np.intp)
+    weights = lanczos(part)
     edges = np.flatnonzero(np.diff(whole)) + 1
-    starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(moves)]
-    for start, stop in zip(starts, stops, strict=True):
-        inside = part[start:stop]
-        weights = lanczos(inside) if np.abs(inside).max() > WHOLE else None
-        yield slice(start, stop), int(whole[start]), weights
+    for start, stop in pairwise([0, *edges.tolist(), len(moves)]):
+        moved = np.abs(part[start:stop]).max() > WHOLE
+        run = slice(start, stop)
+        yield run, int(whole[start]), weights[:, run] if moved else None
 
 
 def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
@@ -459,39 +456,27 @@ def _weigh(
     source: Image, at: int, last: int, weights: Image | None, out: Image
 ) -> None:
     """Sum a run of lines, moved by as many whole pixels, with its weights."""
-    if weights is None:
-        n = out.shape[1]
-        out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
-    elif out.strides[0] < out.strides[1]:
-        _weigh_across(source, at, last, weights, out)
-    else:
-        near = _nearby(source, at, out.shape[1], last)
-        for line, one, weight in zip(out, near, weights.T, strict=True):
-            line[:] = np.correlate(one, weight)
-
-
-def _weigh_across(
-    source: Image, at: int, last: int, weights: Image, out: Image
-) -> None:
-    """Do so where lines are columns: many of them at a time, in pieces."""
     n_lines, n = out.shape
-    height = min(n_lines, LONGEST)
-    width = max(PIECE // height, 16)
-    product = np.empty(height * min(width, n), np.float32)
-    for line in range(0, n_lines, height):
-        for place in range(0, n, width):
-            piece = out[line : line + height, place : place + width]
-            near = _nearby(
-                source[line : line + height], at + place, piece.shape[1], last
-            )
-            term = product[: piece.size].reshape(piece.shape, order="F")
-            for tap, weight in enumerate(weights[:, line : line + height, None]):
-                part = near[:, tap : tap + piece.shape[1]]
-                if tap == 0:
-                    np.multiply(part, weight, out=piece)
-                else:
-                    np.multiply(part, weight, out=term)
-                    piece += term
+    if weights is None:
+        out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
+        return
+    beside = out.strides[0] < out.strides[1]
+    # Lines that lie beside each other are taken tap by tap, place by place; others,
+    # tap by tap, as many at a time as stay in the cache.
+    step = n_lines if beside else max(PIECE // n, 1)
+    for line in range(0, n_lines, step):
+        some = slice(line, line + step)
+        near = _nearby(source[some], at, n, last)
+        seen = as_strided(
+            near, (n, len(near), 2 * LOBES), (near.strides[::-1] + near.strides[1:])
+        )
+        np.einsum(
+            "plt,tl->pl",
+            seen,
+            weights[:, some],
+            out=out[some].T,
+            order="K" if beside else "F",
+        )
 
 
 def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
@@ -509,7 +494,7 @@ def _nearby(lines: Image, at: int, n: int, last: int) -> Image:
 
 def _filled(light: Image, sky: float) -> tuple[Image, Pixels]:
     """Fill what is missing from its neighbours, rim by rim; tell what was missing."""
-    if np.isfinite(light.sum(dtype=np.float64)):
+    if np.isfinite(light.sum()):
         return light, (np.empty(0, np.intp), np.empty(0, np.intp))
     missing = ~np.isfinite(light)
     y, x = holes = marked_pixels(missing)

@@ -26,10 +26,13 @@ HALO = GROWN + 1
 """Rows beyond a band, on which the band depends."""
 FAINT = 0.5
 """Limit, of the usual one, beyond which a neighbour of an outlier is one too."""
+_ROWS_NEAR, _COLUMNS_NEAR = np.mgrid[-GROWN : GROWN + 1, -GROWN : GROWN + 1].reshape(
+    2, -1, 1
+)
 FILLING = 1e-3
 """Weight of an interpolated sample, of one that was measured: it counts where there are
 no others."""
-TILE_BYTES = 1 << 17
+TILE_BYTES = 1 << 16
 """Bytes of a row of samples of which the middle is found at a time."""
 
 
@@ -134,11 +137,13 @@ class _Work:
 
     def __init__(self, middle: Image, sky: float, inner: slice) -> None:
         self._middle, self._inner = middle, inner
-        self._light = np.maximum(np.nan_to_num(middle) - np.float32(sky), 0)
-        self._square = _largest_near(self._light)
-        np.square(self._square, out=self._square)
-        self._off, self._limit, self._term = (np.empty_like(middle) for _ in range(3))
-        self._bad = np.empty(middle.shape, np.bool_)
+        self._off, self._term, self._limit = (np.empty_like(middle) for _ in range(3))
+        self._good = np.empty(middle.shape, np.bool_)
+        self._of_limit = np.empty((3, *middle.shape), np.float32)
+        peak, light, one = self._of_limit
+        np.fmax(middle - np.float32(sky), np.float32(0), out=light)
+        np.square(_largest_near(light), out=peak)
+        one[...] = 1
         shape = middle[inner].shape
         self._total = np.zeros(shape, np.float32)
         self._lost = np.zeros(shape, np.int16)
@@ -157,26 +162,29 @@ class _Work:
         sigma: Image | None = None,
     ) -> int:
         """Add a light of n; tell how many of its samples are rejected."""
-        np.subtract(values, self._middle, out=self._off)
-        outliers = 0
-        if limits is not None:
-            outliers = self._reject(model, limits, n)
-        self._sum(model, own, sigma)
-        return outliers
+        off, good = self._off, self._good
+        np.subtract(values, self._middle, out=off)
+        if limits is None:
+            np.isfinite(off, out=good)
+        else:
+            self._judge(model, limits, n)
+        gone = np.flatnonzero(~good[self._inner])
+        missing = np.isnan(off[self._inner].ravel()[gone])
+        self._sum(model, gone, own, sigma)
+        return 0 if limits is None else len(gone) - int(np.count_nonzero(missing))
 
-    def _sum(self, model: LightModel, _: Own | None, sigma: Image | None) -> None:
+    def _sum(
+        self, model: LightModel, gone: Indices, _: Own | None, sigma: Image | None
+    ) -> None:
         """Add what is left of a light."""
-        inner = self._inner
-        own = self._off[inner]
-        np.isfinite(own, out=self._bad[inner])
-        gone = np.flatnonzero(~self._bad[inner])
-        if len(gone):
-            np.put(self._lost, gone, self._lost.ravel()[gone] + 1)
-            lost = self._lost_weight.ravel()[gone] + model.weight
-            np.put(self._lost_weight, gone, lost)
-            own[~self._bad[inner]] = 0
+        own = self._off[self._inner]
+        np.put(own, gone, 0)
+        np.put(self._lost, gone, self._lost.ravel()[gone] + 1)
+        lost = self._lost_weight.ravel()[gone] + model.weight
+        np.put(self._lost_weight, gone, lost)
         if sigma is not None:
-            self._add_variance(self._bad[inner], np.float32(model.weight), sigma)
+            kept = self._good[self._inner]
+            self._add_variance(kept, np.float32(model.weight), sigma)
         own *= np.float32(model.weight)
         self._total += own
         self._n += 1
@@ -191,36 +199,35 @@ class _Work:
         error = np.where(kept, weight * sigma, np.float32(0))
         self._variance += error * error
 
-    def _reject(self, model: LightModel, limits: Limits, n: int) -> int:
-        """Put NaN for outliers, and for their faint parts nearby; count the inner ones."""
-        off, limit, term, bad = self._off, self._limit, self._term, self._bad
+    def _judge(self, model: LightModel, limits: Limits, n: int) -> None:
+        """Find what is no outlier, nor a faint part of one nearby, nor missing."""
+        off, term, limit, good = self._off, self._term, self._limit, self._good
         # The middle of few samples is itself uncertain.
         uncertain = 1 + 1.57 / n
         wide = max(limits.low, limits.high) ** 2
-        np.multiply(self._square, np.float32(wide * model.change**2), out=limit)
-        photons = wide * model.photon * uncertain
-        np.multiply(self._light, np.float32(photons), out=term)
-        limit += term
-        limit += np.float32(wide * model.noise**2 * uncertain)
+        variances = (
+            model.change**2,
+            model.photon * uncertain,
+            model.noise**2 * uncertain,
+        )
+        factors = np.array([wide * one for one in variances], np.float32)
+        np.einsum("k,kyx->yx", factors, self._of_limit, out=limit)
         np.multiply(off, off, out=term)
         if limits.low != limits.high:
             narrow = min(limits.low, limits.high) ** 2 / wide
             side = off > 0 if limits.high < limits.low else off < 0
             np.divide(term, np.float32(narrow), out=term, where=side)
-        np.greater(term, limit, out=bad)
-        y, x = marked_pixels(bad)
+        np.less_equal(term, limit, out=good)
+        y, x = marked_pixels(~good)
+        there = ~np.isnan(off[y, x])
+        y, x = y[there], x[there]
         if not len(y):
-            return 0
+            return
         ny, nx = off.shape
-        reach = range(-GROWN, GROWN + 1)
-        rows = (y[:, None] + np.repeat(reach, len(reach))).ravel()
-        columns = (x[:, None] + np.tile(reach, len(reach))).ravel()
-        inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
-        rows, columns = rows[inside], columns[inside]
-        faint = term[rows, columns] > np.float32(FAINT**2) * limit[rows, columns]
-        bad[rows[faint], columns[faint]] = True
-        off[bad] = np.nan
-        return int(np.count_nonzero(bad[self._inner]))
+        rows = np.clip(y + _ROWS_NEAR, 0, ny - 1)
+        near = rows * nx + np.clip(x + _COLUMNS_NEAR, 0, nx - 1)
+        faint = term.take(near) > np.float32(FAINT**2) * limit.take(near)
+        good.put(near[faint], False)
 
     def stacked(self, rejected: NDArray[np.int64]) -> StackResult:
         """Give the mean."""
@@ -246,18 +253,19 @@ class _OwnWork(_Work):
                   for axis, n in enumerate(middle.shape)]  # fmt: skip
         self._along_y, self._along_x = (np.nan_to_num(one[inner]) for one in slopes)
 
-    def _sum(self, model: LightModel, own: Own | None, sigma: Image | None) -> None:
+    def _sum(
+        self, model: LightModel, gone: Indices, own: Own | None, sigma: Image | None
+    ) -> None:
         if own is None:
             msg = "a light gives nothing of its own"
             raise ValueError(msg)
-        between = self._off[self._inner]
-        kept = np.isfinite(between)
+        between, kept = self._off[self._inner], self._good[self._inner]
         measured = own.values - self._middle[self._inner]
         measured += self._along_x * own.x + self._along_y * own.y
         there = kept & np.isfinite(measured)
         part = np.where(there, measured, np.float32(FILLING) * between)
         weight = np.where(there, np.float32(1), np.float32(FILLING))
-        part[~kept] = weight[~kept] = 0
+        part.ravel()[gone] = weight.ravel()[gone] = 0
         if sigma is not None:
             self._add_variance(kept, np.float32(model.weight) * weight, sigma)
         self._total += np.float32(model.weight) * part
@@ -299,36 +307,18 @@ def lower_median(samples: Sequence[Image]) -> Image:
         # A missing sample makes every rank of its pixel one that is missing.
         missing = np.flatnonzero(np.isnan(found))
         if len(missing):
-            filled, empty = _balanced([row[missing] for row in rows])
-            again = ordered(filled, groups, [np.empty_like(filled[0]) for _ in spare])
-            found[missing] = np.where(empty, np.float32(np.nan), again[rank])
+            found[missing] = _middle_of_some([row.take(missing) for row in rows])
         out[tile] = found.reshape(out[tile].shape)
     return out
 
 
-def _balanced(rows: Sequence[Image]) -> tuple[list[Image], NDArray[np.bool_]]:
-    """Put infinities for what is missing, so that the middle keeps its rank.
-
-    Returns
-    -------
-    rows : list of n arrays
-        Of m samples of a pixel the lower middle one is the lower middle one of all n.
-    empty : array of bool
-        Where there is no sample.
-    """
-    n = len(rows)
-    missing = [np.isnan(row) for row in rows]
-    number = np.zeros(rows[0].shape, np.int16)
-    for gone in missing:
-        number += gone
-    below = (n - 1) // 2 - (n - 1 - number) // 2
-    seen = np.zeros_like(number)
-    filled = []
-    for row, gone in zip(rows, missing, strict=True):
-        seen += gone
-        ends = np.where(seen <= below, np.float32(-np.inf), np.float32(np.inf))
-        filled.append(np.where(gone, ends, row))
-    return filled, number == n
+def _middle_of_some(rows: Sequence[Image]) -> Image:
+    """Give the lower median where samples are missing; NaN where all are."""
+    # NaN is sorted behind all numbers.
+    pixels = np.sort(np.column_stack(rows), axis=1)
+    number = np.count_nonzero(~np.isnan(pixels), axis=1)
+    at = np.maximum(number - 1, 0) // 2
+    return np.asarray(pixels[np.arange(len(pixels)), at])
 
 
 def _largest_near(image: Image) -> Image:

@@ -286,44 +286,54 @@ def sky_of(data: NDArray[Any], box: int = SKY_BOX) -> tuple[float, float]:
         Its level and its 1-sigma scatter from pixel to pixel, ADU; NaN if no pixel is
         finite.
     """
-    light = _without_sky(data, None, box)
-    return light.sky, light.noise
+    every = _sparse(data.shape)
+    sample = np.array(data[::every, ::every], np.float32, order="C")
+    unseen = ~np.isfinite(sample)
+    if unseen.all():
+        return np.nan, np.nan
+    background = _background(sample, unseen, box // every)
+    return float(background.globalback), float(background.globalrms)
 
 
-def _without_sky(data: NDArray[Any], mask: Mask | None, box: int = SKY_BOX) -> _Light:
+def _sparse(shape: tuple[int, ...]) -> int:
+    """Give the distance of the pixels that tell the sky: sep lets nobody work beside it."""
+    return SPARSE if min(shape) > SPARSELY else 1
+
+
+def _background(sample: Image, unseen: Mask, box: int) -> Any:  # noqa: ANN401 -- sep's
+    """Measure the sky of what is seen of a sample, in boxes of its pixels; fill it by 0."""
     import sep
 
-    image = np.array(data, np.float32, order="C")
-    hidden = ~np.isfinite(image)
+    sample[unseen] = 0.0
+    return sep.Background(sample, mask=unseen, bw=box, bh=box)
+
+
+def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
+    data = np.asarray(data, np.float32)
+    hidden = np.isfinite(data)
+    np.logical_not(hidden, out=hidden)
     if mask is not None:
         hidden |= mask
     if hidden.all():
-        return _Light(image, hidden, np.nan, np.nan)
-    image[hidden] = 0.0
-    # Every other pixel tells enough of the sky, and sep lets nobody work beside it.
-    every = SPARSE if min(image.shape) > SPARSELY else 1
-    part = slice(None, None, every)
-    background = sep.Background(
-        np.ascontiguousarray(image[part, part]),
-        mask=np.ascontiguousarray(hidden[part, part]),
-        bw=box // every,
-        bh=box // every,
-    )
-    level = background.back()
+        return _Light(data, hidden, np.nan, np.nan)
+    every = _sparse(data.shape)
+    sample, unseen = (a[::every, ::every].copy() for a in (data, hidden))
+    background = _background(sample, unseen, SKY_BOX // every)
+    level = np.repeat(background.back(), every, axis=1)[:, : data.shape[1]]
+    image = np.empty(data.shape, np.float32)
     for row in range(every):
-        for column in range(every):
-            own = image[row::every, column::every]
-            own -= level[: own.shape[0], : own.shape[1]]
+        own = data[row::every]
+        np.subtract(own, level[: len(own)], out=image[row::every])
     _fill_lone(image, hidden)
     noise, sky = float(background.globalrms), float(background.globalback)
     return _Light(image, hidden, sky, noise)
 
 
 def _fill_lone(image: Image, hidden: Mask) -> None:
-    """Give hidden pixels with at least five seen neighbours the mean of these."""
-    ny, nx = image.shape
+    """Give hidden pixels with at least five seen neighbours the mean of these; others 0."""
     ys, xs = marked_pixels(hidden)
-    if not len(ys) or min(ny, nx) < 3:
+    image[ys, xs] = 0.0
+    if not len(ys) or min(image.shape) < 3:
         return
     seen = ~_neighbours(hidden, ys, xs)
     n_seen = seen.sum(axis=0)
@@ -529,18 +539,27 @@ def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
         light.image, x, y, reach, outer, mask=light.mask, subpix=fine
     )
     around = rim / (np.pi * (outer**2 - reach**2))
-    light_within = np.zeros((RADII + 1, len(x)))
-    for row, radius in zip(light_within[1:], radii, strict=True):
+
+    def within(radius: float, chosen: NDArray[np.intp]) -> Floats:
         total, _, _ = sep.sum_circle(
-            light.image, x, y, radius, mask=light.mask, subpix=fine
+            light.image, x[chosen], y[chosen], radius, mask=light.mask, subpix=fine
         )
-        row[:] = total - around * np.pi * radius**2
+        return np.asarray(total - around[chosen] * np.pi * radius**2)
+
+    found = np.full(len(x), np.nan)
+    whole = within(reach, np.arange(len(x)))
     # A negative whole, or a neighbour's wing, gives no radius.
-    part = light_within / np.where(light_within[-1] > 0, light_within[-1], np.nan)
-    above = np.argmax(part >= 0.5, axis=0)
-    every = np.arange(len(x))
-    low, high = part[above - 1, every], part[above, every]
-    return np.asarray((above - 1 + (0.5 - low) / (high - low)) * reach / RADII)
+    left = np.flatnonzero(whole > 0)
+    below = np.zeros(len(left))
+    for inner in range(RADII):
+        part = within(radii[inner], left) / whole[left]
+        half = part >= 0.5
+        share = (0.5 - below[half]) / (part[half] - below[half])
+        found[left[half]] = (inner + share) * reach / RADII
+        left, below = left[~half], part[~half]
+        if not len(left):
+            break
+    return found
 
 
 def _usual_width(radii: Floats) -> float:
@@ -553,13 +572,14 @@ def _placed(light: _Light, objects: NDArray[Any], fwhm: float) -> NDArray[Any]:
     """Begin the table of stars with what is known: places, shapes, flags."""
     import sep
 
+    # The window leaves nothing of the pixels at its rim, whose parts are not asked for.
     x, y, _ = sep.winpos(
         light.image,
         objects["x"],
         objects["y"],
         np.full(len(objects), fwhm / SIGMA_TO_FWHM),
         mask=light.mask,
-        subpix=5,
+        subpix=1,
     )
     # The window of a star beside a brighter one, or of a trail, may wander off.
     moved = np.hypot(x - objects["x"], y - objects["y"])

@@ -37,8 +37,10 @@ BRIGHT_SIGMAS, FEWEST_BRIGHT = 10.0, 50
 """Pixels by which colours are balanced: their height, of its scatter, and number."""
 GREYING = 4.0
 """Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
-ENOUGH = 1 << 18
-"""Pixels by which the sky is known to a thousandth of its noise or two."""
+ENOUGH = 1 << 16
+"""Pixels, about, by which the sky is known to half a hundredth of its noise."""
+BLACKEST = 1e-6
+"""Brightness, of the sky's noise, of black: its colour is known, too."""
 BAND_ROWS = 128
 """Rows that are made at a time."""
 SAMPLED = 1_000_000
@@ -83,31 +85,37 @@ class Tone:
         (n, nx) or (n, nx, 3) array
             0 (black) to 1 (white).
         """
-        light = [
-            np.maximum((channel - sky) * scale + self.noise * SKY_SIGMAS, 0)
-            for channel, sky, scale in zip(channels, self.sky, self.scale, strict=True)
-        ]
+        light = np.stack(channels)
+        sky, scale = (
+            np.array(one, light.dtype)[:, None, None] for one in (self.sky, self.scale)
+        )
+        floor = self.noise * SKY_SIGMAS
+        light -= sky
+        light *= scale
+        light += floor
+        np.maximum(light, self.noise * BLACKEST, out=light)
+        gaps = np.isnan(light).any(axis=0)
+        if gaps.any():
+            light[:, gaps] = _without_gaps(light[:, gaps], floor)
         if len(light) == 1:
-            return np.asarray(np.minimum(self._shade(self._filled(light[0])), 1))
-        colours = _neutral_gaps(light[:3])
-        brightness, peak = _bright(colours, *light[3:])
-        brightness, peak = self._filled(brightness), self._filled(peak)
-        above = np.maximum(brightness - self.noise * SKY_SIGMAS, 0)
+            return np.asarray(np.minimum(self._shade(light[0]), 1))
+        colours, mean = light[:3], light[:3].mean(axis=0)
+        top = peak = colours.max(axis=0)
+        brightness = mean
+        if len(light) > 3:
+            brightness = light[3]
+            peak = top * (brightness / mean)
+        above = np.maximum(brightness - floor, 0)
         part = above / (above + self.noise * GREYING)
-        top = colours.max(axis=0)
-        hue = np.divide(colours, top, out=np.ones_like(colours), where=top > 0)
-        shades = part * np.minimum(self._shade(peak), 1) * hue
+        shades = colours * (part * np.minimum(self._shade(peak), 1) / top)
         shades += (1 - part) * self._shade(brightness)
-        return np.asarray(np.moveaxis(np.minimum(shades, 1), 0, -1))
-
-    def _filled(self, light: Floats) -> Floats:
-        """Give what is missing the light of the sky."""
-        return np.asarray(np.where(np.isnan(light), self.noise * SKY_SIGMAS, light))
+        np.minimum(shades, 1, out=shades)
+        return np.asarray(np.moveaxis(shades, 0, -1))
 
     def _shade(self, light: Floats) -> Floats:
-        return np.asarray(
-            np.arcsinh(light / self.soft) / math.asinh(self.white / self.soft)
-        )
+        shade: Floats = np.arcsinh(light / self.soft)
+        shade /= math.asinh(self.white / self.soft)
+        return shade
 
 
 class Slope(NamedTuple):
@@ -123,9 +131,9 @@ class Slope(NamedTuple):
     def levelled(self, values: Floats, rows: NDArray[np.integer]) -> Floats:
         """Take from (n, nx) values of some rows what the sky has more than in the middle."""
         y, x = self.middle
-        columns = np.arange(values.shape[1])
-        risen = self.up * (rows[:, None] - y) + self.along * (columns - x)
-        return np.asarray(values - risen.astype(np.float32))
+        up = (self.up * (rows - y)).astype(np.float32)
+        along = (self.along * (np.arange(values.shape[1]) - x)).astype(np.float32)
+        return np.asarray(values - (up[:, None] + along))
 
 
 def slope_of(channel: Floats, rows: NDArray[np.integer]) -> Slope:
@@ -182,36 +190,26 @@ def mean_of_known(images: Sequence[Floats]) -> Floats:
     if len(images) == 1:
         return images[0]
     stack = np.stack(images)
-    gaps = np.isnan(stack)
-    if not gaps.any():
-        mean: Floats = stack.mean(axis=0)
-        return mean
-    known = (~gaps).sum(axis=0)
-    total = np.where(gaps, 0, stack).sum(axis=0)
-    mean = np.full_like(total, np.nan)
-    np.divide(total, known, out=mean, where=known > 0)
+    mean = np.asarray(stack.mean(axis=0))
+    gaps = np.isnan(mean)
+    if gaps.any():
+        some = stack[:, gaps]
+        known = np.count_nonzero(~np.isnan(some), axis=0)
+        total = np.nansum(some, axis=0)
+        mean[gaps] = np.where(known, total / np.maximum(known, 1), np.nan)
     return mean
 
 
-def _neutral_gaps(colours: Sequence[Floats]) -> Floats:
-    """Give a colour that is missing the mean of those that are there."""
-    stack = np.stack(colours)
-    gaps = np.isnan(stack)
-    return np.where(gaps, mean_of_known(colours), stack) if gaps.any() else stack
+def _without_gaps(light: Floats, sky: float) -> Floats:
+    """Give a colour that is missing the mean of the others, and without any the sky's.
 
-
-def _bright(colours: Floats, luminance: Floats | None = None) -> tuple[Floats, Floats]:
-    """Give the brightness of pixels, and what of it their brightest colour has.
-
-    By the latter bright parts are stretched: they keep their structure in any hue.
+    A brightness that is missing is that of the colours.
     """
-    mean = colours.mean(axis=0)
-    brightness = mean
-    if luminance is not None:
-        brightness = np.where(np.isnan(luminance), mean, luminance)
-    top = colours.max(axis=0)
-    peak = np.divide(top, mean, out=np.ones_like(top), where=mean > 0) * brightness
-    return brightness, np.asarray(peak)
+    colours = light[:3]
+    colours = np.where(np.isnan(colours), mean_of_known(list(colours)), colours)
+    colours[np.isnan(colours)] = sky
+    rest = np.where(np.isnan(light[3:]), colours.mean(axis=0), light[3:])
+    return np.concatenate([colours, rest])
 
 
 def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
@@ -248,69 +246,117 @@ def tone_of(
         Whether most stars shall be white; else, as where filters pass lines only, the
         brightest parts are.
     """
-    skies = [_sky(channel) for channel in channels]
-    light = [channel - sky for channel, (sky, _) in zip(channels, skies, strict=True)]
     middle = min(1, len(channels) - 1)
-    scale = [_scale(one, light[middle], by_stars=by_stars) for one in light]
-    noises = [noise * factor for (_, noise), factor in zip(skies, scale, strict=True)]
+    levels = levels_of(channels, middle, by_stars=by_stars)
+    noises = [level.noise * level.scale for level in levels]
     noise = math.hypot(*noises[:3]) / min(len(noises), 3)
-    noise = noises[3] if len(light) == 4 else noise
-    balanced = [one * factor for one, factor in zip(light, scale, strict=True)]
-    peak = balanced[0]
-    if len(balanced) > 1:
-        _, peak = _bright(np.maximum(np.stack(balanced[:3]), 0), *balanced[3:])
-    known = peak[np.isfinite(peak)]
+    noise = noises[3] if len(levels) == 4 else noise
     noise = noise if noise > 0 else 1.0
-    white = float(quantiles(known, [WHITEST])[0]) if known.size else 0.0
+    light = [
+        (channel - level.sky) * level.scale
+        for channel, level in zip(channels, levels, strict=True)
+    ]
+    peak = light[0]
+    if len(light) > 1:
+        colours = np.maximum(np.stack(light[:3]), noise * BLACKEST)
+        peak = colours.max(axis=0)
+        if len(light) > 3:
+            mean = colours.mean(axis=0)
+            peak *= np.where(np.isnan(light[3]), mean, light[3]) / mean
     return Tone(
-        sky=tuple(sky for sky, _ in skies),
-        scale=tuple(scale),
+        sky=tuple(level.sky for level in levels),
+        scale=tuple(level.scale for level in levels),
         noise=noise,
-        white=max(white, LEAST_RANGE * noise),
+        white=max(LEAST_RANGE * noise, _quantile(peak, WHITEST)),
         soft=soft * noise,
     )
 
 
-def _scale(light: Floats, green: Floats, *, by_stars: bool) -> float:
-    """Tell what a channel is multiplied by to be as bright as green."""
-    if light is green:
-        return 1.0
-    ratio = _ratio_of_stars(light, green) if by_stars else 0.0
-    if ratio > 0:
-        return 1 / ratio
-    high = [_high(light), _high(green)]
-    return high[1] / high[0] if min(high) > 0 else 1.0
+class Level(NamedTuple):
+    """The sky of an image, and what brings its light to that of another."""
+
+    sky: float
+    """Level of the sky."""
+    noise: float
+    """Noise of the sky."""
+    scale: float
+    """What light above the sky is multiplied by."""
 
 
-def _high(light: Floats) -> float:
-    """Give a level that only bright parts reach; NaN if nothing is known."""
-    known = light[np.isfinite(light)]
-    return float(quantiles(known, [BALANCED_AT])[0]) if known.size else math.nan
+def levels_of(
+    images: Sequence[Floats], reference: int = 0, *, by_stars: bool = True
+) -> list[Level]:
+    """Tell what brings the light of images to that of one of them.
+
+    Parameters
+    ----------
+    images : sequence of (n, nx) arrays
+        The same rows of each.
+    reference : int
+        Index of the one that the others are brought to.
+    by_stars : bool
+        As in `tone_of`.
+    """
+    skies, noises = zip(*(_sky(image) for image in images), strict=True)
+    ratios = [0.0] * len(images)
+    if by_stars and len(images) > 1:
+        ratios = _ratios_of_stars(images, skies, reference)
+    if min(ratios) <= 0:
+        high = [
+            _quantile(image, BALANCED_AT) - sky
+            for image, sky in zip(images, skies, strict=True)
+        ]
+        for index, ratio in enumerate(ratios):
+            if ratio <= 0:
+                is_seen = high[index] > 0 and high[reference] > 0
+                ratios[index] = high[index] / high[reference] if is_seen else 1.0
+    return [
+        Level(sky, noise, 1 / ratio)
+        for sky, noise, ratio in zip(skies, noises, ratios, strict=True)
+    ]
 
 
-def _ratio_of_stars(light: Floats, green: Floats) -> float:
+def _ratios_of_stars(
+    images: Sequence[Floats], skies: Sequence[float], reference: int
+) -> list[float]:
     """Compare the light of stars, free of what is around them; 0 if there are few."""
-    own, other = _stars(light), _stars(green)
-    noise = MAD_TO_SIGMA * float(median(np.abs(other)))
-    bright = other > BRIGHT_SIGMAS * noise
-    if np.count_nonzero(bright) < FEWEST_BRIGHT:
-        return 0.0
-    return float(median(own[bright] / other[bright]))
+    stars = _stars(images[reference], skies[reference])
+    noise = MAD_TO_SIGMA * float(median(np.abs(_some_of(stars))))
+    bright = np.flatnonzero(stars > BRIGHT_SIGMAS * noise)
+    if bright.size < FEWEST_BRIGHT:
+        return [0.0] * len(images)
+    light = stars[bright]
+    return [
+        1.0 if index == reference else float(median(_stars(image, sky)[bright] / light))
+        for index, (image, sky) in enumerate(zip(images, skies, strict=True))
+    ]
 
 
-def _stars(image: Floats) -> NDArray[np.float32]:
-    """Give the light near each pixel, without that of its surroundings."""
+def _stars(image: Floats, sky: float) -> NDArray[np.float32]:
+    """Give the light near each pixel, without that of its surroundings, as one row."""
     from scipy.ndimage import uniform_filter
 
-    known = np.nan_to_num(image).astype(np.float32)
+    known = np.where(np.isfinite(image), image, sky).astype(np.float32, copy=False)
     near, wide = (uniform_filter(known, size) for size in (NEAR, AROUND))
-    return np.asarray(near - wide)
+    near -= wide
+    return np.asarray(near.ravel())
+
+
+def _quantile(values: Floats, part: float) -> float:
+    """Give a quantile of the values that are finite; NaN if none is."""
+    known = values[np.isfinite(values)]
+    return float(quantiles(known, [part])[0]) if known.size else math.nan
+
+
+def _some_of(values: Floats) -> Floats:
+    """Give as many values as are enough, evenly over all."""
+    return values.ravel()[:: max(1, values.size // ENOUGH) | 1]
 
 
 def _sky(channel: Floats) -> tuple[float, float]:
     """Give level and noise of the sky, what shines clipped off."""
-    values = channel[np.isfinite(channel)]
-    values = values[:: max(1, values.size // ENOUGH)].astype(np.float64)
+    some = _some_of(channel)
+    values = some[np.isfinite(some)].astype(np.float64)
     if not values.size:
         return 0.0, 0.0
     every, level, noise = values, 0.0, 0.0
@@ -341,7 +387,8 @@ def _noise_of_steps(values: Floats, level: float, noise: float) -> float:
 
 def whole_numbers(shades: NDArray[np.floating], bits: int = 8) -> Shades:
     """Turn shades from 0 to 1 into those of a file: 0 to 255, or of 16 bits to 65535."""
-    numbers: NDArray[np.floating] = shades * (2**bits - 1) + 0.5
+    numbers: NDArray[np.floating] = shades * (2**bits - 1)
+    numbers += 0.5
     if bits == 8:
         return numbers.astype(np.uint8)
     return numbers.astype(np.uint16)

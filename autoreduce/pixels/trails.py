@@ -41,8 +41,9 @@ CLEAN = 2
 """Samples that a pixel needs, free of sources; so many are never masked."""
 AGREE = 5.0
 """Samples that differ by more, in sigma, are not all free of sources."""
-STRIP = 192
-"""Rows worked on at a time: what is needed for them stays in the cache."""
+STRIP, SHORT_STRIP = 192, 32
+"""Rows worked on at a time, those of floats and those of counts: what is needed for them
+stays in the cache."""
 
 
 class Wings(NamedTuple):
@@ -149,6 +150,9 @@ def _find(
 ) -> Iterator[tuple[Index, Index, Floats]]:
     """Mask the sources of a frame; give rows, columns and light of wings, by strips."""
     ny = len(frame)
+    scale = np.maximum(sigma, LEAST_NOISE).astype(np.float32)
+    counts = _counted_excess(frame, reference, growth, scale)
+    mask[:] = False
     for start in range(0, len(mask), STRIP):
         strip = mask[start : start + STRIP]
         first = above + start - HALO
@@ -157,17 +161,16 @@ def _find(
         rows: slice | Index = slice(first, last)
         if first < 0 or last > ny:
             rows = _mirrored(np.arange(first, last), ny)
-        scale = sigma[rows] if len(sigma) > 1 else sigma
-        expected = growth[rows] * np.maximum(scale, LEAST_NOISE).astype(np.float32)
-        excess = _Excess.of(_counted_excess(frame[rows], reference[rows], expected))
+        excess = _Excess.of(counts[rows])
         found = _grown(excess.sources())
         y, x = marked_pixels(found[DILATION:-DILATION])
         own, mean = excess.at(y + DILATION, x)
         bright = (own > SIGMAS[0]) | (mean > SIGMAS[1] / 3)
-        strip[:] = False
         strip[y[bright], x[bright]] = True
         y, x, mean = y[~bright], x[~bright], mean[~bright]
-        light = np.nan_to_num(mean * expected[y + HALO, x])  # 0 without a reference
+        at = y + above + start, x
+        expected = growth[at] * (scale[at] if len(scale) > 1 else scale[0, 0])
+        light = np.nan_to_num(mean * expected)  # 0 without a reference
         yield y + start, x, light.astype(np.float32)
 
 
@@ -180,20 +183,21 @@ def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
 def _counted_excess(
     frame: NDArray[np.floating[Any]],
     reference: Floats,
-    expected: Floats,
+    growth: Floats,
+    scale: Floats,
 ) -> NDArray[np.int16]:
     """Return (frame - reference) / noise in steps, mirrored to both sides."""
-    excess = np.subtract(frame, reference, dtype=np.float32)
-    excess *= STEPS
-    excess /= expected
-    unknown = np.isnan(excess)
-    if unknown.any():
-        excess[unknown] = 0
-    np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
-    np.rint(excess, out=excess)
-    nx = frame.shape[1]
-    counts = np.empty((len(frame), nx + 2 * REACH), np.int16)
-    counts[:, REACH : REACH + nx] = excess
+    ny, nx = frame.shape
+    counts = np.empty((ny, nx + 2 * REACH), np.int16)
+    step = scale / np.float32(STEPS)
+    for start in range(0, ny, SHORT_STRIP):
+        rows = slice(start, start + SHORT_STRIP)
+        excess = np.subtract(frame[rows], reference[rows], dtype=np.float32)
+        excess /= growth[rows] * (step[rows] if len(step) > 1 else step)
+        if np.isnan(excess.sum()):
+            excess[np.isnan(excess)] = 0
+        np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
+        counts[rows, REACH : REACH + nx] = np.rint(excess, out=excess)
     for edge in (np.arange(-REACH, 0), np.arange(nx, nx + REACH)):
         counts[:, edge + REACH] = counts[:, _mirrored(edge, nx) + REACH]
     return counts
@@ -224,17 +228,18 @@ class _Excess(NamedTuple):
         """Mark what stands out of the background."""
         rows = len(self.of_81)
         found = np.zeros((rows, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        darkest = int(self.of_81.min())
         boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
         for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
             edge = (len(sums) - rows) // 2
             times = (81 // width) ** 2
-            most = self.of_81 + int(sigmas * width * STEPS * times)
-            most //= times
+            allowed = int(sigmas * width * STEPS * times)
             inner = sums[edge:-edge, edge:-edge]
             # Few stand out of the darkest background, in most strips none.
-            least = min(int(most.min()), np.iinfo(np.int16).max)
+            least = min((darkest + allowed) // times, np.iinfo(np.int16).max)
             y, x = marked_pixels(inner > np.int16(least))
-            stand_out = inner[y, x] > most[y, self._third(x)]
+            around = self.of_81[y, self._third(x)]
+            stand_out = inner[y, x] > (around + allowed) // times
             found[y[stand_out], x[stand_out]] = True
         return found
 
@@ -281,9 +286,9 @@ def _keep_lowest(
 ) -> Mask:
     """Unmask the lowest samples where too few would be left; tell what is unclean."""
     wanted = min(CLEAN, len(frames) - 1) or 1
-    touched = mask.any(axis=0)
-    masked = mask[:, touched]
-    samples = frames[:, touched]
+    touched = marked_pixels(np.logical_or.reduce(mask, axis=0))
+    masked = mask[:, *touched]
+    samples = frames[:, *touched]
     usable = np.isfinite(samples)
     clean = usable & ~masked
     n_clean = clean.sum(axis=0)
@@ -291,11 +296,13 @@ def _keep_lowest(
     order = np.argsort(np.where(usable, samples, np.inf), axis=0, kind="stable")
     lowest = np.zeros_like(masked)
     np.put_along_axis(lowest, order[:wanted], values=True, axis=0)
-    mask[:, touched] = masked & ~(lowest & short)
+    mask[:, *touched] = masked & ~(lowest & short)
     few = n_clean <= usable.sum(axis=0) / 2
     found = short.copy()
     if few.any():
-        own = noise[:, touched] if noise.shape[1:] == mask.shape[1:] else noise[:, :, 0]
+        own = (
+            noise[:, *touched] if noise.shape[1:] == mask.shape[1:] else noise[:, :, 0]
+        )
         own = own[:, few] if own.shape[1] > 1 else own
         found[few] |= _disagree(samples[:, few], clean[:, few], own)
     unclean = np.zeros(mask.shape[1:], np.bool_)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS
-from autoreduce.planning.focalplane import FocalPlane
+from autoreduce.planning.focalplane import FocalPlane, in_common
 from autoreduce.planning.matching import MOST_VERDICTS
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.phrases import number_text
@@ -121,7 +121,7 @@ def describe_plan(plan: Plan, plane: FocalPlane | None = None) -> list[GroupRow]
         In the order bias, darks, fits, flats, lights, by name within each.
     """
     plane = plane or FocalPlane()
-    masters: dict[tuple[Action, str], list[Task]] = defaultdict(list)
+    masters: dict[tuple[Action, tuple[str, ...]], list[Task]] = defaultdict(list)
     lights: dict[str, list[Task]] = defaultdict(list)
     stacks: dict[str, Task] = {}
     for task in plan.tasks:
@@ -131,7 +131,7 @@ def describe_plan(plan: Plan, plane: FocalPlane | None = None) -> list[GroupRow]
         elif task.action is Action.STACK:
             stacks.setdefault(family, task)
         elif task.action not in (Action.REGISTER, Action.EXPOSURE):
-            masters[task.action, family].append(task)
+            masters[task.action, _kin(task, plane)].append(task)
     return [
         *(_master_row(plan, tasks, plane) for tasks in masters.values()),
         *(
@@ -139,6 +139,14 @@ def describe_plan(plan: Plan, plane: FocalPlane | None = None) -> list[GroupRow]
             for family, tasks in sorted(lights.items())
         ),
     ]
+
+
+def _kin(task: Task, plane: FocalPlane) -> tuple[str, ...]:
+    """Name what tasks of the detectors of a camera share: masters, where it has no frames."""
+    families = {plane.families.get(stem(name)) for name in task.products}
+    if task.frames or None in families or not families:
+        return (plane.family(task.group),)
+    return tuple(sorted(filter(None, families)))
 
 
 def _master_row(plan: Plan, tasks: Sequence[Task], plane: FocalPlane) -> GroupRow:
@@ -172,7 +180,7 @@ def _row(plan: Plan, tasks: Sequence[Task], plane: FocalPlane) -> GroupRow:
     frames = [item for task in tasks for item in task.frames]
     return GroupRow(
         kind="",
-        group=plane.family(tasks[0].group),
+        group=in_common(sorted({plane.family(task.group) for task in tasks})),
         n_frames=len({plane.exposures.get(item.file, item.file) for item in frames}),
         exposure=_exposures(frames),
         **_masters_of(plan, frames, plane),

@@ -117,14 +117,14 @@ def _families(groups: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: dict[str, int] = {}
     for members in {id(found): found for found in joined.values()}.values():
-        name = _in_common(sorted(members))
+        name = in_common(sorted(members))
         taken[name] = taken.get(name, 0) + 1
         tail = f"_{taken[name]}" if taken[name] > 1 else ""
         names.update(dict.fromkeys(members, name + tail))
     return names
 
 
-def _in_common(names: Sequence[str]) -> str:
+def in_common(names: Sequence[str]) -> str:
     """Give the parts that names of groups share: what is left out is the detector's."""
     parts = [name.split("_") for name in names]
     shared = [part for part in parts[0] if all(part in other for other in parts)]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,13 @@ from autoreduce.pixels.darkcurrent import (
     fit_dark_counts,
     fit_doubling,
 )
-from autoreduce.pixels.darkrates import BLOCK, GLOWING, NON_LINEAR, SATURATED
+from autoreduce.pixels.darkrates import (
+    BLOCK,
+    GLOWING,
+    NON_LINEAR,
+    SATURATED,
+    RateMap,
+)
 from autoreduce.pixels.order import finite_median
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import DarkModel, DarkRecipe
@@ -205,17 +212,25 @@ def _write_rates(
             planes=(UNCERT, MASK),
             overwrite=True,
         ) as writer:
-            for band in _whole_blocks(*darks.shape, len(masters), workspace.memory):
-                found = rates.fit(darks.reader(band))
-                writer.write_rows(band[0], found.rate)
-                writer.write_rows(band[0], found.error, plane=UNCERT)
-                writer.write_rows(band[0], found.flags, plane=MASK)
+            memory = workspace.memory // workspace.threads
+            spans = list(_whole_blocks(*darks.shape, len(masters), memory))
+            fitted = workspace.each(partial(_fitted, workspace.folder, rates), spans)
+            for (start, _), found in zip(spans, fitted, strict=True):
+                writer.write_rows(start, found.rate)
+                writer.write_rows(start, found.error, plane=UNCERT)
+                writer.write_rows(start, found.flags, plane=MASK)
                 for name, flag in _FLAGS.items():
                     counts[name] += int(np.count_nonzero(found.flags & flag))
             own = _map_cards(rates, counts, digest)
             cards = product_cards(task, own, history=[*map(str, doubts)])
             writer.finish(cards, plane_cards={**PLANE_CARDS, UNCERT: BUNIT})
     return counts
+
+
+def _fitted(folder: Path, rates: DarkRates, band: tuple[int, int]) -> RateMap:
+    """Fit the rates of a band of the master darks."""
+    with MasterRows(folder, [point.file for point in rates.points]) as darks:
+        return rates.fit(darks.reader(band))
 
 
 def _whole_blocks(

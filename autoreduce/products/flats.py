@@ -132,7 +132,11 @@ def make_flat(
     with (
         open_members(task, workspace, made) as opened,
         MasterRows(
-            workspace.folder, opened.masters, cuts=opened.cuts.items()
+            workspace.folder,
+            opened.masters,
+            cuts=opened.cuts.items(),
+            # Others who work on bands of it would each keep the masters for themselves.
+            store=workspace.store if workspace.is_single else None,
         ) as masters,
     ):
         masters.check(opened.shape)
@@ -373,22 +377,20 @@ class _FlatStack:
         """Give the noise of a read."""
         return read_noise(self.members.corrections[0], self.workspace.folder)
 
-    def spans(self, at_once: int) -> list[tuple[int, int]]:
-        """Cut the image into bands of which so many are held at once."""
+    def spans(self, threads: int) -> list[tuple[int, int]]:
+        """Cut the image into bands of like height, as many for each of some threads."""
+        ny, nx = self.members.shape
         n_bytes = BYTES_OF_SAMPLE * len(self.levels) + BYTES_OF_PIXEL
-        return list(
-            bands(
-                *self.members.shape,
-                math.ceil(n_bytes / BYTES_PER_SAMPLE),
-                self.workspace.memory // at_once,
-                halo=self.halo,
-            )
-        )
+        # Of frames that must be unpacked one band more is held: it is read ahead.
+        memory = self.workspace.memory // (threads + (not self.members.are_plain))
+        n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
+        _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
+        height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
+        return [(y, min(y + height, ny)) for y in range(0, ny, height)]
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without what is not for others."""
-        alone = replace(self.workspace.alone(), threads=1)
-        return {**vars(self), "workspace": alone}
+        return {**vars(self), "workspace": self.workspace.alone()}
 
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
@@ -413,9 +415,11 @@ class _FlatStack:
         noise = noise[:, inner] if noise.shape[1] > 1 else noise
         how = self.workspace.recipe.flat.combine
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
-        single = np.mean(noise**2, axis=0)
-        variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
-        masked = 0 if mask is None else int(mask.sum())
+        variance = None
+        if self.workspace.planes:
+            single = np.mean(noise**2, axis=0)
+            variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
+        masked = 0 if mask is None else int(np.count_nonzero(mask))
         return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 
 
@@ -437,8 +441,8 @@ class _FlatBand(NamedTuple):
 
     data: Floats
     """(stop - start, nx), near unit level."""
-    variance: Floats
-    """Its expected variance."""
+    variance: Floats | None
+    """Its expected variance; None unless planes are written."""
     unclean: Mask
     """Where too few samples are free of stars."""
     masked: int
@@ -521,7 +525,7 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
             flat[start:stop], unclean[start:stop] = band.data, band.unclean
             stack.masked += band.masked
             stack.rejected += band.rejected
-            if variance is not None:
+            if variance is not None and band.variance is not None:
                 shared = shared_variance(
                     stack.members.corrections,
                     weights,
@@ -536,10 +540,8 @@ def _combined(stack: _FlatStack) -> tuple[Floats, Floats | None, Mask]:
 def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band, several side by side."""
     tried = range(1, stack.workspace.threads + 1)
-    read_ahead = not stack.members.are_plain
     threads, spans = max(
-        ((n, stack.spans(n + read_ahead)) for n in tried),
-        key=lambda one: _speed(stack, *one),
+        ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
     )
     workspace = replace(stack.workspace, threads=threads)
     combined = by_bands(stack, workspace, spans)

@@ -61,6 +61,8 @@ QUANTISED = 1 / math.sqrt(12)
 """Noise that whole numbers have at the least, ADU."""
 FILLED_BY_LIGHT = 0.5
 """Part of the level at which usual pixels are full that a pixel filled by light has."""
+LEVEL_PIXELS = 256 * 1024
+"""Pixels from which the level of a light is taken at the most, about."""
 BANDS, SAMPLED = 8, 16
 """Bands of a light, and rows of each, that are held against its dark and flat."""
 LIGHT_BAND = 32 << 20
@@ -251,7 +253,9 @@ def _full_level(
     levels = data[full]
     if saturate is None or not len(levels):
         return None
-    taken_out = raw_median - finite_median(data)
+    # An odd distance, as rows of a mosaic differ in colour by turns.
+    some = data[:: data.size // LEVEL_PIXELS | 1]
+    taken_out = raw_median - finite_median(some)
     levels = levels[levels > FILLED_BY_LIGHT * (saturate - taken_out)]
     return float(quantiles(levels, [0.01])[0]) if len(levels) else None
 
@@ -424,7 +428,9 @@ def _write_rows(
     with _masters(correction, workspace) as masters:
         masters.check(frame.shape)
         for start, stop in bands(*frame.shape, 2, memory):
-            band = calibrated_rows(frame, correction, masters, start, stop)
+            band = calibrated_rows(
+                frame, correction, masters, start, stop, whole[start:stop]
+            )
             hit = None if hits is None else hits.within(start, stop)
             if hit is not None:
                 band[hit.y, hit.x] = hit.value
@@ -437,7 +443,6 @@ def _write_rows(
                 if UNCERT in planes:
                     sigma = _scaled(planes[UNCERT], scale)
                     writer.write_rows(start, sigma, plane=UNCERT)
-            whole[start:stop] = band
     return whole
 
 

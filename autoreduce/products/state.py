@@ -25,7 +25,7 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 15,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 18,
+    Action.CALIBRATE: 19,
     Action.REGISTER: 10,
     Action.STACK: 12,
     Action.EXPOSURE: 1,
@@ -40,7 +40,8 @@ by their outputs, masters of a library by their paths."""
 WITHOUT_SUMS = {".json", ".csv", ".html", ".png"}
 """Endings of what has no checksums in it."""
 
-_COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
+COMBINED = frozenset({Action.BIAS, Action.DARK, Action.FLAT})
+"""What makes a master from raw frames."""
 _ASKED = {"fill": {Action.CALIBRATE, Action.STACK}, "electrons": {Action.CALIBRATE}}
 """What a run may ask for, and of which products."""
 _PLANNING: frozenset[Action] = frozenset()
@@ -73,9 +74,9 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "picture.palette": _PLANNING,
     "picture.soft": _PLANNING,
     "picture.deep": _PLANNING,
-    "quality.check": _COMBINED | {Action.STACK},
-    "quality.n_sigma": _COMBINED,
-    "quality.tolerance": _COMBINED,
+    "quality.check": COMBINED | {Action.STACK},
+    "quality.n_sigma": COMBINED,
+    "quality.tolerance": COMBINED,
     "quality.max_saturated": frozenset({Action.FLAT}),
     "quality.max_elongation": frozenset({Action.STACK}),
     "quality.max_fwhm": frozenset({Action.STACK}),

@@ -26,6 +26,7 @@ from autoreduce.pixels.stretch import (
     BAND_ROWS,
     Slope,
     Tone,
+    levels_of,
     mean_of_known,
     rows_of,
     sampled_rows,
@@ -46,7 +47,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -434,11 +435,13 @@ class _Mixed(NamedTuple):
 
     def of(self, read: Sequence[Floats], rows: NDArray[np.intp]) -> Floats:
         """Mix rows of the picture that were read of each image."""
+        light = []
         each = zip(read, self.slopes, self.skies, self.scales, strict=True)
-        light = [
-            (slope.levelled(values, rows) - np.float32(sky)) * np.float32(scale)
-            for values, slope, sky, scale in each
-        ]
+        for values, slope, sky, scale in each:
+            own = slope.levelled(values, rows)
+            own -= np.float32(sky)
+            own *= np.float32(scale)
+            light.append(own)
         if not self.line_share:
             return mean_of_known(light)
         *broad, line = light
@@ -534,22 +537,14 @@ def _mixed(
         slope.levelled(sample, rows)
         for slope, sample in zip(slopes, samples, strict=True)
     ]
-    skies, scales, noises = zip(*(_on_scale(one, level[0]) for one in level),
-                                strict=True)  # fmt: skip
+    skies, noises, scales = zip(*levels_of(level), strict=True)
     share = 0.0
     if has_line:
         # A line adds no more noise than there is.
-        share = min(LINE_SHARE, noises[0] / noises[-1] if noises[-1] else LINE_SHARE)
+        own, other = (noises[i] * scales[i] for i in (0, -1))
+        share = min(LINE_SHARE, own / other if other else LINE_SHARE)
     mixed = _Mixed(sources, slopes, skies, scales, share)
     return mixed, mixed.of(samples, rows)
-
-
-def _on_scale(sample: Floats, first: Floats) -> tuple[float, float, float]:
-    """Give the sky of an image, what brings its stars to another's, and its noise then."""
-    # The other stands where green does, to which red is brought.
-    tone = tone_of([sample, first, first])
-    alone = tone_of([sample])
-    return tone.sky[0], tone.scale[0], alone.noise * tone.scale[0]
 
 
 def _bands(
@@ -582,7 +577,7 @@ def write_pictures(
     digests: Mapping[str, str],
     memory: int,
     each: EachObject = map,
-) -> list[ObjectPicture]:
+) -> Iterable[ObjectPicture]:
     """Write the pictures of all objects.
 
     Parameters
@@ -598,11 +593,11 @@ def write_pictures(
 
     Returns
     -------
-    list of ObjectPicture
+    iterable of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
     write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
-    return list(each(write, compositions(folder, plan, outcomes, digests)))
+    return each(write, compositions(folder, plan, outcomes, digests))
 
 
 def _written(

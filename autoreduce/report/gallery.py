@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+import numpy as np
+
 from autoreduce.fits.names import stem
 from autoreduce.fits.sections import section_shape
 from autoreduce.planning.focalplane import (
@@ -24,10 +26,8 @@ from autoreduce.report.pictures import (
     Picture,
     Stretch,
     Wanted,
-    assembled,
     drawn,
     jpeg,
-    read_png,
 )
 from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there, product_nouns
@@ -106,52 +106,76 @@ class Exhibit:
     """The same of each detector, where the picture shows all of them in their places."""
 
 
-def exhibits(
-    report: NightReport, folder: Path, each: EachPicture = map
-) -> dict[Action, list[Exhibit]]:
-    """Make the pictures of masters, calibrated lights and stacks.
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Which pictures are shown, and how large: decided before any is drawn."""
 
-    Parameters
-    ----------
-    report : NightReport
-        The report.
-    folder : Path
-        Output folder, where the products are.
-    each : callable
-        As `map`, by which pictures are drawn side by side.
+    report: NightReport
+    """What is told of the night."""
+    panels: Sequence["_Panel"]
+    """Products, in the order of the plan."""
+    largest: int
+    """Width or height of the picture of a stack."""
 
-    Returns
-    -------
-    dict of Action to list of Exhibit
-        In the order of the plan, lights of at most `LIGHTS_SHOWN` exposures.  A product
-        that is not there, or cannot be read, has no picture but says why.  Products
-        that are alike but for their detectors are one exhibit.
-    """
-    plane = focal_plane(report.frames)
-    panels = _panels(report, plane)
-    lights = [panel for panel in panels if panel.action is Action.CALIBRATE]
-    n_read = sum(len(panel.products) for panel in lights)
-    n_shown = LIGHTS_READ * len(lights) // max(1, n_read)
-    kept = {id(one) for one in evenly(lights, max(2, min(LIGHTS_SHOWN, n_shown)))}
-    panels = [p for p in panels if p.action is not Action.CALIBRATE or id(p) in kept]
-    largest = picture_size([panel.share for panel in panels])
-    wanted = [
-        one for panel in panels for one in _wanted(report, folder, panel, largest)
-    ]
-    pictures = iter(each(drawn, wanted))
-    shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
-    for panel in panels:
-        found = [next(pictures) for _ in panel.products]
-        parts = [
-            _exhibit(report, task, output, *one)
-            for (task, output), one in zip(panel.products, found, strict=True)
+    @classmethod
+    def of(cls, report: NightReport) -> "Gallery":
+        """Choose masters, stacks, and lights of at most `LIGHTS_SHOWN` exposures.
+
+        Products that are alike but for their detectors are one exhibit.
+        """
+        plane = focal_plane(report.frames)
+        panels = _panels(report, plane)
+        lights = [panel for panel in panels if panel.action is Action.CALIBRATE]
+        n_read = sum(len(panel.products) for panel in lights)
+        n_shown = LIGHTS_READ * len(lights) // max(1, n_read)
+        kept = {id(one) for one in evenly(lights, max(2, min(LIGHTS_SHOWN, n_shown)))}
+        panels = [
+            p for p in panels if p.action is not Action.CALIBRATE or id(p) in kept
         ]
-        if panel.places:
-            seen = [picture for picture, _ in found]
-            pixels = _assembled(panel, seen, round(largest * panel.share))
-            parts = [_exhibit_of_all(panel, parts, pixels)]
-        shown[panel.action] += parts
-    return shown
+        return cls(report, panels, picture_size([panel.share for panel in panels]))
+
+    def wanted(self, folder: Path) -> list[Wanted | None]:
+        """Say how the pictures are made.
+
+        Parameters
+        ----------
+        folder : Path
+            Output folder, where the products are.
+        """
+        return [
+            one
+            for panel in self.panels
+            for one in _wanted(self.report, folder, panel, self.largest)
+        ]
+
+    def exhibits(self, pictures: Iterable[Drawn]) -> dict[Action, list[Exhibit]]:
+        """Label the pictures.
+
+        Parameters
+        ----------
+        pictures : iterable of Drawn
+            Those that are `wanted`, in their order.
+
+        Returns
+        -------
+        dict of Action to list of Exhibit
+            In the order of the plan.  A product that is not there, or cannot be read, has
+            no picture but says why.
+        """
+        pictures = iter(pictures)
+        shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
+        for panel in self.panels:
+            found = [next(pictures) for _ in panel.products]
+            parts = [
+                _exhibit(self.report, task, output, *one)
+                for (task, output), one in zip(panel.products, found, strict=True)
+            ]
+            if panel.places:
+                seen = [picture for picture, _ in found]
+                pixels = _assembled(panel, seen, round(self.largest * panel.share))
+                parts = [_exhibit_of_all(panel, parts, pixels)]
+            shown[panel.action] += parts
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +256,48 @@ def _assembled(
     return assembled(there, panel.places, largest) if there else None
 
 
+def assembled(
+    pictures: Mapping[str, Bytes], places: Mapping[str, Place], largest: int
+) -> Bytes:
+    """Put pictures of detectors where they lie in the focal plane.
+
+    Parameters
+    ----------
+    pictures : mapping of str to (ny, nx) or (ny, nx, 3) array of uint8
+        By detector; first row at the top.
+    places : mapping of str to Place
+        Where all detectors lie; those without a picture stay black.
+    largest : int
+        Width or height of the whole, pixels.
+
+    Returns
+    -------
+    (ny, nx) or (ny, nx, 3) array of uint8
+        Grey if all pictures are; first row at the top.
+    """
+    from PIL import Image
+
+    rows, columns = around(places)
+    scale = largest / max(section_shape((rows, columns)))
+    ny, nx = (max(1, round(size * scale)) for size in section_shape((rows, columns)))
+    grey = all(pixels.ndim == 2 for pixels in pictures.values())
+    whole = Image.new("L" if grey else "RGB", (nx, ny))
+    for name, pixels in pictures.items():
+        section, (y_back, x_back) = places[name].section, places[name].backwards
+        top, bottom = (
+            round((rows.stop - y) * scale) for y in (section[0].stop, section[0].start)
+        )
+        left, right = (
+            round((x - columns.start) * scale)
+            for x in (section[1].start, section[1].stop)
+        )
+        shown = pixels[:: -1 if y_back else 1, :: -1 if x_back else 1]
+        part = Image.fromarray(np.ascontiguousarray(shown))
+        size = max(1, right - left), max(1, bottom - top)
+        whole.paste(part.resize(size, Image.Resampling.BOX), (left, top))
+    return np.asarray(whole)
+
+
 def _exhibit_of_all(
     panel: _Panel, parts: Sequence[Exhibit], pixels: Bytes | None
 ) -> Exhibit:
@@ -260,33 +326,60 @@ def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
     return (outcome.outputs if outcome else ()) or (task.output,)
 
 
-def picture_exhibits(report: NightReport, folder: Path) -> list[Exhibit]:
-    """Make small versions of the pictures of objects."""
-    return [_object_exhibit(picture, folder) for picture in report.pictures]
+def object_exhibits(
+    objects: Sequence[ObjectPicture], folder: Path, each: EachPicture = map
+) -> list[Exhibit]:
+    """Make small versions of the pictures of objects.
+
+    Parameters
+    ----------
+    objects : sequence of ObjectPicture
+        The pictures.
+    folder : Path
+        Output folder, where they are.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
+    """
+    wanted = [
+        None
+        if one.why_not
+        else Wanted(folder / one.output, LARGEST, Stretch.NONE, crop=True)
+        for one in objects
+    ]
+    return [
+        _object_exhibit(one, *picture)
+        for one, picture in zip(objects, each(drawn, wanted), strict=True)
+    ]
 
 
-def _object_exhibit(picture: ObjectPicture, folder: Path) -> Exhibit:
-    pixels, crop, shape, why = None, None, (0, 0), picture.why_not
-    if not why:
-        try:
-            pixels, crop, shape = read_png(folder / picture.output, LARGEST)
-        except OSError as error:
-            why = f"no picture: {error}"
-    size = f"{shape[1]}{TIMES}{shape[0]}"
+def _object_exhibit(
+    made: ObjectPicture, picture: Picture | None, why_not: str
+) -> Exhibit:
+    """Show a small version of the picture of an object."""
+    source, full, crop, size = "", "", "", (4, 3)
+    facts: tuple[str, ...] = (made.caption,)
+    if picture:
+        source, full = data_uri(jpeg(picture.pixels)), made.output
+        ny, nx = picture.shape
+        if picture.crop is not None and max(ny, nx) > LARGEST:
+            crop = data_uri(jpeg(picture.crop))
+        size = (picture.pixels.shape[1], picture.pixels.shape[0])
+        facts = (made.caption, f"{nx}{TIMES}{ny}")
+    why_not = made.why_not or why_not
     return Exhibit(
-        output=picture.output,
-        name=Path(picture.output).name,
-        title=picture.name,
+        output=made.output,
+        name=Path(made.output).name,
+        title=made.name,
         colour="",
-        source="" if pixels is None else data_uri(jpeg(pixels)),
-        full="" if pixels is None else picture.output,
-        crop="" if crop is None or max(shape) <= LARGEST else data_uri(jpeg(crop)),
-        size=(4, 3) if pixels is None else (pixels.shape[1], pixels.shape[0]),
-        alt=f"picture of {picture.name}",
-        facts=(picture.caption,) if pixels is None else (picture.caption, size),
+        source=source,
+        full=full,
+        crop=crop,
+        size=size,
+        alt=f"picture of {made.name}",
+        facts=facts,
         statistics=(),
         histogram="",
-        remarks=(*((why,) if why else ()), *picture.doubts),
+        remarks=(*((why_not,) if why_not else ()), *made.doubts),
     )
 
 

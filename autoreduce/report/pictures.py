@@ -20,10 +20,15 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, begins_at_top
-from autoreduce.fits.sections import moved_pattern, section_shape
+from autoreduce.fits.sections import moved_pattern
 from autoreduce.pixels.order import median, quantiles
-from autoreduce.pixels.stretch import Shades, slope_of, tone_of, whole_numbers
-from autoreduce.planning.focalplane import Place, around
+from autoreduce.pixels.stretch import (
+    Shades,
+    mean_of_known,
+    slope_of,
+    tone_of,
+    whole_numbers,
+)
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -59,6 +64,8 @@ class Stretch(StrEnum):
     """Straight between the 0.5 and 99.5 per cent quantiles: for masters."""
     FAINT = "faint"
     """From just below the sky, faint things lifted: for lights and stacks."""
+    NONE = "none"
+    """They are shades already: for finished pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,8 @@ def drawn(wanted: Wanted | None) -> tuple[Picture | None, str]:
         return None, ""
     path, largest, stretch, crop = wanted
     try:
+        if stretch is Stretch.NONE:
+            return read_png(path, largest), ""
         return read_picture(path, largest=largest, stretch=stretch, crop=crop), ""
     except (InputError, OSError) as error:
         return None, f"no picture: {error}"
@@ -225,48 +234,6 @@ def jpeg(pixels: Bytes) -> bytes:
     return file.getvalue()
 
 
-def assembled(
-    pictures: Mapping[str, Bytes], places: Mapping[str, Place], largest: int
-) -> Bytes:
-    """Put pictures of detectors where they lie in the focal plane.
-
-    Parameters
-    ----------
-    pictures : mapping of str to (ny, nx) or (ny, nx, 3) array of uint8
-        By detector; first row at the top.
-    places : mapping of str to Place
-        Where all detectors lie; those without a picture stay black.
-    largest : int
-        Width or height of the whole, pixels.
-
-    Returns
-    -------
-    (ny, nx) or (ny, nx, 3) array of uint8
-        Grey if all pictures are; first row at the top.
-    """
-    from PIL import Image
-
-    rows, columns = around(places)
-    scale = largest / max(section_shape((rows, columns)))
-    ny, nx = (max(1, round(size * scale)) for size in section_shape((rows, columns)))
-    grey = all(pixels.ndim == 2 for pixels in pictures.values())
-    whole = Image.new("L" if grey else "RGB", (nx, ny))
-    for name, pixels in pictures.items():
-        section, (y_back, x_back) = places[name].section, places[name].backwards
-        top, bottom = (
-            round((rows.stop - y) * scale) for y in (section[0].stop, section[0].start)
-        )
-        left, right = (
-            round((x - columns.start) * scale)
-            for x in (section[1].start, section[1].stop)
-        )
-        shown = pixels[:: -1 if y_back else 1, :: -1 if x_back else 1]
-        part = Image.fromarray(np.ascontiguousarray(shown))
-        size = max(1, right - left), max(1, bottom - top)
-        whole.paste(part.resize(size, Image.Resampling.BOX), (left, top))
-    return np.asarray(whole)
-
-
 def png(pixels: Shades) -> bytes:
     """Write pixels as a PNG file.
 
@@ -347,50 +314,52 @@ def png_texts(path: Path) -> dict[str, str]:
     return found
 
 
-def read_png(path: Path, largest: int) -> tuple[Bytes, Bytes, tuple[int, int]]:
+def read_png(path: Path, largest: int) -> Picture:
     """Read a PNG file of ours, binned so that neither side exceeds `largest` pixels.
 
     Returns
     -------
-    pixels : (ny, nx) or (ny, nx, 3) array of uint8
-        First row at the top.
-    crop : array of uint8
-        Its middle pixel by pixel, `CROP` at most.
-    shape : (ny, nx)
-        Of the file.
+    Picture
+        With its middle pixel by pixel, and without statistics.
 
     Raises
     ------
     OSError
         If it cannot be read, or is not as `png_pieces` writes it.
     """
+    from PIL import Image
+
     with path.open("rb") as file:
         nx, ny, bits, kind = _png_header(file, path)
         depth, n_bytes = (3 if kind == 2 else 1), bits // 8
-        factor, line = -(-max(nx, ny) // largest), nx * depth * n_bytes
+        factor, line = -(-max(nx, ny) // largest), 1 + nx * depth * n_bytes
         high, wide = min(factor, ny), min(factor, nx)
-        pixels = np.empty((ny // high, nx // wide, depth), np.uint8)
-        rows, columns = min(CROP[0], len(pixels) * high), min(CROP[1], nx)
-        top, left = (len(pixels) * high - rows) // 2, (nx - columns) // 2
-        crop = np.empty((rows, columns, depth), np.uint8)
-        blocks = _unpacked(file, path, high * (1 + line))
-        for first, row in enumerate(pixels):
-            block = next(blocks, b"")
-            lines = np.frombuffer(block, np.uint8)
-            if len(block) != high * (1 + line) or lines[:: 1 + line].any():
+        n_rows, n_columns = ny // high * high, nx // wide * wide
+        rows, columns = min(CROP[0], n_rows), min(CROP[1], nx)
+        top, left = (n_rows - rows) // 2, (nx - columns) // 2
+        together = max(1, CHUNK_ROWS // high) * high
+        blocks = _unpacked(file, path, together * line)
+        binned, crop = [], []
+        for first in range(0, n_rows, together):
+            n = min(together, n_rows - first)
+            lines = np.frombuffer(next(blocks, b""), np.uint8)[: n * line]
+            if lines.size < n * line or lines[::line].any():
                 raise _not_ours(path)
-            values = lines.reshape(high, 1 + line)[:, 1::n_bytes]  # the upper bytes
-            cells = values[:, : len(row) * wide * depth].reshape(high, -1, wide, depth)
-            row[...] = cells.mean(axis=(0, 2), dtype=np.float32) + 0.5
-            whole = values.reshape(high, nx, depth)[:, left : left + columns]
-            low, end = max(first * high, top), min((first + 1) * high, top + rows)
-            if low < end:
-                crop[low - top : end - top] = whole[
-                    low - first * high : end - first * high
-                ]
-    if depth == 1:
-        pixels, crop = pixels[..., 0], crop[..., 0]
-    return pixels, crop, (ny, nx)
+            upper = lines.reshape(n, line)[:, 1::n_bytes].reshape(n, nx, depth)
+            part = upper[max(0, top - first) : max(0, top + rows - first)]
+            crop.append(part[:, left : left + columns].copy())
+            shades = upper if depth == 3 else upper[..., 0]
+            whole = Image.fromarray(np.ascontiguousarray(shades[:, :n_columns]))
+            binned.append(np.asarray(whole.reduce((wide, high))))
+    middle = np.concatenate(crop)
+    return Picture(
+        pixels=np.concatenate(binned),
+        shape=(ny, nx),
+        statistics={},
+        histogram=(),
+        span=(0.0, 0.0),
+        crop=middle if depth == 3 else middle[..., 0],
+    )
 
 
 def _png_header(file: BinaryIO, path: Path) -> tuple[int, int, int, int]:
@@ -477,18 +446,22 @@ def _read_plane(
     binned = np.empty((cell * cell, ny // height, nx // width))
     sample, steps = [], []
     # Of rows far apart only those that count are read.
-    together = max(1, CHUNK_ROWS // height) if height <= 2 * ROWS_READ else 1
+    is_dense = height <= 2 * ROWS_READ
+    together = max(1, CHUNK_ROWS // (height if is_dense else n_rows))
+    lines = np.arange(together)[:, None] * height + np.arange(n_rows)
     skipped = (height - n_rows) // 2 // cell * cell
     for row in range(0, ny // height, together):
         n = min(together, ny // height - row)
         start = plane * ny + row * height + skipped
-        band = image.rows(start, start + (n - 1) * height + n_rows)
-        lines = np.arange(n)[:, None] * height + np.arange(n_rows)
-        bands = band[lines] if n > 1 else band[None]
+        if is_dense:
+            bands = image.rows(start, start + (n - 1) * height + n_rows)[lines[:n]]
+        else:
+            starts = range(start, start + n * height, height)
+            bands = image.bands(starts, n_rows).reshape(n, n_rows, nx)
         sample.append(bands[:, :, ::step].ravel())
-        line = bands[:, 0].astype(np.float64)
+        ends = (bands[:, 0, NOISE_APART::step], bands[:, 0, :-NOISE_APART:step])
         with np.errstate(invalid="ignore"):
-            steps.append(line[:, NOISE_APART::step] - line[:, :-NOISE_APART:step])
+            steps.append(np.subtract(*ends, dtype=np.float64))
         for site in range(cell * cell):
             part = bands[:, site // 2 :: cell, site % 2 :: cell]
             binned[site, row : row + n] = _block_means(part, width // cell)
@@ -515,17 +488,20 @@ def _block_means(bands: NDArray[Any], width: int) -> Floats:
         The means.
     """
     n_bands, n_rows, nx = bands.shape
-    shape = (n_bands, nx // width, width)
-    bands = bands[:, :, : shape[1] * width]
-    sums: Floats = bands.sum(axis=1, dtype=np.float64).reshape(shape).sum(axis=2)
-    if np.isfinite(sums).all():
-        sums /= n_rows * width
-        return sums
-    good = np.isfinite(bands)
-    n_good = good.sum(axis=1).reshape(shape).sum(axis=2)
-    known = np.where(good, bands, 0).sum(axis=1, dtype=np.float64)
-    means = np.full(shape[:2], np.nan)
-    np.divide(known.reshape(shape).sum(axis=2), n_good, out=means, where=n_good > 0)
+    n = nx // width
+    bands = bands[:, :, : n * width]
+    means = np.empty((n_bands, n))
+    # As a product of matrices sums of few columns take a tenth of the time.
+    np.divide(
+        bands.sum(axis=1).reshape(n_bands, n, width) @ np.ones(width, np.float32),
+        n_rows * width,
+        out=means,
+    )
+    gaps = ~np.isfinite(means)
+    if gaps.any():
+        blocks = bands.reshape(n_bands, n_rows, n, width).swapaxes(1, 2)[gaps]
+        some = blocks.reshape(len(blocks), -1)
+        means[gaps] = mean_of_known(list(np.where(np.isfinite(some), some, np.nan).T))
     return means
 
 

@@ -25,13 +25,13 @@ from autoreduce.planning.plan import Action
 from autoreduce.planning.use import stem
 from autoreduce.products.gain import CURVE, LINE
 from autoreduce.remarks import CODES, Remark, Severity
-from autoreduce.report.content import NightReport
+from autoreduce.report.content import NightReport, ObjectPicture
 from autoreduce.report.exposures import Exposures, exposures_of
 from autoreduce.report.gallery import (
     EachPicture,
     Exhibit,
-    exhibits,
-    picture_exhibits,
+    Gallery,
+    object_exhibits,
 )
 from autoreduce.report.overview import (
     TYPE_ORDER,
@@ -41,6 +41,7 @@ from autoreduce.report.overview import (
     legend,
     light_gathered,
 )
+from autoreduce.report.pictures import drawn
 from autoreduce.report.plots import dark_fit, levels, timeline
 from autoreduce.report.quality import GLOSSARY, report_data
 from autoreduce.report.rows import (
@@ -124,38 +125,8 @@ class FitPlot:
     """Whether the dark current is below zero by more than its error explains."""
 
 
-def write_report(folder: Path, report: NightReport, each: EachPicture = map) -> Path:
-    """Write the report of a run beside its products.
-
-    Parameters
-    ----------
-    folder : Path
-        Output folder; the products are looked for there.
-    report : NightReport
-        What to tell.
-    each : callable
-        As `map`, by which pictures are drawn side by side.
-
-    Returns
-    -------
-    Path
-        ``report.html`` in that folder, with what it draws in ``report.json`` beside it;
-        each is written whole or not at all, and replaces what is there.
-
-    Raises
-    ------
-    ProductError
-        If it cannot be written.
-    """
-    path = folder / "report.html"
-    page, data = _rendered(folder, report, each)
-    write_text(path, page)
-    write_text(folder / DATA, data)
-    return path
-
-
-def render_report(folder: Path, report: NightReport) -> str:
-    """Return the report as HTML, pictures and all.
+class Draft:
+    """The report of a run, as far as it can be made without the pictures of objects.
 
     Parameters
     ----------
@@ -163,49 +134,91 @@ def render_report(folder: Path, report: NightReport) -> str:
         Output folder; products that are not there get no picture.
     report : NightReport
         What to tell.
+    each : callable
+        As `map`, by which pictures are drawn side by side.
     """
-    return _rendered(folder, report)[0]
+
+    def __init__(
+        self, folder: Path, report: NightReport, each: EachPicture = map
+    ) -> None:
+        self._folder, self._report, self._each = folder, report, each
+        self._gallery, self._template = Gallery.of(report), _template()
+        self._pictures = each(drawn, self._gallery.wanted(folder))
+        night = exposures_of(report)
+        self._content = {**_night(report, night), **_details(report, night)}
+
+    def write(self, objects: Sequence[ObjectPicture]) -> Path:
+        """Write the report beside the products.
+
+        Parameters
+        ----------
+        objects : sequence of ObjectPicture
+            The pictures of objects.
+
+        Returns
+        -------
+        Path
+            ``report.html`` in that folder, with what it draws in ``report.json`` beside
+            it; each is written whole or not at all, and replaces what is there.
+
+        Raises
+        ------
+        ProductError
+            If it cannot be written.
+        """
+        path = self._folder / "report.html"
+        page, data = self.rendered(objects)
+        write_text(path, page)
+        write_text(self._folder / DATA, data)
+        return path
+
+    def rendered(self, objects: Sequence[ObjectPicture]) -> tuple[str, str]:
+        """Return the report as HTML, pictures and all, and what it draws as JSON."""
+        made = object_exhibits(objects, self._folder, self._each)
+        shown = self._gallery.exhibits(self._pictures)
+        in_order = [*made, *(item for items in shown.values() for item in items)]
+        anchors = {
+            one.output: f"p{index}"
+            for index, item in enumerate(in_order, 1)
+            for one in (item, *item.parts)
+        }
+        noise = {
+            one.output: one.noise for item in shown[Action.STACK] for one in _each(item)
+        }
+        curves = (_curves(self._report, self._folder, name) for name in (CURVE, LINE))
+        numbers = report_data(self._report, noise, *curves)
+        data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
+        content = {
+            "has_quality": bool(numbers["series"] or numbers["stacks"]),
+            "objects": made,
+            **_pictures(shown),
+            **self._content,
+        }
+        page = self._template.render(
+            report=self._report,
+            # No text of a header may end the element that holds it.
+            data=data.replace("<", "\\u003c"),
+            style=_text("report.css"),
+            script=_text("report.js"),
+            anchors=anchors,
+            names={one.output: item.name for item in in_order for one in item.parts},
+            sections=[
+                (anchor, name) for anchor, name, key in _SECTIONS if content[key]
+            ],
+            glossary=sorted(MEANINGS.items()),
+            **content,
+        )
+        return page, data
 
 
-def _rendered(
-    folder: Path, report: NightReport, each: EachPicture = map
-) -> tuple[str, str]:
-    """Make the page, and what it draws as JSON."""
-    shown = exhibits(report, folder, each)
-    objects = picture_exhibits(report, folder)
-    in_order = [*objects, *(item for items in shown.values() for item in items)]
-    anchors = {
-        one.output: f"p{index}"
-        for index, item in enumerate(in_order, 1)
-        for one in (item, *item.parts)
-    }
-    noise = {
-        one.output: one.noise for item in shown[Action.STACK] for one in _each(item)
-    }
-    curves = (_curves(report, folder, name) for name in (CURVE, LINE))
-    numbers = report_data(report, noise, *curves)
-    data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
-    night = exposures_of(report)
-    content = {
-        "has_quality": bool(numbers["series"] or numbers["stacks"]),
-        **_night(report, night),
-        "objects": objects,
-        **_pictures(shown),
-        **_details(report, night),
-    }
-    page = _template().render(
-        report=report,
-        # No text of a header may end the element that holds it.
-        data=data.replace("<", "\\u003c"),
-        style=_text("report.css"),
-        script=_text("report.js"),
-        anchors=anchors,
-        names={one.output: item.name for item in in_order for one in item.parts},
-        sections=[(anchor, name) for anchor, name, key in _SECTIONS if content[key]],
-        glossary=sorted(MEANINGS.items()),
-        **content,
-    )
-    return page, data
+def write_report(folder: Path, report: NightReport) -> Path:
+    """Write a report whose pictures are all there, as `Draft` does."""
+    return Draft(folder, report).write(report.pictures)
+
+
+def render_report(folder: Path, report: NightReport) -> str:
+    """Return such a report as HTML."""
+    return Draft(folder, report).rendered(report.pictures)[0]
 
 
 def _each(item: Exhibit) -> tuple[Exhibit, ...]:

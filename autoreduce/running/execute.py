@@ -33,6 +33,7 @@ from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.frames.bounds import BYTES_PER_PIXEL
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.state import (
+    COMBINED,
     State,
     found_digest,
     look_at_raw,
@@ -276,7 +277,7 @@ def run_plan(
         limits.processes and processes > 1 and _pixels_to_calibrate(plan, known) > LARGE
     )
     # Where the memory holds one light only, it is made where the masters are kept.
-    lights_apart = apart and jobs > 1
+    whole_apart = apart and jobs > 1
     # One task more than there are processes: none of them waits for the next.
     at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(
@@ -288,7 +289,7 @@ def run_plan(
         limits.electrons,
         limits.fill,
         cores,
-        MasterStore(kept // (processes + 1) if lights_apart else kept),
+        MasterStore(kept // (processes + 1) if whole_apart else kept),
     )
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor
@@ -306,7 +307,7 @@ def run_plan(
             workspace = replace(workspace, processes=workers.start(processes))
         threads = stack.enter_context(ended(ThreadPoolExecutor(at_once)))
         run = _Run(plan, workspace, known, progress)
-        run.lights_apart = lights_apart
+        run.n_apart = processes if whole_apart else 0
         return run.on(threads)
 
 
@@ -347,8 +348,8 @@ class _Run:
         # What is doubtful of each product that is made, or of what it is made from.
         self._doubts: dict[str, tuple[Remark, ...]] = {}
         self.carry_out: Callable[..., _Ended] = _ended
-        self.lights_apart = True
-        """Whether lights are made in processes, if there are any."""
+        self.n_apart = 0
+        """Processes that may be given all of a task, not bands of it alone."""
         self._lights_left = sum(one.action is Action.CALIBRATE for one in plan.tasks)
         self._ledger = workspace.folder / LEDGER
         self._files = Ledger.load(self._ledger)
@@ -376,8 +377,10 @@ class _Run:
         running: dict[Future[_Ended], str] = {}
         try:
             while sorter.is_active():
-                for output in (*sorter.get_ready(), *self._ready_again()):
-                    running[self._begin(output, pool)] = output
+                ready = [*sorter.get_ready(), *self._ready_again()]
+                whole = self._whole([*running.values(), *ready])
+                for output in ready:
+                    running[self._begin(output, pool, whole)] = output
                 for future in _some_done(running, look):
                     output = running.pop(future)
                     outcome, files = future.result()
@@ -398,7 +401,17 @@ class _Run:
             log.info("%s: %d products", Status.CURRENT, n_current)
         return {output: self._outcomes[output] for output in self._tasks}
 
-    def _begin(self, output: str, pool: Executor) -> "Future[_Ended]":
+    def _whole(self, outputs: Iterable[str]) -> frozenset[Action]:
+        """Say what a process is given all of: lights, and masters if each has one."""
+        if not self.n_apart:
+            return frozenset()
+        n = sum(self._tasks[output].action in COMBINED for output in outputs)
+        masters = COMBINED if n >= self.n_apart else frozenset()
+        return masters | {Action.CALIBRATE}
+
+    def _begin(
+        self, output: str, pool: Executor, whole: frozenset[Action]
+    ) -> "Future[_Ended]":
         task = self._with_doubts(self._tasks[output])
         log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
@@ -413,9 +426,7 @@ class _Run:
             # Here, as tasks that are under way send back what was known before.
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
-        workspace = self._workspace
-        if task.action is Action.CALIBRATE and not self.lights_apart:
-            workspace = workspace.alone()
+        workspace = replace(self._workspace, whole=task.action in whole)
         return pool.submit(self.carry_out, task, workspace, needs, before, files, begin)
 
     def _with_doubts(self, task: Task) -> Task:

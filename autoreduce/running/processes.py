@@ -8,7 +8,12 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, parent_process
 from threading import Thread
@@ -37,20 +42,27 @@ class Workers:
     def __init__(self) -> None:
         self._stack, self._n = ExitStack(), 1
         self._pool: Executor | None = None
+        self._aside: Executor
 
     def start(self, n: int) -> Executor:
         """Start so many, in the background."""
         self._n = n
         self._pool = self._stack.enter_context(worker_processes(n))
+        self._aside = self._stack.enter_context(ended(ThreadPoolExecutor()))
         return self._pool
 
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterable[Result]:
-        """Call a function for many items: in the processes, if there are any."""
+        """Call a function for many items, in their order.
+
+        In the processes, if there are any: there it is begun at once, and goes on until
+        somebody asks for the results.
+        """
         if self._pool is None:
             return map(function, items)
-        return each_apart(self._pool, self._n, function, items)
+        results = each_apart(self._pool, self._n, function, items)
+        return _waited_for(self._aside.submit(list, results))
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +74,10 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def _waited_for(results: Future[list[Result]]) -> Iterator[Result]:
+    yield from results.result()
 
 
 @contextmanager

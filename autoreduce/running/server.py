@@ -17,7 +17,7 @@ PRELOADED = (
     "autoreduce.running.tasks",
     "autoreduce.report.finished",
     "sep",
-    "scipy.optimize",
+    "scipy.ndimage",
     "scipy.spatial",
 )
 """What every worker of a night needs: loaded once, not by each ..."""

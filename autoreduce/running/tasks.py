@@ -63,6 +63,8 @@ def run_task(
     AutoreduceError
         If it cannot be made.
     """
+    if workspace.whole:
+        return workspace.apart(run_task, task, workspace.alone(), digest, products)
     statistics = {output: product.statistics for output, product in products.items()}
     if task.action is Action.DARK_FIT:
         return make_dark_fit(task, workspace, digest, statistics)
@@ -71,16 +73,13 @@ def run_task(
     if task.action is Action.STACK:
         digests = {output: product.digest for output, product in products.items()}
         return make_stack(task, workspace, digest, statistics, digests)
-    if task.action is Action.CALIBRATE:
-        return workspace.apart(
-            make_light, task, workspace.alone(), digest, set(products)
-        )
     make = _MAKERS.get(task.action, make_plain)
     return make(task, workspace, digest, set(products))
 
 
 _MAKERS = {
     Action.BAD_PIXELS: make_bad_pixels,
+    Action.CALIBRATE: make_light,
     Action.EXPOSURE: make_exposure,
     Action.FLAT: make_flat,
 }

@@ -1,15 +1,17 @@
 """Arithmetic of images: no value wraps around, errors are propagated."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.errors import InputError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import CardValue
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.writer import write_image
 from autoreduce.tools.expression import (
     Images,
@@ -17,6 +19,7 @@ from autoreduce.tools.expression import (
     Node,
     Number,
     Operation,
+    factor_of,
     kind_of,
     kind_of_type,
     leaves,
@@ -29,6 +32,7 @@ from autoreduce.tools.products import (
     product_cards,
     read_image,
     trimmed_cards,
+    with_gain,
     without_levels,
 )
 from autoreduce.tools.regions import Region
@@ -67,6 +71,8 @@ class Result:
     """Where a pixel of an operand is masked; None if no operand has a mask."""
     n_undefined: int
     """Divisions by zero: those pixels are NaN."""
+    n_overflown: int = 0
+    """Values beyond what the type of the data holds: those pixels are infinite."""
 
 
 def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
@@ -89,6 +95,8 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     ------
     InputError
         If there is no image, or lists of different lengths meet.
+    ProductError
+        If a product would stand in the place of an image that a later step reads.
     """
     lists = {leaf: expand(leaf.patterns, repeats=True) for leaf in leaves(expression)}
     if not lists:
@@ -111,9 +119,19 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     later: set[str] = set()
     for i in reversed(range(n)):
         base = leftmost[i % len(leftmost)]
+        if _place(names[i]) in {_place(split_hdu(image)[0]) for image in later}:
+            msg = (
+                f"{names[i]} would be written before a later step reads it; "
+                "give other names (-o)"
+            )
+            raise ProductError(msg)
         steps.append(Step(operands[i], base, names[i], frozenset(later)))
         later.update(operands[i].values())
     return steps[::-1]
+
+
+def _place(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 -- `..` counts
 
 
 def run_step(
@@ -160,7 +178,7 @@ def run_step(
     images = _read(step, known)
     result = compute(expression, images, region=region, trim=trim)
     base = next(image for image in images.values() if image.name == step.base)
-    cards = without_levels(base.cards)
+    cards = with_gain(without_levels(base.cards), factor_of(expression))
     if trim and region is not None:
         cards = trimmed_cards(cards, *region.section)
     text = describe(expression, step.images)
@@ -168,6 +186,8 @@ def run_step(
         "ARITHMET": (text, "what was computed"),
         "NDIVZERO": (result.n_undefined, "divisions by zero (NaN)"),
     }
+    if result.n_overflown:
+        ours["NOVERFLO"] = (result.n_overflown, "values too large (infinite)")
     if region is not None:
         ours["ARITHSEC"] = (region.text, "section that was computed")
     planes: dict[str, Array] = {}
@@ -271,14 +291,20 @@ def _covering(kind: Kind, other: Kind) -> Kind:
 
 
 def _cut(image: Image, region: Region | None, base: Image) -> Image:
-    """Return the region of an image; an image of the region's size is taken whole."""
+    """Return the region of an image; an image of the region's size is taken whole.
+
+    Planes of a region are of cubes alone: of an image beside one, rows and columns.
+    """
     if region is None:
         return image
+    shape = image.data.shape
     inside = region.slices(base.data.shape, base.name)
     size = tuple(part.stop - part.start for part in inside)
-    if image.data.shape[-2:] == size[-2:] and image is not base:
+    both = min(len(shape), len(size))
+    if shape[-both:] == size[-both:] and image is not base:
         return image
-    cut = region.slices(image.data.shape, image.name)
+    here = Region(region.section) if len(shape) < len(size) else region
+    cut = here.slices(shape, image.name)
     return Image(
         image.name,
         image.data[cut],
@@ -312,14 +338,28 @@ def _evaluate(
     uncertain = any(image.uncert is not None for image in images.values())
     uncert = np.empty(shape, np.float32) if uncertain else None
     evaluator = _Evaluator(images, kinds)
+    n_overflown = 0
     for block in _blocks(shape):
         dual = evaluator.dual(expression, block)
         with np.errstate(over="ignore"):
             data[block] = dual.value
+            n_overflown += _new_infinities(data[block], images, block)
             if uncert is not None:
                 uncert[block] = evaluator.error(dual, block)
     mask = _mask(expression, images, shape)
-    return Result(data, uncert, mask, evaluator.n_undefined)
+    return Result(data, uncert, mask, evaluator.n_undefined, n_overflown)
+
+
+def _new_infinities(
+    data: Array, images: Mapping[Images, Image], block: tuple[slice | int, ...]
+) -> int:
+    """Count the pixels that are infinite though they are in no image."""
+    if data.dtype.kind != "f" or not np.isinf(data).any():
+        return 0
+    known = np.zeros(data.shape, bool)
+    for image in images.values():
+        known |= np.isinf(_block_of(image.data, block))
+    return int(np.count_nonzero(np.isinf(data) & ~known))
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice | int, ...]]:
@@ -465,4 +505,4 @@ def _put_back(result: Result, base: Image, region: Region) -> Result:
             np.uint8(0) if base.mask is None else base.mask, shape
         ).copy()
         mask[inside] = 0 if result.mask is None else result.mask
-    return Result(data, uncert, mask, result.n_undefined)
+    return replace(result, data=data, uncert=uncert, mask=mask)

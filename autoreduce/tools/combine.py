@@ -28,7 +28,7 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.ahead import read_ahead
 from autoreduce.fits.cards import CardValue, without
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.images import ImageReader, extension_names, open_image
+from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.writer import (
     MASK,
@@ -48,7 +48,15 @@ from autoreduce.running.processes import worker_processes
 from autoreduce.running.server import COMBINING, LARGE
 from autoreduce.tools.files import refuse_existing
 from autoreduce.tools.headers import read_facts
-from autoreduce.tools.products import flags_of, product_cards
+from autoreduce.tools.products import (
+    all_cards,
+    flags_of,
+    planes_beside,
+    product_cards,
+    sigma_of,
+    without_levels,
+    without_unit,
+)
 
 Array = NDArray[Any]
 
@@ -66,6 +74,25 @@ OF_SUM = {
     Method.MEDIAN: Method.MEDIAN,
 }
 """Methods whose errors are known, each with that whose variance is theirs."""
+
+_OF_ONE_EXPOSURE = (
+    *("DATE-AVG", "DATE-END", "MJD-AVG", "MJD-BEG", "MJD-END", "MJD-OBS", "MJD", "JD"),
+    *("MIDPOINT", "TIME-END", "UT-END", "BJD*", "HJD*", "JD-*", "JD_*"),
+    *("AIRMASS", "HA", "ST", "LST", "CENTALT", "CENTAZ", "OBJCTALT", "OBJCTAZ"),
+    "OBJCTHA",
+)
+"""Cards that tell when a frame was exposed, and where in the sky its field stood then."""
+_OF_PLANES = (
+    "CTYPE3",
+    "CRPIX3",
+    "CRVAL3",
+    "CDELT3",
+    "CUNIT3",
+    "CD3_*",
+    "PC3_*",
+    "PLANES",
+)
+"""Cards that tell what the planes of a cube are."""
 
 TURNS = 8
 """Times that a process is given bands to combine, about."""
@@ -242,9 +269,9 @@ class FrameStack(Closing):
         shapes, types = [], []
         for image in images:
             with self._reader(image) as reader:
-                self.cards = self.cards or reader.cards
+                self.cards = self.cards or all_cards(reader)
                 self.are_plain &= reader.is_plain
-                self._planes.append(_planes_beside(image, reader))
+                self._planes.append(planes_beside(image))
                 shape, dtype = reader.shape, reader.dtype
             facts = read_facts(image)
             shapes.append(shape[-2:] if reduce else shape)
@@ -288,18 +315,13 @@ class FrameStack(Closing):
         return all(plane in planes for planes in self._planes)
 
     def plane(self, frame: int, name: str, start: int, stop: int) -> Array:
-        """Read rows of a plane beside the data of a frame."""
-        path, _ = split_hdu(self._places[frame][0])
+        """Read rows of a plane beside the data of a frame; of ``UNCERT`` one sigma."""
+        image, plane = self._places[frame]
+        path, _ = split_hdu(image)
+        first = plane * self.shape[-2]
         with open_image(path, name) as reader:
-            return reader.rows(start, stop)
-
-
-def _planes_beside(image: str, reader: ImageReader) -> frozenset[str]:
-    """List the planes beside an image; none of one that is an extension, or a cube."""
-    path, hdu = split_hdu(image)
-    if hdu is not None or len(reader.shape) != 2:
-        return frozenset()
-    return frozenset({MASK, UNCERT} & set(extension_names(path)))
+            rows = (first + start, first + stop)
+            return sigma_of(reader, *rows) if name == UNCERT else reader.rows(*rows)
 
 
 def _common_shape(
@@ -372,6 +394,8 @@ class _Job:
             planes[MASK] = _joined_flags(made, flags)
         if UNCERT in self.planes:
             planes[UNCERT] = np.sqrt(self._variance(start, stop, made.n_used))
+        if self.choices.how.method is Method.SUM:
+            _fill_up(made, len(self.stack))
         return _Combined(start, made.data, planes, made.rejected)
 
     def bands(self, memory: int) -> list[tuple[int, int]]:
@@ -398,7 +422,7 @@ class _Job:
         ]
         variance = variance_of(OF_SUM[method], sigmas, self.weights, n_used)
         if method is Method.SUM:
-            variance *= np.square(n_used, dtype=np.float32)
+            variance *= np.float32(len(self.stack)) ** 2
         return variance * np.float32(4.0**self.choices.shift)
 
     def _combine(self, frames: list[Array], flags: Array | None) -> CombineResult:
@@ -412,6 +436,13 @@ class _Job:
             )
         except ValueError as error:
             raise ProductError(str(error)) from error
+
+
+def _fill_up(made: CombineResult, n_frames: int) -> None:
+    """Scale a sum to the light of all frames where some of its samples are left out."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.float32(n_frames) / made.n_used.astype(np.float32)
+    np.multiply(made.data, factor, out=made.data, where=made.n_used < n_frames)
 
 
 class _Combined(NamedTuple):
@@ -619,6 +650,10 @@ def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
         f"normalised by {choices.normalize or 'nothing'}"
     )
     base = without(job.stack.cards, _no_longer_true(job))
+    if not _keeps_levels(choices):
+        base = without_levels(base)
+    if factor is not None:
+        base = without_unit(base)
     return product_cards(base, cards | _input_cards(job), [history])
 
 
@@ -684,8 +719,14 @@ def _exposures(job: _Job) -> tuple[list[float], list[datetime]]:
     )
 
 
+def _keeps_levels(choices: Combining) -> bool:
+    """Tell whether pixels are full in the product where they are in a frame."""
+    spread = choices.how.method in (Method.SUM, Method.STD, Method.VAR)
+    return not (spread or choices.shift or choices.normalize or choices.unit_mean)
+
+
 def _no_longer_true(job: _Job) -> tuple[str, ...]:
-    """List keywords that tell exposure and time of the first frame alone.
+    """List keywords that tell exposure and time, and place, of the first frame alone.
 
     All that may give these facts goes, as what is written anew is the one thing that
     still holds: a header with EXPTIME of all and EXPOSURE of one would contradict itself.
@@ -693,6 +734,10 @@ def _no_longer_true(job: _Job) -> tuple[str, ...]:
     first = job.stack.facts[0]
     seconds, begins = _exposures(job)
     gone = first.keywords("exptime")
+    if len(job.stack) > 1:
+        gone += _OF_ONE_EXPOSURE
+    if job.choices.reduce_cubes:
+        gone += _OF_PLANES
     if seconds and begins:
         gone += first.keywords("date_obs")
         if begins[0] != min(begins):

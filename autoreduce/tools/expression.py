@@ -10,6 +10,7 @@ stand between blanks (or are words of their own on the command line)::
     operand   = number | image {image} | "(" sum ")"
 """
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -220,7 +221,7 @@ def kind_of(node: Node, kinds: Mapping[Images, Kind]) -> Kind:
     """
     if isinstance(node, Number):
         if isinstance(node.value, float):
-            return np.dtype(np.float32)
+            return _kind_of_float(node.value)
         return _bounded(node.value, node.value)
     if isinstance(node, Images):
         return kinds[node]
@@ -231,6 +232,34 @@ def kind_of(node: Node, kinds: Mapping[Images, Kind]) -> Kind:
         return np.result_type(_float_kind(left), _float_kind(right))
     ends = _ends(node.operator, left, right)
     return _bounded(min(ends), max(ends))
+
+
+def _kind_of_float(value: float) -> np.dtype[np.floating]:
+    """Return the type of a number: single precision where it holds a whole one."""
+    with np.errstate(over="ignore"):
+        single = float(np.float32(value))
+    is_held = math.isfinite(single) and (single == value or not value.is_integer())
+    return np.dtype(np.float32 if is_held else np.float64)
+
+
+def factor_of(node: Node) -> float:
+    """Return what an expression multiplies its leftmost image by: products of numbers.
+
+    A flat, as any other image, is no factor: it has unit level.
+    """
+    if not isinstance(node, Operation):
+        return 1.0
+    left, right = node.left, node.right
+    if node.operator == "x":
+        return _number_of(left) * factor_of(left) * _number_of(right) * factor_of(right)
+    if node.operator == "/":
+        return factor_of(left) / _number_of(right)
+    inner = right if isinstance(left, Number) else left
+    return 1.0 if node.operator == "=" else factor_of(inner)
+
+
+def _number_of(node: Node) -> float:
+    return float(node.value) if isinstance(node, Number) and node.value else 1.0
 
 
 def _ends(
