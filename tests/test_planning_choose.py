@@ -1,15 +1,18 @@
 """Which master serves: the ladder's, unless the observer names another."""
 
+import numpy as np
 import pandas as pd
 import pytest
-from pairs import RULES, make_masters, make_setup
+from pairs import RULES, make_masters, make_row, make_setup
 
 from autoreduce.errors import TableError
+from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning import choose
 from autoreduce.planning.candidates import LIBRARY
 from autoreduce.planning.choose import serve
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.lacks import Table
+from autoreduce.planning.planner import make_plan
 from autoreduce.planning.use import BY_HAND, DarkMethod
 
 LATER = {"night": "2024-03-03", "date_obs": "2024-03-03T20:00:00"}
@@ -142,3 +145,51 @@ def test_setups_are_decided_alike_however_many_are_judged_at_once(monkeypatch):
     assert [use.output for use in whole.uses] == [
         "a.fits", "b.fits", "b.fits", None, None
     ]  # fmt: skip
+
+
+def months(rng):
+    """Describe nights of which some lack masters, and frames that leave things unsaid."""
+    rows = []
+    for n in range(20):
+        night = f"2024-03-{n + 1:02d}"
+        gain = rng.choice([100.0, 200.0])
+        for kind in ("bias", "dark", "flat", "light", "light"):
+            if kind != "light" and rng.random() < 0.4:
+                continue
+            untold = rng.random() < 0.15
+            row = make_row(
+                file=f"{night}/{len(rows)}.fits",
+                imagetyp=kind,
+                night=None if rng.random() < 0.1 else night,
+                date_obs=f"{night}T{20 + len(rows) % 4}:00:00",
+                gain=None if untold else gain,
+                exptime={"bias": 0.0, "flat": 2.0}.get(kind, 60.0),
+                filter=rng.choice(list("RV")) if kind in ("flat", "light") else None,
+                ccd_temp=rng.choice([-20.0, -21.5, -25.0]),
+                set_temp=None,
+            )
+            rows.append(row)
+    return make_frame_table(rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_masters_of_their_own_night_serve_alike_whatever_they_are_held_against(
+    seed, monkeypatch
+):
+    frames = months(np.random.default_rng(seed))
+    expected = make_plan(frames)
+    assert sum(use.level == 0 for uses in expected.uses.values()
+               for use in uses.values()) > 5  # fmt: skip
+    monkeypatch.setattr(choose, "_PAIRS", 1)
+    monkeypatch.setattr(choose, "_NIGHTS", 2)
+    monkeypatch.setattr(choose, "_NEAR_NIGHTS", 1)
+    found = make_plan(frames)
+    assert found.uses == expected.uses
+    assert found.tasks == expected.tasks
+    # Of other nights only those are told that are near.
+    assert len(found.verdicts) < len(expected.verdicts)
+    assert _chosen(found) == _chosen(expected)
+
+
+def _chosen(plan):
+    return {(one.setup, one.candidate) for one in plan.verdicts if one.chosen}

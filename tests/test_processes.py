@@ -259,6 +259,13 @@ def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):
     assert "no worker process" in caplog.text
 
 
+def test_work_is_done_here_where_nothing_starts_workers_any_more(tmp_path, caplog):
+    pool = Mock()
+    pool.submit.side_effect = EOFError("unexpected EOF")  # of a server that was killed
+    assert make_workspace(tmp_path, pool).apart(own_process) == os.getpid()
+    assert "no worker process" in caplog.text
+
+
 def test_errors_of_a_worker_are_raised_here(tmp_path, workers):
     with pytest.raises(ZeroDivisionError):
         make_workspace(tmp_path, workers).apart(divmod, 1, 0)

@@ -145,16 +145,16 @@ def _packed(entries: Sequence[tuple[Sampled, Sample]]) -> tuple[Any, bytes]:
         told = {name: getattr(sample, name) for name in _FIELDS}
         strip = told.pop("strip")
         heard = [astuple(one) for one in frame.crosstalk]
-        index.append(((*frame[:-1], heard), told, strip.shape))
+        index.append(((*frame[:-1], heard), told, strip.shape, strip.dtype.str))
     return index, b"".join(sample.strip.tobytes() for _, sample in entries)
 
 
 def _unpacked(index: Any, strips: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
     at = 0
-    for frame, told, shape in index:
+    for frame, told, shape, dtype in index:
         told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
         told["edges"] = tuple(Edge(*one) for one in told["edges"])
-        strip = np.frombuffer(strips, np.float32, math.prod(shape), at).reshape(shape)
+        strip = np.frombuffer(strips, dtype, math.prod(shape), at).reshape(shape)
         at += strip.nbytes
         heard = tuple(Crosstalk(*one) for one in frame[-1])
         known = Sampled(*frame)._replace(crosstalk=heard)

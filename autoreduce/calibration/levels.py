@@ -456,9 +456,9 @@ def _agreed_zero(
 
     Counts without their photons are left: level - variance / (variance per count).
     """
-    per_count = _variance_per_count(frames, bias)
     lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
-    if per_count is None or not darks or not lights:
+    per_count = _variance_per_count(frames, bias) if darks and lights else None
+    if per_count is None:
         return None
     closed = bias.of(lights[0]) or Closed(0.0, 0.0)
     by_lights, by_darks = (
@@ -490,7 +490,7 @@ def _variance_per_count(frames: Sequence[Raw], bias: _Bias) -> float | None:
         light = one.level - closed.level, other.level - closed.level
         if min(light) > gross(one.level, closed.level, closed.noise):
             first, second = (
-                (raw.sample.strip - closed.level) / signal
+                (raw.sample.strip.astype(np.float32) - closed.level) / signal
                 for raw, signal in zip((one, other), light, strict=True)
             )
             variance = (pair_noise(first, second) * light[0]) ** 2 - closed.noise**2

@@ -88,9 +88,9 @@ class Sample:
     blocks: tuple[float, ...]
     """Medians of `BANDS` x `PARTS` blocks, band by band: the shape of the frame.  Empty
     of flats and lights, of which nobody asks it."""
-    strip: NDArray[np.float32] = field(compare=False, repr=False)
-    """Some pixels from the middle, for the noise of a pair of frames; none of frames
-    that are known to be no flats."""
+    strip: NDArray[Any] = field(compare=False, repr=False)
+    """Some pixels from the middle, for the noise of a pair of frames, as small numbers as
+    hold them; none of frames that are known to be no flats."""
     cut: float = 0.0
     """Fraction of its rows that have one value, far below the others': a download that
     broke off."""
@@ -158,11 +158,12 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
     )
 
 
-def _strip(rows: NDArray[Any]) -> NDArray[np.float32]:
+def _strip(rows: NDArray[Any]) -> NDArray[Any]:
     n, nx = rows.shape
     height = min(n, max(ROWS, STRIP // nx))
     first = (n - height) // 2
-    return rows[first : first + height, : STRIP // height].astype(np.float32)
+    strip = rows[first : first + height, : STRIP // height]
+    return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
 
 
 def _wrapped(values: NDArray[Any]) -> float:

@@ -87,7 +87,7 @@ def _apart(
         return function(*args, **kwargs)
     try:
         result = processes.submit(function, *args, **kwargs)
-    except (BrokenExecutor, RuntimeError, OSError) as error:
+    except (BrokenExecutor, RuntimeError, OSError, EOFError) as error:
         log.warning("no worker process: %s", error)
         return function(*args, **kwargs)
     try:

@@ -1,7 +1,5 @@
 """Which card gave each fact of each frame, kept as it was read."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -106,6 +104,12 @@ def _csv_line(cells: Sequence[str]) -> str:
     joined = "\t".join(("", *cells))
     if not (_QUOTED.search(joined) or _MAY_BE_RUN.search(joined)):
         return f"{','.join(cells)}\n"
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(map(guarded, cells))
-    return text.getvalue()
+    text = ",".join(_quoted(str(guarded(cell))) for cell in cells)
+    return f"{text}\n"
+
+
+def _quoted(cell: str) -> str:
+    if not _QUOTED.search(cell):
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'

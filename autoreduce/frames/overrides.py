@@ -27,6 +27,7 @@ from autoreduce.frames.schema import (
     UTC,
     Column,
     ImageType,
+    iso_texts,
     typed,
 )
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
@@ -451,8 +452,13 @@ def _cells(values: pd.Series) -> Iterable[str]:
         return repeat("", len(values))
     if values.dtype == "string":
         return _texts(values)
-    told = (_written(value) for value in values[known].tolist())
-    return [next(told) if there else "" for there in known]
+    if values.dtype == UTC:
+        return [text or "" for text in iso_texts(values)]
+    told = values[known].tolist()
+    texts = map(str, told)
+    if values.dtype == "boolean":
+        texts = map(str.lower, texts)
+    return [next(texts) if there else "" for there in known]
 
 
 def _texts(values: pd.Series) -> list[str]:
@@ -461,16 +467,6 @@ def _texts(values: pd.Series) -> list[str]:
     written = [str(guarded(str(text))) for text in texts]
     written.append("")  # [-1]: missing
     return [written[code] for code in codes]
-
-
-def _written(value: object) -> str:
-    if isinstance(value, pd.Timestamp):
-        return _iso(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _iso(time: pd.Timestamp) -> str:
-    return str(time.tz_localize(None).isoformat())
 
 
 def _read_lines(path: Path) -> tuple[list[list[str]], str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.frames.schema import FACT_COLUMNS, ImageType
+from autoreduce.frames.schema import FACT_COLUMNS, ImageType, rows_of
 from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import DarkMethod, Use, Uses
@@ -123,11 +123,15 @@ def with_zero_level(setups: pd.DataFrame, found: Uses, kind: ImageType) -> set[i
     own = setups[setups["imagetyp"].eq(kind).astype(bool)]
     return {
         row
-        for row, setup in zip(own.index, own.to_dict("records"), strict=True)
+        for row, setup in zip(own.index, rows_of(own[[*_OVERSCANS]]), strict=True)
         if found["bias"][row].output is None
         and found["dark"][row].output is None
         and not has_overscan(setup)
     }
+
+
+_OVERSCANS = ("biassec", "amplifiers")
+"""Columns that tell of an overscan."""
 
 
 def has_overscan(setup: Facts) -> bool:

@@ -12,7 +12,7 @@ from autoreduce.errors import SettingsError, TableError
 from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape
-from autoreduce.frames.schema import ImageType
+from autoreduce.frames.schema import ImageType, iso_texts, rows_of
 from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
@@ -39,10 +39,10 @@ def facts_of(row: Facts) -> dict[str, Fact]:
 
 
 def _scalar(value: object) -> Fact:
+    if isinstance(value, str):
+        return value
     if pd.isna(value):
         return None
-    if isinstance(value, str):
-        return str(value)
     number = float(value)  # type: ignore[arg-type]
     return int(number) if isinstance(value, int | np.integer) else number
 
@@ -64,7 +64,8 @@ def frame_inputs(
     labels = night.setups["setup"].tolist()
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
     values = {name: _plain(night.frames[name]) for name in columns}
-    values["date_obs"] = _iso(night.frames["date_obs"])
+    starts = iso_texts(night.frames["date_obs"])
+    values["date_obs"] = [start and f"{start}+00:00" for start in starts]
     values["amplifiers"] = _amplifiers(night.frames["readout"])
     values["given"] = _given(night.frames["file"], given)
     values["keep"] = night.frames["why_not"].fillna("").ne("").tolist()
@@ -116,10 +117,6 @@ def _amplifiers(cells: pd.Series) -> list[object]:
         msg = f"column amplifiers: {error}"
         raise TableError(msg) from error
     return [known.get(text, ()) for text in _plain(cells)]
-
-
-def _iso(times: pd.Series) -> list[object]:
-    return [None if pd.isna(time) else time.isoformat() for time in times]
 
 
 def uses_of(night: NightSetups, found: Uses) -> dict[str, dict[str, Use]]:
@@ -186,7 +183,7 @@ def master_tasks(
     setups = night.frames["setup_code"].to_numpy()
     refused = list(with_zero_level(night.setups, found, ImageType.FLAT))
     goes_in = ~np.isin(setups, refused)
-    for code, group in enumerate(night.groups.to_dict("records")):
+    for code, group in enumerate(rows_of(night.groups)):
         rows = members[code][goes_in[members[code]]]
         if group["imagetyp"] != ImageType.LIGHT and len(rows):
             frames = tuple(inputs[row] for row in rows)
@@ -217,7 +214,7 @@ def light_tasks(
     outputs = calibrated_outputs([inputs[row].file for row in rows])
     setups = night.frames["setup_code"].tolist()
     wanted = sorted({setups[row] for row in rows})
-    described = night.setups.to_dict("records")
+    described = rows_of(night.setups)
     facts = {setup: facts_of(described[setup]) for setup in wanted}
     missing = {setup: _missing([setup], found) for setup in wanted}
     groups = night.setups["group"].tolist()
@@ -260,10 +257,10 @@ def with_gains(
     for task in lights:
         (item,) = task.frames
         plan = item.calibration
-        flat = flats.get(tuple(task.facts.get(name) for name in alike))
-        zeroed = plan.bias or plan.dark or item.has_overscan
-        if flat and zeroed and not plan.flat:
-            task = replace(task, frames=(replace(item, gain_flat=flat),))  # noqa: PLW2901 -- the same light
+        if not plan.flat and (plan.bias or plan.dark or item.has_overscan):
+            flat = flats.get(tuple(task.facts.get(name) for name in alike))
+            if flat:
+                task = replace(task, frames=(replace(item, gain_flat=flat),))  # noqa: PLW2901 -- the same light
         told.append(task)
     return told
 
@@ -503,7 +500,7 @@ def stack_tasks(
     members: dict[str, list[Task]] = defaultdict(list)
     for task in lights:
         members[task.group].append(task)
-    groups = {group["group"]: group for group in night.groups.to_dict("records")}
+    groups = {group["group"]: group for group in rows_of(night.groups)}
     placed = {light: task.output for task in registrations for light in task.products}
     return [
         Task(

@@ -5,10 +5,12 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import pandas as pd
 
 from autoreduce.fits.names import Name, parse_name
+from autoreduce.frames.schema import rows_of
 from autoreduce.planning.rules import TEMPERATURE
 
 _LONGEST = 24
@@ -32,6 +34,7 @@ _LETTERS = {
 _QUOTES = "'`\N{RIGHT SINGLE QUOTATION MARK}\N{PRIME}"
 
 
+@lru_cache(maxsize=4096)
 def slug(text: str) -> str:
     r"""Write a name with letters, digits, ``.``, ``+`` and ``-`` only.
 
@@ -81,7 +84,7 @@ def group_names(facts: pd.DataFrame) -> list[str]:
         exposure, binning and temperature as they matter for the type, the camera if
         there are several, and what else is needed to tell groups apart.
     """
-    rows = facts.to_dict("records")
+    rows = rows_of(facts)
     cameras = {row["instrume"] for row in rows if pd.notna(row["instrume"])}
     names = [_base_name(row, several_cameras=len(cameras) > 1) for row in rows]
     for same in _alike(names):

@@ -263,6 +263,9 @@ def _without_detectors(table: pd.DataFrame) -> Iterator[Remark]:
 def _off_set_point(table: pd.DataFrame, rules: TemperatureRule) -> Iterator[Remark]:
     """Tell frames at another temperature than that which the camera was to hold."""
     used = comparable(table[table["use"].astype(bool)], rules)
+    unreached = (used["ccd_temp"] - used["set_point"]).abs() > rules.reached
+    if not (unreached | used["set_point"].isna()).fillna(value=False).any():
+        return
     for _, part in used.groupby(["instrume", "night"], dropna=False):
         points = part["set_point"].dropna()
         held = points.mode()

@@ -252,12 +252,13 @@ class Plan:
             msg = f"more than one task makes {', '.join(twice)}"
             raise PlanError(msg)
         made = {*counts, *self.external}
-        for task in self.tasks:
-            if unmade := set(task.needs) - made:
-                msg = f"{task.output} needs {min(unmade)}, which no task makes"
+        needs = self._needs()
+        for output, needed in needs.items():
+            if unmade := needed - made:
+                msg = f"{output} needs {min(unmade)}, which no task makes"
                 raise PlanError(msg)
         try:
-            self.sorter().prepare()
+            TopologicalSorter(needs).prepare()
         except CycleError as error:
             msg = f"tasks wait for each other: {' <- '.join(error.args[1])}"
             raise PlanError(msg) from error
@@ -273,9 +274,12 @@ class Plan:
         TopologicalSorter of str
             A fresh one.
         """
-        return TopologicalSorter(
-            {task.output: set(task.needs) - set(self.external) for task in self.tasks}
-        )
+        return TopologicalSorter(self._needs())
+
+    def _needs(self) -> dict[str, set[str]]:
+        """List what each output needs of other tasks."""
+        external = set(self.external)
+        return {task.output: set(task.needs) - external for task in self.tasks}
 
     def task(self, output: str) -> Task:
         """Find the task that makes a product.

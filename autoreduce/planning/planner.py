@@ -8,7 +8,7 @@ import pandas as pd
 
 from autoreduce.errors import SettingsError
 from autoreduce.frames.overrides import GIVEN
-from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, typed
+from autoreduce.frames.schema import PLAN_COLUMNS, ImageType, rows_of, typed
 from autoreduce.planning.byhand import is_by_hand
 from autoreduce.planning.candidates import (
     SERVED_BY,
@@ -351,7 +351,7 @@ def annotate(frames: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             decided[item.file] = alike[key]
     table = frames.reindex(columns=list(dict.fromkeys([*frames, *_NO_CELLS])))
     others = table[~table["file"].isin(decided.keys())]
-    for row in others[["file", "use", "imagetyp", *_NO_CELLS]].to_dict("records"):
+    for row in rows_of(others[["file", "use", "imagetyp", *_NO_CELLS]]):
         decided[row["file"]] = _kept_cells(row)
     rows = [decided[file] for file in table["file"]]
     cells = pd.DataFrame(rows, columns=list(_NO_CELLS), index=frames.index)

@@ -104,7 +104,10 @@ def _of_like_exposures(
 
 def _files(frames: pd.DataFrame, codes: Codes) -> pd.Series:
     """List the frames of each group, as a tuple."""
-    return frames["file"].groupby(codes).agg(tuple)
+    of_group: list[list[str]] = [[] for _ in range(int(codes.max(initial=-1)) + 1)]
+    for file, code in zip(frames["file"].tolist(), codes.tolist(), strict=True):
+        of_group[code].append(file)
+    return pd.Series([tuple(files) for files in of_group], dtype=object)
 
 
 def _codes_by_type(
@@ -125,11 +128,10 @@ def _codes_by_type(
 
 def _with_choices(frames: pd.DataFrame) -> pd.DataFrame:
     """Keep in `NEEDS` only what the observer wrote there, not an earlier plan."""
+    planned = frames["planned"].tolist()
     for need in NEEDS:
-        by_hand = [
-            is_by_hand(need, cell, planned)
-            for cell, planned in zip(frames[need], frames["planned"], strict=True)
-        ]
+        cells = zip(frames[need].tolist(), frames[need].notna(), planned, strict=True)
+        by_hand = [told and is_by_hand(need, cell, plan) for cell, told, plan in cells]
         frames[need] = frames[need].where(by_hand).map(_named, na_action="ignore")
     return frames
 

@@ -147,7 +147,7 @@ def reading_processes(n: int) -> Iterator[Each]:
 def _start(pool: Executor, n: int) -> None:
     """Have processes started while there is other work to do."""
     # Where none can be started, whoever wants one first learns why.
-    with suppress(RuntimeError, OSError):
+    with suppress(RuntimeError, OSError, EOFError):
         for _ in range(n):
             pool.submit(os.getpid)
 

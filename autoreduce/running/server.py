@@ -42,7 +42,7 @@ def server_context(preloaded: Sequence[str] = PRELOADED) -> ForkServerContext:
     """Start the process that workers come from; give what starts them."""
     context = get_context("forkserver")
     context.set_forkserver_preload(list(preloaded))
-    with suppress(RuntimeError, OSError):
+    with suppress(RuntimeError, OSError, EOFError):
         forkserver.ensure_running()
     return context
 
