@@ -243,6 +243,19 @@ def test_negative_numbers_and_unknown_options_are_told_apart(frames):
     )
 
 
+@pytest.mark.parametrize("name", ["b.2.fit", "./b.2.fit", "../{0}/b.2.fit"])
+def test_an_image_is_not_written_before_a_later_step_reads_it(frames, name):
+    for n in (1, 2):
+        write_fits(frames / f"b.{n}.fit", np.full((2, 2), n, np.uint16))
+    words = ("b.1.fit,b.2.fit", "+", "10", "-o")
+    names = f"{name.format(frames.name)},c.fit"
+    told = command("arith", *words, names, "--overwrite", fails=True)
+    assert "would be written before a later step reads it" in told
+    assert (fits.getdata("b.2.fit") == 2).all()
+    command("arith", *words, "b.1.fit,b.2.fit", "--overwrite")
+    assert [fits.getdata(f"b.{n}.fit")[0, 0] for n in (1, 2)] == [11, 12]
+
+
 def test_a_dry_run_writes_nothing(frames):
     before = sorted(frames.iterdir())
     output = command("arith", "raw.*.fit", "-", "bias.fit", "-o", "bsub", "-n")

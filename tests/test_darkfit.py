@@ -105,11 +105,40 @@ def test_a_dark_without_exposure_is_named(tmp_path):
         ("a.fit", *NOTES),
         ("--counts", "60"),
         ("--line", "1", "2"),
-        (*NOTES, "--weighted"),
     ],
 )
 def test_words_that_do_not_fit_together_are_refused(words):
     command("darkfit", *words, fails=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*NOTES, "--weighted"),
+        (*NOTES, "-s", "median"),
+        (*NOTES, "-b", "0", "9", "0", "9"),
+        ("--line", "5.9", "0.1", "-r", "180", "-e", "60", "-p", "fit.png"),
+        ("--line", "5.9", "0.1", "-r", "180", "-e", "60", "--section", "[1:9,1:9]"),
+        ("--line", "5.9", "0.1", "-r", "180", "-e", "60", "--weighted"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words):
+    assert "does nothing with" in command("darkfit", *words, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fit.png", "exists; give another name with -p"),
+        ("fit.xyz", "is written as .png, .pdf, .svg"),
+        ("fit", "is written as .png, .pdf, .svg"),
+    ],
+)
+def test_a_plot_that_cannot_be_written_is_told_before_anything_is(tmp_path, name, told):
+    (tmp_path / "fit.png").touch()
+    words = ("-o", tmp_path / "table", "-p", tmp_path / name)
+    assert told in command("darkfit", *NOTES, *words, fails=True)
+    assert not (tmp_path / "table").exists()
 
 
 def test_a_file_gets_what_the_screen_shows(tmp_path):

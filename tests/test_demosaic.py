@@ -7,6 +7,7 @@ import pytest
 from colour_nights import FWHM, cube_of, field, measure_stars, mosaic_of
 from stack_fields import Pose
 
+from autoreduce.pixels import demosaic as module
 from autoreduce.pixels.bayer import is_known, mosaic
 from autoreduce.pixels.demosaic import (
     MARGIN,
@@ -49,6 +50,35 @@ def test_an_even_sky_stays_even_in_each_colour(pattern):
     data = mosaic_of(np.broadcast_to(SKIES, (3, 10, 13)), pattern).astype(np.float32)
     found = planes(data, plain(pattern))
     np.testing.assert_allclose(found, np.broadcast_to(SKIES, found.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("shape", "start"), [((11, 14), 0), ((16, 9), 3)])
+def test_green_is_the_weighted_sum_of_what_is_around(
+    monkeypatch, pattern, shape, start
+):
+    monkeypatch.setattr(module, "STRIP_PIXELS", 4 * shape[1])
+    of, rng = mosaic(pattern), np.random.default_rng(4)
+    model = ColourModel(of, (Level(0.0, 1e6),) * 3, (0.5, 1.0, 0.0))
+    data = rng.normal(0, 10, shape).astype(np.float32)
+    found = demosaic(data, start, model, "G")
+    near = np.pad(data, 3, mode="reflect")
+    for y, x in np.ndindex(shape):
+        name = of.colours[of.cell[(y + start) % 2][x % 2]]
+        if name == "G":
+            assert found[y, x] == data[y, x]
+            continue
+        green = module.GREEN_TAPS if name == "R" else module.ALONE_TAPS
+        expected = 0.0
+        for dy, dx in np.ndindex(7, 7):
+            steps = sorted((abs(dy - 3), abs(dx - 3)))
+            if sum(steps) % 2:
+                odd, even = sorted(steps, key=lambda step: step % 2 == 0)
+                expected += green[even // 2][odd // 2] * near[y + dy, x + dx]
+            elif name == "R" and steps[0] % 2 == 0:
+                own = module.OWN_TAPS[steps[0] // 2][steps[1] // 2]
+                expected += own / 0.5 * near[y + dy, x + dx]
+        assert found[y, x] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -210,6 +210,26 @@ def test_standard_output_may_be_closed_full_or_cut(
     assert verify(tmp_path / "a") == []
 
 
+@pytest.mark.parametrize("redirect", ["| true", "2>&1 | true"])
+def test_work_goes_on_though_nobody_reads_what_is_told(night, tmp_path, redirect):
+    words = ("rename", night, "--copy", "-o", tmp_path / "new")
+    done = run(*words, redirect=redirect)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("new.*.fit"))) == len(list(night.iterdir()))
+
+
+def test_names_that_are_not_in_utf_8_are_told_as_they_are(night, tmp_path):
+    odd = os.fsencode(tmp_path) + b"/Andr\xe9.fit"
+    shutil.copy(next(night.iterdir()), odd)
+    done = run("rename", tmp_path, "-o", tmp_path / "new", redirect="| od -An -v -tx1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert b"/Andr\xe9.fit -> " in bytes.fromhex(done.stdout)
+    assert not os.path.lexists(odd)
+    done = run("rename", "--undo", tmp_path / "new.rename.log", redirect="> /dev/null")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.path.lexists(odd)
+
+
 # ------------------------------------------------------------------ exit status
 
 

@@ -2,9 +2,11 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tool_files import command, write_fits
 
 from autoreduce.errors import InputError, ProductError
 from autoreduce.tools.expression import Images, Number, Operation, parse
@@ -52,6 +54,29 @@ def test_folders_and_all_below_them_can_be_meant(folder):
 @pytest.mark.usefixtures("folder")
 def test_a_list_may_repeat_a_file_where_that_is_meant():
     assert expand(["a.1.fit,a.1.fit"], repeats=True) == ["a.1.fit", "a.1.fit"]
+
+
+def test_an_image_counts_once_by_whatever_path_it_is_named(folder):
+    named = ["a.1.fit", f"{folder}/a.1.fit", "./a.1.fit", "b.fits[1]", "./b.fits[1]"]
+    assert expand(named) == ["a.1.fit", "b.fits[1]"]
+    assert expand(["b.fits", "b.fits[1]"]) == ["b.fits", "b.fits[1]"]
+
+
+@pytest.mark.parametrize("name", ["", " ", ",", "a.1.fit,", "a.1.fit,,b.fits"])
+@pytest.mark.usefixtures("folder")
+def test_an_empty_name_stands_for_no_file(name):
+    with pytest.raises(InputError, match="holds an empty name"):
+        expand([name])
+
+
+def test_a_broken_link_is_listed_and_told_when_it_is_read(folder):
+    write_fits(folder / "good.fit", np.ones((2, 2)))
+    (folder / "gone.fit").symlink_to("nowhere")
+    assert expand(["go*.fit"]) == ["gone.fit", "good.fit"]
+    told = command("stats", "go*.fit", fails=True)
+    assert "good.fit" in told
+    assert "gone.fit: cannot be read: a broken link to nowhere" in told
+    assert "a broken link to nowhere" in command("log", "gone.fit", fails=True)
 
 
 @pytest.mark.usefixtures("folder")

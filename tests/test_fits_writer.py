@@ -1,13 +1,23 @@
 """Images of every type and with every header, as astropy reads them."""
 
+import gzip
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from autoreduce.fits.cards import format_card
-from autoreduce.fits.checksum import check_sums
+from autoreduce.errors import InputError
+from autoreduce.fits.cards import (
+    encode_checksum,
+    format_card,
+    header_block,
+    ones_complement_sum,
+    without,
+)
+from autoreduce.fits.checksum import check_hdus, check_sums
+from autoreduce.fits.header import read_headers
 from autoreduce.fits.images import open_image
-from autoreduce.fits.writer import ImageWriter, write_image
+from autoreduce.fits.writer import ImageWriter, put_cards, write_image
 from autoreduce.pixels.flags import MEANINGS, Flag, no_value
 from autoreduce.products.provenance import PLANE_CARDS
 
@@ -95,3 +105,57 @@ def test_the_mask_comes_before_errors_of_the_type_of_the_image(tmp_path):
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "UNCERT"]
     with open_image(tmp_path / "a.fits", "UNCERT") as image:
         assert image.dtype == np.float32
+
+
+def odd_file(path, *, checksum, pack):
+    """Write a file of two HDUs with an odd card and bytes behind its end; its parts."""
+    image = fits.ImageHDU(np.arange(6, dtype=np.int16).reshape(2, 3), name="SCI")
+    image.header["OBSERVER"] = "Andr_"
+    image.header["STMEAN"] = (7.0, "old")
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(path, checksum=checksum)
+    with fits.open(path) as hdus:
+        begin, data_at = (hdus[1].fileinfo()[key] for key in ("hdrLoc", "datLoc"))
+    content = path.read_bytes().replace(b"Andr_", b"Andr\xe9") + b"garbage"
+    path.write_bytes(gzip.compress(content) if pack else content)
+    return content[:begin], content[data_at:]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_cards_are_put_into_any_header_and_every_other_byte_stays(
+    tmp_path, checksum, pack
+):
+    path = tmp_path / "a.fits"
+    before, behind = odd_file(path, checksum=checksum, pack=pack)
+    put_cards(path, 1, format_card("STMEAN", 2.5, "mean"))
+    content = path.read_bytes()
+    content = gzip.decompress(content) if pack else content
+    assert content.startswith(before)
+    assert content.endswith(behind)
+    header = content[len(before) : -len(behind)]
+    assert len(header) % 2880 == 0
+    assert header.count(b"STMEAN") == 1
+    assert b"STMEAN  =                  2.5 / mean" in header
+    assert b"OBSERVER= 'Andr\xe9   '" in header
+    assert (b"CHECKSUM" in header) is checksum
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_checksum_that_is_made_anew_holds_for_sound_data_only(tmp_path, alone):
+    path = tmp_path / "a.fits"
+    write_image(path, np.arange(6, dtype=np.int16).reshape(2, 3), [])
+    if alone:
+        data = path.read_bytes()[-2880:]
+        cards = without(read_headers(path)[0].records, ("CHECKSUM", "DATASUM"))
+        zeroed = header_block([*cards, *format_card("CHECKSUM", "0" * 16)])
+        total = ones_complement_sum(zeroed, ones_complement_sum(data))
+        held = format_card("CHECKSUM", encode_checksum(total))
+        path.write_bytes(header_block([*cards, *held]) + data)
+    put_cards(path, 0, format_card("STMEAN", 2.5))
+    check_hdus(path)
+    content = bytearray(path.read_bytes())
+    content[-2880] ^= 1
+    path.write_bytes(content)
+    put_cards(path, 0, format_card("STMEAN", 3.5))
+    with pytest.raises(InputError, match="does not hold"):
+        check_hdus(path)

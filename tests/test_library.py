@@ -1,5 +1,6 @@
 """Masters of other nights: kept in a folder, chosen by the ladder, checked."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 
@@ -343,6 +344,30 @@ def test_a_damaged_master_is_refused(reduced, tmp_path):
     assert read_library(tmp_path / "library").masters.empty
 
 
+def test_a_gzipped_master_is_taken_as_it_was(reduced, library, tmp_path):
+    master = reduced / "masters" / "bias_1x1_m10C.fits"
+    packed = tmp_path / "bias.fits.gz"
+    packed.write_bytes(gzip.compress(master.read_bytes()))
+    (added,) = add_to_library(tmp_path / "other", [packed])
+    assert (tmp_path / "other" / added.file).read_bytes() == master.read_bytes()
+    assert not add_to_library(library, [packed])[0].is_new
+    content = bytearray(master.read_bytes())
+    content[-5000] ^= 1
+    packed.write_bytes(gzip.compress(content))
+    (added,) = add_to_library(tmp_path / "third", [packed])
+    assert "damaged: its checksum does not hold" in added.reason
+
+
+@pytest.mark.parametrize("name", ["copy.fits.gz", "copy.fit", "COPY.FITS"])
+def test_a_copy_that_the_library_does_not_read_is_told(library, name):
+    master = (library / "bias_1x1_m10C_2024-03-01.fits").read_bytes()
+    pack = gzip.compress if name.endswith(".gz") else bytes
+    (library / name).write_bytes(pack(master))
+    assert "`autoreduce library add`" in check_library(library)[name]
+    told = invoke("library", "list", "--library", library)
+    assert f"not used: {name}: " in told
+
+
 def test_products_that_are_no_masters_are_refused(reduced, tmp_path):
     light = reduced / "calibrated" / "light_0001.fit"
     raw = write_frame(tmp_path, "bias.fit", "bias")
@@ -548,6 +573,10 @@ def test_refused_masters_are_told_and_end_in_status_1(tmp_path):
     raw = write_frame(tmp_path, "bias.fit", "bias")
     output = invoke("library", "add", raw, "--library", tmp_path / "lib", code=1)
     assert "refused:" in output
+    text = tmp_path / "notes.fits"
+    text.write_text("no master")
+    output = invoke("library", "add", text, "--library", tmp_path / "lib", code=1)
+    assert f"refused: {text}: not FITS" in output
 
 
 def test_the_library_is_found_by_its_environment_variable(

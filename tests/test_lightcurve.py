@@ -162,6 +162,7 @@ def test_a_target_of_the_sky_is_found(folder):
 )
 def test_what_cannot_be_done_is_said(folder, options, words):
     assert words in command("lightcurve", folder, *options, fails=True)
+    assert verify(folder) == []
 
 
 def test_a_star_without_any_other_has_no_curve_and_it_is_said(folder):

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from small_night import write_night
 
 from autoreduce.cli import cli
-from autoreduce.errors import FolderHeldError, ProductError
+from autoreduce.errors import FolderHeldError, InputError, ProductError
 from autoreduce.running import lock
 from autoreduce.running.lock import LOCK, Holder, held
 
@@ -46,6 +46,13 @@ def test_a_free_folder_is_held_and_freed(tmp_path):
     assert (tmp_path / LOCK).read_text() == ""
     with held(tmp_path):
         pass
+
+
+def test_what_is_refused_is_not_taken_for_broken_off(tmp_path):
+    for error, told in ((InputError, False), (ProductError, True), (OSError, True)):
+        with pytest.raises(error), held(tmp_path):
+            raise error
+        assert bool((tmp_path / LOCK).read_text()) is told
 
 
 def test_a_second_run_says_who_holds_the_folder(tmp_path, other):

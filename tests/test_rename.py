@@ -192,6 +192,37 @@ def test_sidecars_follow_their_frame(frames):
     assert (frames / "m13.0001.txt").read_text() == "a.txt"
 
 
+@pytest.mark.parametrize("root", ["sorted/", "./sorted/", "sorted/."])
+def test_a_folder_alone_is_where_the_sequence_goes(frames, root):
+    command("rename", "a.fit", "-o", root, "--copy")
+    assert names(frames / "sorted") == ["20210227.0001.fit"]
+    assert (frames / "sorted" / "20210227.rename.log").is_file()
+
+
+def test_a_root_with_a_folder_is_not_beside_the_frames(frames):
+    write_frame(frames / "night" / "d.fit")
+    (here,) = plan_renaming(["night/d.fit"], root="./m13")
+    (beside,) = plan_renaming(["night/d.fit"], root="m13")
+    assert [str(here.new), str(beside.new)] == ["m13.0001.fit", "night/m13.0001.fit"]
+
+
+def test_an_empty_root_is_refused(frames):
+    assert "the root (-o) is empty" in command("rename", "*.fit", "-o", "", fails=True)
+    assert names(frames) == ["a.fit", "b.fit", "c.fit"]
+
+
+def test_a_frame_that_is_named_twice_gets_one_name(frames):
+    plan = plan_renaming(["a.fit[0]", f"{frames}/a.fit", "b.fit"], root="m13")
+    assert [item.old.name for item in plan] == ["b.fit", "a.fit"]
+
+
+def test_a_keyword_that_no_file_has_sorts_nothing(frames):
+    told = command("rename", "*.fit", "-s", "EXPTIMES,DATE-OBS", fails=True)
+    assert "no file has the keyword EXPTIMES; did you mean EXPTIME?" in told
+    assert names(frames) == ["a.fit", "b.fit", "c.fit"]
+    command("rename", "*.fit", "-s", "exptime,Filename", "-o", "x")
+
+
 def test_a_dry_run_renames_nothing(frames):
     before = sorted(frames.iterdir())
     assert "b.fit -> 20210227.0001.fit" in command("rename", "*.fit", "-n")

@@ -1,5 +1,6 @@
 """Pictures: limits against astropy, files that others can open, the terminal."""
 
+import os
 import re
 import shutil
 
@@ -225,6 +226,11 @@ def test_a_dry_run_tells_the_limits_and_writes_nothing(frames):
     [
         ("-r", "3", "-l", "minmax"),
         ("-m", "5", "1"),
+        ("-m", "nan", "5"),
+        ("-m", "0", "inf"),
+        ("-r", "-3"),
+        ("-r", "nan"),
+        ("--dpi", "0"),
         ("-c", "no_such_map"),
         ("-o", "a.bmp"),
         ("-b", "0", "100", "0", "10"),
@@ -232,6 +238,36 @@ def test_a_dry_run_tells_the_limits_and_writes_nothing(frames):
 )
 def test_what_cannot_be_shown_is_refused(frames, words):
     command("show", "f.1.fit", *words, fails=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--term", "-o", "t.png"),
+        ("--term", "--histogram"),
+        ("-o", "t.tif", "-m", "0", "1"),
+        ("-o", "t.TIFF", "--stretch", "linear"),
+        ("-o", "t.tif", "-t", "M 13"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(frames, words):
+    told = command("show", "f.1.fit", *words, fails=True)
+    assert "does nothing with" in told
+    assert not list(frames.glob("t.*"))
+
+
+@pytest.mark.parametrize(
+    "name", [r"x$\frac$.fit", "$1$.fit", os.fsdecode(b"A\xe9.fit")]
+)
+def test_a_name_is_drawn_as_it_is(frames, name):
+    (frames / "f.1.fit").rename(frames / name)
+    command("show", name, "-o", "name.png")
+    command("show", f"{name},f.2.fit", "-a", "100", "-o", "two.gif")
+    command("show", "f.2.fit", "-t", r"$\oops$", "-s", "-o", "title.png")
+    figure = draw(read_pictures([name]), Display())
+    assert figure.axes[0].get_title() == name.replace(
+        "\udce9", "\N{REPLACEMENT CHARACTER}"
+    )
 
 
 def test_real_frames_are_shown(tmp_path, tmp_path_factory):

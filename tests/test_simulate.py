@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
+from autoreduce.cli import cli
 from autoreduce.cli.simulate import command
 from autoreduce.errors import InputError, SettingsError, TableError
 from autoreduce.simulate import (
@@ -529,6 +530,30 @@ def test_a_folder_with_files_is_not_written_to(tmp_path):
     assert [p.name for p in out.iterdir()] == ["mine.txt"]
     with pytest.raises(InputError, match="is a file"):
         simulate_night(path, out / "mine.txt")
+
+
+def test_a_frame_of_a_camera_is_never_replaced(tmp_path):
+    path, out = write_listing(tmp_path), tmp_path / "out"
+    simulate_night(path, out, truth=True)
+    raw = fits.PrimaryHDU(np.ones((30, 40), np.uint16))
+    raw.writeto(out / "d1.fit", overwrite=True)
+    with pytest.raises(InputError, match=r"out holds d1\.fit, which does not say that"):
+        simulate_night(path, out, overwrite=True)
+    assert (fits.getdata(out / "d1.fit") == 1).all()
+    (out / "d1.fit").unlink()
+    raw.writeto(tmp_path / "out_truth" / "flat_R.fits", overwrite=True)
+    with pytest.raises(InputError, match=r"out_truth holds flat_R\.fits"):
+        simulate_night(path, out, truth=True, overwrite=True)
+
+
+def test_the_demonstration_takes_no_folder_with_frames_of_a_camera(tmp_path):
+    frame = tmp_path / "demo" / "night" / "20210227.0001.fit"
+    frame.parent.mkdir(parents=True)
+    fits.writeto(frame, np.ones((30, 40), np.uint16))
+    result = CliRunner().invoke(cli, ["demo", str(tmp_path / "demo")])
+    assert result.exit_code == 1
+    assert "does not say that it was simulated" in result.output
+    assert (fits.getdata(frame) == 1).all()
 
 
 def test_a_simulated_night_can_be_replaced(tmp_path):

@@ -11,6 +11,7 @@ from astropy.stats import median_absolute_deviation, sigma_clipped_stats
 from tool_files import command, real_night, write_fits
 
 from autoreduce.errors import InputError
+from autoreduce.fits import writer
 from autoreduce.tools.regions import region_of_bounds
 from autoreduce.tools.stats import (
     NAMES,
@@ -210,11 +211,37 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fits.HDUList, "writeto", full)
+    monkeypatch.setattr(writer.shutil, "copyfileobj", full)
     with pytest.raises(Exception, match="No space left"):
         store_statistics(part)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o400])
+def test_a_write_protected_file_keeps_its_header(tmp_path, mode):
+    paths = [tmp_path / name for name in ("a.fit", "b.fit")]
+    for path in paths:
+        write_fits(path, np.zeros((2, 2)))
+    paths[0].chmod(mode)
+    before = paths[0].read_bytes()
+    assert "a.fit is write-protected" in command("stats", tmp_path, "-u", fails=True)
+    assert paths[0].read_bytes() == before
+    assert fits.getheader(paths[1])["STNUM"] == 4
+
+
+def test_quantiles_are_told_apart_in_header_and_table(tmp_path):
+    path = write_fits(tmp_path / "a.fit", np.arange(12.0).reshape(3, 4))
+    words = ("stats", path, "-s", "quantile", "-q")
+    told = command(*words, "0.1234567,0.1234568", "--json")
+    assert {"q0.1234567", "q0.1234568"} <= json.loads(told)[0].keys()
+    told = command(*words, "0.123456,0.123457", "-u", fails=True)
+    assert "the quantile 0.123456 has no card" in told
+    command(*words, "0,1,0.0001,99.99%", "-u")
+    header = fits.getheader(path)
+    assert [header[f"STQ{key}"] for key in ("0", "1")] == [0, 11]
+    assert header["STQ00001"] == pytest.approx(0.0011)
+    assert header["STQ09999"] == pytest.approx(10.9989)
 
 
 def test_columns_of_the_table_appear_where_they_are_needed(tmp_path):

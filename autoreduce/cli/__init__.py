@@ -94,10 +94,6 @@ class _ObserverGroup(click.Group):
         except click.UsageError as error:
             message = error.format_message() + _folder_hint(ctx.invoked_subcommand)
             raise click.UsageError(message, error.ctx) from error
-        except BrokenPipeError:
-            # Whoever read what was written has enough of it: `| head`.
-            streams.silence_output()
-            return None
 
 
 @click.group(

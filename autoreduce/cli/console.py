@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from autoreduce.cli.streams import silence_output
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.remarks import Remark, Severity
 from autoreduce.report.words import count, level_word
@@ -65,14 +64,8 @@ def make_console(stream: TextIO) -> "Console":
     """
     from rich.console import Console
 
-    class Quiet(Console):
-        def on_broken_pipe(self) -> None:
-            """Be silent when nobody reads any more: that is no failure."""
-            self.quiet = True
-            silence_output()
-
     width = None if stream.isatty() else PIPE_WIDTH
-    return Quiet(file=stream, width=width, highlight=False, emoji=False)
+    return Console(file=stream, width=width, highlight=False, emoji=False)
 
 
 def plain(text: str, encoding: str) -> str:

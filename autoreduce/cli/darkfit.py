@@ -11,11 +11,12 @@ from autoreduce.cli.options import (
     chosen_form,
     chosen_region,
     complete_images,
+    refuse_idle,
     section_options,
     split_commas,
     table_options,
 )
-from autoreduce.tools.files import write_text
+from autoreduce.tools.files import picture_format, refuse_existing, write_text
 from autoreduce.tools.listing import Table, TableForm
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     from autoreduce.tools.filelists import expand
 
     form = chosen_form(as_csv=as_csv, as_json=as_json)
+    measuring = ("statistic", "section", "bounds", "cube_bounds", "weighted")
+    if line is not None:
+        refuse_idle("--line", *measuring, "plot")
+    elif counts:
+        refuse_idle("--counts", *measuring)
+    if plot is not None:
+        picture_format(plot)
+        refuse_existing(plot, overwrite=overwrite, option="-p")
     times = [_number(text, "-e") for text in split_commas(exposures)]
     if line is not None:
         if files or counts or not times or reference is None:
@@ -123,9 +132,6 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         return
     if bool(files) is bool(counts):
         msg = "give files, or --counts, or --line"
-        raise click.UsageError(msg)
-    if weighted and not files:
-        msg = "--weighted needs files: counts that are given have no errors"
         raise click.UsageError(msg)
     region = chosen_region(section, bounds, cube_bounds)
     if files:

@@ -55,6 +55,7 @@ def command(
         FILENAME,
         header_table,
         is_file_name,
+        no_such_keyword,
         read_each,
         unknown_keywords,
     )
@@ -63,8 +64,7 @@ def command(
     headers, reasons = read_each(expand(files))
     wanted = split_commas(keywords)
     for keyword, near in unknown_keywords(headers, wanted).items() if headers else ():
-        hint = f"; did you mean {near}?" if near else ""
-        click.echo(f"no file has the keyword {keyword}{hint}", err=True)
+        click.echo(no_such_keyword(keyword, near), err=True)
     if wanted and not any(map(is_file_name, wanted)):
         wanted = [FILENAME, *wanted]
     table = header_table(headers, wanted)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from autoreduce.errors import AutoreduceError
 from autoreduce.remarks import Severity, remark
@@ -371,6 +372,29 @@ def tell_failures(reasons: Sequence[str]) -> None:
         click.echo(f"Error: {reason}", err=True)
     if reasons:
         raise click.exceptions.Exit(1)
+
+
+def refuse_idle(beside: str, *parameters: str) -> None:
+    """Refuse options that would do nothing beside what else is asked for.
+
+    Parameters
+    ----------
+    beside : str
+        What is asked for, in words.
+    *parameters : str
+        Names of the command's parameters.
+
+    Raises
+    ------
+    click.UsageError
+        If one of them stands on the command line.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in parameters and source is ParameterSource.COMMANDLINE:
+            msg = f"{option.opts[0]} does nothing with {beside}: leave one of them out"
+            raise click.UsageError(msg)
 
 
 def split_commas(values: tuple[str, ...]) -> list[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="ROOT",
-    help="What stands before the number; may begin with a folder "
+    help="What stands before the number; may begin with a folder, or be one: FOLDER/ "
     "[default: the date of the first frame].",
 )
 @click.option(

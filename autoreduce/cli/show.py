@@ -1,5 +1,6 @@
 """``autoreduce show``: pictures of images."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from autoreduce.cli.options import (
     dry_run_option,
     files_argument,
     overwrite_option,
+    refuse_idle,
     section_options,
 )
 
@@ -108,7 +110,13 @@ def _complete_cmaps(
     "with --animate [default: the screen, "
     "or NAME.png where there is none].",
 )
-@click.option("--dpi", type=int, default=120, show_default=True, help="Dots per inch.")
+@click.option(
+    "--dpi",
+    type=click.IntRange(min=1),
+    default=120,
+    show_default=True,
+    help="Dots per inch.",
+)
 @overwrite_option
 @dry_run_option
 def command(  # noqa: PLR0913 -- one parameter for each option
@@ -155,6 +163,12 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     from autoreduce.tools import show as tool
     from autoreduce.tools.filelists import expand
 
+    shown = ("animate", "marginals", "histogram", "title", "dpi")
+    if term:
+        refuse_idle("--term", "output", *shown)
+    elif output is not None and output.suffix.lower() in tool.TIFF_SUFFIXES:
+        lit = ("limits", "rms", "percentile", "span", "stretch", "cmap", "y_scale")
+        refuse_idle("a TIFF", *lit, *shown)
     chosen = _limits(limits, rms, percentile, span)
     display = tool.Display(
         limits=tool.Limits(chosen),
@@ -201,8 +215,11 @@ def _limits(
     if len(asked) > 1:
         msg = f"give one kind of limits, not {' and '.join(sorted(asked))}"
         raise click.UsageError(msg)
-    if span is not None and span[0] >= span[1]:
-        msg = "-m takes the lower limit first"
+    if span is not None and not -math.inf < span[0] < span[1] < math.inf:
+        msg = f"-m {span[0]:g} {span[1]:g}: give two numbers, the lower limit first"
+        raise click.UsageError(msg)
+    if rms is not None and not 0 < rms < math.inf:
+        msg = f"-r {rms:g}: give a number above 0"
         raise click.UsageError(msg)
     return asked.pop() if asked else "zscale"
 

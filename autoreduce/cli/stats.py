@@ -14,7 +14,7 @@ from autoreduce.cli.options import (
     table_options,
     tell_failures,
 )
-from autoreduce.errors import InputError
+from autoreduce.errors import InputError, ProductError
 
 
 @click.command("stats")
@@ -84,7 +84,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     r"""Print statistics of images as a table.
 
     They are taken over the finite pixels of the image, or of a section.  Files that
-    cannot be read are named at the end, and the exit status is 1.
+    cannot be read, or with -u written, are named at the end, and the exit status is 1.
 
     Example:
 
@@ -104,6 +104,8 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     if update and (per_plane or per_colour):
         msg = "-u stores one set of statistics; leave -t and --per-colour out"
         raise click.UsageError(msg)
+    for q in quantiles if update else ():
+        tool.card_of(tool.quantile_name(q))
     settings = tool.Settings(
         quantiles=quantiles or (0.5,), n_sigma=sigma, saturate=saturate
     )
@@ -126,7 +128,10 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     deliver(table, form, None if dry_run else output, overwrite=overwrite)
     if update and not dry_run:
         for part in parts:
-            tool.store_statistics(part)
+            try:
+                tool.store_statistics(part)
+            except (InputError, ProductError) as error:
+                reasons.append(str(error))
     tell_failures(reasons)
 
 

@@ -1,27 +1,58 @@
 """Standard streams that may be closed, full, or read by somebody who stops."""
 
+import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _STANDARD = (0, 1, 2)
 
 
+class _Unread(io.FileIO):
+    """Output that goes nowhere once its reader has gone: work does not end with it."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            _silence(self.fileno())
+            return memoryview(data).nbytes
+
+
 def open_all() -> None:
-    """Open standard streams that are closed: no file of ours shall get their numbers."""
+    """Make standard streams ready: closed ones, too, and those whose reader stops.
+
+    No file of ours shall get the number of a closed one.  Names of files that are not
+    in the stream's encoding are written as the bytes that they are.
+    """
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 -- as long as the process lasts
+        elif stream is getattr(sys, f"__{name}__"):
+            wrapped = io.TextIOWrapper(
+                io.BufferedWriter(_Unread(number, "w", closefd=False)),
+                encoding=stream.encoding,
+                errors="surrogateescape"
+                if stream.errors == "strict"
+                else stream.errors,
+                line_buffering=stream.line_buffering,
+            )
+            setattr(sys, name, wrapped)
 
 
-def silence_output() -> None:
-    """Let what is written to standard output from now on go nowhere."""
+def _silence(number: int) -> None:
+    """Let what is written to a standard stream from now on go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, number)
     os.close(nowhere)
 
 
@@ -29,10 +60,8 @@ def flush() -> int:
     """Write out what is waiting; the exit status if that fails, else 0."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
     except OSError as error:
-        silence_output()
+        _silence(1)
         tell_unwritten(error)
         return 1
     return 0

@@ -1,5 +1,6 @@
 """Whether a file of ours is as it was written, by the checksums in it."""
 
+import os
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ def check_sums(path: Path) -> None:
     """Make sure that a product is as it was written.
 
     Every HDU of a product is written so that its 32-bit words add up to 0 in ones'
-    complement (CHECKSUM), and so does the whole file.
+    complement (CHECKSUM), and so does the whole file, unpacked if it is gzipped.
 
     Raises
     ------
@@ -65,5 +66,6 @@ def _sum_of_next(file: BinaryIO | FileIO, n_bytes: int) -> int:
 
 
 def _sum_of(path: Path) -> int:
-    with path.open("rb") as file:
-        return _sum_of_next(file, path.stat().st_size)
+    file, _ = open_unpacked(path)
+    with file:
+        return _sum_of_next(file, os.fstat(file.fileno()).st_size)

@@ -153,6 +153,13 @@ def recognise(beginning: bytes) -> Format:
     raise InputError(msg)
 
 
+def unreadable(path: str | Path, error: OSError) -> str:
+    """Say why a file cannot be read."""
+    if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
+        return f"cannot be read: a broken link to {Path(path).readlink()}"
+    return f"cannot be read: {error.strerror or error}"
+
+
 def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
     """Open a file so that plain FITS is read from it, whatever it is packed with.
 

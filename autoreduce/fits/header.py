@@ -21,7 +21,14 @@ from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, CARD, Card, CardValue
-from autoreduce.fits.formats import GZIP, PLAIN, Unpacking, open_unpacked, recognise
+from autoreduce.fits.formats import (
+    GZIP,
+    PLAIN,
+    Unpacking,
+    open_unpacked,
+    recognise,
+    unreadable,
+)
 
 MAX_BLOCKS = 2000
 """Longest header that is read (72000 cards): longer ones are garbage."""
@@ -288,8 +295,7 @@ def read_headers(path: str | Path) -> list[RawHeader]:
         msg = f"damaged gzip file: {error}"
         raise InputError(msg) from error
     except OSError as error:
-        msg = f"cannot be read: {error.strerror or error}"
-        raise InputError(msg) from error
+        raise InputError(unreadable(path, error)) from error
 
 
 def _all_headers(file: io.FileIO, beginning: bytes) -> list[RawHeader]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.formats import PLAIN, open_unpacked
+from autoreduce.fits.formats import PLAIN, open_unpacked, unreadable
 from autoreduce.fits.header import (
     RawHeader,
     Value,
@@ -67,7 +67,10 @@ def open_image(
     path, suffix = split_hdu(name)
     try:
         return ImageReader(path, suffix if hdu is None else hdu)
-    except (InputError, OSError, EOFError, ValueError, zlib.error) as error:
+    except OSError as error:
+        msg = f"{path}: {unreadable(path, error)}"
+        raise InputError(msg) from error
+    except (InputError, EOFError, ValueError, zlib.error) as error:
         msg = f"{path}: {error}"
         raise InputError(msg) from error
 

@@ -1,5 +1,6 @@
 """Images out, by bands of rows: of any type, with planes, whole or not at all."""
 
+import gzip
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +19,12 @@ from autoreduce.fits.cards import (
     CardValue,
     checksummed_header,
     format_card,
+    header_block,
     ones_complement_sum,
     without,
 )
 from autoreduce.fits.closing import Closing
+from autoreduce.fits.formats import GZIP, recognise
 from autoreduce.fits.header import RawHeader, headers_of
 from autoreduce.fits.images import FILL, PIECE
 from autoreduce.fits.whole import replacing, unwritten
@@ -363,6 +366,72 @@ def with_cards(path: Path, cards: Sequence[bytes]) -> None:
                 raise unwritten(path, error) from error
 
 
+def put_cards(path: Path, hdu: int, cards: Sequence[bytes]) -> None:
+    """Put cards into a header of any FITS file; every other byte of it stays.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or gzipped, and so it stays.
+    hdu : int
+        Which header, from 0.
+    cards : sequence of bytes
+        They take the place of those of the same keywords.  Where there is a CHECKSUM it
+        is made anew, for the data as they were when it was written.
+
+    Raises
+    ------
+    InputError
+        If it is not FITS.
+    ProductError
+        If the disk does not take it.
+    """
+    with path.open("rb", buffering=0) as file:
+        packed = recognise(file.read(64)) is GZIP
+        file.seek(0)
+        source = gzip.GzipFile(fileobj=file) if packed else file
+        header, data_at = next(
+            (one, at) for one, at, _ in headers_of(source) if one.hdu == hdu
+        )
+        source.seek(data_at - header.n_bytes)
+        block = _with_cards_of(header, source.read(header.n_bytes), cards)
+        with replacing(path) as part:
+            try:
+                with ExitStack() as stack:
+                    out: Any = stack.enter_context(part.open("r+b"))
+                    if packed:
+                        out = stack.enter_context(gzip.GzipFile("", "wb", fileobj=out))
+                    source.seek(0)
+                    _copy(source, out, data_at - header.n_bytes)
+                    out.write(block)
+                    source.seek(data_at)
+                    shutil.copyfileobj(source, out, _MOVED_AT_A_TIME)
+            except OSError as error:
+                raise unwritten(path, error) from error
+
+
+def _with_cards_of(header: RawHeader, block: bytes, cards: Sequence[bytes]) -> bytes:
+    """Give a header, `block` as it lies in its file, other cards."""
+    anew = [card[:8].decode().rstrip() for card in cards if card[8:9] == b"="]
+    kept = without(header.records, anew)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    if header.get("CHECKSUM") is None:
+        return header_block([*kept, *cards])
+    total = header.number("DATASUM")
+    if total is None:
+        # An HDU sums up to 0: what its header lacks are its data.
+        total = 0xFFFFFFFF - ones_complement_sum(block)
+    kept = without(kept, ("CHECKSUM", "DATASUM"))
+    return checksummed_header([*kept, *cards], int(total))
+
+
+def _copy(source: Any, out: Any, n_bytes: int) -> None:  # noqa: ANN401 -- files of any kind
+    while n_bytes > 0 and (piece := source.read(min(n_bytes, _MOVED_AT_A_TIME))):
+        out.write(piece)
+        n_bytes -= len(piece)
+
+
 def gather_images(
     path: Path, cards: Sequence[bytes], files: Mapping[str, Path], marks: Sequence[Card]
 ) -> None:
@@ -411,10 +480,7 @@ def _append(out: BinaryIO, file: Path, name: str, marks: Sequence[Card]) -> None
             total = int(str(header.get("DATASUM")))
             out.write(checksummed_header(cards, total))
             source.seek(data_at)
-            left = -(-n_bytes // BLOCK) * BLOCK
-            while left > 0 and (piece := source.read(min(left, _MOVED_AT_A_TIME))):
-                out.write(piece)
-                left -= len(piece)
+            _copy(source, out, -(-n_bytes // BLOCK) * BLOCK)
 
 
 def _extension_cards(

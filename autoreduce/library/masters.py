@@ -21,8 +21,11 @@ import pandas as pd
 
 from autoreduce.errors import AutoreduceError, InputError, ProductError, TableError
 from autoreduce.fits.checksum import check_sums
+from autoreduce.fits.formats import open_unpacked
 from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
+from autoreduce.fits.names import is_fits_name
+from autoreduce.fits.names import stem as stem_of
 from autoreduce.fits.spreadsheet import frame_text, unguarded
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.rawness import own_card
@@ -52,6 +55,8 @@ COLUMNS = (
 """Columns of the index: name, match keys, mean start of the exposures (UTC), number of
 frames, whether a dark holds its bias, digest, program that made it."""
 
+_SUFFIX = ".fits"
+"""What names of masters in a library end in."""
 BAD_PIXELS = f"masters/{Action.BAD_PIXELS}"
 """What the names of maps of bad pixels begin with: they serve no other night's lights."""
 KINDS = {
@@ -144,6 +149,13 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
             rows.append(known)
         except (InputError, OSError) as error:
             unreadable[path.name] = str(error)
+    for path in folder.iterdir():
+        is_hidden = path.name.startswith(".")
+        if is_fits_name(path.name) and not (is_hidden or path.suffix == _SUFFIX):
+            unreadable[path.name] = (
+                f"a library reads {_SUFFIX} alone: take it over with `autoreduce library "
+                "add`, and remove it here"
+            )
     there = {path.name for path in _files(folder)}
     masters = _typed(rows, unreadable)
     masters["output"] = [(folder / file).as_posix() for file in masters["file"]]
@@ -153,7 +165,7 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*.fits") if not p.name.startswith("."))
+    return sorted(p for p in folder.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
 
 
 def _read_index(path: Path) -> dict[str, dict[str, Any]]:
@@ -418,11 +430,16 @@ def _add(
 ) -> Addition:
     """Copy one master, by way of a folder that is not looked at."""
     foreign: ForeignMaster | None = None
-    if is_own(read_headers(source)[0]):
+    try:
+        header = read_headers(source)[0]
+    except InputError as error:
+        msg = f"{source}: {error}"
+        raise InputError(msg) from error
+    if is_own(header):
         row = master_row(source)
         check_sums(source)
         digest = str(row["digest"])
-        stem = str(read_headers(source)[0].get("GROUP") or source.stem)
+        stem = str(header.get("GROUP") or stem_of(source.name))
         night = row["night"]
     else:
         foreign = read_foreign(
@@ -437,11 +454,13 @@ def _add(
         if foreign:
             write_foreign(foreign, copy)
         else:
-            shutil.copyfile(source, copy)
+            file, _ = open_unpacked(source)
+            with file, copy.open("wb") as out:
+                shutil.copyfileobj(file, out)
         check_sums(copy)
-        file = _moved(copy, folder, _named(stem, night)).name
-    digests[digest] = file
-    return Addition(source, file, is_new=True, remarks=remarks)
+        added = _moved(copy, folder, _named(stem, night)).name
+    digests[digest] = added
+    return Addition(source, added, is_new=True, remarks=remarks)
 
 
 def _named(stem: str, night: object) -> str:

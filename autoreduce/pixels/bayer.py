@@ -91,7 +91,7 @@ class Mosaic:
             return cells[..., :1, :1]
         ny, nx = shape
         rows = (start + np.arange(ny)) % self.step
-        return cells[..., rows[:, None], np.arange(nx) % self.step]
+        return cells[..., np.arange(nx) % self.step][..., rows, :]
 
 
 WHITE = Mosaic(("",), ((0,),))

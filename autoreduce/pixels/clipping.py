@@ -2,7 +2,8 @@
 
 Everything here works on a table of samples, frames along the first axis and
 pixels along the second, in single or double precision, and on a table of the same
-shape that says which samples are still good.  Deviations are in double precision.
+shape that says which samples are still good.  Deviations are in double precision, or in
+single precision where that holds them exactly.
 
 The scale against which a sample is judged is the scatter between the frames,
 1.4826 times the median absolute deviation (MAD), but never less than the noise
@@ -191,37 +192,46 @@ def clipped_ranks(
         The first rank that is left, and the one behind the last.
     """
     n, n_pixels = len(ranked), len(ranked[0])
-    first, end = np.zeros(n_pixels, np.intp), np.full(n_pixels, n, np.intp)
-    _clip_window(ranked, np.arange(n_pixels), how, noise, how.iterations, (first, end))
-    return first, end
+    ends = np.zeros(n_pixels, np.intp), np.full(n_pixels, n, np.intp)
+    _clip_window(ranked, (0, n), np.arange(n_pixels), how, noise, how.iterations, ends)
+    return ends
 
 
 def _clip_window(
     ranked: list[Row],
+    window: tuple[int, int],
     pixels: NDArray[np.intp],
     how: Combination,
     noise: Values,
     passes: int,
     ends: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
-    """Move the ends of some pixels, whose samples that are left stand in `ranked`."""
-    median = _Extent.of(ranked).median
-    scale = np.maximum(MAD_TO_SIGMA * _mad_of_ordered(ranked, median), noise)
+    """Move the ends of some pixels, of which the ranks of a window are left."""
+    left = ranked[slice(*window)]
+    # Within the limits of the noise alone nothing is rejected, whatever the scatter,
+    # which costs most.
+    extent = _Extent.of(left, pixels)
+    pixels = pixels[extent.reaches_beyond(noise[pixels], how)]
+    if not pixels.size:
+        return
+    rows = [row[pixels] for row in left]
+    median = _Extent.of(rows).median
+    scale = np.maximum(MAD_TO_SIGMA * _mad_of_ordered(rows, median), noise[pixels])
     # Without any scale there is no telling what is an outlier: all are kept.
     scale[scale == 0] = np.inf
-    lowest = _n_beyond(ranked, lambda row: median - row > how.low * scale)
-    highest = _n_beyond(ranked[::-1], lambda row: row - median > how.high * scale)
-    changed = (lowest + highest > 0) & (lowest + highest < len(ranked))
-    ends[0][pixels[changed]] += lowest[changed]
-    ends[1][pixels[changed]] -= highest[changed]
+    lowest = _n_beyond(rows, lambda row: median - row > how.low * scale)
+    highest = _n_beyond(rows[::-1], lambda row: row - median > how.high * scale)
+    changed = (lowest + highest > 0) & (lowest + highest < len(rows))
+    pixels, lowest, highest = pixels[changed], lowest[changed], highest[changed]
+    ends[0][pixels] += lowest
+    ends[1][pixels] -= highest
     if passes == 1:
         return
-    windows = lowest * len(ranked) + highest
-    for window in np.unique(windows[changed]):
-        low, high = divmod(int(window), len(ranked))
-        here = np.flatnonzero(changed & (windows == window))
-        left = [row[here] for row in ranked[low : len(ranked) - high]]
-        _clip_window(left, pixels[here], how, noise[here], passes - 1, ends)
+    windows = lowest * len(rows) + highest
+    for found in np.unique(windows):
+        low, high = divmod(int(found), len(rows))
+        inner, here = (window[0] + low, window[1] - high), pixels[windows == found]
+        _clip_window(ranked, inner, here, how, noise, passes - 1, ends)
 
 
 def _n_beyond(
@@ -291,7 +301,7 @@ def suspects(
         Buffers like the rows; they are overwritten.
     how : Combination
         Rejection and its limits.
-    noise : array like a row
+    noise : array that broadcasts to a row
         Noise expected of any sample; zero where it is not known.
     """
     n = len(rows)
@@ -316,14 +326,19 @@ class _Extent(NamedTuple):
     """Lowest, middle and highest sample of each pixel."""
 
     low: Row
-    median: NDArray[np.float64]
+    median: Row
     high: Row
 
     @classmethod
-    def of(cls, ranked: list[Row]) -> Self:
+    def of(cls, ranked: list[Row], pixels: Any = ...) -> Self:  # noqa: ANN401 -- an index
+        """Look at rows that are in order, at all pixels of them or some."""
         n = len(ranked)
-        low, high = (ranked[k].astype(np.float64) for k in ((n - 1) // 2, n // 2))
-        return cls(ranked[0], interpolated(low, high, 0.5), ranked[-1])
+        exact = _exact(ranked[0].dtype)
+        lowest, *middle, highest = (
+            ranked[k][pixels] for k in (0, (n - 1) // 2, n // 2, n - 1)
+        )
+        low, high = (row.astype(exact) for row in middle)
+        return cls(lowest, interpolated(low, high, 0.5), highest)
 
     def reaches_beyond(
         self, scale: NDArray[np.float64], how: Combination
@@ -333,9 +348,15 @@ class _Extent(NamedTuple):
         return too_high | too_low
 
 
-def _mad_of_ordered(
-    ranked: list[Row], median: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _exact(dtype: np.dtype[Any]) -> DTypeLike:
+    """Give the type in which deviations from a median are worked out.
+
+    Single precision holds those of small integers and their halves to the last digit.
+    """
+    return np.float32 if dtype.kind == "u" and dtype.itemsize <= 2 else np.float64
+
+
+def _mad_of_ordered(ranked: list[Row], median: Row) -> Row:
     """Give the median absolute deviation of samples that are in order.
 
     The m samples nearest to the median are neighbours.  So the m-th smallest

@@ -105,9 +105,14 @@ def combine(
     )
     n_pixels = _tile_pixels(len(frames), frames[0].itemsize)
     spare = np.empty((len(frames) + 2, min(n_pixels, frames[0].size)), frames[0].dtype)
+    partial = np.zeros(shape, bool)
     with np.errstate(invalid="ignore", over="ignore"):
         for tile in tiles(shape, n_pixels):
-            _combine_tile(job, tile, spare, result)
+            partial[tile] = _combine_tile(job, tile, spare, result)
+        pixels = np.flatnonzero(partial)
+        at_a_time = max(TABLE_SAMPLES // len(frames), 1)
+        for start in range(0, pixels.size, at_a_time):
+            _combine_partial(job, pixels[start : start + at_a_time], result)
     return result
 
 
@@ -177,8 +182,11 @@ def _tile_pixels(n: int, itemsize: int) -> int:
 
 def _combine_tile(
     job: _Job, tile: Tile, spare: NDArray[Any], result: CombineResult
-) -> None:
-    """Combine a tile as if every pixel were whole, and do again what is not."""
+) -> NDArray[np.bool_]:
+    """Combine a tile as if every pixel were whole; mark those that are to be done again.
+
+    These are the pixels that miss a sample or may hold an outlier.
+    """
     how, rows = job.how, [frame[tile] for frame in job.frames]
     buffers = [buffer[: rows[0].size].reshape(rows[0].shape) for buffer in spare]
     partial = _incomplete(job, tile, rows, buffers[0])
@@ -192,16 +200,13 @@ def _combine_tile(
         ranked = ranked[how.drop_low : len(rows) - how.drop_high]
     result.data[tile] = _statistic(ranked, how, weights)
     result.n_used[tile] = len(ranked)
-    pixels = np.flatnonzero(partial)
-    at_a_time = max(TABLE_SAMPLES // len(rows), 1)
-    for start in range(0, pixels.size, at_a_time):
-        _combine_partial(job, tile, pixels[start : start + at_a_time], result)
+    return partial
 
 
 def _least(noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the smallest noise of each pixel, at no cost where the frames share it."""
-    shared: bool = noise.strides[0] == 0
-    least: NDArray[np.float64] = noise[0] if shared else noise.min(axis=0)
+    """Give the smallest noise of each pixel: once, where frames or pixels share it."""
+    once = noise[tuple(slice(None if stride else 1) for stride in noise.strides)]
+    least: NDArray[np.float64] = once.min(axis=0)
     return least
 
 
@@ -314,24 +319,24 @@ def _dropped(
 
 
 def _combine_partial(
-    job: _Job, tile: Tile, pixels: NDArray[np.intp], result: CombineResult
+    job: _Job, pixels: NDArray[np.intp], result: CombineResult
 ) -> None:
     """Combine pixels that miss a sample or may hold an outlier."""
-    where = np.unravel_index(pixels, result.data[tile].shape)
-    samples = np.stack([frame[tile][where] for frame in job.frames])
+    where = np.unravel_index(pixels, result.data.shape)
+    samples = np.stack([frame.take(pixels) for frame in job.frames])
     good = np.isfinite(samples)
     if job.mask is not None:
-        good &= ~_columns(job.mask[:, *tile], where)
+        good &= ~_columns(job.mask, where)
     some = good.any(axis=0)
     if not some.all():
         empty = tuple(at[~some] for at in where)
-        result.data[tile][empty], result.n_used[tile][empty] = np.nan, 0
+        result.data[empty], result.n_used[empty] = np.nan, 0
         where = tuple(at[some] for at in where)
         samples, good = samples[:, some], good[:, some]
         if not samples.size:
             return
     shared = job.noise.strides[0] == 0
-    noise = _columns(job.noise[: 1 if shared else None, *tile], where)
+    noise = _columns(job.noise[: 1 if shared else None], where)
     if shared and _may_be_ranked(job) and good.all():
         samples, kept, rejected = _clipped_in_order(samples, job.how, noise[0])
     else:
@@ -340,8 +345,8 @@ def _combine_partial(
         kept = _kept(samples, good, job.how, noise)
         rejected = (good & ~kept).sum(axis=1)
     result.rejected[:] += rejected
-    result.data[tile][where] = _statistic_of_good(samples, kept, job.how, job.weights)
-    result.n_used[tile][where] = kept.sum(axis=0)
+    result.data[where] = _statistic_of_good(samples, kept, job.how, job.weights)
+    result.n_used[where] = kept.sum(axis=0)
 
 
 def _may_be_ranked(job: _Job) -> bool:
@@ -407,7 +412,7 @@ def _statistic_of_good(
     weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Combine the good samples of each pixel, NaN where there is none."""
-    weight = good * (1.0 if weights is None else weights[:, None])
+    weight = good if weights is None else good * weights[:, None]
     total, n = row_sum(samples * weight), row_sum(weight)
     n[n == 0] = np.nan
     match how.method:

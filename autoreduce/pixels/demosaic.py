@@ -26,16 +26,23 @@ from autoreduce.pixels.stars import SKY_BOX, sky_of
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-GREEN_TAPS = {(1, 0): 0.3165, (2, 1): -0.0544, (3, 0): 0.0609, (3, 2): -0.0093}
-"""Weights of the green pixels around one of another colour, for steps along and across,
-in all directions ..."""
-OWN_TAPS = {(0, 0): 0.2499, (2, 0): -0.1174, (2, 2): 0.0549}
-"""... and of this pixel and those of its colour around it, in units of green: together
-those that best restore the images of stars some two pixels wide."""
-ALONE_TAPS = {(1, 0): 0.3786, (2, 1): -0.0969, (3, 0): 0.0118, (3, 2): 0.0267}
+GREEN_TAPS = ((0.3165, 0.0609), (-0.0544, -0.0093))
+"""Weights of the green pixels around one of another colour: of those 1 and 3 pixels along,
+without a step across and with one of 2; in all directions ..."""
+OWN_TAPS = ((0.2499, -0.1174), (-0.1174, 0.0549))
+"""... and of this pixel and those of its colour around it, 0 and 2 pixels along and across,
+in units of green: together those that best restore the images of stars some two pixels
+wide."""
+ALONE_TAPS = ((0.3786, 0.0118), (-0.0969, 0.0267))
 """Weights of the green pixels where nothing tells the ratio of the colours."""
+TAPS_REACH = 3
+"""Pixels along that they reach."""
 BETWEEN = (-1 / 16, 9 / 16, 9 / 16, -1 / 16)
 """Weights of four pixels of a colour in a row between whose middle ones a place lies."""
+PLACES_PIXELS = 1024 * 1024
+"""Pixels of a mosaic, in whole rows, whose medians tell the levels of its places."""
+STRIP_PIXELS = 256 * 1024
+"""Pixels of a strip that stays in the cache while green is interpolated."""
 MARGIN = 12
 """Rows beyond a band on which the band depends."""
 HOT_SIGMAS = 8.0
@@ -118,24 +125,54 @@ def colour_model(data: NDArray[np.float32], of: Mosaic, saturate: float) -> Colo
     excess, _ = _above_sky(data, 0, model)
     full = saturate - max(level.sky for level in levels)
     red, green, blue = (
-        [excess[y::CELL, x::CELL] for y, x in of.places(of.colours.index(name))]
+        [
+            _Sharp.of(excess[y::CELL, x::CELL])
+            for y, x in of.places(of.colours.index(name))
+        ]
         for name in RGB
     )
-    ratios = [sharp_ratio(own, green, full) for (own,) in (red, blue)]
+    ratios = [_sharp_ratio(own, green, full) for (own,) in (red, blue)]
+    every = max(data.size // PLACES_PIXELS, 1) * CELL
     places = tuple(
-        finite_median(data[y::CELL, x::CELL]) for y, x in np.ndindex(CELL, CELL)
+        finite_median(data[y::every, x::CELL]) for y, x in np.ndindex(CELL, CELL)
     )
     return ColourModel(of, tuple(levels), (ratios[0], 1.0, ratios[1]), places)
 
 
-def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
+class _Sharp(NamedTuple):
+    """The pixels of one place of the cell, and how much they stand out."""
+
+    image: Image
+    """(ny, nx), without sky."""
+    power: Image
+    """How much the pixels around each stand out of the four beside them, squared; without
+    what noise does."""
+    noise: float
+    """What noise does."""
+
+    @classmethod
+    def of(cls, image: Image) -> "_Sharp":
+        """Measure them."""
+        from scipy.ndimage import uniform_filter
+
+        wide = np.pad(image, 1, mode="edge")
+        sides = wide[:-2, 1:-1] + wide[2:, 1:-1]
+        sides += wide[1:-1, :-2]
+        sides += wide[1:-1, 2:]
+        sharp = image - sides / 4
+        noise = (MAD_TO_SIGMA * float(median(np.abs(sharp)))) ** 2
+        power = uniform_filter(np.square(sharp, out=sharp), NEAR)
+        return cls(image, np.asarray(power - np.float32(noise)), noise)
+
+
+def _sharp_ratio(own: _Sharp, others: Sequence[_Sharp], full: float) -> float:
     """Compare what is sharp, as stars are, in two colours: nebulae have colours apart.
 
     Parameters
     ----------
-    own : (ny, nx) array
-        Pixels of the one colour, without sky.
-    others : sequence of (ny, nx) arrays
+    own : _Sharp
+        Pixels of the one colour.
+    others : sequence of _Sharp
         Those of the other at each of its places in the cell, as far apart: stars that are
         narrower than that fall between the pixels of both alike.
     full : float
@@ -147,45 +184,40 @@ def sharp_ratio(own: Image, others: Sequence[Image], full: float) -> float:
         Sharp light in the one over that in the other, of most stars; 0 with fewer than
         `FEWEST_SHARP` of them.
     """
-    from scipy.ndimage import maximum_filter
-
-    brightest = maximum_filter(np.maximum.reduce([own, *others]), NEAR)
-    power, noise = _sharp_power(own)
-    pairs = [_sharp_power(one) for one in others]
-    other = np.mean([one for one, _ in pairs], axis=0)
-    total = power + other
+    other = np.mean([one.power for one in others], axis=0)
+    total = own.power + other
+    noise = own.noise + np.mean([one.noise for one in others])
+    y, x = marked_pixels(total > SHARP_SIGMAS**2 * noise)
     # Each star counts once, and not the more the sharper the other colour shows it.
-    good = total == maximum_filter(total, NEAR)
-    good &= total > SHARP_SIGMAS**2 * (noise + np.mean([one for _, one in pairs]))
-    good &= (brightest < full) & (other > 0)
-    if np.count_nonzero(good) < FEWEST_SHARP:
+    good = total[y, x] == _highest_near(total, y, x)
+    good &= other[y, x] > 0
+    y, x = y[good], x[good]
+    brightest = [_highest_near(one.image, y, x) for one in (own, *others)]
+    good = np.max(brightest, axis=0) < full
+    y, x = y[good], x[good]
+    if len(y) < FEWEST_SHARP:
         return 0.0
     # One place against one place: their mean would be less in doubt than the one colour,
     # and a star that falls between the pixels of that one alone be the rule.
-    each = np.stack([one[good] for one, _ in pairs])
+    each = np.stack([one.power[y, x] for one in others])
     ratios = np.divide(
-        power[good], each, out=np.full_like(each, np.inf), where=each > 0
+        own.power[y, x], each, out=np.full_like(each, np.inf), where=each > 0
     )
     return float(np.sqrt(max(float(np.median(ratios)), 0.0)))
 
 
-def _sharp_power(image: Image) -> tuple[Image, float]:
-    """Tell how much pixels around each stand out of the four beside them, squared.
-
-    Returns
-    -------
-    power : (ny, nx) array
-        Without what noise does.
-    noise : float
-        What noise does.
-    """
-    from scipy.ndimage import uniform_filter
-
-    wide = np.pad(image, 1, mode="edge")
-    sides = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]
-    sharp = image - sides / 4
-    noise = (MAD_TO_SIGMA * float(median(np.abs(sharp)))) ** 2
-    return np.asarray(uniform_filter(sharp**2, NEAR) - noise, np.float32), noise
+def _highest_near(
+    image: Image, y: NDArray[np.intp], x: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Give the highest of the `NEAR` by `NEAR` pixels around each of some."""
+    (ny, nx), steps = image.shape, range(-(NEAR // 2), NEAR // 2 + 1)
+    rows = [np.clip(y + step, 0, ny - 1) for step in steps]
+    columns = [np.clip(x + step, 0, nx - 1) for step in steps]
+    found = image[y, x]
+    for row in rows:
+        for column in columns:
+            np.maximum(found, image[row, column], out=found)
+    return found
 
 
 def demosaic(
@@ -284,31 +316,46 @@ def _above_sky(
 ) -> tuple[Image, Mask]:
     """Take the sky out of each colour; fill what is missing or hot within its colour."""
     order = [RGB.index(name) for name in model.of.colours]
-    sky = np.array([model.levels[i].sky for i in order], np.float32)
-    noise = np.array([model.levels[i].noise for i in order], np.float32)
-    excess = rows - model.of.spread(sky, start, rows.shape)
+    levels = np.array([model.levels[i] for i in order], np.float32).T
+    # Of two rows of cells: all others are like them.
+    sky, noise = model.of.spread(levels, start, (CELL, rows.shape[1]))
+    excess = np.empty(rows.shape, np.float32)
+    for row in range(CELL):
+        np.subtract(rows[row::CELL], sky[row], out=excess[row::CELL])
     missing = ~np.isfinite(excess)
     excess[missing] = 0
-    hot = _hot(excess, model.of.spread(noise, start, rows.shape))
+    hot = _hot(excess, noise)
     _fill(excess, hot | missing, model.of, start)
     return excess, hot & ~missing
 
 
 def _hot(excess: Image, noise: Image) -> Mask:
-    """Find pixels that stand out alone: no neighbour has a part of their light."""
-    hot = excess > HOT_SIGMAS * noise
+    """Find pixels that stand out alone: no neighbour has a part of their light.
+
+    The noise is that of the first two rows, and of all others.
+    """
+    ny, nx = excess.shape
+    hot = np.empty(excess.shape, np.bool_)
+    for row in range(CELL):
+        np.greater(excess[row::CELL], HOT_SIGMAS * noise[row], out=hot[row::CELL])
     y, x = marked_pixels(hot)
-    padded = np.pad(excess, 1, mode="reflect")
+    rows, columns = _mirrored(y, ny), _mirrored(x, nx)
     around = [
-        padded[y + dy, x + dx]
-        for dy in range(3)
-        for dx in range(3)
-        if (dy, dx) != (1, 1)
+        excess[row, column]
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
+        if (i, j) != (1, 1)
     ]
     # Where the neighbours' own noise may reach, a pixel is not called hot.
-    limit = HOT_NEIGHBOURS * excess[y, x] + noise[y, x]
+    limit = HOT_NEIGHBOURS * excess[y, x] + noise[y % CELL, x]
     hot[y, x] = np.max(around, axis=0, initial=-np.inf) < limit
     return hot
+
+
+def _mirrored(at: NDArray[np.intp], n: int) -> list[NDArray[np.intp]]:
+    """Give the places before, at and after some of n, mirrored at both ends."""
+    before, after = np.abs(at - 1), n - 1 - np.abs(n - 2 - at)
+    return [np.minimum(before, n - 1), at, np.maximum(after, 0)]
 
 
 def _fill(excess: Image, gone: Mask, of: Mosaic, start: int) -> None:
@@ -333,39 +380,46 @@ def _fill(excess: Image, gone: Mask, of: Mosaic, start: int) -> None:
 
 def _green(excess: Image, start: int, model: ColourModel) -> Image:
     """Interpolate green where another colour was seen."""
-    reach = max(max(step) for step in GREEN_TAPS)
+    ny, nx = excess.shape
     # An even number of steps beyond an edge is a pixel of the same colour.
-    padded = np.pad(excess, reach, mode="reflect")
+    padded = np.pad(excess, TAPS_REACH, mode="reflect")
     out = excess.copy()
-    for y in range(CELL):
-        for x in range(CELL):
+    height = max(STRIP_PIXELS // nx // CELL, 1) * CELL
+    for top in range(0, ny, height):
+        strip = out[top : top + height]
+        around = padded[top : top + height + 2 * TAPS_REACH]
+        apart = [[around[y::CELL, x::CELL].copy() for x in (0, 1)] for y in (0, 1)]
+        for y, x in np.ndindex(CELL, CELL):
             name = model.of.colours[model.of.cell[(y + start) % CELL][x]]
+            place = strip[y::CELL, x::CELL]
             if name == "G":
                 continue
-            place = out[y::CELL, x::CELL]
-            ny, nx = place.shape
-            place[...] = 0
-            for (along, across), weight in _taps(model.ratios[RGB.index(name)]):
-                for dy, dx in _all_ways(along, across):
-                    near = padded[y + reach + dy :: CELL, x + reach + dx :: CELL]
-                    place += np.float32(weight) * near[:ny, :nx]
+            (n, width), ratio = place.shape, model.ratios[RGB.index(name)]
+            taps = GREEN_TAPS if ratio > 0 else ALONE_TAPS
+            above, beside = apart[y][1 - x], apart[1 - y][x].T
+            place[...] = _crossed(taps, *_one_and_three(above, n), x + 1, width)
+            place += _crossed(taps, *_one_and_three(beside, width), y + 1, n).T
+            if ratio > 0:
+                own = apart[1 - y][1 - x] / np.float32(ratio)
+                two = own[y : y + n] + own[y + 2 : y + 2 + n]
+                place += _crossed(OWN_TAPS, own[y + 1 : y + 1 + n], two, x + 1, width)
     return out
 
 
-def _taps(ratio: float) -> list[tuple[tuple[int, int], float]]:
-    """Weigh the pixels around one of a colour that has so much of green's light."""
-    if ratio <= 0:
-        return list(ALONE_TAPS.items())
-    own = [(step, weight / ratio) for step, weight in OWN_TAPS.items()]
-    return [*GREEN_TAPS.items(), *own]
+def _one_and_three(plane: Image, n: int) -> tuple[Image, Image]:
+    """Add the pixels 1 and 3 rows above and below n rows that lie between a plane's own."""
+    return plane[1 : n + 1] + plane[2 : n + 2], plane[:n] + plane[3 : n + 3]
 
 
-def _all_ways(along: int, across: int) -> list[tuple[int, int]]:
-    """List a step in all directions, each once."""
-    signs = (1, -1)
-    found = [(i * a, j * b) for a, b in ((along, across), (across, along))
-             for i in signs for j in signs]  # fmt: skip
-    return sorted(set(found))
+def _crossed(
+    taps: Sequence[Sequence[float]], near: Image, far: Image, first: int, n: int
+) -> Image:
+    """Weigh what is near and far along columns: in n columns from one on, and beside them."""
+    middle, sides = (one * near + other * far for one, other in taps)
+    found = middle[:, first : first + n]
+    found += sides[:, first - 1 : first - 1 + n]
+    found += sides[:, first + 1 : first + 1 + n]
+    return found
 
 
 def _grown(values: Image, row: int, column: int) -> Image:

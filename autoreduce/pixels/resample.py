@@ -174,14 +174,15 @@ class Resampler:
         (stop - start, nx) float32 array
             NaN beyond the light.
         """
-        nx = self.shape[1]
-        out = np.full((stop - start, nx), np.nan, np.float32)
-        (a, b, x0), (c, d, y0) = self._matrix
-        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(nx)
-        x = np.rint(a * grid_x + b * grid_y + x0).astype(np.intp)
-        y = np.rint(c * grid_x + d * grid_y + y0).astype(np.intp) - first
-        inside = (x >= 0) & (x < light.shape[-1]) & (y >= 0) & (y < len(light))
-        out[inside] = light[y[inside], x[inside]]
+        if not len(light):
+            return np.full((stop - start, self.shape[1]), np.nan, np.float32)
+        x, y = self._sources(start, stop)
+        x, y = np.rint(x, out=x), np.rint(y, out=y)
+        y -= first
+        beyond = (x < 0) | (x >= light.shape[-1]) | (y < 0) | (y >= len(light))
+        near = (y * light.shape[-1] + x).astype(np.intp)
+        out: Image = np.asarray(light, np.float32).take(near, mode="clip")
+        out[beyond] = np.nan
         return out
 
     def offsets(self, start: int, stop: int) -> tuple[Image, Image]:
@@ -193,13 +194,16 @@ class Resampler:
             Steps along x and y from where the nearest pixel of the light lies to the
             pixel of the grid, in pixels of the grid.
         """
-        (a, b, x0), (c, d, y0) = self._matrix
-        grid_y = np.arange(start, stop)[:, None]
-        grid_x = np.arange(self.shape[1])
-        x, y = a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
+        x, y = self._sources(start, stop)
         x, y = x - np.rint(x), y - np.rint(y)
         (a, b, _), (c, d, _) = self._forward.matrix
         return (a * x + b * y).astype(np.float32), (c * x + d * y).astype(np.float32)
+
+    def _sources(self, start: int, stop: int) -> tuple[Floats, Floats]:
+        """Tell where in the light pixels of the grid lie."""
+        (a, b, x0), (c, d, y0) = self._matrix
+        grid_y, grid_x = np.arange(start, stop)[:, None], np.arange(self.shape[1])
+        return a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
 
     def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
         """Shear rows, columns and rows of the light as it is seen."""

@@ -286,13 +286,29 @@ def sky_of(data: NDArray[Any], box: int = SKY_BOX) -> tuple[float, float]:
         Its level and its 1-sigma scatter from pixel to pixel, ADU; NaN if no pixel is
         finite.
     """
-    light = _without_sky(data, None, box)
-    return light.sky, light.noise
+    every = _sparse(data.shape)
+    sample = np.array(data[::every, ::every], np.float32, order="C")
+    unseen = ~np.isfinite(sample)
+    if unseen.all():
+        return np.nan, np.nan
+    background = _background(sample, unseen, box // every)
+    return float(background.globalback), float(background.globalrms)
 
 
-def _without_sky(data: NDArray[Any], mask: Mask | None, box: int = SKY_BOX) -> _Light:
+def _sparse(shape: tuple[int, ...]) -> int:
+    """Give the distance of the pixels that tell the sky: sep lets nobody work beside it."""
+    return SPARSE if min(shape) > SPARSELY else 1
+
+
+def _background(sample: Image, unseen: Mask, box: int) -> Any:  # noqa: ANN401 -- sep's
+    """Measure the sky of what is seen of a sample, in boxes of its pixels; fill it by 0."""
     import sep
 
+    sample[unseen] = 0.0
+    return sep.Background(sample, mask=unseen, bw=box, bh=box)
+
+
+def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
     data = np.asarray(data, np.float32)
     hidden = np.isfinite(data)
     np.logical_not(hidden, out=hidden)
@@ -300,13 +316,9 @@ def _without_sky(data: NDArray[Any], mask: Mask | None, box: int = SKY_BOX) -> _
         hidden |= mask
     if hidden.all():
         return _Light(data, hidden, np.nan, np.nan)
-    # Every other pixel tells enough of the sky, and sep lets nobody work beside it.
-    every = SPARSE if min(data.shape) > SPARSELY else 1
-    part = slice(None, None, every)
-    unseen = np.ascontiguousarray(hidden[part, part])
-    sample = np.array(data[part, part], order="C")
-    sample[unseen] = 0.0
-    background = sep.Background(sample, mask=unseen, bw=box // every, bh=box // every)
+    every = _sparse(data.shape)
+    sample, unseen = (a[::every, ::every].copy() for a in (data, hidden))
+    background = _background(sample, unseen, SKY_BOX // every)
     level = np.repeat(background.back(), every, axis=1)[:, : data.shape[1]]
     image = np.empty(data.shape, np.float32)
     for row in range(every):

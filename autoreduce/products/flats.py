@@ -135,7 +135,8 @@ def make_flat(
             workspace.folder,
             opened.masters,
             cuts=opened.cuts.items(),
-            store=workspace.store,
+            # Others who work on bands of it would each keep the masters for themselves.
+            store=workspace.store if workspace.is_single else None,
         ) as masters,
     ):
         masters.check(opened.shape)

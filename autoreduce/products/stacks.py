@@ -17,7 +17,7 @@ from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
-from autoreduce.pixels.bayer import RGB
+from autoreduce.pixels.bayer import RGB, is_known
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
@@ -128,7 +128,9 @@ def make_stack(
         if output in lights
     ]
     left_out = _unusable(there, workspace)
-    good = [light.modelled() for light in there if light.item.file not in left_out]
+    good = [light for light in there if light.item.file not in left_out]
+    if any(is_known(light.pattern) for light in good):
+        good = list(workspace.each(StackLight.modelled, good))
     fields, apart = _fields(good, registration, task)
     left_out |= apart
     if not fields:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from autoreduce.errors import FolderHeldError, ProductError
+from autoreduce.errors import FolderHeldError, InputError, ProductError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
     The operating system keeps the lock and frees it when the process ends, however
     that happens: a lock of a dead process holds nobody up.  The file only tells who
-    has it.  Where the file system knows no locks, what the file tells decides.
+    has it, or had it and died; a refusal (`InputError`) is no such end.  Where the file
+    system knows no locks, what the file tells decides.
 
     Parameters
     ----------
@@ -92,6 +93,9 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
                 file.truncate(0)
                 return
             holder = _holder(file)
+        except InputError:
+            file.truncate(0)
+            raise
         finally:
             file.close()
         if not wait:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError
+from autoreduce.fits.header import read_headers
 from autoreduce.simulate import detector as pixels
 from autoreduce.simulate import sky
 from autoreduce.simulate.amplifiers import Image, images_of, read_out
@@ -44,6 +45,9 @@ TRUTH_COLUMNS = (
     "fault",
 )
 COSMICS_COLUMNS = ("name", "row", "column", "electrons")
+_TRUTH_TABLES = ("truth.csv", "cosmics.csv")
+MARK = ("SIMULATE", True, "made by autoreduce simulate, not by a camera")
+"""Card of every file that is simulated; none without it is ever replaced."""
 
 SATELLITE_FWHM = 3.0
 
@@ -385,7 +389,8 @@ def simulate_night(
     truth : bool
         Whether to write the truth.
     overwrite : bool
-        Replace what is in `out` (and its truth), if that is this listing's night.
+        Replace what is in `out` (and its truth), if that is this listing's night, and
+        each file of it says that it was simulated.
 
     Returns
     -------
@@ -411,8 +416,8 @@ def simulate_night(
         rows, hits = _write_frames(night, frames, truths)
         if truths:
             _write_cameras(night, truths)
-            _write_table(rows, truths / "truth.csv", TRUTH_COLUMNS)
-            _write_table(hits, truths / "cosmics.csv", COSMICS_COLUMNS)
+            _write_table(rows, truths / _TRUTH_TABLES[0], TRUTH_COLUMNS)
+            _write_table(hits, truths / _TRUTH_TABLES[1], COSMICS_COLUMNS)
     return [out / name for name in names]
 
 
@@ -423,24 +428,37 @@ def _check_free(
     if folder.exists() and not folder.is_dir():
         msg = f"{folder} is a file; give the name of a new folder"
         raise InputError(msg)
-    there = sorted(path.name for path in folder.glob("*"))
+    there = sorted(folder.glob("*"))
     if there and not overwrite:
         msg = (
             f"{folder} is not empty; give the name of a new folder, "
             "or replace a simulated night with --overwrite"
         )
         raise InputError(msg)
-    if strange := [name for name in there if not is_ours(name)]:
+    for path in there:
+        if not is_ours(path.name):
+            strange = "which is not of this simulated night"
+        elif path.name not in _TRUTH_TABLES and not _is_simulated(path):
+            strange = f"which does not say that it was simulated (no card {MARK[0]})"
+        else:
+            continue
         msg = (
-            f"{folder} holds {strange[0]}, which is not of this simulated night; "
+            f"{folder} holds {path.name}, {strange}; "
             "nothing was replaced: give the name of a new folder"
         )
         raise InputError(msg)
 
 
+def _is_simulated(path: Path) -> bool:
+    try:
+        return read_headers(path)[0].get(MARK[0]) is True
+    except (InputError, OSError):
+        return False
+
+
 def _is_truth(name: str) -> bool:
     parts = ("bias", "dark_rate", "flat_", "scene", "trails")
-    return name in ("truth.csv", "cosmics.csv") or name.startswith(parts)
+    return name in _TRUTH_TABLES or name.startswith(parts)
 
 
 @contextmanager
@@ -514,7 +532,7 @@ def _header(frame: ListedFrame, listing: Listing, camera: Camera) -> dict[str, A
 def _write_fits(path: Path, data: NDArray[Any], cards: Mapping[str, Any]) -> None:
     from astropy.io import fits
 
-    header = fits.Header(list(cards.items()))
+    header = fits.Header([*cards.items(), MARK])
     fits.PrimaryHDU(data, header).writeto(path)
 
 
@@ -528,7 +546,8 @@ def _write_file(path: Path, images: Sequence[Image]) -> None:
     extensions = [
         fits.ImageHDU(data, fits.Header(list(cards.items()))) for data, cards in images
     ]
-    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(path)
+    primary = fits.PrimaryHDU(header=fits.Header([MARK]))
+    fits.HDUList([primary, *extensions]).writeto(path)
 
 
 def _write_scene(

@@ -1,5 +1,6 @@
 """Arithmetic of images: no value wraps around, errors are propagated."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.errors import InputError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import CardValue
+from autoreduce.fits.names import split_hdu
 from autoreduce.fits.writer import write_image
 from autoreduce.tools.expression import (
     Images,
@@ -93,6 +95,8 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     ------
     InputError
         If there is no image, or lists of different lengths meet.
+    ProductError
+        If a product would stand in the place of an image that a later step reads.
     """
     lists = {leaf: expand(leaf.patterns, repeats=True) for leaf in leaves(expression)}
     if not lists:
@@ -115,9 +119,19 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     later: set[str] = set()
     for i in reversed(range(n)):
         base = leftmost[i % len(leftmost)]
+        if _place(names[i]) in {_place(split_hdu(image)[0]) for image in later}:
+            msg = (
+                f"{names[i]} would be written before a later step reads it; "
+                "give other names (-o)"
+            )
+            raise ProductError(msg)
         steps.append(Step(operands[i], base, names[i], frozenset(later)))
         later.update(operands[i].values())
     return steps[::-1]
+
+
+def _place(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 -- `..` counts
 
 
 def run_step(

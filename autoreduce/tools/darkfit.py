@@ -12,7 +12,7 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
 from autoreduce.pixels.order import median
-from autoreduce.tools.files import replacing
+from autoreduce.tools.files import picture_format, replacing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
@@ -178,8 +178,9 @@ def plot_fit(
     Raises
     ------
     ProductError
-        If the file exists or cannot be written.
+        If the suffix is another one, or the file exists or cannot be written.
     """
+    form = picture_format(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -197,7 +198,7 @@ def plot_fit(
     axes.set(xlabel="Exposure (s)", ylabel="Counts (ADU)", xlim=(0, line[-1]))
     axes.legend()
     with replacing(path, overwrite=overwrite) as part:
-        figure.savefig(part, format=path.suffix.lstrip(".").lower() or "png")
+        figure.savefig(part, format=form)
 
 
 def _formula(fit: DarkFit) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import glob
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,7 +38,8 @@ def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
         a folder (its FITS files), or several of them joined by commas, as the shell
         leaves them when they are quoted.  ``[1]`` after a file or a glob names an HDU.
     repeats : bool
-        Whether an image that is named twice is listed twice.
+        Whether an image that is named twice is listed twice; as it is named does not
+        matter (``a.fit``, ``/night/a.fit``).
 
     Returns
     -------
@@ -47,17 +49,32 @@ def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
     Raises
     ------
     InputError
-        If a name or a pattern matches no file.
+        If a name is empty, or a name or a pattern matches no file.
     """
     pieces = [piece for pattern in patterns for piece in _pieces(pattern)]
     images = [image for piece in pieces for image in _matches(piece)]
-    return images if repeats else list(dict.fromkeys(images))
+    return images if repeats else distinct(images)
+
+
+def distinct(images: Iterable[str]) -> list[str]:
+    """Return each image once, however often and by whatever path it is named."""
+    first: dict[str, str] = {}
+    for image in images:
+        first.setdefault(os.path.abspath(image), image)  # noqa: PTH100 -- `..` counts
+    return list(first.values())
 
 
 def _pieces(pattern: str) -> list[str]:
-    if Path(pattern).exists():
+    if pattern and Path(pattern).exists():
         return [pattern]
-    return [piece for part in _COMMA.split(pattern) if (piece := part.strip())]
+    pieces = [part.strip() for part in _COMMA.split(pattern)]
+    if not all(pieces):
+        msg = (
+            f"{pattern!r} holds an empty name, which stands for no file: is a variable "
+            "of the shell not set, or a comma too many?"
+        )
+        raise InputError(msg)
+    return pieces
 
 
 def _matches(piece: str) -> list[str]:
@@ -73,7 +90,7 @@ def _existing(piece: str) -> list[str]:
     if path.is_dir():
         files = [str(item) for item in path.iterdir() if is_fits_name(item.name)]
         return sorted(files, key=natural_key)
-    if path.exists():
+    if os.path.lexists(path):
         return [str(path)]
     found = sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 -- also absolute
     return [image for match in found for image in _existing(match)]

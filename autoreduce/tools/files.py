@@ -13,11 +13,30 @@ from autoreduce.fits.names import is_fits_name, parse_name, split_hdu
 _NUMBERED = re.compile(r"[^.]*\.(?P<rest>\d+\..*)")
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
+STILL_SUFFIXES = (".png", ".pdf", ".svg")
+"""Endings of a picture that stands still."""
+
+
+def refuse_existing(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     """Raise `ProductError` if a file stands there and may not be replaced."""
     if path.exists() and not overwrite:
-        msg = f"{path} exists; give another name with -o, or --overwrite"
+        msg = f"{path} exists; give another name with {option}, or --overwrite"
         raise ProductError(msg)
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that a picture's suffix asks for: ``png``, ``pdf`` or ``svg``.
+
+    Raises
+    ------
+    ProductError
+        If it is another one.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in STILL_SUFFIXES:
+        msg = f"{path}: a picture is written as {', '.join(STILL_SUFFIXES)}"
+        raise ProductError(msg)
+    return suffix[1:]
 
 
 @contextmanager
@@ -48,9 +67,12 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
-    """Write a text file, whole or not at all; errors as in `replacing`."""
+    """Write a text file, whole or not at all; errors as in `replacing`.
+
+    Names of files in it that are not in UTF-8 are written as the bytes that they are.
+    """
     refuse_existing(path, overwrite=overwrite)
-    whole.write_text(path, text)
+    whole.write_bytes(path, [text.encode("utf-8", "surrogateescape")])
 
 
 def output_names(inputs: Sequence[str], outputs: Sequence[str]) -> list[Path]:

@@ -142,6 +142,12 @@ def unknown_keywords(
     return unknown
 
 
+def no_such_keyword(keyword: str, near: str) -> str:
+    """Say that no file has a keyword, and which one may be meant."""
+    hint = f"; did you mean {near}?" if near else ""
+    return f"no file has the keyword {keyword}{hint}"
+
+
 def is_file_name(keyword: str) -> bool:
     """Tell whether a keyword stands for the name of the file."""
     return keyword.casefold() == FILENAME.casefold()

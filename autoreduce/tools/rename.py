@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +17,14 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.names import is_fits_name, split_hdu, stem
 from autoreduce.frames import literals
 from autoreduce.frames.frame import Facts
-from autoreduce.tools.filelists import NaturalKey, natural_key
+from autoreduce.tools.filelists import NaturalKey, distinct, natural_key
 from autoreduce.tools.files import refuse_existing, write_text
-from autoreduce.tools.headers import is_file_name, read_facts
+from autoreduce.tools.headers import (
+    is_file_name,
+    no_such_keyword,
+    read_facts,
+    unknown_keywords,
+)
 
 DEFAULT_KEYS = ("DATE-OBS",)
 _BEGUN, _DONE = "begun", "done"
@@ -72,7 +77,8 @@ def plan_renaming(
         order of their names.
     root : str, optional
         What stands before the number, with a folder if they shall go to another
-        one; the date of the first file if absent.
+        one; the date of the first file if absent, or if it is a folder alone
+        (``sorted/``).
     tail : str
         What stands behind the number; compressed files keep their ``.gz`` or ``.fz``.
     width : int
@@ -89,15 +95,21 @@ def plan_renaming(
     Raises
     ------
     InputError
-        If a header cannot be read, or a default root is asked for and the first file
-        has no date.
+        If a header cannot be read, no file has a keyword to sort by, or a default
+        root is asked for and the first file has no date.
     ProductError
         If a new name belongs to a file that is not itself renamed.
     """
-    paths = list(dict.fromkeys(split_hdu(image)[0] for image in images))
+    paths = list(map(Path, distinct(str(split_hdu(image)[0]) for image in images)))
     facts = {path: read_facts(str(path)) for path in paths}
+    _check_keys(keys, facts)
     paths.sort(key=lambda path: _sort_key(path, facts[path], keys))
-    root = _date_root(paths[0], facts[paths[0]]) if root is None else root
+    if root is not None and not root.strip():
+        msg = "the root (-o) is empty: is a variable of the shell not set?"
+        raise InputError(msg)
+    if root is None or root.rpartition("/")[2] in ("", ".", ".."):
+        folder = "" if root is None else f"{root}/"
+        root = folder + _date_root(paths[0], facts[paths[0]])
     width = max(width, len(str(len(paths))))
     names = {
         path: _new_path(path, f"{root}.{number:0{width}d}", tail)
@@ -107,6 +119,18 @@ def plan_renaming(
     renamings = [*(Renaming(old, new) for old, new in names.items()), *followers]
     _check(renamings)
     return renamings
+
+
+def _check_keys(keys: Sequence[str], facts: Mapping[Path, Facts]) -> None:
+    """Refuse keywords that no file has: they would sort nothing."""
+    named = [key for key in keys if key.upper() not in DEFAULT_KEYS]
+    lacking = [
+        key for key in named if all(one.meaning(key) is None for one in facts.values())
+    ]
+    headers = {str(path): one.header for path, one in facts.items()}
+    for keyword, near in unknown_keywords(headers, lacking).items():
+        msg = f"{no_such_keyword(keyword, near)}; nothing is renamed"
+        raise InputError(msg)
 
 
 def _sort_key(path: Path, facts: Facts, keys: Iterable[str]) -> tuple[object, ...]:
@@ -158,7 +182,7 @@ def _new_path(old: Path, stem: str, tail: str) -> Path:
     if packed and not _PACKED.search(tail):
         tail += packed[0].lower()
     new = Path(stem + tail)
-    return old.parent / new if new.parent == Path() else new
+    return new if "/" in stem else old.parent / new
 
 
 def _sidecars(names: dict[Path, Path]) -> list[Renaming]:
@@ -344,7 +368,7 @@ def read_log(log: Path) -> Log:
         If the file is not such a log.
     """
     try:
-        with log.open(newline="", encoding="utf-8") as file:
+        with log.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             (how, state), _, *rows = csv.reader(file, delimiter="\t")
         renamings = tuple(Renaming(Path(old), Path(new)) for old, new in rows)
         return Log(Transfer(how), state == _DONE, renamings)

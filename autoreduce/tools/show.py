@@ -23,7 +23,7 @@ from autoreduce.pixels.stretch import (
     tone_of,
     whole_numbers,
 )
-from autoreduce.tools.files import replacing
+from autoreduce.tools.files import picture_format, replacing
 from autoreduce.tools.regions import Region
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-STILL_SUFFIXES = (".png", ".pdf", ".svg")
 MOVING_SUFFIXES = (".gif", ".mp4")
 HISTOGRAM_BINS = 200
 _PANEL_INCHES = 5.0
@@ -244,7 +243,7 @@ def draw(
         axes = figure.add_subplot(n_rows, n_columns, number)
         _draw_panel(axes, picture, display)
     if display.title is not None:
-        figure.suptitle(display.title)
+        figure.suptitle(_plain(display.title), parse_math=False)
     return figure
 
 
@@ -266,16 +265,16 @@ def _draw_panel(axes: Any, picture: Picture, display: Display) -> Any:  # noqa: 
 
     drawn = _draw_image(axes, picture, display)
     axes.set(xlabel="x (pixel)", ylabel="y (pixel)")
-    name = "" if display.title is not None else picture.name
+    name = "" if display.title is not None else _plain(picture.name)
     # Axes that are cut off the image keep to its edges whatever its shape.
     divider = make_axes_locatable(axes)
     if display.marginals:
         above = divider.append_axes("top", "20%", pad=0.1, sharex=axes)
         beside = divider.append_axes("right", "20%", pad=0.1, sharey=axes)
         _draw_marginals(above, beside, picture)
-        above.set_title(name, fontsize=9)
+        above.set_title(name, fontsize=9, parse_math=False)
     else:
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name, fontsize=9, parse_math=False)
     if display.histogram:
         below = divider.append_axes("bottom", "25%", pad=0.6)
         _draw_histogram(below, picture, display)
@@ -296,6 +295,11 @@ def _draw_image(axes: Any, picture: Picture, display: Display) -> Any:  # noqa: 
         extent=(x0, x0 + nx, y0, y0 + ny),
         interpolation="nearest" if max(nx, ny) < 400 else "antialiased",
     )
+
+
+def _plain(name: str) -> str:
+    """Return a name as it can be drawn: what is not in UTF-8 is marked."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _coloured(picture: Picture, display: Display) -> Floats:
@@ -381,13 +385,9 @@ def save_figure(
     ProductError
         If the suffix is another one, or the file exists or cannot be written.
     """
-    if path.suffix.lower() not in STILL_SUFFIXES:
-        msg = f"{path}: a picture is written as {', '.join(STILL_SUFFIXES)}"
-        raise ProductError(msg)
+    form = picture_format(path)
     with replacing(path, overwrite=overwrite) as part:
-        figure.savefig(
-            part, format=path.suffix[1:].lower(), dpi=dpi, bbox_inches="tight"
-        )
+        figure.savefig(part, format=form, dpi=dpi, bbox_inches="tight")
 
 
 def save_tiff(picture: Picture, path: Path, *, overwrite: bool = False) -> None:
@@ -482,7 +482,8 @@ def animate(
 
     def turn(number: int) -> list[Any]:
         drawn.set_data(_coloured(pictures[number], fixed))
-        drawn.axes.set_title(display.title or pictures[number].name, fontsize=9)
+        title = _plain(display.title or pictures[number].name)
+        drawn.axes.set_title(title, fontsize=9, parse_math=False)
         return [drawn]
 
     motion = animation.FuncAnimation(

@@ -1,5 +1,7 @@
 """Statistics of images, of their sections, planes and Bayer colours."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits.cards import format_card
 from autoreduce.fits.images import open_image
 from autoreduce.fits.names import split_hdu
+from autoreduce.fits.writer import put_cards
 from autoreduce.frames.frame import Facts
 from autoreduce.pixels.bayer import by_place, mosaic
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.order import median, quantiles
-from autoreduce.tools.files import replacing
-from autoreduce.tools.headers import read_facts
+from autoreduce.tools.headers import read_facts, read_header
 from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 CLIP_SIGMA = 3.0
 CLIP_PASSES = 20
@@ -247,12 +252,17 @@ def _values(sample: _Sample, names: Sequence[str]) -> dict[str, float | int | No
     for name in names:
         if name == "quantile":
             for q in sample.settings.quantiles:
-                values[f"q{q:g}"] = _quantile(sample.pixels, q)
+                values[quantile_name(q)] = _quantile(sample.pixels, q)
         elif sample.pixels.size or name == "num":
             values[name] = STATISTICS[name][2](sample)
         else:
             values[name] = float("nan")
     return values
+
+
+def quantile_name(q: float) -> str:
+    """Return the name of a quantile, as in ``q0.25``."""
+    return f"q{q:.15g}"
 
 
 def _quantile(pixels: Array, q: float) -> float:
@@ -287,49 +297,38 @@ def store_statistics(part: Part) -> None:
     Raises
     ------
     InputError
-        If the file cannot be read.
+        If the file cannot be read, or a quantile has no card.
     ProductError
-        If it cannot be written.
+        If it is write-protected, or cannot be written.
     """
-    from astropy.io import fits
-
-    path, hdu = split_hdu(part.image)
-    cards: list[tuple[str, str | float | None, str]] = [
-        ("STSECT", part.section, "section of the statistics")
-    ]
+    path = split_hdu(part.image)[0]
+    if not (os.access(path, os.W_OK) and path.stat().st_mode & _WRITABLE):
+        msg = (
+            f"{path} is write-protected: nothing is stored in it; `chmod u+w` allows it"
+        )
+        raise ProductError(msg)
+    cards = format_card("STSECT", part.section, "section of the statistics")
     for name, value in part.values.items():
-        keyword, meaning = _card_of(name)
+        keyword, meaning = card_of(name)
         finite = value is not None and np.isfinite(value)
-        cards.append((keyword, value if finite else None, f"statistics: {meaning}"))
-    options = {"disable_image_compression": True, "do_not_scale_image_data": True}
-    try:
-        with fits.open(path, memmap=False, **options) as hdus:
-            target = hdus[_image_hdu(hdus) if hdu is None else hdu]
-            for card in cards:
-                target.header[card[0]] = card[1:]
-            checked = any("CHECKSUM" in item.header for item in hdus)
-            with replacing(path, overwrite=True) as part_file:
-                hdus.writeto(
-                    part_file,
-                    overwrite=True,
-                    checksum=checked,
-                    output_verify="silentfix+ignore",
-                )
-    except (OSError, IndexError, fits.VerifyError) as error:
-        msg = f"{path}: the statistics could not be stored: {error}"
-        raise ProductError(msg) from error
+        cards += format_card(
+            keyword, value if finite else None, f"statistics: {meaning}"
+        )
+    put_cards(path, read_header(part.image).hdu, cards)
 
 
-def _card_of(name: str) -> tuple[str, str]:
+def card_of(name: str) -> tuple[str, str]:
+    """Return keyword and meaning of a statistic, named as in `Part.values`.
+
+    Raises
+    ------
+    InputError
+        If it is a quantile of so many digits that no keyword tells it from others.
+    """
     if name in STATISTICS:
         return STATISTICS[name][:2]
-    return f"STQ{name[1:].replace('.', '')[:5]}", f"quantile {name[1:]}"
-
-
-def _image_hdu(hdus: Any) -> int:  # noqa: ANN401 -- astropy's HDUList
-    """Return the first HDU with an image, compressed or not."""
-    for number, hdu in enumerate(hdus):
-        is_image = hdu.is_image and hdu.header.get("NAXIS", 0) >= 2
-        if is_image or hdu.header.get("ZIMAGE"):
-            return number
-    return 0
+    digits = name[1:].replace(".", "")
+    if not digits.isdecimal() or len(digits) > 5:
+        msg = f"the quantile {name[1:]} has no card: only those of 4 decimals have"
+        raise InputError(msg)
+    return f"STQ{digits}", f"quantile {name[1:]}"
