@@ -621,12 +621,12 @@ def _parse_literal(literal: str) -> Value:
         return literal == "T"
     if not literal:
         return None
-    if not _NUMBER.fullmatch(literal):
+    number = _NUMBER.fullmatch(literal)
+    if not number:
         return literal
-    try:
+    if number[1].isdecimal() and number[2] is None:
         return int(literal)
-    except ValueError:
-        return float(literal.upper().replace("D", "E"))
+    return float(literal.upper().replace("D", "E"))
 
 
 def begins_at_top(header: RawHeader) -> bool:

@@ -8,6 +8,7 @@ types are known, and where the comparison leaves a doubt no type is given.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +80,8 @@ def look_at(
         with open_image(path, header.hdu) as image:
             ny = image.shape[-2]
             rows = min(ROWS, ny)
-            starts = np.unique(np.linspace(0, ny - rows, BANDS).astype(int))
-            raw = [image.rows(int(at), int(at) + rows) for at in starts]
+            starts = np.linspace(0, ny - rows, BANDS).astype(int).tolist()
+            raw = [image.rows(at, at + rows) for at in dict.fromkeys(starts)]
     except (InputError, OSError):
         return None
     bands = [band.astype(np.float64) for band in raw]
@@ -99,7 +100,7 @@ def sum_up(bands: Sequence[NDArray[np.float64]], step: int = 1) -> Look:
     step : int
         Distance between pixels of one colour: 2 for a Bayer pattern.
     """
-    level = float(np.median([np.median(band) for band in bands]))
+    level = median(float(np.median(band)) for band in bands)
     steps = np.concatenate(
         [(band[:, step:] - band[:, :-step]).ravel() for band in bands]
     )

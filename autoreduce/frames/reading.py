@@ -131,11 +131,12 @@ def _headers_of(
     files = ((f"{place}/{name}", state) for name, state in new.items())
     read = dict(zip(new, read_many(_READERS, headers_or_why, files), strict=True))
     added = {
-        name: (Stamp.of(state), headers)
+        name: (stamp, headers)
         for name, state in new.items()
-        if state
+        if kept
+        and state
         and not isinstance(headers := read[name], str)
-        and Stamp.of(state).is_settled(start_ns)
+        and (stamp := Stamp.of(state)).is_settled(start_ns)
     }
     if kept and (added or len(old) < len(known)):
         cache.save(kept, cache.HEADERS, folder, old | added, part.number)
