@@ -1,6 +1,7 @@
 """Stacks of a colour camera, held against fields that are known in every colour."""
 
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stack_nights import SHAPE
 
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.prepare import Choices
+from autoreduce.products.stack_light import StackLight
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import Severity
 from autoreduce.running.execute import Limits
@@ -153,6 +155,21 @@ def test_the_bits_do_not_depend_on_memory_and_jobs(tmp_path):
         with stack_of(tmp_path / str(n), POSES[:18], limits=limits) as stack:
             found.append(stack[0].data.copy())
     np.testing.assert_array_equal(*found)
+
+
+def test_colours_are_measured_as_memory_has_room(tmp_path, monkeypatch):
+    lock, modelled = Lock(), StackLight.modelled
+
+    def alone(light):
+        assert lock.acquire(blocking=False)
+        try:
+            return modelled(light)
+        finally:
+            lock.release()
+
+    monkeypatch.setattr(StackLight, "modelled", alone)
+    limits = Limits(jobs=3, memory=1 << 20, processes=False)
+    stack_of(tmp_path, POSES[:6], limits=limits).close()
 
 
 def test_a_pattern_that_the_greens_contradict_is_told_with_those_that_may_be(tmp_path):

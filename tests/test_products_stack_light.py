@@ -1,6 +1,7 @@
 """A light on the grid, the scale and the sky of a stack, worked by hand."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,16 @@ def test_a_light_is_laid_where_it_lies(open_light):
     assert np.isnan(laid.rows(0, 1)).all()  # beyond its edge
     unplaced = replace(light, place=None)
     assert unplaced.on_grid(Geometry(SHAPE)) is unplaced
+
+
+def test_measuring_colours_takes_no_more_memory_than_is_told(open_light):
+    data = np.random.default_rng(2).normal(500, 10, (2000, 2000))
+    light = open_light("a.fits", data, BAYERPAT="RGGB", keep_open=False)
+    tracemalloc.start()
+    light.modelled()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.7 * light.modelled_bytes < peak < light.modelled_bytes
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,19 @@ class Workspace:
         return _apart(self.processes, function, *args, **kwargs)
 
     def each(
-        self, function: Callable[[Item], Result], items: Iterable[Item]
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        n_bytes: int = 0,
     ) -> Iterator[Result]:
-        """Call a function for many items as `apart` does, side by side."""
+        """Call a function for many items as `apart` does, side by side.
+
+        Where a call takes `n_bytes`, no more run at once than memory has room for, and
+        one at least.
+        """
+        if n_bytes and (room := max(self.memory // n_bytes, 1)) <= self.threads:
+            return side_by_side(room, lambda item: self.apart(function, item), items)
         return each_apart(self.processes, self.threads, function, items)
 
 

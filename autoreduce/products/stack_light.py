@@ -37,6 +37,8 @@ TakeColour = Callable[[Image, int, ColourModel, str], Image]
 
 MOST_MODELLED = 1 << 23
 """Pixels in the middle of a mosaic that tell what is alike in all of it."""
+MODELLED_BYTES = 20
+"""Bytes that each of them takes while it is measured."""
 TRIED_ROWS = 64
 """Rows on which noise is tried."""
 MOST_COMPARED = 1000
@@ -112,10 +114,15 @@ class StackLight:
         told = str(self.header.get("BAYERPAT") or "")
         return mosaic(told.strip(), (next(begin), next(begin)))
 
+    @property
+    def modelled_bytes(self) -> int:
+        """About how much memory `modelled` takes."""
+        return MODELLED_BYTES * min(math.prod(self.shape), MOST_MODELLED)
+
     def modelled(self) -> Self:
         """Measure what is alike in all of a mosaic; other lights stay as they are.
 
-        Of a large one its middle tells, in memory that has a bound.
+        Of a large one its middle tells, so that `modelled_bytes` has a bound.
         """
         if not is_known(self.pattern):
             return self

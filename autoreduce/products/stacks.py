@@ -130,7 +130,8 @@ def make_stack(
     left_out = _unusable(there, workspace)
     good = [light for light in there if light.item.file not in left_out]
     if any(is_known(light.pattern) for light in good):
-        good = list(workspace.each(StackLight.modelled, good))
+        n_bytes = max(light.modelled_bytes for light in good)
+        good = list(workspace.each(StackLight.modelled, good, n_bytes=n_bytes))
     fields, apart = _fields(good, registration, task)
     left_out |= apart
     if not fields:
