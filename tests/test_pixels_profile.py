@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from stack_fields import gaussian_profile, moffat_profile, paint
 
 from autoreduce.pixels.profile import (
+    USUAL_BETA,
     Moffat,
     fit_moffat,
     least_steepness,
@@ -65,6 +66,14 @@ def test_the_fit_leaves_out_a_star_with_company():
     paint(image, x[3:] + 5, y[3:], np.array([1e5]), 4.0)
     found = fit_moffat(image.astype(np.float32), x, y, 4.0, 1.0)
     assert found.fwhm == pytest.approx(4.0, rel=0.03)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_without_light_the_fit_stays_where_it_starts(noise):
+    centre = np.array([30.0])
+    found = fit_moffat(np.full((61, 61), 7, np.float32), centre, centre, 3.0, noise)
+    assert_allclose(found, Moffat(3.0, USUAL_BETA))
 
 
 def test_light_within_two_radii_tells_the_width():

@@ -70,6 +70,44 @@ def test_limits_of_either_side():
     assert column(100, 140, 100, limits=Limits(50, 2))[1] == 2
 
 
+@pytest.mark.parametrize("none", [np.inf, 1e30, 1e200])
+@pytest.mark.parametrize("change", [0.0, 0.08])
+def test_an_open_limit_never_rejects_and_the_other_works_as_usual(none, change):
+    models = [PLAIN._replace(change=change)] * 3
+    below, above = (100, -3000, 100), (100, 5000, 100)
+    for limits, kept, lost in (
+        (Limits(none, 4), below, above),
+        (Limits(4, none), above, below),
+    ):
+        value, n, rejected = column(*kept, models=models, limits=limits)
+        assert (value, n) == (pytest.approx(np.mean(kept)), 3)
+        assert not rejected.any()
+        assert column(*lost, models=models, limits=limits)[:2] == (100, 2)
+    for odd in (below, above):
+        value, n, _ = column(*odd, models=models, limits=Limits(none, none))
+        assert (value, n) == (pytest.approx(np.mean(odd)), 3)
+
+
+def test_an_open_limit_leaves_the_noise_below_the_sky_alone():
+    rng = np.random.default_rng(1)
+    lights = list(rng.normal(100, 5, (6, 40, 50)).astype(np.float32))
+    models = [LightModel(1.0, 5.0, 0.5, 0.08)] * 6
+    made = stack(lights, models, Limits(np.inf, 4), sky=100.0)
+    usual = stack(lights, models, Limits(50, 4), sky=100.0)
+    np.testing.assert_array_equal(made.n_used, usual.n_used)
+    np.testing.assert_allclose(made.data, usual.data, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("limits", [FOUR, Limits(np.inf, 4), Limits(4, np.inf)])
+def test_infinite_samples_never_count(limits):
+    value, n, _ = column(100, np.inf, np.inf, limits=limits)
+    assert np.isnan(value)
+    assert n == 0
+    assert column(100, 100, np.inf, limits=limits)[:2] == (100, 2)
+    assert column(100, 100, -np.inf, limits=limits)[:2] == (100, 2)
+
+
 def test_a_star_may_change_with_the_seeing_and_noise_may_not():
     assert column(10100, 11500, 9000)[1] == 3
     assert column(100, 1500, 100)[1] == 2

@@ -230,7 +230,7 @@ def _fitted(
 
     Fluxes follow from the shape by themselves.  The steps are of the logarithm of the
     width and of the reciprocal of the exponent: up to the Gaussian, a profile changes
-    evenly with it.
+    evenly with it.  Without light to fit there is no step, and the shape stays.
     """
     width, inverse = np.log(start.fwhm), 1 / start.beta
     narrow, wide = np.log([LEAST_FWHM * known, GREATEST_FWHM * known])
@@ -245,6 +245,8 @@ def _fitted(
         flux, left = profile[:, 0], products[:, 0, 0]
         first, second = flux @ products[:, 0, 2:]
         (power, cross), (_, other) = np.tensordot(flux**2, products[:, 2:, 2:], 1)
+        if not power * other > cross**2:
+            break
         step = (second - first * cross / power) / (other - cross**2 / power)
         step = np.clip(inverse + step, 1 / BETAS[1], 1 / BETAS[0]) - inverse
         widening = (first - cross * step) / power

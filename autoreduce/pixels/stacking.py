@@ -32,6 +32,10 @@ _ROWS_NEAR, _COLUMNS_NEAR = np.mgrid[-GROWN : GROWN + 1, -GROWN : GROWN + 1].res
 FILLING = 1e-3
 """Weight of an interpolated sample, of one that was measured: it counts where there are
 no others."""
+OPEN = 1e6
+"""Sigma from which on a limit is none."""
+BRIGHTEST = 1e12
+"""ADU above the sky that no pixel shows; single precision holds its variance."""
 TILE_BYTES = 1 << 16
 """Bytes of a row of samples of which the middle is found at a time."""
 
@@ -74,10 +78,15 @@ class Own(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How far off the middle a sample may lie, in sigma."""
+    """How far off the middle a sample may lie, in sigma; from `OPEN` on, any distance."""
 
     low: float
     high: float
+
+    @property
+    def none(self) -> bool:
+        """Whether samples may lie anywhere."""
+        return min(self) >= OPEN
 
 
 def stack(
@@ -142,6 +151,7 @@ class _Work:
         self._of_limit = np.empty((3, *middle.shape), np.float32)
         peak, light, one = self._of_limit
         np.fmax(middle - np.float32(sky), np.float32(0), out=light)
+        np.minimum(light, np.float32(BRIGHTEST), out=light)
         np.square(_largest_near(light), out=peak)
         one[...] = 1
         shape = middle[inner].shape
@@ -164,7 +174,7 @@ class _Work:
         """Add a light of n; tell how many of its samples are rejected."""
         off, good = self._off, self._good
         np.subtract(values, self._middle, out=off)
-        if limits is None:
+        if limits is None or limits.none:
             np.isfinite(off, out=good)
         else:
             self._judge(model, limits, n)
@@ -204,19 +214,19 @@ class _Work:
         off, term, limit, good = self._off, self._term, self._limit, self._good
         # The middle of few samples is itself uncertain.
         uncertain = 1 + 1.57 / n
-        wide = max(limits.low, limits.high) ** 2
+        narrow, wide = sorted(one if one < OPEN else np.inf for one in limits)
         variances = (
             model.change**2,
             model.photon * uncertain,
             model.noise**2 * uncertain,
         )
-        factors = np.array([wide * one for one in variances], np.float32)
+        factors = np.array([narrow**2 * one for one in variances], np.float32)
         np.einsum("k,kyx->yx", factors, self._of_limit, out=limit)
         np.multiply(off, off, out=term)
-        if limits.low != limits.high:
-            narrow = min(limits.low, limits.high) ** 2 / wide
-            side = off > 0 if limits.high < limits.low else off < 0
-            np.divide(term, np.float32(narrow), out=term, where=side)
+        if narrow != wide:
+            side = off < 0 if limits.high < limits.low else off > 0
+            with np.errstate(invalid="ignore"):  # an infinite sample stays none
+                np.divide(term, np.float32((wide / narrow) ** 2), out=term, where=side)
         np.less_equal(term, limit, out=good)
         y, x = marked_pixels(~good)
         there = ~np.isnan(off[y, x])
