@@ -23,7 +23,8 @@ from typing import Self, TypeVar
 from autoreduce.calibration.workspace import each_apart
 from autoreduce.errors import Interrupted
 from autoreduce.fits.ahead import Each
-from autoreduce.running.ending import end_workers, ended
+from autoreduce.fits.closing import ended
+from autoreduce.running.ending import end_workers
 from autoreduce.running.machine import share_one_heap
 from autoreduce.running.server import PRELOADED, READING, server_context
 
