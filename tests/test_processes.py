@@ -295,6 +295,35 @@ def test_an_interrupt_waits_for_no_reader_and_nothing_is_done_again(tmp_path, to
     assert not list(begun.glob(f"*.{own}"))
 
 
+STARTING = """
+import os
+from autoreduce.errors import Interrupted
+from autoreduce.running.processes import worker_processes
+
+if __name__ == "__main__":
+    try:
+        with worker_processes(4):
+            raise Interrupted(2)
+    except Interrupted:
+        os._exit(130)
+"""
+"""Is interrupted while its workers are being started."""
+
+
+def test_no_worker_is_started_behind_an_interrupt(tmp_path):
+    """It would not find what it shares with the others, and complain."""
+    script = tmp_path / "script.py"
+    script.write_text(STARTING)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def interrupt_itself():
     signal.raise_signal(signal.SIGINT)
 
