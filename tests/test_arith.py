@@ -478,6 +478,9 @@ def test_the_program_of_a_camera_is_kept_since_its_header_is_read_by_it(
     assert header["CREATOR"] == "Nebulosity 4.1"
     assert header["SWMODIFY"].startswith("autoreduce")
     assert read_facts("out.fit").number("exptime") == 60
+    command("arith", "out.fit", "x", "2", "-o", "twice.fit")
+    assert fits.getheader("twice.fit")["CREATOR"] == "Nebulosity 4.1"
+    assert read_facts("twice.fit").number("exptime") == 60
 
 
 @pytest.mark.parametrize(
@@ -489,6 +492,12 @@ def test_the_program_of_a_camera_is_kept_since_its_header_is_read_by_it(
         (("a.fit", "/", "a.fit"), 1.5),
         (("-", "a.fit"), 1.5),
         (("a.fit", "=", "7"), 1.5),
+        (("a.fit", "x", "(2", "+", "3)"), 0.3),
+        (("a.fit", "/", "(2", "x", "2)"), 6.0),
+        (("a.fit", "x", "-1"), 1.5),
+        (("a.fit", "/", "(a.fit", "x", "3)"), 4.5),
+        (("a.fit", "x", "0"), 1.5),
+        (("a.fit", "/", "(1", "-", "1)"), 1.5),
     ],
 )
 def test_the_gain_goes_with_the_factor_on_the_pixels(

@@ -529,6 +529,17 @@ def test_a_master_that_was_worked_on_is_another(reduced, library, tmp_path):
     assert not check_library(library)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_pixels_that_a_mask_beside_a_master_marks_have_no_value(tmp_path, dtype):
+    path = write_foreign(tmp_path)
+    mask = np.zeros(SHAPE, dtype)
+    mask[3, 4] = 1
+    fits.append(path, mask, fits.Header({"EXTNAME": "MASK"}))
+    (added,) = add_to_library(tmp_path / "library", [path])
+    data = fits.getdata(tmp_path / "library" / added.file)
+    assert np.argwhere(np.isnan(data)).tolist() == [[3, 4]]
+
+
 def test_the_way_out_for_scaled_values_leads_out(tmp_path):
     rng = np.random.default_rng(2)
     pixels = rng.normal(0.0045, 1e-4, SHAPE).astype(np.float32)

@@ -12,6 +12,7 @@ from autoreduce.errors import InputError
 from autoreduce.report.pictures import (
     HISTOGRAM_BINS,
     Stretch,
+    _block_means,
     png,
     png_pieces,
     read_picture,
@@ -243,3 +244,11 @@ def test_only_a_sample_of_the_rows_is_read(tmp_path, monkeypatch):
 def test_a_missing_product_is_an_error_that_names_it(tmp_path):
     with pytest.raises(InputError, match=re.escape("gone.fits")):
         read_picture(tmp_path / "gone.fits")
+
+
+@pytest.mark.parametrize(
+    "level", [np.int64(2**62), np.float32(3e38), np.float64(-1.5), np.uint16(65535)]
+)
+def test_means_of_blocks_hold_any_pixels(level):
+    bands = np.full((2, 3, 8), level)
+    np.testing.assert_allclose(_block_means(bands, 4), float(level), rtol=1e-6)

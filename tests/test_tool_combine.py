@@ -428,6 +428,7 @@ def test_what_is_told_of_the_first_frame_alone_is_not_carried_over(
         (("-m", "median"), True),
         (("-m", "sum"), False),
         (("-m", "std"), False),
+        (("-m", "var"), False),
         (("-N", "mean"), False),
         (("-s", "2"), False),
         (("-u",), False),
@@ -445,7 +446,9 @@ def test_the_level_of_full_pixels_is_told_where_it_still_holds(
     combined(*words)
     header = fits.getheader("out.fit")
     assert ("SATURATE" in header) is kept
-    assert ("EGAIN" in header, "BUNIT" in header) == (words != ("-u",),) * 2
+    gain = {("-s", "2"): 1.5 / 4, ("-u",): None, ("-m", "var"): None}.get(words, 1.5)
+    assert header.get("EGAIN") == gain
+    assert ("BUNIT" in header) is (gain is not None)
 
 
 def test_a_sum_has_the_light_of_all_frames_where_samples_are_left_out(
@@ -501,3 +504,29 @@ def test_variances_beside_frames_are_read_as_errors(tmp_path, monkeypatch):
         CCDData(np.ones((3, 4)), unit="adu", uncertainty=errors).write(f"f.{n}.fit")
     combined("-m", "mean")
     np.testing.assert_allclose(fits.getdata("out.fit", "UNCERT"), 3 / 2**0.5)
+
+
+def test_one_mask_beside_a_cube_is_that_of_each_of_its_planes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cube, mask = np.full((3, 4, 5), 10, np.float32), np.zeros((4, 5), np.uint8)
+    mask[1, 2] = Flag.NO_VALUE
+    for n in (1, 2):
+        planes = [
+            fits.ImageHDU(mask, name="MASK"),
+            fits.ImageHDU(cube / 5, name="UNCERT"),
+        ]
+        fits.HDUList([fits.PrimaryHDU(cube), *planes]).writeto(f"f.{n}.fit")
+    found = combined("-m", "mean")
+    assert np.isnan(found[:, 1, 2]).all()
+    assert np.count_nonzero(np.isnan(found)) == 3
+    flat = combined("-m", "mean", "-r", "--overwrite")
+    assert np.argwhere(np.isnan(flat)).tolist() == [[1, 2]]
+    np.testing.assert_allclose(fits.getdata("out.fit", "UNCERT")[0], 2 / 6**0.5)
+
+
+def test_planes_of_another_size_are_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mask = fits.ImageHDU(np.zeros((6, 5), np.uint8), name="MASK")
+    fits.HDUList([fits.PrimaryHDU(np.ones((4, 5))), mask]).writeto("f.1.fit")
+    told = command("combine", "f.1.fit", "-o", "out.fit", fails=True)
+    assert "f.1.fit: its MASK is 5x6 pixels, its image 5x4" in told

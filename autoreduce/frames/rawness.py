@@ -49,6 +49,11 @@ def own_card(header: RawHeader) -> str | None:
     return None
 
 
+def is_product(header: RawHeader) -> bool:
+    """Tell whether a header is of a product as a reduction wrote it."""
+    return own_card(header) is not None and isinstance(header.get("DIGEST"), str)
+
+
 def is_plane(header: RawHeader) -> bool:
     """Tell whether an image is named for what it says of another, such as its mask."""
     name = header.get("EXTNAME")

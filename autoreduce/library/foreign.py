@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from autoreduce.calibration.bands import Floats
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.images import open_image
-from autoreduce.fits.writer import ImageWriter
+from autoreduce.fits.writer import MASK, ImageWriter
 from autoreduce.frames.frame import Frame
 from autoreduce.frames.imagetype import type_of_words
 from autoreduce.frames.literals import number
 from autoreduce.frames.rawness import is_plane
 from autoreduce.frames.scan import read_file
 from autoreduce.frames.schema import ImageType, make_frame_table
+from autoreduce.pixels.flags import Flag
 from autoreduce.pixels.measure import robust_scatter
 from autoreduce.pixels.order import finite_median, median
 from autoreduce.planning.grouping import FACT_NAMES, comparable
@@ -139,7 +141,10 @@ def read_foreign(
     kind = _kind(path, frame)
     _check_sections(path, frame)
     with open_image(path, frame.header.hdu) as reader:
-        data = np.asarray(reader.read(), np.float32)
+        data = np.array(reader.read(), np.float32)
+    for plane in images:
+        if plane.header.get("EXTNAME") == MASK and plane.shape == frame.shape:
+            data[_no_value(path, plane)] = np.nan
     finite = data[np.isfinite(data)]
     if data.ndim != 2 or not finite.size:
         msg = f"{path} holds no image of two axes with finite pixels"
@@ -169,6 +174,17 @@ def read_foreign(
         level=finite_median(data),
         remarks=tuple(filter(None, (told, *_remarks(frame, kind, level)))),
     )
+
+
+def _no_value(path: Path, plane: Frame) -> NDArray[np.bool_]:
+    """Mark the pixels of which a MASK says that they have no value.
+
+    Bytes are flags; of another type all that is not 0 is no value.
+    """
+    with open_image(path, plane.header.hdu) as reader:
+        mask = reader.read()
+    flags = mask & np.uint8(Flag.NO_VALUE) if mask.dtype == np.uint8 else mask
+    return np.asarray(flags != 0)
 
 
 def _kind(path: Path, frame: Frame) -> ImageType:

@@ -28,7 +28,7 @@ from autoreduce.fits.names import is_fits_name
 from autoreduce.fits.names import stem as stem_of
 from autoreduce.fits.spreadsheet import frame_text, unguarded
 from autoreduce.fits.whole import write_text
-from autoreduce.frames.rawness import own_card
+from autoreduce.frames.rawness import is_product
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.library.foreign import (
     Bias,
@@ -243,7 +243,7 @@ def master_row(path: Path) -> dict[str, Any]:
     """
     header = read_headers(path)[0]
     kind = KINDS.get(str(header.get("IMAGETYP")))
-    if not is_own(header) or kind is None:
+    if not is_product(header) or kind is None:
         msg = f"{path} is not a master bias, dark or flat that autoreduce made"
         raise InputError(msg)
     facts = {name: header.get(card) for name, (card, _) in FACT_CARDS.items()}
@@ -262,11 +262,6 @@ def master_row(path: Path) -> dict[str, Any]:
         "digest": header.get("DIGEST"),
         "program": header.get("PROGRAM") or header.get("CREATOR"),
     }
-
-
-def is_own(header: RawHeader) -> bool:
-    """Tell whether a header is of a product as a reduction wrote it."""
-    return own_card(header) is not None and isinstance(header.get("DIGEST"), str)
 
 
 def _mean_start(header: RawHeader) -> str | None:
@@ -435,7 +430,7 @@ def _add(
     except InputError as error:
         msg = f"{source}: {error}"
         raise InputError(msg) from error
-    if is_own(header):
+    if is_product(header):
         row = master_row(source)
         check_sums(source)
         digest = str(row["digest"])

@@ -492,15 +492,14 @@ def _block_means(bands: NDArray[Any], width: int) -> Floats:
     bands = bands[:, :, : n * width]
     means = np.empty((n_bands, n))
     # As a product of matrices sums of few columns take a tenth of the time.
-    np.divide(
-        bands.sum(axis=1).reshape(n_bands, n, width) @ np.ones(width, np.float32),
-        n_rows * width,
-        out=means,
-    )
+    total = np.float64 if bands.dtype.itemsize == np.int64().itemsize else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = bands.sum(axis=1, dtype=total).reshape(n_bands, n, width)
+        np.divide(columns @ np.ones(width, np.float32), n_rows * width, out=means)
     gaps = ~np.isfinite(means)
     if gaps.any():
         blocks = bands.reshape(n_bands, n_rows, n, width).swapaxes(1, 2)[gaps]
-        some = blocks.reshape(len(blocks), -1)
+        some = blocks.reshape(len(blocks), -1).astype(np.float64)
         means[gaps] = mean_of_known(list(np.where(np.isfinite(some), some, np.nan).T))
     return means
 

@@ -54,6 +54,7 @@ from autoreduce.tools.products import (
     planes_beside,
     product_cards,
     sigma_of,
+    with_gain,
     without_levels,
     without_unit,
 )
@@ -271,7 +272,7 @@ class FrameStack(Closing):
             with self._reader(image) as reader:
                 self.cards = self.cards or all_cards(reader)
                 self.are_plain &= reader.is_plain
-                self._planes.append(planes_beside(image))
+                self._planes.append(_planes_beside(image, reader.shape))
                 shape, dtype = reader.shape, reader.dtype
             facts = read_facts(image)
             shapes.append(shape[-2:] if reduce else shape)
@@ -318,10 +319,37 @@ class FrameStack(Closing):
         """Read rows of a plane beside the data of a frame; of ``UNCERT`` one sigma."""
         image, plane = self._places[frame]
         path, _ = split_hdu(image)
-        first = plane * self.shape[-2]
+        ny = self.shape[-2]
         with open_image(path, name) as reader:
-            rows = (first + start, first + stop)
-            return sigma_of(reader, *rows) if name == UNCERT else reader.rows(*rows)
+            read = partial(sigma_of, reader) if name == UNCERT else reader.rows
+            if len(reader.shape) == 3 or len(self.shape) == 2:
+                first = plane * ny if len(reader.shape) == 3 else 0
+                return read(first + start, first + stop)
+            # One plane beside a cube is that of each plane of it.
+            return read(0, ny)[np.arange(start, stop) % ny]
+
+
+def _planes_beside(image: str, shape: tuple[int, ...]) -> frozenset[str]:
+    """List the planes beside an image.
+
+    Raises
+    ------
+    InputError
+        If one has neither the shape of the image nor that of a plane of it.
+    """
+    path, _ = split_hdu(image)
+    found = planes_beside(image)
+    for name in found:
+        with open_image(path, name) as reader:
+            beside = reader.shape
+        if beside not in (shape, shape[-2:]):
+            sizes = ["x".join(map(str, reversed(size))) for size in (beside, shape)]
+            msg = (
+                f"{path}: its {name} is {sizes[0]} pixels, its image {sizes[1]}; "
+                "remove the one or the other"
+            )
+            raise InputError(msg)
+    return found
 
 
 def _common_shape(
@@ -652,8 +680,9 @@ def _cards(job: _Job, count: _Count, factor: float | None) -> list[bytes]:
     base = without(job.stack.cards, _no_longer_true(job))
     if not _keeps_levels(choices):
         base = without_levels(base)
-    if factor is not None:
+    if factor is not None or how.method is Method.VAR:
         base = without_unit(base)
+    base = with_gain(base, 2.0**choices.shift)
     return product_cards(base, cards | _input_cards(job), [history])
 
 

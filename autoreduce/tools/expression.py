@@ -243,23 +243,42 @@ def _kind_of_float(value: float) -> np.dtype[np.floating]:
 
 
 def factor_of(node: Node) -> float:
-    """Return what an expression multiplies its leftmost image by: products of numbers.
+    """Return what an expression multiplies its leftmost image by, without its sign.
 
     A flat, as any other image, is no factor: it has unit level.
     """
-    if not isinstance(node, Operation):
+    factor = abs(_factor(node)) if _number_of(node) is None else 1.0
+    return factor if math.isfinite(factor) and factor else 1.0
+
+
+def _factor(node: Node) -> float:
+    """Return the number that an expression is, or that it multiplies images by."""
+    number = _number_of(node)
+    if number is not None or not isinstance(node, Operation):
+        return 1.0 if number is None else number
+    if node.operator in "x/":
+        left, right = _factor(node.left), _factor(node.right)
+        return left * right if node.operator == "x" else left / (right or math.nan)
+    if node.operator == "=":
         return 1.0
-    left, right = node.left, node.right
+    inner = node.left if _number_of(node.left) is None else node.right
+    return _factor(inner)
+
+
+def _number_of(node: Node) -> float | None:
+    """Return the value of an expression without images; None if there are any."""
+    if isinstance(node, Number):
+        return float(node.value)
+    if isinstance(node, Images):
+        return None
+    left, right = _number_of(node.left), _number_of(node.right)
+    if left is None or right is None:
+        return None
     if node.operator == "x":
-        return _number_of(left) * factor_of(left) * _number_of(right) * factor_of(right)
+        return left * right
     if node.operator == "/":
-        return factor_of(left) / _number_of(right)
-    inner = right if isinstance(left, Number) else left
-    return 1.0 if node.operator == "=" else factor_of(inner)
-
-
-def _number_of(node: Node) -> float:
-    return float(node.value) if isinstance(node, Number) and node.value else 1.0
+        return left / right if right else math.nan
+    return left - right if node.operator == "-" else left + right
 
 
 def _ends(

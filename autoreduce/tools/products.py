@@ -27,7 +27,7 @@ from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import Facts, FrameReader
 from autoreduce.frames.measured import MEASURED
 from autoreduce.frames.measured import keywords as measured_keywords
-from autoreduce.frames.rawness import own_card
+from autoreduce.frames.rawness import is_product
 from autoreduce.pixels.flags import Flag
 from autoreduce.version import __version__
 
@@ -175,15 +175,17 @@ def product_cards(
         Cards of 80 characters; the product's structure is not among them.
     """
     header = RawHeader(0, b"".join(base))
-    is_own = own_card(header) is not None
+    creator = str(header.get("CREATOR") or "autoreduce")
     # Another program's name tells how its header is to be read.
-    writer = "SWMODIFY" if header.get("CREATOR") and not is_own else "CREATOR"
+    writer = "CREATOR" if creator.startswith("autoreduce") else "SWMODIFY"
     ours: dict[str, tuple[CardValue, str]] = {
         **cards,
         writer: (f"autoreduce {__version__}", "program that made this file"),
         "DATE": (written_at(), "[UTC] when this file was made"),
     }
-    stale = (*_OF_THE_TOOLS, *measured_keywords(_OF_PIXELS), *_OF_A_PRODUCT * is_own)
+    stale = (*_OF_THE_TOOLS, *measured_keywords(_OF_PIXELS))
+    if is_product(header):
+        stale += _OF_A_PRODUCT
     kept = without(base, [*STRUCTURE, *stale, *ours])
     while kept and not kept[-1].strip():
         kept.pop()
