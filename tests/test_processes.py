@@ -295,6 +295,16 @@ def test_an_interrupt_waits_for_no_reader_and_nothing_is_done_again(tmp_path, to
     assert not list(begun.glob(f"*.{own}"))
 
 
+def run_script(script):
+    return subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 STARTING = """
 import os
 from autoreduce.errors import Interrupted
@@ -314,13 +324,7 @@ def test_no_worker_is_started_behind_an_interrupt(tmp_path):
     """It would not find what it shares with the others, and complain."""
     script = tmp_path / "script.py"
     script.write_text(STARTING)
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_script(script)
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -396,13 +400,7 @@ def test_workers_end_with_the_process_that_has_them(tmp_path):
         "        print(pool.submit(os.getpid).result(), flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_script(script)
     assert done.returncode == -signal.SIGKILL
     worker = int(done.stdout)
     deadline = time.monotonic() + 10
