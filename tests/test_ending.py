@@ -13,9 +13,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from small_night import write_frame, write_night
+from tool_files import write_fits
 
 from autoreduce.cli import cli
 from autoreduce.errors import ProductError
@@ -210,6 +212,18 @@ def test_standard_output_may_be_closed_full_or_cut(
     assert verify(tmp_path / "a") == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("n_cards", [1, 300])
+def test_a_full_standard_output_is_told_once_whatever_is_written(tmp_path, n_cards):
+    cards = {f"K{n}": "x" * 60 for n in range(n_cards)}
+    path = write_fits(tmp_path / "a.fit", np.zeros((2, 2)), **cards)
+    done = run("log", path, redirect="> /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: [Errno 28] No space left on device: 'standard output'"
+    ]
+
+
 @pytest.mark.parametrize("redirect", ["| true", "2>&1 | true"])
 def test_work_goes_on_though_nobody_reads_what_is_told(night, tmp_path, redirect):
     words = ("rename", night, "--copy", "-o", tmp_path / "new")
@@ -228,6 +242,19 @@ def test_names_that_are_not_in_utf_8_are_told_as_they_are(night, tmp_path):
     done = run("rename", "--undo", tmp_path / "new.rename.log", redirect="> /dev/null")
     assert (done.returncode, done.stderr) == (0, "")
     assert os.path.lexists(odd)
+
+
+def test_names_that_are_not_in_utf_8_are_escaped_in_json(tmp_path):
+    odd = tmp_path / os.fsdecode(b"Andr\xe9.fit")
+    shutil.copy(write_fits(tmp_path / "a.fit", np.zeros((2, 2)), OBJECT="a"), odd)
+    table = tmp_path / "t.json"
+    done = run("log", tmp_path, "-k", "OBJECT", "--json", "-o", table)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = run("log", tmp_path, "-k", "OBJECT", "--json", redirect="| od -An -v -tx1")
+    assert bytes.fromhex(told.stdout) == table.read_bytes()
+    assert b"Andr\\udce9.fit" in table.read_bytes()
+    names = [row["Filename"] for row in json.loads(table.read_text("utf-8"))]
+    assert sorted(map(os.fsencode, names)) == [b"Andr\xe9.fit", b"a.fit"]
 
 
 # ------------------------------------------------------------------ exit status

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from autoreduce.errors import Interrupted
 from autoreduce.fits.ahead import read_ahead, read_many
 
 
@@ -95,3 +96,24 @@ def test_others_are_called_where_one_waits_or_works_long(work):
 def test_errors_of_reading_many_are_raised():
     with pytest.raises(ZeroDivisionError):
         list(read_many(4, lambda n: 1 // n, [2, 1, 0]))
+
+
+@pytest.mark.parametrize("calls_others", [False, True])
+def test_a_signal_does_not_wait_for_what_is_being_read(calls_others):
+    may_go_on, read = threading.Event(), []
+    last = 64 if calls_others else 1
+
+    def wait(n):
+        if n >= last:
+            may_go_on.wait(10)
+        time.sleep(0.003)
+        read.append(n)
+
+    pieces = range(last + 1)
+    reading = read_many(2, wait, pieces) if calls_others else read_ahead(wait, pieces)
+    for _ in range(last // 2 + 1):
+        next(reading)
+    with pytest.raises(Interrupted):
+        reading.throw(Interrupted(2))
+    assert last not in read
+    may_go_on.set()

@@ -26,7 +26,7 @@ from autoreduce.prepare import prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status, run_plan
 from autoreduce.running.processes import worker_processes
-from autoreduce.running.server import PRELOADED, READING, start_for
+from autoreduce.running.server import PRELOADED, READING, server_context, start_for
 from autoreduce.running.tasks import run_task
 
 
@@ -245,6 +245,101 @@ def test_a_plan_that_is_interrupted_leaves_no_reader(tmp_path):
         time.sleep(0.05)
 
 
+INTERRUPTED = """
+import os, signal, sys, time
+from pathlib import Path
+from autoreduce.cli import _interrupt
+from autoreduce.errors import Interrupted
+from autoreduce.running.processes import reading_processes
+
+def slow(item):
+    Path(sys.argv[1], f"{item}.{os.getpid()}").touch()
+    time.sleep(6)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        with reading_processes(2) as each:
+            list(each(slow, range(6)))
+    except Interrupted:
+        print(os.getpid(), flush=True)
+        time.sleep(1)
+        os._exit(130)
+"""
+"""Has six items of six seconds done by two processes."""
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+def test_an_interrupt_waits_for_no_reader_and_nothing_is_done_again(tmp_path, to_group):
+    script, begun = tmp_path / "script.py", tmp_path / "begun"
+    script.write_text(INTERRUPTED)
+    begun.mkdir()
+    with subprocess.Popen(
+        [sys.executable, script, begun],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while len(list(begun.iterdir())) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        send = os.killpg if to_group else os.kill
+        send(process.pid, signal.SIGINT)
+        at = time.monotonic()
+        own = process.stdout.readline().strip()
+        assert time.monotonic() - at < 4
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 130
+    assert len(list(begun.iterdir())) == 2
+    assert not list(begun.glob(f"*.{own}"))
+
+
+def run_script(script):
+    return subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+STARTING = """
+import os
+from autoreduce.errors import Interrupted
+from autoreduce.running.processes import worker_processes
+
+if __name__ == "__main__":
+    try:
+        with worker_processes(4):
+            raise Interrupted(2)
+    except Interrupted:
+        os._exit(130)
+"""
+"""Is interrupted while its workers are being started."""
+
+
+def test_no_worker_is_started_behind_an_interrupt(tmp_path):
+    """It would not find what it shares with the others, and complain."""
+    script = tmp_path / "script.py"
+    script.write_text(STARTING)
+    done = run_script(script)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def interrupt_itself():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_ends_no_worker_that_has_hardly_begun():
+    """It would be found killed, and its work done again, before the run is ended."""
+    worker = server_context(PRELOADED).Process(target=interrupt_itself)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
 def test_work_is_done_in_another_process(tmp_path, workers):
     workspace = make_workspace(tmp_path, workers)
     assert workspace.apart(own_process) != os.getpid()
@@ -305,13 +400,7 @@ def test_workers_end_with_the_process_that_has_them(tmp_path):
         "        print(pool.submit(os.getpid).result(), flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_script(script)
     assert done.returncode == -signal.SIGKILL
     worker = int(done.stdout)
     deadline = time.monotonic() + 10

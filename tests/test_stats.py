@@ -3,6 +3,7 @@
 import hashlib
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,6 +229,36 @@ def test_a_write_protected_file_keeps_its_header(tmp_path, mode):
     assert "a.fit is write-protected" in command("stats", tmp_path, "-u", fails=True)
     assert paths[0].read_bytes() == before
     assert fits.getheader(paths[1])["STNUM"] == 4
+
+
+def test_the_file_that_a_symbolic_link_leads_to_is_written(tmp_path):
+    path, link = tmp_path / "raw" / "a.fit", tmp_path / "night" / "link.fit"
+    write_fits(path, np.zeros((2, 2)))
+    link.parent.mkdir()
+    link.symlink_to("../raw/a.fit")
+    command("stats", link, "-u")
+    assert link.is_symlink()
+    assert not path.is_symlink()
+    assert fits.getheader(path)["STNUM"] == 4
+
+
+def test_names_of_one_file_are_not_parted(tmp_path):
+    paths = [tmp_path / name for name in ("a.fit", "b.fit")]
+    write_fits(paths[0], np.zeros((2, 2)))
+    paths[1].hardlink_to(paths[0])
+    before = paths[0].read_bytes()
+    told = command("stats", paths[0], "-u", fails=True)
+    assert "a.fit is one of 2 names of a file" in told
+    assert paths[0].samefile(paths[1])
+    assert paths[0].read_bytes() == before
+
+
+def test_a_file_that_has_gone_is_told_as_gone(tmp_path):
+    path = Path(write_fits(tmp_path / "a.fit", np.zeros((2, 2))))
+    (part,) = image_statistics(str(path), ["mean"])
+    path.unlink()
+    with pytest.raises(InputError, match=r"a\.fit.*No such file"):
+        store_statistics(part)
 
 
 def test_quantiles_are_told_apart_in_header_and_table(tmp_path):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import ParamSpec, Self, TypeVar
 
 from autoreduce.calibration.store import MasterStore
+from autoreduce.fits.closing import ended
 from autoreduce.planning.recipe import Recipe
 from autoreduce.remarks import Remark
 
@@ -17,6 +19,9 @@ log = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+is_ending = Event()
+"""Set where a signal ends a run: what its workers have left is not done here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,15 @@ def _apart(
     try:
         result = processes.submit(function, *args, **kwargs)
     except (BrokenExecutor, RuntimeError, OSError, EOFError) as error:
+        if is_ending.is_set():
+            raise
         log.warning("no worker process: %s", error)
         return function(*args, **kwargs)
     try:
         return result.result()
     except BrokenExecutor:
+        if is_ending.is_set():
+            raise
         log.warning("a worker process was killed: its work is done again here")
         return function(*args, **kwargs)
 
@@ -134,7 +143,7 @@ def side_by_side(
     if threads == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ended(ThreadPoolExecutor(threads)) as pool:
         waiting: deque[Future[Result]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))

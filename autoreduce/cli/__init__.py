@@ -150,8 +150,8 @@ def _status(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        # Products name their paths: what has none is a stream, or unpacked for a while.
-        nameless = "standard output or a temporary file could not be written"
+        # Products and streams name themselves: what has no name is unpacked for a while.
+        nameless = "a temporary file could not be written"
         why = str(error) if error.filename else f"{nameless}: {error.strerror or error}"
         click.echo(f"Error: {why}", err=True)
         return 1

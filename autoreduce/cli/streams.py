@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_STANDARD = (0, 1, 2)
+_NAMES = ("standard input", "standard output", "standard error")
 
 
-class _Unread(io.FileIO):
-    """Output that goes nowhere once its reader has gone: work does not end with it."""
+class _Output(io.FileIO):
+    """Output that fails once, by its name: what follows goes nowhere.
+
+    If its reader has gone it does not fail: work does not end with it.
+    """
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -20,6 +23,10 @@ class _Unread(io.FileIO):
         except BrokenPipeError:
             _silence(self.fileno())
             return memoryview(data).nbytes
+        except OSError as error:
+            _silence(self.fileno())
+            error.filename = _NAMES[self.fileno()]
+            raise
 
 
 def open_all() -> None:
@@ -28,7 +35,7 @@ def open_all() -> None:
     No file of ours shall get the number of a closed one.  Names of files that are not
     in the stream's encoding are written as the bytes that they are.
     """
-    for number in _STANDARD:
+    for number in range(len(_NAMES)):
         try:
             os.fstat(number)
         except OSError:
@@ -39,7 +46,7 @@ def open_all() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 -- as long as the process lasts
         elif stream is getattr(sys, f"__{name}__"):
             wrapped = io.TextIOWrapper(
-                io.BufferedWriter(_Unread(number, "w", closefd=False)),
+                io.BufferedWriter(_Output(number, "w", closefd=False)),
                 encoding=stream.encoding,
                 errors="surrogateescape"
                 if stream.errors == "strict"
@@ -61,13 +68,6 @@ def flush() -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        _silence(1)
-        tell_unwritten(error)
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 -- the terminal is this room's
         return 1
     return 0
-
-
-def tell_unwritten(error: OSError) -> None:
-    """Say that standard output takes nothing more."""
-    why = error.strerror or error
-    print(f"Error: standard output could not be written: {why}", file=sys.stderr)  # noqa: T201 -- the terminal is this room's

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Protocol, TypeVar
 
+from autoreduce.fits.closing import ended
+
 Piece = TypeVar("Piece")
 Read = TypeVar("Read")
 
@@ -47,7 +49,7 @@ def read_ahead(
     tuple
         The piece, and what `read` made of it.  Its errors are raised here.
     """
-    with ThreadPoolExecutor(1, "read-ahead") as reader:
+    with ended(ThreadPoolExecutor(1, "read-ahead")) as reader:
         left = iter(pieces)
         coming = [(piece, reader.submit(read, piece)) for piece in islice(left, 1)]
         while coming:
@@ -92,7 +94,7 @@ def read_many(
         is_slow = _n_waits() - waits > _WAITS * len(part)
         if is_slow or time.thread_time() - work_s > _WORK_S * len(part):
             break
-    with ThreadPoolExecutor(threads) as pool:
+    with ended(ThreadPoolExecutor(threads)) as pool:
         yield from chain.from_iterable(pool.map(read_part, parts))
 
 

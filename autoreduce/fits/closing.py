@@ -1,7 +1,28 @@
-"""What holds files open until a ``with`` block ends."""
+"""What holds files, or threads and processes, until a ``with`` block ends."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Self, TypeVar
+
+from autoreduce.errors import Interrupted
+
+Pool = TypeVar("Pool", bound=Executor)
+
+
+@contextmanager
+def ended(pool: Pool) -> Iterator[Pool]:
+    """Lend an executor, and end it: a signal does not wait for what is under way."""
+    try:
+        yield pool
+    except Interrupted:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class Closing(ABC):

@@ -3,30 +3,13 @@
 import logging
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from multiprocessing import util
 from pathlib import Path
-from typing import TypeVar
 
+from autoreduce.calibration.workspace import is_ending
 from autoreduce.errors import Interrupted
 from autoreduce.running.folder import clear_parts
-
-Pool = TypeVar("Pool", bound=Executor)
-
-
-@contextmanager
-def ended(pool: Pool) -> Iterator[Pool]:
-    """Lend an executor, and end it: a signal does not wait for what is under way."""
-    try:
-        yield pool
-    except Interrupted:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 @contextmanager
@@ -43,6 +26,7 @@ def tidied(folder: Path) -> Iterator[None]:
 
 def end_workers() -> None:
     """End all worker processes of a run that a signal ends."""
+    is_ending.set()
     logging.disable()  # what threads say of killed workers is no news
     for worker in multiprocessing.active_children():
         worker.kill()

@@ -29,6 +29,7 @@ from autoreduce.errors import (
     NoStackError,
     ProductError,
 )
+from autoreduce.fits.closing import ended
 from autoreduce.fits.ledger import LEDGER, Ledger, content_digest
 from autoreduce.frames.bounds import BYTES_PER_PIXEL
 from autoreduce.planning.plan import Action, Plan, Task
@@ -43,7 +44,6 @@ from autoreduce.products.state import (
     written_digest,
 )
 from autoreduce.remarks import Remark, Severity, condensed, remark
-from autoreduce.running.ending import ended
 from autoreduce.running.folder import put_aside
 from autoreduce.running.machine import free_memory, give_back, share_one_heap
 from autoreduce.running.processes import Workers

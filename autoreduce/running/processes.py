@@ -20,10 +20,11 @@ from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
-from autoreduce.calibration.workspace import each_apart
+from autoreduce.calibration.workspace import each_apart, is_ending
 from autoreduce.errors import Interrupted
 from autoreduce.fits.ahead import Each
-from autoreduce.running.ending import end_workers, ended
+from autoreduce.fits.closing import ended
+from autoreduce.running.ending import end_workers
 from autoreduce.running.machine import share_one_heap
 from autoreduce.running.server import PRELOADED, READING, server_context
 
@@ -107,6 +108,8 @@ def worker_processes(
         try:
             yield pool
         except Interrupted:
+            is_ending.set()
+            pool.shutdown(wait=False, cancel_futures=True)  # which starts none any more
             end_workers()
             raise
         finally:

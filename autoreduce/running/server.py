@@ -5,10 +5,11 @@ Loaded in an instant, unlike what a night is reduced with: that is loaded meanwh
 
 import math
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -39,11 +40,19 @@ BYTES_OF_RAW_PIXEL = 2
 
 @cache
 def server_context(preloaded: Sequence[str] = PRELOADED) -> ForkServerContext:
-    """Start the process that workers come from; give what starts them."""
+    """Start the process that workers come from; give what starts them.
+
+    It, and what comes from it, leave an interrupt to this process.
+    """
     context = get_context("forkserver")
     context.set_forkserver_preload(list(preloaded))
     with suppress(RuntimeError, OSError, EOFError):
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # else it lets interrupts through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

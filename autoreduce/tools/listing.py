@@ -89,7 +89,9 @@ def _as_json(table: Table) -> str:
     rows = [
         dict(zip(table.columns, map(_finite, row), strict=True)) for row in table.rows
     ]
-    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+    # Bytes of a name that are not UTF-8, and would be none in JSON, as JSON writes them.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _finite(cell: Cell) -> Cell:

@@ -288,6 +288,7 @@ def store_statistics(part: Part) -> None:
     """Write statistics into the header of their file; its pixels stay as they are.
 
     The file is written anew beside itself and moved into place: whole or not at all.
+    Of a symbolic link that is the file that it leads to.
 
     Parameters
     ----------
@@ -299,12 +300,21 @@ def store_statistics(part: Part) -> None:
     InputError
         If the file cannot be read, or a quantile has no card.
     ProductError
-        If it is write-protected, or cannot be written.
+        If it is write-protected, has a second name, or cannot be written.
     """
+    hdu = read_header(part.image).hdu
     path = split_hdu(part.image)[0]
-    if not (os.access(path, os.W_OK) and path.stat().st_mode & _WRITABLE):
+    status = path.stat()
+    if not (os.access(path, os.W_OK) and status.st_mode & _WRITABLE):
         msg = (
             f"{path} is write-protected: nothing is stored in it; `chmod u+w` allows it"
+        )
+        raise ProductError(msg)
+    if status.st_nlink > 1:
+        msg = (
+            f"{path} is one of {status.st_nlink} names of a file (hard links), of which "
+            "only this one would have the statistics: nothing is stored; make it a copy, "
+            "or the others symbolic links (`ln -s`)"
         )
         raise ProductError(msg)
     cards = format_card("STSECT", part.section, "section of the statistics")
@@ -314,7 +324,7 @@ def store_statistics(part: Part) -> None:
         cards += format_card(
             keyword, value if finite else None, f"statistics: {meaning}"
         )
-    put_cards(path, read_header(part.image).hdu, cards)
+    put_cards(path.resolve(), hdu, cards)
 
 
 def card_of(name: str) -> tuple[str, str]:
