@@ -46,7 +46,7 @@ def test_no_more_run_at_once_than_memory_has_room_for(tmp_path, apart, n_bytes, 
             tmp_path, tmp_path, load_recipe(), 100, threads=3, processes=processes
         )
         assert list(workspace.each(work, range(9), n_bytes=n_bytes)) == list(range(9))
-    assert max(seen) == most
+    assert max(seen) <= most
 
 
 def test_each_task_has_its_own_say():

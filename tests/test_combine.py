@@ -588,3 +588,9 @@ def test_dropping_every_sample_is_refused():
 def test_noise_that_cannot_be_is_refused(noise):
     with pytest.raises(ValueError, match="zero or more"):
         combine(make_stack([1, 2]), Combination(), noise=noise)
+
+
+@pytest.mark.parametrize("limits", [(0, 3), (3, -1), (3, np.nan), (np.nan, 3)])
+def test_limits_of_rejection_are_positive_numbers(limits):
+    with pytest.raises(ValueError, match="must be positive"):
+        Combination(low=limits[0], high=limits[1])

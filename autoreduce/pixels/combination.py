@@ -59,7 +59,7 @@ class Combination:
         if not 0 <= self.quantile <= 1:
             msg = f"quantile must lie between 0 and 1, not {self.quantile}"
             raise ValueError(msg)
-        if min(self.low, self.high) <= 0:
+        if not (self.low > 0 and self.high > 0):
             msg = f"rejection limits must be positive, not {self.low}, {self.high}"
             raise ValueError(msg)
         if min(self.drop_low, self.drop_high) < 0 or self.iterations < 1:
