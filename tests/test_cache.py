@@ -311,31 +311,75 @@ def test_more_files_than_one_part_holds_are_kept(tmp_path, kept, reads, monkeypa
     reads.clear()
     assert_same(scan_night([night]), first)
     assert reads == []
-    assert len(list(kept.iterdir())) == 3
+    assert len(list(kept.iterdir())) > 1
     (night / "light_0.fits").unlink()
     assert (
         scan_night([night]).frames["file"].tolist() == first.frames["file"].tolist()[1:]
     )
-    # One of each part is in another one now.
-    assert sorted(reads) == ["light_2.fits", "light_4.fits"]
-    reads.clear()
-    assert len(scan_night([night]).frames) == 4
     assert reads == []
+
+
+@pytest.mark.parametrize("others", [3, 6, 24])
+def test_a_file_is_read_once_whatever_others_come_and_go(
+    tmp_path, kept, reads, monkeypatch, others
+):
+    monkeypatch.setattr(cache, "_TOGETHER", 4)
+    night = a_night(tmp_path / "night", 12)
+    first = scan_night([night])
+    new = [f"dark_{i}.fits" for i in range(others)]  # these sort first
+    for name in new:
+        write_frame(night / name, imagetyp="Dark Frame")
+    reads.clear()
+    more = scan_night([night])
+    assert more.frames["file"].tolist() == sorted([*first.frames["file"], *new])
+    assert sorted(reads) == sorted(new)
+    reads.clear()
+    assert_same(scan_night([night]), more)
+    for name in new:
+        (night / name).unlink()
+    assert_same(scan_night([night]), first)
+    assert reads == []
+
+
+def test_what_a_folder_of_fewer_files_knew_is_taken_over_once(
+    tmp_path, kept, monkeypatch
+):
+    monkeypatch.setattr(cache, "_TOGETHER", 4)
+    night = a_night(tmp_path / "night", 4)
+    scan_night([night])
+    (whole,) = kept.iterdir()
+    write_frame(night / "light_4.fits")
+    scan_night([night])
+    whole.unlink()
+    names = [f"light_{i}.fits" for i in range(5)]
+    asked = [part for batch in cache.batches({str(night): names}) for part in batch]
+    found = [
+        cache.load(kept.parent, cache.HEADERS, night, part.share) for part in asked
+    ]
+    assert [sorted(known) for known in found] == [part.names for part in asked]
 
 
 def test_small_folders_are_read_together_and_large_ones_in_parts(monkeypatch):
     monkeypatch.setattr(cache, "_TOGETHER", 3)
-    folders = {"a": "1", "b": "32", "c": "7654321", "d": "1"}
-    batches = [
-        [(part.folder, part.number, "".join(part.names)) for part in batch]
-        for batch in cache.batches(folders)
-    ]
-    assert batches == [
-        [("a", 0, "1"), ("b", 0, "23")],
-        [("c", 0, "123")],
-        [("c", 1, "456")],
-        [("c", 2, "7"), ("d", 0, "1")],
-    ]
+    folders = {"a": "1", "b": "32", "c": "7654321", "d": "1", "e": "123"}
+    batches = list(cache.batches(folders))
+    parts = [part for batch in batches for part in batch]
+    assert [part.folder for part in parts] == sorted(part.folder for part in parts)
+    assert parts[:2] == [("a", (0, 1), ["1"]), ("b", (0, 1), ["2", "3"])]
+    assert batches[0] == parts[:2]
+    assert batches[-1] == [("e", (0, 1), ["1", "2", "3"])]
+    large = [part for part in parts if part.folder == "c"]
+    assert sorted(name for part in large for name in part.names) == list("1234567")
+    assert {part.share.of for part in large} == {4}
+    for part in large:
+        assert part.names == sorted(filter(part.share.has, "1234567"))
+
+
+def test_names_of_a_night_fill_parts_evenly():
+    names = [f"20210227.{n:04}.fit" for n in range(2000)]
+    sizes = [len(p.names) for batch in cache.batches({"n": names}) for p in batch]
+    assert len(sizes) == 4
+    assert max(sizes) < 1.1 * min(sizes)
 
 
 def test_slow_disk_is_read_by_threads_with_the_same_result(

@@ -141,6 +141,30 @@ def test_frames_that_are_gone_are_forgotten(night, tmp_path, is_old):
     assert sorted(known) == ["dark.fits", "new.fits"]
 
 
+def test_what_is_asked_moves_no_frame_into_another_part(
+    tmp_path, is_old, reads, monkeypatch
+):
+    monkeypatch.setattr(cache, "_TOGETHER", 4)
+    kept = tmp_path / "kept"
+    night = tmp_path / "night"
+    night.mkdir()
+    names = [f"dark_{i:02}.fits" for i in range(12)]
+    for i, name in enumerate(names):
+        fits.writeto(night / name, PIXELS + i)
+    kinds = dict.fromkeys(names, DARK)
+    expected = read_samples(night, kinds)
+    for some in (kinds, names[1:], names[7:], names[::3], kinds):
+        found = read_samples(night, dict.fromkeys(some, DARK), kept)
+        assert_same(found, {name: expected[name] for name in some})
+    assert len(reads) == 2 * len(names)
+    for name in names[4:]:
+        (night / name).unlink()
+    fits.writeto(night / "new.fits", PIXELS)
+    read_samples(night, dict.fromkeys([*names[:2], "new.fits"], DARK), kept)
+    known = cache.load(kept, kept_samples.SAMPLES, night)
+    assert set(names[:2]) < set(known) <= {*names[:4], "new.fits"}
+
+
 def test_hdus_of_one_file_are_kept_apart(tmp_path, is_old, reads):
     file = tmp_path / "two.fits"
     images = [fits.ImageHDU(PIXELS + add) for add in (0, 300)]

@@ -136,6 +136,25 @@ def test_frames_that_one_thread_has_room_for_are_read_once(
     assert len(asked) == reads
 
 
+@pytest.mark.parametrize("trim", ["[1:64,1:64]", "[1:32,1:64]", "[1:64,1:32]"])
+def test_rows_that_stay_in_memory_are_counted_as_they_lie_there(
+    tmp_path, workspace, trim
+):
+    plan = Calibration(trim=trim)
+    task = make_task(tmp_path, [300, 301, 900], calibration=plan)
+    with open_members(task, workspace, ()) as members:
+        assert len(members.frames) == 2  # the odd one stays open with the others
+        ny, nx = members.shape
+        assert members.held == 3 * ny * nx * 2
+        for frame in members.frames:
+            rows = frame.rows(0, ny)
+            while rows.base is not None:
+                rows = rows.base
+            assert rows.nbytes == frame.held_bytes
+    with open_members(task, replace(workspace, threads=2), ()) as members:
+        assert members.held == 0
+
+
 def test_noise_is_that_of_a_single_frame(tmp_path, workspace):
     with open_members(make_task(tmp_path, [300, 300]), workspace, ()) as members:
         assert pair_noise(members) == pytest.approx(4, rel=0.03)

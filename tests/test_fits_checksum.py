@@ -71,3 +71,20 @@ def test_each_hdu_with_sums_is_held_to_them(tmp_path, summed):
     path.write_bytes(content)
     with pytest.raises(InputError, match="HDU 2 does not hold"):
         check_hdus(path)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_gzip_file_damaged_behind_its_header_is_told_by_name(tmp_path, cut):
+    path = tmp_path / "o.fits.gz"
+    fits.PrimaryHDU(np.arange(9000)).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    if cut:
+        del content[-2000:-4]
+    else:
+        content[-8] ^= 1
+        content[-6] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"o\.fits\.gz: damaged gzip file"):
+        check_sums(path)
+    with pytest.raises(InputError, match="damaged gzip file"):
+        check_hdus(path)

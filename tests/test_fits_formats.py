@@ -155,5 +155,5 @@ def test_a_damaged_checksum_behind_the_last_byte_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[-6] ^= 1  # CRC-32
     path.write_bytes(content)
-    with pytest.raises(OSError, match="CRC"):
+    with pytest.raises(InputError, match="CRC"):
         open_unpacked(path)

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from autoreduce.errors import InputError, ProductError
+from autoreduce.fits import images
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import ImageWriter, write_image
@@ -316,3 +317,16 @@ def test_planes_of_a_compressed_cube_are_read_in_their_order(tmp_path):
         assert reader.shape == (3, 20, 23)
         np.testing.assert_array_equal(reader.read(), pixels)
         np.testing.assert_array_equal(reader.rows(25, 30), pixels[1, 5:10])
+
+
+def test_bytes_that_lack_are_those_of_all_that_was_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "PIECE", 64)
+    path = tmp_path / "a.fits"
+    pixels = make_pixels("u2")
+    fits.writeto(path, pixels)
+    with open_image(path) as reader:
+        os.truncate(path, 2880 + 100)
+        with pytest.raises(
+            InputError, match=f"ended {pixels.nbytes - 100} bytes early"
+        ):
+            reader.read()

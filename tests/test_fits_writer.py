@@ -161,6 +161,32 @@ def test_a_checksum_that_is_made_anew_holds_for_sound_data_only(tmp_path, alone)
         check_hdus(path)
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_cards_for_an_hdu_that_is_not_there_are_refused(tmp_path, pack):
+    path = tmp_path / "a.fits"
+    odd_file(path, checksum=False, pack=pack)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match=r"a\.fits: there is no HDU 3"):
+        put_cards(path, 3, format_card("STMEAN", 2.5))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", ["cut early", "cut late", "sum"])
+def test_cards_are_not_put_into_a_damaged_gzip_file(tmp_path, damage):
+    path = tmp_path / "a.fits"
+    odd_file(path, checksum=False, pack=True)
+    content = path.read_bytes()
+    if damage == "sum":
+        content = content[:-8] + bytes(4) + content[-4:]
+    else:
+        content = content[: 40 if damage == "cut early" else -9]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.fits: damaged gzip file"):
+        put_cards(path, 0, format_card("STMEAN", 2.5))
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_no_plain_file_gets_the_name_of_a_packed_one(tmp_path):
     for name in ("a.fit.gz", "A.FITS.FZ"):
         with pytest.raises(ProductError, match="images are written as plain FITS"):

@@ -358,6 +358,33 @@ def test_a_gzipped_master_is_taken_as_it_was(reduced, library, tmp_path):
     assert "damaged: its checksum does not hold" in added.reason
 
 
+@pytest.mark.parametrize("at", [None, 0, 10], ids=["cut", "no gzip", "spoilt"])
+def test_a_damaged_gzipped_master_keeps_no_other_from_the_library(
+    reduced, tmp_path, at
+):
+    master = reduced / "masters" / "bias_1x1_m10C.fits"
+    content = master.read_bytes()
+    begin, rest = (
+        bytearray(gzip.compress(c)) for c in (content[:-9000], content[-9000:])
+    )
+    if at is None:
+        del rest[len(rest) // 2 :]
+    else:
+        rest[at] = 7  # of a block: of no type that there is
+    packed = tmp_path / "bias.fits.gz"
+    # It ends as a whole file does: with its unpacked size.
+    packed.write_bytes(begin + rest[:-4] + len(content).to_bytes(4, "little"))
+    refused, added = add_to_library(tmp_path / "library", [packed, master])
+    assert f"{packed}: damaged gzip file" in refused.reason
+    assert added.is_new
+    assert list(read_library(tmp_path / "library").masters["file"]) == [added.file]
+
+
+def test_a_folder_in_a_library_is_no_copy_of_a_master(library):
+    (library / "dir.fit").mkdir()
+    assert check_library(library) == {}
+
+
 @pytest.mark.parametrize("name", ["copy.fits.gz", "copy.fit", "COPY.FITS"])
 def test_a_copy_that_the_library_does_not_read_is_told(library, name):
     master = (library / "bias_1x1_m10C_2024-03-01.fits").read_bytes()

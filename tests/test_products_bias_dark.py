@@ -9,6 +9,7 @@ from small_night import write_frame
 from small_products import make_space, write_product
 
 from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
+from autoreduce.products import bias_dark
 from autoreduce.products.bias_dark import make_plain
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits
@@ -125,6 +126,22 @@ def test_bands_do_not_change_a_master(tmp_path):
     whole = make(tmp_path, task)[1]["PRIMARY"][0]
     banded = make(tmp_path, task, memory=4096)[1]["PRIMARY"][0]
     np.testing.assert_array_equal(whole, banded)
+
+
+def test_bands_share_the_memory_with_frames_that_stay_in_it(tmp_path, monkeypatch):
+    given = []
+
+    def spied(ny, nx, n_frames, memory):
+        given.append(memory)
+        return bands(ny, nx, n_frames, memory)
+
+    bands = bias_dark.bands
+    monkeypatch.setattr(bias_dark, "bands", spied)
+    task = make_task(tmp_path, [300, 302, 304])
+    n_bytes = 3 * 2 * SHAPE[0] * SHAPE[1]
+    make(tmp_path, task, memory=20 * n_bytes)
+    make(tmp_path, task, memory=10 * n_bytes)  # of which less than 16th may be held
+    assert given == [19 * n_bytes, 10 * n_bytes]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from autoreduce.pixels.flags import Flag
 from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
 from autoreduce.planning.use import DarkMethod
 from autoreduce.prepare import Choices
+from autoreduce.products import flats
 from autoreduce.products.flats import make_flat
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status
@@ -361,3 +362,27 @@ def test_bands_do_not_change_a_flat(tmp_path, hot):
         made.append(fits.getdata(tmp_path / "f.fits"))
     np.testing.assert_array_equal(made[0], made[1])
     assert made[0][20, 30] == pytest.approx(1 if hot else 1.25, abs=0.03)
+
+
+@pytest.mark.parametrize("level", ["mean", "median"])
+def test_bands_share_the_memory_with_flats_that_stay_in_it(
+    tmp_path, monkeypatch, level
+):
+    shape = (96, 64)
+    for n in range(3):
+        pixels = make_raw_flat(f"flat{n}", 20000, shape)
+        fits.writeto(tmp_path / f"{n}.fit", pixels)
+    frames = tuple(FrameInput(f"{n}.fit", exptime=2.0) for n in range(3))
+    task = Task("f.fits", Action.FLAT, "flat", {}, frames)
+    given = []
+
+    def spied(ny, nx, n_frames, memory, **options):
+        given.append(memory)
+        return bands(ny, nx, n_frames, memory, **options)
+
+    bands = flats.bands
+    monkeypatch.setattr(flats, "bands", spied)
+    recipe = f'[quality]\ncheck = false\n[flat]\nlevel = "{level}"\nilluminated = 0.0\n'
+    memory = 60 * pixels.nbytes
+    make_flat(task, make_space(tmp_path, recipe, memory=memory), "abc", set())
+    assert max(given) == memory - 3 * pixels.nbytes

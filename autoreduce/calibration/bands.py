@@ -228,7 +228,13 @@ class RawFrame(Closing):
 
     def hold(self, rows: Raw) -> None:
         """Keep all of its rows, as `rows` gave them, and read none of them again."""
-        self._held = rows
+        whole = rows if rows.base is None else rows.base
+        self._held = rows if whole.nbytes == rows.nbytes else rows.copy()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the rows that it keeps."""
+        return 0 if self._held is None else self._held.nbytes
 
     @property
     def readout_cards(self) -> list[Card]:

@@ -20,7 +20,7 @@ from autoreduce.fits.ahead import Each, read_many
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
-from autoreduce.frames.cache import Part
+from autoreduce.frames.cache import Part, Share
 from autoreduce.pixels import measure, order
 from autoreduce.pixels import seams as pixels_seams
 from autoreduce.planning.recipe import Crosstalk
@@ -56,9 +56,10 @@ def read_samples(
     """
     places: dict[str, list[str]] = defaultdict(list)
     for name in frames:
-        places[name.rpartition("/")[0]].append(name)
+        folder, slash, base = name.rpartition("/")
+        places[folder + slash].append(base)
     asked = (
-        [(part, [frames[name] for name in part.names]) for part in batch]
+        [(part, [frames[part.folder + base] for base in part.names]) for part in batch]
         for batch in cache.batches(places)
     )
     found: dict[str, Sample] = {}
@@ -74,36 +75,36 @@ def _read_parts(
     """Read the frames of some parts of folders."""
     found: dict[str, Sample] = {}
     for part, told in asked:
+        place = f"{root}/{part.folder}"
         frames = dict(zip(part.names, told, strict=True))
 
         def sample_of(
-            name: str, frames: Mapping[str, Sampled] = frames
+            base: str, place: str = place, frames: Mapping[str, Sampled] = frames
         ) -> Sample | None:
-            return read_sample(f"{root}/{name}", frames[name])
+            return read_sample(place + base, frames[base])
 
-        folder = _Folder(root / part.folder, part.number, kept)
-        old = {name: folder.known(name, frame) for name, frame in frames.items()}
-        new = [name for name, sample in old.items() if sample is None]
+        folder = _Folder(Path(place), part.share, kept)
+        old = {base: folder.known(base, frame) for base, frame in frames.items()}
+        new = [base for base, sample in old.items() if sample is None]
         read = dict(zip(new, read_many(_THREADS, sample_of, new), strict=True))
         folder.keep(read, frames)
-        found |= {name: one for name, one in (old | read).items() if one is not None}
+        found |= {part.folder + base: one for base, one in (old | read).items() if one}
     return found
 
 
 class _Folder:
     """The samples that are kept of the frames of a part of a folder."""
 
-    def __init__(self, folder: Path, number: int, kept: Path | None) -> None:
-        self._folder, self._number, self._kept = folder, number, kept
+    def __init__(self, folder: Path, share: Share, kept: Path | None) -> None:
+        self._folder, self._share, self._kept = folder, share, kept
         self._start_ns = time.time_ns()
         self._stamps: dict[str, Stamp | None] = {}
-        self._old = cache.load(kept, SAMPLES, folder, number) if kept else {}
+        self._old = cache.load(kept, SAMPLES, folder, share) if kept else {}
 
-    def known(self, name: str, frame: Sampled) -> Sample | None:
+    def known(self, base: str, frame: Sampled) -> Sample | None:
         """Give the sample of a frame that is as it was; None if it is to be read."""
         if self._kept is None:
             return None
-        base = name.rpartition("/")[2]
         stamp = self._stamps[base] = self._stamp_of(base)
         old_stamp, old = self._old.get(base, (None, None))
         if stamp is None or old is None or stamp != old_stamp or old[0] != frame:
@@ -115,13 +116,13 @@ class _Folder:
     ) -> None:
         """Keep what was read, beside what is known of the other frames."""
         new = {}
-        for name, sample in read.items():
-            stamp = self._stamps.get(base := name.rpartition("/")[2])
+        for base, sample in read.items():
+            stamp = self._stamps.get(base)
             if sample and stamp and stamp.is_settled(self._start_ns):
-                new[base] = stamp, (frames[name], sample)
+                new[base] = stamp, (frames[base], sample)
         if self._kept and new:
             old = {base: old for base, old in self._old.items() if self._stands(base)}
-            cache.save(self._kept, SAMPLES, self._folder, old | new, self._number)
+            cache.save(self._kept, SAMPLES, self._folder, old | new, self._share)
 
     def _stands(self, base: str) -> bool:
         """Tell whether a frame is there as it was, asked for or not."""

@@ -58,6 +58,8 @@ class Members:
     """Statistics of every frame that could be read."""
     left_out: Mapping[str, Remark]
     """Frames that do not go in, each with the reason."""
+    held: int = 0
+    """Bytes of frames that stay in memory: what bands cannot have."""
 
     @property
     def items(self) -> tuple[FrameInput, ...]:
@@ -230,9 +232,9 @@ def open_members(
         opened: dict[str, RawFrame] = {}
         left_out: dict[str, Remark] = {}
         statistics: dict[str, FrameStatistics] = {}
-        held = min(LARGEST_HELD, workspace.memory // BYTES_PER_SAMPLE)
-        held = held // len(task.frames) if workspace.is_single else 0
-        look = partial(_opened, workspace.root, keep_open, held)
+        most = min(LARGEST_HELD, workspace.memory // BYTES_PER_SAMPLE)
+        most = most // len(task.frames) if workspace.is_single else 0
+        look = partial(_opened, workspace.root, keep_open, most)
         looks = side_by_side(_threads(task, workspace), look, task.frames)
         for item, found in zip(task.frames, looks, strict=True):
             if isinstance(found, Remark):
@@ -246,7 +248,8 @@ def open_members(
         corrections = tuple(
             correction_for(frame.item, workspace, made) for frame in frames
         )
-        members = Members(frames, corrections, statistics, left_out)
+        held = sum(frame.held_bytes for frame in frames)
+        members = Members(frames, corrections, statistics, left_out, held)
         yield members.without(_odd(task, workspace, members))
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from autoreduce.errors import InputError
 from autoreduce.fits.cards import BLOCK, ones_complement_sum
-from autoreduce.fits.formats import open_unpacked
+from autoreduce.fits.formats import open_named, open_unpacked, unreadable
 from autoreduce.fits.header import headers_of, read_headers
 
 _PIECE = 4096 * BLOCK
@@ -24,12 +24,17 @@ def check_sums(path: Path) -> None:
     Raises
     ------
     InputError
-        If it is not.
+        If it is not, or cannot be read.
     """
     if read_headers(path)[0].get("CHECKSUM") is None:
         msg = f"{path} has no CHECKSUM: make it again"
         raise InputError(msg)
-    if _sum_of(path) not in _WHOLE:
+    try:
+        total = _sum_of(path)
+    except OSError as error:
+        msg = f"{path}: {unreadable(path, error)}"
+        raise InputError(msg) from error
+    if total not in _WHOLE:
         msg = f"{path} is damaged: its checksum does not hold; make it again"
         raise InputError(msg)
 
@@ -66,6 +71,5 @@ def _sum_of_next(file: BinaryIO | FileIO, n_bytes: int) -> int:
 
 
 def _sum_of(path: Path) -> int:
-    file, _ = open_unpacked(path)
-    with file:
+    with open_named(path) as file:
         return _sum_of_next(file, os.fstat(file.fileno()).st_size)

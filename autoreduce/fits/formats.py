@@ -7,7 +7,9 @@ import gzip
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +66,23 @@ class Unpacking:
             self._there += len(piece)
 
 
+@contextmanager
+def unpacking() -> Iterator[None]:
+    """Turn what a damaged gzip file raises, which is of many kinds, into one.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        msg = f"damaged gzip file: {error}"
+        raise InputError(msg) from error
+
+
+@unpacking()
 def _unpack_gzip(path: Path) -> io.FileIO:
     """Unpack a file once, into one without a name that goes when it is closed.
 
@@ -166,9 +185,9 @@ def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
     Raises
     ------
     InputError
-        As `recognise`.
-    OSError, EOFError, zlib.error
-        If the file cannot be read, or is damaged where it is packed.
+        As `recognise`, or if it is damaged where it is packed.
+    OSError
+        If the file cannot be read.
     """
     file = io.FileIO(path)
     try:
@@ -183,3 +202,21 @@ def open_unpacked(path: Path) -> tuple[io.FileIO, Format]:
     if kind.unpack is None:
         raise InputError(kind.words)
     return kind.unpack(path), kind
+
+
+def open_named(path: Path) -> io.FileIO:
+    """Open a file as `open_unpacked` does; what is wrong with it is told with its name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is damaged where it is packed.
+    """
+    try:
+        return open_unpacked(path)[0]
+    except InputError as error:
+        msg = f"{path}: {error}"
+        raise InputError(msg) from error
+    except OSError as error:
+        msg = f"{path}: {unreadable(path, error)}"
+        raise InputError(msg) from error

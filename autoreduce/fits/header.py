@@ -12,7 +12,6 @@ import math
 import os
 import re
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -27,6 +26,7 @@ from autoreduce.fits.formats import (
     Unpacking,
     open_unpacked,
     recognise,
+    unpacking,
     unreadable,
 )
 
@@ -291,9 +291,6 @@ def read_headers(path: str | Path) -> list[RawHeader]:
         file, _ = open_unpacked(Path(path))
         with file:
             return _all_headers(file, file.read(FIRST_READ))
-    except (EOFError, zlib.error) as error:
-        msg = f"damaged gzip file: {error}"
-        raise InputError(msg) from error
     except OSError as error:
         raise InputError(unreadable(path, error)) from error
 
@@ -439,6 +436,7 @@ def _read_plain(file: Readable, size: int, beginning: bytes) -> Iterator[RawHead
             return
 
 
+@unpacking()
 def _read_gzipped(file: io.FileIO) -> list[RawHeader]:
     file.seek(-4, io.SEEK_END)
     promised = int.from_bytes(file.read(4), "little")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from autoreduce.errors import ProductError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.cards import (
     BLOCK,
     CARD,
@@ -24,7 +24,7 @@ from autoreduce.fits.cards import (
     without,
 )
 from autoreduce.fits.closing import Closing
-from autoreduce.fits.formats import GZIP, recognise
+from autoreduce.fits.formats import GZIP, recognise, unpacking
 from autoreduce.fits.header import RawHeader, headers_of
 from autoreduce.fits.images import FILL, PIECE
 from autoreduce.fits.names import refuse_packed
@@ -379,23 +379,34 @@ def put_cards(path: Path, hdu: int, cards: Sequence[bytes]) -> None:
     hdu : int
         Which header, from 0.
     cards : sequence of bytes
-        They take the place of those of the same keywords.  Where there is a CHECKSUM it
-        is made anew, for the data as they were when it was written.
+        They come behind the others; those of the same keywords go.  Where there is a
+        CHECKSUM it is made anew, for the data as they were when it was written.
 
     Raises
     ------
     InputError
-        If it is not FITS.
+        If it is not FITS, is damaged, or has no such header; nothing is written.
     ProductError
         If the disk does not take it.
     """
+    try:
+        _put_cards(path, hdu, cards)
+    except InputError as error:
+        msg = f"{path}: {error}"
+        raise InputError(msg) from error
+
+
+@unpacking()
+def _put_cards(path: Path, hdu: int, cards: Sequence[bytes]) -> None:
     with path.open("rb", buffering=0) as file:
         packed = recognise(file.read(64)) is GZIP
         file.seek(0)
         source = gzip.GzipFile(fileobj=file) if packed else file
-        header, data_at = next(
-            (one, at) for one, at, _ in headers_of(source) if one.hdu == hdu
-        )
+        found = (one for one in headers_of(source) if one[0].hdu == hdu)
+        header, data_at, _ = next(found, (None, 0, 0))
+        if header is None:
+            msg = f"there is no HDU {hdu}"
+            raise InputError(msg)
         source.seek(data_at - header.n_bytes)
         block = _with_cards_of(header, source.read(header.n_bytes), cards)
         with replacing(path) as part:
@@ -409,6 +420,8 @@ def put_cards(path: Path, hdu: int, cards: Sequence[bytes]) -> None:
                     out.write(block)
                     source.seek(data_at)
                     shutil.copyfileobj(source, out, _MOVED_AT_A_TIME)
+            except gzip.BadGzipFile:
+                raise
             except OSError as error:
                 raise unwritten(path, error) from error
 

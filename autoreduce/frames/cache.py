@@ -22,7 +22,7 @@ from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from autoreduce.errors import ProductError
 from autoreduce.fits import header
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 LARGEST = 256 << 20
 """Size of all that a shelf holds, bytes, above which the oldest parts are dropped."""
 _TOGETHER = 512
-"""Files of a part: they are read at a time, by one process, and kept in one file."""
+"""Files that are read at a time, by one process: of a large folder about a part."""
 _FORM = f"2{sys.byteorder}"
 """How it is kept: in the machine's own order of bytes."""
 _DAMAGED = (
@@ -109,15 +109,47 @@ def cache_folder(nights: Sequence[Path] = ()) -> Path | None:
     return None if inside else folder
 
 
+class Share(NamedTuple):
+    """Some of the names that files of a folder may have: told by the name alone.
+
+    So a file stays in its part whatever others come and go.
+    """
+
+    number: int = 0
+    """Which it is, from 0 on ..."""
+    of: int = 1
+    """... of how many, a power of two."""
+
+    @classmethod
+    def of_name(cls, name: str, of: int) -> Self:
+        """Tell which of some shares a name belongs to."""
+        return cls(zlib.crc32(os.fsencode(name)) * of >> 32, of)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name belongs to it."""
+        return self.of_name(name, self.of) == self
+
+    @property
+    def others(self) -> Iterator["Share"]:
+        """Those with names in common, of fewer and of twice as many."""
+        for halvings in reversed(range(1, self.of.bit_length())):
+            yield Share(self.number >> halvings, self.of >> halvings)
+        for number in (2 * self.number, 2 * self.number + 1):
+            yield Share(number, 2 * self.of)
+
+
 class Part(NamedTuple):
     """Some files of a folder."""
 
     folder: str
     """The folder."""
-    number: int
-    """Which of the folder's parts it is, from 0 on."""
+    share: Share
+    """Which of the folder's names are in it."""
     names: list[str]
     """Names of its files, in order."""
+
+
+_ALL = Share()
 
 
 def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
@@ -126,7 +158,7 @@ def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
     Parameters
     ----------
     folders : mapping of str to iterable of str
-        Names of files by their folder.
+        Names of files by their folder, without it.
 
     Yields
     ------
@@ -134,22 +166,34 @@ def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
         About as many files as are read at a time.
     """
     batch: list[Part] = []
+    n_files = 0
     for folder, names in folders.items():
-        left = iter(sorted(names))
-        some = iter(lambda left=left: list(islice(left, _TOGETHER)), [])  # type: ignore[misc]
-        for number, part in enumerate(some):
-            batch.append(Part(folder, number, part))
-            if sum(len(one.names) for one in batch) >= _TOGETHER:
+        for part in _parts(folder, sorted(names)):
+            if batch and n_files + len(part.names) > _TOGETHER:
                 yield batch
-                batch = []
+                batch, n_files = [], 0
+            batch.append(part)
+            n_files += len(part.names)
     if batch:
         yield batch
 
 
+def _parts(folder: str, names: Sequence[str]) -> Iterator[Part]:
+    of = 1 << ((len(names) - 1) // _TOGETHER).bit_length()
+    parts: defaultdict[Share, list[str]] = defaultdict(list)
+    for name in names:
+        parts[Share.of_name(name, of)].append(name)
+    for share in sorted(parts):
+        yield Part(folder, share, parts[share])
+
+
 def load(
-    kept: Path, shelf: Shelf[Kept], folder: Path, number: int = 0
+    kept: Path, shelf: Shelf[Kept], folder: Path, share: Share = _ALL
 ) -> dict[str, tuple[Stamp, Kept]]:
     """Load what is known of the files of a part of a folder.
+
+    If nothing is, since the folder had fewer parts or twice as many, what those know is
+    taken over.
 
     Parameters
     ----------
@@ -159,8 +203,8 @@ def load(
         What is looked for.
     folder : Path
         The folder, absolute.
-    number : int
-        Which of its parts.
+    share : Share
+        Which of its names.
 
     Returns
     -------
@@ -168,12 +212,29 @@ def load(
         By name, each with the file's stamp from before it was read; empty if nothing is
         known, or what is kept cannot be used.
     """
-    file = _file_of(kept, shelf, folder, number)
+    known = _loaded(kept, shelf, folder, share)
+    if known is None:
+        known = {
+            name: entry
+            for other in share.others
+            for name, entry in (_loaded(kept, shelf, folder, other) or {}).items()
+            if share.has(name)
+        }
+        if known:
+            save(kept, shelf, folder, known, share)
+    return known
+
+
+def _loaded(
+    kept: Path, shelf: Shelf[Kept], folder: Path, share: Share
+) -> dict[str, tuple[Stamp, Kept]] | None:
+    """Load a part; None if it is not there."""
+    file = _file_of(kept, shelf, folder, share)
     try:
         data = file.read_bytes()
         return dict(_unpacked(data, shelf, folder))
     except FileNotFoundError:
-        return {}
+        return None
     except _DAMAGED as error:
         log.debug("what is kept in %s is not used: %s", file, error)
         return {}
@@ -184,7 +245,7 @@ def save(
     shelf: Shelf[Kept],
     folder: Path,
     entries: Mapping[str, tuple[Stamp, Kept]],
-    number: int = 0,
+    share: Share = _ALL,
 ) -> None:
     """Keep what was read of a part's files in place of what was known of them.
 
@@ -198,10 +259,10 @@ def save(
         The folder, absolute.
     entries : mapping of str to (Stamp, what the shelf keeps)
         By name.
-    number : int
-        Which of its parts.
+    share : Share
+        Which of its names.
     """
-    file = _file_of(kept, shelf, folder, number)
+    file = _file_of(kept, shelf, folder, share)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.parent.chmod(0o700)  # headers may tell where an observatory stands
@@ -234,8 +295,8 @@ def drop_oldest(kept: Path | None, shelf: Shelf[Any]) -> None:
         log.debug("the %s that are kept are not tidied: %s", shelf.name, error)
 
 
-def _file_of(kept: Path, shelf: Shelf[Any], folder: Path, number: int) -> Path:
-    part = os.fsencode(folder) + b"\0%d" % number
+def _file_of(kept: Path, shelf: Shelf[Any], folder: Path, share: Share) -> Path:
+    part = os.fsencode(folder) + b"\0%d/%d" % share
     return kept / shelf.name / hashlib.sha256(part).hexdigest()[:32]
 
 

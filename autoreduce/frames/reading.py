@@ -120,7 +120,7 @@ def _headers_of(
     """
     start_ns = time.time_ns()
     place, folder = part.folder, Path(part.folder)
-    known = cache.load(kept, cache.HEADERS, folder, part.number) if kept else {}
+    known = cache.load(kept, cache.HEADERS, folder, part.share) if kept else {}
     states = {name: state_of(f"{place}/{name}") for name in part.names}
     old = {
         name: known[name]
@@ -139,7 +139,7 @@ def _headers_of(
         and (stamp := Stamp.of(state)).is_settled(start_ns)
     }
     if kept and (added or len(old) < len(known)):
-        cache.save(kept, cache.HEADERS, folder, old | added, part.number)
+        cache.save(kept, cache.HEADERS, folder, old | added, part.share)
     for name in states:
         yield f"{place}/{name}", read.pop(name) if name in read else old.pop(name)[1]
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from autoreduce.errors import AutoreduceError, InputError, ProductError, TableError
 from autoreduce.fits.checksum import check_sums
-from autoreduce.fits.formats import open_unpacked
+from autoreduce.fits.formats import open_named
 from autoreduce.fits.header import RawHeader, read_headers
 from autoreduce.fits.ledger import LEDGER, Ledger
 from autoreduce.fits.names import is_fits_name
@@ -149,9 +149,9 @@ def read_library(folder: Path, *, trust_index: bool = True) -> Library:
             rows.append(known)
         except (InputError, OSError) as error:
             unreadable[path.name] = str(error)
-    for path in folder.iterdir():
-        is_hidden = path.name.startswith(".")
-        if is_fits_name(path.name) and not (is_hidden or path.suffix == _SUFFIX):
+    for path in sorted(folder.iterdir()):
+        is_read = path.name.startswith(".") or path.suffix == _SUFFIX
+        if is_fits_name(path.name) and not is_read and path.is_file():
             unreadable[path.name] = (
                 f"a library reads {_SUFFIX} alone: take it over with `autoreduce library "
                 "add`, and remove it here"
@@ -449,8 +449,7 @@ def _add(
         if foreign:
             write_foreign(foreign, copy)
         else:
-            file, _ = open_unpacked(source)
-            with file, copy.open("wb") as out:
+            with open_named(source) as file, copy.open("wb") as out:
                 shutil.copyfileobj(file, out)
         check_sums(copy)
         added = _moved(copy, folder, _named(stem, night)).name

@@ -96,8 +96,8 @@ def make_plain(
         result = Tally(members.shape, len(members.frames))
         product = MasterProduct(task, workspace, digest, members)
         # Of frames that must be unpacked one band more is held: it is read ahead.
-        held = workspace.threads + (not members.are_plain)
-        memory = workspace.memory // held
+        at_once = workspace.threads + (not members.are_plain)
+        memory = (workspace.memory - members.held) // at_once
         spans = list(bands(*members.shape, len(members.frames), memory))
         with product.writer() as writer:
             work = _Plain(members, masters, how, noise)

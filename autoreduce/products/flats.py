@@ -195,7 +195,7 @@ def _mean_levels(
     """Average all pixels, which need not be held for that."""
     n = len(colours.colours)
     sums = {item.file: np.zeros((n, 2)) for item in members.items}
-    memory = workspace.memory // (workspace.threads + 2)
+    memory = (workspace.memory - members.held) // (workspace.threads + 2)
     spans = bands(*members.shape, 1, memory)
     for file, start, rows in _calibrated(members, masters, workspace, spans):
         for colour in range(n):
@@ -382,7 +382,8 @@ class _FlatStack:
         ny, nx = self.members.shape
         n_bytes = BYTES_OF_SAMPLE * len(self.levels) + BYTES_OF_PIXEL
         # Of frames that must be unpacked one band more is held: it is read ahead.
-        memory = self.workspace.memory // (threads + (not self.members.are_plain))
+        at_once = threads + (not self.members.are_plain)
+        memory = (self.workspace.memory - self.members.held) // at_once
         n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
         _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
         height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
@@ -663,7 +664,8 @@ def _hot_in_dark(
     if sample is None:
         return hot
     limit = n_sigma * pixel_scatter(sample)
-    for start, stop in bands(ny, nx, 4, stack.workspace.memory):
+    memory = stack.workspace.memory - stack.members.held
+    for start, stop in bands(ny, nx, 4, memory):
         here = np.flatnonzero((found.y >= start) & (found.y < stop))
         first = max(0, start - REACH)
         dark = (
