@@ -367,7 +367,14 @@ def test_small_folders_are_read_together_and_large_ones_in_parts(monkeypatch):
     assert [part.folder for part in parts] == sorted(part.folder for part in parts)
     assert parts[:2] == [("a", (0, 1), ["1"]), ("b", (0, 1), ["2", "3"])]
     assert batches[0] == parts[:2]
-    assert batches[-1] == [("e", (0, 1), ["1", "2", "3"])]
+    assert (
+        batches[-1]
+        == parts[-2:]
+        == [("d", (0, 1), ["1"]), ("e", (0, 1), ["1", "2", "3"])]
+    )
+    for batch in batches:
+        n_files = [len(part.names) for part in batch]
+        assert sum(n_files) >= 3 > sum(n_files[:-1])
     large = [part for part in parts if part.folder == "c"]
     assert sorted(name for part in large for name in part.names) == list("1234567")
     assert {part.share.of for part in large} == {4}

@@ -169,11 +169,11 @@ def batches(folders: Mapping[str, Iterable[str]]) -> Iterator[list[Part]]:
     n_files = 0
     for folder, names in folders.items():
         for part in _parts(folder, sorted(names)):
-            if batch and n_files + len(part.names) > _TOGETHER:
-                yield batch
-                batch, n_files = [], 0
             batch.append(part)
             n_files += len(part.names)
+            if n_files >= _TOGETHER:
+                yield batch
+                batch, n_files = [], 0
     if batch:
         yield batch
 
