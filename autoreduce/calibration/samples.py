@@ -31,7 +31,7 @@ FEWEST_VALUES = 4
 """Values that must differ before their step is believed."""
 STRIP = 4096
 """Pixels of a strip: they tell a variance to 2 %."""
-STEP_PIXELS, FIRST = 4096, 64
+STEP_PIXELS, FIRST = 4096, 16
 """Pixels from which the step is taken, and those of which it is mostly told."""
 WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
@@ -176,7 +176,9 @@ def _wrapped(values: NDArray[Any]) -> float:
 def _cut(rows: NDArray[Any]) -> float:
     """Give the fraction of rows of one value that lie far below the others."""
     first = rows[:, 0]
-    dull = np.all(rows == first[:, None], axis=1)
+    dull = first == rows[:, -1]
+    if dull.any():
+        dull = np.all(rows == first[:, None], axis=1)
     if not dull.any() or dull.all():
         return 0.0
     alive = rows[~dull]
@@ -254,7 +256,7 @@ def _sample_of(path: str | Path, hdu: int | None, frame: Sampled) -> Sample:
         counts = _counts_by_header(reader)
         ny = math.prod(reader.shape[:-1])
         sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
-        if sample.empty:
+        if sample.empty and ny > BANDS * ROWS:
             # Few rows of a dull frame may have one value where the whole has not.
             sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
         told = reader.raw.number("DATAMAX")

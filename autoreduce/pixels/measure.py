@@ -17,8 +17,6 @@ COUNTED_PIXELS = 128 * 1024
 """Pixels counted at a time: `numpy.bincount` makes 8 bytes of each."""
 NOISE_PIXELS = 512 * 1024
 """Pixels from which the noise is taken at the most: it is known to 0.2 % then."""
-COUNTED_RANGE = 1 << 20
-"""Whole numbers that differ by more are counted by sorting them."""
 IQR_TO_SIGMA = 0.7413
 """1 / (2 Phi^-1(3/4)): a normal distribution's sigma over its interquartile range."""
 BINS_PER_SIGMA = 10
@@ -260,20 +258,24 @@ def _quartiles(values: NDArray[Any], step: float) -> NDArray[np.float64]:
     """Give the two quartiles of values that are each spread over a step."""
     if not step:
         return quantiles(values, [0.25, 0.75])
-    steps, counts = _counted(values)
-    upto = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
-    edges = np.append(steps - step / 2, steps[-1] + step / 2)
-    return np.asarray(np.interp([0.25, 0.75], upto, edges))
+    return np.array([_spread_quantile(values, part, step) for part in (0.25, 0.75)])
 
 
-def _counted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Count whole numbers: by their value where they are near each other, it is fast."""
-    lowest = values.min()
-    if values.max() - lowest > COUNTED_RANGE:
-        return np.unique(values, return_counts=True)
-    counts = np.bincount((values - lowest).astype(np.intp, copy=False))
-    present = np.flatnonzero(counts)
-    return present + lowest, counts[present]
+def _spread_quantile(values: NDArray[Any], part: float, step: float) -> float:
+    """Give the value below which a part of values lies that are spread over a step.
+
+    A value reaches from half a step below it to half a step below the next.
+    """
+    n_below = int(part * values.size)
+    ordered = np.partition(values, n_below)
+    value = ordered[n_below]
+    low = int(np.count_nonzero(ordered[:n_below] < value))
+    rest = ordered[n_below:]
+    above = rest[rest > value]
+    high = values.size - above.size
+    width = float(above.min()) - float(value) if above.size else step
+    into: float = (part * values.size - low) / (high - low)
+    return float(value) - step / 2 + into * width
 
 
 def block_medians(data: NDArray[Any]) -> tuple[float, ...]:

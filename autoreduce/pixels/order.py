@@ -35,16 +35,17 @@ def median(values: NDArray[Any], axis: int | None = None) -> Any:  # noqa: ANN40
     if not n:
         return np.median(values, axis=axis)
     middle = n // 2
-    ordered = np.moveaxis(np.partition(values, middle, axis=axis), axis, 0)
-    found = ordered[middle]
+    ordered = np.partition(values, middle, axis=axis)
+    before = (slice(None),) * (axis % values.ndim)
+    found = ordered[(*before, middle)]
     if values.dtype.kind != "f":
         found = np.asarray(found, np.float64)[()]
     if n % 2 == 0:
-        pair = np.stack([ordered[:middle].max(axis=0), found])
-        found = np.mean(pair, axis=0)
+        lower = ordered[(*before, slice(middle))].max(axis=axis)
+        found = np.mean(np.stack([lower, found]), axis=0)
     if values.dtype.kind == "f":
         # NaN is sorted behind all numbers.
-        last = ordered[middle:].max(axis=0)
+        last = ordered[(*before, slice(middle, None))].max(axis=axis)
         found = np.where(np.isnan(last), last, found)[()]
     return found
 
