@@ -116,8 +116,8 @@ SPARSE, SPARSELY = 2, 1024
 LEAST_ROOM = 4096
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
-ATTEMPTS = ((1 / 8, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
-"""Part of the pixels that may belong to objects (sep takes time to make room for them),
+ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
+"""Part of the pixels that may belong to objects (sep makes room for them beforehand),
 and how much the threshold is raised: where one attempt fails, the next is made."""
 
 
