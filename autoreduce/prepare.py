@@ -23,6 +23,7 @@ from autoreduce.errors import InputError, ProductError, SettingsError, TableErro
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.cache import cache_folder
+from autoreduce.frames.facts import Reading
 from autoreduce.frames.overrides import (
     GIVEN,
     MEASURABLE,
@@ -275,14 +276,22 @@ def prepare_night(
     )
     told = scanned.readings.table
     cards = (
-        *undated(frames, told("date_obs")),
-        *unlike_exposures(frames, told("exptime")),
-        *unusable_sections(frames, told("biassec")),
-        *unusable_sections(frames, told("trimsec")),
+        *undated(frames, told("date_obs", _is_unread)),
+        *unlike_exposures(frames, told("exptime", _is_contradicted)),
+        *unusable_sections(frames, told("biassec", _is_unread)),
+        *unusable_sections(frames, told("trimsec", _is_unread)),
     )
     plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
+
+
+def _is_unread(reading: Reading) -> bool:
+    return reading.value is None
+
+
+def _is_contradicted(reading: Reading) -> bool:
+    return bool(reading.disagree)
 
 
 def _library(folder: Path) -> pd.DataFrame:
