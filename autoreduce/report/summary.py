@@ -1,6 +1,5 @@
 """What a run came to, in plain words: for the report and for the terminal."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -198,8 +197,9 @@ _JUDGEMENTS = frozenset(
 
 def _of_file(code: str, file: str, why: str) -> Remark:
     """Say something of a file so that it is said once of all for which it holds."""
-    own = re.compile(rf"'{re.escape(file)}(?=[':])")
-    return remark(code, file, found=own.sub(f"'{ITSELF}", why))
+    for end in "':":
+        why = why.replace(f"'{file}{end}", f"'{ITSELF}{end}")
+    return remark(code, file, found=why)
 
 
 def _unstacked(report: NightReport) -> Iterator[Remark]:
