@@ -15,8 +15,8 @@ from autoreduce.pixels.tiles import tiles
 
 COUNTED_PIXELS = 128 * 1024
 """Pixels counted at a time: `numpy.bincount` makes 8 bytes of each."""
-NOISE_PIXELS = 512 * 1024
-"""Pixels from which the noise is taken at the most: it is known to 0.2 % then."""
+NOISE_PIXELS = 1 << 17
+"""Pixels from which the noise is taken at the most: it is known to 0.4 % then."""
 IQR_TO_SIGMA = 0.7413
 """1 / (2 Phi^-1(3/4)): a normal distribution's sigma over its interquartile range."""
 BINS_PER_SIGMA = 10
