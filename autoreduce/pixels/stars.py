@@ -116,8 +116,8 @@ SPARSE, SPARSELY = 2, 1024
 LEAST_ROOM = 4096
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
-ATTEMPTS = ((1 / 8, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
-"""Part of the pixels that may belong to objects (sep takes time to make room for them),
+ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
+"""Part of the pixels that may belong to objects (sep makes room for them beforehand),
 and how much the threshold is raised: where one attempt fails, the next is made."""
 
 
@@ -158,7 +158,8 @@ class _Light(NamedTuple):
     """A light without its sky."""
 
     image: Image
-    mask: Mask
+    mask: Mask | None
+    """Pixels that are left out; None where all are seen."""
     sky: float
     noise: float
 
@@ -326,7 +327,7 @@ def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
         np.subtract(own, level[: len(own)], out=image[row::every])
     _fill_lone(image, hidden)
     noise, sky = float(background.globalrms), float(background.globalback)
-    return _Light(image, hidden, sky, noise)
+    return _Light(image, hidden if hidden.any() else None, sky, noise)
 
 
 def _fill_lone(image: Image, hidden: Mask) -> None:
@@ -441,7 +442,7 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
     image, mask = light.image, light.mask
     if factor > 1:
         image = _binned(image, factor)
-        mask = _mostly(mask, factor)
+        mask = None if mask is None else _mostly(mask, factor)
     sep.set_sub_object_limit(PARTS_OF_OBJECT)
     for part, raised in ATTEMPTS:
         sep.set_extract_pixstack(max(int(part * image.size), LEAST_ROOM))
@@ -449,8 +450,7 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
         try:
             found: NDArray[Any] = sep.extract(
                 image,
-                raised * DETECTION_SIGMA,
-                err=light.noise / factor,
+                raised * DETECTION_SIGMA * light.noise / factor,
                 mask=mask,
                 minarea=FEWEST_PIXELS if factor == 1 else FEWEST_BINNED,
                 deblend_nthresh=DEBLENDING_LEVELS,

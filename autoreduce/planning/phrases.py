@@ -23,9 +23,12 @@ def number_text(name: str, value: object) -> str:
     >>> number_text("exptime", 60.0), number_text("filter", None)
     ('60 s', 'unknown')
     """
-    import pandas as pd
+    if not isinstance(value, float | str | None):
+        # Tables have other kinds of what is missing; what calibrates lights reads none.
+        import pandas as pd
 
-    if pd.isna(value):
+        value = None if pd.isna(value) else value
+    if value is None or value != value:  # noqa: PLR0124 -- NaN
         return UNKNOWN
     if name == "temperature":
         return f"{float(str(value)):.1f} degC"
