@@ -156,10 +156,12 @@ class Band(NamedTuple):
     """The pixels without the halo."""
     weights: NDArray[np.float64]
     """(n,), of the lights."""
-    middle: Image
-    """(n_pixels,), lower median of the samples that are there; NaN where none is."""
+    scales: Image
+    """(n, 1), of each light one by the noise of its sky, 1 / ADU."""
     n_used: NDArray[np.uint16]
-    """(n_pixels,), how many count: at first those that are there."""
+    """(n_pixels,), how many samples count: at first those that are there."""
+    middle: Image
+    """(n_pixels,), their lower median; NaN where none is there."""
     weight: Image
     """(n_pixels,), the sum of their weights."""
     above: Image
@@ -180,12 +182,11 @@ class Band(NamedTuple):
         n, size, shape = len(samples), samples[0].size, samples[0].shape
         weights, noises, *_ = np.array(models).T
         scales = (1 / noises[:, None]).astype(np.float32)
-        images = [np.empty(size, np.float32) for _ in range(5)]
-        n_used = np.full(size, n, np.uint16)
-        images[1][...] = weights.sum()
-        flat = [one.reshape(-1) for one in samples]
         inner = slice(halo[0] * shape[1], size - halo[1] * shape[1])
-        band = cls(flat, shape, inner, weights, images[0], n_used, *images[1:])
+        flat = [one.reshape(-1) for one in samples]
+        n_used, images = np.full(size, n, np.uint16), np.empty((5, size), np.float32)
+        band = cls(flat, shape, inner, weights, scales, n_used, *images)
+        band.weight[...] = weights.sum()
         step = TILE if n <= MOST_IN_NETWORK else max(TABLE // n, 1)
         spare = np.empty((n + 2, min(step, size)), np.float32)
         for start in range(0, size, step):
@@ -194,19 +195,32 @@ class Band(NamedTuple):
             room = spare[:, : middle.size]
             middle[...] = _middle_of_whole(rows, room)
             missing = np.flatnonzero(np.isnan(middle))
-            there = np.array([row.take(missing) for row in rows])
-            middle[missing] = _middle_of_some(there)
+            middle[missing] = 0
             off = room[:n]
             for row, out in zip(rows, off, strict=True):
                 np.subtract(row, middle, out=out)
-            light, at = marked_pixels(np.isnan(there))
-            off[light, missing[at]] = 0
-            band.leave_out(start + missing, light, at)
-            band.above[tile] = _weighted(weights, off)
-            off *= scales
-            off.min(axis=0, out=band.lowest[tile])
-            off.max(axis=0, out=band.highest[tile])
+            some = off.take(missing, axis=1)
+            band.sum_up(tile, off)
+            middle[missing] = _middle_of_some(some)
+            lost = np.isnan(some)
+            some -= middle[missing]
+            band.sum_up_without(lost, start + missing, some)
         return band
+
+    def sum_up(self, pixels: slice | Indices, off: Image) -> None:
+        """Tell of some pixels what samples off the middle add up to, and reach."""
+        self.above[pixels] = _weighted(self.weights, off)
+        off *= self.scales
+        self.lowest[pixels], self.highest[pixels] = off.min(axis=0), off.max(axis=0)
+
+    def sum_up_without(
+        self, lost: NDArray[np.bool_], pixels: Indices, off: Image
+    ) -> None:
+        """Do so where some samples do not count."""
+        np.copyto(off, 0, where=lost)
+        self.sum_up(pixels, off)
+        self.n_used[pixels] = len(off) - lost.sum(axis=0, dtype=np.uint16)
+        self.weight[pixels] = np.einsum("k,kp->p", self.weights, ~lost)
 
     def off(self, pixels: Indices, lights: slice = slice(None)) -> Image:
         """Tell how far samples lie above the middle: (lights, m), at m pixels."""
@@ -216,13 +230,6 @@ class Band(NamedTuple):
             one.take(pixels, out=row, mode="clip")
         found -= self.middle.take(pixels)
         return found
-
-    def leave_out(self, pixels: Indices, light: Indices, at: Indices) -> None:
-        """Count what is left when samples of lights do not count at some of m pixels."""
-        weight = np.bincount(at, self.weights[light], len(pixels))
-        lost = np.bincount(at, minlength=len(pixels))
-        self.n_used[pixels] = len(self.samples) - lost
-        self.weight[pixels] = self.weights.sum() - weight
 
     def kept(
         self, light: int, outliers: "_Outliers"
@@ -394,11 +401,7 @@ def _mean(
         lost = ~np.isfinite(off)
         some = outliers.within(pixels[0], pixels[-1] + 1)
         lost[some.light, np.searchsorted(pixels, some.pixel)] = True
-        light, at = marked_pixels(lost)
-        off[light, at] = 0
-        total[pixels] = _weighted(band.weights, off)
-        band.leave_out(pixels, light, at)
-    weight[band.n_used == 0] = 0
+        band.sum_up_without(lost, pixels, off)
     total /= weight
     total += band.middle
     variance = None
