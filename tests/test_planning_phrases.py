@@ -1,5 +1,9 @@
 """Facts and distances in words."""
 
+import subprocess
+import sys
+
+import pandas as pd
 import pytest
 
 from autoreduce.planning.phrases import UNKNOWN, apart_text, listed, number_text
@@ -19,10 +23,19 @@ from autoreduce.planning.phrases import UNKNOWN, apart_text, listed, number_text
         ("filter", "Ha", "Ha"),
         ("filter", None, UNKNOWN),
         ("exptime", float("nan"), UNKNOWN),
+        ("exptime", pd.NA, UNKNOWN),
+        ("date_obs", pd.NaT, UNKNOWN),
     ],
 )
 def test_a_fact_is_written_with_its_unit(name, value, text):
     assert number_text(name, value) == text
+
+
+def test_a_number_is_written_without_loading_tables():
+    code = "import sys; from autoreduce.planning.phrases import number_text as text; "
+    code += "sys.exit('pandas' in sys.modules or text('exptime', 60.0) != '60 s'"
+    code += " or 'pandas' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
