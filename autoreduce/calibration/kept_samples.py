@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from autoreduce.calibration import joined, samples, seams
-from autoreduce.calibration.samples import Sample, Sampled, read_sample
+from autoreduce.calibration.samples import Sample, Sampled, read_some
 from autoreduce.calibration.seams import Edge
 from autoreduce.fits import images
-from autoreduce.fits.ahead import Each, read_many
+from autoreduce.fits.ahead import Each, read_parts
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
@@ -78,15 +78,11 @@ def _read_parts(
         place = f"{root}/{part.folder}"
         frames = dict(zip(part.names, told, strict=True))
 
-        def sample_of(
-            base: str, place: str = place, frames: Mapping[str, Sampled] = frames
-        ) -> Sample | None:
-            return read_sample(place + base, frames[base])
-
         folder = _Folder(Path(place), part.share, kept)
         old = {base: folder.known(base, frame) for base, frame in frames.items()}
         new = [base for base, sample in old.items() if sample is None]
-        read = dict(zip(new, read_many(_THREADS, sample_of, new), strict=True))
+        files = ((place + base, frames[base]) for base in new)
+        read = dict(zip(new, read_parts(_THREADS, read_some, files), strict=True))
         folder.keep(read, frames)
         found |= {part.folder + base: one for base, one in (old | read).items() if one}
     return found

@@ -229,7 +229,8 @@ def with_levels(
     rows = (
         dict(zip(_ASKED, cells, strict=True)) for cells in zip(*columns, strict=True)
     )
-    screened = screen(_by_camera(rows, samples), frames["file"].tolist())
+    names = frames["file"].tolist()
+    screened = screen(_by_camera(rows, samples), names)
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
@@ -245,7 +246,7 @@ def with_levels(
         ]
     for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
         offered = leave_out and told.code not in _LOST
-        pattern = pattern_of(files, table["file"])
+        pattern = pattern_of(files, names)
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
             way_out = f"--set '{pattern}: pedestal={-_LACKING[told.code]}'"

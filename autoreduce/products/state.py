@@ -23,7 +23,7 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 12,
     Action.DARK: 12,
     Action.DARK_FIT: 10,
-    Action.FLAT: 15,
+    Action.FLAT: 16,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 20,
     Action.REGISTER: 10,
