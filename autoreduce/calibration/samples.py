@@ -254,8 +254,12 @@ def _step_of(values: NDArray[Any]) -> int | None:
 
 
 def _blocks(frames: NDArray[Any]) -> NDArray[np.float64]:
-    bands = np.array_split(frames, BANDS, axis=1)
-    return np.concatenate([medians_of_parts(band, PARTS) for band in bands], axis=1)
+    k, n, nx = frames.shape
+    if not n % BANDS:
+        bands = frames.reshape(k, BANDS, n // BANDS, nx)
+        return medians_of_parts(bands, PARTS).reshape(k, -1)
+    some = np.array_split(frames, BANDS, axis=1)
+    return np.concatenate([medians_of_parts(band, PARTS) for band in some], axis=1)
 
 
 def read_some(files: Iterable[tuple[str | Path, Sampled]]) -> list[Sample | None]:
