@@ -2,7 +2,9 @@
 
 import math
 import os
+import struct
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
@@ -137,28 +139,34 @@ class _Folder:
 
 
 def _packed(entries: Sequence[tuple[Sampled, Sample]]) -> tuple[Any, bytes]:
-    index = []
+    index: list[tuple[Any, ...]] = []
+    pixels: list[bytes] = []
     for frame, sample in entries:
-        told = {name: getattr(sample, name) for name in _FIELDS}
-        strip = told.pop("strip")
+        told = [getattr(sample, name) for name in _TOLD]
         heard = [astuple(one) for one in frame.crosstalk]
-        index.append(((*frame[:-1], heard), told, strip.shape, strip.dtype.str))
-    return index, b"".join(sample.strip.tobytes() for _, sample in entries)
+        blocks, strip = array("d", sample.blocks), sample.strip
+        pixels += blocks.tobytes(), strip.tobytes()
+        form = (len(blocks), strip.shape, strip.dtype.str)
+        index.append(((*frame[:-1], heard), told, *form))
+    return index, b"".join(pixels)
 
 
-def _unpacked(index: Any, strips: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
+def _unpacked(index: Any, pixels: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
     at = 0
-    for frame, told, shape, dtype in index:
-        told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+    for frame, values, n_blocks, shape, dtype in index:
+        told = dict(zip(_TOLD, values, strict=True))
+        told["ends"] = tuple(told["ends"])
         told["edges"] = tuple(Edge(*one) for one in told["edges"])
-        strip = np.frombuffer(strips, dtype, math.prod(shape), at).reshape(shape)
+        blocks = struct.unpack_from(f"{n_blocks}d", pixels, at)
+        at += 8 * n_blocks
+        strip = np.frombuffer(pixels, dtype, math.prod(shape), at).reshape(shape)
         at += strip.nbytes
-        heard = tuple(Crosstalk(*one) for one in frame[-1])
-        known = Sampled(*frame)._replace(crosstalk=heard)
-        yield known, Sample(**told, strip=strip)
+        frame[-1] = tuple(Crosstalk(*one) for one in frame[-1])
+        yield Sampled(*frame), Sample(**told, blocks=blocks, strip=strip)
 
 
-_FIELDS = tuple(one.name for one in fields(Sample))
+_PIXELS = {"blocks", "strip"}
+_TOLD = tuple(one.name for one in fields(Sample) if one.name not in _PIXELS)
 _READERS = (samples, seams, joined, measure, order, pixels_seams, images)
 SAMPLES = cache.Shelf("samples", _READERS, _packed, _unpacked)
 """The sample of each frame, with what the frame table told of it."""

@@ -184,7 +184,7 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
             **found,
             ends=(float(ends[0]), float(ends[1])),
             counts=_counting(one.counts, dtype, found["highest"]),
-            step=_step(pixels),
+            step=_step(pixels) if found["lowest"] < found["highest"] else None,
             blocks=() if one.imagetyp in _EXPOSED else tuple(blocks),
             strip=strip,
             overscan=one.overscan,
