@@ -184,7 +184,9 @@ class Band(NamedTuple):
         scales = (1 / noises[:, None]).astype(np.float32)
         inner = slice(halo[0] * shape[1], size - halo[1] * shape[1])
         flat = [one.reshape(-1) for one in samples]
-        n_used, images = np.full(size, n, np.uint16), np.empty((5, size), np.float32)
+        n_used = np.full(size, n, np.uint16)
+        # Each by itself, so that a result keeps no other in memory.
+        images = [np.empty(size, np.float32) for _ in range(5)]
         band = cls(flat, shape, inner, weights, scales, n_used, *images)
         band.weight[...] = weights.sum()
         step = TILE if n <= MOST_IN_NETWORK else max(TABLE // n, 1)
