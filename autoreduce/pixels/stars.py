@@ -70,9 +70,8 @@ CROWDED = 0.2
 """Part of an image that objects cover, from which most of them are blends."""
 FOUND_AT = 2.5
 """Width of the stars, in binned pixels, at the scale at which they are looked for."""
-MEASURED_ROUGHLY, MEASURED_WIDTHS = 200, 100
-"""Brightest objects from which the width of the stars is learned: at first, and when it
-is known roughly."""
+MEASURED_WIDTHS = 200
+"""Brightest objects from which the width of the stars is learned."""
 FITTED_STARS = 40
 """Bright stars that the profile is fitted to, at the most."""
 FITTED_SNR = 15.0
@@ -439,7 +438,7 @@ def _brightest_alone(
     if alone.sum() < FEWEST_SHAPES:
         alone[:] = True
     order = np.argsort(np.where(alone, -flux, np.inf), kind="stable")
-    return order[: min(int(alone.sum()), MEASURED_ROUGHLY)]
+    return order[: min(int(alone.sum()), MEASURED_WIDTHS)]
 
 
 def _extracted(
