@@ -123,7 +123,7 @@ def mask_moving(
     growth = np.maximum(reference, 1)
     np.sqrt(growth, out=growth)
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
-    mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
+    mask = np.zeros((len(frames), n_rows, frames.shape[2]), np.bool_)
     wings = [
         _find(mask[i], frames[i], reference, sigma, growth, above)
         for i, sigma in enumerate(noise)
@@ -167,7 +167,6 @@ def _find(
     """Mask the sources of a frame; give rows, columns and light of wings."""
     scale = np.maximum(sigma, LEAST_NOISE).astype(np.float32)
     excess = _Excess.of(_counted_excess(frame, reference, growth, scale))
-    mask[:] = False
     y, x = _pixels_of(_grown(excess.sources()), frame.shape)
     inner = (y >= above) & (y < above + len(mask))
     y, x = y[inner], x[inner]
