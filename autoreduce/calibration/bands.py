@@ -226,8 +226,11 @@ class RawFrame(Closing):
             self._reader.release()
         return rows
 
-    def hold(self, rows: Raw) -> None:
-        """Keep all of its rows, as `rows` gave them, and read none of them again."""
+    def hold(self, rows: Raw | None) -> None:
+        """Keep all of its rows, as `rows` gave them, and read none again; None: do not."""
+        if rows is None:
+            self._held = None
+            return
         whole = rows if rows.base is None else rows.base
         self._held = rows if whole.nbytes == rows.nbytes else rows.copy()
 

@@ -52,7 +52,7 @@ from autoreduce.pixels.shutter import (
     find_pattern,
     may_tell,
 )
-from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
+from autoreduce.pixels.trails import BLOCK, CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.products.gain import (
@@ -387,6 +387,7 @@ class _FlatStack:
         n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
         _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
         height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
+        height += -height % BLOCK
         return [(y, min(y + height, ny)) for y in range(0, ny, height)]
 
     def __getstate__(self) -> dict[str, Any]:
