@@ -6,7 +6,9 @@ import logging
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
@@ -23,6 +25,7 @@ from autoreduce.errors import InputError, ProductError, SettingsError, TableErro
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.cache import cache_folder
+from autoreduce.frames.facts import Reading
 from autoreduce.frames.overrides import (
     GIVEN,
     MEASURABLE,
@@ -51,7 +54,8 @@ from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
-from autoreduce.running.processes import reading_processes
+from autoreduce.running.processes import aside, reading_processes
+from autoreduce.running.server import MANY
 
 log = logging.getLogger(__name__)
 
@@ -275,14 +279,22 @@ def prepare_night(
     )
     told = scanned.readings.table
     cards = (
-        *undated(frames, told("date_obs")),
-        *unlike_exposures(frames, told("exptime")),
-        *unusable_sections(frames, told("biassec")),
-        *unusable_sections(frames, told("trimsec")),
+        *undated(frames, told("date_obs", _is_unread)),
+        *unlike_exposures(frames, told("exptime", _is_contradicted)),
+        *unusable_sections(frames, told("biassec", _is_unread)),
+        *unusable_sections(frames, told("trimsec", _is_unread)),
     )
     plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
+
+
+def _is_unread(reading: Reading) -> bool:
+    return reading.value is None
+
+
+def _is_contradicted(reading: Reading) -> bool:
+    return bool(reading.disagree)
 
 
 def _library(folder: Path) -> pd.DataFrame:
@@ -390,13 +402,52 @@ def write_plan(
     ProductError
         If the folder cannot be written to.
     """
+    with writing_plan(prepared, folder, outcomes, most=sys.maxsize) as written:
+        return written
+
+
+@contextmanager
+def writing_plan(
+    prepared: PlannedNight,
+    folder: Path,
+    outcomes: Mapping[str, Mapping[str, Any]],
+    *,
+    most: int = MANY,
+) -> Iterator[PlannedNight]:
+    """Do what `write_plan` does; of a large night while the block goes on.
+
+    Parameters
+    ----------
+    prepared, folder, outcomes
+        As `write_plan` takes them.
+    most : int
+        Frames up to which a copy of this process does not repay itself.
+
+    Yields
+    ------
+    PlannedNight
+        As `write_plan` returns.
+    """
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
-    write_frames(prepared.frames, folder)
-    write_text(folder / "evidence.csv", prepared.night.readings.csv_pieces())
-    write_plan_json(prepared.plan, folder, outcomes)
+
+    def write_others() -> None:
+        write_text(folder / "evidence.csv", prepared.night.readings.csv_pieces())
+        write_plan_json(prepared.plan, folder, outcomes)
+
+    failure: Exception | None = None
+    is_large = len(prepared.frames) > most
+    with aside(write_others) if is_large else nullcontext():
+        write_frames(prepared.frames, folder)
+        if not is_large:
+            write_others()
+        try:
+            yield prepared
+        except Exception as error:  # noqa: BLE001 -- the files stand all the same
+            failure = error
     remember(folder, ("evidence.csv", "plan.json"))
-    return prepared
+    if failure is not None:
+        raise failure
 
 
 def write_frames(frames: pd.DataFrame, folder: Path) -> None:

@@ -98,7 +98,8 @@ class Remark:
 
     def about(self, *subject: str) -> Self:
         """Return the same remark about something else."""
-        return replace(self, subject=subject)
+        told = (self.code, self.severity, subject, self.found, self.expected)
+        return self.__class__(*told, self.way_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; ``text`` is there for people."""

@@ -33,12 +33,12 @@ def reads(monkeypatch):
     """List the files that are read."""
     read = []
 
-    def read_sample(path, frame):
-        read.append(Path(path).name)
-        return real(path, frame)
+    def read_some(files):
+        read.extend(Path(path).name for path, _ in files)
+        return real(files)
 
-    real = kept_samples.read_sample
-    monkeypatch.setattr(kept_samples, "read_sample", read_sample)
+    real = kept_samples.read_some
+    monkeypatch.setattr(kept_samples, "read_some", read_some)
     return read
 
 

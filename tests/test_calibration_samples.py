@@ -6,7 +6,12 @@ from astropy.io import fits
 from level_nights import as_floats_with_bzero
 from small_night import write_frame
 
-from autoreduce.calibration.samples import Sampled, read_sample, sum_up
+from autoreduce.calibration.samples import ANY, Sampled, read_some, sum_up
+
+
+def read_sample(path, frame=ANY):
+    return read_some([(path, frame)])[0]
+
 
 RAMP = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64)
 
@@ -127,3 +132,31 @@ def test_the_overscan_is_sampled_where_the_header_has_it(tmp_path, ny):
     )
     assert read_sample(tmp_path / "a.fits", Sampled("", "[1:40,2:5]")).overscan == 700
     assert np.isnan(read_sample(tmp_path / "a.fits").overscan)
+
+
+def test_frames_that_are_read_together_have_the_samples_that_each_has_alone(tmp_path):
+    rng = np.random.default_rng(3)
+    files = []
+    for number in range(60):
+        image = rng.normal(50, 3, [(8, 8), (40, 24), (200, 700)][number % 3])
+        image[: number % 2] = 0  # a row that is cut off
+        if number % 5 == 1:
+            image[rng.random(image.shape) < 0.1] = np.nan
+        if number % 7 == 0:
+            image[1:] = image[1, 0]
+        kind = (np.uint16, np.float32, np.int16, np.float64)[number % 4]
+        is_float = np.dtype(kind).kind == "f"
+        image = image.astype(kind) if is_float else np.nan_to_num(image).astype(kind)
+        header = fits.Header({"DATAMAX": 60000.0} if number % 2 else {})
+        path = tmp_path / f"{number}.fits"
+        fits.writeto(path, image, header)
+        imagetyp = ("", "flat", "dark")[number % 3 - 1]
+        files.append((path, Sampled(imagetyp, "[1:2,1:8]" if number % 4 else "")))
+    files.insert(7, (tmp_path / "gone.fits", Sampled()))
+    together = read_some(files)
+    assert together[7] is None
+    for (path, frame), found in zip(files, together, strict=True):
+        alone = read_sample(path, frame)
+        assert repr(found) == repr(alone)  # NaN is no NaN
+        if alone is not None:
+            np.testing.assert_array_equal(found.strip, alone.strip)

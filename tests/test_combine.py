@@ -545,7 +545,7 @@ def test_a_pruned_network_serves_its_groups(data):
 
 
 def test_pruning_leaves_out_what_a_median_does_not_need():
-    full = sum(1 for _ in merge_exchange(20))
+    full = sum(1 for _ in merge_exchange(range(20)))
     groups = tuple(0 if rank in (9, 10) else None for rank in range(20))
     assert len(pruned_network(groups)) < 0.9 * full
     assert pruned_network((0,) * 20) == ()

@@ -366,3 +366,28 @@ def test_a_recipe_that_makes_no_sense_is_wrong_usage(night, tmp_path, text):
     assert done.exit_code == 2
     assert "Error: recipe" in done.output
     assert not os.path.lexists(tmp_path / "products")
+
+
+SWALLOWED = """
+import os, signal, sys
+from autoreduce import cli
+
+def planned(*args, **options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException as error:
+        {then}
+
+cli.cli.main = planned
+cli.main()
+"""
+"""Code that loses an interrupt, or gives it another name."""
+
+
+@pytest.mark.parametrize("then", ["pass", "raise RuntimeError('wrapped') from error"])
+def test_an_interrupt_that_is_lost_on_its_way_ends_the_command(then):
+    with start("-c", SWALLOWED.format(then=then)) as process:
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert told.startswith("interrupted")
+    assert len(told.splitlines()) == 1

@@ -13,6 +13,7 @@ from autoreduce.frames.schema import EVIDENCE_COLUMNS
 def a_night(folder):
     write_frame(folder, "a.fits", "light", 60.0, OBJECT='M 13, "core"', FILTER="=1+1")
     write_frame(folder, "b, c.fits", "light", 60.0, OBJECT="-M 13", EXPOSURE=61.0)
+    write_frame(folder, "100%.fits", "light", 60.0, OBJECT="5 % {moon}", CCD_TEMP=-9.5)
     return scan_night([folder])
 
 
@@ -37,5 +38,12 @@ def test_each_fact_has_a_row_with_its_card_and_the_dialect_comes_last(tmp_path):
 def test_a_single_fact_may_be_asked_for(tmp_path):
     night = a_night(tmp_path)
     table = night.readings.table("filter")
-    assert table["value"].tolist() == ["=1+1", "R"]
+    assert table["value"].tolist() == ["R", "=1+1", "R"]
     assert set(table["fact"]) == {"filter"}
+
+
+def test_readings_of_a_fact_may_be_chosen(tmp_path):
+    readings = a_night(tmp_path).readings
+    table = readings.table("exptime", lambda reading: reading.disagree)
+    assert table["file"].tolist() == ["b, c.fits"]
+    assert readings.table("no fact").empty

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoreduce.pixels.measure import measure, overscan_level, pair_noise, pixel_noise
+from autoreduce.pixels.measure import (
+    measure,
+    overscan_level,
+    pair_noise,
+    pixel_noise,
+    pixel_noises,
+)
 
 
 def make_frame(shape=(200, 300), *, level=1000.0, sigma=5.0, dtype=np.uint16, seed=1):
@@ -121,6 +127,22 @@ def test_noise_of_a_large_frame_comes_from_rows_all_over_it():
 
 def test_noise_needs_two_columns_to_compare():
     assert np.isnan(pixel_noise(np.ones((5, 2), np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("step", [0.0, 0.5])
+def test_noise_of_several_frames_is_that_of_each(dtype, step):
+    frames = make_frame((5, 8, 9), level=100, sigma=7, dtype=dtype)
+    frames[1] = 90
+    frames[2] += np.arange(8, dtype=dtype)[:, None]
+    if np.dtype(dtype).kind == "f":
+        frames[3, 2:4] = np.nan
+        frames[4] = np.nan
+    found = pixel_noises(frames, step)
+    assert found.tolist() == pytest.approx(
+        [pixel_noise(one, step) for one in frames], abs=0, rel=0, nan_ok=True
+    )
+    assert len(set(found)) > 3
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 3, 4)])

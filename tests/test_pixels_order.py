@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from autoreduce.pixels.order import finite_median, median, medians_of_parts, quantiles
+from autoreduce.pixels.order import (
+    finite_median,
+    median,
+    medians_of_parts,
+    quantiles,
+    quantiles_of_rows,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -62,6 +68,9 @@ def test_the_finite_median_leaves_out_what_is_not_finite():
 def test_quantiles_are_those_of_numpy(n, parts):
     values = RNG.normal(100, 30, n)
     assert quantiles(values, parts) == pytest.approx(np.quantile(values, parts))
+    rows = RNG.normal(100, 30, (3, n)).astype(np.float32)
+    expected = np.quantile(rows.astype(np.float64), parts, axis=1)
+    assert quantiles_of_rows(rows, parts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shape", [(4, 64), (4, 61), (3, 70), (5, 3), (1, 9), (0, 9)])
@@ -73,3 +82,6 @@ def test_medians_of_parts_are_those_of_array_split(shape, kind):
     expected = [finite_median(part) for part in np.array_split(rows, 8, axis=1)]
     found = medians_of_parts(rows, 8)
     assert found.tolist() == pytest.approx(expected, nan_ok=True, abs=0)
+    several = medians_of_parts(np.stack([rows[::-1], rows, rows // 2]), 8)
+    assert several[1].tolist() == pytest.approx(expected, nan_ok=True, abs=0)
+    assert several.shape == (3, 8)

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 from stack_fields import paint
 
+from autoreduce.pixels import resample
 from autoreduce.pixels.register import Transform
 from autoreduce.pixels.resample import Resampler, lanczos
 
@@ -18,8 +19,11 @@ TRANSFORMS = {
     "large turn": Transform(-20, 40, -12.0),
     "quarter": Transform(210, 3, 88.7),
     "three quarters": Transform(3, 190, -90.4),
+    "strong turn": Transform(90, -30, 38.0),
     "scale": Transform(2.0, 4, 0.3, 1.0004),
     "other scale": Transform(-3, 2, 0, 0.98),
+    "other scale, turned": Transform(30, 5, 7.0, 1.01),
+    "half the pixels": Transform(-100, -80, 0.5, 2.0),
     "mirror": Transform(5, 160, 2, 1.0, True),
     "mirror, turned": Transform(210, 20, 175.0, 1.0, True),
 }
@@ -86,6 +90,36 @@ def test_the_bits_do_not_depend_on_the_bands(name):
             resampler, light, height, saturate=50000.0, sky=100.0, noise=3.0
         )
         np.testing.assert_array_equal(parts, whole)
+
+
+def test_the_bits_do_not_depend_on_how_many_columns_are_made_at_a_time(monkeypatch):
+    light = np.random.default_rng(8).normal(100, 10, LIGHT).astype(np.float32)
+    resampler = Resampler(TRANSFORMS["strong turn"], LIGHT, SHAPE)
+    whole = by_bands(resampler, light, 64)
+    monkeypatch.setattr(resample, "NARROWEST", 30)
+    np.testing.assert_array_equal(by_bands(resampler, light, 64), whole)
+
+
+@pytest.mark.parametrize("scale", [1 - 1e-7, 1 + 1e-7])
+def test_a_scale_that_is_next_to_one_moves_nothing(scale):
+    light = np.random.default_rng(5).normal(100, 10, LIGHT).astype(np.float32)
+    made = [
+        Resampler(Transform(3.3, -2.7, 0.4, one), LIGHT, SHAPE).rows(light, 0, 0, 160)
+        for one in (1.0, scale)
+    ]
+    assert np.nanmax(np.abs(made[1] - made[0])) < 0.05
+
+
+def test_two_shears_put_a_light_where_three_do(monkeypatch):
+    transform = Transform(3.3, -2.7, 0.08)
+    _, light = drawn(transform)
+    two = Resampler(transform, LIGHT, SHAPE).rows(light, 0, 0, SHAPE[0])
+    monkeypatch.setattr(resample, "SMALL_TURN", 0.0)
+    three = Resampler(transform, LIGHT, SHAPE).rows(light, 0, 0, SHAPE[0])
+    assert np.nanmax(np.abs(two - three)) < 0.02 * np.nanmax(three)
+    places = np.arange(SHAPE[1]) * np.nansum([two, three], axis=1)
+    x_two, x_three = places.sum(axis=1) / np.nansum([two, three], axis=(1, 2))
+    assert x_two == pytest.approx(x_three, abs=0.02)
 
 
 def test_whole_pixels_are_copied():

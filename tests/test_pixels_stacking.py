@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from autoreduce.pixels.stacking import (
+    BRIGHTEST,
+    FAINT,
+    GROWN,
     HALO,
+    MOST_IN_NETWORK,
+    Band,
     LightModel,
     Limits,
     Own,
-    lower_median,
     stack,
 )
 
@@ -24,7 +28,7 @@ def column(*samples, models=None, limits=FOUR, sky=100.0):
     return made.data[4, 4], made.n_used[4, 4], made.rejected
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 21, 40])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 21, 40, MOST_IN_NETWORK + 6])
 def test_the_middle_is_the_lower_median_of_what_is_there(n):
     rng = np.random.default_rng(n)
     samples = rng.normal(size=(n, 30, 40)).astype(np.float32)
@@ -32,7 +36,8 @@ def test_the_middle_is_the_lower_median_of_what_is_there(n):
     ranked, number = np.sort(samples, axis=0), np.isfinite(samples).sum(axis=0)
     rank = np.maximum(number - 1, 0) // 2
     expected = np.take_along_axis(ranked, rank[None], 0)[0]
-    np.testing.assert_array_equal(lower_median(list(samples)), expected)
+    middle = Band.of(list(samples), [PLAIN] * n).middle
+    np.testing.assert_array_equal(middle.reshape(30, 40), expected)
 
 
 def test_a_mean_of_what_agrees():
@@ -132,6 +137,63 @@ def night(n=12, shape=(120, 140), seed=5):
         one[rng.integers(0, shape[0], 8), rng.integers(0, shape[1], 8)] += 3000
         one[:, : int(rng.integers(0, 9))] = NAN
     return [one.astype(np.float32) for one in lights], star, distance
+
+
+def rejected_one_by_one(lights, models, limits, sky):
+    """Judge each sample by itself, as the documents say it."""
+    samples = np.array(lights, float)
+    ranked, number = np.sort(samples, axis=0), np.isfinite(samples).sum(axis=0)
+    middle = np.take_along_axis(ranked, (np.maximum(number - 1, 0) // 2)[None], 0)[0]
+    light = np.clip(np.nan_to_num(middle - sky), 0, BRIGHTEST)
+    padded = np.pad(light, 1, mode="edge")
+    ny, nx = light.shape
+    shifted = [padded[i : i + ny, j : j + nx] for i in range(3) for j in range(3)]
+    uncertain = 1 + 1.57 / len(lights)
+    found = np.zeros(samples.shape, bool)
+    for one, model, out in zip(samples, models, found, strict=True):
+        variance = (model.change * np.max(shifted, axis=0)) ** 2
+        variance += (model.photon * light + model.noise**2) * uncertain
+        off = np.nan_to_num(one - middle)
+        sigmas = np.abs(off) / np.sqrt(variance)
+        sigmas /= np.where(off < 0, limits.low, limits.high)
+        for y, x in np.argwhere(sigmas > 1):
+            near = (
+                slice(max(y - GROWN, 0), y + GROWN + 1),
+                slice(max(x - GROWN, 0), x + GROWN + 1),
+            )
+            out[near] |= sigmas[near] > FAINT
+    return found & np.isfinite(samples)
+
+
+@pytest.mark.parametrize("n", [3, 12, MOST_IN_NETWORK + 10])
+@pytest.mark.parametrize("limits", [FOUR, Limits(3, 5), Limits(5, 3)])
+def test_each_light_is_judged_by_its_own_noise(n, limits):
+    rng = np.random.default_rng(n)
+    lights, _, _ = night(max(n, 4), shape=(60, 90))
+    lights = lights[-n:]
+    models = [
+        LightModel(w, noise, photon, change)
+        for w, noise, photon, change in rng.uniform(
+            (0.5, 6, 0.3, 0.02), (2, 14, 1, 0.15), (n, 4)
+        )
+    ]
+    gone = rejected_one_by_one(lights, models, limits, 100.0)
+    made = stack(lights, models, limits, sky=100.0)
+    there = np.isfinite(lights) & ~gone
+    np.testing.assert_array_equal(made.rejected, gone.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(made.n_used, there.sum(axis=0))
+    weights = np.array([model.weight for model in models])[:, None, None] * there
+    with np.errstate(invalid="ignore"):
+        mean = (weights * np.nan_to_num(lights)).sum(axis=0) / weights.sum(axis=0)
+    np.testing.assert_allclose(made.data, mean, rtol=2e-6)
+    assert made.rejected.sum() > 3 * n
+
+
+def test_a_light_that_is_off_everywhere_is_rejected_everywhere():
+    lights, _, _ = night(shape=(40, 50))
+    lights[5] += 500
+    made = stack(lights, [PLAIN] * len(lights), FOUR, sky=100.0)
+    assert made.rejected[5] == np.isfinite(lights[5]).sum()
 
 
 def test_satellites_and_rays_are_gone_and_stars_are_kept():

@@ -1,5 +1,10 @@
 """Facts and distances in words."""
 
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from autoreduce.planning.phrases import UNKNOWN, apart_text, listed, number_text
@@ -19,6 +24,10 @@ from autoreduce.planning.phrases import UNKNOWN, apart_text, listed, number_text
         ("filter", "Ha", "Ha"),
         ("filter", None, UNKNOWN),
         ("exptime", float("nan"), UNKNOWN),
+        ("exptime", np.float64("nan"), UNKNOWN),
+        ("xbinning", pd.NA, UNKNOWN),
+        ("date_obs", pd.NaT, UNKNOWN),
+        ("filter", "nan", "nan"),
     ],
 )
 def test_a_fact_is_written_with_its_unit(name, value, text):
@@ -50,3 +59,13 @@ def test_of_more_than_eight_only_the_ends_are_listed():
     names = [f"{n} s" for n in range(1, 9)]
     assert listed(names) == ", ".join(names)
     assert listed([*names, "9 s"]) == "1 s, 2 s, ... 9 s"
+
+
+def test_pandas_is_not_loaded_for_a_word():
+    code = (
+        "import sys\n"
+        "from autoreduce.planning.phrases import number_text\n"
+        "number_text('exptime', 60.0)\n"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

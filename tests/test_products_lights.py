@@ -6,6 +6,7 @@ from astropy.io import fits
 from small_night import make_stars
 from small_products import make_space, write_product
 
+from autoreduce.fits.images import ImageReader
 from autoreduce.planning.plan import Action, Calibration, FrameInput, Task
 from autoreduce.products.lights import make_light
 from autoreduce.products.starlist import read_stars
@@ -68,6 +69,19 @@ def test_a_hot_pixel_that_is_full_saturates_no_star(tmp_path):
     stars = read_stars(tmp_path / "c.fits")
     assert len(stars) > 5
     assert not (stars["flags"] & 1).any()
+
+
+def test_the_rows_of_a_raw_frame_are_read_once(tmp_path, monkeypatch):
+    read, rows = [], ImageReader.rows
+
+    def counted(reader, start, stop):
+        read.extend([reader.path.name] * (stop - start))
+        return rows(reader, start, stop)
+
+    monkeypatch.setattr(ImageReader, "rows", counted)
+    task, _ = write_light(tmp_path, full=True)
+    make_light(task, make_space(tmp_path, planes=True), "abc", MADE)
+    assert read.count("l.fit") == SHAPE[0]
 
 
 def test_bands_do_not_change_a_light(tmp_path):

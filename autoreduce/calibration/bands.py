@@ -226,8 +226,11 @@ class RawFrame(Closing):
             self._reader.release()
         return rows
 
-    def hold(self, rows: Raw) -> None:
-        """Keep all of its rows, as `rows` gave them, and read none of them again."""
+    def hold(self, rows: Raw | None) -> None:
+        """Keep all of its rows, as `rows` gave them, and read none again; None: do not."""
+        if rows is None:
+            self._held = None
+            return
         whole = rows if rows.base is None else rows.base
         self._held = rows if whole.nbytes == rows.nbytes else rows.copy()
 
@@ -484,25 +487,29 @@ def _without(
 
 def side_by_side_calibrated(
     threads: int,
-    frames: Iterable[tuple[RawFrame, Correction]],
+    frames: Sequence[tuple[RawFrame, Correction]],
     masters: MasterRows,
     start: int,
     stop: int,
+    out: Floats | None = None,
 ) -> Iterator[Floats]:
     """Give `calibrated_rows` of several frames in their order, made in threads.
 
-    The masters are read by the thread that asks.
+    The masters are read by the thread that asks.  A stack is filled if `out` is given.
     """
 
-    def rows(given: tuple[RawFrame, tuple[TakenOut, Floats | None]]) -> Floats:
-        frame, taken_out = given
-        return _without(frame, (start, stop), taken_out)
+    def rows(
+        given: tuple[RawFrame, tuple[TakenOut, Floats | None], Floats | None],
+    ) -> Floats:
+        frame, taken_out, plane = given
+        return _without(frame, (start, stop), taken_out, plane)
 
-    pairs = (
-        (frame, masters.taken_out(correction, start, stop))
-        for frame, correction in frames
+    planes = [None] * len(frames) if out is None else out
+    work = (
+        (frame, masters.taken_out(correction, start, stop), plane)
+        for (frame, correction), plane in zip(frames, planes, strict=True)
     )
-    return side_by_side(threads, rows, pairs)
+    return side_by_side(threads, rows, work)
 
 
 def bands(

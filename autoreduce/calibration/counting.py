@@ -5,6 +5,7 @@ the closed shutter is set anew in the middle of the night: nothing is rescaled b
 and bias and darks serve their like only.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
     """
     said = defaultdict(list)
     for raw in frames:
-        told = raw.saturate if np.isfinite(raw.saturate) else raw.sample.told_highest
+        told = raw.saturate if math.isfinite(raw.saturate) else raw.sample.told_highest
         said[told].append(raw)
     for level, alike in said.items():
         highest = max(raw.sample.highest for raw in alike)
@@ -83,7 +84,7 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
                     found=adu_text(highest),
                     expected=adu_text(level),
                     way_out=f"--set '*: saturate={end:.0f}'"
-                    if np.isfinite(end)
+                    if math.isfinite(end)
                     else "",
                 )
             )
@@ -101,7 +102,7 @@ def disprove_overscan(frames: Sequence[Raw], counting: Counting) -> None:
     """
     kinds = defaultdict(list)
     for raw in frames:
-        if np.isfinite(raw.sample.overscan):
+        if math.isfinite(raw.sample.overscan):
             kinds[raw.kind].append(raw)
     if len(kinds) < 2:
         return

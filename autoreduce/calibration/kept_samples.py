@@ -2,7 +2,9 @@
 
 import math
 import os
+import struct
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
@@ -13,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from autoreduce.calibration import joined, samples, seams
-from autoreduce.calibration.samples import Sample, Sampled, read_sample
+from autoreduce.calibration.samples import Sample, Sampled, read_some
 from autoreduce.calibration.seams import Edge
 from autoreduce.fits import images
-from autoreduce.fits.ahead import Each, read_many
+from autoreduce.fits.ahead import Each, read_parts
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames import cache
@@ -78,15 +80,11 @@ def _read_parts(
         place = f"{root}/{part.folder}"
         frames = dict(zip(part.names, told, strict=True))
 
-        def sample_of(
-            base: str, place: str = place, frames: Mapping[str, Sampled] = frames
-        ) -> Sample | None:
-            return read_sample(place + base, frames[base])
-
         folder = _Folder(Path(place), part.share, kept)
         old = {base: folder.known(base, frame) for base, frame in frames.items()}
         new = [base for base, sample in old.items() if sample is None]
-        read = dict(zip(new, read_many(_THREADS, sample_of, new), strict=True))
+        files = ((place + base, frames[base]) for base in new)
+        read = dict(zip(new, read_parts(_THREADS, read_some, files), strict=True))
         folder.keep(read, frames)
         found |= {part.folder + base: one for base, one in (old | read).items() if one}
     return found
@@ -141,28 +139,34 @@ class _Folder:
 
 
 def _packed(entries: Sequence[tuple[Sampled, Sample]]) -> tuple[Any, bytes]:
-    index = []
+    index: list[tuple[Any, ...]] = []
+    pixels: list[bytes] = []
     for frame, sample in entries:
-        told = {name: getattr(sample, name) for name in _FIELDS}
-        strip = told.pop("strip")
+        told = [getattr(sample, name) for name in _TOLD]
         heard = [astuple(one) for one in frame.crosstalk]
-        index.append(((*frame[:-1], heard), told, strip.shape, strip.dtype.str))
-    return index, b"".join(sample.strip.tobytes() for _, sample in entries)
+        blocks, strip = array("d", sample.blocks), sample.strip
+        pixels += blocks.tobytes(), strip.tobytes()
+        form = (len(blocks), strip.shape, strip.dtype.str)
+        index.append(((*frame[:-1], heard), told, *form))
+    return index, b"".join(pixels)
 
 
-def _unpacked(index: Any, strips: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
+def _unpacked(index: Any, pixels: bytes) -> Iterator[tuple[Sampled, Sample]]:  # noqa: ANN401 -- JSON
     at = 0
-    for frame, told, shape, dtype in index:
-        told["ends"], told["blocks"] = tuple(told["ends"]), tuple(told["blocks"])
+    for frame, values, n_blocks, shape, dtype in index:
+        told = dict(zip(_TOLD, values, strict=True))
+        told["ends"] = tuple(told["ends"])
         told["edges"] = tuple(Edge(*one) for one in told["edges"])
-        strip = np.frombuffer(strips, dtype, math.prod(shape), at).reshape(shape)
+        blocks = struct.unpack_from(f"{n_blocks}d", pixels, at)
+        at += 8 * n_blocks
+        strip = np.frombuffer(pixels, dtype, math.prod(shape), at).reshape(shape)
         at += strip.nbytes
-        heard = tuple(Crosstalk(*one) for one in frame[-1])
-        known = Sampled(*frame)._replace(crosstalk=heard)
-        yield known, Sample(**told, strip=strip)
+        frame[-1] = tuple(Crosstalk(*one) for one in frame[-1])
+        yield Sampled(*frame), Sample(**told, blocks=blocks, strip=strip)
 
 
-_FIELDS = tuple(one.name for one in fields(Sample))
+_PIXELS = {"blocks", "strip"}
+_TOLD = tuple(one.name for one in fields(Sample) if one.name not in _PIXELS)
 _READERS = (samples, seams, joined, measure, order, pixels_seams, images)
 SAMPLES = cache.Shelf("samples", _READERS, _packed, _unpacked)
 """The sample of each frame, with what the frame table told of it."""

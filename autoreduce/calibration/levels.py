@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from autoreduce.calibration.samples import WRAPPED, Sample
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pair_noise
+from autoreduce.pixels.order import median
 
 GROSS_NOISE, GROSS_PART = 10.0, 0.05
 """A level is out of place by so many times the noise, and by this part of the level:
@@ -579,7 +580,7 @@ class _Even:
     def __init__(self, frames: Sequence[Raw], base: NDArray[np.float64]) -> None:
         self._none = np.zeros_like(base)
         known = [(raw, raw.shape - base) for raw in frames if raw.kind in DARKS]
-        even = [one for one in known if one[1].min() > DEAD * np.median(one[1])]
+        even = [one for one in known if one[1].min() > DEAD * median(one[1])]
         self._shapes = [shape for _, shape in even]
         self._many = _Many([raw for raw, _ in even])
 

@@ -21,6 +21,8 @@ from autoreduce.remarks import ITSELF, Remark, remark
 Levels = NDArray[np.float64]
 """Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
 
+NOISE_ROWS = 4
+"""Every so manieth row tells the noise."""
 BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
 HOT_NOISE, FEWEST_HOT = 10.0, 20
@@ -169,13 +171,13 @@ def _doubts_of_dark(
 ) -> Iterator[Remark]:
     """Say what rows of a light tell against what its dark took out of them."""
     before = data + dark
-    noise = pixel_noise(before)
+    noise = pixel_noise(before[::NOISE_ROWS])
     ratio = _hot_ratio(before, dark, noise)
     if turn := _turn_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
-    rough = pixel_noise(data)
+    rough = pixel_noise(data[::NOISE_ROWS])
     if rough > ROUGHER * noise:
         yield remark("noisy-dark", found=_about(rough), expected=_about(noise))
     if uneven > UNEVEN_NOISE * noise:

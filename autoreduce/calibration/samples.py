@@ -2,7 +2,11 @@
 
 import hashlib
 import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +16,13 @@ from numpy.typing import NDArray
 
 from autoreduce.calibration.seams import Edge, read_edges
 from autoreduce.errors import AutoreduceError, InputError
-from autoreduce.fits.amplifiers import read_amplifiers
+from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
 from autoreduce.frames.schema import ImageType
-from autoreduce.pixels.measure import pixel_noise
-from autoreduce.pixels.order import finite_medians, median, medians_of_parts
+from autoreduce.pixels.measure import pixel_noise, pixel_noises
+from autoreduce.pixels.order import median, medians_of_parts
 from autoreduce.planning.recipe import Crosstalk
 
 BANDS = 8
@@ -42,6 +46,8 @@ UNIT = 1.001
 UNITY, BYTES, SHIFTED = "from 0 to 1", "in 8 bits", "in floats with BZERO"
 """How frames count that do not count as cameras do."""
 _EXPOSED = (ImageType.FLAT, ImageType.LIGHT)
+_SMALL = 1 << 15
+"""Bytes of rows up to which frames are measured together."""
 
 
 class Sampled(NamedTuple):
@@ -127,38 +133,80 @@ def sum_up(rows: NDArray[Any], counts: str = "", imagetyp: str = "") -> Sample:
     Sample
         All NaN if no pixel is finite.
     """
-    kind = rows.dtype.kind
-    whole = kind in "iu"
-    values = rows.ravel() if whole else rows[np.isfinite(rows)]
-    is_wanted = imagetyp in ("", ImageType.FLAT)
-    strip = _strip(rows) if is_wanted else np.empty((0, 0), np.float32)
+    return _sum_up(rows[None], [_Told(counts, imagetyp)])[0]
+
+
+class _Told(NamedTuple):
+    """What else is known of a frame whose rows are summed up."""
+
+    counts: str = ""
+    imagetyp: str = ""
+    highest: float = np.nan
+    overscan: float = np.nan
+
+
+def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
+    """Measure samples of frames of one shape: small ones share numpy's calls."""
+    dtype = frames.dtype
+    values = frames.reshape(len(frames), -1)
+    if dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+        if len(frames) > 1:
+            parts = zip(frames, told, strict=True)
+            return [_sum_up(rows[None], [one])[0] for rows, one in parts]
+        values = values[finite][None]
+    strips = (_strip(*one) for one in zip(frames, told, strict=True))
     if not values.size:
-        nan, ends = np.nan, (-np.inf, np.inf)
-        return Sample(nan, nan, nan, nan, ends, "", None, 0.0, (), strip)
-    highest = float(values.max())
-    if kind == "u" and rows.dtype.itemsize == 1:
-        counts = BYTES
-    elif not whole and not counts and 0 < highest <= UNIT:
-        counts = UNITY
-    limits = np.iinfo(rows.dtype) if whole else None
+        nan, ends, none = np.nan, (-np.inf, np.inf), (None, 0.0, ())
+        nothing = (Sample(nan, nan, nan, nan, ends, "", *none, one) for one in strips)
+        parts = zip(nothing, told, strict=True)
+        return [
+            replace(one, told_highest=known.highest, overscan=known.overscan)
+            for one, known in parts
+        ]
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else None
     ends = (-np.inf, np.inf) if limits is None else (limits.min, limits.max)
-    return Sample(
-        level=float(median(values)),
-        noise=pixel_noise(rows),
-        lowest=float(values.min()),
-        highest=highest,
-        ends=(float(ends[0]), float(ends[1])),
-        counts=counts,
-        step=_step(values),
-        wrapped=_wrapped(values),
-        blocks=() if imagetyp in _EXPOSED else _blocks(rows),
-        strip=strip,
-        cut=_cut(rows),
-        content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
+    numbers = {
+        "level": median(values, axis=1),
+        "noise": pixel_noises(frames),
+        "lowest": values.min(axis=1),
+        "highest": values.max(axis=1),
+        "wrapped": _wrapped(values),
+        "cut": _cut(frames),
+    }
+    columns = (column.astype(np.float64).tolist() for column in numbers.values())
+    of_frames = (
+        dict(zip(numbers, row, strict=True)) for row in zip(*columns, strict=True)
     )
+    has_shapes = any(one.imagetyp not in _EXPOSED for one in told)
+    shapes = _blocks(frames).tolist() if has_shapes else [()] * len(frames)
+    return [
+        Sample(
+            **found,
+            ends=(float(ends[0]), float(ends[1])),
+            counts=_counting(one.counts, dtype, found["highest"]),
+            step=_step(pixels) if found["lowest"] < found["highest"] else None,
+            blocks=() if one.imagetyp in _EXPOSED else tuple(blocks),
+            strip=strip,
+            overscan=one.overscan,
+            told_highest=one.highest,
+            content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
+        )
+        for one, rows, pixels, strip, blocks, found in zip(
+            told, frames, values, strips, shapes, of_frames, strict=True
+        )
+    ]
 
 
-def _strip(rows: NDArray[Any]) -> NDArray[Any]:
+def _counting(told: str, dtype: np.dtype[Any], highest: float) -> str:
+    """Tell how a frame counts that does not count as cameras do; else empty."""
+    if dtype == np.uint8:
+        return BYTES
+    return UNITY if dtype.kind == "f" and not told and 0 < highest <= UNIT else told
+
+
+def _strip(rows: NDArray[Any], told: _Told) -> NDArray[Any]:
+    if told.imagetyp not in ("", ImageType.FLAT):
+        return np.empty((0, 0), np.float32)
     n, nx = rows.shape
     height = min(n, max(ROWS, STRIP // nx))
     first = (n - height) // 2
@@ -166,26 +214,27 @@ def _strip(rows: NDArray[Any]) -> NDArray[Any]:
     return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
 
 
-def _wrapped(values: NDArray[Any]) -> float:
+def _wrapped(values: NDArray[Any]) -> NDArray[np.float64]:
     """Give the fraction of negative values that are no mere mark of a dead pixel."""
     if values.dtype != np.int16:
-        return 0.0
-    return float(np.mean((values < WRAPPED) & (values > np.iinfo(np.int16).min)))
+        return np.zeros(len(values))
+    is_wrapped = (values < WRAPPED) & (values > np.iinfo(np.int16).min)
+    return np.asarray(is_wrapped.mean(axis=1))
 
 
-def _cut(rows: NDArray[Any]) -> float:
+def _cut(frames: NDArray[Any]) -> NDArray[np.float64]:
     """Give the fraction of rows of one value that lie far below the others."""
-    first = rows[:, 0]
-    dull = first == rows[:, -1]
-    if dull.any():
-        dull = np.all(rows == first[:, None], axis=1)
-    if not dull.any() or dull.all():
-        return 0.0
-    alive = rows[~dull]
-    level, noise = float(np.nanmedian(alive)), pixel_noise(alive)
-    return float(
-        np.mean(dull & (first < level - CUT_NOISE * max(noise, 0.01 * abs(level))))
-    )
+    first = frames[:, :, 0]
+    dull = first == frames[:, :, -1]
+    some = np.flatnonzero(dull.any(axis=1))
+    dull[some] = np.all(frames[some] == first[some, :, None], axis=2)
+    found = np.zeros(len(frames))
+    for at in np.flatnonzero(dull.any(axis=1) & ~dull.all(axis=1)):
+        alive = frames[at, ~dull[at]]
+        level, noise = float(np.nanmedian(alive)), pixel_noise(alive)
+        low = level - CUT_NOISE * max(noise, 0.01 * abs(level))
+        found[at] = np.mean(dull[at] & (first[at] < low))
+    return found
 
 
 def _step(values: NDArray[Any]) -> int | None:
@@ -204,69 +253,96 @@ def _step_of(values: NDArray[Any]) -> int | None:
     return int(np.gcd.reduce(np.diff(values.astype(np.float64)).astype(np.int64)))
 
 
-def _blocks(rows: NDArray[Any]) -> tuple[float, ...]:
-    n, nx = rows.shape
-    if not (n % BANDS or nx % PARTS):
-        parted = rows.reshape(BANDS, n // BANDS, PARTS, nx // PARTS).swapaxes(1, 2)
-        return tuple(finite_medians(parted.reshape(BANDS * PARTS, -1)))
-    medians = [medians_of_parts(band, PARTS) for band in np.array_split(rows, BANDS)]
-    return tuple(np.concatenate(medians).tolist())
+def _blocks(frames: NDArray[Any]) -> NDArray[np.float64]:
+    k, n, nx = frames.shape
+    if not n % BANDS:
+        bands = frames.reshape(k, BANDS, n // BANDS, nx)
+        return medians_of_parts(bands, PARTS).reshape(k, -1)
+    some = np.array_split(frames, BANDS, axis=1)
+    return np.concatenate([medians_of_parts(band, PARTS) for band in some], axis=1)
 
 
-def read_sample(path: str | Path, frame: Sampled = ANY) -> Sample | None:
-    """Read a sample of a frame.
+def read_some(files: Iterable[tuple[str | Path, Sampled]]) -> list[Sample | None]:
+    """Read a sample of each of some frames; those of small frames are measured together.
 
     Parameters
     ----------
-    path : path
-        A FITS file; ``FILE[N]`` names HDU N.
-    frame : Sampled
-        What the frame table tells of it.
+    files : iterable of (path, Sampled)
+        FITS files, ``FILE[N]`` names HDU N, each with what the frame table tells of it.
+        Some tens: the rows of small frames are in memory together.
 
     Returns
     -------
-    Sample or None
-        None where the pixels cannot be read, or do not tell anything: what reads the
-        whole frame later says why.
+    list of Sample or None
+        In their order; None where the pixels cannot be read, or do not tell anything:
+        what reads the whole frame later says why.
     """
-    try:
-        amplifiers = read_amplifiers(frame.amplifiers)
-        if not amplifiers:
-            return _sample_of(path, None, frame)
-        file, _ = split_hdu(path)
-        samples = (_sample_of(file, one.hdu, frame) for one in amplifiers)
-        # Of an amplifier that is dead nothing is seen.
-        sample = next((one for one in samples if not one.empty), None)
-        if sample is None:
-            return _sample_of(file, amplifiers[0].hdu, frame)
-        edges: tuple[Edge, ...] = ()
-        if frame.shows_seams:
-            edges = read_edges(file, amplifiers, frame.crosstalk)
-        return replace(sample, edges=edges)
-    except (AutoreduceError, OSError, EOFError, ValueError):
-        return None
+    found: list[Sample | None] = []
+    alike: defaultdict[object, list[tuple[int, NDArray[Any], _Told]]]
+    alike = defaultdict(list)
+    for path, frame in files:
+        sample = None
+        with suppress(AutoreduceError, OSError, EOFError, ValueError):
+            if amplifiers := read_amplifiers(frame.amplifiers):
+                sample = _of_amplifiers(path, amplifiers, frame)
+            else:
+                rows, told = _cut_out(path, None, frame)
+                if rows.nbytes > _SMALL:
+                    sample = _sum_up(rows[None], [told])[0]
+                else:
+                    alike[rows.dtype, rows.shape].append((len(found), rows, told))
+        found.append(sample)
+    for some in alike.values():
+        places, frames, known = zip(*some, strict=True)
+        for at, sample in zip(places, _sum_up(np.stack(frames), known), strict=True):
+            found[at] = sample
+    return found
 
 
-def _sample_of(path: str | Path, hdu: int | None, frame: Sampled) -> Sample:
-    """Sample one image; the planes of a cube follow each other."""
+def _of_amplifiers(
+    path: str | Path, amplifiers: Sequence[Amplifier], frame: Sampled
+) -> Sample:
+    """Sample the first amplifier that is not dead: of one that is nothing is seen."""
+    file, _ = split_hdu(path)
+    cuts = (_cut_out(file, one.hdu, frame) for one in amplifiers)
+    samples = (_sum_up(rows[None], [told])[0] for rows, told in cuts)
+    first = next(samples)
+    sample = next((one for one in chain([first], samples) if not one.empty), None)
+    if sample is None:
+        return first
+    edges: tuple[Edge, ...] = ()
+    if frame.shows_seams:
+        edges = read_edges(file, amplifiers, frame.crosstalk)
+    return replace(sample, edges=edges)
+
+
+def _cut_out(
+    path: str | Path, hdu: int | None, frame: Sampled
+) -> tuple[NDArray[Any], _Told]:
+    """Read some rows of one image; the planes of a cube follow each other."""
     with open_image(path, hdu) as reader:
         if len(reader.shape) > 2 and not frame.amplifiers:
             msg = f"{path} holds a cube"
             raise InputError(msg)
-        counts = _counts_by_header(reader)
         ny = math.prod(reader.shape[:-1])
-        sample = sum_up(_rows(reader, 0, ny), counts, frame.imagetyp)
-        if sample.empty and ny > BANDS * ROWS:
+        rows = _rows(reader, 0, ny)
+        if ny > len(rows) and not (_differ(rows[:1]) or _differ(rows)):
             # Few rows of a dull frame may have one value where the whole has not.
-            sample = sum_up(reader.rows(0, ny), counts, frame.imagetyp)
-        told = reader.raw.number("DATAMAX")
-        if told is not None:
-            sample = replace(sample, told_highest=told)
+            rows = reader.rows(0, ny)
+        highest, overscan = reader.raw.number("DATAMAX"), np.nan
         if frame.overscan:
             y, x = parse_section(frame.overscan)
-            strip = _rows(reader, y.start, y.stop)[:, x]
-            sample = replace(sample, overscan=float(np.nanmedian(strip)))
-        return sample
+            overscan = float(np.nanmedian(_rows(reader, y.start, y.stop)[:, x]))
+        counts = _counts_by_header(reader) if rows.dtype.kind == "f" else ""
+        told = _Told(counts, frame.imagetyp, overscan=overscan)
+        return rows, told if highest is None else told._replace(highest=highest)
+
+
+def _differ(values: NDArray[Any]) -> bool:
+    """Tell whether finite values are not all the same."""
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    return bool(values.size and values.min() < values.max())
 
 
 def _rows(reader: ImageReader, start: int, stop: int) -> NDArray[Any]:

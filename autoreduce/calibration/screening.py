@@ -57,14 +57,6 @@ WINDOW = ("naxis1", "naxis2", "xorgsubf", "yorgsubf")
 whole sensor serves lights of a part of it."""
 
 
-_ASKED = [
-    *("file", "imagetyp", "exptime", "ccd_temp", "saturate", "night"),
-    *("pedestal", "date_obs", "counts"),
-    *SETTING,
-    *WINDOW,
-]
-
-
 @dataclass
 class Screened:
     """What is to be made of the frames of a night."""
@@ -223,13 +215,9 @@ def with_levels(
     tuple of Remark
         What is to be said of the night.
     """
-    asked = frames.loc[frames["file"].isin(samples.keys()), _ASKED].astype(object)
-    asked = asked.where(asked.notna(), None)
-    columns = (asked[name].tolist() for name in _ASKED)
-    rows = (
-        dict(zip(_ASKED, cells, strict=True)) for cells in zip(*columns, strict=True)
-    )
-    screened = screen(_by_camera(rows, samples), frames["file"].tolist())
+    names = frames["file"].tolist()
+    asked = frames[frames["file"].isin(samples.keys())]
+    screened = screen(_by_camera(asked, samples), names)
     table = frames.set_index("file", drop=False)
     for file, way in screened.counting.ways.items():
         table.loc[file, "counts"] = way
@@ -243,9 +231,9 @@ def with_levels(
             str(told),
             told.code,
         ]
-    for files, told in _told(screened.left_out, table["imagetyp"].to_dict()):
+    for files, told in _told(screened.left_out, table["imagetyp"]):
         offered = leave_out and told.code not in _LOST
-        pattern = pattern_of(files, table["file"])
+        pattern = pattern_of(files, names)
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
             way_out = f"--set '{pattern}: pedestal={-_LACKING[told.code]}'"
@@ -296,32 +284,48 @@ _FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
 
 
 def _by_camera(
-    rows: Iterable[Mapping[str, Any]], samples: Mapping[str, Sample]
+    frames: "pd.DataFrame", samples: Mapping[str, Sample]
 ) -> list[list[Raw]]:
     """Take the rows of a frame table together that agree in `SETTING`.
 
     Where nobody names the camera, another window may be that of another one.
     """
+
+    def cells(*names: str) -> Iterator[tuple[Any, ...]]:
+        some = frames[list(names)].astype(object)
+        columns = some.where(some.notna(), None)
+        return zip(*(columns[name].tolist() for name in names), strict=True)
+
+    def numbers(name: str, missing: float = np.nan) -> list[float]:
+        found: list[float] = frames[name].to_numpy(float, na_value=missing).tolist()
+        return found
+
     cameras: dict[tuple[object, ...], list[Raw]] = defaultdict(list)
-    for row in rows:
-        exptime, temperature, saturate = (
-            np.nan if row[name] is None else float(row[name])
-            for name in ("exptime", "ccd_temp", "saturate")
-        )
+    rows = zip(
+        cells("file", "imagetyp", "night", "date_obs", "counts"),
+        numbers("exptime"),
+        numbers("ccd_temp"),
+        numbers("saturate"),
+        numbers("pedestal", 0.0),
+        cells(*WINDOW),
+        cells(*SETTING),
+        strict=True,
+    )
+    for told, exptime, temperature, saturate, pedestal, window, camera in rows:
+        file, kind, night, start, counts = told
         raw = Raw(
-            row["file"],
-            row["imagetyp"],
-            samples[row["file"]],
+            file,
+            kind,
+            samples[file],
             exptime,
             temperature,
             saturate,
-            row["night"],
-            pedestal=0.0 if row["pedestal"] is None else float(row["pedestal"]),
-            start=row["date_obs"],
-            window=tuple(row[name] for name in WINDOW),
-            by_hand=row["counts"] == ALIKE,
+            night,
+            pedestal,
+            start,
+            window,
+            by_hand=counts == ALIKE,
         )
-        camera = tuple(row[name] for name in SETTING)
-        own = raw.window if row["instrume"] is None else ()
+        own = window if camera[0] is None else ()
         cameras[camera + own].append(raw)
     return list(cameras.values())

@@ -130,13 +130,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     streams.open_all()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    status = 0
     try:
         status = _status(arguments)
-    except Interrupted as error:
+    except BaseException:
+        if not _received:
+            raise
+    if _received:
         click.echo(_INTERRUPTED, err=True)
         streams.flush()
         # Threads are not waited for: what they write appears whole or not at all.
-        os._exit(128 + error.signal)
+        os._exit(128 + _received[0])
     # What still lives goes with the process: it need not be looked through once more.
     gc.freeze()
     sys.exit(streams.flush() or status)
@@ -160,7 +164,13 @@ def _status(arguments: Sequence[str] | None) -> int:
     return ended if isinstance(ended, int) else 0
 
 
+_received: list[int] = []
+"""Signals that end the command.  As an exception one may be caught on its way, or come
+out as another, where a module is loaded that knows nothing of it."""
+
+
 def _interrupt(number: int, _frame: object) -> None:
+    _received.append(number)
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_DFL)
     raise Interrupted(number)

@@ -82,12 +82,15 @@ def read_many(
     object
         What `read` made of each, in their order.
     """
+    return read_parts(threads, lambda part: list(map(read, part)), files)
+
+
+def read_parts(
+    threads: int, read_part: Callable[[list[Piece]], list[Read]], files: Iterable[Piece]
+) -> Iterator[Read]:
+    """Read many files as `read_many` does, with what reads some of them at once."""
     left = iter(files)
     parts = iter(lambda: list(islice(left, _PART)), [])
-
-    def read_part(part: list[Piece]) -> list[Read]:
-        return [read(one) for one in part]
-
     for part in parts:
         waits, work_s = _n_waits(), time.thread_time()
         yield from read_part(part)

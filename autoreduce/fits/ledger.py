@@ -1,8 +1,8 @@
 """What files hold: digests of their content, and a ledger that remembers them.
 
 A file is what its bytes are, whatever it is called, wherever it lies and whenever it was
-copied there.  To know the bytes it must be read, a second for a gigabyte: a ledger
-remembers the digest of each file with its size, times and inode, and only where one of
+copied there.  To know the bytes it must be read, some tenths of a second for a
+gigabyte: a ledger remembers the digest of each file with its size, times and inode, and only where one of
 these has changed the file is read again.
 """
 
@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from xxhash import xxh3_128
+
 from autoreduce.errors import InputError
 from autoreduce.fits.whole import write_text
 
@@ -26,8 +28,7 @@ LEDGER = "ledger.json"
 SETTLED_S = 3.0
 """Clocks of file systems are coarse: a file that was changed less than that before it
 was looked at may be changed again without a trace."""
-_FORM = 2
-_DIGEST_BYTES = 16
+_FORM = 3
 _UNREADABLE = (OSError, InputError)
 _SPOILT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -47,16 +48,12 @@ def content_digest(path: Path) -> str:
     """
     with path.open("rb") as file:
         # Long pieces are digested without the interpreter's lock.
-        return hashlib.file_digest(file, _hash).hexdigest()
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
 def digest_of(content: bytes) -> str:
     """Digest some bytes as `content_digest` does those of a file."""
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
-
-
-def _hash() -> Any:  # noqa: ANN401 -- the type of hash objects has no public name
-    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    return xxh3_128(content).hexdigest()
 
 
 Digest = Callable[[Path], str]

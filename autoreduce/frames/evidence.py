@@ -1,7 +1,8 @@
 """Which card gave each fact of each frame, kept as it was read."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from autoreduce.fits.spreadsheet import guarded
@@ -12,7 +13,8 @@ from autoreduce.frames.schema import EVIDENCE_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS_OF_A_PIECE = 10_000
+_FRAMES_OF_A_PIECE = 500
+_OF_ONE_FRAME = frozenset((*CHANGING, "night"))
 _QUOTED = re.compile(r"""[,"\r\n]""")
 _MAY_BE_RUN = re.compile(r"\t(?:['=@]|[+-](?![\d.: ]*(?:\t|$)))")
 """In cells with a tabulator before each: those that a spreadsheet may run."""
@@ -39,13 +41,17 @@ class Evidence:
             (frame.file, frame.dialect.name, frame.dialect.title, facts, readings)
         )
 
-    def table(self, fact: str = "") -> "pd.DataFrame":
+    def table(
+        self, fact: str = "", which: Callable[[Reading], object] | None = None
+    ) -> "pd.DataFrame":
         """Make a table of it.
 
         Parameters
         ----------
         fact : str
             The only fact that is asked for; all of them if empty.
+        which : callable, optional
+            Tells which readings of that fact are asked for; all of them if absent.
 
         Returns
         -------
@@ -55,7 +61,7 @@ class Evidence:
         import pandas as pd
 
         columns: list[list[str]] = [[] for _ in EVIDENCE_COLUMNS]
-        for row in self._rows(fact):
+        for row in self._rows_of(fact, which) if fact else self._rows():
             for column, cell in zip(columns, row, strict=True):
                 column.append(cell)
         arrays = [pd.array(column, dtype="string") for column in columns]
@@ -65,47 +71,69 @@ class Evidence:
         """Write the table as CSV that a spreadsheet may open, piece by piece."""
         yield _csv_line(EVIDENCE_COLUMNS)
         shared: dict[int, str] = {}
-        lines: list[str] = []
+        forms: dict[tuple[str, str, str], str] = {}
+        frames: list[str] = []
 
         def line_of(fact: str, reading: Reading) -> str:
-            line = _csv_line((fact, *evidence_cells(reading)))
-            if fact not in CHANGING:
+            value, keyword, literal, rule, disagree = evidence_cells(reading)
+            if not _is_plain((value, literal, disagree)):
+                line = _csv_line((fact, value, keyword, literal, rule, disagree))
+            else:
+                form = forms.get((fact, keyword, rule))
+                if form is None:
+                    same = (text.replace("%", "%%") for text in (fact, keyword, rule))
+                    cells = (one for text in same for one in (text, "%s"))
+                    form = forms[fact, keyword, rule] = _csv_line(tuple(cells))
+                line = form % (value, literal, disagree)
+            if fact not in _OF_ONE_FRAME:
                 shared[id(reading)] = line
             return line
 
         for file, name, title, facts, readings in self._frames:
-            begin = _csv_line([file])[:-1]
-            lines += [
-                f"{begin},{shared.get(id(reading)) or line_of(fact, reading)}"
+            begin = f"{_csv_line((file,))[:-1]},"
+            lines = [
+                shared.get(id(reading)) or line_of(fact, reading)
                 for fact, reading in zip(facts, readings, strict=True)
             ]
-            lines.append(f"{begin},{_csv_line(('dialect', name, '', '', title, ''))}")
-            if len(lines) > _ROWS_OF_A_PIECE:
-                yield "".join(lines)
-                lines.clear()
-        yield "".join(lines)
+            lines.append(_csv_line(("dialect", name, "", "", title, "")))
+            frames.append(begin + begin.join(lines))
+            if len(frames) > _FRAMES_OF_A_PIECE:
+                yield "".join(frames)
+                frames.clear()
+        yield "".join(frames)
 
-    def _rows(self, wanted: str) -> Iterator[EvidenceRow]:
+    def _rows(self) -> Iterator[EvidenceRow]:
         shared: dict[int, EvidenceCells] = {}
         for file, name, title, facts, readings in self._frames:
             for fact, reading in zip(facts, readings, strict=True):
-                if wanted not in ("", fact):
-                    continue
                 cells = shared.get(id(reading)) or evidence_cells(reading)
-                if fact not in CHANGING:
+                if fact not in _OF_ONE_FRAME:
                     shared[id(reading)] = cells
                 yield file, fact, *cells
-            if not wanted:
-                yield file, "dialect", name, "", "", title, ""
+            yield file, "dialect", name, "", "", title, ""
+
+    def _rows_of(
+        self, fact: str, which: Callable[[Reading], object] | None
+    ) -> Iterator[EvidenceRow]:
+        for file, _, _, facts, readings in self._frames:
+            if fact in facts:
+                reading = readings[facts.index(fact)]
+                if which is None or which(reading):
+                    yield file, fact, *evidence_cells(reading)
 
 
-def _csv_line(cells: Sequence[str]) -> str:
-    """Write a row of a table; most cells are plain."""
+def _is_plain(cells: Sequence[str]) -> bool:
+    """Tell whether cells stand in CSV as they are, as most do."""
     joined = "\t".join(("", *cells))
-    if not (_QUOTED.search(joined) or _MAY_BE_RUN.search(joined)):
-        return f"{','.join(cells)}\n"
-    text = ",".join(_quoted(str(guarded(cell))) for cell in cells)
-    return f"{text}\n"
+    return not (_QUOTED.search(joined) or _MAY_BE_RUN.search(joined))
+
+
+@lru_cache(maxsize=64)
+def _csv_line(cells: tuple[str, ...]) -> str:
+    """Write a row of a table."""
+    if not _is_plain(cells):
+        cells = tuple(_quoted(str(guarded(cell))) for cell in cells)
+    return f"{','.join(cells)}\n"
 
 
 def _quoted(cell: str) -> str:

@@ -39,7 +39,7 @@ def leave_out_lacking(frames: Sequence[Frame]) -> None:
     part, too: what is left out is of one type only, and not the greater part.
     """
     cameras: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if any("amplifiers" in one.facts for one in frames) else ():
         if not frame.why_not:
             cameras[tuple(map(frame.value, _CAMERA))].append(frame)
     for members in cameras.values():

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache
 from itertools import product, repeat, takewhile
 from pathlib import Path, PurePosixPath
@@ -167,7 +167,8 @@ def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     begin = "".join(letters[0] for letters in same).rstrip("0123456789")
     globs = (f"{begin}*", re.sub(r"\d+", "*", files[0]))
     for glob in globs if len(files) > 1 else ():
-        meant = {name for name in among if fnmatchcase(name, glob)}
+        is_meant = re.compile(translate(glob)).match
+        meant = {name for name in among if is_meant(name)}
         if glob != "*" and meant == set(files):
             return glob
     return ",".join(files)

@@ -85,5 +85,7 @@ def spelling_keys(names: "pd.Series") -> "pd.Series":
 
 
 def _unified(names: "pd.Series") -> "pd.Series":
-    best = commonest_spellings(str(name) for name in names.dropna())
-    return names.map(best, na_action="ignore").astype("string")
+    best = commonest_spellings(map(str, names.dropna().tolist()))
+    if any(name != spelling for name, spelling in best.items()):
+        names = names.map(best, na_action="ignore")
+    return names.astype("string")

@@ -91,11 +91,11 @@ def _settle_unknown_types(frames: list[Frame]) -> None:
     camera), an exposed frame behind an open filter that no witness calls anything
     is what those calibrations were taken for; so is one that shows a target.
     """
+    unknown = [frame for frame in frames if _is_silent(frame)]
     named: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
+    for frame in frames if unknown else ():
         if frame.value("imagetyp") in _RAW_TYPES and not frame.why_not:
             named[_camera(frame)].append(frame)
-    unknown = [frame for frame in frames if _is_silent(frame)]
     known = {key: _looks(named[key]) for key in {_camera(frame) for frame in unknown}}
     for frame in unknown:
         reading = _by_pixels(frame, known[_camera(frame)])
@@ -106,15 +106,15 @@ def _settle_unknown_types(frames: list[Frame]) -> None:
 
 def _tell_from_bias(frames: Sequence[Frame]) -> None:
     """Tell darks and lights whose card says 0 s from bias frames, by their level."""
+    called = [
+        frame
+        for frame in frames
+        if frame.facts["imagetyp"].value == ImageType.BIAS and not frame.why_not
+    ]
+    doubted = [frame for frame in called if frame.facts["imagetyp"].rule in _OF_0_S]
     bias: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    doubted = []
-    for frame in frames:
-        reading = frame.facts["imagetyp"]
-        if reading.value != ImageType.BIAS or frame.why_not:
-            continue
-        if reading.rule in _OF_0_S:
-            doubted.append(frame)
-        else:
+    for frame in called if doubted else ():
+        if frame.facts["imagetyp"].rule not in _OF_0_S:
             bias[_electronics(frame)].append(frame)
     known: dict[tuple[object, ...], list[float]] = {}
     for frame in doubted:
@@ -220,9 +220,9 @@ def _doubt_lights_of_panels(frames: Sequence[Frame]) -> None:
 
 
 def _is_named_for_lamp(frame: Frame) -> bool:
-    is_light = frame.value("imagetyp") == ImageType.LIGHT
-    named = _LAMP.search(frame.file.rpartition("/")[2].lower())
-    return is_light and frame.value("object") is None and named is not None
+    if frame.value("imagetyp") != ImageType.LIGHT or frame.value("object") is not None:
+        return False
+    return _LAMP.search(frame.file.rpartition("/")[2].lower()) is not None
 
 
 def _is_silent(frame: Frame) -> bool:

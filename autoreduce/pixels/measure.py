@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from autoreduce.fits.sections import Section, within
 from autoreduce.pixels.ceiling import pile_up
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
-from autoreduce.pixels.order import median, medians_of_parts, quantiles
+from autoreduce.pixels.order import median, medians_of_parts, quantiles_of_rows
 from autoreduce.pixels.tiles import tiles
 
 COUNTED_PIXELS = 128 * 1024
 """Pixels counted at a time: `numpy.bincount` makes 8 bytes of each."""
-NOISE_PIXELS = 512 * 1024
-"""Pixels from which the noise is taken at the most: it is known to 0.2 % then."""
+NOISE_PIXELS = 1 << 17
+"""Pixels from which the noise is taken at the most: it is known to 0.4 % then."""
 IQR_TO_SIGMA = 0.7413
 """1 / (2 Phi^-1(3/4)): a normal distribution's sigma over its interquartile range."""
 BINS_PER_SIGMA = 10
@@ -188,22 +188,48 @@ def pixel_noise(data: NDArray[Any], step: float = 0.0) -> float:
         One sigma of a pixel, in the unit of the frame; NaN if no two finite
         pixels stand two columns apart.
     """
-    every = max(data.size // NOISE_PIXELS, 1)
-    whole = data.dtype.kind in "ui"
+    return float(pixel_noises(data[None], step)[0])
+
+
+def pixel_noises(frames: NDArray[Any], step: float = 0.0) -> NDArray[np.float64]:
+    """Measure the noise of each of some frames, as `pixel_noise` does.
+
+    Parameters
+    ----------
+    frames : (n, ny, nx) array
+        Frames.
+    step : float
+        Of floats: the step between them.
+
+    Returns
+    -------
+    (n,) array
+        One sigma of a pixel of each, in their unit.
+    """
+    every = max(frames[0].size // NOISE_PIXELS, 1)
+    whole = frames.dtype.kind in "ui"
     exact: type[Any] = np.float64
-    if data.dtype.itemsize <= (2 if whole else 4):
+    if frames.dtype.itemsize <= (2 if whole else 4):
         exact = np.int32 if whole else np.float32
-    rows = data[every // 2 :: every].astype(exact)
-    differences = (rows[:, 2:] - rows[:, :-2]).ravel()
-    if not whole:
-        differences = differences[np.isfinite(differences)]
+    rows = frames[:, every // 2 :: every].astype(exact)
+    differences = (rows[:, :, 2:] - rows[:, :, :-2]).reshape(len(frames), -1)
+    if whole:
+        return _noises(differences, 1.0)
+    finite = np.isfinite(differences)
+    if finite.all():
+        return _noises(differences, step)
+    parts = zip(differences, finite, strict=True)
+    return np.concatenate([_noises(one[known][None], step) for one, known in parts])
+
+
+def _noises(differences: NDArray[Any], step: float) -> NDArray[np.float64]:
+    """Give the noise of pixels from the differences between them, row by row."""
     if not differences.size:
-        return np.nan
-    if step and not whole:
+        return np.full(len(differences), np.nan)
+    if step and differences.dtype.kind == "f":
         differences = np.rint(differences / step)
-    low, high = _quartiles(differences, 1.0 if whole or step else 0.0)
-    unit = step if step and not whole else 1.0
-    return float((high - low) * unit * IQR_TO_SIGMA / np.sqrt(2))
+    low, high = _quartiles(differences, 1.0 if step else 0.0)
+    return np.asarray((high - low) * (step or 1.0) * IQR_TO_SIGMA / np.sqrt(2))
 
 
 def robust_scatter(values: NDArray[np.floating], step: float = 1.0) -> float:
@@ -254,28 +280,41 @@ def pair_noise(first: NDArray[Any], second: NDArray[Any]) -> float:
     return pixel_noise(difference) / math.sqrt(2)
 
 
-def _quartiles(values: NDArray[Any], step: float) -> NDArray[np.float64]:
-    """Give the two quartiles of values that are each spread over a step."""
+def _quartiles(rows: NDArray[Any], step: float) -> NDArray[np.float64]:
+    """Give the two quartiles of each row, of values that are each spread over a step."""
+    parts = (0.25, 0.75)
     if not step:
-        return quantiles(values, [0.25, 0.75])
-    return np.array([_spread_quantile(values, part, step) for part in (0.25, 0.75)])
+        return quantiles_of_rows(rows, parts)
+    return np.array([_spread_quantiles(rows, part, step) for part in parts])
 
 
-def _spread_quantile(values: NDArray[Any], part: float, step: float) -> float:
-    """Give the value below which a part of values lies that are spread over a step.
+def _spread_quantiles(
+    rows: NDArray[Any], part: float, step: float
+) -> NDArray[np.float64]:
+    """Give what a part of each row lies below, of values that are spread over a step.
 
     A value reaches from half a step below it to half a step below the next.
     """
-    n_below = int(part * values.size)
-    ordered = np.partition(values, n_below)
-    value = ordered[n_below]
-    low = int(np.count_nonzero(ordered[:n_below] < value))
-    rest = ordered[n_below:]
-    above = rest[rest > value]
-    high = values.size - above.size
-    width = float(above.min()) - float(value) if above.size else step
-    into: float = (part * values.size - low) / (high - low)
-    return float(value) - step / 2 + into * width
+    n = rows.shape[1]
+    n_below = int(part * n)
+    ordered = np.partition(rows, n_below, axis=1)
+    below, rest = ordered[:, :n_below], ordered[:, n_below:]
+    value = rest[:, :1].copy()
+    start = value[:, 0].astype(np.float64)
+    low = _n_true(below < value)
+    upto = rest <= value
+    n_upto = _n_true(upto)
+    most = np.inf if rows.dtype.kind == "f" else np.iinfo(rows.dtype).max
+    np.copyto(rest, most, where=upto)
+    following = rest.min(axis=1).astype(np.float64)
+    width = np.where(n_upto < n - n_below, following - start, step)
+    into = (part * n - low) / (n_below - low + n_upto)
+    return np.asarray(start - step / 2 + into * width)
+
+
+def _n_true(rows: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Count in each row; with an axis numpy takes eight times as long."""
+    return np.array([np.count_nonzero(row) for row in rows])
 
 
 def block_medians(data: NDArray[Any]) -> tuple[float, ...]:

@@ -35,13 +35,16 @@ class _Step(NamedTuple):
     high: int | None
 
 
-def merge_exchange(n: int) -> Iterator[tuple[int, int]]:
+def merge_exchange(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Generate Batcher's odd-even merge sort of any number of rows [1]_.
+
+    Every other row is sorted, then those between, then both are merged: what is sorted
+    stays in the cache until it is done.
 
     Parameters
     ----------
-    n : int
-        Number of rows.
+    rows : sequence of int
+        The rows, by their ranks.
 
     Yields
     ------
@@ -52,16 +55,16 @@ def merge_exchange(n: int) -> Iterator[tuple[int, int]]:
     ----------
     .. [1] Knuth (1998), The Art of Computer Programming 3, algorithm 5.2.2 M.
     """
-    top = 1 << max(n - 1, 0).bit_length() >> 1
-    p = top
-    while p > 0:
-        q, r, distance = top, 0, p
-        while True:
-            yield from ((i, i + distance) for i in range(n - distance) if i & p == r)
-            if q == p:
-                break
-            distance, q, r = q - p, q >> 1, p
-        p >>= 1
+    n = len(rows)
+    if n < 2:
+        return
+    yield from merge_exchange(rows[::2])
+    yield from merge_exchange(rows[1::2])
+    yield from zip(rows[::2], rows[1::2], strict=False)
+    step = 1 << (n - 1).bit_length() >> 1
+    while step > 1:
+        yield from zip(rows[1::2], rows[step::2], strict=False)
+        step >>= 1
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +86,7 @@ def pruned_network(groups: tuple[int | None, ...]) -> tuple[Comparator, ...]:
     """
     needs: list[tuple[str, int | None]] = [("rank", group) for group in groups]
     kept = []
-    for low, high in reversed(list(merge_exchange(len(groups)))):
+    for low, high in reversed(list(merge_exchange(range(len(groups))))):
         if needs[low] == needs[high] and needs[low][0] == "rank":
             continue
         wanted = [needs[row] != ("rank", None) for row in (low, high)]
@@ -144,10 +147,11 @@ def _compiled(
     steps = []
     for low, high, wants_low, wants_high in pruned_network(groups):
         a, b = place[low], place[high]
-        to = [free.pop() if wanted else None for wanted in (wants_low, wants_high)]
-        steps.append(_Step(a, b, *to))
+        to = [free.pop()] if wants_low and wants_high else []
         free += [one for one in (a, b) if one >= n]
-        place[low], place[high] = (
-            old if new is None else new for old, new in zip((a, b), to, strict=True)
-        )
+        # The last result may take the place of what it is made from.
+        to.append(free.pop())
+        to_low, to_high = to[0] if wants_low else None, to[-1] if wants_high else None
+        steps.append(_Step(a, b, to_low, to_high))
+        place[low], place[high] = to_low or a, to_high or b
     return tuple(steps), tuple(place)

@@ -92,15 +92,35 @@ def quantiles(values: NDArray[Any], parts: Sequence[float]) -> NDArray[Any]:
     (n,) array
         A quantile for each part.
     """
-    ordered = np.array(values).ravel()
+    return quantiles_of_rows(np.ravel(values)[None], parts)[:, 0]
+
+
+def quantiles_of_rows(
+    rows: NDArray[Any], parts: Sequence[float]
+) -> NDArray[np.float64]:
+    """Give quantiles of each row, as `quantiles` does.
+
+    Parameters
+    ----------
+    rows : (n_rows, n) array
+        Finite numbers, at least one in a row.
+    parts : sequence of float
+        Parts of the values of a row that lie below: 0 to 1.
+
+    Returns
+    -------
+    (len(parts), n_rows) array
+        A quantile of each row for each part.
+    """
+    ordered = np.array(rows)
     found = []
     for part in parts:
-        place = part * (ordered.size - 1)
+        place = part * (ordered.shape[1] - 1)
         below = math.floor(place)
-        ordered.partition(below)
-        low = high = float(ordered[below])
+        ordered.partition(below, axis=1)
+        low = high = ordered[:, below].astype(np.float64)
         if place > below:
-            high = float(ordered[below + 1 :].min())
+            high = ordered[:, below + 1 :].min(axis=1).astype(np.float64)
         found.append(low + (place - below) * (high - low))
     return np.array(found)
 
@@ -110,27 +130,29 @@ def medians_of_parts(rows: NDArray[Any], n: int) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    rows : (ny, nx) array
-        Pixels; those that are not finite are left out.
+    rows : (..., ny, nx) array
+        Pixels of one frame or of several; those that are not finite are left out.
     n : int
         Number of parts, as `numpy.array_split` makes them.
 
     Returns
     -------
-    (n,) array
+    (..., n) array
         NaN for a part without any finite pixel.
     """
-    found = np.full(n, np.nan)
-    least, n_wider = divmod(rows.shape[1], n)
+    *frames, ny, nx = rows.shape
+    found = np.full((*frames, n), np.nan)
+    least, n_wider = divmod(nx, n)
     first = n_wider * (least + 1)
     for parts, columns, width in (
         (slice(0, n_wider), slice(0, first), least + 1),
         (slice(n_wider, n), slice(first, None), least),
     ):
-        pixels = rows[:, columns]
+        pixels = rows[..., columns]
         if pixels.size:
-            parted = pixels.reshape(len(rows), -1, width).swapaxes(0, 1)
-            found[parts] = finite_medians(parted.reshape(parted.shape[0], -1))
+            parted = pixels.reshape(*frames, ny, -1, width).swapaxes(-3, -2)
+            medians = finite_medians(parted.reshape(-1, ny * width))
+            found[..., parts] = np.reshape(medians, parted.shape[:-2])
     return found
 
 

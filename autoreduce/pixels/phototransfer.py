@@ -19,6 +19,7 @@ from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.order import median
 
 Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
 
 BLOCK = 32
 """Rows and columns of a block: small against the illumination's gradient."""
@@ -86,41 +87,47 @@ def photon_transfer(
 def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Floats:
     """Give signal and photon variance of a frame, block by block."""
     one, other = _blocks(first), _blocks(second)
-    whole = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
-    one, other = one[whole], other[whole]
-    levels = [median(blocks, axis=1) for blocks in (one, other)]
-    brightest = [float(level.max(initial=0.0)) for level in levels]
-    lit = (levels[0] > LIT * brightest[0]) & (levels[1] > LIT * brightest[1])
-    if not lit.any():
-        return np.empty((0, 2))
-    ratio = levels[0][lit] / levels[1][lit]
+    levels = np.array([median(blocks, axis=1) for blocks in (one, other)], np.float64)
+    whole = np.isfinite(levels).all(axis=0)
+    brightest = np.max(levels, axis=1, initial=0.0, where=whole, keepdims=True)
+    lit = np.flatnonzero(whole & (levels > LIT * brightest).all(axis=0))
+    ratio = levels[0, lit] / levels[1, lit]
     alike = (ratio < LARGEST_RATIO) & (ratio > 1 / LARGEST_RATIO)
-    ratio = ratio[alike]
-    difference = one[lit][alike] - ratio[:, None] * other[lit][alike]
+    ratio, used = ratio[alike], lit[alike]
+    difference = one[used] - ratio.astype(np.float32)[:, None] * other[used]
     variance = _clipped_variance(difference)
     # Signal a, and b times ratio: a + ratio^2 b = a (1 + ratio), over the gain.
     photons = (variance - read_noise**2 * (1 + ratio**2)) / (1 + ratio)
-    points: Floats = np.column_stack([levels[0][lit][alike], photons])
+    points: Floats = np.column_stack([levels[0, used], photons])
     return points[np.isfinite(points).all(axis=1)]
 
 
-def _blocks(data: NDArray[Any]) -> Floats:
+def _blocks(data: NDArray[Any]) -> Pixels:
     """Cut an image into blocks: (n, pixels of a block)."""
     ny, nx = (n // BLOCK for n in data.shape)
-    whole = np.asarray(data[: ny * BLOCK, : nx * BLOCK], np.float64)
+    whole = np.asarray(data[: ny * BLOCK, : nx * BLOCK], np.float32)
     cut = whole.reshape(ny, BLOCK, nx, BLOCK).swapaxes(1, 2)
     return cut.reshape(ny * nx, BLOCK * BLOCK)
 
 
-def _clipped_variance(values: Floats) -> Floats:
+def _clipped_variance(values: Pixels) -> Floats:
     """Give the variance of each row without its outliers, about its median."""
     off = np.abs(values - median(values, axis=1)[:, None])
-    scatter = MAD_TO_SIGMA * median(off, axis=1)[:, None]
+    scatter = np.float64(MAD_TO_SIGMA) * median(off, axis=1)
     off *= off
+    variance: Floats = off.sum(axis=1) / np.float64(off.shape[1] - 1)
+    least = np.minimum(scatter, np.sqrt(variance))
+    found = np.flatnonzero(off.max(axis=1) > _farthest(least))
+    off, scatter = off[found], scatter[found]
     for _ in range(CLIP_ROUNDS):
-        limit = CLIPPED * np.maximum(scatter, LEAST_SCATTER)
-        kept = off <= limit**2
-        total = np.sum(off, axis=1, keepdims=True, where=kept)
-        number = kept.sum(axis=1, keepdims=True)
-        scatter = np.sqrt(total / np.maximum(number - 1, 1))
-    return np.asarray(scatter[:, 0] ** 2)
+        kept = off <= _farthest(scatter)[:, None]
+        total = np.sum(off, axis=1, where=kept)
+        variance[found] = total / np.maximum(kept.sum(axis=1) - 1, 1)
+        scatter = np.sqrt(variance[found])
+    return variance
+
+
+def _farthest(scatter: Floats) -> Floats:
+    """Give the square of the largest difference that is no outlier."""
+    farthest: Floats = (CLIPPED * np.maximum(scatter, LEAST_SCATTER)) ** 2
+    return farthest

@@ -44,7 +44,7 @@ class Moffat(NamedTuple):
         """Give the radius ``a``."""
         return float(self.fwhm / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
 
-    def averaged(self, squared: Image) -> Floats:
+    def averaged(self, squared: Image) -> Image:
         """Average the profile over pixels, and what it changes by with its shape.
 
         Parameters
@@ -58,7 +58,7 @@ class Moffat(NamedTuple):
             The profile, 1 at its centre; its derivatives by the logarithm of the width and
             by the reciprocal of the exponent.
         """
-        found = np.empty((3, *squared.shape[1:]))
+        found = np.empty((3, *squared.shape[1:]), np.float32)
         z = squared * np.float32(1 / self.core() ** 2)
         z += 1
         logarithm = np.log(z)
@@ -201,7 +201,7 @@ def fit_moffat(
     up, along = (step.ravel() for step in np.meshgrid(near, near, indexing="ij"))
     disc = up**2 + along**2 <= reach**2
     rows, columns = iy[:, None] + up[disc], ix[:, None] + along[disc]
-    stamps = image[rows, columns].astype(np.float64)
+    stamps = image[rows, columns]
     stamps -= stamps.mean(axis=1, keepdims=True)
     stamps /= np.hypot(noise, MODEL_ERROR * stamps.std(axis=1, keepdims=True))
     squared = squared_distances(columns - x[:, None], rows - y[:, None])
@@ -224,7 +224,7 @@ def squared_distances(dx: Floats, dy: Floats) -> Image:
 
 
 def _fitted(
-    stamps: Floats, squared: Image, start: Moffat, known: float
+    stamps: Image, squared: Image, start: Moffat, known: float
 ) -> tuple[Moffat, Floats]:
     """Fit width and exponent by the steps of Gauss and Newton; give what is left, squared.
 
@@ -238,7 +238,7 @@ def _fitted(
         curves = Moffat(np.exp(width), 1 / inverse).averaged(squared)
         curves -= curves.mean(axis=-1, keepdims=True)
         lines = np.stack([stamps, *curves], axis=1)
-        products = lines @ lines.swapaxes(1, 2)
+        products = (lines @ lines.swapaxes(1, 2)).astype(np.float64)
         profile = products[:, 1, :] / products[:, 1, 1, None]
         # What is left of data and slopes when the profile itself is taken out of them.
         products -= profile[:, :, None] * products[:, 1, None, :]

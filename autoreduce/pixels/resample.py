@@ -1,8 +1,8 @@
 """Lay a light on the grid of another: shifted, turned, scaled or mirrored.
 
-A turn is three shears, of rows, of columns, and of rows again [1]_ [2]_.  Within a
-shear every line moves by one amount, so that the weights of its Lanczos kernel are
-constants.  Mirror images and quarter turns are views.  What is missing is filled for
+A turn is three shears, of rows, of columns, and of rows again [1]_ [2]_, and two if it
+is small.  Within a shear every line moves by one amount, so that the weights of its
+Lanczos kernel are constants; of another scale, by one amount in a block of places.  Mirror images and quarter turns are views.  What is missing is filled for
 the kernel's sake and marked apart, so that nothing spreads or rings; about saturated
 pixels, hot ones and cosmic rays, whose edges would ring, the light is interpolated
 between neighbours.
@@ -17,6 +17,7 @@ References
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -37,6 +38,23 @@ LOBES = 3
 """Pixels that the kernel reaches to either side."""
 STEP = 0.01
 """Pixels by which a line of another scale is off the place that its weights are for."""
+WIDEST, BEFORE = 4096, 64
+"""Places that are moved alike at the most, and how many before the grid begin with it."""
+STEPS = 1024
+"""Parts of a pixel that weights are for where few places are moved alike."""
+NARROW, FEW = 16, 1024
+"""Places of a line, and samples in all, that move alike, of which fewer are gathered one
+by one."""
+SHORT = 6
+"""Lines that move alike, to a pixel, of which fewer are not made side by side."""
+BESIDE, ALONG = 256, 16
+"""Lines that are moved at a time, side by side or in a row each ..."""
+MOST_APART = 7
+"""... if they do not move by more pixels than that from one to the other."""
+NARROWEST = 512
+"""Columns that are made at a time at least."""
+SMALL_TURN = 1.5e-3
+"""Turn, in radians, of which two shears are off by a few thousandths of a pixel."""
 PIECE = 1 << 16
 """Samples that are made at a time: they and their source stay in the cache."""
 WHOLE = 1e-6
@@ -82,7 +100,7 @@ class Resampler:
         self._matrix = back.matrix
         self._view, turn, shift = _oriented(back, light_shape)
         self._shears = _shears(turn, back.scale, shift, (shape[0] - 1) / 2)
-        self._columns = self._shears[2].reach((0, shape[1]), (0, shape[0]))
+        self._columns = self._in_between((0, shape[1]), (0, shape[0]))
 
     def light_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Tell which rows of the light the rows [start, stop) of the grid come from.
@@ -206,24 +224,40 @@ class Resampler:
         return a * grid_x + b * grid_y + x0, c * grid_x + d * grid_y + y0
 
     def _shear(self, light: Image, first: int, start: int, out: Image) -> None:
-        """Shear rows, columns and rows of the light as it is seen."""
-        one, two, three = self._shears
+        """Shear rows, columns and rows of the light as it is seen.
+
+        The more it is turned, the fewer columns at a time: rows from which many come
+        are far apart.
+        """
         seen = self._view(light)
         top = 0
         if self._view.upside_down and not self._view.quarters % 2:
             top = self._light_shape[0] - first - len(light)
         elif not self._view.quarters % 2:
             top = first
-        low, high = two.reach((start, start + len(out)), self._columns)
-        rows: slice | Indices = slice(low - top, high - top)
-        if low < top or high - top > len(seen):
-            rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
-        left, right = self._columns
-        once = np.empty((high - low, right - left), np.float32)
-        _resample(seen[rows], one, _Corner(low, left, 0), once)
-        twice = np.empty((len(out), right - left), np.float32)
-        _resample(once.T, two, _Corner(left, start, low), twice.T)
-        _resample(twice, three, _Corner(start, 0, left), out)
+        (one, two, *last), (height, nx) = self._shears, out.shape
+        width = min(nx, max(int(height * two.alike / 4), NARROWEST))
+        for edge in range(0, nx, width):
+            part = out[:, edge : edge + width]
+            lines, places = (start, start + height), (edge, edge + part.shape[1])
+            left, right = self._in_between(places, lines)
+            low, high = two.reach(lines, (left, right))
+            rows: slice | Indices = slice(low - top, high - top)
+            if low < top or high - top > len(seen):
+                rows = np.clip(np.arange(low, high) - top, 0, len(seen) - 1)
+            once = np.empty((high - low, right - left), np.float32)
+            _resample(seen[rows], one, _Corner(low, left, 0), once)
+            twice = np.empty((height, right - left), np.float32) if last else part
+            _resample(once.T, two, _Corner(left, start, low), twice.T)
+            for three in last:
+                _resample(twice, three, _Corner(start, edge, left), part)
+
+    def _in_between(
+        self, columns: tuple[int, int], rows: tuple[int, int]
+    ) -> tuple[int, int]:
+        """Give the columns, before the last shear, that a part of the grid is made of."""
+        last = self._shears[2:]
+        return last[0].reach(columns, rows) if last else columns
 
     def _smooth(
         self, light: Image, bright: Pixels, first: int, start: int, out: Image
@@ -280,13 +314,12 @@ class Resampler:
                 continue
             ends = np.sort([edge / along for edge in edges], axis=0)
             low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
-        begin = np.ceil(low - WHOLE).astype(int)
-        end = np.floor(high + WHOLE).astype(int) + 1
-        for row, left, right in zip(out, begin.tolist(), end.tolist(), strict=True):
-            if left > 0:
-                row[:left] = np.nan
-            if right < nx:
-                row[max(left, right, 0) :] = np.nan
+        begin = np.maximum(np.ceil(low - WHOLE), 0).astype(int)
+        end = np.maximum(np.floor(high + WHOLE).astype(int) + 1, begin)
+        changes = np.flatnonzero(np.diff(begin) | np.diff(end)) + 1
+        for first, stop in pairwise([0, *changes.tolist(), len(rows)]):
+            out[first:stop, : begin[first]] = np.nan
+            out[first:stop, end[first] :] = np.nan
 
 
 def _hard(light: Image, saturate: float, sky: float, noise: float) -> Pixels:
@@ -309,6 +342,21 @@ class _Shear(NamedTuple):
     along: float
     across: float
     shift: float
+
+    @property
+    def width(self) -> int:
+        """Places of a line that are moved alike, to `STEP`."""
+        return max(int(STEP / max(abs(self.along - 1), STEP / WIDEST)), 1)
+
+    @property
+    def alike(self) -> float:
+        """Lines beside one another that move alike, to a pixel."""
+        return 1 / max(abs(self.across), 1 / WIDEST)
+
+    def moves(self, lines: Indices, block: int) -> NDArray[np.floating[Any]]:
+        """Tell how far lines move in a block of places that are moved alike."""
+        middle = block + (self.width - 1) / 2
+        return (self.along - 1) * middle + self.across * lines + self.shift
 
     def reach(self, places: tuple[int, int], lines: tuple[int, int]) -> tuple[int, int]:
         """Give the range that ranges of places and of lines are made of."""
@@ -371,10 +419,19 @@ def _oriented(
 
 def _shears(
     turn: float, scale: float, shift: tuple[float, float], middle: float
-) -> tuple[_Shear, _Shear, _Shear]:
-    """Write ``scale * rotation(turn) * place + shift`` as three shears."""
+) -> tuple[_Shear, ...]:
+    """Write ``scale * rotation(turn) * place + shift`` as three shears.
+
+    Two do for a small turn: they have another scale each, but hardly so.
+    """
     sine, tangent = math.sin(turn), math.tan(turn / 2)
     x, y = shift
+    if abs(turn) < SMALL_TURN:
+        slope = math.tan(turn)
+        return (
+            _Shear(scale / math.cos(turn), -slope, x + slope * y),
+            _Shear(scale * math.cos(turn), scale * sine, y),
+        )
     last = tangent * middle
     return (
         _Shear(scale, -tangent, x - scale * last + tangent * y),
@@ -385,43 +442,93 @@ def _shears(
 
 def _resample(source: Image, shear: _Shear, corner: _Corner, out: Image) -> None:
     """Move every line along itself; lines are rows of both arrays."""
+    beside = out.strides[0] < out.strides[1]
+    if beside and (shear.alike < SHORT or shear.width * shear.alike < FEW):
+        # Few lines that lie beside each other are alike: better they lie in a row each.
+        made = np.empty(out.shape, np.float32)
+        _resample(np.ascontiguousarray(source), shear, corner, made)
+        out[...] = made
+        return
+    if not beside and shear.width < NARROW:
+        _gather(source, shear, corner, out)
+        return
     lines = np.arange(corner.line, corner.line + len(out))
-    n, last = out.shape[1], source.shape[1] - 1
-    excess = shear.along - 1
-    width = n if excess == 0 else max(int(STEP / abs(excess)), 1)
+    n, last, width = out.shape[1], source.shape[1] - 1, shear.width
+    span = min(int((BESIDE if beside else ALONG) / shear.alike), MOST_APART)
     edge = corner.place
     while edge < corner.place + n:
-        # Blocks end at multiples of their width, wherever the band begins.
-        block = edge // width * width if excess else edge
+        # Blocks end at the same places, wherever the band begins.
+        block = (edge + BEFORE) // width * width - BEFORE
         stop = min(block + width, corner.place + n)
-        moves = excess * (block + (width - 1) / 2) if excess else 0.0
-        for group, whole, weights in _groups(
-            moves + shear.across * lines + shear.shift
-        ):
+        for group, whole, weights in _groups(shear, lines, block, span):
             at = edge + whole - corner.source
-            _weigh(
-                source[group],
-                at,
-                last,
-                weights,
-                out[group, edge - corner.place : stop - corner.place],
-            )
+            part = out[group, edge - corner.place : stop - corner.place]
+            _weigh(source[group], at, last, weights, part)
         edge = stop
 
 
+def _gather(source: Image, shear: _Shear, corner: _Corner, out: Image) -> None:
+    """Move every line along itself where hardly any places have weights in common."""
+    (n_lines, n), last = out.shape, source.shape[1] - 1
+    places = shear.along * np.arange(corner.place, corner.place + n) - corner.source
+    step = max(PIECE // n, 1)
+    for first in range(0, n_lines, step):
+        made = out[first : first + step]
+        lines = np.arange(first, first + len(made))[:, None]
+        at = places + (shear.across * (corner.line + lines) + shear.shift)
+        whole = np.floor(at)
+        steps = np.rint((at - whole) * STEPS).astype(np.intp)
+        begin, end = int(whole.min()), int(whole.max())
+        near = _nearby(source[first : first + step], begin, end + 1 - begin, last)
+        index = (whole - begin).astype(np.intp) + near.shape[1] * (lines - first)
+        near = near.ravel()
+        made[...] = 0
+        for weights in _stepped():
+            made += weights.take(steps) * near.take(index)
+            index += 1
+
+
 def _groups(
-    moves: NDArray[np.floating[Any]],
+    shear: _Shear, lines: Indices, block: int, span: int
 ) -> Iterator[tuple[slice, int, Image | None]]:
-    """Part lines into runs that move by as many whole pixels, with their weights."""
+    """Part lines into runs that move by nearly as many whole pixels.
+
+    Yields
+    ------
+    lines : slice
+    whole : int
+        Pixels that the first of the taps of all of them moves by.
+    weights : (taps, n) array or None
+        Those of each line, among zeros; None where all move by whole pixels.
+    """
+    moves = shear.moves(lines, block)
     whole = np.floor(moves + WHOLE)
     part = moves - whole
-    whole = whole.astype(np.intp)
-    weights = lanczos(part)
-    edges = np.flatnonzero(np.diff(whole)) + 1
-    for start, stop in pairwise([0, *edges.tolist(), len(moves)]):
-        moved = np.abs(part[start:stop]).max() > WHOLE
+    part[np.abs(part) <= WHOLE] = 0
+    if shear.width < WIDEST:
+        weights = _stepped().take(np.rint(part * STEPS).astype(np.intp), axis=1)
+    else:
+        weights = lanczos(part)
+    apart = (whole - whole.min()).astype(np.intp)
+    least = int(whole.min())
+    edges = np.flatnonzero(np.diff(apart // (span + 1))) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(lines)]):
         run = slice(start, stop)
-        yield run, int(whole[start]), weights[:, run] if moved else None
+        low, high = sorted((int(apart[start]), int(apart[stop - 1])))
+        if low == high:
+            moved = bool(part[run].any())
+            yield run, least + low, weights[:, run] if moved else None
+            continue
+        taps = np.zeros((2 * LOBES + high - low, stop - start), np.float32)
+        at = apart[run] - low + np.arange(2 * LOBES)[:, None]
+        taps[at, np.arange(stop - start)] = weights[:, run]
+        yield run, least + low, taps
+
+
+@cache
+def _stepped() -> Image:
+    """Give the weights of places that lie 0, 1, ... `STEPS` parts behind a pixel."""
+    return lanczos(np.linspace(0, 1, STEPS + 1))
 
 
 def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
@@ -457,20 +564,20 @@ def lanczos(parts: NDArray[np.floating[Any]]) -> Image:
 def _weigh(
     source: Image, at: int, last: int, weights: Image | None, out: Image
 ) -> None:
-    """Sum a run of lines, moved by as many whole pixels, with its weights."""
+    """Sum a run of lines, moved by nearly as many whole pixels, with its weights."""
     n_lines, n = out.shape
     if weights is None:
         out[...] = _nearby(source, at, n, last)[:, LOBES - 1 : LOBES - 1 + n]
         return
-    beside = out.strides[0] < out.strides[1]
+    beside, taps = out.strides[0] < out.strides[1], len(weights)
     # Lines that lie beside each other are taken tap by tap, place by place; others,
     # tap by tap, as many at a time as stay in the cache.
     step = n_lines if beside else max(PIECE // n, 1)
     for line in range(0, n_lines, step):
         some = slice(line, line + step)
-        near = _nearby(source[some], at, n, last)
+        near = _nearby(source[some], at, n + taps - 2 * LOBES, last)
         seen = as_strided(
-            near, (n, len(near), 2 * LOBES), (near.strides[::-1] + near.strides[1:])
+            near, (n, len(near), taps), (near.strides[::-1] + near.strides[1:])
         )
         np.einsum(
             "plt,tl->pl",

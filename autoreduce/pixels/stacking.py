@@ -5,17 +5,20 @@ noise: that of the sky, that of the photons of what shines there, and a part of 
 light itself for what seeing and guiding change.  Samples beyond it are left out, too
 bright or too dark ones alike, with their faint neighbours: a mean from which bright
 ones alone were taken has dark rings.
+
+Nearly every pixel is whole: its lowest and highest sample are within the limit, and all
+of its samples are summed at once, while they are in the cache.  The others are picked
+out, judged sample by sample, and summed again without what is left out.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.flags import marked_pixels
 from autoreduce.pixels.network import ordered
-from autoreduce.pixels.tiles import tiles
 
 Image = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -26,9 +29,7 @@ HALO = GROWN + 1
 """Rows beyond a band, on which the band depends."""
 FAINT = 0.5
 """Limit, of the usual one, beyond which a neighbour of an outlier is one too."""
-_ROWS_NEAR, _COLUMNS_NEAR = np.mgrid[-GROWN : GROWN + 1, -GROWN : GROWN + 1].reshape(
-    2, -1, 1
-)
+_NEAR = np.arange(-GROWN, GROWN + 1)
 FILLING = 1e-3
 """Weight of an interpolated sample, of one that was measured: it counts where there are
 no others."""
@@ -36,8 +37,14 @@ OPEN = 1e6
 """Sigma from which on a limit is none."""
 BRIGHTEST = 1e12
 """ADU above the sky that no pixel shows; single precision holds its variance."""
-TILE_BYTES = 1 << 16
-"""Bytes of a row of samples of which the middle is found at a time."""
+MOST_IN_NETWORK = 64
+"""Lights of which a network finds the middle; more are sorted."""
+TILE = 1 << 14
+"""Pixels of a tile, ..."""
+TABLE = 1 << 19
+"""... or its samples where they are sorted."""
+PIECE = 1 << 17
+"""Samples of picked pixels that are looked at together."""
 
 
 class LightModel(NamedTuple):
@@ -129,204 +136,351 @@ def stack(
         Without the halo.  The middle, which deviations are counted from, is the lower
         median: of two samples that disagree the brighter goes.
     """
-    inner = slice(halo[0], len(samples[0]) - halo[1])
-    middle = lower_median(samples)
-    work = _Work(middle, sky, inner) if own is None else _OwnWork(middle, sky, inner)
-    rejected = []
-    for i, (values, model) in enumerate(zip(samples, models, strict=True)):
-        mine = None if own is None else own[i]
-        sigma = None if sigmas is None else sigmas[i]
-        n_off = work.add(values, model, limits, len(samples), own=mine, sigma=sigma)
-        rejected.append(n_off)
-    return work.stacked(np.array(rejected, np.int64))
-
-
-class _Work:
-    """A band that grows light by light, and the arrays that are used for each."""
-
-    def __init__(self, middle: Image, sky: float, inner: slice) -> None:
-        self._middle, self._inner = middle, inner
-        self._off, self._term, self._limit = (np.empty_like(middle) for _ in range(3))
-        self._good = np.empty(middle.shape, np.bool_)
-        self._of_limit = np.empty((3, *middle.shape), np.float32)
-        peak, light, one = self._of_limit
-        np.fmax(middle - np.float32(sky), np.float32(0), out=light)
-        np.minimum(light, np.float32(BRIGHTEST), out=light)
-        np.square(_largest_near(light), out=peak)
-        one[...] = 1
-        shape = middle[inner].shape
-        self._total = np.zeros(shape, np.float32)
-        self._lost = np.zeros(shape, np.int16)
-        self._lost_weight = np.zeros(shape, np.float64)
-        self._n, self._weight = 0, 0.0
-        self._variance: Image | None = None
-
-    def add(
-        self,
-        values: Image,
-        model: LightModel,
-        limits: Limits | None,
-        n: int,
-        *,
-        own: Own | None = None,
-        sigma: Image | None = None,
-    ) -> int:
-        """Add a light of n; tell how many of its samples are rejected."""
-        off, good = self._off, self._good
-        np.subtract(values, self._middle, out=off)
-        if limits is None or limits.none:
-            np.isfinite(off, out=good)
-        else:
-            self._judge(model, limits, n)
-        gone = np.flatnonzero(~good[self._inner])
-        missing = np.isnan(off[self._inner].ravel()[gone])
-        self._sum(model, gone, own, sigma)
-        return 0 if limits is None else len(gone) - int(np.count_nonzero(missing))
-
-    def _sum(
-        self, model: LightModel, gone: Indices, _: Own | None, sigma: Image | None
-    ) -> None:
-        """Add what is left of a light."""
-        own = self._off[self._inner]
-        np.put(own, gone, 0)
-        np.put(self._lost, gone, self._lost.ravel()[gone] + 1)
-        lost = self._lost_weight.ravel()[gone] + model.weight
-        np.put(self._lost_weight, gone, lost)
-        if sigma is not None:
-            kept = self._good[self._inner]
-            self._add_variance(kept, np.float32(model.weight), sigma)
-        own *= np.float32(model.weight)
-        self._total += own
-        self._n += 1
-        self._weight += model.weight
-
-    def _add_variance(
-        self, kept: NDArray[np.bool_], weight: Image | np.float32, sigma: Image
-    ) -> None:
-        """Add the variance of what is kept of a light."""
-        if self._variance is None:
-            self._variance = np.zeros(kept.shape, np.float32)
-        error = np.where(kept, weight * sigma, np.float32(0))
-        self._variance += error * error
-
-    def _judge(self, model: LightModel, limits: Limits, n: int) -> None:
-        """Find what is no outlier, nor a faint part of one nearby, nor missing."""
-        off, term, limit, good = self._off, self._term, self._limit, self._good
-        # The middle of few samples is itself uncertain.
-        uncertain = 1 + 1.57 / n
-        narrow, wide = sorted(one if one < OPEN else np.inf for one in limits)
-        variances = (
-            model.change**2,
-            model.photon * uncertain,
-            model.noise**2 * uncertain,
-        )
-        factors = np.array([narrow**2 * one for one in variances], np.float32)
-        np.einsum("k,kyx->yx", factors, self._of_limit, out=limit)
-        np.multiply(off, off, out=term)
-        if narrow != wide:
-            side = off < 0 if limits.high < limits.low else off > 0
-            with np.errstate(invalid="ignore"):  # an infinite sample stays none
-                np.divide(term, np.float32((wide / narrow) ** 2), out=term, where=side)
-        np.less_equal(term, limit, out=good)
-        y, x = marked_pixels(~good)
-        there = ~np.isnan(off[y, x])
-        y, x = y[there], x[there]
-        if not len(y):
-            return
-        ny, nx = off.shape
-        rows = np.clip(y + _ROWS_NEAR, 0, ny - 1)
-        near = rows * nx + np.clip(x + _COLUMNS_NEAR, 0, nx - 1)
-        faint = term.take(near) > np.float32(FAINT**2) * limit.take(near)
-        good.put(near[faint], False)
-
-    def stacked(self, rejected: NDArray[np.int64]) -> StackResult:
-        """Give the mean."""
-        weight = (self._weight - self._lost_weight).astype(np.float32)
-        number = (self._n - self._lost).astype(np.uint16)
-        weight[number == 0] = 0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._total /= weight
-            if self._variance is not None:
-                self._variance /= weight * weight
-        self._total += self._middle[self._inner]
-        return StackResult(self._total, number, rejected, self._variance)
-
-
-class _OwnWork(_Work):
-    """A band to which lights give what their own pixels measured."""
-
-    def __init__(self, middle: Image, sky: float, inner: slice) -> None:
-        super().__init__(middle, sky, inner)
-        self._weights = np.zeros_like(self._total)
-        self._number = np.zeros(self._total.shape, np.uint16)
-        slopes = [np.gradient(middle, axis=axis) if n > 1 else np.zeros_like(middle)
-                  for axis, n in enumerate(middle.shape)]  # fmt: skip
-        self._along_y, self._along_x = (np.nan_to_num(one[inner]) for one in slopes)
-
-    def _sum(
-        self, model: LightModel, gone: Indices, own: Own | None, sigma: Image | None
-    ) -> None:
+    # An infinite sample is none.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        band = Band.of(samples, models, halo)
+        outliers = _outliers(band, models, limits, sky)
         if own is None:
-            msg = "a light gives nothing of its own"
-            raise ValueError(msg)
-        between, kept = self._off[self._inner], self._good[self._inner]
-        measured = own.values - self._middle[self._inner]
-        measured += self._along_x * own.x + self._along_y * own.y
+            return _mean(band, outliers, sigmas)
+        return _mean_of_own(band, outliers, own, sigmas)
+
+
+class Band(NamedTuple):
+    """Samples of all lights, and what they tell together; pixels in one row."""
+
+    samples: Sequence[Image]
+    """n of (n_pixels,), ADU."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    inner: slice
+    """The pixels without the halo."""
+    weights: NDArray[np.float64]
+    """(n,), of the lights."""
+    scales: Image
+    """(n, 1), of each light one by the noise of its sky, 1 / ADU."""
+    n_used: NDArray[np.uint16]
+    """(n_pixels,), how many samples count: at first those that are there."""
+    middle: Image
+    """(n_pixels,), their lower median; NaN where none is there."""
+    weight: Image
+    """(n_pixels,), the sum of their weights."""
+    above: Image
+    """(n_pixels,), the weighted sum of how far they lie above the middle."""
+    lowest: Image
+    """(n_pixels,), how far the lowest lies above it, in the noise of its light."""
+    highest: Image
+    """The same of the highest."""
+
+    @classmethod
+    def of(
+        cls,
+        samples: Sequence[Image],
+        models: Sequence[LightModel],
+        halo: tuple[int, int] = (0, 0),
+    ) -> Self:
+        """Look at samples tile by tile, so that each is read from memory once."""
+        n, size, shape = len(samples), samples[0].size, samples[0].shape
+        weights, noises, *_ = np.array(models).T
+        scales = (1 / noises[:, None]).astype(np.float32)
+        inner = slice(halo[0] * shape[1], size - halo[1] * shape[1])
+        flat = [one.reshape(-1) for one in samples]
+        n_used = np.full(size, n, np.uint16)
+        # Each by itself, so that a result keeps no other in memory.
+        images = [np.empty(size, np.float32) for _ in range(5)]
+        band = cls(flat, shape, inner, weights, scales, n_used, *images)
+        band.weight[...] = weights.sum()
+        step = TILE if n <= MOST_IN_NETWORK else max(TABLE // n, 1)
+        spare = np.empty((n + 2, min(step, size)), np.float32)
+        for start in range(0, size, step):
+            tile = slice(start, min(start + step, size))
+            rows, middle = [one[tile] for one in flat], band.middle[tile]
+            room = spare[:, : middle.size]
+            middle[...] = _middle_of_whole(rows, room)
+            missing = np.flatnonzero(np.isnan(middle))
+            middle[missing] = 0
+            off = room[:n]
+            for row, out in zip(rows, off, strict=True):
+                np.subtract(row, middle, out=out)
+            some = off.take(missing, axis=1)
+            band.sum_up(tile, off)
+            middle[missing] = _middle_of_some(some)
+            lost = np.isnan(some)
+            some -= middle[missing]
+            band.sum_up_without(lost, start + missing, some)
+        return band
+
+    def sum_up(self, pixels: slice | Indices, off: Image) -> None:
+        """Tell of some pixels what samples off the middle add up to, and reach."""
+        self.above[pixels] = _weighted(self.weights, off)
+        off *= self.scales
+        self.lowest[pixels], self.highest[pixels] = off.min(axis=0), off.max(axis=0)
+
+    def sum_up_without(
+        self, lost: NDArray[np.bool_], pixels: Indices, off: Image
+    ) -> None:
+        """Do so where some samples do not count."""
+        np.copyto(off, 0, where=lost)
+        self.sum_up(pixels, off)
+        self.n_used[pixels] = len(off) - lost.sum(axis=0, dtype=np.uint16)
+        self.weight[pixels] = np.einsum("k,kp->p", self.weights, ~lost)
+
+    def off(self, pixels: Indices, lights: slice = slice(None)) -> Image:
+        """Tell how far samples lie above the middle: (lights, m), at m pixels."""
+        samples = self.samples[lights]
+        found = np.empty((len(samples), len(pixels)), np.float32)
+        for one, row in zip(samples, found, strict=True):
+            one.take(pixels, out=row, mode="clip")
+        found -= self.middle.take(pixels)
+        return found
+
+    def kept(
+        self, light: int, outliers: "_Outliers"
+    ) -> tuple[Image, NDArray[np.bool_]]:
+        """Tell how far inner samples of a light lie above the middle, and which count."""
+        off = self.samples[light][self.inner] - self.middle[self.inner]
+        good = np.isfinite(off)
+        shown = outliers.within(self.inner.start, self.inner.stop)
+        good[shown.pixel[shown.light == light] - self.inner.start] = False
+        return off, good
+
+    def result(
+        self,
+        mean: Image,
+        n_used: NDArray[np.uint16],
+        outliers: "_Outliers",
+        variance: Image | None,
+    ) -> StackResult:
+        """Give images of the inner pixels."""
+        nx, n = self.shape[1], len(self.samples)
+        shown = outliers.within(self.inner.start, self.inner.stop)
+        return StackResult(
+            mean.reshape(-1, nx),
+            n_used.reshape(-1, nx),
+            np.bincount(shown.light, minlength=n),
+            None if variance is None else variance.reshape(-1, nx),
+        )
+
+
+class _Outliers(NamedTuple):
+    """Samples that are rejected."""
+
+    pixel: Indices
+    """(m,), where: in order."""
+    light: Indices
+    """(m,), of which light."""
+
+    def within(self, first: int, stop: int) -> "_Outliers":
+        """Give those from a pixel on, before another."""
+        part = slice(*np.searchsorted(self.pixel, (first, stop)))
+        return _Outliers(self.pixel[part], self.light[part])
+
+
+class _Limit(NamedTuple):
+    """How far off the middle samples may lie, squared."""
+
+    factors: Image
+    """(n, 3), of each light: what multiplies both terms, and what is added."""
+    least: Image
+    """(3,), the least of these, in the noise of each light."""
+    terms: Image
+    """(2, n_pixels): the square of the brightest light nearby, and the light."""
+    wide: float
+    """How many times as far they may lie to one side, ..."""
+    below: bool
+    """... which is that below the middle."""
+
+    @classmethod
+    def of(
+        cls, band: Band, models: Sequence[LightModel], limits: Limits, sky: float
+    ) -> Self:
+        """Work it out from the models of the noise."""
+        terms = np.empty((2, band.middle.size), np.float32)
+        peak, light = terms
+        np.fmax(band.middle - np.float32(sky), np.float32(0), out=light)
+        np.minimum(light, np.float32(BRIGHTEST), out=light)
+        np.square(_largest_near(light.reshape(band.shape)).reshape(-1), out=peak)
+        # The middle of few samples is itself uncertain.
+        uncertain = 1 + 1.57 / len(models)
+        narrow, wide = sorted(limit if limit < OPEN else np.inf for limit in limits)
+        _, noise, photon, change = np.array(models).T
+        variances = [change**2, photon * uncertain, noise**2 * uncertain]
+        factors = narrow**2 * np.array(variances).T
+        # Nothing is let through because it is rounded otherwise.
+        least = (1 - 1e-5) * (factors / noise[:, None] ** 2).min(axis=0)
+        return cls(
+            factors.astype(np.float32),
+            least.astype(np.float32),
+            terms,
+            wide / narrow,
+            limits.high < limits.low,
+        )
+
+    def squared(self, off: Image) -> Image:
+        """Square deviations; those to the wide side as if it were the other."""
+        found = np.square(off)
+        if self.wide != 1:
+            side = off < 0 if self.below else off > 0
+            np.divide(found, np.float32(self.wide**2), out=found, where=side)
+        return found
+
+    def suspects(self, band: Band) -> Indices:
+        """Find the pixels of which the lowest or the highest sample may be beyond."""
+        limit = _weighted(self.least[:2], self.terms)
+        limit += self.least[2]
+        good = self.squared(band.lowest) <= limit
+        good &= self.squared(band.highest) <= limit
+        return np.flatnonzero(~good)
+
+    def beyond(
+        self, off: Image, pixels: Indices, lights: slice, part: float = 1
+    ) -> NDArray[np.bool_]:
+        """Find samples beyond a part of the limit: (lights, pixels); none are missing."""
+        peak, light = self.terms.take(pixels, axis=1)
+        of_peak, of_light, of_sky = self.factors[lights].T[..., None]
+        limit = of_peak * peak
+        limit += of_light * light
+        limit += of_sky
+        limit *= np.float32(part**2)
+        return np.asarray(~((self.squared(off) <= limit) | np.isnan(off)))
+
+
+def _outliers(
+    band: Band, models: Sequence[LightModel], limits: Limits | None, sky: float
+) -> _Outliers:
+    """Find samples that noise does not explain, and their faint neighbours."""
+    n, size = len(models), band.middle.size
+    nothing = np.empty(0, np.intp)
+    if limits is None or limits.none:
+        return _Outliers(nothing, nothing)
+    limit = _Limit.of(band, models, limits, sky)
+    bright = [nothing]
+    for pixels in _pieces(limit.suspects(band), n):
+        found = limit.beyond(band.off(pixels), pixels, slice(None))
+        light, at = marked_pixels(found)
+        bright.append(light * size + pixels[at])
+    lights, bright_pixels = np.divmod(np.sort(np.concatenate(bright)), size)
+    first = np.searchsorted(lights, np.arange(n + 1))
+    all_of_them, near = [nothing], np.zeros(size, np.bool_)
+    for light in np.unique(lights):
+        for some in _pieces(
+            bright_pixels[first[light] : first[light + 1]], len(_NEAR) ** 2
+        ):
+            near[_near(some, band.shape)] = True
+        pixels = np.flatnonzero(near)
+        near[pixels] = False
+        of_light = slice(light, light + 1)
+        off = band.off(pixels, of_light)
+        faint = limit.beyond(off, pixels, of_light, FAINT)[0]
+        all_of_them.append(pixels[faint] * n + light)
+    return _Outliers(*np.divmod(np.sort(np.concatenate(all_of_them)), n))
+
+
+def _near(pixels: Indices, shape: tuple[int, int]) -> Indices:
+    """Give the pixels about some."""
+    ny, nx = shape
+    y, x = np.divmod(pixels[:, None], nx)
+    rows = np.clip(y + _NEAR, 0, ny - 1) * nx
+    columns = np.clip(x + _NEAR, 0, nx - 1)
+    return np.asarray(rows[..., None] + columns[:, None])
+
+
+def _pieces(places: Indices, n: int) -> Iterator[Indices]:
+    """Cut places, of n samples each, into pieces that stay in the cache."""
+    step = max(PIECE // n, 1)
+    for start in range(0, len(places), step):
+        yield places[start : start + step]
+
+
+def _mean(
+    band: Band, outliers: _Outliers, sigmas: Sequence[Image] | None
+) -> StackResult:
+    """Average what lies above the middle; where outliers do, sum again without them."""
+    total, weight, inner = band.above, band.weight, band.inner
+    again = ~np.isfinite(total)
+    again[outliers.pixel] = True
+    for pixels in _pieces(np.flatnonzero(again), len(band.samples)):
+        off = band.off(pixels)
+        lost = ~np.isfinite(off)
+        some = outliers.within(pixels[0], pixels[-1] + 1)
+        lost[some.light, np.searchsorted(pixels, some.pixel)] = True
+        band.sum_up_without(lost, pixels, off)
+    total /= weight
+    total += band.middle
+    variance = None
+    if sigmas is not None:
+        variance = np.zeros_like(total[inner])
+        for i, sigma in enumerate(sigmas):
+            _, kept = band.kept(i, outliers)
+            variance += _square(kept, np.float32(band.weights[i]) * sigma.reshape(-1))
+        variance /= weight[inner] * weight[inner]
+    return band.result(total[inner], band.n_used[inner], outliers, variance)
+
+
+def _mean_of_own(
+    band: Band,
+    outliers: _Outliers,
+    own: Sequence[Own],
+    sigmas: Sequence[Image] | None,
+) -> StackResult:
+    """Average what pixels of lights measured themselves; NaN where nothing is left."""
+    middle, inner = band.middle.reshape(band.shape), band.inner
+    slopes = [np.gradient(middle, axis=axis) if n > 1 else np.zeros_like(middle)
+              for axis, n in enumerate(band.shape)]  # fmt: skip
+    along_y, along_x = (np.nan_to_num(one).reshape(-1)[inner] for one in slopes)
+    total, weights, variance = (np.zeros_like(along_x) for _ in range(3))
+    n_used = np.zeros(total.shape, np.uint16)
+    for i, mine in enumerate(own):
+        values, x, y = (one.reshape(-1) for one in mine)
+        between, kept = band.kept(i, outliers)
+        measured = values - band.middle[inner]
+        measured += along_x * x + along_y * y
         there = kept & np.isfinite(measured)
-        part = np.where(there, measured, np.float32(FILLING) * between)
         weight = np.where(there, np.float32(1), np.float32(FILLING))
-        part.ravel()[gone] = weight.ravel()[gone] = 0
-        if sigma is not None:
-            self._add_variance(kept, np.float32(model.weight) * weight, sigma)
-        self._total += np.float32(model.weight) * part
-        self._weights += np.float32(model.weight) * weight
-        self._number += there
-
-    def stacked(self, rejected: NDArray[np.int64]) -> StackResult:
-        """Give the mean; NaN where not even interpolated samples are left."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._total /= self._weights
-            if self._variance is not None:
-                self._variance /= self._weights * self._weights
-        self._total += self._middle[self._inner]
-        return StackResult(self._total, self._number, rejected, self._variance)
+        weight[~kept] = 0
+        part = np.where(there, measured, np.float32(FILLING) * between)
+        part[~kept] = 0
+        total += np.float32(band.weights[i]) * part
+        weight *= np.float32(band.weights[i])
+        weights += weight
+        n_used += there
+        if sigmas is not None:
+            variance += _square(kept, weight * sigmas[i].reshape(-1))
+    total /= weights
+    total += band.middle[inner]
+    variance /= weights * weights
+    return band.result(total, n_used, outliers, None if sigmas is None else variance)
 
 
-def lower_median(samples: Sequence[Image]) -> Image:
-    """Give the middle sample of each pixel; of an even number the lower middle one.
+def _square(kept: NDArray[np.bool_], errors: Image) -> Image:
+    """Square the errors of what is kept."""
+    found = np.where(kept, errors, np.float32(0))
+    return np.square(found, out=found)
 
-    Parameters
-    ----------
-    samples : sequence of n arrays of one shape
-        NaN samples do not count.
 
-    Returns
-    -------
-    float32 array
-        NaN where there is no sample.
-    """
-    n, shape = len(samples), samples[0].shape
-    out = np.empty(shape, np.float32)
+def _weighted(weights: NDArray[Any], rows: Image) -> Image:
+    """Sum rows, one after the other."""
+    return np.asarray(np.einsum("k,kp->p", weights.astype(np.float32), rows))
+
+
+def _middle_of_whole(rows: Sequence[Image], spare: Image) -> Image:
+    """Give the lower median; NaN where a sample is missing."""
+    n = len(rows)
     rank = (n - 1) // 2
-    groups = tuple(0 if i == rank else None for i in range(n))
-    n_pixels = TILE_BYTES // 4
-    spare = np.empty((n + 2, min(n_pixels, out.size)), np.float32)
-    for tile in tiles(shape, n_pixels):
-        rows = [np.ascontiguousarray(one[tile]).reshape(-1) for one in samples]
-        found = ordered(rows, groups, [one[: rows[0].size] for one in spare])[rank]
+    if n <= MOST_IN_NETWORK:
         # A missing sample makes every rank of its pixel one that is missing.
-        missing = np.flatnonzero(np.isnan(found))
-        if len(missing):
-            found[missing] = _middle_of_some([row.take(missing) for row in rows])
-        out[tile] = found.reshape(out[tile].shape)
-    return out
+        groups = tuple(0 if i == rank else None for i in range(n))
+        return np.asarray(ordered(rows, groups, list(spare))[rank])
+    for row, out in zip(rows, spare, strict=False):
+        out[...] = row
+    pixels = np.sort(spare[:n].T, axis=1)
+    return np.where(np.isnan(pixels[:, -1]), np.float32(np.nan), pixels[:, rank])
 
 
-def _middle_of_some(rows: Sequence[Image]) -> Image:
-    """Give the lower median where samples are missing; NaN where all are."""
+def _middle_of_some(rows: Image) -> Image:
+    """Give the lower median of the samples that are there; NaN where none is."""
+    number = np.count_nonzero(~np.isnan(rows), axis=0)
     # NaN is sorted behind all numbers.
-    pixels = np.sort(np.column_stack(rows), axis=1)
-    number = np.count_nonzero(~np.isnan(pixels), axis=1)
+    pixels = np.sort(rows.T, axis=1)
     at = np.maximum(number - 1, 0) // 2
     return np.asarray(pixels[np.arange(len(pixels)), at])
 

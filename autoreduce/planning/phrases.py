@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 UNKNOWN = "unknown"
 """What stands for a fact that is missing."""
+_MISSING = {"None", "nan", "<NA>", "NaT"}
+"""How values that are missing call themselves; pandas need not be loaded to know them."""
 _UNITS = {
     "exptime": " s",
     "ccd_temp": " degC",
@@ -23,9 +25,7 @@ def number_text(name: str, value: object) -> str:
     >>> number_text("exptime", 60.0), number_text("filter", None)
     ('60 s', 'unknown')
     """
-    import pandas as pd
-
-    if pd.isna(value):
+    if not isinstance(value, str) and str(value) in _MISSING:
         return UNKNOWN
     if name == "temperature":
         return f"{float(str(value)):.1f} degC"

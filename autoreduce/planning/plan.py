@@ -176,12 +176,12 @@ class Task:
     @property
     def needs(self) -> tuple[str, ...]:
         """Outputs of other tasks that must come first, each once."""
-        masters = (
-            output for item in self.frames for output in item.calibration.masters
-        )
-        more = (*(item.gain_flat for item in self.frames), self.registration)
-        told = (output for output in more if output)
-        return tuple(dict.fromkeys((*masters, *self.products, *told)))
+        # Most frames of a task are calibrated alike.
+        plans = {id(item.calibration): item.calibration for item in self.frames}
+        masters = [output for plan in plans.values() for output in plan.masters]
+        flats = [item.gain_flat for item in self.frames if item.gain_flat]
+        told = [self.registration] if self.registration else []
+        return tuple(dict.fromkeys([*masters, *self.products, *flats, *told]))
 
     @property
     def is_mosaic(self) -> bool:

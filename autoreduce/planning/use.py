@@ -133,12 +133,14 @@ Uses = dict[str, dict[int, Use]]
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def stem(cell: str) -> str:
     """Return the name of a master from its path or name."""
     name = PurePosixPath(cell.strip()).name.removesuffix(".fits")
     return NONE if name.lower() == NONE else name
 
 
+@lru_cache(maxsize=1024)
 def is_absolute(cell: str) -> bool:
     """Tell whether a cell is the path of a master that stands in a library."""
     return PurePath(cell.strip()).is_absolute()

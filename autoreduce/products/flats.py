@@ -52,7 +52,7 @@ from autoreduce.pixels.shutter import (
     find_pattern,
     may_tell,
 )
-from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
+from autoreduce.pixels.trails import BLOCK, CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.products.gain import (
@@ -295,29 +295,27 @@ class _FlatStack:
         stack = np.empty(
             (len(self.levels), stop - start, self.members.shape[1]), np.float32
         )
-        calibrated = self._calibrated(self.members.pairs, start, stop)
+        calibrated = self._calibrated(self.members.pairs, start, stop, stack)
         items, shape = self.members.items, self.members.shape
-        for item, plane, rows, levels in zip(
-            items, stack, calibrated, self.levels, strict=True
-        ):
+        for item, rows, levels in zip(items, calibrated, self.levels, strict=True):
             if self.shutter is not None and item.exptime:
-                span = slice(start, stop)
-                np.divide(
-                    rows, self.shutter.factor(item.exptime, shape, span), out=rows
-                )
+                factor = self.shutter.factor(item.exptime, shape, slice(start, stop))
+                np.divide(rows, factor, out=rows)
             for colour, level in enumerate(levels.astype(np.float32)):
-                parts = self.colours.of_colour(rows, colour, start=start)
-                scaled = self.colours.of_colour(plane, colour, start=start)
-                for part, out in zip(parts, scaled, strict=True):
-                    np.divide(part, level, out=out)
+                for part in self.colours.of_colour(rows, colour, start=start):
+                    np.divide(part, level, out=part)
         return stack
 
     def _calibrated(
-        self, pairs: Sequence[tuple[RawFrame, Correction]], start: int, stop: int
+        self,
+        pairs: Sequence[tuple[RawFrame, Correction]],
+        start: int,
+        stop: int,
+        out: Floats | None = None,
     ) -> Iterator[Floats]:
-        """Read calibrated rows of some frames."""
+        """Read calibrated rows of some frames, into a stack if it is given."""
         threads = self.workspace.threads
-        return side_by_side_calibrated(threads, pairs, self.masters, start, stop)
+        return side_by_side_calibrated(threads, pairs, self.masters, start, stop, out)
 
     def _relative_noise(self) -> NDArray[np.float32]:
         """Measure each frame's noise at unit level, from what it differs by from all.
@@ -387,6 +385,7 @@ class _FlatStack:
         n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
         _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
         height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
+        height += -height % BLOCK
         return [(y, min(y + height, ny)) for y in range(0, ny, height)]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def make_light(
     with RawFrame(workspace.root, item) as frame:
         correction = _with_bad_pixels(correction, workspace, frame)
         raw_data = frame.rows(0, frame.shape[0])
+        frame.hold(raw_data)
         raw = measure(raw_data, saturate=frame.saturate, step=frame.step)
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
@@ -147,6 +148,7 @@ def make_light(
             data = _write_rows(
                 writer, frame, correction, workspace, uncertainty, unit.of_adu, hits
             )
+            frame.hold(None)
             full_at = _full_level(data, full, raw.median, frame.saturate)
             pattern = mosaic(str(task.facts.get("bayerpat") or ""), frame.origin)
             model = _colours(data, pattern, full_at)

@@ -20,14 +20,14 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
 METHODS: Mapping[Action, int] = {
-    Action.BIAS: 12,
-    Action.DARK: 12,
+    Action.BIAS: 13,
+    Action.DARK: 13,
     Action.DARK_FIT: 10,
-    Action.FLAT: 15,
+    Action.FLAT: 16,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 19,
+    Action.CALIBRATE: 20,
     Action.REGISTER: 10,
-    Action.STACK: 12,
+    Action.STACK: 13,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give

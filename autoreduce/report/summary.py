@@ -1,6 +1,5 @@
 """What a run came to, in plain words: for the report and for the terminal."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -157,15 +156,17 @@ def left_out(report: NightReport) -> dict[str, Remark]:
     }
     planned = {frame.file for task in report.plan.tasks for frame in task.frames}
     lost: dict[str, Remark] = {}
-    for frame in report.frames[["file", "use", "why_not", "reason"]].itertuples():
-        if frame.file in by_run:
-            lost[frame.file] = by_run[frame.file].about(frame.file)
-        elif not frame.use:
-            why = _known(frame.why_not) or "no reason is given"
-            lost[frame.file] = _of_file("left-out", frame.file, why)
-        elif frame.file not in planned:
-            why = _known(frame.reason) or "nothing could be made of it"
-            lost[frame.file] = _of_file("left-out", frame.file, why)
+    columns = (report.frames[name] for name in ("file", "use", "why_not", "reason"))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for file, use, why_not, reason in rows:
+        if file in by_run:
+            lost[file] = by_run[file].about(file)
+        elif not use:
+            why = _known(why_not) or "no reason is given"
+            lost[file] = _of_file("left-out", file, why)
+        elif file not in planned:
+            why = _known(reason) or "nothing could be made of it"
+            lost[file] = _of_file("left-out", file, why)
     return lost
 
 
@@ -198,8 +199,9 @@ _JUDGEMENTS = frozenset(
 
 def _of_file(code: str, file: str, why: str) -> Remark:
     """Say something of a file so that it is said once of all for which it holds."""
-    own = re.compile(rf"'{re.escape(file)}(?=[':])")
-    return remark(code, file, found=own.sub(f"'{ITSELF}", why))
+    for end in "':":
+        why = why.replace(f"'{file}{end}", f"'{ITSELF}{end}")
+    return remark(code, file, found=why)
 
 
 def _unstacked(report: NightReport) -> Iterator[Remark]:

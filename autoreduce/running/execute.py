@@ -60,6 +60,8 @@ log = logging.getLogger(__name__)
 
 TAKEN = 160 << 20
 """Bytes that the interpreters of a run take, whatever they work on."""
+IDLE = 72 << 20
+"""Bytes that a worker process takes whatever it works on."""
 OF_A_PROCESS = 256 << 20
 """Bytes of the memory for each worker process at the least."""
 KEPT_PART = 0.4
@@ -270,7 +272,6 @@ def run_plan(
     most = max(1, budget // _largest_need(plan))
     cores = limits.jobs or os.cpu_count() or 1
     jobs = min(cores, most)
-    kept = int(KEPT_PART * budget)
     known = known or {}
     processes = max(jobs, min(cores, budget // OF_A_PROCESS))
     apart = (
@@ -278,6 +279,9 @@ def run_plan(
     )
     # Where the memory holds one light only, it is made where the masters are kept.
     whole_apart = apart and jobs > 1
+    kept = int(KEPT_PART * budget)
+    if apart and not whole_apart:
+        kept = max(kept - processes * IDLE, 0)
     # One task more than there are processes: none of them waits for the next.
     at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PRELOADED = (
     "autoreduce.cli",
-    "autoreduce.running.tasks",
+    "autoreduce.running.execute",
     "autoreduce.report.finished",
     "sep",
     "scipy.ndimage",
