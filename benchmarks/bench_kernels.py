@@ -23,6 +23,7 @@ COMBINATIONS = {
     "drop highest": Combination(rejection=Rejection.MINMAX, drop_high=1),
     "clip 4 sigma": Combination(rejection=Rejection.SIGMA, low=4, high=4),
     "clip 3 sigma": Combination(rejection=Rejection.SIGMA),
+    "3 sigma, noise unknown": Combination(rejection=Rejection.SIGMA),
     "winsorized": Combination(rejection=Rejection.WINSORIZED),
     "std": Combination(Method.STD),
 }
@@ -56,15 +57,19 @@ def methods(counts: list[int]) -> None:
             stack = make_stack(n, dtype)
             cells = [
                 speed(
-                    lambda how=how, s=stack: kernel.combine(s, how, noise=NOISE),
+                    partial(kernel.combine, stack, how, noise=_noise(name)),
                     stack.size,
                 )
-                for how in COMBINATIONS.values()
+                for name, how in COMBINATIONS.items()
             ]
             numpy = speed(lambda s=stack: np.median(s, axis=0), stack.size, times=1)
             rows.append([str(n), dtype.__name__, *cells, numpy])
     print("### Mpx-frames per CPU second\n")
     print_table(["frames", "type", *COMBINATIONS, "np.median"], rows)
+
+
+def _noise(name: str) -> float | None:
+    return None if "unknown" in name else NOISE
 
 
 def tiles() -> None:

@@ -15,7 +15,7 @@ uncertain that good ones are rejected, and that of quantised samples is often
 zero; the expected noise is its floor.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -31,15 +31,17 @@ Good = NDArray[np.bool_]
 """(n_frames, n_pixels): the samples that count."""
 Values = NDArray[np.float64]
 """(n_pixels,)"""
+Counts = NDArray[np.intp]
+"""(n_pixels,)"""
 
 MAD_TO_SIGMA = 1.4826
 """1 / Phi^-1(3/4): a normal distribution's standard deviation over its MAD."""
 
-MANY_DOUBTFUL = 1 / 16
+MANY_DOUBTFUL = 1 / 8
 """Fraction of a tile above which the scatter of every pixel is worth its cost."""
 
-MANY_FRAMES = 32
-"""Frames above which the short rows of a table are sorted faster than by a network."""
+MANY_BYTES = 128
+"""Bytes of all samples of a pixel above which sorting is faster than a network."""
 
 WINSOR_LIMIT = 1.5
 """Scales from the median at which samples are winsorised (Huber 1981)."""
@@ -99,7 +101,7 @@ def quantile_of_good(samples: Samples, good: Good, quantile: float) -> Values:
 def _ranked(table: Samples, wanted: range) -> Sequence[Row]:
     """Order each pixel, as far as the wanted ranks go."""
     n = len(table)
-    if n > MANY_FRAMES:
+    if n * table.itemsize > MANY_BYTES:
         return list(np.sort(table, axis=0))
     groups = tuple(rank if rank in wanted else None for rank in range(n))
     spare = np.empty((n + 2, table.shape[1]), table.dtype)
@@ -169,9 +171,9 @@ def clipped(
     return result
 
 
-def clipped_ranks(
-    ranked: list[Row], how: Combination, noise: Values
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def clipped_ends(
+    table: NDArray[Any], n_good: Counts, how: Combination, noise: Values
+) -> tuple[Counts, Counts]:
     """Clip as `clipped` does by the scatter, samples that stand in order.
 
     Where all samples of a pixel have the same noise, those that are left are
@@ -179,8 +181,10 @@ def clipped_ranks(
 
     Parameters
     ----------
-    ranked : list of n_frames rows
-        Samples of each rank, all of them good.
+    table : (n_pixels, n_frames) array
+        Samples of each pixel, the lowest first.
+    n_good : (n_pixels,) array of int
+        How many of them count, at least one: they stand before the others.
     how : Combination
         Limits and passes; the rejection is SIGMA.
     noise : (n_pixels,) array
@@ -189,62 +193,96 @@ def clipped_ranks(
     Returns
     -------
     two (n_pixels,) arrays of int
-        The first rank that is left, and the one behind the last.
+        The first place that is left, and the one behind the last.
     """
-    n, n_pixels = len(ranked), len(ranked[0])
-    ends = np.zeros(n_pixels, np.intp), np.full(n_pixels, n, np.intp)
-    _clip_window(ranked, (0, n), np.arange(n_pixels), how, noise, how.iterations, ends)
-    return ends
-
-
-def _clip_window(
-    ranked: list[Row],
-    window: tuple[int, int],
-    pixels: NDArray[np.intp],
-    how: Combination,
-    noise: Values,
-    passes: int,
-    ends: tuple[NDArray[np.intp], NDArray[np.intp]],
-) -> None:
-    """Move the ends of some pixels, of which the ranks of a window are left."""
-    left = ranked[slice(*window)]
-    # Within the limits of the noise alone nothing is rejected, whatever the scatter,
-    # which costs most.
-    extent = _Extent.of(left, pixels)
-    pixels = pixels[extent.reaches_beyond(noise[pixels], how)]
-    if not pixels.size:
-        return
-    rows = [row[pixels] for row in left]
-    median = _Extent.of(rows).median
-    scale = np.maximum(MAD_TO_SIGMA * _mad_of_ordered(rows, median), noise[pixels])
-    # Without any scale there is no telling what is an outlier: all are kept.
-    scale[scale == 0] = np.inf
-    lowest = _n_beyond(rows, lambda row: median - row > how.low * scale)
-    highest = _n_beyond(rows[::-1], lambda row: row - median > how.high * scale)
-    changed = (lowest + highest > 0) & (lowest + highest < len(rows))
-    pixels, lowest, highest = pixels[changed], lowest[changed], highest[changed]
-    ends[0][pixels] += lowest
-    ends[1][pixels] -= highest
-    if passes == 1:
-        return
-    windows = lowest * len(rows) + highest
-    for found in np.unique(windows):
-        low, high = divmod(int(found), len(rows))
-        inner, here = (window[0] + low, window[1] - high), pixels[windows == found]
-        _clip_window(ranked, inner, here, how, noise, passes - 1, ends)
-
-
-def _n_beyond(
-    rows: Sequence[Row], is_beyond: Callable[[Row], Good]
-) -> NDArray[np.intp]:
-    """Count the samples of each pixel that lie beyond a limit, the outermost first."""
-    n = np.zeros(rows[0].shape, np.intp)
-    for row in rows:
-        beyond = is_beyond(row)
-        if not beyond.any():
+    n_pixels, n_frames = table.shape
+    first, end = np.zeros(n_pixels, np.intp), np.array(n_good, np.intp)
+    pixels = np.arange(n_pixels)
+    left = _Run(table.reshape(-1), pixels * n_frames, end)
+    for _ in range(how.iterations):
+        median = left.median()
+        # Within the limits of the noise alone nothing is rejected, whatever the
+        # scatter, which costs most.
+        extent = _Extent(left.take(0), median, left.take(left.n - 1))
+        doubtful = np.flatnonzero(extent.reaches_beyond(noise, how))
+        if not doubtful.size:
             break
-        n += beyond
-    return n
+        pixels, left, median = pixels[doubtful], left.at(doubtful), median[doubtful]
+        noise = noise[doubtful]
+        scale = np.maximum(MAD_TO_SIGMA * left.mad(median), noise)
+        # Without any scale there is no telling what is an outlier: all are kept.
+        scale[scale == 0] = np.inf
+        n_low = left.n_beyond(median, how.low * scale, from_top=False)
+        n_high = left.n_beyond(median, how.high * scale, from_top=True)
+        n_out = n_low + n_high
+        changed = np.flatnonzero((n_out > 0) & (n_out < left.n))
+        pixels, noise = pixels[changed], noise[changed]
+        first[pixels] += n_low[changed]
+        end[pixels] -= n_high[changed]
+        start = left.start[changed] + n_low[changed]
+        left = _Run(left.samples, start, end[pixels] - first[pixels])
+    return first, end
+
+
+class _Run(NamedTuple):
+    """Samples of each pixel that are left, neighbours in order."""
+
+    samples: NDArray[Any]
+    """Of all pixels, one pixel after the other."""
+    start: Counts
+    """(n_pixels,), where the lowest stands."""
+    n: Counts
+    """(n_pixels,), how many there are."""
+
+    def at(self, pixels: Counts) -> Self:
+        return self._replace(start=self.start[pixels], n=self.n[pixels])
+
+    def take(self, rank: Counts | int) -> NDArray[Any]:
+        return self.samples.take(self.start + rank)
+
+    def median(self) -> Values:
+        middle = (self.take((self.n - 1) // 2), self.take(self.n // 2))
+        low, high = (row.astype(np.float64) for row in middle)
+        return interpolated(low, high, 0.5)
+
+    def mad(self, median: Values) -> Values:
+        """Give the median absolute deviation.
+
+        The m samples nearest to the median are neighbours.  The higher these begin,
+        the less they reach below the median and the more above it: bisection finds
+        where that turns.
+        """
+        m = (self.n + 1) // 2
+        low, high = np.zeros_like(self.n), self.n - m
+        for _ in range(int(high.max()).bit_length()):
+            middle = (low + high) // 2
+            turned = self.take(middle + m - 1) - median >= median - self.take(middle)
+            np.copyto(high, middle, where=turned)
+            np.copyto(low, np.minimum(middle + 1, high), where=~turned)
+        before = np.maximum(high - 1, 0)
+        above, below = self.take(high + m - 1) - median, median - self.take(before)
+        below[high == 0] = np.inf
+        nearest = np.minimum(above, below)
+        start = np.where(above <= below, high, before)
+        # The next sample stands on one side of these m or on the other.
+        below = median - self.take(np.maximum(start - 1, 0))
+        below[start == 0] = np.inf
+        above = self.take(np.minimum(start + m, self.n - 1)) - median
+        above[start + m >= self.n] = np.inf
+        farther = np.where(self.n % 2, nearest, np.minimum(above, below))
+        return interpolated(nearest, farther, 0.5)
+
+    def n_beyond(self, median: Values, limit: Values, *, from_top: bool) -> Counts:
+        """Count the samples beyond a limit on one side, the outermost first."""
+        n, pixels = np.zeros_like(self.n), np.arange(len(self.n))
+        place = self.start + self.n - 1 if from_top else self.start
+        while pixels.size:
+            deviation = self.samples.take(place) - median
+            beyond = deviation > limit if from_top else deviation < -limit
+            pixels, place = pixels[beyond], place[beyond] + (-1 if from_top else 1)
+            median, limit = median[beyond], limit[beyond]
+            n[pixels] += 1
+        return n
 
 
 def _near(deviation: Samples, scale: NDArray[np.float64], how: Combination) -> Good:
@@ -316,8 +354,7 @@ def suspects(
     doubtful = found.reaches_beyond(noise, how)
     if how.rejection is Rejection.SIGMA and doubtful.mean() > MANY_DOUBTFUL:
         ranked = ordered(rows, tuple(range(n)), spare)
-        mad = _mad_of_ordered(ranked, found.median)
-        scale = np.maximum(MAD_TO_SIGMA * mad, noise)
+        scale = np.maximum(MAD_TO_SIGMA * _least_mad(ranked, found.median), noise)
         return _Extent.of(ranked).reaches_beyond(scale, how)
     return doubtful
 
@@ -330,13 +367,11 @@ class _Extent(NamedTuple):
     high: Row
 
     @classmethod
-    def of(cls, ranked: list[Row], pixels: Any = ...) -> Self:  # noqa: ANN401 -- an index
-        """Look at rows that are in order, at all pixels of them or some."""
+    def of(cls, ranked: list[Row]) -> Self:
+        """Look at rows that are in order."""
         n = len(ranked)
         exact = _exact(ranked[0].dtype)
-        lowest, *middle, highest = (
-            ranked[k][pixels] for k in (0, (n - 1) // 2, n // 2, n - 1)
-        )
+        lowest, *middle, highest = (ranked[k] for k in (0, (n - 1) // 2, n // 2, n - 1))
         low, high = (row.astype(exact) for row in middle)
         return cls(lowest, interpolated(low, high, 0.5), highest)
 
@@ -356,17 +391,22 @@ def _exact(dtype: np.dtype[Any]) -> DTypeLike:
     return np.float32 if dtype.kind == "u" and dtype.itemsize <= 2 else np.float64
 
 
-def _mad_of_ordered(ranked: list[Row], median: Row) -> Row:
-    """Give the median absolute deviation of samples that are in order.
+def _least_mad(ranked: list[Row], median: Row) -> Row:
+    """Give the median absolute deviation of samples that are in order, or little less.
 
     The m samples nearest to the median are neighbours.  So the m-th smallest
     deviation is the smallest reach about the median that covers m neighbours.
+    Single precision rounds the median and each deviation: less than that is told.
     """
     n = len(ranked)
-    above = [row - median for row in ranked]
+    single = ranked[0].dtype == np.float32
+    middle = median.astype(np.float32) if single else median
+    above = [row - middle for row in ranked]
     below = [-deviation for deviation in above]
     low, high = (
         reduce(np.minimum, map(np.maximum, below, above[m - 1 :]))
         for m in ((n + 1) // 2, n // 2 + 1)
     )
-    return interpolated(low, high, 0.5)
+    mad = interpolated(low, high, 0.5)
+    rounding = 4 * np.finfo(np.float32).eps if single else 0.0
+    return mad - rounding * (np.abs(median) + mad)

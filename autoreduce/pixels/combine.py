@@ -3,8 +3,10 @@
 Nearly every pixel of a stack is whole: no sample is missing and none is an outlier.
 Whole pixels are combined tile by tile, in the type of the frames, by few passes
 over rows of samples.  The others are found by a cheap test, taken out into a small
-table in double precision, clipped there, and put back.  A pixel's result depends on
-its own samples alone, so it is the same to the bit whatever the band it came in.
+table, clipped there, and put back.  Of many frames, few pixels have no sample beyond the
+limits by chance: there all samples of a pixel are sorted, and clipping moves two ends.
+A pixel's result depends on its own samples alone, so it is the same to the bit whatever
+the band it came in.
 """
 
 from collections.abc import Sequence
@@ -16,11 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreduce.pixels.clipping import (
-    MANY_FRAMES,
+    MANY_BYTES,
+    Counts,
     Good,
     Samples,
     clipped,
-    clipped_ranks,
+    clipped_ends,
     interpolated,
     quantile_of_good,
     row_sum,
@@ -34,8 +37,12 @@ ROW_BYTES = 128 * 1024
 """Bytes of one row of samples: the three that a comparator touches fit an L2 cache."""
 TILE_BYTES = 16 * 1024**2
 """Bytes of all rows of a tile at the most."""
-TABLE_SAMPLES = 512 * 1024
-"""Samples of pixels that are not whole, treated at a time."""
+SORTED_BYTES = 256 * 1024
+"""Bytes of the pixels that are sorted at a time, so that they stay in the cache."""
+TABLE_SAMPLES = 1024 * 1024
+"""Samples of pixels that are not whole, or sorted, treated at a time."""
+TABLE_PIXELS = 16 * 1024
+"""Their pixels at the most."""
 
 _QUANTILES = {
     Method.MEDIAN: 0.5,
@@ -103,16 +110,26 @@ def combine(
         np.empty(shape, np.uint16),
         np.zeros(len(frames), np.int64),
     )
+    at_a_time = min(max(TABLE_SAMPLES // len(frames), 1), TABLE_PIXELS)
+    clipping = _Clipping(job, min(at_a_time, frames[0].size), result)
     n_pixels = _tile_pixels(len(frames), frames[0].itemsize)
-    spare = np.empty((len(frames) + 2, min(n_pixels, frames[0].size)), frames[0].dtype)
-    partial = np.zeros(shape, bool)
     with np.errstate(invalid="ignore", over="ignore"):
+        if job.in_order and len(frames) * frames[0].itemsize > MANY_BYTES:
+            for tile in tiles(shape, at_a_time):
+                clipping.combine([frame[tile] for frame in frames], tile)
+            return result
+        size = len(frames) + 2, min(n_pixels, frames[0].size)
+        spare, partial = np.empty(size, frames[0].dtype), np.zeros(shape, bool)
         for tile in tiles(shape, n_pixels):
             partial[tile] = _combine_tile(job, tile, spare, result)
         pixels = np.flatnonzero(partial)
-        at_a_time = max(TABLE_SAMPLES // len(frames), 1)
         for start in range(0, pixels.size, at_a_time):
-            _combine_partial(job, pixels[start : start + at_a_time], result)
+            some = pixels[start : start + at_a_time]
+            if job.in_order:
+                rows = [frame.take(some) for frame in frames]
+                clipping.combine(rows, np.unravel_index(some, shape))
+            else:
+                _combine_partial(job, some, result)
     return result
 
 
@@ -125,6 +142,16 @@ class _Job:
     mask: NDArray[np.bool_] | None
     weights: NDArray[np.float64] | None
     noise: NDArray[np.float64]
+
+    @property
+    def in_order(self) -> bool:
+        """Whether samples may stand in the order of their values.
+
+        Where frames have weights, or a noise of their own, it must be known which one a
+        sample comes from.
+        """
+        alike = self.weights is None and self.noise.strides[0] == 0
+        return alike and self.how.rejection is Rejection.SIGMA
 
 
 def _frames(stack: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -189,7 +216,8 @@ def _combine_tile(
     """
     how, rows = job.how, [frame[tile] for frame in job.frames]
     buffers = [buffer[: rows[0].size].reshape(rows[0].shape) for buffer in spare]
-    partial = _incomplete(job, tile, rows, buffers[0])
+    sums = how.method not in _QUANTILES and how.rejection is not Rejection.MINMAX
+    partial = _incomplete(job, tile, rows, None if sums else buffers[0])
     if how.rejection not in (Rejection.NONE, Rejection.MINMAX):
         partial |= suspects(rows, buffers, how, _least(job.noise[:, *tile]))
     ranked, weights = ordered(rows, _ranks(how, len(rows)), buffers), job.weights
@@ -200,6 +228,8 @@ def _combine_tile(
         ranked = ranked[how.drop_low : len(rows) - how.drop_high]
     result.data[tile] = _statistic(ranked, how, weights)
     result.n_used[tile] = len(ranked)
+    if sums and rows[0].dtype.kind == "f":
+        partial |= ~np.isfinite(result.data[tile])
     return partial
 
 
@@ -211,13 +241,13 @@ def _least(noise: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _incomplete(
-    job: _Job, tile: Tile, rows: list[Row], buffer: Row
+    job: _Job, tile: Tile, rows: list[Row], buffer: Row | None
 ) -> NDArray[np.bool_]:
     """Find the pixels that miss a sample."""
     missing = np.zeros(rows[0].shape, bool)
     if job.mask is not None:
         np.logical_or.reduce(job.mask[:, *tile], axis=0, out=missing)
-    if buffer.dtype.kind == "f":
+    if buffer is not None and buffer.dtype.kind == "f":
         # A sum is finite only if every sample is.  One that overflows sends a
         # whole pixel the slow way, to the same result.
         np.copyto(buffer, rows[0])
@@ -335,54 +365,108 @@ def _combine_partial(
         samples, good = samples[:, some], good[:, some]
         if not samples.size:
             return
+    samples = samples.astype(np.result_type(samples, np.float32), copy=False)
+    samples[~good] = 0.0
     shared = job.noise.strides[0] == 0
     noise = _columns(job.noise[: 1 if shared else None], where)
-    if shared and _may_be_ranked(job) and good.all():
-        samples, kept, rejected = _clipped_in_order(samples, job.how, noise[0])
-    else:
-        samples = samples.astype(np.result_type(samples, np.float32), copy=False)
-        samples[~good] = 0.0
-        kept = _kept(samples, good, job.how, noise)
-        rejected = (good & ~kept).sum(axis=1)
-    result.rejected[:] += rejected
+    kept = _kept(samples, good, job.how, noise)
+    result.rejected[:] += (good & ~kept).sum(axis=1)
     result.data[where] = _statistic_of_good(samples, kept, job.how, job.weights)
     result.n_used[where] = kept.sum(axis=0)
 
 
-def _may_be_ranked(job: _Job) -> bool:
-    """Tell whether samples may stand in the order of their values.
+class _Clipping:
+    """Clipping of pixels whose samples are put in order, in the same memory each time."""
 
-    Where frames have weights, it must be known which one a sample comes from.
-    """
-    few = len(job.frames) <= MANY_FRAMES
-    return few and job.how.rejection is Rejection.SIGMA and job.weights is None
+    def __init__(self, job: _Job, n_pixels: int, result: CombineResult) -> None:
+        size = n_pixels * len(job.frames) if job.in_order else 0
+        self._job, self._result = job, result
+        self._samples, self._table = np.empty((2, size), job.frames[0].dtype)
+
+    def combine(self, rows: list[Row], where: Tile | tuple[Counts, ...]) -> None:
+        """Clip and combine some pixels: a tile, or those at some rows and columns."""
+        job, result = self._job, self._result
+        n, shape, size = len(rows), rows[0].shape, len(rows) * rows[0].size
+        samples = self._samples[:size].reshape(n, -1)
+        table = self._table[:size].reshape(-1, n)
+        np.stack(rows, out=samples.reshape(n, *shape))
+        _sort(samples, table)
+        n_good, good = np.full(len(table), n), np.True_
+        if job.mask is not None or not np.isfinite(table[:, [0, -1]]).all():
+            good = np.isfinite(samples)
+            if job.mask is not None:
+                good &= ~job.mask[:, *where].reshape(n, -1)
+            n_good = good.sum(axis=0)
+            np.copyto(samples, _last(samples.dtype), where=~good)
+            _sort(samples, table)
+        noise = job.noise[0][where].ravel()
+        first, end = clipped_ends(table, np.maximum(n_good, 1), job.how, noise)
+        beyond = samples < _at(table, first)
+        beyond |= samples > _at(table, end - 1)
+        beyond &= good
+        result.rejected[:] += [np.count_nonzero(row) for row in beyond]
+        end[n_good == 0] = 0
+        data = _statistic_of_run(table, first, end, job.how)
+        result.data[where] = data.reshape(shape)
+        result.n_used[where] = (end - first).reshape(shape)
 
 
-def _clipped_in_order(
-    samples: NDArray[Any], how: Combination, noise: NDArray[np.float64]
-) -> tuple[NDArray[Any], Good, NDArray[np.int64]]:
-    """Clip whole pixels.
+def _sort(samples: NDArray[Any], table: NDArray[Any]) -> None:
+    """Put the samples of each pixel into a row, the lowest first."""
+    some = max(SORTED_BYTES // table[0].nbytes, 1)
+    for start in range(0, len(table), some):
+        piece = slice(start, start + some)
+        np.copyto(table[piece], samples[:, piece].T)
+        table[piece].sort(axis=1)
 
-    Returns
-    -------
-    samples : (n_frames, n_pixels) array
-        In their order.
-    kept : (n_frames, n_pixels) array of bool
-        Those that are left.
-    rejected : (n_frames,) array
-        Samples of each frame that were rejected.
-    """
-    n = len(samples)
-    spare = np.empty((n + 2, samples.shape[1]), samples.dtype)
-    ranked = ordered(list(samples), tuple(range(n)), list(spare))
-    first, end = clipped_ranks(ranked, how, noise)
-    ranks = np.arange(n)[:, None]
-    kept = (ranks >= first) & (ranks < end)
-    table = np.stack(ranked).astype(np.result_type(samples, np.float32), copy=False)
-    changed = np.flatnonzero(end - first < n)
-    lowest, highest = (table[rank[changed], changed] for rank in (first, end - 1))
-    beyond = samples[:, changed]
-    return table, kept, ((beyond < lowest) | (beyond > highest)).sum(axis=1)
+
+def _last(dtype: np.dtype[Any]) -> float:
+    """Give the value that no sample stands behind."""
+    return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
+
+
+def _at(table: NDArray[Any], place: Counts) -> NDArray[Any]:
+    """Take from each row of a table the sample of its own place."""
+    starts = np.arange(len(table)) * table.shape[1]
+    return np.asarray(table.reshape(-1).take(starts + place))
+
+
+def _statistic_of_run(
+    table: NDArray[Any], first: Counts, end: Counts, how: Combination
+) -> NDArray[np.float64]:
+    """Combine the samples between two ends of each row; the others are overwritten."""
+    n = (end - first).astype(np.float64)
+    n[n == 0] = np.nan
+    if how.method in _QUANTILES:
+        last = np.maximum(end - first - 1, 0)
+        position = _quantile_of(how) * last
+        lower = position.astype(np.intp)
+        ranks = lower, np.minimum(lower + 1, last)
+        low, high = (_at(table, first + rank).astype(np.float64) for rank in ranks)
+        low[np.isnan(n)] = np.nan
+        return interpolated(low, high, position - lower)
+    rejected = _outside(table.shape[1], first, end)
+    table.reshape(-1)[rejected] = 0
+    total = np.einsum("ij->i", table, dtype=np.float64)
+    match how.method:
+        case Method.MEAN:
+            return np.asarray(total / n)
+        case Method.SUM:
+            return np.where(np.isnan(n), np.nan, total)
+    deviation = table - (total / n)[:, None]
+    deviation.reshape(-1)[rejected] = 0
+    variance = np.einsum("ij,ij->i", deviation, deviation) / n
+    return _root(variance) if how.method is Method.STD else variance
+
+
+def _outside(n: int, first: Counts, end: Counts) -> Counts:
+    """Find the samples outside two ends, in rows of n that follow one another."""
+    n_kept = end - first
+    n_out = n - n_kept
+    row = np.repeat(np.arange(len(first)), n_out)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(n_out) - n_out, n_out)
+    place += np.where(place < first[row], 0, n_kept[row])
+    return np.asarray(row * n + place)
 
 
 def _columns(planes: NDArray[Any], where: tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
