@@ -25,6 +25,7 @@ from autoreduce.running.execute import (
     run_plan,
 )
 from autoreduce.running.processes import Workers
+from autoreduce.running.tasks import run_task
 
 
 @pytest.fixture
@@ -384,3 +385,35 @@ def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
     assert started == [processes]
     room = int(0.4 * ((1 << 30) - (160 << 20)))
     assert kept[0] == room // shares - idle * (72 << 20)
+
+
+@pytest.mark.parametrize("filters", ["R", "RV"])
+def test_a_process_is_given_all_of_a_stack_while_others_have_as_much_to_do(
+    tmp_path, monkeypatch, filters
+):
+    """Two stacks of three lights are made side by side, a single one in bands."""
+    whole = {}
+
+    class NoWorkers(Workers):
+        def start(self, n):
+            """Leave the work to this process."""
+
+    def noting(task, workspace, *rest):
+        whole.setdefault(task.action, set()).add(workspace.whole)
+        return run_task(task, workspace, *rest)
+
+    place = "autoreduce.running.execute"
+    monkeypatch.setattr(f"{place}.os.cpu_count", lambda: 2)
+    monkeypatch.setattr(f"{place}.LARGE", 0)
+    monkeypatch.setattr(f"{place}.Workers", NoWorkers)
+    monkeypatch.setattr(f"{place}.run_task", noting)
+    night = tmp_path / "night"
+    for n in range(3):
+        for name in filters:
+            write_frame(night, f"{name}_{n}.fit", "light", 60.0, FILTER=name)
+    prepared = prepare_night(night)
+    (tmp_path / "out").mkdir()
+    run_plan(prepared.plan, tmp_path / "out", limits=Limits(processes=True))
+    assert whole[Action.CALIBRATE] == {True}
+    assert whole[Action.REGISTER] == {False}
+    assert whole[Action.STACK] == {len(filters) == 2}

@@ -68,6 +68,8 @@ KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 LOOK_S = 1.0
 """How often a cluster is looked after while nothing comes back from it."""
+_OF_PIXELS = COMBINED | {Action.CALIBRATE, Action.STACK}
+"""Tasks of which a process may be given all."""
 AGAIN = "not-as-written"
 """Code of the remark on a product that had to be made again."""
 Progress = Callable[[str, Task, int, int], None]
@@ -382,9 +384,9 @@ class _Run:
         try:
             while sorter.is_active():
                 ready = [*sorter.get_ready(), *self._ready_again()]
-                whole = self._whole([*running.values(), *ready])
+                under_way = sum(map(self._work, [*running.values(), *ready]))
                 for output in ready:
-                    running[self._begin(output, pool, whole)] = output
+                    running[self._begin(output, pool, under_way)] = output
                 for future in _some_done(running, look):
                     output = running.pop(future)
                     outcome, files = future.result()
@@ -405,17 +407,21 @@ class _Run:
             log.info("%s: %d products", Status.CURRENT, n_current)
         return {output: self._outcomes[output] for output in self._tasks}
 
-    def _whole(self, outputs: Iterable[str]) -> frozenset[Action]:
-        """Say what a process is given all of: lights, and masters if each has one."""
-        if not self.n_apart:
-            return frozenset()
-        n = sum(self._tasks[output].action in COMBINED for output in outputs)
-        masters = COMBINED if n >= self.n_apart else frozenset()
-        return masters | {Action.CALIBRATE}
+    def _work(self, output: str) -> int:
+        """Count the images that go into a product of pixels."""
+        task = self._tasks[output]
+        return len(task.frames or task.products) if task.action in _OF_PIXELS else 0
 
-    def _begin(
-        self, output: str, pool: Executor, whole: frozenset[Action]
-    ) -> "Future[_Ended]":
+    def _is_whole(self, output: str, under_way: int) -> bool:
+        """Tell whether a process is given all of a task, not bands of it.
+
+        Lights are; else others must have as much to do, of all that is `under_way`.
+        """
+        work = self.n_apart * self._work(output)
+        is_light = self._tasks[output].action is Action.CALIBRATE
+        return work > 0 and (is_light or work <= under_way)
+
+    def _begin(self, output: str, pool: Executor, under_way: int) -> "Future[_Ended]":
         task = self._with_doubts(self._tasks[output])
         log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
@@ -430,7 +436,8 @@ class _Run:
             # Here, as tasks that are under way send back what was known before.
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
-        workspace = replace(self._workspace, whole=task.action in whole)
+        whole = self._is_whole(output, under_way)
+        workspace = replace(self._workspace, whole=whole)
         return pool.submit(self.carry_out, task, workspace, needs, before, files, begin)
 
     def _with_doubts(self, task: Task) -> Task:
