@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoreduce.pixels.stretch import Slope, slope_of, tone_of, whole_numbers
+from autoreduce.pixels.stretch import Sample, Slope, slope_of, tone_of, whole_numbers
 
 SHAPE = (300, 320)
 BALANCE = (0.5, 1.0, 0.7)
@@ -149,10 +149,13 @@ def test_the_slope_of_a_sky_is_found_beside_what_shines(centre):
     sloping = planes[0] + 0.05 * y - 0.1 * x + 300 * np.exp(-square / 2 / 30**2)
     sloping[:9] = sloping[:, -30:] = np.nan
     rows = np.r_[0:128, 200:300]
-    found = slope_of(sloping[rows], rows)
+    columns = np.arange(0, SHAPE[1], 2)
+    found = slope_of(sloping[np.ix_(rows, columns)], rows, columns)
     assert found.up == pytest.approx(0.05, abs=0.006)
     assert found.along == pytest.approx(-0.1, abs=0.006)
-    level = found.levelled(sloping, np.arange(SHAPE[0]))
+    level = found.levelled(sloping, *map(np.arange, SHAPE))
+    sky = found.levelled(sloping, *map(np.arange, SHAPE), 7.0)
+    np.testing.assert_allclose(sky, level - 7, atol=1e-3)
     parts = [level[200:, :60], level[200:, 220:280], level[20:60, 220:280]]
     np.testing.assert_allclose([np.median(part) for part in parts], np.median(
         sloping[145:155, 155:165] - 300 * np.exp(-square / 2 / 30**2)[145:155, 155:165]
@@ -160,5 +163,32 @@ def test_the_slope_of_a_sky_is_found_beside_what_shines(centre):
 
 
 def test_a_sky_that_is_not_seen_has_no_slope():
-    assert slope_of(np.full((40, 50), np.nan, np.float32), np.arange(40)) == Slope()
-    assert slope_of(np.ones((1, 1), np.float32), np.arange(1)) == Slope()
+    for image in (np.full((40, 50), np.nan, np.float32), np.ones((1, 1), np.float32)):
+        assert slope_of(image, *map(np.arange, image.shape)) == Slope()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (300, 320), (800, 900), (1252, 1663), (9, 2_000_000), (4000, 600)]
+)
+def test_a_sample_is_spread_evenly_over_the_image(shape):
+    image = np.arange(np.prod(shape)).reshape(shape)
+    sample = Sample.of(shape)
+    read = sample.read(lambda start, stop: image[start:stop])
+    np.testing.assert_array_equal(read, image[np.ix_(sample.rows, sample.columns)])
+    assert min(image.size, 125_000) <= read.size <= 500_000 or shape[0] < 32
+    for places, n in zip((sample.rows, sample.columns), shape, strict=True):
+        middle = (places[0] + places[-1]) / 2
+        assert middle == pytest.approx((n - 1) / 2, abs=max(1, n * 0.03))
+
+
+def test_a_sample_tells_the_tone_of_the_whole():
+    planes, *_ = scene(n=400)
+    big = [np.tile(plane, (4, 4)) for plane in planes]
+    sample = Sample.of(big[0].shape)
+    assert sample.apart == 2
+    read = [sample.read(lambda *band, of=one: of[slice(*band)]) for one in big]
+    found, whole = tone_of(read, apart=2), tone_of(big)
+    assert found.scale == pytest.approx(whole.scale, rel=0.03)
+    assert found.sky == pytest.approx(whole.sky, abs=0.5)
+    assert found.noise == pytest.approx(whole.noise, rel=0.05)
+    assert found.white == pytest.approx(whole.white, rel=0.1)

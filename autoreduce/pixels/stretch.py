@@ -7,7 +7,7 @@ them are multiplied, so that a star keeps its colour however bright it is.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,10 +41,12 @@ ENOUGH = 1 << 16
 """Pixels, about, by which the sky is known to half a hundredth of its noise."""
 BLACKEST = 1e-6
 """Brightness, of the sky's noise, of black: its colour is known, too."""
-BAND_ROWS = 128
-"""Rows that are made at a time."""
+BAND_PIXELS = 1 << 16
+"""Pixels whose shades are made at a time, about: they stay in the cache."""
 SAMPLED = 1_000_000
-"""Pixels, about, from which black, white and the balance of colours are taken."""
+"""Pixels, about, that a sample spreads over."""
+SAMPLED_ROWS, APART = 32, 2
+"""Rows of each of its bands; of them, and of their columns, every second one is taken."""
 SQUARES = 12
 """Squares along a side, in which the sky is taken to find how it rises."""
 ROUNDS = 5
@@ -128,23 +130,38 @@ class Slope(NamedTuple):
     middle: tuple[float, float] = (0.0, 0.0)
     """(y, x) of the place at which nothing is taken away."""
 
-    def levelled(self, values: Floats, rows: NDArray[np.integer]) -> Floats:
-        """Take from (n, nx) values of some rows what the sky has more than in the middle."""
+    def levelled(
+        self,
+        values: Floats,
+        rows: NDArray[np.integer],
+        columns: NDArray[np.integer],
+        sky: float = 0.0,
+    ) -> Floats:
+        """Take from (ny, nx) values of some rows and columns what the sky rises there.
+
+        The whole of it, if the level in the middle is told, too.
+        """
         y, x = self.middle
-        up = (self.up * (rows - y)).astype(np.float32)
-        along = (self.along * (np.arange(values.shape[1]) - x)).astype(np.float32)
-        return np.asarray(values - (up[:, None] + along))
+        up = (self.up * (rows - y) + sky).astype(np.float32)
+        along = (self.along * (columns - x)).astype(np.float32)
+        level = np.asarray(values - up[:, None])
+        level -= along
+        return level
 
 
-def slope_of(channel: Floats, rows: NDArray[np.integer]) -> Slope:
+def slope_of(
+    channel: Floats, rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> Slope:
     """Find how the sky of an image rises, as twilight, the moon and towns have it.
 
     Parameters
     ----------
-    channel : (n, nx) array
-        Some rows of the image.
-    rows : (n,) array
+    channel : (ny, nx) array
+        Some rows and columns of the image.
+    rows : (ny,) array
         Which they are, in order.
+    columns : (nx,) array
+        The same of columns.
 
     Returns
     -------
@@ -163,12 +180,13 @@ def slope_of(channel: Floats, rows: NDArray[np.integer]) -> Slope:
             for y in parts[0]
         ]
     ).ravel()
-    middle = (float(rows[0] + rows[-1]) / 2, (channel.shape[1] - 1) / 2)
+    middle = (
+        float(rows[0] + rows[-1]) / 2,
+        float(columns[0] + columns[-1]) / 2,
+    )
     y = np.interp(at_y, np.arange(len(rows)), rows) - middle[0]
-    places = np.c_[
-        np.repeat(y, len(at_x)), np.tile(np.array(at_x) - middle[1], len(at_y)),
-        np.ones(len(medians)),
-    ]  # fmt: skip
+    x = np.interp(at_x, np.arange(len(columns)), columns) - middle[1]
+    places = np.c_[np.repeat(y, len(x)), np.tile(x, len(y)), np.ones(len(medians))]
     known = np.isfinite(medians)
     # The lower half of a plane tells the plane as well, and less of it shines.
     kept = known & (medians <= finite_median(medians))
@@ -212,42 +230,60 @@ def _without_gaps(light: Floats, sky: float) -> Floats:
     return np.concatenate([colours, rest])
 
 
-def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Choose rows from which `tone_of` may be taken: bands, evenly over the image.
+class Sample(NamedTuple):
+    """Pixels of an image from which its `Slope` and `Tone` may be taken."""
 
-    Returns
-    -------
-    list of (start, stop)
-        All rows of an image of fewer than two million pixels.
-    """
-    ny, nx = shape
-    step = max(ny * nx // SAMPLED, 1) * BAND_ROWS
-    return [(start, min(start + BAND_ROWS, ny)) for start in range(0, ny, step)]
+    bands: Sequence[tuple[int, int]]
+    """First row, and the one after the last, of bands evenly over the image."""
+    rows: NDArray[np.intp]
+    """Those that are taken ..."""
+    columns: NDArray[np.intp]
+    """... and the columns."""
+    apart: int
+    """From one of them to the next."""
 
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> "Sample":
+        """Choose the pixels; all of a small image."""
+        ny, nx = shape
+        apart = APART if ny * nx * APART > SAMPLED else 1
+        every = max(ny * nx // SAMPLED, 1) * SAMPLED_ROWS
+        first = min((every - SAMPLED_ROWS) // 2, max(ny - SAMPLED_ROWS, 0))
+        starts = range(first, ny, every)
+        bands = [(start, min(start + SAMPLED_ROWS, ny)) for start in starts]
+        rows = np.concatenate([np.arange(*band, apart) for band in bands])
+        return cls(bands, rows, np.arange(0, nx, apart), apart)
 
-def rows_of(bands: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
-    """List the rows of bands."""
-    return np.concatenate([np.arange(start, stop) for start, stop in bands])
+    def read(self, rows: Callable[[int, int], Floats]) -> Floats:
+        """Take them from what gives the rows of the image."""
+        every = self.apart
+        return np.concatenate([rows(*one)[::every, ::every] for one in self.bands])
 
 
 def tone_of(
-    channels: Sequence[Floats], *, soft: float = SOFT, by_stars: bool = True
+    channels: Sequence[Floats],
+    *,
+    soft: float = SOFT,
+    by_stars: bool = True,
+    apart: int = 1,
 ) -> Tone:
     """Find black, white and the balance of colours.
 
     Parameters
     ----------
     channels : sequence of 1, 3 or 4 (n, nx) arrays
-        As `Tone.shades` takes them; some rows of the image will do.
+        As `Tone.shades` takes them; a `Sample` of the image will do.
     soft : float
         Brightness, of the sky's noise, up to which shades are proportional to light:
         smaller values lift what is faint.
     by_stars : bool
         Whether most stars shall be white; else, as where filters pass lines only, the
         brightest parts are.
+    apart : int
+        Pixels of the image from one of theirs to the next.
     """
     middle = min(1, len(channels) - 1)
-    levels = levels_of(channels, middle, by_stars=by_stars)
+    levels = levels_of(channels, middle, by_stars=by_stars, apart=apart)
     noises = [level.noise * level.scale for level in levels]
     noise = math.hypot(*noises[:3]) / min(len(noises), 3)
     noise = noises[3] if len(levels) == 4 else noise
@@ -284,23 +320,27 @@ class Level(NamedTuple):
 
 
 def levels_of(
-    images: Sequence[Floats], reference: int = 0, *, by_stars: bool = True
+    images: Sequence[Floats],
+    reference: int = 0,
+    *,
+    by_stars: bool = True,
+    apart: int = 1,
 ) -> list[Level]:
     """Tell what brings the light of images to that of one of them.
 
     Parameters
     ----------
     images : sequence of (n, nx) arrays
-        The same rows of each.
+        The same pixels of each.
     reference : int
         Index of the one that the others are brought to.
-    by_stars : bool
+    by_stars, apart
         As in `tone_of`.
     """
     skies, noises = zip(*(_sky(image) for image in images), strict=True)
     ratios = [0.0] * len(images)
     if by_stars and len(images) > 1:
-        ratios = _ratios_of_stars(images, skies, reference)
+        ratios = _ratios_of_stars(images, skies, reference, apart)
     if min(ratios) <= 0:
         high = [
             _quantile(image, BALANCED_AT) - sky
@@ -317,27 +357,30 @@ def levels_of(
 
 
 def _ratios_of_stars(
-    images: Sequence[Floats], skies: Sequence[float], reference: int
+    images: Sequence[Floats], skies: Sequence[float], reference: int, apart: int
 ) -> list[float]:
     """Compare the light of stars, free of what is around them; 0 if there are few."""
-    stars = _stars(images[reference], skies[reference])
+    sizes = [side // apart | 1 for side in (NEAR, AROUND)]
+    stars = _stars(images[reference], skies[reference], sizes)
     noise = MAD_TO_SIGMA * float(median(np.abs(_some_of(stars))))
     bright = np.flatnonzero(stars > BRIGHT_SIGMAS * noise)
     if bright.size < FEWEST_BRIGHT:
         return [0.0] * len(images)
     light = stars[bright]
     return [
-        1.0 if index == reference else float(median(_stars(image, sky)[bright] / light))
+        1.0
+        if index == reference
+        else float(median(_stars(image, sky, sizes)[bright] / light))
         for index, (image, sky) in enumerate(zip(images, skies, strict=True))
     ]
 
 
-def _stars(image: Floats, sky: float) -> NDArray[np.float32]:
+def _stars(image: Floats, sky: float, sizes: Sequence[int]) -> NDArray[np.float32]:
     """Give the light near each pixel, without that of its surroundings, as one row."""
     from scipy.ndimage import uniform_filter
 
     known = np.where(np.isfinite(image), image, sky).astype(np.float32, copy=False)
-    near, wide = (uniform_filter(known, size) for size in (NEAR, AROUND))
+    near, wide = (uniform_filter(known, size) for size in sizes)
     near -= wide
     return np.asarray(near.ravel())
 

@@ -23,13 +23,12 @@ from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.whole import write_bytes
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.stretch import (
-    BAND_ROWS,
+    BAND_PIXELS,
+    Sample,
     Slope,
     Tone,
     levels_of,
     mean_of_known,
-    rows_of,
-    sampled_rows,
     slope_of,
     tone_of,
     whole_numbers,
@@ -47,7 +46,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -59,7 +58,7 @@ wide as a broad one: about the ratio of their widths."""
 _SHOWN = (Action.STACK, Action.CALIBRATE)
 """Tasks whose products are images of objects."""
 FEWEST_ROWS = 8
-"""Rows that are made at a time, as memory allows: so many at least, `BAND_ROWS` at most."""
+"""Rows that are made at a time, at least."""
 ROW_BYTES = 160
 """Bytes that a pixel takes on its way into the picture."""
 DIGEST = "Digest"
@@ -431,16 +430,21 @@ class _Mixed(NamedTuple):
     def rows(self, start: int, stop: int, shape: tuple[int, int]) -> Floats:
         """Give rows of the picture."""
         read = [source.rows(start, stop, shape) for source in self.sources]
-        return self.of(read, np.arange(start, stop))
+        return self.of(read, np.arange(start, stop), np.arange(shape[1]))
 
-    def of(self, read: Sequence[Floats], rows: NDArray[np.intp]) -> Floats:
-        """Mix rows of the picture that were read of each image."""
+    def of(
+        self,
+        read: Sequence[Floats],
+        rows: NDArray[np.intp],
+        columns: NDArray[np.intp],
+    ) -> Floats:
+        """Mix rows and columns of the picture that were read of each image."""
         light = []
         each = zip(read, self.slopes, self.skies, self.scales, strict=True)
         for values, slope, sky, scale in each:
-            own = slope.levelled(values, rows)
-            own -= np.float32(sky)
-            own *= np.float32(scale)
+            own = slope.levelled(values, rows, columns, sky)
+            if scale != 1:
+                own *= np.float32(scale)
             light.append(own)
         if not self.line_share:
             return mean_of_known(light)
@@ -491,16 +495,22 @@ def write_picture(
             for i, channel in enumerate(made.channels)
         ]
         shape = max(source.shape for channel in sources for source in channel)
+        sample = Sample.of(shape)
         mixed = [
-            _mixed(found, shape, has_line=channel.line is not None)
+            _mixed(found, shape, sample, has_line=channel.line is not None)
             for found, channel in zip(sources, made.channels, strict=True)
         ]
-        channels, sample = [one for one, _ in mixed], [one for _, one in mixed]
-        by_stars = made.palette not in (Palette.SHO, Palette.HOO)
-        tone = tone_of(sample, soft=recipe.soft, by_stars=by_stars)
+        channels = [channel for channel, _ in mixed]
+        tone = tone_of(
+            [pixels for _, pixels in mixed],
+            soft=recipe.soft,
+            by_stars=made.palette not in (Palette.SHO, Palette.HOO),
+            apart=sample.apart,
+        )
         from_top = begins_at_top(sources[0][0].header)
         whole = shape if len(channels) == 1 else (*shape, 3)
-        height = min(max(memory // (ROW_BYTES * shape[1]), FEWEST_ROWS), BAND_ROWS)
+        pixels = min(memory // ROW_BYTES, BAND_PIXELS)
+        height = max(pixels // shape[1], FEWEST_ROWS)
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
         numbers = (whole_numbers(shades, bits) for shades in bands)
@@ -520,31 +530,31 @@ def _read_for(channel: Channel) -> tuple[Image, ...]:
 
 
 def _mixed(
-    sources: Sequence[_Source], shape: tuple[int, int], *, has_line: bool
+    sources: Sequence[_Source],
+    shape: tuple[int, int],
+    sample: Sample,
+    *,
+    has_line: bool,
 ) -> tuple[_Mixed, Floats]:
     """Bring the images of a channel to one scale, that of most stars; sample it."""
-    bands = sampled_rows(shape)
-    rows = rows_of(bands)
-    samples = [
-        np.concatenate([source.rows(*band, shape) for band in bands])
-        for source in sources
-    ]
-    slopes = [slope_of(sample, rows) for sample in samples]
+    places = sample.rows, sample.columns
+    read = [sample.read(partial(source.rows, shape=shape)) for source in sources]
+    slopes = [slope_of(pixels, *places) for pixels in read]
     if len(sources) == 1:
         alone = _Mixed(sources, slopes)
-        return alone, alone.of(samples, rows)
+        return alone, alone.of(read, *places)
     level = [
-        slope.levelled(sample, rows)
-        for slope, sample in zip(slopes, samples, strict=True)
+        slope.levelled(pixels, *places)
+        for slope, pixels in zip(slopes, read, strict=True)
     ]
-    skies, noises, scales = zip(*levels_of(level), strict=True)
+    skies, noises, scales = zip(*levels_of(level, apart=sample.apart), strict=True)
     share = 0.0
     if has_line:
         # A line adds no more noise than there is.
         own, other = (noises[i] * scales[i] for i in (0, -1))
         share = min(LINE_SHARE, own / other if other else LINE_SHARE)
     mixed = _Mixed(sources, slopes, skies, scales, share)
-    return mixed, mixed.of(samples, rows)
+    return mixed, mixed.of(read, *places)
 
 
 def _bands(

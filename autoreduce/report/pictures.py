@@ -181,8 +181,12 @@ def read_picture(
 def _shown(channels: list[Floats], stretch: Stretch) -> Bytes:
     """Turn one channel, or red, green and blue, into shades."""
     if stretch is Stretch.FAINT and len(channels) == 3:
-        rows = np.arange(len(channels[0]))
-        level = [slope_of(one, rows).levelled(one, rows) for one in channels]
+        rows, columns = (np.arange(n) for n in channels[0].shape)
+        slopes = [slope_of(one, rows, columns) for one in channels]
+        level = [
+            slope.levelled(one, rows, columns)
+            for slope, one in zip(slopes, channels, strict=True)
+        ]
         shown = tone_of(level).shades(level)
         return whole_numbers(shown).astype(np.uint8, copy=False)
     shades = [_shades(channel, stretch) for channel in channels]

@@ -16,9 +16,8 @@ from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import begins_at_top
 from autoreduce.fits.images import open_image
 from autoreduce.pixels.stretch import (
-    BAND_ROWS,
-    rows_of,
-    sampled_rows,
+    BAND_PIXELS,
+    Sample,
     slope_of,
     tone_of,
     whole_numbers,
@@ -419,20 +418,26 @@ def full_size(picture: Picture) -> NDArray[np.uint16]:
     """
     channels = [picture.data] if picture.data.ndim == 2 else list(picture.data)
     ny, nx = channels[0].shape
-    known = rows_of(sampled_rows((ny, nx)))
-    sample = [one[known].astype(np.float32, copy=False) for one in channels]
-    slopes = [slope_of(one, known) for one in sample]
+    sample = Sample.of((ny, nx))
+    known = sample.rows, sample.columns
+    read = [one[np.ix_(*known)].astype(np.float32, copy=False) for one in channels]
+    slopes = [slope_of(one, *known) for one in read]
 
-    def levelled(images: Sequence[Array], rows: NDArray[np.intp]) -> list[Array]:
-        return [s.levelled(one, rows) for s, one in zip(slopes, images, strict=True)]
+    def levelled(
+        images: Sequence[Array], rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> list[Array]:
+        each = zip(slopes, images, strict=True)
+        return [slope.levelled(one, rows, columns) for slope, one in each]
 
-    tone = tone_of(levelled(sample, known))
+    tone = tone_of(levelled(read, *known), apart=sample.apart)
     shape = (ny, nx) if len(channels) == 1 else (ny, nx, 3)
     pixels = np.empty(shape, np.uint16)
-    for start in range(0, ny, BAND_ROWS):
-        rows = np.arange(start, min(start + BAND_ROWS, ny))
+    height = max(1, BAND_PIXELS // nx)
+    for start in range(0, ny, height):
+        rows = np.arange(start, min(start + height, ny))
         band = [one[rows].astype(np.float32, copy=False) for one in channels]
-        pixels[rows] = whole_numbers(tone.shades(levelled(band, rows)), 16)
+        shades = tone.shades(levelled(band, rows, np.arange(nx)))
+        pixels[rows] = whole_numbers(shades, 16)
     return pixels if picture.from_top else pixels[::-1]
 
 
