@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.demosaic import MAD_TO_SIGMA
-from autoreduce.pixels.order import finite_median, median, quantiles
+from autoreduce.pixels.order import finite_median, median, medians_of_parts, quantiles
 
 Floats = NDArray[np.floating]
 Shades = NDArray[np.uint8] | NDArray[np.uint16]
@@ -37,8 +37,8 @@ BRIGHT_SIGMAS, FEWEST_BRIGHT = 10.0, 50
 """Pixels by which colours are balanced: their height, of its scatter, and number."""
 GREYING = 4.0
 """Brightness, of the noise, at which half of a colour is shown: noise has no colour."""
-ENOUGH = 1 << 16
-"""Pixels, about, by which the sky is known to half a hundredth of its noise."""
+ENOUGH = 1 << 15
+"""Pixels, about, by which the sky is known to a hundredth of its noise."""
 BLACKEST = 1e-6
 """Brightness, of the sky's noise, of black: its colour is known, too."""
 BAND_PIXELS = 1 << 16
@@ -88,16 +88,14 @@ class Tone:
             0 (black) to 1 (white).
         """
         light = np.stack(channels)
-        sky, scale = (
-            np.array(one, light.dtype)[:, None, None] for one in (self.sky, self.scale)
-        )
         floor = self.noise * SKY_SIGMAS
-        light -= sky
-        light *= scale
-        light += floor
+        scale = np.array(self.scale)[:, None, None]
+        black = np.array(self.sky)[:, None, None] - floor / scale
+        light -= black.astype(light.dtype)
+        light *= scale.astype(light.dtype)
         np.maximum(light, self.noise * BLACKEST, out=light)
-        gaps = np.isnan(light).any(axis=0)
-        if gaps.any():
+        if math.isnan(light.min()):
+            gaps = np.isnan(light).any(axis=0)
             light[:, gaps] = _without_gaps(light[:, gaps], floor)
         if len(light) == 1:
             return np.asarray(np.minimum(self._shade(light[0]), 1))
@@ -171,15 +169,9 @@ def slope_of(
     """
     parts = [np.array_split(np.arange(n), min(SQUARES, n)) for n in channel.shape]
     at_y, at_x = ([float(part.mean()) for part in one] for one in parts)
-    medians = np.array(
-        [
-            [
-                finite_median(channel[y[0] : y[-1] + 1, x[0] : x[-1] + 1])
-                for x in parts[1]
-            ]
-            for y in parts[0]
-        ]
-    ).ravel()
+    medians = np.concatenate(
+        [medians_of_parts(channel[y[0] : y[-1] + 1], len(at_x)) for y in parts[0]]
+    )
     middle = (
         float(rows[0] + rows[-1]) / 2,
         float(columns[0] + columns[-1]) / 2,

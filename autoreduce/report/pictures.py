@@ -292,13 +292,17 @@ def png_pieces(
                     "latin-1", "replace"
                 )
                 yield _chunk(b"tEXt", words)
-        big = np.ascontiguousarray(band, band.dtype.newbyteorder(">"))
-        own = big.reshape(len(band), -1).view(np.uint8)
-        lines = np.zeros(
-            (len(band), 1 + own.shape[1]), np.uint8
-        )  # a filter comes first
-        lines[:, 1:] = own
-        if packed := pack.compress(lines.tobytes()):
+        big = band.dtype.newbyteorder(">")
+        # Each row is led by its filter: none.
+        row = np.dtype([("filter", np.uint8), ("pixels", big, band.shape[1:])])
+        lines = np.zeros(len(band), row)
+        places, colours = (
+            np.moveaxis(np.atleast_3d(one), -1, 0) for one in (lines["pixels"], band)
+        )
+        # One colour after the other: three neighbours at a time take seven times as long.
+        for place, colour in zip(places, colours, strict=True):
+            place[...] = colour
+        if packed := pack.compress(lines.data):
             yield _chunk(b"IDAT", packed)
     yield _chunk(b"IDAT", pack.flush()) + _chunk(b"IEND", b"")
 
@@ -452,15 +456,16 @@ def _read_plane(
     # Of rows far apart only those that count are read.
     is_dense = height <= 2 * ROWS_READ
     together = max(1, CHUNK_ROWS // (height if is_dense else n_rows))
-    lines = np.arange(together)[:, None] * height + np.arange(n_rows)
     skipped = (height - n_rows) // 2 // cell * cell
     for row in range(0, ny // height, together):
         n = min(together, ny // height - row)
-        start = plane * ny + row * height + skipped
+        start = plane * ny + row * height
+        stop = start + n * height
         if is_dense:
-            bands = image.rows(start, start + (n - 1) * height + n_rows)[lines[:n]]
+            bands = image.rows(start, stop).reshape(n, height, nx)
+            bands = bands[:, skipped : skipped + n_rows]
         else:
-            starts = range(start, start + n * height, height)
+            starts = range(start + skipped, stop, height)
             bands = image.bands(starts, n_rows).reshape(n, n_rows, nx)
         sample.append(bands[:, :, ::step].ravel())
         ends = (bands[:, 0, NOISE_APART::step], bands[:, 0, :-NOISE_APART:step])
