@@ -281,9 +281,9 @@ def run_plan(
     )
     # Where the memory holds one light only, it is made where the masters are kept.
     whole_apart = apart and jobs > 1
-    kept = int(KEPT_PART * budget)
     if apart and not whole_apart:
-        kept = max(kept - processes * IDLE, 0)
+        budget = max(budget - processes * IDLE, budget // 2)
+    kept = int(KEPT_PART * budget)
     # One task more than there are processes: none of them waits for the next.
     at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(
