@@ -79,6 +79,8 @@ def focal_plane(frames: pd.DataFrame) -> FocalPlane:
     """
     told = frames.loc[frames["detector"].notna(), list(_COLUMNS)]
     parts = told["file"].astype("string").str.extract(_HDU)
+    if parts[0].isna().all():
+        return FocalPlane()
     told = told.assign(exposure=parts[0], hdu=parts[1].astype("Int64"))
     told = _alike(told[parts[0].notna()])
     grouped = told[told["group"].fillna("").ne("")].sort_values("hdu")

@@ -67,7 +67,9 @@ OF_A_PROCESS = 256 << 20
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 LOOK_S = 1.0
-"""How often a cluster is looked after while nothing comes back from it."""
+"""How often signals are heard, and a cluster is looked after, while nothing comes back."""
+_OF_PIXELS = COMBINED | {Action.CALIBRATE, Action.STACK}
+"""Tasks of which a process may be given all."""
 AGAIN = "not-as-written"
 """Code of the remark on a product that had to be made again."""
 Progress = Callable[[str, Task, int, int], None]
@@ -279,9 +281,9 @@ def run_plan(
     )
     # Where the memory holds one light only, it is made where the masters are kept.
     whole_apart = apart and jobs > 1
-    kept = int(KEPT_PART * budget)
     if apart and not whole_apart:
-        kept = max(kept - processes * IDLE, 0)
+        budget = max(budget - processes * IDLE, budget // 2)
+    kept = int(KEPT_PART * budget)
     # One task more than there are processes: none of them waits for the next.
     at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(
@@ -382,9 +384,9 @@ class _Run:
         try:
             while sorter.is_active():
                 ready = [*sorter.get_ready(), *self._ready_again()]
-                whole = self._whole([*running.values(), *ready])
+                under_way = sum(map(self._work, [*running.values(), *ready]))
                 for output in ready:
-                    running[self._begin(output, pool, whole)] = output
+                    running[self._begin(output, pool, under_way)] = output
                 for future in _some_done(running, look):
                     output = running.pop(future)
                     outcome, files = future.result()
@@ -405,17 +407,21 @@ class _Run:
             log.info("%s: %d products", Status.CURRENT, n_current)
         return {output: self._outcomes[output] for output in self._tasks}
 
-    def _whole(self, outputs: Iterable[str]) -> frozenset[Action]:
-        """Say what a process is given all of: lights, and masters if each has one."""
-        if not self.n_apart:
-            return frozenset()
-        n = sum(self._tasks[output].action in COMBINED for output in outputs)
-        masters = COMBINED if n >= self.n_apart else frozenset()
-        return masters | {Action.CALIBRATE}
+    def _work(self, output: str) -> int:
+        """Count the images that go into a product of pixels."""
+        task = self._tasks[output]
+        return len(task.frames or task.products) if task.action in _OF_PIXELS else 0
 
-    def _begin(
-        self, output: str, pool: Executor, whole: frozenset[Action]
-    ) -> "Future[_Ended]":
+    def _is_whole(self, output: str, under_way: int) -> bool:
+        """Tell whether a process is given all of a task, not bands of it.
+
+        Lights are; else others must have as much to do, of all that is `under_way`.
+        """
+        work = self.n_apart * self._work(output)
+        is_light = self._tasks[output].action is Action.CALIBRATE
+        return work > 0 and (is_light or work <= under_way)
+
+    def _begin(self, output: str, pool: Executor, under_way: int) -> "Future[_Ended]":
         task = self._with_doubts(self._tasks[output])
         log.debug("%s is begun", output)
         self._progress("start", task, len(self._outcomes), len(self._tasks))
@@ -430,7 +436,8 @@ class _Run:
             # Here, as tasks that are under way send back what was known before.
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
-        workspace = replace(self._workspace, whole=task.action in whole)
+        whole = self._is_whole(output, under_way)
+        workspace = replace(self._workspace, whole=whole)
         return pool.submit(self.carry_out, task, workspace, needs, before, files, begin)
 
     def _with_doubts(self, task: Task) -> Task:
@@ -491,13 +498,17 @@ class _Run:
 def _some_done(
     running: Iterable["Future[_Ended]"], look: Callable[[], None] | None
 ) -> "set[Future[_Ended]]":
-    """Wait until a task has ended; look after those who work on it meanwhile."""
-    every = None if look is None else LOOK_S
+    """Wait until a task has ended; look after those who work on it meanwhile.
+
+    A signal that another thread has taken, as after a stop of the whole command, is
+    heard when the wait is over.
+    """
     while True:
-        done = wait(running, every, return_when=FIRST_COMPLETED).done
-        if done or look is None:
+        done = wait(running, LOOK_S, return_when=FIRST_COMPLETED).done
+        if done:
             return done
-        look()
+        if look is not None:
+            look()
 
 
 class _Unsound(NamedTuple):
