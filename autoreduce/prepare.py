@@ -6,9 +6,7 @@ import logging
 import math
 import os
 import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
@@ -54,8 +52,7 @@ from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
 from autoreduce.running.lock import LOCK
 from autoreduce.running.machine import all_memory
-from autoreduce.running.processes import aside, reading_processes
-from autoreduce.running.server import MANY
+from autoreduce.running.processes import reading_processes
 
 log = logging.getLogger(__name__)
 
@@ -402,52 +399,13 @@ def write_plan(
     ProductError
         If the folder cannot be written to.
     """
-    with writing_plan(prepared, folder, outcomes, most=sys.maxsize) as written:
-        return written
-
-
-@contextmanager
-def writing_plan(
-    prepared: PlannedNight,
-    folder: Path,
-    outcomes: Mapping[str, Mapping[str, Any]],
-    *,
-    most: int = MANY,
-) -> Iterator[PlannedNight]:
-    """Do what `write_plan` does; of a large night while the block goes on.
-
-    Parameters
-    ----------
-    prepared, folder, outcomes
-        As `write_plan` takes them.
-    most : int
-        Frames up to which a copy of this process does not repay itself.
-
-    Yields
-    ------
-    PlannedNight
-        As `write_plan` returns.
-    """
     if not _is_used(prepared.table, folder):
         prepared = keeping_edits(prepared, folder)
-
-    def write_others() -> None:
-        write_text(folder / "evidence.csv", prepared.night.readings.csv_pieces())
-        write_plan_json(prepared.plan, folder, outcomes)
-
-    failure: Exception | None = None
-    is_large = len(prepared.frames) > most
-    with aside(write_others) if is_large else nullcontext():
-        write_frames(prepared.frames, folder)
-        if not is_large:
-            write_others()
-        try:
-            yield prepared
-        except Exception as error:  # noqa: BLE001 -- the files stand all the same
-            failure = error
+    write_frames(prepared.frames, folder)
+    write_text(folder / "evidence.csv", prepared.night.readings.csv_pieces())
+    write_plan_json(prepared.plan, folder, outcomes)
     remember(folder, ("evidence.csv", "plan.json"))
-    if failure is not None:
-        raise failure
+    return prepared
 
 
 def write_frames(frames: pd.DataFrame, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/bench_stack.py --size 2048x2048 --stars 600
     python benchmarks/bench_stack.py --size 4096x4096 --repeat 1
+    python benchmarks/bench_stack.py --size 9576x6388 --frames 60 --memory 2GB --repeat 1
 
 The night is reduced by the bare command, without a flag, and the stack is held against
 the field that it was made from.  Siril gets a script that knows which frames belong
@@ -289,9 +290,10 @@ def contenders(
     night: Path, folder: Path, options: argparse.Namespace
 ) -> list[Contender]:
     out, place = folder / "reduced", folder / "siril"
+    memory = ["--memory", options.memory] if options.memory else []
     ours = Contender(
         "autoreduce, report included",
-        [AUTOREDUCE, str(night), "-o", str(out)],
+        [AUTOREDUCE, str(night), "-o", str(out), *memory],
         prepare=lambda: shutil.rmtree(out, ignore_errors=True),
     )
     if not bench.installed("siril-cli"):
@@ -311,6 +313,7 @@ def contenders(
 def main() -> None:
     options = bench.parser(__doc__, frames=20, size="2048x2048")
     options.add_argument("--stars", type=int, default=600, help="stars of the field")
+    options.add_argument("--memory", help="memory that ours may take, as 2GB")
     options.add_argument("--no-race", action="store_true", help="truth only")
     options = options.parse_args()
     shape = bench.shape_of(options)

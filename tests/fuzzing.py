@@ -100,7 +100,7 @@ def _plan(folder: Path, data: bytes) -> None:
 def _ledger(folder: Path, data: bytes) -> None:
     """Read what stands behind a digest that holds, else nothing would get that far."""
     path = folder / "ledger.json"
-    before, after = b'{"form": 2, "digest": "', b'", ' + data
+    before, after = b'{"form": 3, "digest": "', b'", ' + data
     path.write_bytes(before + digest_of(before + after).encode() + after)
     Ledger.load(path)
 

@@ -369,7 +369,7 @@ def test_a_recipe_that_makes_no_sense_is_wrong_usage(night, tmp_path, text):
 
 
 SWALLOWED = """
-import os, signal, sys
+import os, signal, sys, time
 from autoreduce import cli
 
 def planned(*args, **options):
@@ -377,6 +377,7 @@ def planned(*args, **options):
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException as error:
         {then}
+    time.sleep(20)
 
 cli.cli.main = planned
 cli.main()
@@ -387,7 +388,7 @@ cli.main()
 @pytest.mark.parametrize("then", ["pass", "raise RuntimeError('wrapped') from error"])
 def test_an_interrupt_that_is_lost_on_its_way_ends_the_command(then):
     with start("-c", SWALLOWED.format(then=then)) as process:
-        told = process.communicate(timeout=30)[1]
+        told = process.communicate(timeout=15)[1]
     assert process.returncode == 130
     assert told.startswith("interrupted")
     assert len(told.splitlines()) == 1

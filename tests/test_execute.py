@@ -11,6 +11,7 @@ from astropy.io import fits
 from small_night import write_frame, write_night
 
 from autoreduce.calibration.store import MasterStore
+from autoreduce.calibration.workspace import Workspace
 from autoreduce.planning.plan import Action
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.products import state
@@ -361,7 +362,7 @@ def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
 
     A single one is made in the first process, and what the others take is not kept.
     """
-    started, kept = [], []
+    started, kept, memories = [], [], []
 
     class NoWorkers(Workers):
         def start(self, n):
@@ -371,7 +372,12 @@ def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
         kept.append(capacity)
         return MasterStore(capacity)
 
+    def workspace(*words):
+        memories.append(words[3])
+        return Workspace(*words)
+
     place = "autoreduce.running.execute"
+    monkeypatch.setattr(f"{place}.Workspace", workspace)
     monkeypatch.setattr(f"{place}.os.cpu_count", lambda: 8)
     monkeypatch.setattr(f"{place}.LARGE", 0)
     monkeypatch.setattr(f"{place}._largest_need", lambda _: need)
@@ -383,8 +389,10 @@ def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
     outcomes = run_plan(prepared.plan, tmp_path / "out", limits=limits)
     assert all(outcome.made for outcome in outcomes.values())
     assert started == [processes]
-    room = int(0.4 * ((1 << 30) - (160 << 20)))
-    assert kept[0] == room // shares - idle * (72 << 20)
+    room = (1 << 30) - (160 << 20) - idle * (72 << 20)
+    assert kept[0] == int(0.4 * room) // shares
+    if shares == 1:
+        assert memories[0] + kept[0] == room
 
 
 @pytest.mark.parametrize("filters", ["R", "RV"])

@@ -100,6 +100,15 @@ def test_the_bits_do_not_depend_on_how_many_columns_are_made_at_a_time(monkeypat
     np.testing.assert_array_equal(by_bands(resampler, light, 64), whole)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_place_by_itself_has_the_bits_that_it_has_among_others(seed):
+    """The last column is a strip by itself, the last row a band by itself."""
+    light = np.random.default_rng(seed).normal(100, 30, (150, 1136)).astype(np.float32)
+    resampler = Resampler(Transform(-8.149, -4.865, 0.3), light.shape, (129, 1025))
+    whole = by_bands(resampler, light, 129)
+    np.testing.assert_array_equal(by_bands(resampler, light, 64), whole)
+
+
 @pytest.mark.parametrize("scale", [1 - 1e-7, 1 + 1e-7])
 def test_a_scale_that_is_next_to_one_moves_nothing(scale):
     light = np.random.default_rng(5).normal(100, 10, LIGHT).astype(np.float32)

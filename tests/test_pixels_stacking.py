@@ -1,5 +1,7 @@
 """Clean means: hand-worked pixels, truth with satellites, and themselves in bands."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -270,3 +272,30 @@ def test_an_outlier_is_left_out_of_what_pixels_measured_too():
     made = stack(samples, [PLAIN] * 4, FOUR, sky=100.0, own=own)
     np.testing.assert_allclose(made.data, 100.0)
     assert (made.n_used[4, 4], made.rejected[1]) == (3, 1)
+
+
+@pytest.mark.parametrize("seed", [105, 387])
+def test_a_pixel_with_an_outlier_has_the_same_bits_whatever_others_have(seed):
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(100, 4, (40, 12, 30)).astype(np.float32)
+    samples[3, 5, 7] += 5000
+    weights = rng.uniform(0.5, 2, 40)
+    models = [PLAIN._replace(weight=float(one)) for one in weights]
+    alone = stack(list(samples), models, FOUR, sky=100.0)
+    samples[8, 5, 20] += 5000
+    beside = stack(list(samples), models, FOUR, sky=100.0)
+    assert alone.n_used[5, 7] == beside.n_used[5, 7] == 39
+    assert alone.data[5, 7] == beside.data[5, 7]
+
+
+@pytest.mark.parametrize("far", [0.0, 5000.0])
+@pytest.mark.parametrize("limits", [FOUR, Limits(1, 1)])
+def test_rejected_samples_take_no_more_memory_than_samples_do(far, limits):
+    samples = np.random.default_rng(4).normal(100, 10, (30, 70, 1000))
+    samples[::2][:14] += far
+    lights = list(samples.astype(np.float32))
+    tracemalloc.start()
+    stack(lights, [PLAIN] * 30, limits, sky=100.0, halo=(3, 3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * sum(one.nbytes for one in lights)

@@ -20,14 +20,12 @@ from astropy.io import fits
 from small_night import write_night
 
 from autoreduce.calibration.workspace import Workspace, side_by_side
-from autoreduce.errors import ProductError
-from autoreduce.fits.ledger import Ledger
 from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import load_recipe
-from autoreduce.prepare import make_folder, prepare_night, write_plan, writing_plan
+from autoreduce.prepare import prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status, run_plan
-from autoreduce.running.processes import aside, worker_processes
+from autoreduce.running.processes import worker_processes
 from autoreduce.running.server import PRELOADED, READING, server_context, start_for
 from autoreduce.running.tasks import run_task
 
@@ -310,7 +308,7 @@ def run_script(script):
 STARTING = """
 import os
 from autoreduce.errors import Interrupted
-from autoreduce.running.processes import aside, worker_processes
+from autoreduce.running.processes import worker_processes
 
 if __name__ == "__main__":
     try:
@@ -328,6 +326,37 @@ def test_no_worker_is_started_behind_an_interrupt(tmp_path):
     script.write_text(STARTING)
     done = run_script(script)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+HALF_SENT = """
+import os, struct, sys, time
+from autoreduce.running.ending import end_workers
+from autoreduce.running.processes import worker_processes
+
+def send_half():
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    pipe = frame.f_locals["result_queue"]._writer.fileno()
+    os.write(pipe, struct.pack("!i", 1 << 20))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with worker_processes(1) as pool:
+        pool.submit(send_half)
+        for _ in range(3):
+            pool.submit(len, bytes(1 << 20))
+        time.sleep(1)
+        end_workers()
+        os._exit(130)
+"""
+"""Ends a worker that has told half of its result, while more is on its way to it."""
+
+
+def test_what_workers_have_not_taken_keeps_no_interrupt_waiting(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(HALF_SENT)
+    assert run_script(script).returncode == 130
 
 
 def interrupt_itself():
@@ -435,63 +464,3 @@ def test_the_error_of_an_item_is_raised_in_its_turn():
     assert next(results) == 0.5
     with pytest.raises(ZeroDivisionError):
         next(results)
-
-
-# Python warns, from 3.12 on, of threads of its own test runner.
-ASIDE = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
-
-@ASIDE
-def test_what_is_written_aside_is_there_when_the_block_ends(tmp_path):
-    at_work, may_end = tmp_path / "at work", tmp_path / "may end"
-
-    def write():
-        at_work.write_text(str(os.getpid()))
-        while not may_end.exists():
-            time.sleep(0.01)
-        at_work.rename(tmp_path / "written")
-
-    with aside(write):
-        may_end.touch()
-    process = int((tmp_path / "written").read_text())
-    assert (process != os.getpid()) == (sys.platform == "linux")
-
-
-@ASIDE
-def test_an_error_aside_is_raised_and_a_killed_copy_is_told():
-    def fail():
-        msg = "no room"
-        raise ProductError(msg)
-
-    with pytest.raises(ProductError, match="no room"), aside(fail):
-        pass
-    if sys.platform == "linux":
-        here = os.getpid()
-        with (
-            pytest.raises(ProductError, match="was killed"),
-            aside(lambda: die_elsewhere(here)),
-        ):
-            pass
-
-
-@ASIDE
-def test_a_plan_that_is_written_aside_is_the_same(tmp_path):
-    prepared = prepare_night(write_night(tmp_path / "night"))
-    one, other, shown = (tmp_path / name for name in ("one", "other", "shown"))
-    for folder in (one, other, shown):
-        make_folder(folder)
-    write_plan(prepared, one, {})
-    with writing_plan(prepared, other, {}, most=0) as written:
-        assert written == prepared
-    with (
-        pytest.raises(OSError, match="full"),
-        writing_plan(prepared, shown, {}, most=0),
-    ):
-        raise OSError("full")  # noqa: EM101 -- standard output may be
-    names = {"frames.csv", "evidence.csv", "plan.json", "ledger.json"}
-    for folder in (other, shown):
-        assert {file.name for file in folder.iterdir()} == names
-        ledger = Ledger.load(folder / "ledger.json")
-        assert names - {"ledger.json"} <= set(ledger)
-        for name in names - {"ledger.json"}:
-            assert (folder / name).read_bytes() == (one / name).read_bytes()

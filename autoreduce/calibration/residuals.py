@@ -22,7 +22,7 @@ Levels = NDArray[np.float64]
 """Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
 
 NOISE_ROWS = 4
-"""Every so manieth row tells the noise."""
+"""One row in so many tells the noise: of a band of 128 they know it to 1 %."""
 BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
 HOT_NOISE, FEWEST_HOT = 10.0, 20

@@ -294,8 +294,10 @@ def read_some(files: Iterable[tuple[str | Path, Sampled]]) -> list[Sample | None
         found.append(sample)
     for some in alike.values():
         places, frames, known = zip(*some, strict=True)
-        for at, sample in zip(places, _sum_up(np.stack(frames), known), strict=True):
-            found[at] = sample
+        with suppress(ValueError):
+            samples = _sum_up(np.stack(frames), known)
+            for at, sample in zip(places, samples, strict=True):
+                found[at] = sample
     return found
 
 

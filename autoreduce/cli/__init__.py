@@ -137,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not _received:
             raise
     if _received:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         click.echo(_INTERRUPTED, err=True)
         streams.flush()
         # Threads are not waited for: what they write appears whole or not at all.
@@ -167,10 +168,18 @@ def _status(arguments: Sequence[str] | None) -> int:
 _received: list[int] = []
 """Signals that end the command.  As an exception one may be caught on its way, or come
 out as another, where a module is loaded that knows nothing of it."""
+_PATIENCE_S = 2.0
+"""Time after which one that was caught is raised again."""
 
 
 def _interrupt(number: int, _frame: object) -> None:
     _received.append(number)
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, _remind)
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
     raise Interrupted(number)
+
+
+def _remind(_number: int, _frame: object) -> None:
+    raise Interrupted(_received[0])

@@ -16,7 +16,7 @@ from autoreduce.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from autoreduce.prepare import Choices
+    from autoreduce.prepare import Choices, PlannedNight
 
 
 @click.command()
@@ -69,33 +69,34 @@ def plan_only(
     from autoreduce.cli import console
     from autoreduce.planning.explain import describe_plan
     from autoreduce.planning.focalplane import focal_plane
+    from autoreduce.prepare import output_folder
+    from autoreduce.report.results import plan_document
+
+    with errors_told("plan", as_json=as_json):
+        folder = output_folder(nights, output)
+        prepared = _written_plan(nights, folder, chosen)
+    if as_json:
+        click.echo(plan_document(prepared.report, folder))
+    elif not quiet:
+        report = prepared.report
+        rows = describe_plan(prepared.plan, focal_plane(report.frames))
+        console.print_plan(rows, report)
+        click.echo(f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json")
+
+
+def _written_plan(
+    nights: Sequence[Path], folder: Path, chosen: "Choices"
+) -> "PlannedNight":
+    """Plan a night, and write the plan to the output folder."""
     from autoreduce.prepare import (
         earlier_outcomes,
         make_folder,
-        output_folder,
         prepare_night,
-        writing_plan,
+        write_plan,
     )
-    from autoreduce.report.results import plan_document
-    from autoreduce.running.ending import tidied
     from autoreduce.running.lock import held
 
-    text = ""
-    with errors_told("plan", as_json=as_json):
-        folder = output_folder(nights, output)
-        prepared = prepare_night(nights, chosen, jobs=os.cpu_count() or 1)
-        make_folder(folder)
-        with (
-            held(folder),
-            tidied(folder),
-            writing_plan(prepared, folder, earlier_outcomes(folder)) as written,
-        ):
-            report = written.report
-            if as_json:
-                text = plan_document(report, folder)
-            elif not quiet:
-                rows = describe_plan(written.plan, focal_plane(report.frames))
-                console.print_plan(rows, report)
-                text = f"\nWritten: {folder}/frames.csv, evidence.csv, plan.json"
-    if text:
-        click.echo(text)
+    prepared = prepare_night(nights, chosen, jobs=os.cpu_count() or 1)
+    make_folder(folder)
+    with held(folder):
+        return write_plan(prepared, folder, earlier_outcomes(folder))

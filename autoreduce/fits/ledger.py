@@ -1,9 +1,9 @@
 """What files hold: digests of their content, and a ledger that remembers them.
 
 A file is what its bytes are, whatever it is called, wherever it lies and whenever it was
-copied there.  To know the bytes it must be read, some tenths of a second for a
-gigabyte: a ledger remembers the digest of each file with its size, times and inode, and only where one of
-these has changed the file is read again.
+copied there.  To know the bytes it must be read, some tenths of a second for a gigabyte:
+a ledger remembers the digest of each file with its size, times and inode, and only where
+one of these has changed the file is read again.
 """
 
 import hashlib

@@ -37,7 +37,7 @@ Counts = NDArray[np.intp]
 MAD_TO_SIGMA = 1.4826
 """1 / Phi^-1(3/4): a normal distribution's standard deviation over its MAD."""
 
-MANY_DOUBTFUL = 1 / 8
+MANY_DOUBTFUL = 1 / 4
 """Fraction of a tile above which the scatter of every pixel is worth its cost."""
 
 MANY_BYTES = 128

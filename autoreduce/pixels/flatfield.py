@@ -30,8 +30,6 @@ MOST_STEEP = 0.02
 NEIGHBOUR_SCATTER = 1.5
 """What one of two neighbours is nearer to the surroundings than, in sigma: pixels are
 looked at more closely where a step along the row is so much below the limit."""
-NOISE_PIXELS = 1 << 17
-"""Pixels from which the scatter is taken: it is known to 0.4 % then."""
 REACH = AROUND * APART
 """Rows above and below that a neighbourhood reaches to."""
 AT_A_TIME = 1 << 14
@@ -119,7 +117,7 @@ def impulses(
         Whether pixels below their neighbourhood count, too.
     sigma : float, optional
         What the distance is told in; by default a pixel's scatter in the frame
-        (`pixel_scatter`: what pixels differ by in response counts as well).
+        (`pixel_noise`: what pixels differ by in response counts as well).
 
     Returns
     -------
@@ -129,7 +127,7 @@ def impulses(
     """
     none = np.zeros(0, np.intp)
     if sigma is None:
-        sigma = pixel_scatter(data) if math.isfinite(n_sigma) else math.nan
+        sigma = pixel_noise(data) if math.isfinite(n_sigma) else math.nan
     if not sigma > 0:
         return Impulses(none, none, np.zeros(0), sigma)
     y, x = marked_pixels(_steep(data, max(n_sigma - NEIGHBOUR_SCATTER, 1.0) * sigma))
@@ -152,11 +150,6 @@ def _steep(data: NDArray[np.floating[Any]], margin: float) -> Mask:
         marks[:, APART:] |= steep
         marks[:, :-APART] |= steep
     return found
-
-
-def pixel_scatter(data: NDArray[np.floating[Any]]) -> float:
-    """Measure how much near pixels of one colour differ, one sigma, from some rows."""
-    return pixel_noise(data[:: max(1, data.size // NOISE_PIXELS)])
 
 
 def neighbourhood(

@@ -211,7 +211,8 @@ def pixel_noises(frames: NDArray[Any], step: float = 0.0) -> NDArray[np.float64]
     exact: type[Any] = np.float64
     if frames.dtype.itemsize <= (2 if whole else 4):
         exact = np.int32 if whole else np.float32
-    rows = frames[:, every // 2 :: every].astype(exact)
+    first = min(every, frames.shape[1]) // 2
+    rows = frames[:, first::every].astype(exact)
     differences = (rows[:, :, 2:] - rows[:, :, :-2]).reshape(len(frames), -1)
     if whole:
         return _noises(differences, 1.0)

@@ -422,7 +422,8 @@ def _shears(
 ) -> tuple[_Shear, ...]:
     """Write ``scale * rotation(turn) * place + shift`` as three shears.
 
-    Two do for a small turn: they have another scale each, but hardly so.
+    Two do for a small turn: they have another scale each, but hardly so, and places of a
+    block move alike.
     """
     sine, tangent = math.sin(turn), math.tan(turn / 2)
     x, y = shift
@@ -576,6 +577,10 @@ def _weigh(
     for line in range(0, n_lines, step):
         some = slice(line, line + step)
         near = _nearby(source[some], at, n + taps - 2 * LOBES, last)
+        if len(near) == n == 1:
+            # Tap by tap, as einsum sums many places, but not a single one.
+            out[some] = np.cumsum(near[0] * weights[:, line])[-1]
+            continue
         seen = as_strided(
             near, (n, len(near), taps), (near.strides[::-1] + near.strides[1:])
         )

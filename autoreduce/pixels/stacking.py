@@ -126,7 +126,7 @@ def stack(
         What pixels of each light measured themselves, in the rows without halo: the
         mean is that of these, taken to the places of the stack by the slope of the
         middle, and of `samples` where there are none.  Rejection goes by `samples`;
-        `Stacked.n_used` counts `own`.
+        `StackResult.n_used` counts `own`.
     sigmas : sequence of n arrays, optional
         1-sigma errors of the samples that are averaged, in the rows without halo.
 
@@ -234,45 +234,37 @@ class Band(NamedTuple):
         return found
 
     def kept(
-        self, light: int, outliers: "_Outliers"
+        self, light: int, outliers: NDArray[np.bool_] | None
     ) -> tuple[Image, NDArray[np.bool_]]:
         """Tell how far inner samples of a light lie above the middle, and which count."""
         off = self.samples[light][self.inner] - self.middle[self.inner]
         good = np.isfinite(off)
-        shown = outliers.within(self.inner.start, self.inner.stop)
-        good[shown.pixel[shown.light == light] - self.inner.start] = False
+        if outliers is not None:
+            good &= ~outliers[light, self.inner]
         return off, good
 
     def result(
         self,
         mean: Image,
         n_used: NDArray[np.uint16],
-        outliers: "_Outliers",
+        outliers: NDArray[np.bool_] | None,
         variance: Image | None,
     ) -> StackResult:
         """Give images of the inner pixels."""
         nx, n = self.shape[1], len(self.samples)
-        shown = outliers.within(self.inner.start, self.inner.stop)
+        rejected = np.zeros(n, np.int64)
+        if outliers is not None:
+            rejected[...] = np.count_nonzero(outliers[:, self.inner], axis=1)
         return StackResult(
             mean.reshape(-1, nx),
             n_used.reshape(-1, nx),
-            np.bincount(shown.light, minlength=n),
+            rejected,
             None if variance is None else variance.reshape(-1, nx),
         )
 
 
-class _Outliers(NamedTuple):
-    """Samples that are rejected."""
-
-    pixel: Indices
-    """(m,), where: in order."""
-    light: Indices
-    """(m,), of which light."""
-
-    def within(self, first: int, stop: int) -> "_Outliers":
-        """Give those from a pixel on, before another."""
-        part = slice(*np.searchsorted(self.pixel, (first, stop)))
-        return _Outliers(self.pixel[part], self.light[part])
+_Outliers = NDArray[np.bool_]
+"""(n, n_pixels), samples that are rejected: a quarter of the memory that samples take."""
 
 
 class _Limit(NamedTuple):
@@ -341,38 +333,36 @@ class _Limit(NamedTuple):
         limit += of_light * light
         limit += of_sky
         limit *= np.float32(part**2)
-        return np.asarray(~((self.squared(off) <= limit) | np.isnan(off)))
+        return np.asarray(~((self.squared(off) <= limit) | ~np.isfinite(off)))
 
 
 def _outliers(
     band: Band, models: Sequence[LightModel], limits: Limits | None, sky: float
-) -> _Outliers:
-    """Find samples that noise does not explain, and their faint neighbours."""
+) -> _Outliers | None:
+    """Find samples that noise does not explain, and their faint neighbours; None: none."""
     n, size = len(models), band.middle.size
-    nothing = np.empty(0, np.intp)
     if limits is None or limits.none:
-        return _Outliers(nothing, nothing)
+        return None
     limit = _Limit.of(band, models, limits, sky)
-    bright = [nothing]
-    for pixels in _pieces(limit.suspects(band), n):
+    suspects = limit.suspects(band)
+    if not len(suspects):
+        return None
+    outliers = np.zeros((n, size), np.bool_)
+    for pixels in _pieces(suspects, n):
         found = limit.beyond(band.off(pixels), pixels, slice(None))
-        light, at = marked_pixels(found)
-        bright.append(light * size + pixels[at])
-    lights, bright_pixels = np.divmod(np.sort(np.concatenate(bright)), size)
-    first = np.searchsorted(lights, np.arange(n + 1))
-    all_of_them, near = [nothing], np.zeros(size, np.bool_)
-    for light in np.unique(lights):
-        for some in _pieces(
-            bright_pixels[first[light] : first[light + 1]], len(_NEAR) ** 2
-        ):
+        lights, at = marked_pixels(found)
+        outliers[lights, pixels[at]] = True
+    near = np.zeros(size, np.bool_)
+    for light in np.flatnonzero(outliers.any(axis=1)).tolist():
+        for some in _pieces(np.flatnonzero(outliers[light]), len(_NEAR) ** 2):
             near[_near(some, band.shape)] = True
-        pixels = np.flatnonzero(near)
-        near[pixels] = False
         of_light = slice(light, light + 1)
-        off = band.off(pixels, of_light)
-        faint = limit.beyond(off, pixels, of_light, FAINT)[0]
-        all_of_them.append(pixels[faint] * n + light)
-    return _Outliers(*np.divmod(np.sort(np.concatenate(all_of_them)), n))
+        for around in _pieces(np.flatnonzero(near), 1):
+            off = band.off(around, of_light)
+            faint = limit.beyond(off, around, of_light, FAINT)[0]
+            outliers[light, around[faint]] = True
+        near[...] = False
+    return outliers
 
 
 def _near(pixels: Indices, shape: tuple[int, int]) -> Indices:
@@ -392,17 +382,18 @@ def _pieces(places: Indices, n: int) -> Iterator[Indices]:
 
 
 def _mean(
-    band: Band, outliers: _Outliers, sigmas: Sequence[Image] | None
+    band: Band, outliers: _Outliers | None, sigmas: Sequence[Image] | None
 ) -> StackResult:
     """Average what lies above the middle; where outliers do, sum again without them."""
     total, weight, inner = band.above, band.weight, band.inner
     again = ~np.isfinite(total)
-    again[outliers.pixel] = True
+    if outliers is not None:
+        again |= outliers.any(axis=0)
     for pixels in _pieces(np.flatnonzero(again), len(band.samples)):
         off = band.off(pixels)
         lost = ~np.isfinite(off)
-        some = outliers.within(pixels[0], pixels[-1] + 1)
-        lost[some.light, np.searchsorted(pixels, some.pixel)] = True
+        if outliers is not None:
+            lost |= outliers.take(pixels, axis=1)
         band.sum_up_without(lost, pixels, off)
     total /= weight
     total += band.middle
@@ -418,7 +409,7 @@ def _mean(
 
 def _mean_of_own(
     band: Band,
-    outliers: _Outliers,
+    outliers: _Outliers | None,
     own: Sequence[Own],
     sigmas: Sequence[Image] | None,
 ) -> StackResult:
@@ -459,7 +450,10 @@ def _square(kept: NDArray[np.bool_], errors: Image) -> Image:
 
 def _weighted(weights: NDArray[Any], rows: Image) -> Image:
     """Sum rows, one after the other."""
-    return np.asarray(np.einsum("k,kp->p", weights.astype(np.float32), rows))
+    weights = weights.astype(np.float32)
+    if rows.shape[1] == 1:  # which einsum would sum otherwise
+        return np.asarray(np.cumsum(weights[:, None] * rows, axis=0)[-1])
+    return np.asarray(np.einsum("k,kp->p", weights, rows))
 
 
 def _middle_of_whole(rows: Sequence[Image], spare: Image) -> Image:

@@ -39,10 +39,9 @@ from autoreduce.pixels.flatfield import (
     impulses,
     lit_level,
     neighbourhood,
-    pixel_scatter,
 )
 from autoreduce.pixels.linearity import Response, find_response
-from autoreduce.pixels.measure import robust_scatter
+from autoreduce.pixels.measure import pixel_noise, robust_scatter
 from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
 from autoreduce.pixels.shutter import (
     BLOCKS,
@@ -662,7 +661,7 @@ def _hot_in_dark(
     hot = np.zeros(len(found), np.bool_)
     if sample is None:
         return hot
-    limit = n_sigma * pixel_scatter(sample)
+    limit = n_sigma * pixel_noise(sample)
     memory = stack.workspace.memory - stack.members.held
     for start, stop in bands(ny, nx, 4, memory):
         here = np.flatnonzero((found.y >= start) & (found.y < stop))

@@ -413,7 +413,9 @@ class _Stack:
         ny, nx = self.members.grid.shape
         samples = 2 if self.source is ColourSource.OWN else 1
         working = WORKING if len(self.colours) == 1 else WORKING_COLOURS
-        row = 4 * nx * (samples * len(self.members.lights) + working)
+        n = len(self.members.lights)
+        # A byte of each sample tells whether it is rejected.
+        row = nx * (4 * (samples * n + working) + n)
         memory = self.workspace.memory // self.workspace.threads
         height = min(max(memory // row - 2 * HALO, SHORTEST), TALLEST)
         starts = [

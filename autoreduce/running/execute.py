@@ -67,7 +67,7 @@ OF_A_PROCESS = 256 << 20
 KEPT_PART = 0.4
 """Part of the memory in which masters are kept between their users."""
 LOOK_S = 1.0
-"""How often a cluster is looked after while nothing comes back from it."""
+"""How often signals are heard, and a cluster is looked after, while nothing comes back."""
 _OF_PIXELS = COMBINED | {Action.CALIBRATE, Action.STACK}
 """Tasks of which a process may be given all."""
 AGAIN = "not-as-written"
@@ -281,9 +281,9 @@ def run_plan(
     )
     # Where the memory holds one light only, it is made where the masters are kept.
     whole_apart = apart and jobs > 1
-    kept = int(KEPT_PART * budget)
     if apart and not whole_apart:
-        kept = max(kept - processes * IDLE, 0)
+        budget = max(budget - processes * IDLE, budget // 2)
+    kept = int(KEPT_PART * budget)
     # One task more than there are processes: none of them waits for the next.
     at_once = jobs + (apart and jobs == processes)
     workspace = Workspace(
@@ -498,13 +498,17 @@ class _Run:
 def _some_done(
     running: Iterable["Future[_Ended]"], look: Callable[[], None] | None
 ) -> "set[Future[_Ended]]":
-    """Wait until a task has ended; look after those who work on it meanwhile."""
-    every = None if look is None else LOOK_S
+    """Wait until a task has ended; look after those who work on it meanwhile.
+
+    A signal that another thread has taken, as after a stop of the whole command, is
+    heard when the wait is over.
+    """
     while True:
-        done = wait(running, every, return_when=FIRST_COMPLETED).done
-        if done or look is None:
+        done = wait(running, LOOK_S, return_when=FIRST_COMPLETED).done
+        if done:
             return done
-        look()
+        if look is not None:
+            look()
 
 
 class _Unsound(NamedTuple):

@@ -7,7 +7,6 @@ an interpreter work at a time: two processes do twice as much as two threads.
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     Executor,
@@ -16,13 +15,13 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
 from autoreduce.calibration.workspace import each_apart, is_ending
-from autoreduce.errors import Interrupted, ProductError
+from autoreduce.errors import Interrupted
 from autoreduce.fits.ahead import Each
 from autoreduce.fits.closing import ended
 from autoreduce.running.ending import end_workers
@@ -115,61 +114,6 @@ def worker_processes(
             raise
         finally:
             start.join()
-
-
-@contextmanager
-def aside(function: Callable[[], None]) -> Iterator[None]:
-    """Call a function in a copy of this process, and wait for it when the block ends.
-
-    It finds all that there is, and nothing is sent to it: what is large may be written
-    to files while other work goes on.  No other thread of this process may be at work.
-    Where copies are not safe, as on macOS, it is called before the block.
-
-    Parameters
-    ----------
-    function : callable
-        What it changes in memory is lost.
-
-    Raises
-    ------
-    ProductError
-        If the copy is killed; else whatever the function raises.
-    """
-    if sys.platform != "linux":
-        function()
-        yield
-        return
-    context = get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    copy = context.Process(target=_call, args=(function, theirs))
-    copy.start()
-    theirs.close()
-    try:
-        yield
-    except Interrupted:
-        end_workers()
-        raise
-    finally:
-        error: Exception | None
-        try:
-            error = ours.recv()
-        except EOFError:
-            msg = "the process that was to write files was killed: is memory short?"
-            error = ProductError(msg)
-        copy.join()
-    if error is not None:
-        raise error
-
-
-def _call(function: Callable[[], None], told: connection.Connection) -> None:
-    gc.disable()  # which would write to all that is shared
-    _begin()
-    try:
-        function()
-    except Exception as error:  # noqa: BLE001 -- raised where it is waited for
-        told.send(error)
-    else:
-        told.send(None)
 
 
 @contextmanager
