@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoreduce.pixels.flatfield import impulses, lit_level, neighbourhood
+from autoreduce.pixels.flatfield import (
+    impulses,
+    lit_level,
+    neighbourhood,
+    pixel_scatter,
+)
 
 SIGMA = 0.01
 
@@ -121,3 +126,11 @@ def test_an_infinite_limit_and_a_constant_frame_have_none():
 def test_a_pattern_of_three_columns_is_a_structure_and_no_impulse():
     flat = make_flat((90, 90)) * np.tile([1.0, 1.0, 2.0], 30)
     assert len(impulses(flat.astype(np.float32), 7.0)) == 0
+
+
+def test_what_pixels_differ_by_is_that_of_the_noisier_rows():
+    rng = np.random.default_rng(3)
+    flat = rng.normal(1, 0.03, (512, 512)).astype(np.float32)
+    flat[::2] = rng.normal(1, 0.05, (256, 512))
+    assert pixel_scatter(flat) == pytest.approx(0.05, rel=0.02)
+    assert pixel_scatter(flat[::-1]) == pytest.approx(0.05, rel=0.02)

@@ -96,9 +96,6 @@ RADII = 12
 """Circles in which the light of an object is summed to see how it grows."""
 COARSELY = 9.0
 """Radius, in pixels, from which circles need no parts of pixels."""
-EXACTLY = 0
-"""How sep is asked for the parts of pixels within a circle themselves: sooner done than
-with five by five points of each."""
 STEEPER, NARROWER = 0.5, 0.6
 """How much steeper, how much narrower than a star of the frame is no star."""
 LONGER = 2.0
@@ -384,6 +381,7 @@ def _fill_spikes(light: _Light, suspects: NDArray[np.intp], fwhm: float) -> None
     least = SPIKE_SIGMA * light.noise
     nx = light.image.shape[1]
     pixels = light.image.ravel()
+    suspects = suspects[pixels[suspects] > least]
     for _ in range(SPIKES_DEEP):
         y, x = np.divmod(suspects, nx)
         spikes = ~_not_steeper(light, x, y, fwhm)
@@ -403,7 +401,7 @@ def _rough_width(light: _Light) -> float:
     for factor in COARSE:
         if min(light.image.shape) < 8 * factor:
             break
-        found = _extracted(light, factor, levels=1)
+        found = _extracted(light, factor)
         if found is None or not len(found):
             break
         if found["npix"].sum() > CROWDED * light.image.size / factor**2:
@@ -441,9 +439,7 @@ def _brightest_alone(
     return order[: min(int(alone.sum()), MEASURED_WIDTHS)]
 
 
-def _extracted(
-    light: _Light, factor: int, levels: int = DEBLENDING_LEVELS
-) -> NDArray[Any] | None:
+def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
     """Extract objects from the image, binned; None if sep cannot hold them."""
     import sep
 
@@ -461,7 +457,7 @@ def _extracted(
                 raised * DETECTION_SIGMA * light.noise / factor,
                 mask=mask,
                 minarea=FEWEST_PIXELS if factor == 1 else FEWEST_BINNED,
-                deblend_nthresh=levels,
+                deblend_nthresh=DEBLENDING_LEVELS,
             )
         except Exception:  # noqa: BLE001, S112 -- see above
             continue
@@ -541,7 +537,7 @@ def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
 
     reach = min(reach, min(light.image.shape) / 4)
     radii = np.linspace(0, reach, RADII + 1)[1:]
-    fine = EXACTLY if reach < COARSELY else 1
+    fine = 5 if reach < COARSELY else 1
     outer = WIDER * reach
     rim, _, _ = sep.sum_circann(
         light.image, x, y, reach, outer, mask=light.mask, subpix=fine
@@ -645,7 +641,6 @@ def _add_light(
             err=light.noise,
             gain=gain,
             mask=light.mask,
-            subpix=EXACTLY,
         )
         for radius in radii
     ]

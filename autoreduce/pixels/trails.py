@@ -5,7 +5,7 @@ one without.  Pure arrays, worked on by bands of rows.  All filters are finite b
 integers, so that a pixel gets the same answer whatever band it is worked on in.
 """
 
-import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,22 +14,20 @@ from numpy.typing import NDArray
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import marked_pixels
-from autoreduce.pixels.network import ordered
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 Floats = NDArray[np.float32]
 
-SIGMAS = (5.5, 5.0, 3.9)
+SIGMAS = (5.5, 5.0, 4.2)
 """Excess light that is a source's: of a pixel, of the mean of 3 x 3 and of 9 x 9
 pixels, each in sigma of its own noise.  The last finds a trail that is as faint as
 the noise of one pixel."""
-BLOCK = 3
-"""Rows and columns of a block: 9 x 9 pixels are looked at around each block, and what is
-found grows by one on all sides, the wings."""
-REACH = 13
-"""Half of the 27 x 27 blocks that are the background of the one in the middle."""
-HALO = (REACH + 1) * BLOCK
+REACH = 40
+"""Half of the 81 x 81 pixels that are a pixel's background."""
+DILATION = 3
+"""Pixels by which what is found grows on all sides: the wings."""
+HALO = REACH + DILATION
 """Rows needed above and below a band."""
 
 LEAST_NOISE = 1e-3
@@ -43,8 +41,9 @@ CLEAN = 2
 """Samples that a pixel needs, free of sources; so many are never masked."""
 AGREE = 5.0
 """Samples that differ by more, in sigma, are not all free of sources."""
-STRIP = 48
-"""Rows worked on at a time: what is needed for them stays in the cache."""
+STRIP, SHORT_STRIP = 192, 32
+"""Rows worked on at a time, those of floats and those of counts: what is needed for them
+stays in the cache."""
 
 
 class Wings(NamedTuple):
@@ -81,8 +80,7 @@ def mask_moving(
     of each pixel.  What is brighter than that by more than noise explains, in a
     single pixel or in the mean of 3 x 3 or 9 x 9 pixels, is a source, with some
     pixels around.  Slow changes of the sky's gradient are not: the mean excess of
-    the 81 x 81 pixels around is taken off first.  Background and the mean of 9 x 9
-    are those of whole blocks of 3 x 3 pixels, counted from the first row.  Pixels of a source that stand out
+    the 81 x 81 pixels around is taken off first.  Pixels of a source that stand out
     neither by themselves nor in the mean of 3 x 3 are its wings; all others are masked.
 
     At least two samples of each pixel (one, if there are two frames) stay
@@ -105,7 +103,7 @@ def mask_moving(
     -------
     Moving
         Rows in the middle of a frame get the same answer in every band that holds
-        them with their halo and begins with a block.
+        them with their halo.
 
     Raises
     ------
@@ -119,41 +117,27 @@ def mask_moving(
             f"{below} below, not {frames.shape}"
         )
         raise ValueError(msg)
-    reference = _reference(frames)
-    growth = np.maximum(reference, 1)
-    np.sqrt(growth, out=growth)
+    reference = combine(frames, _reference(len(frames))).data
+    growth = np.sqrt(np.maximum(reference, 1))
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
-    mask = np.zeros((len(frames), n_rows, frames.shape[2]), np.bool_)
+    mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
     wings = [
-        _find(mask[i], frames[i], reference, sigma, growth, above)
+        (np.full_like(y, i), y, x, light)
         for i, sigma in enumerate(noise)
+        for y, x, light in _find(mask[i], frames[i], reference, sigma, growth, above)
     ]
     inner = slice(above, above + n_rows)
     own = noise[:, inner] if noise.shape[1] > 1 else noise
     unclean = _keep_lowest(mask, frames[:, inner], own)
-    i = np.repeat(np.arange(len(frames)), [len(light) for *_, light in wings])
-    y, x, light = (np.concatenate(parts) for parts in zip(*wings, strict=True))
+    i, y, x, light = (np.concatenate(parts) for parts in zip(*wings, strict=True))
     return Moving(mask, Wings((i, y, x), light), unclean)
 
 
-def _reference(frames: NDArray[np.floating[Any]]) -> Floats:
-    """Give the median of each pixel without its highest sample; of two the lower."""
-    n, (ny, nx) = len(frames), frames.shape[1:]
-    found = np.empty((ny, nx), np.float32)
-    lower, upper = max(n - 2, 0) // 2, (n - 1) // 2
-    middle = tuple(0 if rank in (lower, upper) else None for rank in range(n))
-    spare = np.empty((n + 2, min(STRIP, ny), nx), frames.dtype)
-    for start in range(0, ny, STRIP):
-        rows = list(frames[:, start : start + STRIP])
-        ranked = ordered(rows, middle, list(spare[:, : len(rows[0])]))
-        half = np.add(ranked[lower], ranked[upper], out=found[start : start + STRIP])
-        half *= np.float32(0.5)
-    lacking = marked_pixels(np.isnan(found))
-    if lacking[0].size:
-        drop, method = (1, Method.MEDIAN) if n > 2 else (0, Method.MIN)
-        how = Combination(method, Rejection.MINMAX, drop_high=drop)
-        found[lacking] = combine(frames[:, *lacking][:, None], how).data[0]
-    return found
+def _reference(n: int) -> Combination:
+    """Return the robust combination: without the highest sample, if that leaves two."""
+    drop = 1 if n > 2 else 0
+    method = Method.MEDIAN if n > 2 else Method.MIN
+    return Combination(method, Rejection.MINMAX, drop_high=drop)
 
 
 def _find(
@@ -163,20 +147,37 @@ def _find(
     sigma: NDArray[np.floating[Any]],
     growth: Floats,
     above: int,
-) -> tuple[Index, Index, Floats]:
-    """Mask the sources of a frame; give rows, columns and light of wings."""
+) -> Iterator[tuple[Index, Index, Floats]]:
+    """Mask the sources of a frame; give rows, columns and light of wings, by strips."""
+    ny = len(frame)
     scale = np.maximum(sigma, LEAST_NOISE).astype(np.float32)
-    excess = _Excess.of(_counted_excess(frame, reference, growth, scale))
-    y, x = _pixels_of(_grown(excess.sources()), frame.shape)
-    inner = (y >= above) & (y < above + len(mask))
-    y, x = y[inner], x[inner]
-    own, mean = excess.at(y, x)
-    bright = (own > SIGMAS[0]) | (mean > SIGMAS[1] / 3)
-    mask[y[bright] - above, x[bright]] = True
-    y, x, mean = y[~bright], x[~bright], mean[~bright]
-    expected = growth[y, x] * (scale[y, x] if len(scale) > 1 else scale[0, 0])
-    light = np.nan_to_num(mean * expected)  # 0 without a reference
-    return y - above, x, light.astype(np.float32)
+    counts = _counted_excess(frame, reference, growth, scale)
+    mask[:] = False
+    for start in range(0, len(mask), STRIP):
+        strip = mask[start : start + STRIP]
+        first = above + start - HALO
+        last = above + start + len(strip) + HALO
+        # mirrored at the edges, so that there is a background up to them
+        rows: slice | Index = slice(first, last)
+        if first < 0 or last > ny:
+            rows = _mirrored(np.arange(first, last), ny)
+        excess = _Excess.of(counts[rows])
+        found = _grown(excess.sources())
+        y, x = marked_pixels(found[DILATION:-DILATION])
+        own, mean = excess.at(y + DILATION, x)
+        bright = (own > SIGMAS[0]) | (mean > SIGMAS[1] / 3)
+        strip[y[bright], x[bright]] = True
+        y, x, mean = y[~bright], x[~bright], mean[~bright]
+        at = y + above + start, x
+        expected = growth[at] * (scale[at] if len(scale) > 1 else scale[0, 0])
+        light = np.nan_to_num(mean * expected)  # 0 without a reference
+        yield y + start, x, light.astype(np.float32)
+
+
+def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Fold indices beyond the ends of n rows back, as often as it takes."""
+    index = index % (2 * n)
+    return np.minimum(index, 2 * n - 1 - index)
 
 
 def _counted_excess(
@@ -185,139 +186,99 @@ def _counted_excess(
     growth: Floats,
     scale: Floats,
 ) -> NDArray[np.int16]:
-    """Return (frame - reference) / noise in steps, in whole blocks.
-
-    Beyond the frame it is mirrored, by one pixel more than blocks need.
-    """
+    """Return (frame - reference) / noise in steps, mirrored to both sides."""
     ny, nx = frame.shape
-    rows, columns = (BLOCK * math.ceil(n / BLOCK) for n in frame.shape)
-    counts = np.empty((rows + 2, columns + 2), np.int16)
-    steps = np.float32(STEPS) / scale
-    buffer = np.empty((min(STRIP, ny), nx), np.float32)
-    for start in range(0, ny, STRIP):
-        strip = slice(start, min(start + STRIP, ny))
-        excess = buffer[: strip.stop - start]
-        np.subtract(frame[strip], reference[strip], out=excess)
-        excess /= growth[strip]
-        excess *= steps[strip] if len(steps) > 1 else steps
-        if np.isnan(excess.max()):
+    counts = np.empty((ny, nx + 2 * REACH), np.int16)
+    step = scale / np.float32(STEPS)
+    for start in range(0, ny, SHORT_STRIP):
+        rows = slice(start, start + SHORT_STRIP)
+        excess = np.subtract(frame[rows], reference[rows], dtype=np.float32)
+        excess /= growth[rows] * (step[rows] if len(step) > 1 else step)
+        if np.isnan(excess.sum()):
             excess[np.isnan(excess)] = 0
         np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
-        counts[1 + start : 1 + strip.stop, 1 : 1 + nx] = np.rint(excess, out=excess)
-    for x in (-1, *range(nx, columns + 1)):
-        counts[:, 1 + x] = counts[:, 1 + _mirrored(x, nx)]
-    for y in (-1, *range(ny, rows + 1)):
-        counts[1 + y] = counts[1 + _mirrored(y, ny)]
+        counts[rows, REACH : REACH + nx] = np.rint(excess, out=excess)
+    for edge in (np.arange(-REACH, 0), np.arange(nx, nx + REACH)):
+        counts[:, edge + REACH] = counts[:, _mirrored(edge, nx) + REACH]
     return counts
 
 
-def _mirrored(index: int, n: int) -> int:
-    """Fold an index beyond the ends of n rows back, as often as it takes."""
-    index %= 2 * n
-    return min(index, 2 * n - 1 - index)
-
-
 class _Excess(NamedTuple):
-    """Counted excess, and its sums over boxes."""
+    """Counted excess, and its sums over boxes around each pixel.
+
+    The larger a box, the more is its array smaller than the counts on every side.
+    """
 
     of_1: NDArray[np.int16]
-    """(ny, nx + 2): of each pixel; the two columns behind the last have no meaning."""
     of_3: NDArray[np.int16]
-    """(ny, nx + 2): around each pixel; likewise."""
     of_9: NDArray[np.int16]
-    """(ny / 3, nx / 3): around each block."""
     of_81: NDArray[np.int32]
-    """(ny / 3, nx / 3): the background of each block."""
+    """The background changes slowly: each three columns share that of the middle one."""
 
     @classmethod
     def of(cls, counts: NDArray[np.int16]) -> "_Excess":
-        """Sum counts, of whole blocks and a pixel more on all sides."""
-        ny, width = counts.shape[0] - 2, counts.shape[1]
-        of_1 = counts.reshape(-1)[width + 1 : 1 - width].reshape(ny, width)
-        of_3 = np.zeros_like(of_1)
-        for start in range(0, ny, STRIP):
-            strip = counts[start : start + STRIP + 2]
-            rows = strip[:-2] + strip[1:-1]
-            rows += strip[2:]
-            # in one go, which is fast, across the ends of rows as well
-            flat, out = rows.reshape(-1), of_3[start : start + STRIP].reshape(-1)[:-2]
-            np.add(flat[:-2], flat[1:-1], out=out)
-            out += flat[2:]
-        # mirrored at the edges, so that there is a background up to them
-        blocks = np.pad(of_3[1::BLOCK, 1:-2:BLOCK], REACH, mode="symmetric")
-        of_9 = _sum_of_three(blocks, 1)
-        of_81 = _sum_of_three(_sum_of_three(of_9.astype(np.int32), 3), 9)
-        inner = slice(REACH - 1, 1 - REACH)
-        return cls(of_1, of_3, of_9[inner, inner], of_81)
+        """Sum counts with `REACH` pixels more on all sides than are asked for."""
+        of_3 = _sum_of_three(counts, 1, 1)
+        of_9 = _sum_of_three(of_3, 3, 3)
+        thirds = of_9[:, 1::3].astype(np.int32)
+        of_81 = _sum_of_three(_sum_of_three(thirds, 9, 3), 27, 9)
+        return cls(counts, of_3, of_9, of_81)
 
     def sources(self) -> Mask:
-        """Mark the blocks that hold what stands out of the background."""
-        found = np.zeros(self.of_81.shape, np.bool_)
-        for start in range(0, len(found), STRIP // BLOCK):
-            blocks = slice(start, start + STRIP // BLOCK)
-            pixels = slice(BLOCK * blocks.start, BLOCK * blocks.stop)
-            around, marks = self.of_81[blocks], found[blocks]
-            darkest = int(around.min())
-            boxes = (
-                (self.of_1[pixels], 1, BLOCK),
-                (self.of_3[pixels], 3, BLOCK),
-                (self.of_9[blocks], 9, 1),
-            )
-            for (sums, width, step), sigmas in zip(boxes, SIGMAS, strict=True):
-                times = (81 // width) ** 2
-                allowed = int(sigmas * width * STEPS * times)
-                # Few stand out of the darkest background, in most strips none.
-                least = (darkest + allowed) // times
-                if sums.max() <= least:
-                    continue
-                at = marked_pixels(sums > np.int16(least))
-                y, x = (index // step for index in at)
-                inside = x < marks.shape[1]
-                bright, y, x = sums[at][inside], y[inside], x[inside]
-                stand_out = bright > (around[y, x] + allowed) // times
-                marks[y[stand_out], x[stand_out]] = True
+        """Mark what stands out of the background."""
+        rows = len(self.of_81)
+        found = np.zeros((rows, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        darkest = int(self.of_81.min())
+        boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
+        for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
+            edge = (len(sums) - rows) // 2
+            times = (81 // width) ** 2
+            allowed = int(sigmas * width * STEPS * times)
+            inner = sums[edge:-edge, edge:-edge]
+            # Few stand out of the darkest background, in most strips none.
+            least = min((darkest + allowed) // times, np.iinfo(np.int16).max)
+            y, x = marked_pixels(inner > np.int16(least))
+            around = self.of_81[y, self._third(x)]
+            stand_out = inner[y, x] > (around + allowed) // times
+            found[y[stand_out], x[stand_out]] = True
         return found
 
     def at(self, y: Index, x: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give pixels' own excess and that of 3 x 3, in sigma of a pixel."""
-        around = self.of_81[y // BLOCK, x // BLOCK] / 81**2
-        own = self.of_1[y, x] - around
-        mean = self.of_3[y, x] / 9 - around
+        around = self.of_81[y, self._third(x)] / 81**2
+        own = self.of_1[y + REACH, x + REACH] - around
+        mean = self.of_3[y + REACH - 1, x + REACH - 1] / 9 - around
         return own / STEPS, mean / STEPS
 
+    def _third(self, x: Index) -> Index:
+        third: Index = np.minimum(x // 3, self.of_81.shape[1] - 1)
+        return third
 
-def _sum_of_three(values: NDArray[Any], apart: int) -> NDArray[Any]:
-    """Add the eight neighbours of each pixel that are so many rows or columns away.
+
+def _sum_of_three(values: NDArray[Any], down: int, across: int) -> NDArray[Any]:
+    """Add each pixel's neighbours that are so many rows and columns away.
 
     The result is smaller than `values` by as many on every side.
     """
-    rows = values[: -2 * apart] + values[apart:-apart]
-    rows += values[2 * apart :]
-    columns: NDArray[Any] = rows[:, : -2 * apart] + rows[:, apart:-apart]
-    columns += rows[:, 2 * apart :]
+    rows = values[: -2 * down] + values[down:-down]
+    rows += values[2 * down :]
+    columns: NDArray[Any] = rows[:, : -2 * across] + rows[:, across:-across]
+    columns += rows[:, 2 * across :]
     return columns
 
 
 def _grown(found: Mask) -> Mask:
-    """Mark the neighbours of what is marked, too."""
+    """Grow what is marked by `DILATION` pixels on all sides."""
     if not found.any():
         return found
-    rows = found.copy()
-    rows[1:] |= found[:-1]
-    rows[:-1] |= found[1:]
-    grown = rows.copy()
-    grown[:, 1:] |= rows[:, :-1]
-    grown[:, :-1] |= rows[:, 1:]
-    return grown
-
-
-def _pixels_of(blocks: Mask, shape: tuple[int, ...]) -> tuple[Index, Index]:
-    """Give rows and columns of the pixels in the blocks that are marked."""
-    y, x = (BLOCK * at[:, None] for at in marked_pixels(blocks))
-    down, across = np.divmod(np.arange(BLOCK**2), BLOCK)
-    rows, columns = (y + down).ravel(), (x + across).ravel()
-    inside = (rows < shape[0]) & (columns < shape[1])
-    return rows[inside], columns[inside]
+    for _ in range(DILATION):
+        wider = found.copy()
+        wider[1:] |= found[:-1]
+        wider[:-1] |= found[1:]
+        found = wider.copy()
+        found[:, 1:] |= wider[:, :-1]
+        found[:, :-1] |= wider[:, 1:]
+    return found
 
 
 def _keep_lowest(

@@ -39,9 +39,10 @@ from autoreduce.pixels.flatfield import (
     impulses,
     lit_level,
     neighbourhood,
+    pixel_scatter,
 )
 from autoreduce.pixels.linearity import Response, find_response
-from autoreduce.pixels.measure import pixel_noise, robust_scatter
+from autoreduce.pixels.measure import robust_scatter
 from autoreduce.pixels.phototransfer import PhotonTransfer, photon_transfer
 from autoreduce.pixels.shutter import (
     BLOCKS,
@@ -51,7 +52,7 @@ from autoreduce.pixels.shutter import (
     find_pattern,
     may_tell,
 )
-from autoreduce.pixels.trails import BLOCK, CLEAN, HALO, mask_moving
+from autoreduce.pixels.trails import CLEAN, HALO, mask_moving
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import FlatLevel
 from autoreduce.products.gain import (
@@ -384,7 +385,6 @@ class _FlatStack:
         n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
         _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
         height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
-        height += -height % BLOCK
         return [(y, min(y + height, ny)) for y in range(0, ny, height)]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -661,7 +661,7 @@ def _hot_in_dark(
     hot = np.zeros(len(found), np.bool_)
     if sample is None:
         return hot
-    limit = n_sigma * pixel_noise(sample)
+    limit = n_sigma * pixel_scatter(sample)
     memory = stack.workspace.memory - stack.members.held
     for start, stop in bands(ny, nx, 4, memory):
         here = np.flatnonzero((found.y >= start) & (found.y < stop))
