@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import util
@@ -27,7 +28,9 @@ def tidied(folder: Path) -> Iterator[None]:
 def end_workers() -> None:
     """End all worker processes of a run that a signal ends."""
     is_ending.set()
-    logging.disable()  # what threads say of killed workers is no news
+    # What threads say of killed workers is no news.
+    logging.disable()
+    threading.excepthook = lambda _: None
     workers = multiprocessing.active_children()
     for worker in workers:
         worker.kill()
