@@ -328,37 +328,6 @@ def test_no_worker_is_started_behind_an_interrupt(tmp_path):
     assert (done.returncode, done.stderr) == (130, "")
 
 
-HALF_SENT = """
-import os, struct, sys, time
-from autoreduce.running.ending import end_workers
-from autoreduce.running.processes import worker_processes
-
-def send_half():
-    frame = sys._getframe()
-    while "result_queue" not in frame.f_locals:
-        frame = frame.f_back
-    pipe = frame.f_locals["result_queue"]._writer.fileno()
-    os.write(pipe, struct.pack("!i", 1 << 20))
-    time.sleep(600)
-
-if __name__ == "__main__":
-    with worker_processes(1) as pool:
-        pool.submit(send_half)
-        for _ in range(3):
-            pool.submit(len, bytes(1 << 20))
-        time.sleep(1)
-        end_workers()
-        os._exit(130)
-"""
-"""Ends a worker that has told half of its result, while more is on its way to it."""
-
-
-def test_what_workers_have_not_taken_keeps_no_interrupt_waiting(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(HALF_SENT)
-    assert run_script(script).returncode == 130
-
-
 def interrupt_itself():
     signal.raise_signal(signal.SIGINT)
 

@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import util
@@ -28,15 +27,9 @@ def tidied(folder: Path) -> Iterator[None]:
 def end_workers() -> None:
     """End all worker processes of a run that a signal ends."""
     is_ending.set()
-    # What threads say of killed workers is no news.
-    logging.disable()
-    threading.excepthook = lambda _: None
-    workers = multiprocessing.active_children()
-    for worker in workers:
+    logging.disable()  # what threads say of killed workers is no news
+    for worker in multiprocessing.active_children():
         worker.kill()
-    for worker in workers:
-        worker.join()
-    # Of what Python does at its exit, which a run that is interrupted leaves out, all but
-    # the wait for what was on its way to workers: else semaphores are left, and
-    # complained about.
-    util._run_finalizers(0)  # type: ignore[attr-defined]  # has no public name
+    # What Python does at its exit, which a run that is interrupted leaves out: else
+    # semaphores are left, and complained about.
+    util._exit_function()  # type: ignore[attr-defined]  # has no public name
