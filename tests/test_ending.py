@@ -392,3 +392,30 @@ def test_an_interrupt_that_is_lost_on_its_way_ends_the_command(then):
     assert process.returncode == 130
     assert told.startswith("interrupted")
     assert len(told.splitlines()) == 1
+
+
+def test_an_interrupt_leaves_what_tidies_up_behind_it_alone():
+    """It takes longer than an interrupt that is lost is waited for."""
+    script = SWALLOWED.replace("import os", "import contextlib, os").format(
+        then="raise"
+    )
+    script = script.replace("    time.sleep(20)\n", "")
+    slow = """
+@contextlib.contextmanager
+def tidied():
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            time.sleep(3)
+            raise ValueError
+        print("tidied", flush=True)
+
+cli.cli.main = lambda *a, **k: tidied()(planned)(*a, **k)
+cli.main()
+"""
+    with start("-c", script.replace("cli.main()\n", "", 1) + slow) as process:
+        done, told = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert done == "tidied\n"
+    assert told.startswith("interrupted")

@@ -425,3 +425,37 @@ def test_a_process_is_given_all_of_a_stack_while_others_have_as_much_to_do(
     assert whole[Action.CALIBRATE] == {True}
     assert whole[Action.REGISTER] == {False}
     assert whole[Action.STACK] == {len(filters) == 2}
+
+
+TAKEN_ELSEWHERE = """
+import os, signal, threading, time
+from concurrent.futures import Future
+from autoreduce.cli import _interrupt
+from autoreduce.errors import Interrupted
+from autoreduce.running.execute import _some_done
+
+def send():
+    time.sleep(0.5)
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(60)
+
+signal.signal(signal.SIGTERM, _interrupt)
+threading.Thread(target=send, daemon=True).start()
+try:
+    _some_done([Future()], None)
+except Interrupted:
+    print("heard", flush=True)
+os._exit(0)
+"""
+"""Waits for a task that never ends while another thread takes a signal."""
+
+
+def test_a_signal_that_another_thread_takes_ends_the_wait_for_tasks():
+    done = subprocess.run(
+        [sys.executable, "-c", TAKEN_ELSEWHERE],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout == "heard\n", done.stderr

@@ -169,7 +169,7 @@ _received: list[int] = []
 """Signals that end the command.  As an exception one may be caught on its way, or come
 out as another, where a module is loaded that knows nothing of it."""
 _PATIENCE_S = 2.0
-"""Time after which one that was caught is raised again."""
+"""Time after which one that was caught is raised again, unless it is ending the run."""
 
 
 def _interrupt(number: int, _frame: object) -> None:
@@ -177,9 +177,13 @@ def _interrupt(number: int, _frame: object) -> None:
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, _remind)
-    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, _PATIENCE_S)
     raise Interrupted(number)
 
 
 def _remind(_number: int, _frame: object) -> None:
-    raise Interrupted(_received[0])
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    if error is None:
+        raise Interrupted(_received[0])
