@@ -21,8 +21,8 @@ from autoreduce.remarks import ITSELF, Remark, remark
 Levels = NDArray[np.float64]
 """Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
 
-NOISE_ROWS = 4
-"""One row in so many tells the noise: of a band of 128 they know it to 1 %."""
+NOISE_ROWS = 5
+"""One row in so many tells the noise, even and odd ones: of a band of 128 to 1 %."""
 BELOW = 0.5
 """A sky so many times its noise below zero is no drift of the bias."""
 HOT_NOISE, FEWEST_HOT = 10.0, 20

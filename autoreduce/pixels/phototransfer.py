@@ -88,7 +88,7 @@ def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Flo
     """Give signal and photon variance of a frame, block by block."""
     one, other = _blocks(first), _blocks(second)
     levels = np.array([median(blocks, axis=1) for blocks in (one, other)], np.float64)
-    whole = np.isfinite(levels).all(axis=0)
+    whole = np.isfinite(one.sum(axis=1) + other.sum(axis=1))
     brightest = np.max(levels, axis=1, initial=0.0, where=whole, keepdims=True)
     lit = np.flatnonzero(whole & (levels > LIT * brightest).all(axis=0))
     ratio = levels[0, lit] / levels[1, lit]

@@ -2,10 +2,10 @@
 
 A turn is three shears, of rows, of columns, and of rows again [1]_ [2]_, and two if it
 is small.  Within a shear every line moves by one amount, so that the weights of its
-Lanczos kernel are constants; of another scale, by one amount in a block of places.  Mirror images and quarter turns are views.  What is missing is filled for
-the kernel's sake and marked apart, so that nothing spreads or rings; about saturated
-pixels, hot ones and cosmic rays, whose edges would ring, the light is interpolated
-between neighbours.
+Lanczos kernel are constants; of another scale, by one amount in a block of places.
+Mirror images and quarter turns are views.  What is missing is filled for the kernel's
+sake and marked apart, so that nothing spreads or rings; about saturated pixels, hot ones
+and cosmic rays, whose edges would ring, the light is interpolated between neighbours.
 
 A row depends on the light alone, not on the band that it is made in.
 
@@ -54,7 +54,8 @@ MOST_APART = 7
 NARROWEST = 512
 """Columns that are made at a time at least."""
 SMALL_TURN = 1.5e-3
-"""Turn, in radians, of which two shears are off by a few thousandths of a pixel."""
+"""Turn, in radians, up to which two shears do: places of a block, which then move alike,
+are off by 0.002 of a pixel."""
 PIECE = 1 << 16
 """Samples that are made at a time: they and their source stay in the cache."""
 WHOLE = 1e-6

@@ -133,7 +133,6 @@ Uses = dict[str, dict[int, Use]]
 
 
 @lru_cache(maxsize=4096)
-@lru_cache(maxsize=1024)
 def stem(cell: str) -> str:
     """Return the name of a master from its path or name."""
     name = PurePosixPath(cell.strip()).name.removesuffix(".fits")

@@ -112,8 +112,8 @@ def make_light(
     gain = gain_of(item, correction, workspace.folder, made)
     with RawFrame(workspace.root, item) as frame:
         correction = _with_bad_pixels(correction, workspace, frame)
+        frame.hold(frame.rows(0, frame.shape[0]))
         raw_data = frame.rows(0, frame.shape[0])
-        frame.hold(raw_data)
         raw = measure(raw_data, saturate=frame.saturate, step=frame.step)
         found_full = frame.fill_at(raw.full_at)
         full = _full_pixels(raw_data, frame.saturate if raw.saturated else None)
