@@ -223,32 +223,24 @@ class _Excess(NamedTuple):
 
     def sources(self) -> Mask:
         """Mark what stands out of the background."""
-        rows = len(self.of_81)
-        found = np.zeros((rows, self.of_1.shape[1] - 2 * REACH), np.bool_)
-        for start in range(0, rows, STRIP):
-            self._mark(start, found[start : start + STRIP])
-        return found
-
-    def _mark(self, start: int, found: Mask) -> None:
-        """Mark what stands out in rows that begin at one."""
-        of_81 = self.of_81[start : start + len(found)]
-        darkest = int(of_81.min())
+        ny = len(self.of_81)
+        found = np.zeros((ny, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        darkest = self.of_81.min(axis=1)
         boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
         for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
-            edge = (len(sums) - len(self.of_81)) // 2
+            edge = (len(sums) - ny) // 2
             times = (81 // width) ** 2
             allowed = int(sigmas * width * STEPS * times)
-            inner = sums[edge + start :][: len(found), edge:-edge]
-            # Few stand out of the darkest background, in most rows none.
-            least = min((darkest + allowed) // times, LARGEST)
-            bright = np.flatnonzero(inner.max(axis=1) > least)
-            if not bright.size:
-                continue
-            row, x = marked_pixels(inner[bright] > np.int16(least))
-            y = bright[row]
-            around = of_81[y, self._third(x)]
+            inner = sums[edge:-edge, edge:-edge]
+            # Few stand out of the darkest background of a row, in most rows none.
+            least = np.minimum((darkest + allowed) // times, LARGEST).astype(np.int16)
+            rows = np.flatnonzero(inner.max(axis=1) > least)
+            place, x = marked_pixels(inner[rows] > least[rows, None])
+            y = rows[place]
+            around = self.of_81[y, self._third(x)]
             stand_out = inner[y, x] > (around + allowed) // times
             found[y[stand_out], x[stand_out]] = True
+        return found
 
     def at(self, y: Index, x: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give pixels' own excess and that of 3 x 3, in sigma of a pixel."""
