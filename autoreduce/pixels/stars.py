@@ -471,13 +471,9 @@ def _binned(image: Image, factor: int) -> Image:
     """Average blocks of pixels; rows and columns that fill no block are left out."""
     ny, nx = (n // factor for n in image.shape)
     whole = image[: ny * factor, : nx * factor]
-    rows = whole[::factor].copy()
-    for row in range(1, factor):
-        rows += whole[row::factor]
-    blocks: Image = rows[:, ::factor].copy()
-    for column in range(1, factor):
-        blocks += rows[:, column::factor]
-    blocks /= factor * factor
+    rows = np.add.reduce(whole.reshape(ny, factor, nx * factor), axis=1)
+    part = np.full(factor, 1 / factor**2, np.float32)
+    blocks: Image = rows.reshape(ny, nx, factor) @ part
     return blocks
 
 
