@@ -25,7 +25,7 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 16,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 20,
+    Action.CALIBRATE: 21,
     Action.REGISTER: 10,
     Action.STACK: 13,
     Action.EXPOSURE: 1,
