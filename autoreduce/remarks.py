@@ -411,6 +411,14 @@ CODES: dict[str, Code] = {
         "The mean of darks that are not alike serves none of the lights.  `frames.csv` "
         "tells their levels; `--exclude` leaves the wrong ones out.",
     ),
+    "unlike-flats": Code(
+        _S.DOUBTFUL,
+        "{expected} flats are lit otherwise than the others, by {found} (rms), and alike "
+        "among themselves: a mean of both is right for no light",
+        "The camera was turned, dust moved, or the filter or lamp was another one between "
+        "two runs of flats.  The way out does without one of them; which is that of the "
+        "lights you know.",
+    ),
     "negative-sky": Code(
         _S.DOUBTFUL,
         "the calibrated sky is {found}, its noise {expected}: bias or dark is too high "
@@ -426,6 +434,25 @@ CODES: dict[str, Code] = {
         "Below 1 the dark takes out too much, above too little.  Take darks at the "
         "temperature, exposure, gain and readout mode of the lights.",
         "dark",
+    ),
+    "hot-absent": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark are not hot in the light, where they have "
+        "{found} of that: a dark is taken out of it already, or it shows another sensor, "
+        "or another part of it",
+        "Cameras with noise reduction, and programs, take a dark out of the light and say "
+        "so in no card; two cameras of one model have one name.  The way out goes without "
+        "the dark.",
+        "dark",
+    ),
+    "dark-shifted": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark have {found} of that in the light, and are hot "
+        "there {expected} away: light and masters show different parts of the sensor",
+        "A window that no card tells, or pixels that a transfer has lost: neither dark "
+        "nor flat lies on the light, nor do its colours lie where the header says.  "
+        "`--exclude` leaves a single light out; else take masters with the window of the "
+        "lights.",
     ),
     "glow-misfit": Code(
         _S.DOUBTFUL,

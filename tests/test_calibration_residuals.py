@@ -130,8 +130,23 @@ def test_hot_pixels_tell_a_dark_that_lies_the_other_way_round(turn, words):
 def test_hot_pixels_of_another_sensor_fit_in_no_way_round():
     rng = np.random.default_rng(8)
     found = codes(sky(rng) + hot_dark(rng), hot_dark(rng))
-    assert "hot-misfit" in found
-    assert "dark-turned" not in found
+    assert "hot-absent" in found
+    assert not {"dark-turned", "dark-shifted"} & set(found)
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 40), (5, -3), (1, 0)])
+def test_hot_pixels_tell_how_far_a_light_was_read_from_where_the_dark_was(dy, dx):
+    rng = np.random.default_rng(8)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) + np.roll(dark, (dy, dx), (0, 1)), dark)
+    assert f"{dx:+d} columns and {dy:+d} rows away" in found["dark-shifted"]
+    assert not {"hot-misfit", "hot-absent"} & set(found)
+
+
+def test_a_light_whose_dark_is_taken_out_already_has_no_hot_pixels():
+    rng = np.random.default_rng(8)
+    found = codes(sky(rng), hot_dark(rng))
+    assert "taken out of it already" in found["hot-absent"]
 
 
 def test_a_flat_that_fits_is_not_doubted_nor_is_one_of_an_uneven_sky():

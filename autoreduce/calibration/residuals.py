@@ -31,8 +31,9 @@ LEAST_HOT = 0.1
 """ADU of a hot pixel of a dark at the least: less is rounding."""
 HOT_RATIO = 1.5
 """Hot pixels of light and dark may differ by this factor: 4 degrees do that."""
-ELSEWHERE = 0.2
-"""Less than so much of the dark's hot pixels in the light: they lie elsewhere."""
+ELSEWHERE, ABSENT = 0.2, 0.05
+"""Less than so much of the dark's hot pixels in the light: they lie elsewhere, or no
+temperature explains it, as 25 degrees make it as little."""
 ROUGHER, UNEVEN = 1.5, 2.0
 """A dark makes the noise so much larger, or the unevenness, when it harms.  One dark
 alone makes it 1.4 times as large as nothing but its read noise."""
@@ -175,6 +176,12 @@ def _doubts_of_dark(
     ratio = _hot_ratio(before, dark, noise)
     if turn := _turn_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
+    elif shift := _shift_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
+        way_out = f"--set '{ITSELF}: dark=none, flat=none'"
+        found = f"{max(ratio, 0):.1f}"
+        yield remark("dark-shifted", found=found, expected=shift, way_out=way_out)
+    elif ratio < ABSENT:
+        yield remark("hot-absent", found=f"{max(ratio, 0):.2f}")
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
     rough = pixel_noise(data[::NOISE_ROWS])
@@ -229,6 +236,20 @@ def _turn_that_fits(
         if 1 / HOT_RATIO <= ratio <= HOT_RATIO:
             return turn
     return ""
+
+
+def _shift_that_fits(
+    before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
+) -> str:
+    """Tell how far from where a dark has them its hot pixels are in the light; else ""."""
+    hot, seen = (_above_neighbours(one) > HOT_NOISE * noise for one in (dark, before))
+    matches = np.fft.irfft2(np.fft.rfft2(seen) * np.fft.rfft2(hot).conj(), hot.shape)
+    ny, nx = hot.shape
+    y, x = divmod(int(np.argmax(matches)), nx)
+    dy, dx = (y + ny // 2) % ny - ny // 2, (x + nx // 2) % nx - nx // 2
+    ratio = _hot_ratio(before, np.roll(dark, (dy, dx), (0, 1)), noise)
+    fits = np.count_nonzero(hot) >= FEWEST_HOT and 1 / HOT_RATIO <= ratio <= HOT_RATIO
+    return f"{dx:+d} columns and {dy:+d} rows" if fits else ""
 
 
 def _hot_ratio(

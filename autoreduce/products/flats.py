@@ -24,12 +24,15 @@ from autoreduce.calibration.members import (
     Members,
     by_bands,
     open_members,
+    pedestals,
 )
+from autoreduce.calibration.quality import two_shapes
 from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag
@@ -715,3 +718,16 @@ def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Rema
         yield remark("flat-unclean", found=found, expected=few)
     if any(len(name) > 1 for name in stack.colours.colours):
         yield remark("flat-pattern")
+    members = stack.members
+    of_frames = [members.statistics[item.file] for item in members.items]
+    levels = pedestals(stack.workspace, members)
+    split = two_shapes(of_frames, stack.workspace.recipe.quality, levels)
+    if split is not None:
+        apart, places = split
+        files = [item.file for item in members.items]
+        some = pattern_of([files[i] for i in places], files)
+        how_many = f"{len(places)} of its {len(files)}"
+        way_out = f"--exclude '{some}'"
+        yield remark(
+            "unlike-flats", found=f"{apart:.1%}", expected=how_many, way_out=way_out
+        )
