@@ -871,6 +871,13 @@ CODES: dict[str, Code] = {
         "A program wrote unsigned counts as signed ones, and all of them were above 32767.  "
         "The way out adds 65536 to each pixel.",
     ),
+    "bytes-swapped": Code(
+        _S.LEFT_OUT,
+        "the bytes of its pixels are swapped: their noise is {found}, in the other order "
+        "{expected}",
+        "FITS has the high byte first, and a program wrote it last, as processors have it: "
+        "the pixels look like snow.  Write the frame again with its bytes swapped.",
+    ),
     "shifted": Code(
         _S.LEFT_OUT,
         "counts below zero: level {found}; unsigned ones are written as signed ones, up to "

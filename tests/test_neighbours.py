@@ -123,6 +123,10 @@ SAID = {
         on(("dark",), lambda p: BIAS + (p - BIAS) / 2),
         {"hot-misfit"},
     ),
+    "lights whose bytes are in the order of processors": (
+        on(("light",), lambda p: np.rint(p).astype(np.uint16).byteswap()),
+        {"bytes-swapped"},
+    ),
     "half of the flats after the camera was turned": (
         on(("flat 2", "flat 3"), lambda p: p[::-1, ::-1]),
         {"unlike-flats"},
