@@ -503,6 +503,14 @@ CODES: dict[str, Code] = {
         "without these.",
         "dark",
     ),
+    "uneven-bias": Code(
+        _S.DOUBTFUL,
+        "with the structure of the bias the light's sky is uneven by {found}, without it "
+        "by {expected}",
+        "The bias frames were lit in a part, or read by other amplifiers or in another "
+        "mode than the light.  Take bias frames again, as the lights were taken, and darks "
+        "of the lights' exposure.",
+    ),
     "light-in-dark": Code(
         _S.DOUBTFUL,
         "the dark has {found} in the shape of the flat, which dark current has not: it "

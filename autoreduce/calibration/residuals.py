@@ -65,6 +65,7 @@ def doubts_of_light(
     noise: float,
     flat: NDArray[np.float32] | None = None,
     pedestal: float | None = 0.0,
+    bias: NDArray[np.float32] | None = None,
 ) -> Iterator[Remark]:
     """Say what is doubtful of the masters of a calibrated light, and of its pedestal.
 
@@ -82,6 +83,8 @@ def doubts_of_light(
     pedestal : float or None
         Level that a card tells and that was taken out, ADU; None where the overscan has
         it in it, whatever a card tells.
+    bias : (ny, nx) array or None, ADU
+        Rows of its bias, where no dark has the structure of the bias in it.
 
     Yields
     ------
@@ -90,10 +93,16 @@ def doubts_of_light(
     """
     if sky < -max(BELOW * noise, 1.0):
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
-    if dark is None and flat is None:
+    if dark is None and flat is None and bias is None:
         return
     levels = _levels(data)
     uneven = _scatter(levels)
+    if bias is not None and uneven > UNEVEN_NOISE * noise:
+        shape = bias - np.float32(finite_median(bias))
+        without = _unevenness(data + (shape if flat is None else shape / flat))
+        if uneven > UNEVEN * without:
+            found, expected = _about(uneven), _about(without)
+            yield remark("uneven-bias", found=found, expected=expected)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
     if dark is not None and not told:
