@@ -411,6 +411,14 @@ CODES: dict[str, Code] = {
         "The mean of darks that are not alike serves none of the lights.  `frames.csv` "
         "tells their levels; `--exclude` leaves the wrong ones out.",
     ),
+    "flat-full": Code(
+        _S.DOUBTFUL,
+        "from {found} the pixels of its flats have far less noise than their light brings: "
+        "they are full, and the flat is too faint there",
+        "Wells end below the range of the converter, and not all at one level.  Take "
+        "flats at half of that level; the way out tells it, and leaves out flats of which "
+        "too much is full.",
+    ),
     "unlike-flats": Code(
         _S.DOUBTFUL,
         "{expected} flats are lit otherwise than the others, by {found} (rms), and alike "

@@ -87,6 +87,13 @@ def unlit(pixels):
     return BIAS + RATE * EXPTIME["flat"] + rng.normal(0.0, 4.0, SHAPE)
 
 
+def full_wells(pixels):
+    """Fill the brighter pixels up; charge has one electron an ADU."""
+    rng = np.random.default_rng(int(pixels.sum()))
+    light = np.maximum(3.2 * (pixels - BIAS), 0.0)
+    return BIAS + np.minimum(rng.poisson(light), 57000 + 8 * rng.normal(size=SHAPE))
+
+
 def repeated():
     """Return what saves the pixels of the first light again as those of the second."""
     kept = {}
@@ -126,6 +133,10 @@ SAID = {
     "lights whose bytes are in the order of processors": (
         on(("light",), lambda p: np.rint(p).astype(np.uint16).byteswap()),
         {"bytes-swapped"},
+    ),
+    "flats whose wells are full, each a little otherwise": (
+        on(("flat",), full_wells),
+        {"flat-full"},
     ),
     "half of the flats after the camera was turned": (
         on(("flat 2", "flat 3"), lambda p: p[::-1, ::-1]),

@@ -97,12 +97,7 @@ def doubts_of_light(
         return
     levels = _levels(data)
     uneven = _scatter(levels)
-    if bias is not None and uneven > UNEVEN_NOISE * noise:
-        shape = bias - np.float32(finite_median(bias))
-        without = _unevenness(data + (shape if flat is None else shape / flat))
-        if uneven > UNEVEN * without:
-            found, expected = _about(uneven), _about(without)
-            yield remark("uneven-bias", found=found, expected=expected)
+    yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
     if dark is not None and not told:
@@ -125,6 +120,23 @@ def doubts_of_light(
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
     yield from doubts
+
+
+def _doubts_of_bias(
+    data: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    flat: NDArray[np.float32] | None,
+    uneven: float,
+    noise: float,
+) -> Iterator[Remark]:
+    """Say that a light has not the structure that its bias took out of it."""
+    if bias is None or not uneven > UNEVEN_NOISE * noise:
+        return
+    shape = bias - np.float32(finite_median(bias))
+    without = _unevenness(data + (shape if flat is None else shape / flat))
+    if uneven > UNEVEN * without:
+        found, expected = _about(uneven), _about(without)
+        yield remark("uneven-bias", found=found, expected=expected)
 
 
 def _of_order(doubt: Remark) -> bool:

@@ -497,6 +497,7 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             scales,
             doubts=(
                 *_doubts(stack, statistics),
+                *_of_full_wells(stack, transfer),
                 *_of_shutter(pattern),
                 *doubts_of_response(response),
             ),
@@ -504,6 +505,20 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             + response_table(response)
             + shutter_table(pattern.shutter),
         )
+
+
+def _of_full_wells(
+    stack: _FlatStack, transfer: PhotonTransfer | None
+) -> Iterator[Remark]:
+    """Say that the brightest pixels of the flats are full, by their noise."""
+    full = None if transfer is None else transfer.full_from
+    if full is None:
+        return
+    members = stack.members
+    zeros = pedestals(stack.workspace, members) or [0.0]
+    files = [item.file for item in members.items]
+    way_out = f"--set '{pattern_of(files, files)}: saturate={full + zeros[0]:.0f}'"
+    yield remark("flat-full", found=f"{full + zeros[0]:.0f} ADU", way_out=way_out)
 
 
 def _of_shutter(pattern: Pattern) -> Iterator[Remark]:
