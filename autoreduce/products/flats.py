@@ -22,12 +22,15 @@ from autoreduce.calibration.members import (
     Members,
     by_bands,
     open_members,
+    pedestals,
 )
+from autoreduce.calibration.quality import two_shapes
 from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag
@@ -530,6 +533,7 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             scales,
             doubts=(
                 *_doubts(stack, statistics),
+                *_of_full_wells(stack, transfer),
                 *_of_shutter(pattern),
                 *doubts_of_response(response),
             ),
@@ -537,6 +541,20 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             + response_table(response)
             + shutter_table(pattern.shutter),
         )
+
+
+def _of_full_wells(
+    stack: _FlatStack, transfer: PhotonTransfer | None
+) -> Iterator[Remark]:
+    """Say that the brightest pixels of the flats are full, by their noise."""
+    full = None if transfer is None else transfer.full_from
+    if full is None:
+        return
+    members = stack.members
+    zeros = pedestals(stack.workspace, members) or [0.0]
+    files = [item.file for item in members.items]
+    way_out = f"--set '{pattern_of(files, files)}: saturate={full + zeros[0]:.0f}'"
+    yield remark("flat-full", found=f"{full + zeros[0]:.0f} ADU", way_out=way_out)
 
 
 def _of_shutter(pattern: Pattern) -> Iterator[Remark]:
@@ -751,3 +769,16 @@ def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Rema
         yield remark("flat-unclean", found=found, expected=few)
     if any(len(name) > 1 for name in stack.colours.colours):
         yield remark("flat-pattern")
+    members = stack.members
+    of_frames = [members.statistics[item.file] for item in members.items]
+    levels = pedestals(stack.workspace, members)
+    split = two_shapes(of_frames, stack.workspace.recipe.quality, levels)
+    if split is not None:
+        apart, places = split
+        files = [item.file for item in members.items]
+        some = pattern_of([files[i] for i in places], files)
+        how_many = f"{len(places)} of its {len(files)}"
+        way_out = f"--exclude '{some}'"
+        yield remark(
+            "unlike-flats", found=f"{apart:.1%}", expected=how_many, way_out=way_out
+        )
