@@ -33,8 +33,9 @@ LEAST_HOT = 0.1
 """ADU of a hot pixel of a dark at the least: less is rounding."""
 HOT_RATIO = 1.5
 """Hot pixels of light and dark may differ by this factor: 4 degrees do that."""
-ELSEWHERE = 0.2
-"""Less than so much of the dark's hot pixels in the light: they lie elsewhere."""
+ELSEWHERE, ABSENT = 0.2, 0.05
+"""Less than so much of the dark's hot pixels in the light: they lie elsewhere, or no
+temperature explains it, as 25 degrees make it as little."""
 ROUGHER, UNEVEN = 1.5, 2.0
 """A dark makes the noise so much larger, or the unevenness, when it harms.  One dark
 alone makes it 1.4 times as large as nothing but its read noise."""
@@ -66,6 +67,7 @@ def doubts_of_light(
     noise: float,
     flat: NDArray[np.float32] | None = None,
     pedestal: float | None = 0.0,
+    bias: NDArray[np.float32] | None = None,
 ) -> Iterator[Remark]:
     """Say what is doubtful of the masters of a calibrated light, and of its pedestal.
 
@@ -83,6 +85,8 @@ def doubts_of_light(
     pedestal : float or None
         Level that a card tells and that was taken out, ADU; None where the overscan has
         it in it, whatever a card tells.
+    bias : (ny, nx) array or None, ADU
+        Rows of its bias, where no dark has the structure of the bias in it.
 
     Yields
     ------
@@ -91,10 +95,11 @@ def doubts_of_light(
     """
     if sky < -max(BELOW * noise, 1.0):
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
-    if dark is None and flat is None:
+    if dark is None and flat is None and bias is None:
         return
     levels = _levels(data)
     uneven = _scatter(levels)
+    yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
     data = _thinned(data)
@@ -119,6 +124,23 @@ def doubts_of_light(
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
     yield from doubts
+
+
+def _doubts_of_bias(
+    data: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    flat: NDArray[np.float32] | None,
+    uneven: float,
+    noise: float,
+) -> Iterator[Remark]:
+    """Say that a light has not the structure that its bias took out of it."""
+    if bias is None or not uneven > UNEVEN_NOISE * noise:
+        return
+    shape = bias - np.float32(finite_median(bias))
+    without = _unevenness(data + (shape if flat is None else shape / flat))
+    if uneven > UNEVEN * without:
+        found, expected = _about(uneven), _about(without)
+        yield remark("uneven-bias", found=found, expected=expected)
 
 
 def _of_order(doubt: Remark) -> bool:
@@ -179,6 +201,12 @@ def _doubts_of_dark(
     ratio = _hot_ratio(before, dark, noise)
     if turn := _turn_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
+    elif shift := _shift_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
+        way_out = f"--set '{ITSELF}: dark=none, flat=none'"
+        found = f"{max(ratio, 0):.1f}"
+        yield remark("dark-shifted", found=found, expected=shift, way_out=way_out)
+    elif ratio < ABSENT:
+        yield remark("hot-absent", found=f"{max(ratio, 0):.2f}")
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
     rough = pixel_noise(data[::NOISE_ROWS])
@@ -233,6 +261,20 @@ def _turn_that_fits(
         if 1 / HOT_RATIO <= ratio <= HOT_RATIO:
             return turn
     return ""
+
+
+def _shift_that_fits(
+    before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
+) -> str:
+    """Tell how far from where a dark has them its hot pixels are in the light; else ""."""
+    hot, seen = (_above_neighbours(one) > HOT_NOISE * noise for one in (dark, before))
+    matches = np.fft.irfft2(np.fft.rfft2(seen) * np.fft.rfft2(hot).conj(), hot.shape)
+    ny, nx = hot.shape
+    y, x = divmod(int(np.argmax(matches)), nx)
+    dy, dx = (y + ny // 2) % ny - ny // 2, (x + nx // 2) % nx - nx // 2
+    ratio = _hot_ratio(before, np.roll(dark, (dy, dx), (0, 1)), noise)
+    fits = np.count_nonzero(hot) >= FEWEST_HOT and 1 / HOT_RATIO <= ratio <= HOT_RATIO
+    return f"{dx:+d} columns and {dy:+d} rows" if fits else ""
 
 
 def _hot_ratio(
