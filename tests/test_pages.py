@@ -26,6 +26,7 @@ UNRUN = {
     ("commands.md", "demo"): "the tutorials carry it out",
     ("README.md", "lightcurve"): "its star is one of a reader's night",
     ("README.md", "pytest"): "that is this suite",
+    ("products.md", "--solve"): "README.md does, with the same night",
     ("report.md", "write_report"): "its tables are those of a run",
     ("unattended.md", "/data/products"): "its nights are a reader's own",
 }
