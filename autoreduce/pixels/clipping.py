@@ -268,8 +268,8 @@ class _Run(NamedTuple):
         for _ in range(int(high.max()).bit_length()):
             middle = (low + high) // 2
             turned = self.take(middle + m - 1) - median >= median - self.take(middle)
-            np.copyto(high, middle, where=turned)
-            np.copyto(low, np.minimum(middle + 1, high), where=~turned)
+            low = np.where(turned, low, np.minimum(middle + 1, high))
+            high = np.where(turned, middle, high)
         before = np.maximum(high - 1, 0)
         above, below = self.take(high + m - 1) - median, median - self.take(before)
         below[high == 0] = np.inf
