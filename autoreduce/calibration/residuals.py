@@ -21,6 +21,8 @@ from autoreduce.remarks import ITSELF, Remark, remark
 Levels = NDArray[np.float64]
 """Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
 
+LEVEL_PIXELS = 64 * 1024
+"""Pixels that the medians of all blocks come from, about: each to 4 % of the noise."""
 NOISE_ROWS = 5
 """One row in so many tells the noise, even and odd ones: of a band of 128 to 1 %."""
 BELOW = 0.5
@@ -100,6 +102,8 @@ def doubts_of_light(
     yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
+    data = _thinned(data)
+    dark, flat = (one if one is None else _thinned(one) for one in (dark, flat))
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
         in_dark = _levels(taken)
@@ -302,7 +306,12 @@ def _unevenness(data: NDArray[np.float32]) -> float:
 
 
 def _levels(data: NDArray[np.float32]) -> Levels:
-    return np.array(block_medians(data))
+    return np.array(block_medians(_thinned(data)))
+
+
+def _thinned(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take columns at an odd distance, as those of a mosaic differ in colour by turns."""
+    return data[:, :: data.size // LEVEL_PIXELS | 1]
 
 
 def _scatter(levels: Levels) -> float:
