@@ -1240,6 +1240,12 @@ CODES: dict[str, Code] = {
         "without detector {found}, which {expected} other files of the camera have",
         "The extension was lost, or the detector was not read: what is there is reduced.",
     ),
+    "other-formats": Code(
+        _S.NOTE,
+        "raw images of other formats are not read: {found}, such as {expected}",
+        "Only FITS is read.  Convert what is to be reduced, as with Siril or the camera's "
+        "own program; nothing is to be done if these are not of the night.",
+    ),
     "type-unknown": Code(
         _S.NOTE,
         "left out: {found} of unknown type, such as {expected}: say what they are",

@@ -77,6 +77,8 @@ ROWS_AT_A_PLACE = 8
 """Rows read together where the level of a frame is taken in many places."""
 ENOUGH_PIXELS = 1 << 23
 """Pixels whose median is the master's level: it is known to 1e-5 then."""
+BELOW_FULL = 0.99
+"""Part of the level at which wells are full that hardly any full one is below."""
 LARGEST_MASKED = 0.05
 """Fraction of masked samples that needs no word."""
 TRANSFER_ROWS = 256
@@ -547,14 +549,14 @@ def _of_full_wells(
     stack: _FlatStack, transfer: PhotonTransfer | None
 ) -> Iterator[Remark]:
     """Say that the brightest pixels of the flats are full, by their noise."""
-    full = None if transfer is None else transfer.full_from
-    if full is None:
+    if transfer is None or transfer.full_from is None:
         return
     members = stack.members
     zeros = pedestals(stack.workspace, members) or [0.0]
+    full = transfer.full_from + zeros[0]
     files = [item.file for item in members.items]
-    way_out = f"--set '{pattern_of(files, files)}: saturate={full + zeros[0]:.0f}'"
-    yield remark("flat-full", found=f"{full + zeros[0]:.0f} ADU", way_out=way_out)
+    way_out = f"--set '{pattern_of(files, files)}: saturate={BELOW_FULL * full:.0f}'"
+    yield remark("flat-full", found=f"{full:.0f} ADU", way_out=way_out)
 
 
 def _of_shutter(pattern: Pattern) -> Iterator[Remark]:
