@@ -26,7 +26,7 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 16,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 20,
-    Action.REGISTER: 10,
+    Action.REGISTER: 11,
     Action.STACK: 13,
     Action.EXPOSURE: 1,
 }
