@@ -113,7 +113,8 @@ SKY_BOX = 64
 """Rows and columns of the boxes in which the sky is taken."""
 SPARSE, SPARSELY = 2, 1024
 """Of images larger than this, every so manieth row and column tells the sky."""
-LEAST_ROOM = 4096
+LEAST_ROOM = 1 << 17
+"""Pixels of objects that sep always has room for: some MB."""
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
 ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
@@ -211,10 +212,11 @@ def find_stars(
     objects = _objects(light)
     if objects is None:
         return Stars(nothing, LightStatistics(light.sky, light.noise, None, np.nan))
-    objects, fwhm = _starlike(light, objects)
+    objects, widths, fwhm = _starlike(light, objects)
     table = np.empty(0, STAR)
     if fwhm > 0:
         table = _placed(light, objects, fwhm)
+        table["fwhm"] = widths
         if saturate is not None:
             table["flags"][table["peak"] + light.sky >= saturate] |= SATURATED
         profile = _profile(light, table, fwhm)
@@ -469,13 +471,9 @@ def _binned(image: Image, factor: int) -> Image:
     """Average blocks of pixels; rows and columns that fill no block are left out."""
     ny, nx = (n // factor for n in image.shape)
     whole = image[: ny * factor, : nx * factor]
-    rows = whole[::factor].copy()
-    for row in range(1, factor):
-        rows += whole[row::factor]
-    blocks: Image = rows[:, ::factor].copy()
-    for column in range(1, factor):
-        blocks += rows[:, column::factor]
-    blocks /= factor * factor
+    rows = np.add.reduce(whole.reshape(ny, factor, nx * factor), axis=1)
+    part = np.full(factor, 1 / factor**2, np.float32)
+    blocks: Image = rows.reshape(ny, nx, factor) @ part
     return blocks
 
 
@@ -506,18 +504,27 @@ def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:
     objects["peak"] = image[objects["ypeak"], objects["xpeak"]]
 
 
-def _starlike(light: _Light, objects: NDArray[Any]) -> tuple[NDArray[Any], float]:
-    """Take the objects that are no steeper than stars; give these' width, roughly."""
+def _starlike(
+    light: _Light, objects: NDArray[Any]
+) -> tuple[NDArray[Any], Floats, float]:
+    """Take the objects that are no steeper than stars; give these' widths, roughly.
+
+    The widths are those of the brightest, else NaN, and the usual one.
+    """
     objects = objects[
         _not_steeper(light, objects["xpeak"], objects["ypeak"], SHARPEST_FWHM)
     ]
-    bright = objects[np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]]
+    chosen = np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]
+    bright = objects[chosen]
     sizes = SIGMA_TO_FWHM * np.sqrt(bright["a"] * bright["b"])
     reach = 3 * max(float(np.median(sizes)), 1.0) if len(bright) else 3.0
-    fwhm = _usual_width(_half_radii(light, bright["x"], bright["y"], reach))
+    radii = np.full(len(objects), np.nan)
+    radii[chosen] = _half_radii(light, bright["x"], bright["y"], reach)
+    fwhm = _usual_width(radii)
     if fwhm > 0:
-        objects = objects[_not_steeper(light, objects["xpeak"], objects["ypeak"], fwhm)]
-    return objects, fwhm
+        kept = _not_steeper(light, objects["xpeak"], objects["ypeak"], fwhm)
+        objects, radii = objects[kept], radii[kept]
+    return objects, 2 * radii, fwhm
 
 
 def _not_steeper(light: _Light, x: NDArray[Any], y: NDArray[Any], fwhm: float) -> Mask:
@@ -613,15 +620,13 @@ def _profile(light: _Light, table: NDArray[Any], fwhm: float) -> Moffat:
     alone = inside & (near > ALONE * fwhm) & (table["flags"] == 0)
     chosen = np.flatnonzero(alone & (table["peak"] > FITTED_SNR * light.noise))
     chosen = chosen[np.argsort(-table["peak"][chosen], kind="stable")]
-    chosen = chosen[: 3 * FITTED_STARS]
-    x, y = places[:, 0], places[:, 1]
-    widths = 2 * _half_radii(light, x[chosen], y[chosen], 3 * fwhm)
-    alike = np.abs(np.log(widths / fwhm)) < np.log(ALIKE)
+    alike = np.abs(np.log(table["fwhm"][chosen] / fwhm)) < np.log(ALIKE)
     chosen = chosen[alike][:FITTED_STARS]
     if not len(chosen):
         own = max(fwhm**2 - 2 * PIXEL_VARIANCE * SIGMA_TO_FWHM**2, 0.25 * fwhm**2)
         return Moffat(float(np.sqrt(own)), USUAL_BETA)
-    return fit_moffat(light.image, x[chosen], y[chosen], fwhm, light.noise)
+    x, y = places[chosen].T
+    return fit_moffat(light.image, x, y, fwhm, light.noise)
 
 
 def _add_light(

@@ -30,7 +30,7 @@ from autoreduce.pixels.stretch import (
     whole_numbers,
 )
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
 
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
@@ -38,8 +38,8 @@ ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
 """Pixels that statistics, histogram and shades are made from, about."""
-CHUNK_ROWS = 256
-"""Rows that are read at once, about, where most of them are needed."""
+CHUNK_ROWS = 64
+"""Rows that are read at once, about: they stay in the cache."""
 CROP = (240, 360)
 """Rows and columns of the part that is shown pixel by pixel."""
 PNG_LEVEL = 1
@@ -164,8 +164,7 @@ def read_picture(
     channels = [channel for plane in read for channel in _merged(plane.binned, pattern)]
     pixels = _shown(channels, stretch)
     part = None if middle is None else _shown(middle, stretch)
-    values = np.concatenate([plane.sample for plane in read])
-    values = values[np.isfinite(values)]
+    values = np.sort(_known(np.concatenate([plane.sample for plane in read])))
     histogram, span = _histogram(values)
     return Picture(
         pixels=pixels if from_top else pixels[::-1],
@@ -204,7 +203,7 @@ def _middle(
     return [
         image.rows(plane * ny + top, plane * ny + top + height)[
             :, left : left + width
-        ].astype(np.float64)
+        ].astype(np.result_type(image.dtype, np.float32))
         for plane in planes
     ]
 
@@ -214,7 +213,7 @@ def _noise(steps: Floats) -> float:
     known = steps[np.isfinite(steps)]
     if not known.size:
         return math.nan
-    return MAD_TO_SIGMA * float(np.median(np.abs(known))) / math.sqrt(2)
+    return MAD_TO_SIGMA * float(median(np.abs(known))) / math.sqrt(2)
 
 
 def jpeg(pixels: Bytes) -> bytes:
@@ -451,7 +450,10 @@ def _read_plane(
     height, width = min(factor, ny // cell * cell), min(factor, nx // cell * cell)
     n_rows = min(height, ROWS_READ)
     step = max(1, (ny // height) * n_rows * nx // SAMPLE_SIZE) | 1  # odd: both colours
-    binned = np.empty((cell * cell, ny // height, nx // width))
+    binned = np.empty(
+        (cell * cell, ny // height, nx // width),
+        np.result_type(image.dtype, np.float32),
+    )
     sample, steps = [], []
     # Of rows far apart only those that count are read.
     is_dense = height <= 2 * ROWS_READ
@@ -476,7 +478,7 @@ def _read_plane(
             binned[site, row : row + n] = _block_means(part, width // cell)
     return _Plane(
         binned,
-        np.concatenate(sample).astype(np.float64),
+        np.concatenate(sample),
         np.concatenate(steps).ravel(),
     )
 
@@ -499,12 +501,12 @@ def _block_means(bands: NDArray[Any], width: int) -> Floats:
     n_bands, n_rows, nx = bands.shape
     n = nx // width
     bands = bands[:, :, : n * width]
-    means = np.empty((n_bands, n))
+    means = np.empty((n_bands, n), np.result_type(bands, np.float32))
     # As a product of matrices sums of few columns take a tenth of the time.
     total = np.float64 if bands.dtype.itemsize == np.int64().itemsize else None
     with np.errstate(over="ignore", invalid="ignore"):
         columns = bands.sum(axis=1, dtype=total).reshape(n_bands, n, width)
-        np.divide(columns @ np.ones(width, np.float32), n_rows * width, out=means)
+        means[...] = columns @ np.ones(width, np.float32) / (n_rows * width)
     gaps = ~np.isfinite(means)
     if gaps.any():
         blocks = bands.reshape(n_bands, n_rows, n, width).swapaxes(1, 2)[gaps]
@@ -524,26 +526,35 @@ def _merged(binned: Floats, pattern: str) -> list[Floats]:
 
 def _shades(values: Floats, stretch: Stretch) -> Bytes:
     """Turn values into shades, 0 to 255; what holds no number is black."""
-    is_known = np.isfinite(values)
-    known = values[is_known]
-    ends = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    if ends[0] == ends[1]:
-        return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
-    known = known[:: max(1, known.size // SAMPLE_SIZE) | 1]
-    black, white = quantiles(known, (0.005, 0.995))
-    if stretch is Stretch.FAINT:
-        black, white = _faint_limits(known)
+    some = _known(values.ravel()[:: max(1, values.size // SAMPLE_SIZE) | 1])
+    black, white = _limits(some, stretch)
     if not white > black:  # all but a few pixels have one value
-        black, white = ends
-    scaled = np.clip((values - black) / (white - black), 0, 1)
+        some = _known(values)
+        black, white = (some.min(), some.max()) if some.size else (0.0, 0.0)
+        if black == white:
+            return np.where(np.isfinite(values), MIDDLE_GREY, 0).astype(np.uint8)
+    scaled = values - black
+    scaled /= white - black
+    np.fmax(scaled, 0, out=scaled)  # of a number and NaN the number
+    np.minimum(scaled, 1, out=scaled)
     if stretch is Stretch.FAINT:
-        sky = np.clip((median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
-        scaled = _midtones(scaled, float(_midtones(np.asarray(sky), SKY_SHADE)))
-    shades: Bytes = np.nan_to_num(255 * scaled + 0.5, nan=0.0).astype(np.uint8)
-    return shades
+        sky = np.clip([(median(some) - black) / (white - black)], 1e-6, 1 - 1e-6)
+        scaled = _midtones(scaled, float(_midtones(sky, SKY_SHADE)[0]))
+    return whole_numbers(scaled).astype(np.uint8, copy=False)
 
 
-def _faint_limits(known: Floats) -> tuple[float, float]:
+def _known(values: Floats) -> Floats:
+    """Give the values that are numbers, as one row: means of them may exceed float32."""
+    return values[np.isfinite(values)].astype(np.float64, copy=False)
+
+
+def _limits(known: Floats, stretch: Stretch) -> tuple[float, float]:
+    """Choose which of some values shall be black and white; 0 both if there is none."""
+    if not known.size:
+        return 0.0, 0.0
+    if stretch is not Stretch.FAINT:
+        black, white = map(float, quantiles(known, (0.005, 0.995)))
+        return black, white
     middle = float(median(known))
     noise = MAD_TO_SIGMA * float(median(np.abs(known - middle)))
     black = max(middle - 3 * noise, float(known.min()))
@@ -552,25 +563,28 @@ def _faint_limits(known: Floats) -> tuple[float, float]:
 
 def _midtones(values: Floats, middle: float) -> Floats:
     """Bend shades so that 0 and 1 stay and `middle` becomes one half."""
-    return (middle - 1) * values / ((2 * middle - 1) * values - middle)
+    bent = values * (2 * middle - 1)
+    bent -= middle
+    return (middle - 1) * values / bent
 
 
-def _statistics(values: Floats) -> dict[str, float]:
-    if not values.size:
+def _statistics(ordered: Floats) -> dict[str, float]:
+    if not ordered.size:
         return {}
     return {
-        "min": float(values.min()),
-        "median": float(median(values)),
-        "max": float(values.max()),
+        "min": float(ordered[0]),
+        "median": float(median(ordered)),
+        "max": float(ordered[-1]),
     }
 
 
-def _histogram(values: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
-    if not values.size:
+def _histogram(ordered: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
+    if not ordered.size:
         return (), (0.0, 0.0)
-    low, high = (float(end) for end in quantiles(values, (0.001, 0.995)))
+    low, high = (float(end) for end in quantiles(ordered, (0.001, 0.995)))
     if not high > low:
         margin = max(0.5, 1e-3 * abs(low))
         low, high = low - margin, high + margin
-    counts, _ = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))
-    return tuple(int(n) for n in counts), (low, high)
+    ends = np.searchsorted(ordered, np.linspace(low, high, HISTOGRAM_BINS + 1))
+    ends[-1] = np.searchsorted(ordered, high, "right")
+    return tuple(np.diff(ends).tolist()), (low, high)
