@@ -40,8 +40,9 @@ PROBES = 3
 """Lights that are tried as reference of images without stars."""
 STILL, MOVED = 0.1, 0.5
 """Shifts, in pixels, that may be those of the sensor's pattern, and that cannot be."""
-AGREE = 0.5
-"""Distance, in pixels, at which a place agrees with how the sky moves."""
+AGREE, KEPT = 1.0, 0.3
+"""Distances, in pixels, at which a place agrees with how the sky moves, and at which that
+of a light's stars is kept."""
 AT_ONCE = 12
 """Images in which it is seen at once how the sky moves."""
 LOOKED_AT = 5
@@ -318,7 +319,8 @@ def _place_moving(
     elsewhere = {p.field for i, p in enumerate(places) if i not in moves} - {0, field}
     for i, move in moves.items():
         place, shift = places[i], move.then(origin)
-        at_home = place.field == field and _off(place, shift) < AGREE
+        at_home = place.field == field and place.means is not Means.IMAGE
+        at_home = at_home and _off(place, shift) < KEPT
         if not at_home and place.field not in elsewhere:
             places[i] = _by_image(place, field, shift)
     for i in set(group) - moves.keys():
