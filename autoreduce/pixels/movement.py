@@ -144,12 +144,15 @@ def _band(images: NDArray[np.float32]) -> _Band | None:
     at = np.unravel_index(np.sort(chosen), part.shape)
     kept = np.zeros_like(part)
     kept[at] = part[at]
+    lobe = lobe_of(kept, shape)
+    if 4 * lobe > FARTHEST * min(shape):
+        return None
     return _Band(
         differ[:, *at].astype(np.complex128),
         power[at],
         part[at],
         (at[0], at[1]),
-        lobe_of(kept, shape),
+        lobe,
         (ny, nx),
     )
 

@@ -106,6 +106,12 @@ class Place:
     why_not: Remark | None = None
     """Why it has no place."""
 
+    @property
+    def is_still(self) -> bool:
+        """Whether it may be that of the sensor's pattern, or of a few hot pixels."""
+        by_sky = self.means in (Means.STARS, Means.IMAGE) and self.matched <= FEW
+        return by_sky and _off(self, Transform()) < STILL
+
     def on_grid(self, grid: Geometry) -> Transform:
         """Take pixels of the light to those of a grid on the field's reference."""
         if self.transform is None:
