@@ -90,6 +90,12 @@ def movement(images: Sequence[NDArray[Any]]) -> list[Shift | None]:
     list of Shift or None
         For each image the shift to a place that all share.  None where it is not
         clear; of fewer than three images, or where nothing moves, for all.
+
+    Notes
+    -----
+    Where the sky moves by less than its stars are wide, images tell little more than the
+    ratios of the shifts: all of them may be too long or too short by a tenth to a third
+    if stars are not alike in all images, which `error` does not know.
     """
     found: list[Shift | None] = [None] * len(images)
     factor = max(map(reduction_of, images), default=1)
