@@ -387,13 +387,15 @@ class _Extent(NamedTuple):
         self, scale: NDArray[np.float64], how: Combination
     ) -> NDArray[np.bool_]:
         above, below = self.high - self.median, self.median - self.low
+        high, low = how.high * scale, how.low * scale
         if above.dtype == np.float32:
-            slack = np.float32(ROUNDING) * np.abs(self.median)
-            above += slack
-            below += slack
-            scale = np.asarray(scale * (1 - ROUNDING), np.float32)
-        found: NDArray[np.bool_] = above > how.high * scale
-        found |= below > how.low * scale
+            # It rounds median and deviations: what may be beyond the limits is told.
+            extremes = (by.reduce(self.median, None) for by in (np.fmin, np.fmax))
+            slack = ROUNDING * max(map(abs, extremes))
+            high, low = (limit * (1 - ROUNDING) - slack for limit in (high, low))
+            high, low = np.asarray(high, np.float32), np.asarray(low, np.float32)
+        found: NDArray[np.bool_] = above > high
+        found |= below > low
         return found
 
 

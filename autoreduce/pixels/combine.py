@@ -10,7 +10,7 @@ the band it came in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, NamedTuple
 
@@ -71,7 +71,6 @@ def combine(
     mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     noise: ArrayLike | None = None,
-    counted: bool = True,
 ) -> CombineResult:
     """Combine frames pixel by pixel.
 
@@ -90,8 +89,6 @@ def combine(
         Noise expected of a sample, one sigma in the unit of the frames: clipping
         never takes the scatter for less.  Without it integers are taken to be good to
         one unit, and clipping few samples rejects many good ones.
-    counted : bool
-        Whether the lowest and highest samples that are dropped count as rejected.
 
     Returns
     -------
@@ -107,7 +104,7 @@ def combine(
         not fit, or all samples of a pixel would be dropped.
     """
     frames = _frames(stack)
-    job = replace(_job(frames, how, mask, weights, noise), counted=counted)
+    job = _job(frames, how, mask, weights, noise)
     shape = frames[0].shape
     result = CombineResult(
         np.empty(shape, np.float32),
@@ -146,7 +143,6 @@ class _Job:
     mask: NDArray[np.bool_] | None
     weights: NDArray[np.float64] | None
     noise: NDArray[np.float64]
-    counted: bool = True
 
     @property
     def in_order(self) -> bool:
@@ -225,13 +221,11 @@ def _combine_tile(
     partial = _incomplete(job, tile, rows, None if sums else buffers[0])
     if how.rejection not in (Rejection.NONE, Rejection.MINMAX):
         partial |= suspects(rows, buffers, how, _least(job.noise[:, *tile]))
-    ranks, weights = _ranks(how, len(rows), counted=job.counted), job.weights
-    ranked = ordered(rows, ranks, buffers)
+    ranked, weights = ordered(rows, _ranks(how, len(rows)), buffers), job.weights
     if how.rejection is Rejection.MINMAX:
         if weights is not None:  # no telling which frame a ranked sample comes from
             partial[...], weights = True, None
-        if job.counted:
-            result.rejected[:] += _dropped_by_frame(how, rows, ranked, ~partial)
+        result.rejected[:] += _dropped_by_frame(how, rows, ranked, ~partial)
         ranked = ranked[how.drop_low : len(rows) - how.drop_high]
     result.data[tile] = _statistic(ranked, how, weights)
     result.n_used[tile] = len(ranked)
@@ -264,7 +258,7 @@ def _incomplete(
     return missing
 
 
-def _ranks(how: Combination, n: int, *, counted: bool) -> tuple[int | None, ...]:
+def _ranks(how: Combination, n: int) -> tuple[int | None, ...]:
     """Say which ranks of n samples a combination needs, as `ordered` wants it."""
     drops = how.rejection is Rejection.MINMAX
     low, high = (how.drop_low, how.drop_high) if drops else (0, 0)
@@ -274,8 +268,7 @@ def _ranks(how: Combination, n: int, *, counted: bool) -> tuple[int | None, ...]
         lower, upper, fraction = _position(how, n_kept)
         kept = [None] * n_kept
         kept[lower], kept[upper] = -1, -1 if fraction == 0.5 else -2
-    dropped = [rank if counted else None for rank in range(low + high)]
-    return (*dropped[:low], *kept, *dropped[low:])
+    return (*range(low), *kept, *range(low, low + high))
 
 
 def _position(how: Combination, n: int) -> tuple[int, int, float]:
@@ -380,8 +373,7 @@ def _combine_partial(
     shared = job.noise.strides[0] == 0
     noise = _columns(job.noise[: 1 if shared else None], where)
     kept = _kept(samples, good, job.how, noise)
-    if job.counted:
-        result.rejected[:] += (good & ~kept).sum(axis=1)
+    result.rejected[:] += (good & ~kept).sum(axis=1)
     result.data[where] = _statistic_of_good(samples, kept, job.how, job.weights)
     result.n_used[where] = kept.sum(axis=0)
 

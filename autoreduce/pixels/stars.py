@@ -6,6 +6,7 @@ What is narrower than the frame's own stars is a hot pixel or a cosmic ray.  The
 is that of the mode of all widths, so that it is right where stars are outnumbered.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +86,8 @@ LEAST_RADIUS = 0.65
 """Radius of half the light, in pixels, below which a thing is but one pixel."""
 SPIKE_SIGMA, SPIKES_DEEP = 5.0, 3
 """Noise above which a pixel may be a spike; how often what one hid is looked at again."""
+TOGETHER = 8192
+"""Pixels that are held against their neighbours at a time: what that takes fits a cache."""
 SPIKE_FWHM = 0.9
 """Width, in pixels, of what is so sharp that its pixels are filled before stars are
 looked for."""
@@ -212,11 +215,10 @@ def find_stars(
     objects = _objects(light)
     if objects is None:
         return Stars(nothing, LightStatistics(light.sky, light.noise, None, np.nan))
-    objects, widths, fwhm = _starlike(light, objects)
+    objects, fwhm = _starlike(light, objects)
     table = np.empty(0, STAR)
     if fwhm > 0:
         table = _placed(light, objects, fwhm)
-        table["fwhm"] = widths
         if saturate is not None:
             table["flags"][table["peak"] + light.sky >= saturate] |= SATURATED
         profile = _profile(light, table, fwhm)
@@ -504,35 +506,32 @@ def _to_whole_pixels(objects: NDArray[Any], image: Image, factor: int) -> None:
     objects["peak"] = image[objects["ypeak"], objects["xpeak"]]
 
 
-def _starlike(
-    light: _Light, objects: NDArray[Any]
-) -> tuple[NDArray[Any], Floats, float]:
-    """Take the objects that are no steeper than stars; give these' widths, roughly.
-
-    The widths are those of the brightest, else NaN, and the usual one.
-    """
+def _starlike(light: _Light, objects: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """Take the objects that are no steeper than stars; give these' width, roughly."""
     objects = objects[
         _not_steeper(light, objects["xpeak"], objects["ypeak"], SHARPEST_FWHM)
     ]
-    chosen = np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]
-    bright = objects[chosen]
+    bright = objects[np.argsort(-objects["flux"], kind="stable")[:MEASURED_WIDTHS]]
     sizes = SIGMA_TO_FWHM * np.sqrt(bright["a"] * bright["b"])
     reach = 3 * max(float(np.median(sizes)), 1.0) if len(bright) else 3.0
-    radii = np.full(len(objects), np.nan)
-    radii[chosen] = _half_radii(light, bright["x"], bright["y"], reach)
-    fwhm = _usual_width(radii)
+    fwhm = _usual_width(_half_radii(light, bright["x"], bright["y"], reach))
     if fwhm > 0:
-        kept = _not_steeper(light, objects["xpeak"], objects["ypeak"], fwhm)
-        objects, radii = objects[kept], radii[kept]
-    return objects, 2 * radii, fwhm
+        objects = objects[_not_steeper(light, objects["xpeak"], objects["ypeak"], fwhm)]
+    return objects, fwhm
 
 
 def _not_steeper(light: _Light, x: NDArray[Any], y: NDArray[Any], fwhm: float) -> Mask:
     """Mark the pixels that do not rise much steeper than a star does."""
-    expected = least_steepness(fwhm)
-    found = steepness(light.image, x, y)
-    error = light.noise / np.maximum(light.image[y, x], light.noise) / np.sqrt(2)
-    return np.asarray((found + 2 * error > STEEPER * expected).all(axis=0))
+    least = np.float32(STEEPER) * least_steepness(fwhm).astype(np.float32)
+    kept = np.empty(len(x), np.bool_)
+    for start in range(0, len(x), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        found = steepness(light.image, x[some], y[some])
+        height = np.maximum(light.image[y[some], x[some]], light.noise)
+        # Twice the error of the mean of two neighbours.
+        found += math.sqrt(2) * light.noise / height
+        kept[some] = (found > least).all(axis=0)
+    return kept
 
 
 def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:
@@ -620,13 +619,15 @@ def _profile(light: _Light, table: NDArray[Any], fwhm: float) -> Moffat:
     alone = inside & (near > ALONE * fwhm) & (table["flags"] == 0)
     chosen = np.flatnonzero(alone & (table["peak"] > FITTED_SNR * light.noise))
     chosen = chosen[np.argsort(-table["peak"][chosen], kind="stable")]
-    alike = np.abs(np.log(table["fwhm"][chosen] / fwhm)) < np.log(ALIKE)
+    chosen = chosen[: 3 * FITTED_STARS]
+    x, y = places[:, 0], places[:, 1]
+    widths = 2 * _half_radii(light, x[chosen], y[chosen], 3 * fwhm)
+    alike = np.abs(np.log(widths / fwhm)) < np.log(ALIKE)
     chosen = chosen[alike][:FITTED_STARS]
     if not len(chosen):
         own = max(fwhm**2 - 2 * PIXEL_VARIANCE * SIGMA_TO_FWHM**2, 0.25 * fwhm**2)
         return Moffat(float(np.sqrt(own)), USUAL_BETA)
-    x, y = places[chosen].T
-    return fit_moffat(light.image, x, y, fwhm, light.noise)
+    return fit_moffat(light.image, x[chosen], y[chosen], fwhm, light.noise)
 
 
 def _add_light(

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.clipping import middle
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import marked_pixels
+from autoreduce.pixels.network import ordered
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -137,11 +139,24 @@ def mask_moving(
     return Moving(mask, Wings((i, y, x), light), unclean)
 
 
-def _reference(n: int) -> Combination:
-    """Return the robust combination: without the highest sample, if that leaves two."""
-    drop = 1 if n > 2 else 0
-    method = Method.MEDIAN if n > 2 else Method.MIN
-    return Combination(method, Rejection.MINMAX, drop_high=drop)
+class _Reference:
+    """The median of the frames without the highest sample of each pixel."""
+
+    def __init__(self, n: int, nx: int) -> None:
+        self._middle = max(n - 2, 0) // 2, (n - 1) // 2
+        self._ranks = tuple(-1 if rank in self._middle else None for rank in range(n))
+        self._spare = np.empty((n + 2, STRIP, nx), np.float32)
+
+    def of(self, frames: Floats) -> Floats:
+        """Combine a strip."""
+        spare = self._spare[:, : frames.shape[1]]
+        ranked = ordered(list(frames), self._ranks, list(spare))
+        reference = middle(*(ranked[rank] for rank in self._middle))
+        if np.isnan(reference.min()):  # a sample is missing
+            drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
+            lowest = Combination(Method.MIN)
+            return combine(frames, drop if len(frames) > 2 else lowest).data
+        return reference
 
 
 def _counted_excess(
@@ -156,10 +171,10 @@ def _counted_excess(
     growth = np.empty((ny, nx), np.float32)
     inner = counts[:, :, REACH : REACH + nx]
     first, last = max(wanted.start, 0), min(wanted.stop, ny)
-    how, step = _reference(n), scale / np.float32(STEPS)
+    reference_of, step = _Reference(n, nx).of, scale / np.float32(STEPS)
     for start in range(first, last, STRIP):
         rows = slice(start, min(start + STRIP, last))
-        reference = combine(frames[:, rows], how, counted=False).data
+        reference = reference_of(np.asarray(frames[:, rows], np.float32))
         grown = np.sqrt(np.maximum(reference, 1), out=growth[rows])
         within = slice(start - wanted.start, rows.stop - wanted.start)
         for i, frame in enumerate(frames):

@@ -38,6 +38,8 @@ ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
 """Pixels that statistics, histogram and shades are made from, about."""
+LARGEST = 800
+"""Width or height of the picture of a stack, or of an object made small, at most."""
 CHUNK_ROWS = 64
 """Rows that are read at once, about: they stay in the cache."""
 CROP = (240, 360)
@@ -64,8 +66,6 @@ class Stretch(StrEnum):
     """Straight between the 0.5 and 99.5 per cent quantiles: for masters."""
     FAINT = "faint"
     """From just below the sky, faint things lifted: for lights and stacks."""
-    NONE = "none"
-    """They are shades already: for finished pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,6 @@ def drawn(wanted: Wanted | None) -> tuple[Picture | None, str]:
         return None, ""
     path, largest, stretch, crop = wanted
     try:
-        if stretch is Stretch.NONE:
-            return read_png(path, largest), ""
         return read_picture(path, largest=largest, stretch=stretch, crop=crop), ""
     except (InputError, OSError) as error:
         return None, f"no picture: {error}"
@@ -216,6 +214,27 @@ def _noise(steps: Floats) -> float:
     return MAD_TO_SIGMA * float(median(np.abs(known))) / math.sqrt(2)
 
 
+class Small(NamedTuple):
+    """A finished picture as a page shows it."""
+
+    shape: tuple[int, int]
+    """Rows and columns of the picture itself."""
+    size: tuple[int, int]
+    """Width and height of the small one."""
+    jpeg: bytes
+    """The small one, a file."""
+    crop: bytes
+    """Its middle pixel by pixel, a file; empty if the small one is as large."""
+
+    @classmethod
+    def of(cls, picture: Picture) -> "Small":
+        """Write what a `Shrunk` picture shows."""
+        ny, nx = picture.pixels.shape[:2]
+        is_cut = picture.shape != (ny, nx)
+        crop = b"" if picture.crop is None or not is_cut else jpeg(picture.crop)
+        return cls(picture.shape, (nx, ny), jpeg(picture.pixels), crop)
+
+
 def jpeg(pixels: Bytes) -> bytes:
     """Write pixels as a JPEG file.
 
@@ -321,52 +340,86 @@ def png_texts(path: Path) -> dict[str, str]:
     return found
 
 
+class Shrunk:
+    """A finished picture, made small while its rows go by.
+
+    Parameters
+    ----------
+    shape : (ny, nx) or (ny, nx, 3)
+        Of the whole picture.
+    largest : int
+        Width or height that the small one does not exceed, pixels.
+    """
+
+    def __init__(self, shape: tuple[int, ...], largest: int) -> None:
+        self._shape, (ny, nx) = shape, shape[:2]
+        factor = -(-max(ny, nx) // largest)
+        self._high, self._wide = min(factor, ny), min(factor, nx)
+        rows, columns = min(CROP[0], ny), min(CROP[1], nx)
+        top, left = (ny - rows) // 2, (nx - columns) // 2
+        self._middle = slice(top, top + rows), slice(left, left + columns)
+        self._rest = np.empty((0, *shape[1:]), np.uint8)
+        self._binned: list[Bytes] = []
+        self._crop: list[Bytes] = []
+        self._n = 0
+
+    def add(self, rows: Shades) -> None:
+        """Take the next rows, from the top: (n, nx) or (n, nx, 3) shades."""
+        from PIL import Image
+
+        deep = 8 * (rows.dtype.itemsize - 1)
+        shades = (rows >> deep if deep else rows).astype(np.uint8, copy=False)
+        lines, columns = self._middle
+        part = shades[max(0, lines.start - self._n) : max(0, lines.stop - self._n)]
+        self._crop.append(part[:, columns].copy())
+        self._n += len(shades)
+        shades = np.concatenate([self._rest, shades])
+        whole = len(shades) // self._high * self._high
+        self._rest = shades[whole:]
+        if whole:
+            width = self._shape[1] // self._wide * self._wide
+            image = Image.fromarray(np.ascontiguousarray(shades[:whole, :width]))
+            self._binned.append(np.asarray(image.reduce((self._wide, self._high))))
+
+    def picture(self) -> Picture:
+        """Give what has come, with its middle pixel by pixel, and without statistics."""
+        return Picture(
+            pixels=np.concatenate(self._binned),
+            shape=(self._shape[0], self._shape[1]),
+            statistics={},
+            histogram=(),
+            span=(0.0, 0.0),
+            crop=np.concatenate(self._crop),
+        )
+
+
 def read_png(path: Path, largest: int) -> Picture:
-    """Read a PNG file of ours, binned so that neither side exceeds `largest` pixels.
+    """Read a PNG file of ours, made small.
 
     Returns
     -------
     Picture
-        With its middle pixel by pixel, and without statistics.
+        As `Shrunk` makes it.
 
     Raises
     ------
     OSError
         If it cannot be read, or is not as `png_pieces` writes it.
     """
-    from PIL import Image
-
     with path.open("rb") as file:
         nx, ny, bits, kind = _png_header(file, path)
         depth, n_bytes = (3 if kind == 2 else 1), bits // 8
-        factor, line = -(-max(nx, ny) // largest), 1 + nx * depth * n_bytes
-        high, wide = min(factor, ny), min(factor, nx)
-        n_rows, n_columns = ny // high * high, nx // wide * wide
-        rows, columns = min(CROP[0], n_rows), min(CROP[1], nx)
-        top, left = (n_rows - rows) // 2, (nx - columns) // 2
-        together = max(1, CHUNK_ROWS // high) * high
-        blocks = _unpacked(file, path, together * line)
-        binned, crop = [], []
-        for first in range(0, n_rows, together):
-            n = min(together, n_rows - first)
+        line = 1 + nx * depth * n_bytes
+        small = Shrunk((ny, nx, 3) if depth == 3 else (ny, nx), largest)
+        blocks = _unpacked(file, path, CHUNK_ROWS * line)
+        for first in range(0, ny, CHUNK_ROWS):
+            n = min(CHUNK_ROWS, ny - first)
             lines = np.frombuffer(next(blocks, b""), np.uint8)[: n * line]
             if lines.size < n * line or lines[::line].any():
                 raise _not_ours(path)
-            upper = lines.reshape(n, line)[:, 1::n_bytes].reshape(n, nx, depth)
-            part = upper[max(0, top - first) : max(0, top + rows - first)]
-            crop.append(part[:, left : left + columns].copy())
-            shades = upper if depth == 3 else upper[..., 0]
-            whole = Image.fromarray(np.ascontiguousarray(shades[:, :n_columns]))
-            binned.append(np.asarray(whole.reduce((wide, high))))
-    middle = np.concatenate(crop)
-    return Picture(
-        pixels=np.concatenate(binned),
-        shape=(ny, nx),
-        statistics={},
-        histogram=(),
-        span=(0.0, 0.0),
-        crop=middle if depth == 3 else middle[..., 0],
-    )
+            upper = lines.reshape(n, line)[:, 1::n_bytes]
+            small.add(upper.reshape(n, nx, depth) if depth == 3 else upper)
+    return small.picture()
 
 
 def _png_header(file: BinaryIO, path: Path) -> tuple[int, int, int, int]:
