@@ -1151,6 +1151,14 @@ CODES: dict[str, Code] = {
         "The light was shifted to where its image agrees with the reference; it is not "
         "turned.",
     ),
+    "nothing-moves": Code(
+        _S.DOUBTFUL,
+        "{found} placed where the reference lies, as nothing moves: the sensor's pattern "
+        "may be all that they share",
+        "Few stars, or none, stand at the same place in all lights, to a tenth of a "
+        "pixel.  So they do where the telescope was guided without dithering; so do hot "
+        "pixels, columns and glow, behind clouds.  The picture of the stack tells.",
+    ),
     "gain-from-sky": Code(
         _S.NOTE,
         "gain taken from the noise of the sky: {found} electron/adu at least",

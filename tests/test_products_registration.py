@@ -244,9 +244,15 @@ def test_lights_that_do_not_move_lie_on_one_another(tmp_path, pattern):
 
 
 @pytest.mark.parametrize("shifts", [DITHERS, [(x / 6, y / 6) for x, y in DITHERS]])
-def test_a_pattern_of_the_sensor_is_not_taken_for_no_move(tmp_path, shifts):
+def test_lights_are_placed_as_the_sky_moves_beside_a_pattern(tmp_path, shifts):
     lights = write_blobs(tmp_path, shifts, pattern=30.0)
-    assert _shifts(tmp_path, lights, 0, range(1, 6)) == {}
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(make_space(tmp_path), lights, None, task)
+    (first,) = (int(name.split(".")[0]) for name in found.references)
+    for i, (dx, dy) in enumerate(shifts):
+        place = found.places[f"{i}.fits"].transform
+        assert place.dx == pytest.approx(shifts[first][0] - dx, abs=0.3)
+        assert place.dy == pytest.approx(shifts[first][1] - dy, abs=0.3)
 
 
 def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):

@@ -126,6 +126,18 @@ def test_a_scale_or_a_place_without_stars_is_doubtful(open_light, tmp_path):
     assert found == {"flux-by-exposure": "1.fits", "by-image": "1.fits"}
 
 
+@pytest.mark.parametrize(
+    ("dx", "matched", "still"), [(0.05, 4, True), (0.05, 40, False), (0.5, 4, False)]
+)
+def test_that_nothing_moves_is_said_of_few_stars(
+    open_light, tmp_path, dx, matched, still
+):
+    places = [place(), *(place(dx, matched=matched) for _ in range(2))]
+    members = lay(tmp_path, lights_at(open_light, *places))
+    told = {one.code: one.found for one in members.remarks}
+    assert told == ({"nothing-moves": "1.fits, 2.fits"} if still else {})
+
+
 def test_a_scale_on_which_the_stars_do_not_agree_is_doubtful(open_light, tmp_path):
     fluxes = 1000 * np.random.default_rng(2).lognormal(0, 0.3, len(STARS))
     known = {"sky": 100.0, "sky_noise": 10.0, "fwhm": 3.0}

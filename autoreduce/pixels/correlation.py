@@ -48,7 +48,7 @@ class Shift(NamedTuple):
     """About the 1-sigma error of the shift, in pixels."""
     sigmas: float
     """Height of the correlation's peak, in sigma of the correlation elsewhere."""
-    ratio: float
+    ratio: float = np.inf
     """The same, of the highest peak elsewhere."""
 
 
@@ -79,7 +79,7 @@ def correlate(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
     if image.shape != reference.shape:
         msg = f"images of shapes {image.shape} and {reference.shape} have no one shift"
         raise ValueError(msg)
-    image, reference = _without_lone(image), _without_lone(reference)
+    image, reference = without_lone(image), without_lone(reference)
     found = _correlated(image, reference)
     dx = dy = 0
     for _ in range(ROUNDS):
@@ -111,21 +111,26 @@ def _common(
 def _correlated(image: NDArray[Any], reference: NDArray[Any]) -> Shift | None:
     from scipy import fft
 
-    factor = max(-(-max(image.shape) // LARGEST), 1)
-    flat, other = (_flattened(data, factor) for data in (image, reference))
+    factor = reduction_of(image)
+    flat, other = (flattened(data, factor) for data in (image, reference))
     if flat is None or other is None:
         return None
     spectra, shape = [fft.rfft2(flat), fft.rfft2(other)], flat.shape
-    weight = _signal(spectra[0], shape) * _signal(spectra[1], shape)
+    weight = signal_of(spectra[0], shape) * signal_of(spectra[1], shape)
     if not weight.any():
         return None
     cross = spectra[1] * np.conj(spectra[0])
     cross *= weight / np.maximum(np.abs(cross), np.finfo(np.float64).tiny)
     surface = fft.irfft2(cross, s=shape)
-    return _clear_peak(surface, _lobe(weight, shape), factor)
+    return _clear_peak(surface, lobe_of(weight, shape), factor)
 
 
-def _without_lone(data: NDArray[Any]) -> Floats:
+def reduction_of(image: NDArray[Any]) -> int:
+    """Give the factor by which an image is binned to be compared."""
+    return int(max(-(-max(image.shape) // LARGEST), 1))
+
+
+def without_lone(data: NDArray[Any]) -> Floats:
     """Give pixels that are missing or alone what their neighbours have."""
     from scipy.ndimage import median_filter
 
@@ -142,8 +147,8 @@ def _without_lone(data: NDArray[Any]) -> Floats:
     return values
 
 
-def _flattened(data: Floats, factor: int) -> Floats | None:
-    """Bin an image, take off its sky, and fade it at the edges."""
+def flattened(data: Floats, factor: int, fading: float = 0.5) -> Floats | None:
+    """Bin an image, take off its sky, and fade it over a part of it at each edge."""
     ny, nx = (n // factor for n in data.shape)
     values = data[: ny * factor, : nx * factor]
     if not np.isfinite(values).all() or min(ny, nx) < RINGS:
@@ -154,7 +159,12 @@ def _flattened(data: Floats, factor: int) -> Floats | None:
     along_x = values.mean(axis=0) @ x / (x @ x)
     along_y = values.mean(axis=1) @ y / (y @ y)
     values = values - values.mean() - along_x * x - along_y * y[:, None]
-    return np.asarray(values * np.hanning(ny)[:, None] * np.hanning(nx))
+    return np.asarray(values * _faded(ny, fading)[:, None] * _faded(nx, fading))
+
+
+def _faded(n: int, part: float) -> Floats:
+    inwards = np.minimum(np.arange(n), np.arange(n)[::-1]) / (part * (n - 1))
+    return np.asarray(np.sin(np.pi / 2 * np.minimum(inwards, 1)) ** 2)
 
 
 def _frequencies(shape: tuple[int, ...]) -> Floats:
@@ -162,7 +172,7 @@ def _frequencies(shape: tuple[int, ...]) -> Floats:
     return np.asarray(np.hypot(fy[:, None], fx))
 
 
-def _signal(spectrum: NDArray[np.complex128], shape: tuple[int, ...]) -> Floats:
+def signal_of(spectrum: NDArray[Any], shape: tuple[int, ...]) -> Floats:
     """Give the part of each frequency's power that is no noise, ring by ring."""
     frequency = _frequencies(shape)
     ring = np.minimum((frequency * 2 * RINGS).astype(np.intp), RINGS)
@@ -178,7 +188,7 @@ def _signal(spectrum: NDArray[np.complex128], shape: tuple[int, ...]) -> Floats:
     return weight
 
 
-def _lobe(weight: Floats, shape: tuple[int, ...]) -> float:
+def lobe_of(weight: Floats, shape: tuple[int, ...]) -> float:
     """Give the radius of the peak that such weights make, in pixels."""
     spread = np.average(_frequencies(shape) ** 2, weights=weight)
     return float(max(LOBE / (2 * np.pi * np.sqrt(spread)), 2.0))

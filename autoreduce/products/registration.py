@@ -19,7 +19,8 @@ from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.fits.images import open_image
 from autoreduce.fits.whole import write_text
 from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
-from autoreduce.pixels.correlation import Shift, correlate
+from autoreduce.pixels.correlation import correlate
+from autoreduce.pixels.movement import FEWEST_IMAGES, movement
 from autoreduce.pixels.order import median
 from autoreduce.pixels.register import FEWEST, Transform
 from autoreduce.pixels.spectra import is_drawn_out
@@ -39,8 +40,13 @@ PROBES = 3
 """Lights that are tried as reference of images without stars."""
 STILL, MOVED = 0.1, 0.5
 """Shifts, in pixels, that may be those of the sensor's pattern, and that cannot be."""
-PATTERN_OF = 5
-"""Images, at the most, from which the sensor's pattern is taken."""
+AGREE, KEPT = 1.0, 0.3
+"""Distances, in pixels, at which a place agrees with how the sky moves, and at which that
+of a light's stars is kept."""
+AT_ONCE = 12
+"""Images in which it is seen at once how the sky moves."""
+LOOKED_AT = 5
+"""Images, at the most, that tell whether they are spectra."""
 
 
 class Means(StrEnum):
@@ -100,6 +106,12 @@ class Place:
     why_not: Remark | None = None
     """Why it has no place."""
 
+    @property
+    def is_still(self) -> bool:
+        """Whether it may be that of the sensor's pattern, or of a few hot pixels."""
+        by_sky = self.means in (Means.STARS, Means.IMAGE) and self.matched <= FEW
+        return by_sky and _off(self, Transform()) < STILL
+
     def on_grid(self, grid: Geometry) -> Transform:
         """Take pixels of the light to those of a grid on the field's reference."""
         if self.transform is None:
@@ -126,6 +138,8 @@ class _Light(NamedTuple):
     geometry: Geometry
     pixel: float = 1.0
     """Pixels of the sensor in one of the image that its stars were found in."""
+    filter: str = ""
+    """Its filter, as the header has it."""
 
     @property
     def has_stars(self) -> bool:
@@ -205,7 +219,8 @@ def _opened(folder: Path, outputs: Sequence[str]) -> list[_Light]:
         geometry = Geometry(shape, binning, (binning * x0, binning * y0))
         stars = on_sensor(read_stars(folder / output), binning, geometry.origin)
         pixel = 2 * binning if header.get("BAYERPAT") else binning
-        lights.append(_Light(output, stars, geometry, pixel))
+        seen_by = str(header.get("FILTER"))
+        lights.append(_Light(output, stars, geometry, pixel, seen_by))
     return lights
 
 
@@ -241,21 +256,154 @@ def _by_stars(
         at, shifts = first
         if not references:
             references = [lights[at].output]
-            places[at] = replace(
-                places[at],
-                field=1,
-                transform=Transform(),
-                means=Means.REFERENCE,
-                why_not=None,
-            )
+            places[at] = _as_reference(places[at], 1)
         for i, shift in shifts.items():
-            places[i] = replace(
-                places[i], field=1, transform=shift, means=Means.IMAGE, why_not=None
-            )
+            places[i] = _by_image(places[i], 1, shift)
+    for group in _poor(lights, places):
+        _place_moving(folder, lights, group, places, references)
+    filled = sorted({place.field for place in places} - {0})
+    references = [references[field - 1] for field in filled]
+    places = [
+        replace(place, field=filled.index(place.field) + 1) if place.field else place
+        for place in places
+    ]
     outputs = (light.output for light in lights)
     return RegistrationProduct(
         tuple(references), dict(zip(outputs, places, strict=True))
     )
+
+
+def _as_reference(place: Place, field: int) -> Place:
+    return replace(_by_image(place, field, Transform()), means=Means.REFERENCE)
+
+
+def _by_image(place: Place, field: int, shift: Transform) -> Place:
+    return replace(
+        place,
+        field=field,
+        transform=shift,
+        means=Means.IMAGE,
+        matched=0,
+        rms=math.nan,
+        why_not=None,
+    )
+
+
+def _poor(lights: Sequence[_Light], places: Sequence[Place]) -> list[list[int]]:
+    """Give the lights with few stars that share a pattern of the sensor."""
+    groups: dict[tuple[Geometry, str], list[int]] = {}
+    for i, light in enumerate(lights):
+        why = places[i].why_not
+        if not light.has_stars and not (why and why.code == "drawn-out"):
+            groups.setdefault((light.geometry, light.filter), []).append(i)
+    return [group for group in groups.values() if len(group) >= FEWEST_IMAGES]
+
+
+def _place_moving(
+    folder: Path,
+    lights: Sequence[_Light],
+    group: Sequence[int],
+    places: list[Place],
+    references: list[str],
+) -> None:
+    """Place the lights of a group as the sky moves beside what stands still in them.
+
+    Few stars may be hot pixels, and what images share the sensor's pattern: places, so
+    far, are kept where they agree with the movement, and else are mended, in place.
+    """
+    fixed = [i for i in group if places[i].means is Means.REFERENCE]
+    best = max(group, key=lambda i: places[i].quality)
+    at = min(fixed, key=lambda i: places[i].field, default=best)
+    first, moves = _moves(folder, lights, group, at)
+    if not any(move.length > MOVED for move in moves.values()):
+        return
+    field, origin = _joined(places, moves, first)
+    if field is None:
+        references.append(lights[first].output)
+        field, origin = len(references), Transform()
+        places[first] = _as_reference(places[first], field)
+    elsewhere = {p.field for i, p in enumerate(places) if i not in moves} - {0, field}
+    for i, move in moves.items():
+        place, shift = places[i], move.then(origin)
+        at_home = place.field == field and place.means is not Means.IMAGE
+        at_home = at_home and _off(place, shift) < KEPT
+        if not at_home and place.field not in elsewhere:
+            places[i] = _by_image(place, field, shift)
+    for i in set(group) - moves.keys():
+        # It lies on the first as the sensor does, though the sky moves.
+        if places[i].field == field and _off(places[i], origin) < STILL:
+            n = len(lights[i].stars)
+            why = remark("no-stars-to-place", lights[i].output, found=str(n))
+            places[i] = Place(
+                places[i].geometry, quality=places[i].quality, why_not=why
+            )
+
+
+def _joined(
+    places: Sequence[Place], moves: Mapping[int, Transform], first: int
+) -> tuple[int | None, Transform]:
+    """Give the field to which what moves belongs, and the first light's place in it.
+
+    That is where most places that are known agree; None if they do not.
+    """
+    place = places[first]
+    if place.means is Means.REFERENCE:
+        return place.field, Transform()
+    field = place.field or min(
+        (places[i].field for i in moves if places[i].field), default=0
+    )
+    known = [i for i in moves if field and places[i].field == field]
+    origins = [_centred(places[i], moves[i]) for i in known]
+    if origins:
+        dx, dy = median(np.array(origins), axis=0)
+        origin = Transform(float(dx), float(dy))
+        near = [_off(places[i], moves[i].then(origin)) < AGREE for i in known]
+        if 2 * sum(near) > len(near):
+            return field, origin
+    return None, Transform()
+
+
+def _centred(place: Place, move: Transform) -> NDArray[np.float64]:
+    """Tell where the middle of a light lies, from where a movement puts it (x, y)."""
+    if place.transform is None:
+        msg = "a light without a place is not off any"
+        raise ValueError(msg)
+    ny, nx = place.geometry.shape
+    middle = place.geometry.to_sensor(
+        np.float64((nx - 1) / 2), np.float64((ny - 1) / 2)
+    )
+    return np.subtract(place.transform(*middle), move(*middle))
+
+
+def _off(place: Place, move: Transform) -> float:
+    """Tell how far the middle of a light lies from where a movement puts it."""
+    return float(np.hypot(*_centred(place, move)))
+
+
+def _moves(
+    folder: Path, lights: Sequence[_Light], group: Sequence[int], first: int
+) -> tuple[int, dict[int, Transform]]:
+    """Give the shifts of a group's lights to a first one: those that are clear.
+
+    The first is another one if that as asked for is not clear itself.
+    """
+    others = [i for i in group if i != first]
+    n = -(-len(others) // (AT_ONCE - 1))
+    moves: dict[int, Transform] = {}
+    for start in range(n):
+        batch = [first, *others[start::n]]
+        found = movement([_image(folder, lights[i]) for i in batch])
+        clear = {i: shift for i, shift in zip(batch, found, strict=True) if shift}
+        if clear and first not in clear and not moves:
+            clearest = min(clear, key=lambda i: clear[i].error)
+            return _moves(folder, lights, list(clear), clearest)
+        if first in clear:
+            back = clear[first].transform.inverse()
+            moves |= {
+                i: _sensor_shift(shift.transform.then(back), lights[i], lights[first])
+                for i, shift in clear.items()
+            }
+    return first, moves
 
 
 def _placed(
@@ -282,7 +430,7 @@ def _placed(
 
 def _drawn_out(folder: Path, lights: Sequence[_Light], rest: Sequence[int]) -> bool:
     """Tell whether most of some lights without stars look like spectra."""
-    steps = np.linspace(0, len(rest) - 1, min(len(rest), PATTERN_OF))
+    steps = np.linspace(0, len(rest) - 1, min(len(rest), LOOKED_AT))
     probes = [rest[round(step)] for step in steps] if rest else []
     drawn = [is_drawn_out(_image(folder, lights[i])) for i in probes]
     return sum(drawn) > len(drawn) / 2
@@ -318,49 +466,12 @@ def _shifts(
 ) -> dict[int, Transform]:
     """Correlate the images of lights with that of another."""
     image = _image(folder, lights[first])
-    found = _clear(folder, lights, others, image)
-    still = [i for i, shift in found.items() if shift.transform.length < STILL]
-    if len(others) > 1 and len(still) > len(others) / 2:
-        found = {} if _move_beside_pattern(folder, lights, first, others) else found
-    factor = lights[first].geometry.shape[0] // image.shape[0]
-    shifts = {i: shift.transform for i, shift in found.items()}
+    found = {i: correlate(_image(folder, lights[i]), image) for i in others}
     return {
-        i: _sensor_shift(
-            Transform(factor * shift.dx, factor * shift.dy), lights[i], lights[first]
-        )
-        for i, shift in shifts.items()
+        i: _sensor_shift(shift.transform, lights[i], lights[first])
+        for i, shift in found.items()
+        if shift is not None
     }
-
-
-def _move_beside_pattern(
-    folder: Path, lights: Sequence[_Light], first: int, others: Sequence[int]
-) -> bool:
-    """Tell whether images agree on no shift only in what the sensor adds to all.
-
-    That may be stronger than a faint nebula, which is seen to move without it; how
-    far, what is left of both does not tell.
-    """
-    chosen = np.linspace(0, len(others) - 1, min(len(others), PATTERN_OF - 1))
-    probes = [first, *(others[round(step)] for step in chosen)]
-    pattern = median(np.array([_image(folder, lights[i]) for i in probes]), axis=0)
-    freed = _clear(folder, lights, others, _image(folder, lights[first]), pattern)
-    moved = [i for i, shift in freed.items() if shift.transform.length > MOVED]
-    return len(moved) > len(others) / 2
-
-
-def _clear(
-    folder: Path,
-    lights: Sequence[_Light],
-    others: Sequence[int],
-    image: NDArray[Any],
-    pattern: NDArray[Any] | float = 0.0,
-) -> dict[int, Shift]:
-    """Give the shifts that are clear, without what all images share."""
-    found = {
-        i: correlate(_image(folder, lights[i]) - pattern, image - pattern)
-        for i in others
-    }
-    return {i: shift for i, shift in found.items() if shift is not None}
 
 
 def _image(folder: Path, light: _Light) -> NDArray[Any]:
@@ -371,6 +482,8 @@ def _image(folder: Path, light: _Light) -> NDArray[Any]:
 
 def _sensor_shift(shift: Transform, light: _Light, reference: _Light) -> Transform:
     """Take a shift between images to one between pixels of the sensor."""
+    pixel = light.pixel / light.geometry.binning
+    shift = Transform(pixel * shift.dx, pixel * shift.dy)
     before = light.geometry.to_sensor.inverse()
     return before.then(shift).then(reference.geometry.to_sensor)
 

@@ -166,6 +166,14 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     ]
     if imaged:
         yield remark("by-image", found=some(imaged))
+    others = [
+        (Path(light.item.file).name, light.place)
+        for light in lights
+        if light.place and light.place.means is not Means.REFERENCE
+    ]
+    still = [name for name, place in others if place.is_still]
+    if 2 * len(still) > len(others):
+        yield remark("nothing-moves", found=some(still))
 
 
 def _grid(
