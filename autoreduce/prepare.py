@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
@@ -281,9 +281,16 @@ def prepare_night(
         *unusable_sections(frames, told("biassec", _is_unread)),
         *unusable_sections(frames, told("trimsec", _is_unread)),
     )
-    plan = with_doubts(replace(plan, notes=(*doubts, *cards, *plan.notes)))
+    notes = (*doubts, *cards, *plan.notes, *_of_others(scanned.others))
+    plan = with_doubts(replace(plan, notes=notes))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
+
+
+def _of_others(files: Sequence[str]) -> Iterator[Remark]:
+    """Tell of raw images among the frames that are not read."""
+    if files:
+        yield remark("other-formats", found=f"{len(files)}", expected=files[0])
 
 
 def _is_unread(reading: Reading) -> bool:

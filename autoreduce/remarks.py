@@ -411,6 +411,22 @@ CODES: dict[str, Code] = {
         "The mean of darks that are not alike serves none of the lights.  `frames.csv` "
         "tells their levels; `--exclude` leaves the wrong ones out.",
     ),
+    "flat-full": Code(
+        _S.DOUBTFUL,
+        "from {found} the pixels of its flats have far less noise than their light brings: "
+        "they are full, and the flat is too faint there",
+        "Wells end below the range of the converter, and not all at one level.  Take "
+        "flats at half of that level; the way out tells it, and leaves out flats of which "
+        "too much is full.",
+    ),
+    "unlike-flats": Code(
+        _S.DOUBTFUL,
+        "{expected} flats are lit otherwise than the others, by {found} (rms), and alike "
+        "among themselves: a mean of both is right for no light",
+        "The camera was turned, dust moved, or the filter or lamp was another one between "
+        "two runs of flats.  The way out does without one of them; which is that of the "
+        "lights you know.",
+    ),
     "negative-sky": Code(
         _S.DOUBTFUL,
         "the calibrated sky is {found}, its noise {expected}: bias or dark is too high "
@@ -426,6 +442,25 @@ CODES: dict[str, Code] = {
         "Below 1 the dark takes out too much, above too little.  Take darks at the "
         "temperature, exposure, gain and readout mode of the lights.",
         "dark",
+    ),
+    "hot-absent": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark are not hot in the light, where they have "
+        "{found} of that: a dark is taken out of it already, or it shows another sensor, "
+        "or another part of it",
+        "Cameras with noise reduction, and programs, take a dark out of the light and say "
+        "so in no card; two cameras of one model have one name.  The way out goes without "
+        "the dark.",
+        "dark",
+    ),
+    "dark-shifted": Code(
+        _S.DOUBTFUL,
+        "pixels that are hot in the dark have {found} of that in the light, and are hot "
+        "there {expected} away: light and masters show different parts of the sensor",
+        "A window that no card tells, or pixels that a transfer has lost: neither dark "
+        "nor flat lies on the light, nor do its colours lie where the header says.  "
+        "`--exclude` leaves a single light out; else take masters with the window of the "
+        "lights.",
     ),
     "glow-misfit": Code(
         _S.DOUBTFUL,
@@ -475,6 +510,14 @@ CODES: dict[str, Code] = {
         "otherwise than the light.  Take darks again, in the dark; `--exclude` does "
         "without these.",
         "dark",
+    ),
+    "uneven-bias": Code(
+        _S.DOUBTFUL,
+        "with the structure of the bias the light's sky is uneven by {found}, without it "
+        "by {expected}",
+        "The bias frames were lit in a part, or read by other amplifiers or in another "
+        "mode than the light.  Take bias frames again, as the lights were taken, and darks "
+        "of the lights' exposure.",
     ),
     "light-in-dark": Code(
         _S.DOUBTFUL,
@@ -844,6 +887,13 @@ CODES: dict[str, Code] = {
         "A program wrote unsigned counts as signed ones, and all of them were above 32767.  "
         "The way out adds 65536 to each pixel.",
     ),
+    "bytes-swapped": Code(
+        _S.LEFT_OUT,
+        "the bytes of its pixels are swapped: their noise is {found}, in the other order "
+        "{expected}",
+        "FITS has the high byte first, and a program wrote it last, as processors have it: "
+        "the pixels look like snow.  Write the frame again with its bytes swapped.",
+    ),
     "shifted": Code(
         _S.LEFT_OUT,
         "counts below zero: level {found}; unsigned ones are written as signed ones, up to "
@@ -1189,6 +1239,12 @@ CODES: dict[str, Code] = {
         _S.NOTE,
         "without detector {found}, which {expected} other files of the camera have",
         "The extension was lost, or the detector was not read: what is there is reduced.",
+    ),
+    "other-formats": Code(
+        _S.NOTE,
+        "raw images of other formats are not read: {found}, such as {expected}",
+        "Only FITS is read.  Convert what is to be reduced, as with Siril or the camera's "
+        "own program; nothing is to be done if these are not of the night.",
     ),
     "type-unknown": Code(
         _S.NOTE,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autoreduce.calibration.quality import odd_frames
+from autoreduce.calibration.quality import odd_frames, two_shapes
 from autoreduce.pixels.measure import FrameStatistics, block_medians, measure
 from autoreduce.planning.plan import Action
 from autoreduce.planning.recipe import QualityRecipe
@@ -70,6 +70,7 @@ def test_two_hundred_clean_nights_lose_no_frame():
             for m in rng.uniform(8e3, 4e4, n)
         ]
         assert odd_frames(flats, Action.FLAT, LIMITS, pedestals=[1000.0] * n) == {}
+        assert two_shapes(flats, LIMITS, [1000.0] * n) is None
 
 
 def with_gradient(rng, flat, sigma=0.015):
@@ -249,6 +250,46 @@ def test_a_slightly_steeper_sky_is_no_reason():
     flats = make_frames(rng, 5, light=20000.0)
     flats[1] = (flats[1] * np.linspace(0.985, 1.015, SHAPE[1])).astype(np.uint16)
     assert found(flats, Action.FLAT, pedestals=[1000.0] * 5) == {}
+
+
+def shapes_of(slopes):
+    """Tell flats whose light falls off from one side to the other apart."""
+    rng = np.random.default_rng(10)
+    side = np.linspace(-1, 1, SHAPE[1])
+    flats = [
+        1000 + rng.poisson(20000.0 * (1 + slope * side), SHAPE) for slope in slopes
+    ]
+    statistics = [measure(flat.astype(np.uint16)) for flat in flats]
+    return two_shapes(statistics, LIMITS, [1000.0] * len(flats))
+
+
+@pytest.mark.parametrize(
+    ("slopes", "those"),
+    [
+        ([0.1, 0.1, -0.1, -0.1], [2, 3]),
+        ([-0.1, 0.1, -0.1, 0.1, 0.1], [0, 2]),
+        ([0.1, -0.1], [1]),
+        ([0.09, 0.11, 0.1, -0.09, -0.1, -0.11], [3, 4, 5]),
+    ],
+)
+def test_flats_of_two_shapes_are_told_apart(slopes, those):
+    apart, places = shapes_of(slopes)
+    assert places == those
+    assert apart == pytest.approx(0.2 / 3**0.5, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "slopes",
+    [
+        [0.0],
+        [0.1] * 5,
+        [0.01, -0.01, 0.0, 0.01],
+        np.linspace(-0.2, 0.2, 9),
+        [0.02, 0.0],
+    ],
+)
+def test_flats_of_one_shape_or_of_a_sky_that_drifts_are_not(slopes):
+    assert shapes_of(slopes) is None
 
 
 def make_lit_frames(seed, shares, light=20000.0):

@@ -130,8 +130,39 @@ def test_hot_pixels_tell_a_dark_that_lies_the_other_way_round(turn, words):
 def test_hot_pixels_of_another_sensor_fit_in_no_way_round():
     rng = np.random.default_rng(8)
     found = codes(sky(rng) + hot_dark(rng), hot_dark(rng))
-    assert "hot-misfit" in found
-    assert "dark-turned" not in found
+    assert "hot-absent" in found
+    assert not {"dark-turned", "dark-shifted"} & set(found)
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 40), (5, -3), (1, 0)])
+def test_hot_pixels_tell_how_far_a_light_was_read_from_where_the_dark_was(dy, dx):
+    rng = np.random.default_rng(8)
+    dark = hot_dark(rng)
+    found = codes(sky(rng) + np.roll(dark, (dy, dx), (0, 1)), dark)
+    assert f"{dx:+d} columns and {dy:+d} rows away" in found["dark-shifted"]
+    assert not {"hot-misfit", "hot-absent"} & set(found)
+
+
+@pytest.mark.parametrize("with_flat", [False, True])
+@pytest.mark.parametrize(("in_light", "said"), [(1.0, set()), (0.0, {"uneven-bias"})])
+def test_a_bias_of_other_amplifiers_is_told_where_there_is_no_dark(
+    with_flat, in_light, said
+):
+    rng = np.random.default_rng(8)
+    flat = (vignetting() if with_flat else np.ones(SHAPE)).astype(np.float32)
+    step = np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, 0.0, 40.0)
+    bias = (1000 + step + rng.normal(0, 1, SHAPE)).astype(np.float32)
+    raw = sky(rng) * flat + 1000 + in_light * step
+    data = ((raw - bias) / flat).astype(np.float32)
+    given = flat if with_flat else None
+    doubts = doubts_of_light(data, None, 600.0, NOISE, given, bias=bias)
+    assert {one.code for one in doubts} == said
+
+
+def test_a_light_whose_dark_is_taken_out_already_has_no_hot_pixels():
+    rng = np.random.default_rng(8)
+    found = codes(sky(rng), hot_dark(rng))
+    assert "taken out of it already" in found["hot-absent"]
 
 
 def test_a_flat_that_fits_is_not_doubted_nor_is_one_of_an_uneven_sky():

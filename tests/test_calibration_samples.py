@@ -160,3 +160,30 @@ def test_frames_that_are_read_together_have_the_samples_that_each_has_alone(tmp_
         assert repr(found) == repr(alone)  # NaN is no NaN
         if alone is not None:
             np.testing.assert_array_equal(found.strip, alone.strip)
+
+
+@pytest.mark.parametrize(
+    ("rows", "noise"),
+    [
+        (lambda counts: counts.byteswap(), 20.0),
+        (lambda counts: (counts ^ 0x8000).byteswap() ^ 0x8000, 20.0),
+        (lambda counts: counts.astype(np.int16).byteswap(), 20.0),
+        (lambda counts: counts, np.nan),
+        (lambda counts: counts * 20, 19000.0),
+        (lambda counts: counts // 4 * 256, np.nan),
+        (lambda counts: counts.astype(np.float32) * 20, np.nan),
+    ],
+    ids=[
+        "unsigned",
+        "with BZERO",
+        "signed",
+        "right",
+        "noisy",
+        "8 bits above",
+        "floats",
+    ],
+)
+def test_pixels_tell_that_their_bytes_are_swapped(rows, noise):
+    counts = np.random.default_rng(1).normal(680, 20, (32, 256)).astype(np.uint16)
+    found = sum_up(rows(counts.astype(np.uint16))).swapped_noise
+    assert found == pytest.approx(noise, rel=0.25, nan_ok=True)

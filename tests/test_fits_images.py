@@ -42,6 +42,9 @@ def test_reads_every_type_as_astropy_does(tmp_path, dtype, ending):
         assert band.dtype == np.dtype(dtype)
         np.testing.assert_array_equal(band, pixels[5:11])
         np.testing.assert_array_equal(reader.read(), pixels)
+        bands = reader.bands([5, 30], 3)
+        assert bands.dtype == band.dtype
+        np.testing.assert_array_equal(bands, np.r_[pixels[5:8], pixels[30:33]])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from small_night import BIAS, RATE, SKY, make_pixels
 
 from autoreduce.cli import cli
 
-SHAPE = 96, 128
+SHAPE = 128, 144
 Y, X = np.mgrid[: SHAPE[0], : SHAPE[1]]
 VIGNETTING = 1.0 - 1.2 * ((X / SHAPE[1] - 0.4) ** 2 + (Y / SHAPE[0] - 0.6) ** 2)
 VIGNETTING /= np.median(VIGNETTING)
@@ -87,6 +87,13 @@ def unlit(pixels):
     return BIAS + RATE * EXPTIME["flat"] + rng.normal(0.0, 4.0, SHAPE)
 
 
+def full_wells(pixels):
+    """Fill the brighter pixels up; charge has one electron an ADU."""
+    rng = np.random.default_rng(int(pixels.sum()))
+    light = np.maximum(3.2 * (pixels - BIAS), 0.0)
+    return BIAS + np.minimum(rng.poisson(light), 57000 + 8 * rng.normal(size=SHAPE))
+
+
 def repeated():
     """Return what saves the pixels of the first light again as those of the second."""
     kept = {}
@@ -123,6 +130,30 @@ SAID = {
         on(("dark",), lambda p: BIAS + (p - BIAS) / 2),
         {"hot-misfit"},
     ),
+    "lights whose bytes are in the order of processors": (
+        on(("light",), lambda p: np.rint(p).astype(np.uint16).byteswap()),
+        {"bytes-swapped"},
+    ),
+    "flats whose wells are full, each a little otherwise": (
+        on(("flat",), full_wells),
+        {"flat-full"},
+    ),
+    "half of the flats after the camera was turned": (
+        on(("flat 2", "flat 3"), lambda p: p[::-1, ::-1]),
+        {"unlike-flats"},
+    ),
+    "lights of another window, which no card tells": (
+        on(("light",), lambda p: np.roll(p, 20, axis=1)),
+        {"dark-shifted"},
+    ),
+    "one light whose transfer lost pixels": (
+        on(("light 1",), lambda p: np.roll(p, 300)),
+        {"dark-shifted"},
+    ),
+    "lights whose dark the camera has taken out": (
+        on(("light",), lambda p: p - (RATE + HOT) * EXPTIME["light"]),
+        {"hot-absent"},
+    ),
     "lights that the camera has divided by a flat": (
         on(("light",), lambda p: BIAS + (p - BIAS) / VIGNETTING),
         {"uneven-flat"},
@@ -153,6 +184,12 @@ RIGHT = {
             else {}
         ),
     },
+    "a mount and a driver that write names otherwise now and then": {
+        "header": lambda kind, _: {
+            "TELESCOP": f"EQMo{'d' if kind == 'flat' else 'D'} HEQ5",
+            "INSTRUME": f"ZWO ASI1600MM{'-' if kind == 'dark' else ' '}Pro",
+        },
+    },
     "bias frames of -1 s": {
         "header": lambda kind, _: {"EXPTIME": -1.0} if kind == "bias" else {},
     },
@@ -171,11 +208,11 @@ RIGHT = {
         "header": lambda _, __: {"TIME-OBS": "2024-02-28T01:02:03"},
     },
     "a section of all columns but for the overscan's, whose axes are swapped": {
-        "header": lambda _, __: {"BIASSEC": "[1:96,121:128]"},
+        "header": lambda _, __: {"BIASSEC": "[1:128,137:144]"},
         "told": {"no-section"},
     },
     "sections that count from 0": {
-        "header": lambda _, __: {"TRIMSEC": "[0:127,0:95]"},
+        "header": lambda _, __: {"TRIMSEC": "[0:143,0:127]"},
         "told": {"no-section"},
     },
     "the driver gives a frame again": {"fault": repeated()},

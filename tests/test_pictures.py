@@ -230,13 +230,13 @@ def test_only_a_sample_of_the_rows_is_read(tmp_path, monkeypatch):
     from autoreduce.fits.images import ImageReader
 
     path = write(tmp_path / "tall.fits", np.zeros((4000, 50), np.float32))
-    n_read, rows = [], ImageReader.rows
+    n_read, fill = [], ImageReader._fill
 
-    def counted(reader, start, stop, out=None):
-        n_read.append(stop - start)
-        return rows(reader, start, stop, out)
+    def counted(reader, buffer, offset, left):
+        n_read.append(len(buffer) / (50 * 4))
+        fill(reader, buffer, offset, left)
 
-    monkeypatch.setattr(ImageReader, "rows", counted)
+    monkeypatch.setattr(ImageReader, "_fill", counted)
     read_picture(path, largest=100)
     assert sum(n_read) == 400
 

@@ -60,3 +60,27 @@ def test_blocks_with_holes_are_left_out():
     one, other = flat(20000, 1.5, rng), flat(20000, 1.5, rng)
     one[:100] = np.nan
     assert photon_transfer([(one, other)]).gain == pytest.approx(1.5, rel=0.02)
+
+
+def full_of(level, well, *, scatter=8.0, share=0.0, multiplied=1.0):
+    """Find where the wells of four flats are full, two of which a camera multiplies."""
+    rng = np.random.default_rng(6)
+    flats = [flat(level * (1 - 0.02 * n), 1.0, rng) for n in range(4)]
+    wells = well + scatter * rng.normal(size=(4, 512, 512))
+    flats = [np.minimum(one, most) for one, most in zip(flats, wells, strict=True)]
+    flats = [(1 - share) * one + share * np.roll(one, 1, axis=1) for one in flats]
+    pairs = [flats[:2], [multiplied * one for one in flats[2:]]]
+    return photon_transfer(pairs).full_from
+
+
+def test_full_wells_are_told_by_noise_that_does_not_grow():
+    assert full_of(63000, 58000) == pytest.approx(58000, rel=0.05)
+
+
+@pytest.mark.parametrize("how", [{}, {"share": 0.02}, {"multiplied": 2.5}])
+def test_noise_that_follows_the_light_tells_of_no_full_well(how):
+    assert full_of(50000, 58000, **how) is None
+
+
+def test_where_everything_is_full_nothing_is_told():
+    assert full_of(90000, 58000) is None

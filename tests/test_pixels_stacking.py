@@ -61,6 +61,16 @@ def test_of_three_the_odd_one_goes_high_and_low_alike(odd):
     assert rejected.tolist() == [0, 81, 0]
 
 
+@pytest.mark.parametrize("far", [900.0, 9900.0, 1e7, -1e7, 1e30, np.inf])
+def test_what_is_rejected_leaves_nothing_in_the_mean(far):
+    lights = np.random.default_rng(6).normal(100, 10, (9, 12, 12)).astype(np.float32)
+    others = np.delete(lights[:, 6, 6], 4).astype(float).mean()
+    lights[4, 6, 6] += np.float32(far)
+    made = stack(list(lights), [PLAIN] * 9, FOUR, sky=100.0)
+    assert made.n_used[6, 6] == 8
+    assert made.data[6, 6] == pytest.approx(others, abs=1e-3)
+
+
 def test_of_two_that_disagree_the_brighter_goes():
     assert column(100, 5000)[:2] == (100, 1)
     assert column(5000, 100)[:2] == (100, 1)

@@ -389,12 +389,14 @@ def test_what_is_cut_out_of_a_mosaic_may_begin_with_another_colour(
     assert outcome(judge("bias", [light], mosaic), Rung(0))["bayerpat"] == holds
 
 
-def test_a_filter_may_be_spelt_otherwise_and_a_telescope_not():
+@pytest.mark.parametrize(
+    ("telescope", "same"), [("rc-10", True), ("RC12", False), ("RC1", False)]
+)
+def test_a_filter_and_a_telescope_may_be_spelt_otherwise(telescope, same):
     light = {"filter": "R_Bessel", "telescop": "RC10"}
-    found = outcome(
-        judge("flat", [light], {"filter": "r bessel", "telescop": "rc10"}), Rung(0)
-    )
-    assert (found["filter"], found["telescop"]) == (True, False)
+    flat = {"filter": "r bessel", "telescop": telescope}
+    found = outcome(judge("flat", [light], flat), Rung(0))
+    assert (found["filter"], found["telescop"]) == (True, same)
 
 
 def test_limits_of_temperature_are_those_of_one_combination():

@@ -408,19 +408,35 @@ def output_of(path, night):
 DAMAGES = [truncate, cut_header, empty, flip, zero, edit, edit_header]
 
 
-@pytest.mark.parametrize("kind", ["bias", "light", "stack", "rates"])
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_product_that_is_not_as_written_is_made_again_and_told(night, kind, damage):
-    product = find(night, kind)
-    before = fits.getdata(product, memmap=False)
-    damage(product)
+def damaged(night, kinds, damages):
+    """Damage a product of each kind in a way of its own; tell which task makes it."""
+    found = {}
+    for kind, damage in zip(kinds, damages, strict=True):
+        product = find(night, kind)
+        damage(product)
+        task = product.with_suffix(".json") if kind == "rates" else product
+        found[product] = output_of(task, night)
+    return found
+
+
+def in_turn(damages, n):
+    """List damages of n kinds at a time: in all, each kind is damaged in every way."""
+    return [(*damages[i:], *damages[:i])[:n] for i in range(len(damages))]
+
+
+IMAGES = ("bias", "light", "stack", "rates")
+
+
+@pytest.mark.parametrize("damages", in_turn(DAMAGES, len(IMAGES)))
+def test_products_that_are_not_as_written_are_made_again_and_told(night, damages):
+    before = [fits.getdata(find(night, kind), memmap=False) for kind in IMAGES]
+    tasks = damaged(night, IMAGES, damages)
     done = run(night)
-    task = product.with_suffix(".json") if kind == "rates" else product
-    assert made_again(done) == {output_of(task, night)}
-    assert told_again(done) == {output_of(product, night)}
-    again = fits.getdata(product, memmap=False)
-    np.testing.assert_array_equal(again, before)
-    check_sums(product)
+    assert made_again(done) == set(tasks.values())
+    assert told_again(done) == {output_of(product, night) for product in tasks}
+    for product, data in zip(tasks, before, strict=True):
+        np.testing.assert_array_equal(fits.getdata(product, memmap=False), data)
+        check_sums(product)
     after = run(night)
     assert made_again(after) == told_again(after) == set()
 
@@ -444,15 +460,14 @@ def test_a_file_of_somebody_else_is_not_overwritten(night):
     assert fits.getdata(product).shape == (4, 4)
 
 
-@pytest.mark.parametrize("kind", ["fit", "places"])
-@pytest.mark.parametrize("damage", [reword, truncate, empty])
-def test_a_fit_or_a_registration_that_was_changed_is_made_again(night, kind, damage):
-    product = find(night, kind)
-    before = product.read_text()
-    damage(product)
+@pytest.mark.parametrize("damages", in_turn([reword, truncate, empty], 2))
+def test_fits_and_registrations_that_were_changed_are_made_again(night, damages):
+    kinds = ("fit", "places")
+    before = [find(night, kind).read_text() for kind in kinds]
+    tasks = damaged(night, kinds, damages)
     done = run(night)
-    assert made_again(done) == told_again(done) == {output_of(product, night)}
-    assert product.read_text() == before
+    assert made_again(done) == told_again(done) == set(tasks.values())
+    assert [product.read_text() for product in tasks] == before
 
 
 def test_a_product_that_is_gone_is_made_again_without_a_word(night):

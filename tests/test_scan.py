@@ -20,6 +20,7 @@ from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import read_file, scan, scan_night
 from autoreduce.frames.schema import EVIDENCE_COLUMNS, FRAME_COLUMNS
 from autoreduce.frames.together import decide_together
+from autoreduce.prepare import prepare_night
 
 
 def write_light(path, **cards):
@@ -177,6 +178,18 @@ def test_folder_without_frames_says_the_way_out(tmp_path, folder, complaint):
     (tmp_path / "file.fits").write_text("")
     with pytest.raises(InputError, match=complaint):
         scan(tmp_path / folder)
+
+
+def test_raw_images_of_other_formats_are_named_unless_they_were_converted(tmp_path):
+    write_light(tmp_path / "fits" / "b.fits")
+    for name in ("lights/a.XISF", "lights/b.CR2", "lights/b.jpg", "c.ser"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"anything")
+    assert scan_night([tmp_path]).others == ("c.ser", "lights/a.XISF")
+    (note,) = (one for one in prepare_night([tmp_path]).plan.notes if one.found == "2")
+    assert (note.code, note.expected) == ("other-formats", "c.ser")
+    with pytest.raises(InputError, match=r"2 of another format, such as a\.XISF"):
+        scan(tmp_path / "lights")
 
 
 def test_folder_of_unreadable_files_names_one_of_them(tmp_path):

@@ -1,13 +1,19 @@
-"""Tutorials: their commands print what they say, their pictures are what is made today."""
+"""Tutorials: their commands print what they say, their pictures are what is made today.
+
+The two ways of the worked example, by hand and by one command, end in the same images.
+"""
 
 import re
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import make_pictures
 import numpy as np
 import pytest
-from page_boxes import alike, boxes, run_page
+from astropy.io import fits
+from page_boxes import DOCS, alike, boxes, run_page
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +25,35 @@ PAGES = {
 }
 """The night that each tutorial makes, of which its pictures are, and where; and what makes
 it anew where the page goes on to change it."""
+
+STACKS = {
+    "cluster_lumin": "light_cluster_Lum_60s_2x2",
+    "cluster_red": "light_cluster_R_60s_2x2",
+    "cluster_green": "light_cluster_G_60s_2x2",
+    "cluster_blue": "light_cluster_B_60s_2x2",
+    "crab_lumin": "light_Crab_Lum_120s_2x2",
+    "crab_red": "light_Crab_R_180s_2x2",
+    "crab_green": "light_Crab_G_180s_2x2",
+    "crab_blue": "light_Crab_B_180s_2x2",
+}
+"""What the worked example makes by hand, and what one command makes."""
+
+
+@pytest.fixture(scope="module")
+def carried_out(tmp_path_factory):
+    """Carry out a page, once: its folder, and lines that it shows and did not print."""
+
+    @cache
+    def folder_and_wrong(page):
+        folder = tmp_path_factory.mktemp("tutorial")
+        return folder, run_page(page, folder)
+
+    return folder_and_wrong
+
+
+@pytest.fixture
+def worked(carried_out):
+    return carried_out("worked_example.md")[0]
 
 
 def links():
@@ -43,17 +78,58 @@ def unlike(night, folder):
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
-def test_a_page_shows_what_is_printed_and_drawn_today(page, tmp_path):
+def test_a_page_shows_what_is_printed_and_drawn_today(page, carried_out):
     night, place, anew = PAGES[page]
-    assert run_page(page, tmp_path) == []
+    folder, wrong = carried_out(page)
+    assert wrong == []
     drawn = [re.findall(r'savefig\("(.+?)"', text) for _, text in boxes(page)]
-    assert all((tmp_path / name).is_file() for names in drawn for name in names)
-    home = tmp_path / place
+    assert all((folder / name).is_file() for names in drawn for name in names)
+    home = folder / place
     if anew:
         shutil.rmtree(home / "night_reduced")
         make_pictures.carry_out([anew], home)
     make_pictures.carry_out(make_pictures.NIGHTS[night][1:], home)
     assert unlike(night, home) == []
+
+
+def test_the_worked_example_does_the_twelve_steps():
+    text = (DOCS / "worked_example.md").read_text("utf-8")
+    assert re.findall(r"^### (\d+)\. ", text, re.MULTILINE) == [
+        str(n) for n in range(1, 13)
+    ]
+
+
+def test_the_lists_of_headers_are_long(worked):
+    lines = "".join(text for _, text in boxes("worked_example.md")).splitlines()
+    lists = [line for line in lines if line.startswith("grep ")]
+    assert lists
+    for line in lists:
+        listed = subprocess.check_output(["sh", "-c", line], cwd=worked / "hand")
+        assert len(listed.splitlines()) > 5, line
+
+
+def test_the_odd_dark_stands_out_in_the_statistics(worked):
+    table = (worked / "hand" / "raw_dark_stats.log").read_text().splitlines()
+    means = {row.split()[0]: float(row.split()[3]) for row in table[2:]}
+    others = [means[f"bsub.{number:04d}.fit"] for number in range(52, 57)]
+    assert abs(means["bsub.0051.fit"] - np.mean(others)) > 5 * np.std(others)
+
+
+@pytest.mark.parametrize("by_hand", sorted(STACKS))
+def test_one_command_makes_what_twelve_steps_make(worked, by_hand):
+    mine = fits.getdata(worked / "hand" / f"{by_hand}.fit").astype(float)
+    product = worked / "night_reduced" / "stacks" / f"{STACKS[by_hand]}.fits"
+    theirs = fits.getdata(product).astype(float)
+    sky = np.median(theirs)
+    difference = np.abs(mine - theirs)
+    assert np.median(difference) < 1e-4 * sky
+    # A few pixels are hot: there the flat is what is left of a large dark.
+    assert np.quantile(difference, 0.999) < 1e-3 * sky
+
+
+def test_the_difference_of_the_page_is_small(worked):
+    difference = fits.getdata(worked / "difference.fit")
+    assert np.abs(np.median(difference)) < 1.0
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

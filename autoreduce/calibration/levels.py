@@ -26,6 +26,8 @@ from autoreduce.pixels.order import median
 GROSS_NOISE, GROSS_PART = 10.0, 0.05
 """A level is out of place by so many times the noise, and by this part of the level:
 bias levels drift by less from night to night."""
+UNSCRAMBLED = 16.0
+"""Pixels that have so much less noise with their bytes swapped were written so."""
 FULL = 0.95
 """A level at this part of the largest number is full."""
 SHORTER = 0.9
@@ -118,6 +120,8 @@ def by_itself(raw: Raw) -> Doubt | None:
     sample = raw.sample
     if sample.empty:
         return Doubt("no-data", sample.level)
+    if sample.swapped_noise < sample.noise / UNSCRAMBLED:
+        return Doubt("bytes-swapped", sample.noise, sample.swapped_noise)
     lowest, top = sample.ends
     if lowest < 0 and raw.level < -GROSS_NOISE * raw.noise:
         # Behind a closed shutter no count is large enough to have wrapped.

@@ -62,6 +62,9 @@ SKY_FLOOR = 10.0
 """Sky that any light may have, of the sky noise."""
 LIT = 0.1
 """A block with so much of the brightest block's light is lit."""
+APART = 6.0
+"""Two shapes of flats differ by so many times what those of either one differ by: of a
+sky that drifts evenly they differ by four times as much."""
 POOR_FLAT = 5.0
 """A flat with so many times the relative noise of the others adds only noise."""
 
@@ -306,18 +309,10 @@ def _odd_shapes(
     group: Sequence[FrameStatistics], known: Levels, limits: QualityRecipe
 ) -> dict[int, Remark]:
     """Find flats that are lit otherwise than the others: a cloud, a lamp, a dome."""
-    if not all(item.blocks for item in group):
-        return {}
-    shapes = np.array([item.blocks for item in group]) - known.pedestal[:, None]
-    # Blocks of a dead amplifier have no pixels.
-    shapes = shapes[:, np.isfinite(shapes).all(axis=0)]
+    shapes = _shapes(group, known)
     if not shapes.size:
         return {}
-    usual = np.median(shapes / shapes.max(axis=1, keepdims=True), axis=0)
-    # Blocks without light have no shape: outside of a round field, or of the shutter.
-    lit = usual > LIT * usual.max()
-    shapes = shapes[:, lit] / np.median(shapes[:, lit], axis=1, keepdims=True)
-    deviations = np.sqrt(np.mean((shapes / np.median(shapes, axis=0) - 1) ** 2, axis=1))
+    deviations = _rms(shapes / np.median(shapes, axis=0) - 1)
     limit = max(limits.n_sigma * SHAPE_FLOOR, USUAL * float(np.median(deviations)))
     return {
         int(i): remark(
@@ -325,6 +320,68 @@ def _odd_shapes(
         )
         for i in np.flatnonzero(deviations > limit)
     }
+
+
+def two_shapes(
+    statistics: Sequence[FrameStatistics],
+    limits: QualityRecipe,
+    pedestals: Sequence[float] | None = None,
+) -> tuple[float, list[int]] | None:
+    """Tell flats apart that were lit in two ways, as before and after a camera turned.
+
+    Of as many of either kind none is odd, and their mean serves no light.
+
+    Parameters
+    ----------
+    statistics : sequence of FrameStatistics
+        One for each flat that is combined, in the unit of the raw frames.
+    limits : QualityRecipe
+        How odd a frame must be.
+    pedestals : sequence of float, optional
+        The part of each frame's level that is no light, as of `odd_frames`.
+
+    Returns
+    -------
+    tuple of float and list of int, or None
+        By how much the two shapes differ, relative and rms, and the indices of the
+        fewer or later flats; None if all are of one shape, or drift from one to another.
+    """
+    shapes = _shapes(statistics, _levels(statistics, Action.FLAT, pedestals))
+    if len(shapes) < 2 or not shapes.size:
+        return None
+    off = shapes - shapes.mean(axis=0)
+    along = off @ np.linalg.svd(off, full_matrices=False)[2][0]
+    order = np.argsort(along, kind="stable")
+    cut = int(np.argmax(np.diff(along[order]))) + 1
+    parts = [np.sort(part) for part in (order[:cut], order[cut:])]
+    centres = [shapes[part].mean(axis=0) for part in parts]
+    apart = float(_rms(centres[0] / centres[1] - 1))
+    within = max(
+        float(_rms(shapes[part] / centre - 1).max())
+        for part, centre in zip(parts, centres, strict=True)
+    )
+    if apart < max(limits.n_sigma * SHAPE_FLOOR, APART * within):
+        return None
+    return apart, min(parts, key=lambda part: (len(part), -part[0])).tolist()
+
+
+def _shapes(group: Sequence[FrameStatistics], known: Levels) -> Values:
+    """Give the light in the lit blocks of flats, of its median: (n, blocks)."""
+    if not all(item.blocks for item in group):
+        return np.empty((len(group), 0))
+    shapes = np.array([item.blocks for item in group]) - known.pedestal[:, None]
+    # Blocks of a dead amplifier have no pixels.
+    shapes = shapes[:, np.isfinite(shapes).all(axis=0)]
+    if not shapes.size:
+        return shapes
+    usual = np.median(shapes / shapes.max(axis=1, keepdims=True), axis=0)
+    # Blocks without light have no shape: outside of a round field, or of the shutter.
+    lit = usual > LIT * usual.max()
+    return np.asarray(shapes[:, lit] / np.median(shapes[:, lit], axis=1, keepdims=True))
+
+
+def _rms(deviations: Values) -> Values:
+    return np.asarray(np.sqrt(np.mean(deviations**2, axis=-1)))
 
 
 Check = Callable[[Sequence[FrameStatistics], Levels, QualityRecipe], dict[int, Remark]]

@@ -21,6 +21,8 @@ from autoreduce.remarks import ITSELF, Remark, remark
 Levels = NDArray[np.float64]
 """Medians of the blocks of some rows, see `block_medians`; NaN where there is none."""
 
+LEVEL_PIXELS = 64 * 1024
+"""Pixels that the medians of all blocks come from, about: each to 4 % of the noise."""
 NOISE_ROWS = 5
 """One row in so many tells the noise, even and odd ones: of a band of 128 to 1 %."""
 BELOW = 0.5
@@ -31,8 +33,9 @@ LEAST_HOT = 0.1
 """ADU of a hot pixel of a dark at the least: less is rounding."""
 HOT_RATIO = 1.5
 """Hot pixels of light and dark may differ by this factor: 4 degrees do that."""
-ELSEWHERE = 0.2
-"""Less than so much of the dark's hot pixels in the light: they lie elsewhere."""
+ELSEWHERE, ABSENT = 0.2, 0.05
+"""Less than so much of the dark's hot pixels in the light: they lie elsewhere, or no
+temperature explains it, as 25 degrees make it as little."""
 ROUGHER, UNEVEN = 1.5, 2.0
 """A dark makes the noise so much larger, or the unevenness, when it harms.  One dark
 alone makes it 1.4 times as large as nothing but its read noise."""
@@ -64,6 +67,7 @@ def doubts_of_light(
     noise: float,
     flat: NDArray[np.float32] | None = None,
     pedestal: float | None = 0.0,
+    bias: NDArray[np.float32] | None = None,
 ) -> Iterator[Remark]:
     """Say what is doubtful of the masters of a calibrated light, and of its pedestal.
 
@@ -81,6 +85,8 @@ def doubts_of_light(
     pedestal : float or None
         Level that a card tells and that was taken out, ADU; None where the overscan has
         it in it, whatever a card tells.
+    bias : (ny, nx) array or None, ADU
+        Rows of its bias, where no dark has the structure of the bias in it.
 
     Yields
     ------
@@ -89,12 +95,15 @@ def doubts_of_light(
     """
     if sky < -max(BELOW * noise, 1.0):
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
-    if dark is None and flat is None:
+    if dark is None and flat is None and bias is None:
         return
     levels = _levels(data)
     uneven = _scatter(levels)
+    yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
+    data = _thinned(data)
+    dark, flat = (one if one is None else _thinned(one) for one in (dark, flat))
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
         in_dark = _levels(taken)
@@ -115,6 +124,23 @@ def doubts_of_light(
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
     yield from doubts
+
+
+def _doubts_of_bias(
+    data: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    flat: NDArray[np.float32] | None,
+    uneven: float,
+    noise: float,
+) -> Iterator[Remark]:
+    """Say that a light has not the structure that its bias took out of it."""
+    if bias is None or not uneven > UNEVEN_NOISE * noise:
+        return
+    shape = bias - np.float32(finite_median(bias))
+    without = _unevenness(data + (shape if flat is None else shape / flat))
+    if uneven > UNEVEN * without:
+        found, expected = _about(uneven), _about(without)
+        yield remark("uneven-bias", found=found, expected=expected)
 
 
 def _of_order(doubt: Remark) -> bool:
@@ -175,6 +201,12 @@ def _doubts_of_dark(
     ratio = _hot_ratio(before, dark, noise)
     if turn := _turn_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
         yield remark("dark-turned", found=f"{max(ratio, 0):.1f}", expected=turn)
+    elif shift := _shift_that_fits(before, dark, noise) if ratio < ELSEWHERE else "":
+        way_out = f"--set '{ITSELF}: dark=none, flat=none'"
+        found = f"{max(ratio, 0):.1f}"
+        yield remark("dark-shifted", found=found, expected=shift, way_out=way_out)
+    elif ratio < ABSENT:
+        yield remark("hot-absent", found=f"{max(ratio, 0):.2f}")
     elif not 1 / HOT_RATIO <= ratio <= HOT_RATIO:
         yield remark("hot-misfit", found=f"{float(f'{ratio:.1g}'):g}")
     rough = pixel_noise(data[::NOISE_ROWS])
@@ -231,6 +263,20 @@ def _turn_that_fits(
     return ""
 
 
+def _shift_that_fits(
+    before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
+) -> str:
+    """Tell how far from where a dark has them its hot pixels are in the light; else ""."""
+    hot, seen = (_above_neighbours(one) > HOT_NOISE * noise for one in (dark, before))
+    matches = np.fft.irfft2(np.fft.rfft2(seen) * np.fft.rfft2(hot).conj(), hot.shape)
+    ny, nx = hot.shape
+    y, x = divmod(int(np.argmax(matches)), nx)
+    dy, dx = (y + ny // 2) % ny - ny // 2, (x + nx // 2) % nx - nx // 2
+    ratio = _hot_ratio(before, np.roll(dark, (dy, dx), (0, 1)), noise)
+    fits = np.count_nonzero(hot) >= FEWEST_HOT and 1 / HOT_RATIO <= ratio <= HOT_RATIO
+    return f"{dx:+d} columns and {dy:+d} rows" if fits else ""
+
+
 def _hot_ratio(
     before: NDArray[np.float32], dark: NDArray[np.float32], noise: float
 ) -> float:
@@ -260,7 +306,12 @@ def _unevenness(data: NDArray[np.float32]) -> float:
 
 
 def _levels(data: NDArray[np.float32]) -> Levels:
-    return np.array(block_medians(data))
+    return np.array(block_medians(_thinned(data)))
+
+
+def _thinned(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take columns at an odd distance, as those of a mosaic differ in colour by turns."""
+    return data[:, :: data.size // LEVEL_PIXELS | 1]
 
 
 def _scatter(levels: Levels) -> float:

@@ -41,6 +41,8 @@ WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 CUT_NOISE = 10.0
 """A row of one value that lies so many times the noise below the others holds no data."""
+SCRAMBLED = 256.0
+"""Noise in 16 bits that pixels have whose bytes are swapped, ADU, and few others."""
 UNIT = 1.001
 """No pixel of a frame that counts from 0 to 1 is above this."""
 UNITY, BYTES, SHIFTED = "from 0 to 1", "in 8 bits", "in floats with BZERO"
@@ -104,6 +106,9 @@ class Sample:
     """Median of the overscan that the header tells; NaN without one."""
     told_highest: float = np.nan
     """Highest valid pixel by the card DATAMAX, ADU; NaN without one."""
+    swapped_noise: float = np.nan
+    """Noise that it has once the bytes of its 16-bit pixels are swapped; NaN where nothing
+    says that they might be."""
     content: str = ""
     """Digest of the rows: those of a copy are the same."""
     edges: tuple[Edge, ...] = ()
@@ -189,6 +194,7 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
             strip=strip,
             overscan=one.overscan,
             told_highest=one.highest,
+            swapped_noise=_swapped_noise(rows, found["noise"]),
             content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
         )
         for one, rows, pixels, strip, blocks, found in zip(
@@ -212,6 +218,22 @@ def _strip(rows: NDArray[Any], told: _Told) -> NDArray[Any]:
     first = (n - height) // 2
     strip = rows[first : first + height, : STRIP // height]
     return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
+
+
+def _swapped_noise(rows: NDArray[Any], noise: float) -> float:
+    """Measure the noise of pixels that are read in the other order of bytes.
+
+    Those of 8 bits that stand in the upper byte have none in the lower one.  Bytes are
+    swapped with the sign that BZERO takes for a number, or before it was.
+    """
+    if rows.dtype.itemsize != 2 or noise < SCRAMBLED or not (rows % 256).any():
+        return np.nan
+    plain = rows.view(np.uint16)
+    ways = [plain.byteswap().view(rows.dtype)]
+    if rows.dtype.kind == "u":
+        sign = np.uint16(1 << 15)
+        ways.append((plain ^ sign).byteswap() ^ sign)
+    return min(map(pixel_noise, ways))
 
 
 def _wrapped(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 """What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
 the range of 16 bits."""
-_LOST = {"no-data", "wrapped"}
+_LOST = {"no-data", "wrapped", "bytes-swapped"}
 """Nothing can be made of a frame without data, nor of counts that are not known."""
 SETTING = (
     "instrume",

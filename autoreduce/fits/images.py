@@ -220,9 +220,10 @@ class ImageReader(Closing):
             If the file ends before these rows.
         """
         if self._image is None:
-            return np.concatenate([self.rows(at, at + height) for at in starts])
-        with self._decompressing():
-            data: Array = self._image.bands(starts, height)
+            data = self._plain_bands(starts, height)
+        else:
+            with self._decompressing():
+                data = self._image.bands(starts, height)
         self._mark(data)
         return data
 
@@ -285,6 +286,18 @@ class ImageReader(Closing):
         shape = (stop - start, nx)
         raw = np.empty(shape, self._raw_type) if out is None else out
         native = self._filled(raw, self._start + start * nx * self._raw_type.itemsize)
+        return self._valued(native)
+
+    def _plain_bands(self, starts: Sequence[int], height: int) -> Array:
+        nx = self.shape[-1]
+        raw = np.empty((len(starts), height * nx), self._raw_type)
+        for band, start in zip(raw.view(np.uint8), starts, strict=True):
+            offset = self._start + start * nx * self._raw_type.itemsize
+            self._fill(band.data, offset, band.nbytes)
+        return self._valued(self._turned(raw).reshape(-1, nx))
+
+    def _valued(self, native: Array) -> Array:
+        """Turn what the file holds into values."""
         if self._is_shift:
             return native.view(self._dtype)
         values: Array = native.astype(self._dtype)
@@ -298,25 +311,31 @@ class ImageReader(Closing):
         return values
 
     def _filled(self, raw: Array, offset: int) -> Array:
-        """Fill an array from the file, in native order; return it so.
-
-        BZERO that makes integers unsigned is applied as what it is: a flip of the
-        highest bit.
-        """
+        """Fill an array from the file, in native order; return it so."""
         stored = raw.reshape(-1).view(self._raw_type)
-        native = stored.view(self._raw_type.newbyteorder("="))
         size = self._raw_type.itemsize
-        bits = native.view(f"u{size}") if self._is_shift and self._zero else None
         at_a_time = PIECE // size
         for first in range(0, stored.size, at_a_time):
             piece = slice(first, first + at_a_time)
             left = stored.nbytes - first * size
             self._fill(stored[piece].view(np.uint8).data, offset + first * size, left)
-            # Onto itself: several times as fast as `byteswap` in place.
-            native[piece] = stored[piece]
-            if bits is not None:
-                bits[piece] ^= bits.dtype.type(1 << (8 * size - 1))
-        return native.reshape(raw.shape)
+            self._turned(stored[piece])
+        return stored.view(stored.dtype.newbyteorder("=")).reshape(raw.shape)
+
+    def _turned(self, stored: Array) -> Array:
+        """Bring what was read to native order, in place.
+
+        BZERO that makes integers unsigned is applied as what it is: a flip of the
+        highest bit.
+        """
+        native = stored.view(stored.dtype.newbyteorder("="))
+        # Onto itself: several times as fast as `byteswap` in place.
+        native[...] = stored
+        if self._is_shift and self._zero:
+            size = stored.itemsize
+            bits = native.view(f"u{size}")
+            bits ^= bits.dtype.type(1 << (8 * size - 1))
+        return native
 
     def _fill(self, buffer: memoryview, offset: int, left: int) -> None:
         """Fill a buffer, the first of so many bytes that are left to read."""

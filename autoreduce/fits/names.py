@@ -11,6 +11,19 @@ SUFFIXES = (".fits", ".fit", ".fts")
 """Endings of a FITS file, whatever their case."""
 PACKED = (".gz", ".fz", ".bz2", ".xz", ".zip", ".z")
 """Endings that a program which packs files puts behind them; not all can be read."""
+OTHERS = (
+    ".xisf",
+    ".ser",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
+)
+"""Endings of raw images in formats that are not read."""
 
 _ENDING = re.compile(
     rf"({'|'.join(map(re.escape, SUFFIXES))})({'|'.join(map(re.escape, PACKED))})?"

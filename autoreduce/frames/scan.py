@@ -13,7 +13,7 @@ import pandas as pd
 from autoreduce.errors import InputError
 from autoreduce.fits.ahead import Each
 from autoreduce.fits.header import RawHeader, headers_from_text
-from autoreduce.fits.names import SUFFIXES, is_fits_name
+from autoreduce.fits.names import OTHERS, SUFFIXES, is_fits_name, stem
 from autoreduce.frames import cache
 from autoreduce.frames.detectors import frames_of_detectors
 from autoreduce.frames.dialects import load_dialects, own_tables
@@ -39,6 +39,8 @@ class ScannedNight:
     """Files that are no frames, and why."""
     root: Path
     """Folder that the frames' paths are relative to."""
+    others: tuple[str, ...] = ()
+    """Raw images in formats that are not read, of which no FITS file has the name."""
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
@@ -123,9 +125,9 @@ def _scanned(
     reader = FileReader(str(root), tables, memory, kept, time.time_ns())
     reader.frame_reader()
     unreadable: list[tuple[str, str]] = []
-    places = _fits_files(folders, unreadable)
+    places, others = _files(folders, unreadable)
     if not places:
-        raise InputError(_nothing_found(folders))
+        raise InputError(_nothing_found(folders, others))
     frames: list[Frame] = []
     for read in each(reader, cache.batches(places)):
         frames += read.frames
@@ -150,6 +152,7 @@ def _scanned(
         readings=readings,
         unreadable=_table(map(list, zip(*unreadable, strict=True)), UNREADABLE_COLUMNS),
         root=root,
+        others=tuple(os.path.relpath(path, root) for path in others),
     )
 
 
@@ -228,28 +231,38 @@ def _root(folders: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders))
 
 
-def _nothing_found(folders: Sequence[Path]) -> str:
+def _nothing_found(folders: Sequence[Path], others: Sequence[str]) -> str:
     named = ", ".join(map(str, folders))
     endings = " ".join(SUFFIXES)
+    if others:
+        return (
+            f"no FITS files in {named} or below, but {len(others)} of another format, such "
+            f"as {Path(others[0]).name}; convert them to FITS"
+        )
     return (
         f"no FITS files ({endings}, also .gz and .fz) in {named} or below; "
         "point autoreduce at the folder that holds the night's raw frames"
     )
 
 
-def _fits_files(
+def _files(
     folders: Sequence[Path], lost: list[tuple[str, str]]
-) -> dict[str, set[str]]:
-    """Walk folders; return the names of FITS files by the folder they are in.
+) -> tuple[dict[str, set[str]], list[str]]:
+    """Walk folders: names of FITS files by their folder, and raw images that are none.
 
     Folders that cannot be read are put on the list of what is lost.
     """
     places: dict[str, set[str]] = {}
+    others: set[str] = set()
     for folder in folders:
         for place, names in _walk(folder, lost):
             if found := set(filter(is_fits_name, names)):
                 places.setdefault(str(place), set()).update(found)
-    return places
+            others.update(str(place / n) for n in names if n.lower().endswith(OTHERS))
+    if others:
+        known = {stem(name) for names in places.values() for name in names}
+        others = {path for path in others if Path(path).stem not in known}
+    return places, sorted(others)
 
 
 def _walk(

@@ -1,4 +1,4 @@
-"""How objects and filters are spelt: which names mean the same, and which one is used.
+"""How names are spelt: which of them mean the same, and which one is used.
 
 Names that differ only in case, blanks, hyphens and underscores are one name, as in
 ``M 13``, ``m13`` and ``M-13``, and the commonest of them stands for all; so are the
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-SPELT = ("object", "filter")
+SPELT = ("object", "filter", "instrume", "telescop")
 """Columns of the frame table in which names are compared by this rule."""
 
 _SEPARATORS = re.compile(r"[\s_-]+")
@@ -69,7 +69,7 @@ def commonest_spellings(names: Iterable[str]) -> dict[str, str]:
 
 
 def with_one_spelling(frames: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a frame table with one spelling for each object and each filter.
+    """Return a frame table with one spelling for each name in the columns `SPELT`.
 
     Parameters
     ----------

@@ -43,6 +43,9 @@ MANY_DOUBTFUL = 1 / 4
 MANY_BYTES = 128
 """Bytes of all samples of a pixel above which sorting is faster than a network."""
 
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Part of a median and of a deviation that single precision takes from them at most."""
+
 WINSOR_LIMIT = 1.5
 """Scales from the median at which samples are winsorised (Huber 1981)."""
 WINSOR_TO_SIGMA = 1.134
@@ -70,6 +73,14 @@ def interpolated(low: Values, high: Values, fraction: Values | float) -> Values:
     """Give the value at a fraction of the way from one sample to the next."""
     between: Values = low + (high - low) * fraction
     return between
+
+
+def middle(low: Row, high: Row) -> Row:
+    """Give the mean of two samples, in single precision if that has all their digits."""
+    exact = _exact(low.dtype)
+    half = np.multiply(low, 0.5, dtype=exact)
+    half += np.multiply(high, 0.5, dtype=exact)
+    return half
 
 
 def quantile_of_good(samples: Samples, good: Good, quantile: float) -> Values:
@@ -257,8 +268,8 @@ class _Run(NamedTuple):
         for _ in range(int(high.max()).bit_length()):
             middle = (low + high) // 2
             turned = self.take(middle + m - 1) - median >= median - self.take(middle)
-            np.copyto(high, middle, where=turned)
-            np.copyto(low, np.minimum(middle + 1, high), where=~turned)
+            low = np.where(turned, low, np.minimum(middle + 1, high))
+            high = np.where(turned, middle, high)
         before = np.maximum(high - 1, 0)
         above, below = self.take(high + m - 1) - median, median - self.take(before)
         below[high == 0] = np.inf
@@ -370,25 +381,32 @@ class _Extent(NamedTuple):
     def of(cls, ranked: list[Row]) -> Self:
         """Look at rows that are in order."""
         n = len(ranked)
-        exact = _exact(ranked[0].dtype)
-        lowest, *middle, highest = (ranked[k] for k in (0, (n - 1) // 2, n // 2, n - 1))
-        low, high = (row.astype(exact) for row in middle)
-        return cls(lowest, interpolated(low, high, 0.5), highest)
+        return cls(ranked[0], middle(ranked[(n - 1) // 2], ranked[n // 2]), ranked[-1])
 
     def reaches_beyond(
         self, scale: NDArray[np.float64], how: Combination
     ) -> NDArray[np.bool_]:
-        too_high = self.high - self.median > how.high * scale
-        too_low = self.median - self.low > how.low * scale
-        return too_high | too_low
+        above, below = self.high - self.median, self.median - self.low
+        high, low = how.high * scale, how.low * scale
+        if above.dtype == np.float32:
+            # It rounds median and deviations: what may be beyond the limits is told.
+            extremes = (by.reduce(self.median, None) for by in (np.fmin, np.fmax))
+            slack = ROUNDING * max(map(abs, extremes))
+            high, low = (limit * (1 - ROUNDING) - slack for limit in (high, low))
+            high, low = np.asarray(high, np.float32), np.asarray(low, np.float32)
+        found: NDArray[np.bool_] = above > high
+        found |= below > low
+        return found
 
 
 def _exact(dtype: np.dtype[Any]) -> DTypeLike:
     """Give the type in which deviations from a median are worked out.
 
-    Single precision holds those of small integers and their halves to the last digit.
+    Single precision holds those of small integers and their halves to the last digit;
+    those of its own numbers it rounds.
     """
-    return np.float32 if dtype.kind == "u" and dtype.itemsize <= 2 else np.float64
+    small = dtype.kind == "u" and dtype.itemsize <= 2
+    return np.float32 if small or dtype == np.float32 else np.float64
 
 
 def _least_mad(ranked: list[Row], median: Row) -> Row:
@@ -399,14 +417,12 @@ def _least_mad(ranked: list[Row], median: Row) -> Row:
     Single precision rounds the median and each deviation: less than that is told.
     """
     n = len(ranked)
-    single = ranked[0].dtype == np.float32
-    middle = median.astype(np.float32) if single else median
-    above = [row - middle for row in ranked]
+    above = [row - median for row in ranked]
     below = [-deviation for deviation in above]
     low, high = (
         reduce(np.minimum, map(np.maximum, below, above[m - 1 :]))
         for m in ((n + 1) // 2, n // 2 + 1)
     )
     mad = interpolated(low, high, 0.5)
-    rounding = 4 * np.finfo(np.float32).eps if single else 0.0
+    rounding = ROUNDING if mad.dtype == np.float32 else 0.0
     return mad - rounding * (np.abs(median) + mad)

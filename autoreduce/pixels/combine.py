@@ -25,6 +25,7 @@ from autoreduce.pixels.clipping import (
     clipped,
     clipped_ends,
     interpolated,
+    middle,
     quantile_of_good,
     row_sum,
     suspects,
@@ -298,10 +299,12 @@ def _statistic(
             variance = row_sum((row - mean) ** 2 for row in rows) / len(rows)
             return _root(variance) if how.method is Method.STD else variance
     lower, upper, fraction = _position(how, len(rows))
+    low, high = rows[lower], rows[upper]
+    if fraction == 0.5:
+        low, fraction = middle(low, high), 0.0
     if not fraction:
-        return rows[lower]
-    low, high = rows[lower].astype(np.float64), rows[upper].astype(np.float64)
-    return interpolated(low, high, fraction)
+        return low
+    return interpolated(low.astype(np.float64), high.astype(np.float64), fraction)
 
 
 def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -392,7 +395,7 @@ class _Clipping:
         np.stack(rows, out=samples.reshape(n, *shape))
         _sort(samples, table)
         n_good, good = np.full(len(table), n), None
-        if job.mask is not None or not np.isfinite(table[:, [0, -1]]).all():
+        if job.mask is not None or not np.isfinite(table[:, :: max(n - 1, 1)]).all():
             good = np.isfinite(samples)
             if job.mask is not None:
                 good &= ~job.mask[:, *where].reshape(n, -1)
@@ -402,14 +405,16 @@ class _Clipping:
         noise = job.noise[0][where].ravel()
         first, end = clipped_ends(table, np.maximum(n_good, 1), job.how, noise)
         touched = np.flatnonzero(end - first < n_good)
+        lowest, highest = (_at(table, rank) for rank in (first, end - 1))
         # To take a few pixels out costs less than to compare all.
-        some = touched if 4 * touched.size < len(table) else slice(None)
-        lowest, highest = (_at(table, rank)[some] for rank in (first, end - 1))
-        looked_at = samples[:, some]
-        beyond = looked_at < lowest
-        beyond |= looked_at > highest
+        if 4 * touched.size < len(table):
+            lowest, highest = lowest.take(touched), highest.take(touched)
+            samples = samples.take(touched, axis=1)
+            good = None if good is None else good.take(touched, axis=1)
+        beyond = samples < lowest
+        beyond |= samples > highest
         if good is not None:
-            beyond &= good[:, some]
+            beyond &= good
         result.rejected[:] += [np.count_nonzero(row) for row in beyond]
         end[n_good == 0] = 0
         data = _statistic_of_run(table, first, end, job.how)

@@ -338,10 +338,12 @@ def block_medians(data: NDArray[Any]) -> tuple[float, ...]:
     if (ny // BLOCKS) * (nx // BLOCKS) < BLOCK_LEAST:
         return ()
     medians: list[float] = []
-    for rows in np.array_split(np.arange(ny), BLOCKS):
-        every = max(len(rows) * nx // (BLOCKS * BLOCK_PIXELS), 1)
-        band = data[rows[every // 2] : rows[-1] + 1 : every]
-        medians += medians_of_parts(band, BLOCKS).tolist()
+    least, n_taller = divmod(ny, BLOCKS)
+    first = n_taller * (least + 1)
+    for rows, height in ((data[:first], least + 1), (data[first:], least)):
+        every = max(height * nx // (BLOCKS * BLOCK_PIXELS), 1)
+        blocks = rows.reshape(-1, height, nx)[:, every // 2 :: every]
+        medians += medians_of_parts(blocks, BLOCKS).ravel().tolist()
     return tuple(medians)
 
 

@@ -33,6 +33,11 @@ LIT = 0.1
 FEWEST_BLOCKS = 8
 MOSTLY_PHOTONS = 2.0
 """Photon noise over read noise, in variance, from which the gain is known well."""
+FULL_TOP, FEWEST_FULL = 0.98, 4
+"""Part of the highest signal from which blocks may be full, and how many tell it ..."""
+FULL_NOISE = 0.5
+"""... and the part of the variance for each ADU in the others that full ones have: where
+pixels only share their charge more is left."""
 LARGEST_RATIO = 3.0
 """How many times as bright as the other a flat of a pair may be."""
 
@@ -46,6 +51,8 @@ class PhotonTransfer(NamedTuple):
     """Its 1-sigma error."""
     points: Floats
     """(n, 2): signal (ADU) and variance (ADU^2) of a frame, for each block."""
+    full_from: float | None = None
+    """Signal from which pixels are full, ADU: there more light brings less noise."""
 
 
 def photon_transfer(
@@ -81,7 +88,25 @@ def photon_transfer(
     scatter = MAD_TO_SIGMA * float(median(np.abs(per_adu - middle)))
     # A median's error is sqrt(pi / 2) times that of a mean.
     error = math.sqrt(math.pi / 2) * scatter / math.sqrt(len(found))
-    return PhotonTransfer(1 / middle, error / middle**2, found)
+    # Colours are looked at one by one: some cameras multiply one and not the other.
+    full = [level for one in points if (level := _full_from(one)) is not None]
+    return PhotonTransfer(1 / middle, error / middle**2, found, min(full, default=None))
+
+
+def _full_from(points: Floats) -> float | None:
+    """Find the signal from which the blocks of a pair are full; None where none are.
+
+    Wells that are full have no level of their own at which pixels pile up, as a converter
+    has: each has a little more or less.
+    """
+    signal, per_adu = points[:, 0], points[:, 1] / points[:, 0]
+    top = signal >= FULL_TOP * signal.max(initial=0.0)
+    if min(np.count_nonzero(top), np.count_nonzero(~top)) < FEWEST_FULL:
+        return None
+    most = FULL_NOISE * median(per_adu[~top])
+    if not median(per_adu[top]) < most:
+        return None
+    return float(signal[top & (per_adu < most)].min())
 
 
 def _points(first: NDArray[Any], second: NDArray[Any], read_noise: float) -> Floats:

@@ -127,7 +127,7 @@ def mode(values: NDArray[Any]) -> float:
     return float(np.exp(np.median(ordered)))
 
 
-def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Floats:
+def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Image:
     """Compare the brightest pixels of objects with their neighbours.
 
     Parameters
@@ -139,7 +139,7 @@ def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Floats:
 
     Returns
     -------
-    (4, n) array
+    (4, n) float32 array
         Mean of the two neighbours on either side, of the peak; along rows, columns and
         both diagonals.  A lone pixel has 0, a line of them 0 across it.
     """
@@ -147,9 +147,10 @@ def steepness(image: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> Floats:
     twice = 2 * np.maximum(image[y, x], np.finfo(np.float32).tiny)
     rows = [np.clip(y + step, 0, ny - 1) * nx for step in (0, 1, -1)]
     columns = [np.clip(x + step, 0, nx - 1) for step in (0, 1, -1)]
-    found = np.empty((len(DIRECTIONS), len(x)))
+    found = np.empty((len(DIRECTIONS), len(x)), np.float32)
     for row, (dy, dx) in zip(found, DIRECTIONS, strict=True):
-        row[:] = pixels[rows[dy] + columns[dx]] + pixels[rows[-dy] + columns[-dx]]
+        one, other = rows[dy] + columns[dx], rows[-dy] + columns[-dx]
+        np.add(pixels.take(one), pixels.take(other), out=row)
     found /= twice
     return found
 

@@ -6,6 +6,7 @@ What is narrower than the frame's own stars is a hot pixel or a cosmic ray.  The
 is that of the mode of all widths, so that it is right where stars are outnumbered.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +86,8 @@ LEAST_RADIUS = 0.65
 """Radius of half the light, in pixels, below which a thing is but one pixel."""
 SPIKE_SIGMA, SPIKES_DEEP = 5.0, 3
 """Noise above which a pixel may be a spike; how often what one hid is looked at again."""
+TOGETHER = 8192
+"""Pixels that are held against their neighbours at a time: what that takes fits a cache."""
 SPIKE_FWHM = 0.9
 """Width, in pixels, of what is so sharp that its pixels are filled before stars are
 looked for."""
@@ -113,7 +116,8 @@ SKY_BOX = 64
 """Rows and columns of the boxes in which the sky is taken."""
 SPARSE, SPARSELY = 2, 1024
 """Of images larger than this, every so manieth row and column tells the sky."""
-LEAST_ROOM = 4096
+LEAST_ROOM = 1 << 17
+"""Pixels of objects that sep always has room for: some MB."""
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
 ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
@@ -469,13 +473,9 @@ def _binned(image: Image, factor: int) -> Image:
     """Average blocks of pixels; rows and columns that fill no block are left out."""
     ny, nx = (n // factor for n in image.shape)
     whole = image[: ny * factor, : nx * factor]
-    rows = whole[::factor].copy()
-    for row in range(1, factor):
-        rows += whole[row::factor]
-    blocks: Image = rows[:, ::factor].copy()
-    for column in range(1, factor):
-        blocks += rows[:, column::factor]
-    blocks /= factor * factor
+    rows = np.add.reduce(whole.reshape(ny, factor, nx * factor), axis=1)
+    part = np.full(factor, 1 / factor**2, np.float32)
+    blocks: Image = rows.reshape(ny, nx, factor) @ part
     return blocks
 
 
@@ -522,10 +522,16 @@ def _starlike(light: _Light, objects: NDArray[Any]) -> tuple[NDArray[Any], float
 
 def _not_steeper(light: _Light, x: NDArray[Any], y: NDArray[Any], fwhm: float) -> Mask:
     """Mark the pixels that do not rise much steeper than a star does."""
-    expected = least_steepness(fwhm)
-    found = steepness(light.image, x, y)
-    error = light.noise / np.maximum(light.image[y, x], light.noise) / np.sqrt(2)
-    return np.asarray((found + 2 * error > STEEPER * expected).all(axis=0))
+    least = np.float32(STEEPER) * least_steepness(fwhm).astype(np.float32)
+    kept = np.empty(len(x), np.bool_)
+    for start in range(0, len(x), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        found = steepness(light.image, x[some], y[some])
+        height = np.maximum(light.image[y[some], x[some]], light.noise)
+        # Twice the error of the mean of two neighbours.
+        found += math.sqrt(2) * light.noise / height
+        kept[some] = (found > least).all(axis=0)
+    return kept
 
 
 def _half_radii(light: _Light, x: Floats, y: Floats, reach: float) -> Floats:

@@ -391,28 +391,34 @@ def _some_of(values: Floats) -> Floats:
 def _sky(channel: Floats) -> tuple[float, float]:
     """Give level and noise of the sky, what shines clipped off."""
     some = _some_of(channel)
-    values = some[np.isfinite(some)].astype(np.float64)
-    if not values.size:
+    ordered = np.sort(some[np.isfinite(some)].astype(np.float64))
+    if not ordered.size:
         return 0.0, 0.0
-    every, level, noise = values, 0.0, 0.0
+    values, level, noise = ordered, 0.0, 0.0
     for _ in range(ROUNDS):
-        level = float(median(values))
-        below = values[values <= level]
-        noise = MAD_TO_SIGMA * float(median(level - below))
-        kept = values[values < level + CLIPPED * noise]
-        if not kept.size or kept.size == values.size:
+        level = _middle(values)
+        below = values[: np.searchsorted(values, level, "right")]
+        noise = MAD_TO_SIGMA * (level - _middle(below))
+        n_kept = np.searchsorted(values, level + CLIPPED * noise)
+        if n_kept in (0, values.size):
             break
-        values = kept
-    return level, max(noise, _noise_of_steps(every, level, noise))
+        values = values[:n_kept]
+    return level, max(noise, _noise_of_steps(ordered, level, noise))
 
 
-def _noise_of_steps(values: Floats, level: float, noise: float) -> float:
+def _middle(ordered: NDArray[np.float64]) -> float:
+    """Give the median of values that are in order."""
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def _noise_of_steps(ordered: NDArray[np.float64], level: float, noise: float) -> float:
     """Give the noise of a sky of whole numbers, most of which are alike; 0 of others.
 
     The half that is nearest to the level tells nothing of it then.
     """
-    low, high = quantiles(values, [BULK, 1 - BULK])
-    above = values[(values >= low) & (values <= high)] - level
+    low, high = quantiles(ordered, [BULK, 1 - BULK])
+    ends = np.searchsorted(ordered, low), np.searchsorted(ordered, high, "right")
+    above = ordered[slice(*ends)] - level
     sides = (np.square(clip(above, 0)).mean() for clip in (np.minimum, np.maximum))
     # Borders without light are on the one side alone, nebulae on the other.
     if math.sqrt(min(map(float, sides))) <= STEPS * noise:

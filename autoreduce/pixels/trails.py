@@ -5,15 +5,16 @@ one without.  Pure arrays, worked on by bands of rows.  All filters are finite b
 integers, so that a pixel gets the same answer whatever band it is worked on in.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.clipping import middle
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import marked_pixels
+from autoreduce.pixels.network import ordered
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -37,13 +38,15 @@ STEPS = 64
 """Steps per sigma in which excess is counted: sums of integers are exact."""
 CLIP = 6
 """Excess beyond which more tells nothing; 81 pixels of it fit into 16 bits."""
+LARGEST = np.iinfo(np.int16).max
 CLEAN = 2
 """Samples that a pixel needs, free of sources; so many are never masked."""
 AGREE = 5.0
 """Samples that differ by more, in sigma, are not all free of sources."""
-STRIP, SHORT_STRIP = 192, 32
-"""Rows worked on at a time, those of floats and those of counts: what is needed for them
-stays in the cache."""
+STRIP = 32
+"""Rows worked on at a time: what is needed for them stays in the cache."""
+GROWTH = (1, 2)
+"""Steps by which what is found grows: `DILATION` pixels together."""
 
 
 class Wings(NamedTuple):
@@ -117,15 +120,18 @@ def mask_moving(
             f"{below} below, not {frames.shape}"
         )
         raise ValueError(msg)
-    reference = combine(frames, _reference(len(frames))).data
-    growth = np.sqrt(np.maximum(reference, 1))
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
+    scale = np.maximum(noise, LEAST_NOISE).astype(np.float32)
+    wanted = range(above - HALO, above + n_rows + HALO)
+    counts, growth = _counted_excess(frames, scale, wanted)
     mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
-    wings = [
-        (np.full_like(y, i), y, x, light)
-        for i, sigma in enumerate(noise)
-        for y, x, light in _find(mask[i], frames[i], reference, sigma, growth, above)
-    ]
+    wings = []
+    for frame, step in enumerate(scale):
+        y, x, mean = _find(mask[frame], counts[frame])
+        at = y + above, x
+        expected = growth[at] * (step[at] if len(step) > 1 else step[0, 0])
+        light = np.nan_to_num(mean * expected)  # 0 without a reference
+        wings.append((np.full_like(y, frame), y, x, light.astype(np.float32)))
     inner = slice(above, above + n_rows)
     own = noise[:, inner] if noise.shape[1] > 1 else noise
     unclean = _keep_lowest(mask, frames[:, inner], own)
@@ -133,45 +139,57 @@ def mask_moving(
     return Moving(mask, Wings((i, y, x), light), unclean)
 
 
-def _reference(n: int) -> Combination:
-    """Return the robust combination: without the highest sample, if that leaves two."""
-    drop = 1 if n > 2 else 0
-    method = Method.MEDIAN if n > 2 else Method.MIN
-    return Combination(method, Rejection.MINMAX, drop_high=drop)
+class _Reference:
+    """The median of the frames without the highest sample of each pixel."""
+
+    def __init__(self, n: int, nx: int) -> None:
+        self._middle = max(n - 2, 0) // 2, (n - 1) // 2
+        self._ranks = tuple(-1 if rank in self._middle else None for rank in range(n))
+        self._spare = np.empty((n + 2, STRIP, nx), np.float32)
+
+    def of(self, frames: Floats) -> Floats:
+        """Combine a strip."""
+        spare = self._spare[:, : frames.shape[1]]
+        ranked = ordered(list(frames), self._ranks, list(spare))
+        reference = middle(*(ranked[rank] for rank in self._middle))
+        if np.isnan(reference.min()):  # a sample is missing
+            drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
+            lowest = Combination(Method.MIN)
+            return combine(frames, drop if len(frames) > 2 else lowest).data
+        return reference
 
 
-def _find(
-    mask: Mask,
-    frame: NDArray[np.floating[Any]],
-    reference: Floats,
-    sigma: NDArray[np.floating[Any]],
-    growth: Floats,
-    above: int,
-) -> Iterator[tuple[Index, Index, Floats]]:
-    """Mask the sources of a frame; give rows, columns and light of wings, by strips."""
-    ny = len(frame)
-    scale = np.maximum(sigma, LEAST_NOISE).astype(np.float32)
-    counts = _counted_excess(frame, reference, growth, scale)
-    mask[:] = False
-    for start in range(0, len(mask), STRIP):
-        strip = mask[start : start + STRIP]
-        first = above + start - HALO
-        last = above + start + len(strip) + HALO
-        # mirrored at the edges, so that there is a background up to them
-        rows: slice | Index = slice(first, last)
-        if first < 0 or last > ny:
-            rows = _mirrored(np.arange(first, last), ny)
-        excess = _Excess.of(counts[rows])
-        found = _grown(excess.sources())
-        y, x = marked_pixels(found[DILATION:-DILATION])
-        own, mean = excess.at(y + DILATION, x)
-        bright = (own > SIGMAS[0]) | (mean > SIGMAS[1] / 3)
-        strip[y[bright], x[bright]] = True
-        y, x, mean = y[~bright], x[~bright], mean[~bright]
-        at = y + above + start, x
-        expected = growth[at] * (scale[at] if len(scale) > 1 else scale[0, 0])
-        light = np.nan_to_num(mean * expected)  # 0 without a reference
-        yield y + start, x, light.astype(np.float32)
+def _counted_excess(
+    frames: NDArray[np.floating[Any]], scale: Floats, wanted: range
+) -> tuple[NDArray[np.int16], Floats]:
+    """Return (frames - reference) / noise of some rows in steps, and how noise grows.
+
+    Mirrored at all edges, so that there is a background up to them.
+    """
+    n, ny, nx = frames.shape
+    counts = np.empty((n, len(wanted), nx + 2 * REACH), np.int16)
+    growth = np.empty((ny, nx), np.float32)
+    inner = counts[:, :, REACH : REACH + nx]
+    first, last = max(wanted.start, 0), min(wanted.stop, ny)
+    reference_of, step = _Reference(n, nx).of, scale / np.float32(STEPS)
+    for start in range(first, last, STRIP):
+        rows = slice(start, min(start + STRIP, last))
+        reference = reference_of(np.asarray(frames[:, rows], np.float32))
+        grown = np.sqrt(np.maximum(reference, 1), out=growth[rows])
+        within = slice(start - wanted.start, rows.stop - wanted.start)
+        for i, frame in enumerate(frames):
+            excess = np.subtract(frame[rows], reference, dtype=np.float32)
+            excess /= grown * (step[i, rows] if step.shape[1] > 1 else step[i])
+            if np.isnan(excess.min()):
+                excess[np.isnan(excess)] = 0
+            np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
+            inner[i, within] = np.rint(excess, out=excess)
+    for beyond in (np.arange(wanted.start, first), np.arange(last, wanted.stop)):
+        inside = _mirrored(beyond, ny)
+        counts[:, beyond - wanted.start] = counts[:, inside - wanted.start]
+    for edge in (np.arange(-REACH, 0), np.arange(nx, nx + REACH)):
+        counts[:, :, edge + REACH] = inner[:, :, _mirrored(edge, nx)]
+    return counts, growth
 
 
 def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
@@ -180,27 +198,21 @@ def _mirrored(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
     return np.minimum(index, 2 * n - 1 - index)
 
 
-def _counted_excess(
-    frame: NDArray[np.floating[Any]],
-    reference: Floats,
-    growth: Floats,
-    scale: Floats,
-) -> NDArray[np.int16]:
-    """Return (frame - reference) / noise in steps, mirrored to both sides."""
-    ny, nx = frame.shape
-    counts = np.empty((ny, nx + 2 * REACH), np.int16)
-    step = scale / np.float32(STEPS)
-    for start in range(0, ny, SHORT_STRIP):
-        rows = slice(start, start + SHORT_STRIP)
-        excess = np.subtract(frame[rows], reference[rows], dtype=np.float32)
-        excess /= growth[rows] * (step[rows] if len(step) > 1 else step)
-        if np.isnan(excess.sum()):
-            excess[np.isnan(excess)] = 0
-        np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
-        counts[rows, REACH : REACH + nx] = np.rint(excess, out=excess)
-    for edge in (np.arange(-REACH, 0), np.arange(nx, nx + REACH)):
-        counts[:, edge + REACH] = counts[:, _mirrored(edge, nx) + REACH]
-    return counts
+def _find(
+    mask: Mask, counts: NDArray[np.int16]
+) -> tuple[Index, Index, NDArray[np.float64]]:
+    """Mask the sources of a frame; give rows, columns and light of wings, in sigma."""
+    excess = _Excess.of(counts)
+    sources = excess.sources()
+    for start in range(0, len(mask), STRIP):
+        grown = _grown(sources[start : start + STRIP + 2 * DILATION])
+        mask[start : start + STRIP] = grown[DILATION:-DILATION]
+    y, x = marked_pixels(mask)
+    own, mean = excess.at(y + DILATION, x)
+    faint = (own <= SIGMAS[0]) & (mean <= SIGMAS[1] / 3)
+    y, x, mean = y[faint], x[faint], mean[faint]
+    mask[y, x] = False
+    return y, x, mean
 
 
 class _Excess(NamedTuple):
@@ -226,18 +238,20 @@ class _Excess(NamedTuple):
 
     def sources(self) -> Mask:
         """Mark what stands out of the background."""
-        rows = len(self.of_81)
-        found = np.zeros((rows, self.of_1.shape[1] - 2 * REACH), np.bool_)
-        darkest = int(self.of_81.min())
+        ny = len(self.of_81)
+        found = np.zeros((ny, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        darkest = self.of_81.min(axis=1)
         boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
         for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
-            edge = (len(sums) - rows) // 2
+            edge = (len(sums) - ny) // 2
             times = (81 // width) ** 2
             allowed = int(sigmas * width * STEPS * times)
             inner = sums[edge:-edge, edge:-edge]
-            # Few stand out of the darkest background, in most strips none.
-            least = min((darkest + allowed) // times, np.iinfo(np.int16).max)
-            y, x = marked_pixels(inner > np.int16(least))
+            # Few stand out of the darkest background of a row, in most rows none.
+            least = np.minimum((darkest + allowed) // times, LARGEST).astype(np.int16)
+            rows = np.flatnonzero(inner.max(axis=1) > least)
+            place, x = marked_pixels(inner[rows] > least[rows, None])
+            y = rows[place]
             around = self.of_81[y, self._third(x)]
             stand_out = inner[y, x] > (around + allowed) // times
             found[y[stand_out], x[stand_out]] = True
@@ -260,24 +274,29 @@ def _sum_of_three(values: NDArray[Any], down: int, across: int) -> NDArray[Any]:
 
     The result is smaller than `values` by as many on every side.
     """
-    rows = values[: -2 * down] + values[down:-down]
-    rows += values[2 * down :]
-    columns: NDArray[Any] = rows[:, : -2 * across] + rows[:, across:-across]
-    columns += rows[:, 2 * across :]
-    return columns
+    ny, nx = values.shape
+    sums = np.empty((ny - 2 * down, nx - 2 * across), values.dtype)
+    for start in range(0, len(sums), STRIP):
+        out = sums[start : start + STRIP]
+        part = values[start : start + len(out) + 2 * down]
+        rows = part[: -2 * down] + part[down:-down]
+        rows += part[2 * down :]
+        np.add(rows[:, : -2 * across], rows[:, across:-across], out=out)
+        out += rows[:, 2 * across :]
+    return sums
 
 
 def _grown(found: Mask) -> Mask:
     """Grow what is marked by `DILATION` pixels on all sides."""
     if not found.any():
         return found
-    for _ in range(DILATION):
+    for step in GROWTH:
         wider = found.copy()
-        wider[1:] |= found[:-1]
-        wider[:-1] |= found[1:]
+        wider[step:] |= found[:-step]
+        wider[:-step] |= found[step:]
         found = wider.copy()
-        found[:, 1:] |= wider[:, :-1]
-        found[:, :-1] |= wider[:, 1:]
+        found[:, step:] |= wider[:, :-step]
+        found[:, :-step] |= wider[:, step:]
     return found
 
 

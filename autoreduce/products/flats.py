@@ -13,9 +13,7 @@ from autoreduce.calibration.bands import (
     Correction,
     Floats,
     MasterRows,
-    RawFrame,
     bands,
-    calibrated_rows,
     side_by_side_calibrated,
 )
 from autoreduce.calibration.flat_shutter import shutter_table
@@ -24,12 +22,15 @@ from autoreduce.calibration.members import (
     Members,
     by_bands,
     open_members,
+    pedestals,
 )
+from autoreduce.calibration.quality import two_shapes
 from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag
@@ -76,6 +77,8 @@ ROWS_AT_A_PLACE = 8
 """Rows read together where the level of a frame is taken in many places."""
 ENOUGH_PIXELS = 1 << 23
 """Pixels whose median is the master's level: it is known to 1e-5 then."""
+BELOW_FULL = 0.99
+"""Part of the level at which wells are full that hardly any full one is below."""
 LARGEST_MASKED = 0.05
 """Fraction of masked samples that needs no word."""
 TRANSFER_ROWS = 256
@@ -140,44 +143,115 @@ def make_flat(
         ) as masters,
     ):
         masters.check(opened.shape)
-        colours = _colours(task, opened, masters, workspace)
-        levels = _levels(opened, masters, workspace, colours)
-        members = opened.without(_too_dark(levels))
-        stack = _FlatStack(members, masters, workspace, colours, levels)
-        pattern = stack.look_at_shutter()
-        return _write(stack, pattern, MasterProduct(task, workspace, digest, members))
+        flats = _Flats(opened, masters, workspace)
+        flats.hold()
+        colours = _colours(task, flats)
+        levels = _levels(flats, colours)
+        flats = flats.without(_too_dark(levels))
+        stack = _FlatStack(flats, colours, levels)
+        product = MasterProduct(task, workspace, digest, stack.members)
+        return _write(stack, stack.look_at_shutter(), product)
 
 
-def _colours(
-    task: Task, members: Members, masters: MasterRows, workspace: Workspace
-) -> Mosaic:
+class _Flats:
+    """Flats free of bias and dark, by rows."""
+
+    def __init__(
+        self, members: Members, masters: MasterRows, workspace: Workspace
+    ) -> None:
+        self.members, self.masters, self.workspace = members, masters, workspace
+        self.masking = (
+            workspace.recipe.flat.mask_moving and len(members.items) >= FEWEST_TO_MASK
+        )
+        self.halo = HALO if self.masking else 0
+        """Rows that are needed above and below a band."""
+        self._held: Floats | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what is not for others."""
+        return {**vars(self), "workspace": self.workspace.alone()}
+
+    def hold(self) -> None:
+        """Calibrate all rows once, where a thread has them in memory as one band."""
+        if self.workspace.is_single and len(self.spans(1)) == 1:
+            self._held = self.stack(0, self.members.shape[0])
+            for frame in self.members.frames:
+                frame.hold(None)
+
+    def without(self, reasons: Mapping[str, Remark]) -> "_Flats":
+        """Leave frames out.
+
+        Raises
+        ------
+        NoFrameLeftError
+            If no frame is left.
+        """
+        if not reasons:
+            return self
+        return _Flats(self.members.without(reasons), self.masters, self.workspace)
+
+    def rows(
+        self, start: int, stop: int, n: int | None = None, out: Floats | None = None
+    ) -> Iterator[Floats]:
+        """Give rows of all frames, or of the first n, in a stack if it is given."""
+        if self._held is not None:
+            return iter(self._held[:n, start:stop])
+        threads, pairs = self.workspace.threads, self.members.pairs[:n]
+        return side_by_side_calibrated(threads, pairs, self.masters, start, stop, out)
+
+    def stack(self, start: int, stop: int) -> Floats:
+        """Give rows of all frames to be changed: those that are held, if it is all."""
+        ny, nx = self.members.shape
+        if self._held is None:
+            stack = np.empty((len(self.members.items), stop - start, nx), np.float32)
+            for _ in self.rows(start, stop, out=stack):
+                pass
+            return stack
+        stack = self._held[:, start:stop]
+        if stop - start < ny:
+            return stack.copy()
+        self._held = None
+        return stack
+
+    def spans(self, threads: int) -> list[tuple[int, int]]:
+        """Cut the image into bands of like height, as many for each of some threads."""
+        ny, nx = self.members.shape
+        n_bytes = BYTES_OF_SAMPLE * len(self.members.items) + BYTES_OF_PIXEL
+        # Of frames that must be unpacked one band more is held: it is read ahead.
+        at_once = threads + (not self.members.are_plain)
+        memory = (self.workspace.memory - self.members.held) // at_once
+        n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
+        _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
+        height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
+        return [(y, min(y + height, ny)) for y in range(0, ny, height)]
+
+
+def _colours(task: Task, flats: _Flats) -> Mosaic:
     """Say which pixels share a level: those of a colour, if the flats show the colours.
 
     If they do not show the pattern that the header tells, each place of it has a
     level of its own, which is right for any pattern.
     """
     pattern = task.facts.get("bayerpat")
-    if not workspace.recipe.flat.per_colour or not isinstance(pattern, str):
+    if not flats.workspace.recipe.flat.per_colour or not isinstance(pattern, str):
         return WHITE
-    frame, ny = members.frames[0], members.shape[0]
-    told = mosaic(pattern, frame.origin)
+    ny = flats.members.shape[0]
+    told = mosaic(pattern, flats.members.frames[0].origin)
     start = max(0, (ny - SAMPLED_ROWS) // 2)
     stop = min(ny, start + SAMPLED_ROWS)
-    rows = calibrated_rows(frame, members.corrections[0], masters, start, stop)
+    rows = next(flats.rows(start, stop, 1))
     return told if agrees(told, rows, start=start) else by_place(told)
 
 
-def _levels(
-    members: Members, masters: MasterRows, workspace: Workspace, colours: Mosaic
-) -> Levels:
+def _levels(flats: _Flats, colours: Mosaic) -> Levels:
     """Measure the level of each colour of each frame once it is calibrated, in ADU."""
-    recipe = workspace.recipe.flat
+    recipe = flats.workspace.recipe.flat
     mean = recipe.level is FlatLevel.MEAN
     if mean and not recipe.illuminated:
-        return _mean_levels(members, masters, workspace, colours)
+        return _mean_levels(flats, colours)
     samples: dict[tuple[str, int], list[Floats]] = {}
-    spans = _spread_spans(members.shape[0], colours.step)
-    for file, start, rows in _calibrated(members, masters, workspace, spans):
+    spans = _spread_spans(flats.members.shape[0], colours.step)
+    for file, start, rows in _calibrated(flats, spans):
         for colour in range(len(colours.colours)):
             found = colours.of_colour(rows, colour, start=start)
             kept = samples.setdefault((file, colour), [])
@@ -189,15 +263,13 @@ def _levels(
     return levels
 
 
-def _mean_levels(
-    members: Members, masters: MasterRows, workspace: Workspace, colours: Mosaic
-) -> Levels:
+def _mean_levels(flats: _Flats, colours: Mosaic) -> Levels:
     """Average all pixels, which need not be held for that."""
-    n = len(colours.colours)
+    n, members, workspace = len(colours.colours), flats.members, flats.workspace
     sums = {item.file: np.zeros((n, 2)) for item in members.items}
     memory = (workspace.memory - members.held) // (workspace.threads + 2)
     spans = bands(*members.shape, 1, memory)
-    for file, start, rows in _calibrated(members, masters, workspace, spans):
+    for file, start, rows in _calibrated(flats, spans):
         for colour in range(n):
             for pixels in colours.of_colour(rows, colour, start=start):
                 finite = np.isfinite(pixels)
@@ -222,17 +294,12 @@ def _spread_spans(ny: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def _calibrated(
-    members: Members,
-    masters: MasterRows,
-    workspace: Workspace,
-    spans: Iterable[tuple[int, int]],
+    flats: _Flats, spans: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[str, int, Floats]]:
     """Read rows of the calibrated frames: file, first row, rows."""
-    threads = workspace.threads
-    for start, stop in spans:
-        found = side_by_side_calibrated(threads, members.pairs, masters, start, stop)
-        for item, rows in zip(members.items, found, strict=True):
-            yield item.file, start, rows
+    for span in spans:
+        for item, rows in zip(flats.members.items, flats.rows(*span), strict=True):
+            yield item.file, span[0], rows
 
 
 def _too_dark(levels: Levels) -> dict[str, Remark]:
@@ -246,29 +313,31 @@ def _too_dark(levels: Levels) -> dict[str, Remark]:
 class _FlatStack:
     """Flats scaled to unit level, by bands."""
 
-    def __init__(
-        self,
-        members: Members,
-        masters: MasterRows,
-        workspace: Workspace,
-        colours: Mosaic,
-        levels: Levels,
-    ) -> None:
-        self.members, self.masters, self.workspace = members, masters, workspace
-        self.colours = colours
-        self.levels = np.array([levels[item.file] for item in members.items])
+    def __init__(self, flats: _Flats, colours: Mosaic, levels: Levels) -> None:
+        self.flats, self.colours = flats, colours
+        self.levels = np.array([levels[item.file] for item in self.members.items])
         """(n, n_colours), ADU."""
         self.shutter: Shutter | None = None
         """What the frames are free of by their exposures, once it is found."""
         self.noise = self._relative_noise()
         """(n, n_colours): of each frame at unit level."""
-        self._masking = (
-            workspace.recipe.flat.mask_moving and len(self.levels) >= FEWEST_TO_MASK
-        )
-        self.halo = HALO if self._masking else 0
-        """Rows that are needed above and below a band."""
         self.masked = 0
         self.rejected = np.zeros(len(self.levels), np.int64)
+
+    @property
+    def members(self) -> Members:
+        """The frames."""
+        return self.flats.members
+
+    @property
+    def masters(self) -> MasterRows:
+        """What is taken out of them."""
+        return self.flats.masters
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where."""
+        return self.flats.workspace
 
     def look_at_shutter(self) -> Pattern:
         """Look for the pattern of the shutter; from now on the frames are free of it."""
@@ -292,12 +361,10 @@ class _FlatStack:
 
     def _scaled(self, start: int, stop: int) -> Floats:
         """Read rows of all frames, each divided by its level: (n, rows, nx)."""
-        stack = np.empty(
-            (len(self.levels), stop - start, self.members.shape[1]), np.float32
-        )
-        calibrated = self._calibrated(self.members.pairs, start, stop, stack)
-        items, shape = self.members.items, self.members.shape
-        for item, rows, levels in zip(items, calibrated, self.levels, strict=True):
+        stack, shape = self.flats.stack(start, stop), self.members.shape
+        for item, rows, levels in zip(
+            self.members.items, stack, self.levels, strict=True
+        ):
             if self.shutter is not None and item.exptime:
                 factor = self.shutter.factor(item.exptime, shape, slice(start, stop))
                 np.divide(rows, factor, out=rows)
@@ -305,17 +372,6 @@ class _FlatStack:
                 for part in self.colours.of_colour(rows, colour, start=start):
                     np.divide(part, level, out=part)
         return stack
-
-    def _calibrated(
-        self,
-        pairs: Sequence[tuple[RawFrame, Correction]],
-        start: int,
-        stop: int,
-        out: Floats | None = None,
-    ) -> Iterator[Floats]:
-        """Read calibrated rows of some frames, into a stack if it is given."""
-        threads = self.workspace.threads
-        return side_by_side_calibrated(threads, pairs, self.masters, start, stop, out)
 
     def _relative_noise(self) -> NDArray[np.float32]:
         """Measure each frame's noise at unit level, from what it differs by from all.
@@ -349,7 +405,7 @@ class _FlatStack:
         step = self.colours.step
         start = max(0, (ny - TRANSFER_ROWS) // 2) // step * step
         stop = min(ny, start + TRANSFER_ROWS)
-        rows = list(self._calibrated(self.members.pairs[:MOST_IN_PAIRS], start, stop))
+        rows = list(self.flats.rows(start, stop, MOST_IN_PAIRS))
         for one, other in zip(rows[::2], rows[1::2], strict=False):
             phases = [(y, x) for y in range(step) for x in range(step)]
             pairs += [
@@ -375,26 +431,11 @@ class _FlatStack:
         """Give the noise of a read."""
         return read_noise(self.members.corrections[0], self.workspace.folder)
 
-    def spans(self, threads: int) -> list[tuple[int, int]]:
-        """Cut the image into bands of like height, as many for each of some threads."""
-        ny, nx = self.members.shape
-        n_bytes = BYTES_OF_SAMPLE * len(self.levels) + BYTES_OF_PIXEL
-        # Of frames that must be unpacked one band more is held: it is read ahead.
-        at_once = threads + (not self.members.are_plain)
-        memory = (self.workspace.memory - self.members.held) // at_once
-        n_frames = math.ceil(n_bytes / BYTES_PER_SAMPLE)
-        _, tallest = next(bands(ny, nx, n_frames, memory, halo=self.halo))
-        height = math.ceil(ny / (threads * math.ceil(ny / (threads * tallest))))
-        return [(y, min(y + height, ny)) for y in range(0, ny, height)]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Travel without what is not for others."""
-        return {**vars(self), "workspace": self.workspace.alone()}
-
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
         ny = self.members.shape[0]
-        first, last = max(0, start - self.halo), min(ny, stop + self.halo)
+        halo = self.flats.halo
+        first, last = max(0, start - halo), min(ny, stop + halo)
         return _Band(start, stop, first, last, self._scaled(first, last))
 
     def combined(self, band: "_Band") -> "_FlatBand":
@@ -406,7 +447,7 @@ class _FlatStack:
         )
         inner = slice(start - band.first, stop - band.first)
         mask, unclean = None, np.zeros((stop - start, nx), np.bool_)
-        if self._masking:
+        if self.flats.masking:
             mask, wings, unclean = mask_moving(
                 stack, noise, above=start - band.first, below=band.last - stop
             )
@@ -468,6 +509,7 @@ class _Master:
 
 
 def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskResult:
+    transfer, response = stack.gain(), stack.response()
     master = _finished(stack, product, *_combined(stack))
     statistics = dict(master.statistics)
     with product.writer() as writer:
@@ -476,7 +518,6 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             writer.write_rows(0, np.sqrt(master.variance), plane=UNCERT)
             writer.write_rows(0, master.flags, plane=MASK)
         scales = (1 / stack.levels.mean(axis=1)).tolist()
-        transfer, response = stack.gain(), stack.response()
         extra = [
             *_cards(statistics),
             *transfer_cards(transfer, stack.read_noise()),
@@ -494,6 +535,7 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             scales,
             doubts=(
                 *_doubts(stack, statistics),
+                *_of_full_wells(stack, transfer),
                 *_of_shutter(pattern),
                 *doubts_of_response(response),
             ),
@@ -501,6 +543,20 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             + response_table(response)
             + shutter_table(pattern.shutter),
         )
+
+
+def _of_full_wells(
+    stack: _FlatStack, transfer: PhotonTransfer | None
+) -> Iterator[Remark]:
+    """Say that the brightest pixels of the flats are full, by their noise."""
+    if transfer is None or transfer.full_from is None:
+        return
+    members = stack.members
+    zeros = pedestals(stack.workspace, members) or [0.0]
+    full = transfer.full_from + zeros[0]
+    files = [item.file for item in members.items]
+    way_out = f"--set '{pattern_of(files, files)}: saturate={BELOW_FULL * full:.0f}'"
+    yield remark("flat-full", found=f"{full:.0f} ADU", way_out=way_out)
 
 
 def _of_shutter(pattern: Pattern) -> Iterator[Remark]:
@@ -540,7 +596,7 @@ def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
     """Combine band by band, several side by side."""
     tried = range(1, stack.workspace.threads + 1)
     threads, spans = max(
-        ((n, stack.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
+        ((n, stack.flats.spans(n)) for n in tried), key=lambda one: _speed(stack, *one)
     )
     workspace = replace(stack.workspace, threads=threads)
     combined = by_bands(stack, workspace, spans)
@@ -551,7 +607,7 @@ def _by_bands(stack: _FlatStack) -> Iterator[tuple[int, int, _FlatBand]]:
 def _speed(stack: _FlatStack, threads: int, spans: Sequence[tuple[int, int]]) -> float:
     """Say how fast bands are worked on: threads, less what goes into the halos."""
     height = max(stop - start for start, stop in spans)
-    return threads / (1 + 2 * stack.halo / height)
+    return threads / (1 + 2 * stack.flats.halo / height)
 
 
 def _finished(
@@ -715,3 +771,16 @@ def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Rema
         yield remark("flat-unclean", found=found, expected=few)
     if any(len(name) > 1 for name in stack.colours.colours):
         yield remark("flat-pattern")
+    members = stack.members
+    of_frames = [members.statistics[item.file] for item in members.items]
+    levels = pedestals(stack.workspace, members)
+    split = two_shapes(of_frames, stack.workspace.recipe.quality, levels)
+    if split is not None:
+        apart, places = split
+        files = [item.file for item in members.items]
+        some = pattern_of([files[i] for i in places], files)
+        how_many = f"{len(places)} of its {len(files)}"
+        way_out = f"--exclude '{some}'"
+        yield remark(
+            "unlike-flats", found=f"{apart:.1%}", expected=how_many, way_out=way_out
+        )

@@ -498,10 +498,13 @@ def _harm(
     """Say what some rows of a calibrated light tell against its masters."""
     (item,), spans = task.frames, _spans(len(data))
     rows = np.concatenate([data[start:stop] for start, stop in spans])
-    taken = flat = None
+    taken = flat = bias = None
     with _masters(correction, workspace) as masters:
         if correction.dark:
             taken = np.concatenate([masters.taken(correction, *span) for span in spans])
+        elif correction.bias:
+            parts = [masters.rows(correction.bias, *span) for span in spans]
+            bias = np.concatenate([part for part in parts if part is not None])
         # A spectrum has no sky that a flat makes even.
         if correction.flat and not task.is_spectrum:
             parts = [masters.flat(correction, *span) for span in spans]
@@ -510,7 +513,7 @@ def _harm(
     pedestal = None if item.has_overscan else item.pedestal or 0.0
     return tuple(
         replace(one, way_out=one.way_out or _way_out(one, item), subject=(item.file,))
-        for one in doubts_of_light(rows, taken, sky, noise, flat, pedestal)
+        for one in doubts_of_light(rows, taken, sky, noise, flat, pedestal, bias)
     )
 
 

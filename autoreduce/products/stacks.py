@@ -59,7 +59,7 @@ MOST_TOLD = 100
 """Lights left out that HISTORY names; the table of inputs has all."""
 TALLEST, SHORTEST = 512, 16
 """Rows of a band, as memory allows: shorter ones read much of each light twice."""
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 128
 """Rows that are combined at a time: more take more memory, fewer are more often halo."""
 FOCUS_STEPS, MOSTLY = 4, 0.6
 """Positions of the focuser, in all and for each light, that make a focus run ..."""

@@ -23,11 +23,11 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 13,
     Action.DARK: 13,
     Action.DARK_FIT: 10,
-    Action.FLAT: 16,
+    Action.FLAT: 17,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 20,
+    Action.CALIBRATE: 21,
     Action.REGISTER: 10,
-    Action.STACK: 13,
+    Action.STACK: 14,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give

@@ -13,6 +13,8 @@ from autoreduce.remarks import Remark
 if TYPE_CHECKING:
     import pandas as pd
 
+    from autoreduce.report.pictures import Small
+
 
 class Outcome(Protocol):
     """How a task ended, as the report needs to know it."""
@@ -75,6 +77,8 @@ class ObjectPicture:
     """Why there is none."""
     doubts: tuple[str, ...] = ()
     """What is doubtful of the images that it is made of."""
+    small: "Small | None" = None
+    """How the page shows it; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

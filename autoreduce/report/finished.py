@@ -25,6 +25,7 @@ from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.stretch import (
     BAND_PIXELS,
     Sample,
+    Shades,
     Slope,
     Tone,
     levels_of,
@@ -41,7 +42,16 @@ from autoreduce.products.stack_light import StackLight
 from autoreduce.remarks import Severity, condensed, some
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
-from autoreduce.report.pictures import AT_ONCE, png_pieces, png_texts
+from autoreduce.report.pictures import (
+    AT_ONCE,
+    LARGEST,
+    Picture,
+    Shrunk,
+    Small,
+    png_pieces,
+    png_texts,
+    read_png,
+)
 from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
@@ -458,7 +468,7 @@ def write_picture(
     made: Composition,
     recipe: PictureRecipe,
     memory: int,
-) -> bool:
+) -> Picture:
     """Write the picture of an object, unless it stands there already.
 
     Parameters
@@ -474,18 +484,18 @@ def write_picture(
 
     Returns
     -------
-    bool
-        Whether it was written.
+    Picture
+        A small version, `LARGEST` pixels at most.
 
     Raises
     ------
-    AutoreduceError
-        If an image cannot be read, or the picture not be written.
+    AutoreduceError, OSError
+        If an image or the picture cannot be read, or the picture not be written.
     """
     path = folder / made.output
     digest = _digest(made, recipe)
     if path.is_file() and png_texts(path).get(DIGEST) == digest:
-        return False
+        return read_png(path, LARGEST)
     with ExitStack() as stack:
         sources = [
             [
@@ -513,11 +523,19 @@ def write_picture(
         height = max(pixels // shape[1], FEWEST_ROWS)
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
-        numbers = (whole_numbers(shades, bits) for shades in bands)
+        small = Shrunk(whole, LARGEST)
+        numbers = _passed(small, (whole_numbers(shades, bits) for shades in bands))
         about = ". ".join((made.caption, *made.doubts))
         words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
-    return True
+    return small.picture()
+
+
+def _passed(small: Shrunk, bands: Iterable[Shades]) -> Iterator[Shades]:
+    """Show bands to what makes them small, on their way."""
+    for band in bands:
+        small.add(band)
+        yield band
 
 
 def _digest(made: Composition, recipe: PictureRecipe) -> str:
@@ -614,9 +632,10 @@ def _written(
     folder: Path, recipe: PictureRecipe, memory: int, made: Composition
 ) -> ObjectPicture:
     """Write a picture; say why if it could not be."""
-    why_not = ""
+    small, why_not = None, ""
     try:
-        write_picture(folder, made, recipe, memory)
+        small = Small.of(write_picture(folder, made, recipe, memory))
     except (AutoreduceError, OSError) as error:
         why_not = str(error)
-    return ObjectPicture(made.name, made.output, made.caption, why_not, made.doubts)
+    told = made.name, made.output, made.caption, why_not, made.doubts
+    return ObjectPicture(*told, small)

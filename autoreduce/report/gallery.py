@@ -22,11 +22,11 @@ from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
+    LARGEST,
     Bytes,
     Picture,
     Stretch,
     Wanted,
-    drawn,
     jpeg,
 )
 from autoreduce.report.plots import histogram
@@ -43,8 +43,6 @@ EachPicture = Callable[
 
 TOTAL_PIXELS = 5_000_000
 """Pixels of all pictures together, about: a fifth of a byte each in the page."""
-LARGEST = 800
-"""Width or height of the picture of a stack, at most."""
 
 LIGHTS_SHOWN = 200
 """Exposures whose calibrated lights are shown; of more, so many evenly over the night."""
@@ -326,46 +324,15 @@ def _outputs(outcome: Outcome | None, task: Task) -> tuple[str, ...]:
     return (outcome.outputs if outcome else ()) or (task.output,)
 
 
-def object_exhibits(
-    objects: Sequence[ObjectPicture], folder: Path, each: EachPicture = map
-) -> list[Exhibit]:
-    """Make small versions of the pictures of objects.
-
-    Parameters
-    ----------
-    objects : sequence of ObjectPicture
-        The pictures.
-    folder : Path
-        Output folder, where they are.
-    each : callable
-        As `map`, by which pictures are drawn side by side.
-    """
-    wanted = [
-        None
-        if one.why_not
-        else Wanted(folder / one.output, LARGEST, Stretch.NONE, crop=True)
-        for one in objects
-    ]
-    return [
-        _object_exhibit(one, *picture)
-        for one, picture in zip(objects, each(drawn, wanted), strict=True)
-    ]
-
-
-def _object_exhibit(
-    made: ObjectPicture, picture: Picture | None, why_not: str
-) -> Exhibit:
-    """Show a small version of the picture of an object."""
-    source, full, crop, size = "", "", "", (4, 3)
+def object_exhibit(made: ObjectPicture) -> Exhibit:
+    """Show the picture of an object, or say why there is none."""
+    small, source, full, crop, size = made.small, "", "", "", (4, 3)
     facts: tuple[str, ...] = (made.caption,)
-    if picture:
-        source, full = data_uri(jpeg(picture.pixels)), made.output
-        ny, nx = picture.shape
-        if picture.crop is not None and max(ny, nx) > LARGEST:
-            crop = data_uri(jpeg(picture.crop))
-        size = (picture.pixels.shape[1], picture.pixels.shape[0])
+    if small:
+        source, full, size = data_uri(small.jpeg), made.output, small.size
+        crop = data_uri(small.crop) if small.crop else ""
+        ny, nx = small.shape
         facts = (made.caption, f"{nx}{TIMES}{ny}")
-    why_not = made.why_not or why_not
     return Exhibit(
         output=made.output,
         name=Path(made.output).name,
@@ -379,7 +346,7 @@ def _object_exhibit(
         facts=facts,
         statistics=(),
         histogram="",
-        remarks=(*((why_not,) if why_not else ()), *made.doubts),
+        remarks=(*((made.why_not,) if made.why_not else ()), *made.doubts),
     )
 
 

@@ -1,11 +1,14 @@
 """The night at a glance: who, when, how much light, and every frame on a time line."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from autoreduce.pixels.order import median
 from autoreduce.planning.focalplane import FocalPlane, focal_plane
 from autoreduce.remarks import Remark
 from autoreduce.report.colours import filter_colour, frame_colour
@@ -117,19 +120,19 @@ def deviations(report: NightReport) -> list[Deviation]:
     """
     lost, plane = left_out(report), focal_plane(report.frames)
     told = report.frames[["file", "group", "median", "noise", *_LOOKS]]
-    frames = told[told["median"].notna()]
-    dots = []
-    for _, members in frames.groupby("group"):
-        middle = float(members["median"].median())
-        noise = members["noise"].fillna(0.0).median()
-        if len(members) > 1 and middle > noise:
-            dots += [
-                _dot(row, middle, lost, plane) for row in members.to_dict("records")
-            ]
-    lanes = frames["group"].map(plane.family)
-    kinds = dict(zip(lanes, frames["imagetyp"], strict=True))
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    measured = told[told["median"].notna() & told["group"].notna()]
+    for row in measured.to_dict("records"):
+        groups[row["group"]].append(row)
+    dots, ranks = [], {}
     order = {name: rank for rank, name in enumerate(TYPE_ORDER)}
-    return sorted(dots, key=lambda dot: (order.get(kinds[dot.lane], 9), dot.lane))
+    for name, members in sorted(groups.items()):
+        middle = float(median(np.array([one["median"] for one in members])))
+        noises = np.array([one["noise"] for one in members], np.float64)
+        if len(members) > 1 and middle > median(np.nan_to_num(noises)):
+            dots += [_dot(one, middle, lost, plane) for one in members]
+        ranks[plane.family(name)] = order.get(members[-1]["imagetyp"], 9)
+    return sorted(dots, key=lambda dot: (ranks[dot.lane], dot.lane))
 
 
 def _dot(

@@ -30,7 +30,7 @@ from autoreduce.pixels.stretch import (
     whole_numbers,
 )
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
 
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
@@ -38,8 +38,10 @@ ROWS_READ = 4
 """Rows of the image that are read for one row of the picture, at most."""
 SAMPLE_SIZE = 30_000
 """Pixels that statistics, histogram and shades are made from, about."""
-CHUNK_ROWS = 256
-"""Rows that are read at once, about, where most of them are needed."""
+LARGEST = 800
+"""Width or height of the picture of a stack, or of an object made small, at most."""
+CHUNK_ROWS = 64
+"""Rows that are read at once, about: they stay in the cache."""
 CROP = (240, 360)
 """Rows and columns of the part that is shown pixel by pixel."""
 PNG_LEVEL = 1
@@ -64,8 +66,6 @@ class Stretch(StrEnum):
     """Straight between the 0.5 and 99.5 per cent quantiles: for masters."""
     FAINT = "faint"
     """From just below the sky, faint things lifted: for lights and stacks."""
-    NONE = "none"
-    """They are shades already: for finished pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,6 @@ def drawn(wanted: Wanted | None) -> tuple[Picture | None, str]:
         return None, ""
     path, largest, stretch, crop = wanted
     try:
-        if stretch is Stretch.NONE:
-            return read_png(path, largest), ""
         return read_picture(path, largest=largest, stretch=stretch, crop=crop), ""
     except (InputError, OSError) as error:
         return None, f"no picture: {error}"
@@ -164,8 +162,7 @@ def read_picture(
     channels = [channel for plane in read for channel in _merged(plane.binned, pattern)]
     pixels = _shown(channels, stretch)
     part = None if middle is None else _shown(middle, stretch)
-    values = np.concatenate([plane.sample for plane in read])
-    values = values[np.isfinite(values)]
+    values = np.sort(_known(np.concatenate([plane.sample for plane in read])))
     histogram, span = _histogram(values)
     return Picture(
         pixels=pixels if from_top else pixels[::-1],
@@ -204,7 +201,7 @@ def _middle(
     return [
         image.rows(plane * ny + top, plane * ny + top + height)[
             :, left : left + width
-        ].astype(np.float64)
+        ].astype(np.result_type(image.dtype, np.float32))
         for plane in planes
     ]
 
@@ -214,7 +211,28 @@ def _noise(steps: Floats) -> float:
     known = steps[np.isfinite(steps)]
     if not known.size:
         return math.nan
-    return MAD_TO_SIGMA * float(np.median(np.abs(known))) / math.sqrt(2)
+    return MAD_TO_SIGMA * float(median(np.abs(known))) / math.sqrt(2)
+
+
+class Small(NamedTuple):
+    """A finished picture as a page shows it."""
+
+    shape: tuple[int, int]
+    """Rows and columns of the picture itself."""
+    size: tuple[int, int]
+    """Width and height of the small one."""
+    jpeg: bytes
+    """The small one, a file."""
+    crop: bytes
+    """Its middle pixel by pixel, a file; empty if the small one is as large."""
+
+    @classmethod
+    def of(cls, picture: Picture) -> "Small":
+        """Write what a `Shrunk` picture shows."""
+        ny, nx = picture.pixels.shape[:2]
+        is_cut = picture.shape != (ny, nx)
+        crop = b"" if picture.crop is None or not is_cut else jpeg(picture.crop)
+        return cls(picture.shape, (nx, ny), jpeg(picture.pixels), crop)
 
 
 def jpeg(pixels: Bytes) -> bytes:
@@ -322,52 +340,86 @@ def png_texts(path: Path) -> dict[str, str]:
     return found
 
 
+class Shrunk:
+    """A finished picture, made small while its rows go by.
+
+    Parameters
+    ----------
+    shape : (ny, nx) or (ny, nx, 3)
+        Of the whole picture.
+    largest : int
+        Width or height that the small one does not exceed, pixels.
+    """
+
+    def __init__(self, shape: tuple[int, ...], largest: int) -> None:
+        self._shape, (ny, nx) = shape, shape[:2]
+        factor = -(-max(ny, nx) // largest)
+        self._high, self._wide = min(factor, ny), min(factor, nx)
+        rows, columns = min(CROP[0], ny), min(CROP[1], nx)
+        top, left = (ny - rows) // 2, (nx - columns) // 2
+        self._middle = slice(top, top + rows), slice(left, left + columns)
+        self._rest = np.empty((0, *shape[1:]), np.uint8)
+        self._binned: list[Bytes] = []
+        self._crop: list[Bytes] = []
+        self._n = 0
+
+    def add(self, rows: Shades) -> None:
+        """Take the next rows, from the top: (n, nx) or (n, nx, 3) shades."""
+        from PIL import Image
+
+        deep = 8 * (rows.dtype.itemsize - 1)
+        shades = (rows >> deep if deep else rows).astype(np.uint8, copy=False)
+        lines, columns = self._middle
+        part = shades[max(0, lines.start - self._n) : max(0, lines.stop - self._n)]
+        self._crop.append(part[:, columns].copy())
+        self._n += len(shades)
+        shades = np.concatenate([self._rest, shades])
+        whole = len(shades) // self._high * self._high
+        self._rest = shades[whole:]
+        if whole:
+            width = self._shape[1] // self._wide * self._wide
+            image = Image.fromarray(np.ascontiguousarray(shades[:whole, :width]))
+            self._binned.append(np.asarray(image.reduce((self._wide, self._high))))
+
+    def picture(self) -> Picture:
+        """Give what has come, with its middle pixel by pixel, and without statistics."""
+        return Picture(
+            pixels=np.concatenate(self._binned),
+            shape=(self._shape[0], self._shape[1]),
+            statistics={},
+            histogram=(),
+            span=(0.0, 0.0),
+            crop=np.concatenate(self._crop),
+        )
+
+
 def read_png(path: Path, largest: int) -> Picture:
-    """Read a PNG file of ours, binned so that neither side exceeds `largest` pixels.
+    """Read a PNG file of ours, made small.
 
     Returns
     -------
     Picture
-        With its middle pixel by pixel, and without statistics.
+        As `Shrunk` makes it.
 
     Raises
     ------
     OSError
         If it cannot be read, or is not as `png_pieces` writes it.
     """
-    from PIL import Image
-
     with path.open("rb") as file:
         nx, ny, bits, kind = _png_header(file, path)
         depth, n_bytes = (3 if kind == 2 else 1), bits // 8
-        factor, line = -(-max(nx, ny) // largest), 1 + nx * depth * n_bytes
-        high, wide = min(factor, ny), min(factor, nx)
-        n_rows, n_columns = ny // high * high, nx // wide * wide
-        rows, columns = min(CROP[0], n_rows), min(CROP[1], nx)
-        top, left = (n_rows - rows) // 2, (nx - columns) // 2
-        together = max(1, CHUNK_ROWS // high) * high
-        blocks = _unpacked(file, path, together * line)
-        binned, crop = [], []
-        for first in range(0, n_rows, together):
-            n = min(together, n_rows - first)
+        line = 1 + nx * depth * n_bytes
+        small = Shrunk((ny, nx, 3) if depth == 3 else (ny, nx), largest)
+        blocks = _unpacked(file, path, CHUNK_ROWS * line)
+        for first in range(0, ny, CHUNK_ROWS):
+            n = min(CHUNK_ROWS, ny - first)
             lines = np.frombuffer(next(blocks, b""), np.uint8)[: n * line]
             if lines.size < n * line or lines[::line].any():
                 raise _not_ours(path)
-            upper = lines.reshape(n, line)[:, 1::n_bytes].reshape(n, nx, depth)
-            part = upper[max(0, top - first) : max(0, top + rows - first)]
-            crop.append(part[:, left : left + columns].copy())
-            shades = upper if depth == 3 else upper[..., 0]
-            whole = Image.fromarray(np.ascontiguousarray(shades[:, :n_columns]))
-            binned.append(np.asarray(whole.reduce((wide, high))))
-    middle = np.concatenate(crop)
-    return Picture(
-        pixels=np.concatenate(binned),
-        shape=(ny, nx),
-        statistics={},
-        histogram=(),
-        span=(0.0, 0.0),
-        crop=middle if depth == 3 else middle[..., 0],
-    )
+            upper = lines.reshape(n, line)[:, 1::n_bytes]
+            small.add(upper.reshape(n, nx, depth) if depth == 3 else upper)
+    return small.picture()
 
 
 def _png_header(file: BinaryIO, path: Path) -> tuple[int, int, int, int]:
@@ -451,7 +503,10 @@ def _read_plane(
     height, width = min(factor, ny // cell * cell), min(factor, nx // cell * cell)
     n_rows = min(height, ROWS_READ)
     step = max(1, (ny // height) * n_rows * nx // SAMPLE_SIZE) | 1  # odd: both colours
-    binned = np.empty((cell * cell, ny // height, nx // width))
+    binned = np.empty(
+        (cell * cell, ny // height, nx // width),
+        np.result_type(image.dtype, np.float32),
+    )
     sample, steps = [], []
     # Of rows far apart only those that count are read.
     is_dense = height <= 2 * ROWS_READ
@@ -476,7 +531,7 @@ def _read_plane(
             binned[site, row : row + n] = _block_means(part, width // cell)
     return _Plane(
         binned,
-        np.concatenate(sample).astype(np.float64),
+        np.concatenate(sample),
         np.concatenate(steps).ravel(),
     )
 
@@ -499,12 +554,12 @@ def _block_means(bands: NDArray[Any], width: int) -> Floats:
     n_bands, n_rows, nx = bands.shape
     n = nx // width
     bands = bands[:, :, : n * width]
-    means = np.empty((n_bands, n))
+    means = np.empty((n_bands, n), np.result_type(bands, np.float32))
     # As a product of matrices sums of few columns take a tenth of the time.
     total = np.float64 if bands.dtype.itemsize == np.int64().itemsize else None
     with np.errstate(over="ignore", invalid="ignore"):
         columns = bands.sum(axis=1, dtype=total).reshape(n_bands, n, width)
-        np.divide(columns @ np.ones(width, np.float32), n_rows * width, out=means)
+        means[...] = columns @ np.ones(width, np.float32) / (n_rows * width)
     gaps = ~np.isfinite(means)
     if gaps.any():
         blocks = bands.reshape(n_bands, n_rows, n, width).swapaxes(1, 2)[gaps]
@@ -524,26 +579,35 @@ def _merged(binned: Floats, pattern: str) -> list[Floats]:
 
 def _shades(values: Floats, stretch: Stretch) -> Bytes:
     """Turn values into shades, 0 to 255; what holds no number is black."""
-    is_known = np.isfinite(values)
-    known = values[is_known]
-    ends = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    if ends[0] == ends[1]:
-        return np.where(is_known, MIDDLE_GREY, 0).astype(np.uint8)
-    known = known[:: max(1, known.size // SAMPLE_SIZE) | 1]
-    black, white = quantiles(known, (0.005, 0.995))
-    if stretch is Stretch.FAINT:
-        black, white = _faint_limits(known)
+    some = _known(values.ravel()[:: max(1, values.size // SAMPLE_SIZE) | 1])
+    black, white = _limits(some, stretch)
     if not white > black:  # all but a few pixels have one value
-        black, white = ends
-    scaled = np.clip((values - black) / (white - black), 0, 1)
+        some = _known(values)
+        black, white = (some.min(), some.max()) if some.size else (0.0, 0.0)
+        if black == white:
+            return np.where(np.isfinite(values), MIDDLE_GREY, 0).astype(np.uint8)
+    scaled = values - black
+    scaled /= white - black
+    np.fmax(scaled, 0, out=scaled)  # of a number and NaN the number
+    np.minimum(scaled, 1, out=scaled)
     if stretch is Stretch.FAINT:
-        sky = np.clip((median(known) - black) / (white - black), 1e-6, 1 - 1e-6)
-        scaled = _midtones(scaled, float(_midtones(np.asarray(sky), SKY_SHADE)))
-    shades: Bytes = np.nan_to_num(255 * scaled + 0.5, nan=0.0).astype(np.uint8)
-    return shades
+        sky = np.clip([(median(some) - black) / (white - black)], 1e-6, 1 - 1e-6)
+        scaled = _midtones(scaled, float(_midtones(sky, SKY_SHADE)[0]))
+    return whole_numbers(scaled).astype(np.uint8, copy=False)
 
 
-def _faint_limits(known: Floats) -> tuple[float, float]:
+def _known(values: Floats) -> Floats:
+    """Give the values that are numbers, as one row: means of them may exceed float32."""
+    return values[np.isfinite(values)].astype(np.float64, copy=False)
+
+
+def _limits(known: Floats, stretch: Stretch) -> tuple[float, float]:
+    """Choose which of some values shall be black and white; 0 both if there is none."""
+    if not known.size:
+        return 0.0, 0.0
+    if stretch is not Stretch.FAINT:
+        black, white = map(float, quantiles(known, (0.005, 0.995)))
+        return black, white
     middle = float(median(known))
     noise = MAD_TO_SIGMA * float(median(np.abs(known - middle)))
     black = max(middle - 3 * noise, float(known.min()))
@@ -552,25 +616,28 @@ def _faint_limits(known: Floats) -> tuple[float, float]:
 
 def _midtones(values: Floats, middle: float) -> Floats:
     """Bend shades so that 0 and 1 stay and `middle` becomes one half."""
-    return (middle - 1) * values / ((2 * middle - 1) * values - middle)
+    bent = values * (2 * middle - 1)
+    bent -= middle
+    return (middle - 1) * values / bent
 
 
-def _statistics(values: Floats) -> dict[str, float]:
-    if not values.size:
+def _statistics(ordered: Floats) -> dict[str, float]:
+    if not ordered.size:
         return {}
     return {
-        "min": float(values.min()),
-        "median": float(median(values)),
-        "max": float(values.max()),
+        "min": float(ordered[0]),
+        "median": float(median(ordered)),
+        "max": float(ordered[-1]),
     }
 
 
-def _histogram(values: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
-    if not values.size:
+def _histogram(ordered: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
+    if not ordered.size:
         return (), (0.0, 0.0)
-    low, high = (float(end) for end in quantiles(values, (0.001, 0.995)))
+    low, high = (float(end) for end in quantiles(ordered, (0.001, 0.995)))
     if not high > low:
         margin = max(0.5, 1e-3 * abs(low))
         low, high = low - margin, high + margin
-    counts, _ = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))
-    return tuple(int(n) for n in counts), (low, high)
+    ends = np.searchsorted(ordered, np.linspace(low, high, HISTOGRAM_BINS + 1))
+    ends[-1] = np.searchsorted(ordered, high, "right")
+    return tuple(np.diff(ends).tolist()), (low, high)

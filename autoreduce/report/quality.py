@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autoreduce.frames.measured import MEASURED
+from autoreduce.pixels.order import median
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
@@ -177,10 +178,8 @@ def _columns(report: NightReport, night: Exposures) -> dict[str, list[Any]]:
     if "fwhm_arcsec" in numbers and numbers["fwhm_arcsec"].notna().any():
         numbers.pop("fwhm", None)
     of, seen = night.of.reset_index(drop=True), night.frames
-    numbers = {
-        name: values.groupby(of, sort=False).median().reset_index(drop=True)
-        for name, values in numbers.items()
-    }
+    of_each = pd.DataFrame(numbers).groupby(of, sort=False).median()
+    numbers = dict(of_each.reset_index(drop=True).items())
     unstacked = seen["unstacked"].fillna("").astype(str)
     whys = [
         night.lost.get(file, why)
@@ -268,8 +267,8 @@ def is_odd(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any
     known = values[np.isfinite(values)]
     if len(known) < FEWEST:
         return np.zeros(len(values), bool)
-    middle = float(np.median(known))
-    scatter = MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
+    middle = float(median(known))
+    scatter = MAD_TO_SIGMA * float(median(np.abs(known - middle)))
     scatter = max(scatter, LEAST_ODD * abs(middle))
     with np.errstate(invalid="ignore"):
         far: np.ndarray[Any, Any] = np.abs(values - middle) > ODD * scatter

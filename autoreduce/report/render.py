@@ -31,7 +31,7 @@ from autoreduce.report.gallery import (
     EachPicture,
     Exhibit,
     Gallery,
-    object_exhibits,
+    object_exhibit,
 )
 from autoreduce.report.overview import (
     TYPE_ORDER,
@@ -141,7 +141,7 @@ class Draft:
     def __init__(
         self, folder: Path, report: NightReport, each: EachPicture = map
     ) -> None:
-        self._folder, self._report, self._each = folder, report, each
+        self._folder, self._report = folder, report
         self._gallery, self._template = Gallery.of(report), _template()
         self._pictures = each(drawn, self._gallery.wanted(folder))
         night = exposures_of(report)
@@ -174,7 +174,7 @@ class Draft:
 
     def rendered(self, objects: Sequence[ObjectPicture]) -> tuple[str, str]:
         """Return the report as HTML, pictures and all, and what it draws as JSON."""
-        made = object_exhibits(objects, self._folder, self._each)
+        made = [object_exhibit(one) for one in objects]
         shown = self._gallery.exhibits(self._pictures)
         in_order = [*made, *(item for items in shown.values() for item in items)]
         anchors = {

@@ -1,9 +1,11 @@
 """The report's tables as plain rows of text: groups, masters chosen, frames, verdicts."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from autoreduce.frames.measured import MEASURED, MeasuredColumn
@@ -283,14 +285,20 @@ def group_rows(report: NightReport, night: Exposures) -> list[GroupRow]:
             status = end.status if end else None
             alike = night.plane.family(stem(task.output)), status
             family.setdefault(alike, task.output)
-    frames = night.frames
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for frame in night.frames[["group", *_TOLD]].to_dict("records"):
+        groups[_text(frame["group"])].append(frame)
     rows = [
-        _group_row(
-            str(name), members, night.lost, tuple(outputs.get(str(name), {}).values())
-        )
-        for name, members in frames[frames["group"].fillna("").ne("")].groupby("group")
+        _group_row(name, members, night.lost, tuple(outputs.get(name, {}).values()))
+        for name, members in groups.items()
+        if name
     ]
     return sorted(rows, key=lambda row: (_type_rank(row.imagetyp), row.name))
+
+
+_TOLD = ("file", "imagetyp", "object", "filter", "exptime", "date_obs", "ccd_temp",
+         "xbinning", "ybinning", "naxis1", "naxis2")  # fmt: skip
+"""Columns that a group is told from."""
 
 
 def _type_rank(imagetyp: str) -> int:
@@ -298,44 +306,47 @@ def _type_rank(imagetyp: str) -> int:
 
 
 def _group_row(
-    name: str, members: pd.DataFrame, lost: Mapping[str, str], outputs: tuple[str, ...]
+    name: str,
+    members: Sequence[dict[str, Any]],
+    lost: Mapping[str, str],
+    outputs: tuple[str, ...],
 ) -> GroupRow:
-    first = members.iloc[0]
-    times = members["date_obs"].dropna()
-    length = 0.0 if times.empty else (times.max() - times.min()).total_seconds()
+    first = members[0]
+    times = sorted(one["date_obs"] for one in members if not pd.isna(one["date_obs"]))
+    length = (times[-1] - times[0]).total_seconds() if times else 0.0
     return GroupRow(
         name=name,
         imagetyp=_text(first["imagetyp"]),
         colour=frame_colour(_text(first["imagetyp"]), _text(first["filter"])),
         n_frames=len(members),
-        n_left_out=sum(file in lost for file in members["file"]),
+        n_left_out=sum(one["file"] in lost for one in members),
         facts=_facts(members),
-        begin="" if times.empty else f"{times.min():%Y-%m-%d %H:%M}",
+        begin=f"{times[0]:%Y-%m-%d %H:%M}" if times else "",
         within="" if length <= 0 else duration(length),
         outputs=outputs,
     )
 
 
-def _facts(members: pd.DataFrame) -> tuple[str, ...]:
-    first = members.iloc[0]
+def _facts(members: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    first = members[0]
     lights = first["imagetyp"] == "light"
     exposed = first["imagetyp"] in ("flat", "light")
     parts = (
         _text(first["object"]) if lights else "",
         _text(first["filter"]) if exposed else "",
-        _range(members["exptime"], " s"),
+        _range((one["exptime"] for one in members), " s"),
         _pair(first["xbinning"], first["ybinning"]),
-        _range(members["ccd_temp"].round(1), " °C"),
+        _range((one["ccd_temp"] for one in members), " °C", 1),
         _pair(first["naxis1"], first["naxis2"]),
     )
     return tuple(part for part in parts if part)
 
 
-def _range(values: pd.Series, unit: str) -> str:
-    known = values.dropna()
-    if known.empty:
+def _range(values: Iterable[float], unit: str, decimals: int = 9) -> str:
+    known = [np.round(value, decimals) for value in values if not pd.isna(value)]
+    if not known:
         return ""
-    ends = dict.fromkeys((number(known.min()), number(known.max())))
+    ends = dict.fromkeys(number(end) for end in (min(known), max(known)))
     return f"{' to '.join(ends)}{unit}"
 
 
@@ -380,7 +391,8 @@ def choice_rows(
         In the order of the plan; frames of one group that get different masters
         stand in rows of their own.
     """
-    frames = report.frames[["file", "imagetyp", "filter"]].set_index("file")
+    told = (report.frames[name] for name in ("file", "imagetyp", "filter"))
+    looks = {file: look for file, *look in zip(*told, strict=True)}
     rows: dict[tuple[object, ...], _Alike] = {}
     for task in report.plan.tasks:
         for frame in task.frames if task.action is action else ():
@@ -394,7 +406,7 @@ def choice_rows(
             scaling = _scaling(report, task, frame)
             alike.scales += scaling[:1]
             alike.offsets += scaling[1:]
-    return [_choice_row(report.plan, alike, frames) for alike in rows.values()]
+    return [_choice_row(report.plan, alike, looks) for alike in rows.values()]
 
 
 def _scaling(report: NightReport, task: Task, frame: FrameInput) -> list[float]:
@@ -409,12 +421,11 @@ def _scaling(report: NightReport, task: Task, frame: FrameInput) -> list[float]:
     return [scale, used.get("dark_offset", frame.calibration.dark_offset)]
 
 
-def _choice_row(plan: Plan, alike: _Alike, frames: pd.DataFrame) -> ChoiceRow:
+def _choice_row(
+    plan: Plan, alike: _Alike, looks: Mapping[str, Sequence[object]]
+) -> ChoiceRow:
     task, first = alike.task, alike.first
-    imagetyp, through = "", ""
-    if first.file in frames.index:
-        looks = frames.loc[first.file, ["imagetyp", "filter"]]
-        imagetyp, through = (_text(part) for part in looks)
+    imagetyp, through = map(_text, looks.get(first.file, ("", "")))
     uses = plan.uses.get(first.setup, {})
     return ChoiceRow(
         group=alike.group,
