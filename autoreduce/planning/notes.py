@@ -14,7 +14,7 @@ from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
-from autoreduce.frames.spelling import with_one_spelling
+from autoreduce.frames.spelling import SPELT, with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
@@ -65,7 +65,7 @@ def night_notes(
     tuple of Remark
         The most general first.
     """
-    table = table[[*_NOTED]]
+    table = table[list(dict.fromkeys((*_NOTED, *SPELT)))]
     return (
         *_absent(groups, found),
         *_mixed(table, groups),
@@ -89,7 +89,7 @@ _NOTED = (
     *("night", "ccd_temp", "set_temp", "instrume", "detector", "amplifiers"),
     *("turned", "roworder", "pedestal"),
 )
-"""Columns of the frame table that the remarks on a night look at."""
+"""Columns of the frame table that the remarks on a night look at, beside `SPELT`."""
 
 
 def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
