@@ -22,6 +22,7 @@ from autoreduce.fits.spreadsheet import frame_text
 from autoreduce.fits.whole import write_text
 from autoreduce.frames.schema import MEASURED_COLUMNS, typed
 from autoreduce.planning.badpixels import with_bad_pixels
+from autoreduce.planning.naming import stack_output
 from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.prepare import (
@@ -39,7 +40,6 @@ from autoreduce.prepare import (
     write_plan_json,
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
-from autoreduce.products.stacks import stack_output
 from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report import content
 from autoreduce.report.content import NightReport, ObjectPicture
@@ -73,7 +73,6 @@ from autoreduce.running.logfile import LOG, log_file
 from autoreduce.running.machine import free_memory
 from autoreduce.running.processes import Workers
 from autoreduce.running.server import start_for
-from autoreduce.running.solving import solve_night
 from autoreduce.running.tasks import spoilt
 from autoreduce.version import __version__
 
@@ -287,6 +286,8 @@ def run_prepared(
                     workers=workers,
                 )
                 if limits.solve:
+                    from autoreduce.running.solving import solve_night
+
                     made = {
                         output: outcome.outputs
                         for output, outcome in outcomes.items()

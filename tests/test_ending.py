@@ -28,16 +28,16 @@ from autoreduce.running.verify import verify
 
 SLOW = """
 import sys, time
-from autoreduce.running import tasks
+from autoreduce.running import making
 from autoreduce.cli import main
 
-def slow(*args, make=tasks.make_plain):
+def slow(*args, make=making.make_plain):
     from autoreduce.fits.whole import replacing
     with replacing(args[1].folder / "masters" / "half.fits"):
         print("begun", flush=True)
         time.sleep(30)
 
-tasks.make_plain = slow
+making.make_plain = slow
 main(sys.argv[1:])
 """
 """Reduces a night whose first master takes long."""

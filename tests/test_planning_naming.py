@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from planned_nights import dark_of, dark_table
 
 from autoreduce.planning.grouping import group_codes, group_facts
-from autoreduce.planning.naming import calibrated_outputs, group_names, slug
+from autoreduce.planning.naming import (
+    calibrated_outputs,
+    group_names,
+    slug,
+    stack_field,
+    stack_output,
+)
 from autoreduce.planning.rules import load_rules
 
 RULES = load_rules()
@@ -117,3 +123,13 @@ def test_long_names_stay_different():
 )
 def test_calibrated_frames_keep_their_names(files, outputs):
     assert calibrated_outputs(files) == [f"calibrated/{name}" for name in outputs]
+
+
+def test_names_of_fields():
+    assert stack_output("stacks/a.fits", 1) == "stacks/a.fits"
+    assert stack_output("stacks/a.fits", 3) == "stacks/a_field3.fits"
+    for number in (1, 3, 12):
+        assert (
+            stack_field("stacks/a.fits", stack_output("stacks/a.fits", number))
+            == number
+        )

@@ -16,7 +16,6 @@ from autoreduce.pixels.stars import find_stars
 from autoreduce.planning.plan import Action
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.products.registration import read_registration
-from autoreduce.products.stacks import stack_field, stack_output
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import remark
 from autoreduce.running.execute import Limits, Status
@@ -426,16 +425,6 @@ def test_registrations_are_plain_json(dithered):
     content = json.loads(path.read_text())
     assert content["product"] == "registration"
     assert set(content["lights"]) == set(table(dithered).index)
-
-
-def test_names_of_fields():
-    assert stack_output("stacks/a.fits", 1) == "stacks/a.fits"
-    assert stack_output("stacks/a.fits", 3) == "stacks/a_field3.fits"
-    for number in (1, 3, 12):
-        assert (
-            stack_field("stacks/a.fits", stack_output("stacks/a.fits", number))
-            == number
-        )
 
 
 def test_the_sky_of_the_reference_is_kept(dithered):

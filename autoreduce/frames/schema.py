@@ -251,18 +251,19 @@ def rows_of(table: "pd.DataFrame") -> list[dict[str, Any]]:
 
     It is what `DataFrame.to_dict` gives, in half the time.
     """
-    import pandas as pd
-
-    def cells_of(column: "pd.Series") -> list[Any]:
-        cells = column.tolist()
-        missing = pd.NA if column.hasnans else None
-        return [None if cell is missing else cell for cell in cells]
-
     names = list(table)
     columns = (cells_of(table[name]) for name in names)
     return [
         dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)
     ]
+
+
+def cells_of(column: "pd.Series") -> list[Any]:
+    """Give the cells of a column, None where one is missing."""
+    import pandas as pd
+
+    missing = pd.NA
+    return [None if cell is missing else cell for cell in column.tolist()]
 
 
 def iso_texts(times: "pd.Series") -> list[str | None]:
@@ -274,6 +275,8 @@ def iso_texts(times: "pd.Series") -> list[str | None]:
 def _cast(values: "pd.Series", column: Column) -> "pd.Series":
     import pandas as pd
 
+    if str(values.dtype) == column.dtype:
+        return values
     try:
         if column.dtype == UTC:
             parsed = pd.to_datetime(values, utc=True, format="ISO8601")

@@ -79,11 +79,6 @@ def with_one_spelling(frames: "pd.DataFrame") -> "pd.DataFrame":
     return frames.assign(**{name: _unified(frames[name]) for name in SPELT})
 
 
-def spelling_keys(names: "pd.Series") -> "pd.Series":
-    """Return the key of each name; a missing one stays missing."""
-    return names.astype("string").map(spelling_key, na_action="ignore")
-
-
 def _unified(names: "pd.Series") -> "pd.Series":
     best = commonest_spellings(map(str, names.dropna().tolist()))
     if any(name != spelling for name, spelling in best.items()):

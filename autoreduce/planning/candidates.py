@@ -8,8 +8,8 @@ import pandas as pd
 
 from autoreduce.errors import TableError
 from autoreduce.frames.schema import FACT_COLUMNS, ImageType, rows_of
-from autoreduce.planning.grouping import FACT_NAMES, TIME, comparable, hours_of
-from autoreduce.planning.rules import TemperatureRule
+from autoreduce.planning.grouping import FACT_NAMES, LIMIT, TIME, comparable, hours_of
+from autoreduce.planning.rules import TEMPERATURE, TemperatureRule
 from autoreduce.planning.use import DarkMethod, Use, Uses
 
 Facts = Mapping[str, Any]
@@ -71,7 +71,7 @@ def library_candidates(
     """
     names = [*FACT_NAMES, TIME, "n_frames", "keeps_bias", "output"]
     if library is None:
-        library = pd.DataFrame(columns=names)
+        return pd.DataFrame(columns=[*names, TEMPERATURE, LIMIT, "hours", ORIGIN])
     if lost := sorted(set(names) - set(library)):
         msg = (
             f"the library's table has no column {', '.join(lost)}: make its index anew"
@@ -120,10 +120,10 @@ def with_zero_level(setups: pd.DataFrame, found: Uses, kind: ImageType) -> set[i
     set of int
         Setups of that type with neither bias nor dark nor overscan.
     """
-    own = setups[setups["imagetyp"].eq(kind).astype(bool)]
+    own = setups.loc[setups["imagetyp"].eq(kind).astype(bool), [*_OVERSCANS]]
     return {
         row
-        for row, setup in zip(own.index, rows_of(own[[*_OVERSCANS]]), strict=True)
+        for row, setup in zip(own.index, rows_of(own), strict=True)
         if found["bias"][row].output is None
         and found["dark"][row].output is None
         and not has_overscan(setup)

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from autoreduce.fits.sections import format_section
-from autoreduce.frames.spelling import SPELT, spelling_keys
-from autoreduce.planning.grouping import equal_codes
+from autoreduce.frames.schema import cells_of
+from autoreduce.frames.spelling import SPELT, spelling_key
 from autoreduce.planning.rules import (
     TEMPERATURE,
     Rules,
@@ -254,10 +254,11 @@ def column_of(values: pd.Series) -> NDArray[np.float64]:
 
 def _same(wanted: pd.Series, found: pd.Series) -> Pairs:
     """Mark pairs that are equal, or both missing."""
-    both = pd.concat([wanted, found])
+    cells = [*cells_of(wanted), *cells_of(found)]
     if wanted.name in SPELT:
-        both = spelling_keys(both)
-    codes = equal_codes(both)
+        cells = [one if one is None else spelling_key(one) for one in cells]
+    numbers = {one: number for number, one in enumerate(dict.fromkeys(cells))}
+    codes = np.array([numbers[one] for one in cells], dtype=np.intp)
     return np.asarray(codes[: len(wanted), None] == codes[None, len(wanted) :])
 
 

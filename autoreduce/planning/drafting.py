@@ -12,7 +12,7 @@ from autoreduce.errors import SettingsError, TableError
 from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section, section_shape
-from autoreduce.frames.schema import ImageType, iso_texts, rows_of
+from autoreduce.frames.schema import ImageType, cells_of, iso_texts, rows_of
 from autoreduce.pixels.linearity import Linearity
 from autoreduce.planning.candidates import Facts, with_zero_level
 from autoreduce.planning.grouping import FACT_NAMES, Codes, group_codes
@@ -63,7 +63,7 @@ def frame_inputs(
     """
     labels = night.setups["setup"].tolist()
     columns = ["file", "setup_code", "biassec", "trimsec", *_COPIED]
-    values = {name: _plain(night.frames[name]) for name in columns}
+    values = {name: cells_of(night.frames[name]) for name in columns}
     starts = iso_texts(night.frames["date_obs"])
     values["date_obs"] = [start and f"{start}+00:00" for start in starts]
     values["amplifiers"] = _amplifiers(night.frames["readout"])
@@ -95,11 +95,6 @@ _COPIED = (
 )
 
 
-def _plain(values: pd.Series) -> list[object]:
-    """Turn a column into a list of Python values, None where missing."""
-    return list(values.astype(object).where(values.notna(), None))
-
-
 def _given(files: pd.Series, given: Mapping[str, Collection[str]]) -> list[object]:
     of_files = {name: set(named) for name, named in given.items()}
     if not of_files:
@@ -116,7 +111,7 @@ def _amplifiers(cells: pd.Series) -> list[object]:
     except ValueError as error:
         msg = f"column amplifiers: {error}"
         raise TableError(msg) from error
-    return [known.get(text, ()) for text in _plain(cells)]
+    return [known.get(text, ()) for text in cells_of(cells)]
 
 
 def uses_of(night: NightSetups, found: Uses) -> dict[str, dict[str, Use]]:
@@ -348,7 +343,7 @@ def without_crosstalk(
         as many.
     """
     made = []
-    for item, detector in zip(inputs, _plain(detectors), strict=True):
+    for item, detector in zip(inputs, cells_of(detectors), strict=True):
         here = crosstalk_of(item.file, item.amplifiers, detector, told)
         made.append(replace(item, crosstalk=here) if here else item)
     return made

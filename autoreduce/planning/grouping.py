@@ -30,7 +30,7 @@ Codes = NDArray[np.intp]
 TIME = "date_obs"
 
 
-_LIMIT = "temperature_limit"
+LIMIT = "temperature_limit"
 
 
 _FACTS = (
@@ -180,7 +180,7 @@ def group_codes(
     if rule.hours:
         hours = hours_of(frames[TIME])
         codes = _split(codes, hours, Tolerance(rule.hours), None)
-    return _refined(codes, np.zeros_like(codes))
+    return _numbered(codes)
 
 
 def _directions_degrees(frames: pd.DataFrame) -> NDArray[np.float64]:
@@ -215,14 +215,20 @@ def _tolerance_of(
     frames: pd.DataFrame, column: str, rule: CombineRule, rules: Rules
 ) -> tuple[Tolerance, NDArray[np.float64] | None]:
     if column == TEMPERATURE:
-        return Tolerance(), _floats(frames[_LIMIT])
+        return Tolerance(), _floats(frames[LIMIT])
     return rule.loosely.get(column, rules.tolerance[column]), None
 
 
 def _refined(codes: Codes, finer: Codes) -> Codes:
-    """Join two labellings into one, numbered in order of first appearance."""
-    joined = codes * (int(finer.max(initial=0)) + 1) + finer
-    return np.asarray(pd.factorize(joined)[0], dtype=np.intp)
+    """Join two labellings into one."""
+    if not finer.any():
+        return codes
+    return _numbered(codes * (int(finer.max(initial=0)) + 1) + finer)
+
+
+def _numbered(codes: Codes) -> Codes:
+    """Count labels from 0 in order of first appearance."""
+    return np.asarray(pd.factorize(codes)[0], dtype=np.intp)
 
 
 def _split(
@@ -308,17 +314,16 @@ def group_facts(frames: pd.DataFrame, codes: Codes) -> pd.DataFrame:
         ``temperature_limit``, ``hours`` (median start, since 1970), ``n_frames``.  Numbers with
         decimals are medians; anything else is missing unless all frames agree.
     """
-    groups = pd.Series(codes, index=frames.index)
-    facts: dict[str, pd.Series] = {}
-    for name in (*_FACTS, TEMPERATURE, "ra", "dec"):
-        if _DTYPES.get(name, "Float64") == "Float64":
-            facts[name] = frames[name].astype("Float64").groupby(groups).median()
-        else:
-            facts[name] = _agreed(frames[name], codes)
-    hours = pd.Series(hours_of(frames[TIME]), index=frames.index)
-    facts["hours"] = hours.groupby(groups).median()
-    facts[_LIMIT] = frames[_LIMIT].groupby(groups).min()
-    facts["n_frames"] = groups.groupby(groups).size()
+    names = (*_FACTS, TEMPERATURE, "ra", "dec")
+    decimal = [name for name in names if _DTYPES.get(name, "Float64") == "Float64"]
+    medians = frames[decimal].astype("Float64").groupby(codes).median()
+    facts = {
+        name: medians[name] if name in decimal else _agreed(frames[name], codes)
+        for name in names
+    }
+    facts["hours"] = pd.Series(hours_of(frames[TIME])).groupby(codes).median()
+    facts[LIMIT] = frames[LIMIT].groupby(codes).min()
+    facts["n_frames"] = frames[LIMIT].groupby(codes).size()
     return pd.DataFrame(facts)
 
 
@@ -330,5 +335,5 @@ def _agreed(values: pd.Series, codes: Codes) -> pd.Series:
     highest = np.full(n_groups, -1, dtype=np.intp)
     np.minimum.at(lowest, codes, found)
     np.maximum.at(highest, codes, found)
-    agreed = known.take(np.where(lowest == highest, lowest, 0))
-    return pd.Series(agreed).where(lowest == highest).astype(values.dtype)
+    at = np.where(lowest == highest, lowest, -1)
+    return pd.Series(known.array.take(at, allow_fill=True), dtype=values.dtype)

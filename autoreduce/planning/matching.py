@@ -149,10 +149,10 @@ def _refuse_ambiguous(climbed: Climb, judged: Judgement) -> None:
     it either.  Masters of the frames at hand are believed before those of a library.
     """
     here = (judged.masters[ORIGIN] != LIBRARY).to_numpy()
+    setups, masters = judged.said
     for place, name in enumerate(judged.equal_columns):
-        unknown = judged.setups[name].isna().to_numpy()
-        missing = judged.masters[name].isna().to_numpy()
-        if missing.all():
+        unknown, missing = ~setups[:, place], ~masters[:, place]
+        if missing.all() or not unknown.any():
             continue
         codes = equal_codes(judged.masters[name])
         for row in np.flatnonzero(unknown):

@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -231,3 +232,29 @@ def calibrated_outputs(files: Sequence[str], folder: str = "calibrated") -> list
         taken.add(name.casefold())
         outputs[file] = name
     return [outputs[file] for file in files]
+
+
+def stack_output(output: str, number: int) -> str:
+    """Name the stack of a field: that of the first has no number.
+
+    Examples
+    --------
+    >>> stack_output("stacks/light_M31_R.fits", 2)
+    'stacks/light_M31_R_field2.fits'
+    """
+    if number <= 1:
+        return output
+    path = PurePosixPath(output)
+    return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
+
+
+def stack_field(task_output: str, output: str) -> int:
+    """Tell the number of the field whose stack has a name; see `stack_output`.
+
+    Examples
+    --------
+    >>> stack_field("stacks/light_M31_R.fits", "stacks/light_M31_R_field2.fits")
+    2
+    """
+    rest = PurePosixPath(output).stem.removeprefix(PurePosixPath(task_output).stem)
+    return int(rest.removeprefix("_field") or 1)

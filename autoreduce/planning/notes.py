@@ -14,7 +14,7 @@ from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
-from autoreduce.frames.spelling import with_one_spelling
+from autoreduce.frames.spelling import SPELT, with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
@@ -65,6 +65,7 @@ def night_notes(
     tuple of Remark
         The most general first.
     """
+    table = table[list(dict.fromkeys((*_NOTED, *SPELT)))]
     return (
         *_absent(groups, found),
         *_mixed(table, groups),
@@ -81,6 +82,14 @@ def night_notes(
         *_bare_flats(setups, found),
         *_single_lights(groups, pooled),
     )
+
+
+_NOTED = (
+    *("file", "use", "code", "imagetyp", "object", "filter", "exptime", "date_obs"),
+    *("night", "ccd_temp", "set_temp", "instrume", "detector", "amplifiers"),
+    *("turned", "roworder", "pedestal"),
+)
+"""Columns of the frame table that the remarks on a night look at, beside `SPELT`."""
 
 
 def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
@@ -303,16 +312,18 @@ def _overlapping(table: pd.DataFrame) -> Iterator[Remark]:
     """Tell exposures that are longer than the time in which they were taken."""
     used = table[table["use"].astype(bool) & (table["exptime"] > 0).fillna(value=False)]
     alike = ["imagetyp", "instrume", "exptime", "filter"]
-    for (_, _, exptime, _), part in used.groupby(alike, dropna=False, sort=False):
-        starts = part["date_obs"].dropna().drop_duplicates().sort_values()
-        steps = starts.diff().dt.total_seconds().dropna()
-        if steps.empty or steps.mean() * _OVERLAP > exptime:
+    groups = used.groupby(alike, dropna=False, sort=False)
+    spans, numbers = groups["date_obs"].agg(["min", "max", "nunique"]), groups.ngroup()
+    for number, (key, first, last, n) in enumerate(spans.itertuples()):
+        exptime, step = key[2], (last - first).total_seconds() / max(n - 1, 1)
+        if n < 2 or step * _OVERLAP > exptime:
             continue
+        part = used[numbers.eq(number)]
         way_out = ""
-        if exptime / _MS < steps.mean():
+        if exptime / _MS < step:
             pattern = pattern_of(part["file"].tolist(), table["file"])
             way_out = f"--set '{pattern}: exptime={exptime / _MS:g}'"
-        found, expected = f"{exptime:g} s", f"{steps.mean():.3g} s"
+        found, expected = f"{exptime:g} s", f"{step:.3g} s"
         yield remark(
             "overlapping",
             *part["file"],

@@ -22,6 +22,7 @@ from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import no_value
 from autoreduce.pixels.stacking import HALO, Limits, Own, StackResult, stack
+from autoreduce.planning.naming import stack_output
 from autoreduce.planning.plan import Task
 from autoreduce.planning.recipe import ColourSource, StackLevel
 from autoreduce.products.lightlist import LIGHT_COLUMNS, light_row
@@ -222,32 +223,6 @@ def _focus_run(lights: Sequence[StackLight]) -> Remark | None:
         found=f"{len(steps)} positions of the focuser, {steps[0]:g} to {steps[-1]:g}",
         expected=f"{narrow:.1f} to {wide:.1f} pixels",
     )
-
-
-def stack_output(output: str, number: int) -> str:
-    """Name the stack of a field: that of the first has no number.
-
-    Examples
-    --------
-    >>> stack_output("stacks/light_M31_R.fits", 2)
-    'stacks/light_M31_R_field2.fits'
-    """
-    if number <= 1:
-        return output
-    path = PurePosixPath(output)
-    return path.with_name(f"{path.stem}_field{number}{path.suffix}").as_posix()
-
-
-def stack_field(task_output: str, output: str) -> int:
-    """Tell the number of the field whose stack has a name; see `stack_output`.
-
-    Examples
-    --------
-    >>> stack_field("stacks/light_M31_R.fits", "stacks/light_M31_R_field2.fits")
-    2
-    """
-    rest = PurePosixPath(output).stem.removeprefix(PurePosixPath(task_output).stem)
-    return int(rest.removeprefix("_field") or 1)
 
 
 def _unusable(lights: Sequence[StackLight], workspace: Workspace) -> dict[str, Remark]:

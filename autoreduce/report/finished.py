@@ -34,11 +34,11 @@ from autoreduce.pixels.stretch import (
     tone_of,
     whole_numbers,
 )
+from autoreduce.planning.naming import stack_field
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
 from autoreduce.products.registration import read_registration
 from autoreduce.products.stack_light import StackLight
-from autoreduce.products.stacks import stack_field
 from autoreduce.remarks import Severity, condensed, some
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome

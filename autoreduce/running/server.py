@@ -16,6 +16,7 @@ from pathlib import Path
 PRELOADED = (
     "autoreduce.cli",
     "autoreduce.running.execute",
+    "autoreduce.running.making",
     "autoreduce.report.finished",
     "sep",
     "scipy.ndimage",

@@ -1,9 +1,9 @@
-"""One task: what makes each kind of product, and which product stands there."""
+"""One task: where its product is made, and which product stands there."""
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from autoreduce.calibration.dark_rates import rate_map_of
 from autoreduce.calibration.workspace import TaskResult, Workspace
@@ -12,33 +12,14 @@ from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.ledger import Ledger
 from autoreduce.fits.writer import UNCERT
 from autoreduce.planning.plan import Action, Task
-from autoreduce.products.bad_pixels import make_bad_pixels
-from autoreduce.products.bias_dark import make_plain
-from autoreduce.products.dark_fit import make_dark_fit
-from autoreduce.products.exposures import make_exposure
-from autoreduce.products.flats import make_flat
-from autoreduce.products.lights import make_light
-from autoreduce.products.registration import make_registration
-from autoreduce.products.stacks import make_stack
 from autoreduce.products.state import found_digest
 
-
-class Product(Protocol):
-    """What a task needs to know of a product that it uses."""
-
-    @property
-    def statistics(self) -> Mapping[str, float]:
-        """Numbers that describe it."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Its digest."""
-        ...
+if TYPE_CHECKING:
+    from autoreduce.running.making import Product
 
 
 def run_task(
-    task: Task, workspace: Workspace, digest: str, products: Mapping[str, Product]
+    task: Task, workspace: Workspace, digest: str, products: Mapping[str, "Product"]
 ) -> TaskResult:
     """Make one product.
 
@@ -65,25 +46,9 @@ def run_task(
     """
     if workspace.whole:
         return workspace.apart(run_task, task, workspace.alone(), digest, products)
-    statistics = {output: product.statistics for output, product in products.items()}
-    if task.action is Action.DARK_FIT:
-        return make_dark_fit(task, workspace, digest, statistics)
-    if task.action is Action.REGISTER:
-        return make_registration(task, workspace, digest, statistics)
-    if task.action is Action.STACK:
-        digests = {output: product.digest for output, product in products.items()}
-        return make_stack(task, workspace, digest, statistics, digests)
-    make = _MAKERS.get(task.action, make_plain)
-    return make(task, workspace, digest, set(products))
+    from autoreduce.running.making import make_product
 
-
-_MAKERS = {
-    Action.BAD_PIXELS: make_bad_pixels,
-    Action.CALIBRATE: make_light,
-    Action.EXPOSURE: make_exposure,
-    Action.FLAT: make_flat,
-}
-"""What makes a product from others, where that is no plain combination."""
+    return make_product(task, workspace, digest, products)
 
 
 def current_digest(path: Path) -> str | None:
