@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -144,7 +145,7 @@ def no_plan(night, tmp_path, monkeypatch):
         (spoilt, Cause.UNSOUND, "it does not hold what was written"),
         (newer, Cause.METHOD, "autoreduce makes it in another way now"),
         (changed_frame, Cause.FRAMES, "raw frames hold something else"),
-        (fewer_frames, Cause.PLAN, "its frames, masters or facts are others"),
+        (fewer_frames, Cause.PLAN, "its frames, masters or facts are others, or"),
         (other_setting, Cause.RECIPE, "settings of the recipe are others"),
         (other_planes, Cause.ASKED, "other planes, units or fill are asked for"),
         (no_plan, Cause.UNTOLD, "nothing tells what it was made from"),
@@ -165,6 +166,51 @@ def test_the_log_says_why_a_product_is_made_again(
     last = run(night, **(change(night, tmp_path, monkeypatch) or {}))
     if change not in (lost, spoilt, no_plan):
         assert not any(one.again for one in last.report.outcomes.values())
+
+
+def move_one(night):
+    (night / "bias_0001.fit").rename(night / "zero_0001.fit")
+
+
+def move_into_folder(night):
+    (night / "sub").mkdir()
+    for path in night.glob("flat_*.fit"):
+        path.rename(night / "sub" / path.name)
+
+
+def swap_names(night):
+    one, other, between = (night / f"flat_{name}.fit" for name in ("0001", "0002", "x"))
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def copy_before(night):
+    shutil.copy(night / "dark_0001.fit", night / "a_dark.fit")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (move_one, "bias"),
+        (move_into_folder, "flat"),
+        (swap_names, "flat"),
+        (copy_before, "dark"),
+    ],
+)
+def test_a_run_after_frames_have_other_names_is_as_a_first_run(night, change, kind):
+    run(night)
+    change(night)
+    again = run(night)
+    fresh = reduce_night(night, output=night.with_name("fresh"), page=False)
+    assert again.report.frames.equals(fresh.report.frames)
+    redone = made_again(again)
+    assert redone
+    assert all(name.startswith(f"masters/{kind}_") for name in redone)
+    for name in redone:
+        inputs = [fits.getdata(one.folder / name, "INPUTS") for one in (again, fresh)]
+        assert inputs[0].tobytes() == inputs[1].tobytes()
+    assert made_again(run(night)) == []
 
 
 def test_the_result_does_not_depend_on_memory_or_jobs(night):

@@ -143,7 +143,7 @@ class Cause(StrEnum):
     METHOD = "method"
     """Its kind is made in another way than it was."""
     PLAN = "plan"
-    """Frames, masters or facts of it are others."""
+    """Frames, masters or facts of it are others, or frames have other names."""
     RECIPE = "recipe"
     """A setting that counts for it is another."""
     FRAMES = "frames"
@@ -197,6 +197,12 @@ class Outcome:
     def made(self) -> bool:
         """Whether the product is there."""
         return self.status in (Status.DONE, Status.CURRENT)
+
+    def is_of(self, files: Sequence[str]) -> bool:
+        """Whether it tells of just these raw frames, in their order."""
+        told = dict.fromkeys([*self.measured, *self.left_out])
+        # Frames that could not be measured are told last.
+        return sorted(files, key=lambda file: file not in self.measured) == [*told]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -702,9 +708,12 @@ def _look_at_products(
     bad = spoilt(names, folder, files)
     if task.output not in there and standing[task.output] is None:
         del standing[task.output]
-    return _Standing(
-        tuple(_causes(state, before, list(standing.values()), bad)), bad or []
-    )
+    causes = tuple(_causes(state, before, list(standing.values()), bad))
+    if not causes and before is not None and task.frames:
+        # A name is no part of the digest, yet the outcome and the headers tell it.
+        is_told = before.is_of([item.file for item in task.frames])
+        causes = () if is_told else (Cause.PLAN,)
+    return _Standing(causes, bad or [])
 
 
 def _causes(
@@ -740,7 +749,7 @@ _CAUSES = {
     Cause.MISSING: "it was not there",
     Cause.UNTOLD: "nothing tells what it was made from",
     Cause.METHOD: "autoreduce makes it in another way now",
-    Cause.PLAN: "its frames, masters or facts are others",
+    Cause.PLAN: "its frames, masters or facts are others, or have other names",
     Cause.RECIPE: "settings of the recipe are others",
     Cause.FRAMES: "raw frames hold something else",
     Cause.PRODUCTS: "products that it is made from were made again",
