@@ -321,9 +321,9 @@ def test_the_picture_does_not_depend_on_memory(tmp_path):
     found = []
     for memory in (1, 1 << 30):
         assert write_picture(tmp_path, made, PictureRecipe(), memory)
-        found.append(read_png(tmp_path / made.output, 1000).pixels)
+        found.append((tmp_path / made.output).read_bytes())
         (tmp_path / made.output).unlink()
-    np.testing.assert_array_equal(*found)
+    assert found[0] == found[1]
 
 
 def test_pictures_that_are_damaged_or_belong_to_nothing_any_more_are_put_aside(

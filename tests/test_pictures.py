@@ -41,6 +41,15 @@ def test_a_png_holds_the_pixels_it_was_given(shape):
     assert decode(png(pixels)).tolist() == pixels.tolist()
 
 
+@pytest.mark.parametrize("shape", [(400, 300, 3), (500, 600), (7, 5)])
+def test_a_png_does_not_depend_on_the_height_of_its_bands(shape):
+    pixels = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    for height in (1, 32, 333):
+        bands = (pixels[i : i + height] for i in range(0, len(pixels), height))
+        assert b"".join(png_pieces(shape, bands)) == png(pixels)
+    assert decode(png(pixels)).tolist() == pixels.tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(21, 34), (21, 34, 3), (2, 90), (1, 1, 3)])
 def test_a_png_of_ours_is_read_and_binned(tmp_path, shape, dtype):

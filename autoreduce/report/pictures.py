@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -46,6 +47,8 @@ CROP = (240, 360)
 """Rows and columns of the part that is shown pixel by pixel."""
 PNG_LEVEL = 1
 """Effort of PNG: noise hardly shrinks, 6 takes three times as long for 6 % of it."""
+PNG_PIECE = 1 << 16
+"""Bytes of a chunk of packed pixels of a PNG file."""
 JPEG_QUALITY = 85
 NOISE_APART = 4
 """Columns between the pixels that noise is taken from: resampling has not mixed them."""
@@ -298,18 +301,28 @@ def png_pieces(
     ISO/IEC 15948:2003, Portable Network Graphics.
     """
     ny, nx = shape[:2]
-    colour_type = 2 if len(shape) == 3 else 0
-    pack, begun = zlib.compressobj(PNG_LEVEL), False
+    bands = iter(bands)
+    first = next(bands)
+    bits, colour_type = 8 * first.dtype.itemsize, 2 if len(shape) == 3 else 0
+    header = struct.pack(">IIBBBBB", nx, ny, bits, colour_type, 0, 0, 0)
+    yield PNG_BEGIN + _chunk(b"IHDR", header)
+    for keyword, text in (texts or {}).items():
+        words = f"{keyword}\0".encode("latin-1") + text.encode("latin-1", "replace")
+        yield _chunk(b"tEXt", words)
+    held = bytearray()
+    for packed in _packed(chain([first], bands)):
+        held += packed
+        # Pieces of one size: the file does not depend on how high the bands are.
+        while len(held) > PNG_PIECE:
+            yield _chunk(b"IDAT", bytes(held[:PNG_PIECE]))
+            del held[:PNG_PIECE]
+    yield _chunk(b"IDAT", bytes(held)) + _chunk(b"IEND", b"")
+
+
+def _packed(bands: Iterable[Shades]) -> Iterator[bytes]:
+    """Pack the rows of a PNG file."""
+    pack = zlib.compressobj(PNG_LEVEL)
     for band in bands:
-        if not begun:
-            bits, begun = 8 * band.dtype.itemsize, True
-            header = struct.pack(">IIBBBBB", nx, ny, bits, colour_type, 0, 0, 0)
-            yield PNG_BEGIN + _chunk(b"IHDR", header)
-            for keyword, text in (texts or {}).items():
-                words = f"{keyword}\0".encode("latin-1") + text.encode(
-                    "latin-1", "replace"
-                )
-                yield _chunk(b"tEXt", words)
         big = band.dtype.newbyteorder(">")
         # Each row is led by its filter: none.
         row = np.dtype([("filter", np.uint8), ("pixels", big, band.shape[1:])])
@@ -320,9 +333,8 @@ def png_pieces(
         # One colour after the other: three neighbours at a time take seven times as long.
         for place, colour in zip(places, colours, strict=True):
             place[...] = colour
-        if packed := pack.compress(lines.data):
-            yield _chunk(b"IDAT", packed)
-    yield _chunk(b"IDAT", pack.flush()) + _chunk(b"IEND", b"")
+        yield pack.compress(lines.data)
+    yield pack.flush()
 
 
 def png_texts(path: Path) -> dict[str, str]:
