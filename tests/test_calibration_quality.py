@@ -286,6 +286,8 @@ def test_flats_of_two_shapes_are_told_apart(slopes, those):
         [0.01, -0.01, 0.0, 0.01],
         np.linspace(-0.2, 0.2, 9),
         [0.02, 0.0],
+        [0.08, 0.0],
+        [0.08, 0.0, 0.0],
     ],
 )
 def test_flats_of_one_shape_or_of_a_sky_that_drifts_are_not(slopes):

@@ -65,6 +65,8 @@ LIT = 0.1
 APART = 6.0
 """Two shapes of flats differ by so many times what those of either one differ by: of a
 sky that drifts evenly they differ by four times as much."""
+LONE = 5.0
+"""... and by so many times what is odd where one stands alone: the sky may have drifted."""
 POOR_FLAT = 5.0
 """A flat with so many times the relative noise of the others adds only noise."""
 
@@ -361,7 +363,8 @@ def two_shapes(
         float(_rms(off[part] - centre).max())
         for part, centre in zip(parts, centres, strict=True)
     )
-    if apart < max(limits.n_sigma * SHAPE_FLOOR, APART * within):
+    floor = limits.n_sigma * SHAPE_FLOOR * (LONE if min(map(len, parts)) < 2 else 1)
+    if apart < max(floor, APART * within):
         return None
     return apart, min(parts, key=lambda part: (len(part), -part[0])).tolist()
 
