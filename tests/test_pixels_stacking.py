@@ -72,14 +72,19 @@ def test_of_three_the_odd_one_goes_high_and_low_alike(odd):
     assert rejected.tolist() == [0, 81, 0]
 
 
+@pytest.mark.parametrize("weight", [1.0, 1e3, 1e6, 1e9])
 @pytest.mark.parametrize("far", [900.0, 9900.0, 1e7, -1e7, 1e30, np.inf])
-def test_what_is_rejected_leaves_nothing_in_the_mean(far):
+def test_what_is_rejected_leaves_nothing_in_the_mean(far, weight):
     lights = np.random.default_rng(6).normal(100, 10, (9, 12, 12)).astype(np.float32)
     others = np.delete(lights[:, 6, 6], 4).astype(float).mean()
     lights[4, 6, 6] += np.float32(far)
-    made = stack(list(lights), [PLAIN] * 9, FOUR, sky=100.0)
+    models = [PLAIN] * 9
+    models[4] = PLAIN._replace(weight=weight)
+    sigmas = [np.full((12, 12), 10, np.float32)] * 9
+    made = stack(list(lights), models, FOUR, sky=100.0, sigmas=sigmas)
     assert made.n_used[6, 6] == 8
     assert made.data[6, 6] == pytest.approx(others, abs=1e-3)
+    assert made.variance[6, 6] == pytest.approx(100 / 8, rel=1e-5)
 
 
 def test_of_two_that_disagree_the_brighter_goes():

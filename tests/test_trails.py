@@ -319,3 +319,16 @@ def test_noise_of_each_pixel_keeps_to_the_memory_of_a_band(n):
     given = flats.nbytes + noise.nbytes
     allowed = (BYTES_OF_SAMPLE * n + BYTES_OF_PIXEL) * flats[0].size
     assert given + peak < allowed
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf])
+@pytest.mark.parametrize("n", [3, 5])
+def test_infinite_samples_are_missing(n, odd):
+    flats = make_flats(n)
+    flats[0, 30, 20:90:4] = flats[1, 30, 20:90:8] = np.nan
+    infinite = np.where(np.isnan(flats), np.float32(odd), flats)
+    found, expected = mask_moving(infinite, sigma(n)), mask_moving(flats, sigma(n))
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    np.testing.assert_array_equal(found.unclean, expected.unclean)
+    np.testing.assert_array_equal(found.wings.at, expected.wings.at)
+    np.testing.assert_array_equal(found.wings.light, expected.wings.light)

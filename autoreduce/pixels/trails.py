@@ -94,7 +94,7 @@ def mask_moving(
     Parameters
     ----------
     frames : (n, above + ny + below, nx) array
-        Flats, free of bias and dark, scaled to unit level; NaN is no data.
+        Flats, free of bias and dark, scaled to unit level; NaN and infinity are no data.
     noise : (n, 1, 1) or (n, above + ny + below, nx) array
         Expected 1-sigma noise of a sample at unit level.  Brighter pixels are taken to
         have more, by the square root of their level, and none less than `LEAST_NOISE`.
@@ -146,16 +146,18 @@ class _Reference:
         self._ranks = tuple(-1 if rank in self._middle else None for rank in range(n))
         self._spare = np.empty((n + 2, STRIP, nx), np.float32)
 
-    def of(self, frames: Floats) -> Floats:
-        """Combine a strip."""
+    def whole(self, frames: Floats) -> Floats:
+        """Combine a strip without gaps."""
         spare = self._spare[:, : frames.shape[1]]
         ranked = ordered(list(frames), self._ranks, list(spare))
-        reference = middle(*(ranked[rank] for rank in self._middle))
-        if np.isnan(reference.min()):  # a sample is missing
-            drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
-            lowest = Combination(Method.MIN)
-            return combine(frames, drop if len(frames) > 2 else lowest).data
-        return reference
+        return middle(*(ranked[rank] for rank in self._middle))
+
+    @staticmethod
+    def with_gaps(frames: Floats) -> Floats:
+        """Combine a strip in which samples are missing."""
+        drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
+        lowest = Combination(Method.MIN)
+        return combine(frames, drop if len(frames) > 2 else lowest).data
 
 
 def _not_too_small(noise: NDArray[np.floating[Any]]) -> Floats:
@@ -176,18 +178,24 @@ def _counted_excess(
     growth = np.empty((ny, nx), np.float32)
     inner = counts[:, :, REACH : REACH + nx]
     first, last = max(wanted.start, 0), min(wanted.stop, ny)
-    reference_of = _Reference(n, nx).of
+    median_of = _Reference(n, nx)
     for start in range(first, last, STRIP):
         rows = slice(start, min(start + STRIP, last))
-        reference = reference_of(np.asarray(frames[:, rows], np.float32))
+        strip = np.asarray(frames[:, rows], np.float32)
+        whole = all(np.isfinite(frame).all() for frame in strip)
+        if whole:
+            reference = median_of.whole(strip)
+        else:
+            strip = np.where(np.isfinite(strip), strip, np.float32(np.nan))
+            reference = median_of.with_gaps(strip)
         grown = np.sqrt(np.maximum(reference, 1), out=growth[rows])
         step = grown / np.float32(STEPS)
         within = slice(start - wanted.start, rows.stop - wanted.start)
-        for i, frame in enumerate(frames):
-            excess = np.subtract(frame[rows], reference, dtype=np.float32)
+        for i, frame in enumerate(strip):
+            excess = frame - reference
             own = noise[i, rows] if noise.shape[1] > 1 else noise[i]
             excess /= step * _not_too_small(own)
-            if np.isnan(excess.min()):
+            if not whole:
                 excess[np.isnan(excess)] = 0
             np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
             inner[i, within] = np.rint(excess, out=excess)
