@@ -17,6 +17,7 @@ from autoreduce.reduction import reduce_night
 from autoreduce.running import execute
 from autoreduce.running.execute import Limits
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
@@ -197,8 +198,12 @@ def test_sigint_ends_a_run_on_a_cluster(tmp_path, bare_scheduler, stuck_worker):
 
 @pytest.fixture
 def two_threads():
-    """Lend a worker of two threads in this process, with a limit of its own."""
-    with warnings.catch_warnings():
+    """Lend a worker of two threads in this process, with a limit of its own.
+
+    What the suite holds in this process is not to make it pause.
+    """
+    never = {"distributed.worker.memory.pause": False}
+    with warnings.catch_warnings(), dask.config.set(never):
         warnings.simplefilter("ignore")
         cluster = distributed.LocalCluster(
             n_workers=1,
