@@ -294,7 +294,7 @@ WAYS_OUT = {
     "a driver that calls the camera otherwise": (
         {
             "header": lambda kind, _: {
-                "INSTRUME": f"ZWO{' CCD' * (kind == 'light')} ASI1600MM Pro"
+                "INSTRUME": f"ZWO ASI1600MM Pro{' CCD' * (kind == 'light')}"
             }
         },
         r"light\S+: instrume=ZWO ASI1600MM Pro",
