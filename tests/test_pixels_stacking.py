@@ -42,6 +42,17 @@ def test_the_middle_is_the_lower_median_of_what_is_there(n):
     np.testing.assert_array_equal(middle.reshape(30, 40), expected)
 
 
+@pytest.mark.parametrize("nx", [1, 5])
+def test_bands_of_a_few_pixels_are_averaged_as_any(nx):
+    n = MOST_IN_NETWORK + 18
+    samples = np.random.default_rng(2).normal(100, 10, (n, 1, nx)).astype(np.float32)
+    weights = np.linspace(1, 3, n)
+    models = [PLAIN._replace(weight=weight) for weight in weights]
+    made = stack(list(samples), models, None, sky=100.0)
+    expected = np.average(samples, axis=0, weights=weights)
+    np.testing.assert_allclose(made.data, expected, rtol=1e-5)
+
+
 def test_a_mean_of_what_agrees():
     value, n, _ = column(95, 100, 108)
     assert value == pytest.approx(101)

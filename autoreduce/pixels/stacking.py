@@ -487,7 +487,7 @@ def _middle_by_sorting(rows: Image, middle: Image) -> None:
     step = max(PIECE // len(rows), 1)
     for start in range(0, len(middle), step):
         piece = slice(start, start + step)
-        pixels = np.ascontiguousarray(rows[:, piece].T)
+        pixels = np.array(rows[:, piece].T, order="C")
         pixels.sort(axis=1)
         middle[piece] = pixels[:, (len(rows) - 1) // 2]
         # NaN is sorted behind all numbers.

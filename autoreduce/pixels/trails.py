@@ -121,20 +121,19 @@ def mask_moving(
         )
         raise ValueError(msg)
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
-    scale = np.maximum(noise, LEAST_NOISE).astype(np.float32)
     wanted = range(above - HALO, above + n_rows + HALO)
-    counts, growth = _counted_excess(frames, scale, wanted)
+    counts, growth = _counted_excess(frames, noise, wanted)
     mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
     wings = []
-    for frame, step in enumerate(scale):
+    for frame, own in enumerate(noise):
         y, x, mean = _find(mask[frame], counts[frame])
         at = y + above, x
-        expected = growth[at] * (step[at] if len(step) > 1 else step[0, 0])
+        expected = growth[at] * _not_too_small(own[at] if len(own) > 1 else own[0])
         light = np.nan_to_num(mean * expected)  # 0 without a reference
         wings.append((np.full_like(y, frame), y, x, light.astype(np.float32)))
     inner = slice(above, above + n_rows)
-    own = noise[:, inner] if noise.shape[1] > 1 else noise
-    unclean = _keep_lowest(mask, frames[:, inner], own)
+    noise = noise[:, inner] if noise.shape[1] > 1 else noise
+    unclean = _keep_lowest(mask, frames[:, inner], noise)
     i, y, x, light = (np.concatenate(parts) for parts in zip(*wings, strict=True))
     return Moving(mask, Wings((i, y, x), light), unclean)
 
@@ -159,8 +158,14 @@ class _Reference:
         return reference
 
 
+def _not_too_small(noise: NDArray[np.floating[Any]]) -> Floats:
+    """Give noise in single precision, none below the least."""
+    least: Floats = np.maximum(noise, LEAST_NOISE, dtype=np.float32)
+    return least
+
+
 def _counted_excess(
-    frames: NDArray[np.floating[Any]], scale: Floats, wanted: range
+    frames: NDArray[np.floating[Any]], noise: NDArray[np.floating[Any]], wanted: range
 ) -> tuple[NDArray[np.int16], Floats]:
     """Return (frames - reference) / noise of some rows in steps, and how noise grows.
 
@@ -171,15 +176,17 @@ def _counted_excess(
     growth = np.empty((ny, nx), np.float32)
     inner = counts[:, :, REACH : REACH + nx]
     first, last = max(wanted.start, 0), min(wanted.stop, ny)
-    reference_of, step = _Reference(n, nx).of, scale / np.float32(STEPS)
+    reference_of = _Reference(n, nx).of
     for start in range(first, last, STRIP):
         rows = slice(start, min(start + STRIP, last))
         reference = reference_of(np.asarray(frames[:, rows], np.float32))
         grown = np.sqrt(np.maximum(reference, 1), out=growth[rows])
+        step = grown / np.float32(STEPS)
         within = slice(start - wanted.start, rows.stop - wanted.start)
         for i, frame in enumerate(frames):
             excess = np.subtract(frame[rows], reference, dtype=np.float32)
-            excess /= grown * (step[i, rows] if step.shape[1] > 1 else step[i])
+            own = noise[i, rows] if noise.shape[1] > 1 else noise[i]
+            excess /= step * _not_too_small(own)
             if np.isnan(excess.min()):
                 excess[np.isnan(excess)] = 0
             np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)

@@ -68,7 +68,7 @@ from autoreduce.products.gain import (
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
-BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 10, 30
+BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 11, 30
 """Bytes of a band for each sample, and for each pixel, at the most."""
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
