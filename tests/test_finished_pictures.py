@@ -149,7 +149,7 @@ def test_a_colour_camera_has_a_picture_in_colour_and_the_report_shows_it(tmp_pat
     page = reduced.page.read_text()
     assert page.index("pictures/Field.png") < page.index('id="stacks"')
     small = Small.of(read_png(path, LARGEST))
-    assert data_uri(small.jpeg) in page
+    assert data_uri(small.jpeg) in page[: page.index('id="stacks"')]
     before = path.stat().st_mtime_ns
     again = reduce_night(night, output=tmp_path / "out", page=False)
     assert path.stat().st_mtime_ns == before  # it is current
