@@ -296,7 +296,9 @@ def run_prepared(
                     notes = solve_night(prepared.plan, made, folder)
                     prepared = prepared.noting(*notes)
                 memory = limits.memory or free_memory() // 2
-                pictures = _pictures(prepared.plan, outcomes, folder, memory, workers)
+                pictures = _pictures(
+                    prepared.plan, outcomes, folder, memory, workers, shown=page
+                )
             prepared = prepared.noting(*cut, *_outdated(folder))
             if limits.fill is None:
                 prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
@@ -360,6 +362,8 @@ def _pictures(
     folder: Path,
     memory: int,
     workers: Workers,
+    *,
+    shown: bool,
 ) -> Iterable[ObjectPicture]:
     """Begin to write the pictures of all objects; what fails stands in the report."""
     from autoreduce.report.finished import picture_outputs, write_pictures
@@ -373,7 +377,9 @@ def _pictures(
     for name, place in put_aside(folder, spoilt_ones or ()).items():
         log.warning("%s", remark("not-as-written", name, found=place))
     digests = {output: outcome.digest for output, outcome in outcomes.items()}
-    return write_pictures(folder, plan, outcomes, digests, memory, workers.each)
+    return write_pictures(
+        folder, plan, outcomes, digests, memory, workers.each, shown=shown
+    )
 
 
 def _without_value(plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Remark, ...]:

@@ -1159,6 +1159,14 @@ CODES: dict[str, Code] = {
         "pixel.  So they do where the telescope was guided without dithering; so do hot "
         "pixels, columns and glow, behind clouds.  The picture of the stack tells.",
     ),
+    "sky-moves": Code(
+        _S.DOUBTFUL,
+        "{found} placed by up to {expected} stars that stand still while something moves "
+        "in the images: if those are hot pixels, the stars of the stack are doubled",
+        "An asteroid or comet moves among the stars of a guided series; stars move among "
+        "hot pixels.  The picture of the stack tells.  Darks, or dithers larger than the "
+        "stars, leave no doubt.",
+    ),
     "gain-from-sky": Code(
         _S.NOTE,
         "gain taken from the noise of the sky: {found} electron/adu at least",

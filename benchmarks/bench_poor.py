@@ -1,7 +1,8 @@
 """Registration of fields of few stars, or none, beside a pattern: how often it is right.
 
 Prints, for each kind of field, how many lights lie where they belong (within 0.3 pixels of
-the others of their field), how many do not, and how many are refused.
+the others of their field), how many do not, how many of these are told of in the stack's
+remarks, and how many lights are refused.
 """
 
 import argparse
@@ -23,8 +24,11 @@ RIGHT = 0.3
 """Distance from the truth, in pixels, of a light that lies where it belongs."""
 
 
-def registered(folder: Path, lights: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Give the field of each light, 0 without, and how far its sky has moved (x, y)."""
+def registered(folder: Path, lights: np.ndarray) -> list[tuple[int, np.ndarray, bool]]:
+    """Give of each light its field, 0 without, and how far its sky has moved (x, y).
+
+    And whether its place is told to be doubtful.
+    """
     names = []
     for number, light in enumerate(lights):
         names.append(f"{number:03d}.fits")
@@ -37,20 +41,27 @@ def registered(folder: Path, lights: np.ndarray) -> list[tuple[int, np.ndarray]]
     middle = np.array([(nx - 1) / 2, (ny - 1) / 2])
     places = [read_registration(folder / "r.json").places[name] for name in names]
     return [
-        (p.field, middle - p.transform(*middle) if p.transform else middle)
+        (
+            p.field,
+            middle - p.transform(*middle) if p.transform else middle,
+            p.sky_moves or (p.is_still and not p.is_firm),
+        )
         for p in places
     ]
 
 
-def judged(found: list[tuple[int, np.ndarray]], truth: np.ndarray) -> np.ndarray:
-    """Count the lights that are right, wrong and refused."""
-    fields = np.array([field for field, _ in found])
-    counts = np.array([0, 0, np.sum(fields == 0)])
+def judged(found: list[tuple[int, np.ndarray, bool]], truth: np.ndarray) -> np.ndarray:
+    """Count the lights that are right, wrong and silent, wrong and told, and refused."""
+    fields = np.array([field for field, *_ in found])
+    counts = np.array([0, 0, 0, np.sum(fields == 0)])
     for field in set(fields) - {0}:
         members = np.flatnonzero(fields == field)
         away = np.array([found[i][1] for i in members]) - truth[members]
         away = np.hypot(*(away - np.median(away, axis=0)).T)
-        counts += [np.sum(away < RIGHT), np.sum(away >= RIGHT), 0]
+        wrong = away >= RIGHT
+        # The reference has no place of its own: it is told of with the others.
+        told = any(found[i][2] for i in members)
+        counts += [sum(~wrong), sum(wrong) * (not told), sum(wrong) * told, 0]
     return counts
 
 
@@ -60,16 +71,16 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=5, help="of each kind of field")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
     options = parser.parse_args()
-    print(f"{'':34s} right wrong refused")
+    print(f"{'':34s} right wrong  told refused")
     for name, field in FIELDS.items():
         if options.only not in name:
             continue
-        counts = np.zeros(3, int)
+        counts = np.zeros(4, int)
         for seed in range(options.series):
             lights, truth = expose(field, seed)
             with tempfile.TemporaryDirectory() as folder:
                 counts += judged(registered(Path(folder), lights), truth)
-        print(f"{name:34s} {counts[0]:5d} {counts[1]:5d} {counts[2]:5d}", flush=True)
+        print(f"{name:34s}", *(f"{count:5d}" for count in counts), flush=True)
 
 
 if __name__ == "__main__":

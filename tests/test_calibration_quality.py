@@ -286,10 +286,36 @@ def test_flats_of_two_shapes_are_told_apart(slopes, those):
         [0.01, -0.01, 0.0, 0.01],
         np.linspace(-0.2, 0.2, 9),
         [0.02, 0.0],
+        [0.08, 0.0],
+        [0.08, 0.0, 0.0],
     ],
 )
 def test_flats_of_one_shape_or_of_a_sky_that_drifts_are_not(slopes):
     assert shapes_of(slopes) is None
+
+
+def half_dark(share):
+    """Make statistics of a flat of which a share of the blocks has no light at all."""
+    lit = np.arange(64) >= 64 * share
+    flat = make_statistics(1000.0 + 20000.0 * (share < 0.5), 50.0)
+    return replace(flat, blocks=tuple(1000.0 + 20000.0 * lit))
+
+
+def test_a_flat_without_light_in_its_middle_is_told_apart():
+    flats = [half_dark(0.0), half_dark(0.8)]
+    assert two_shapes(flats, LIMITS, [1000.0] * 2) == (pytest.approx(2.0), [1])
+
+
+def test_flats_without_light_have_no_shape():
+    flats = [half_dark(0.8), half_dark(0.0)]
+    assert two_shapes(flats, LIMITS, [30000.0] * 2) is None
+
+
+def test_a_flat_without_light_in_its_middle_is_lit_otherwise_than_the_others():
+    flats = [half_dark(share) for share in (0.0, 0.0, 0.8, 0.0)]
+    odd = said(odd_frames(flats, Action.FLAT, LIMITS, pedestals=[1000.0] * 4))
+    assert list(odd) == [2]
+    assert "lit otherwise" in odd[2]
 
 
 def make_lit_frames(seed, shares, light=20000.0):

@@ -162,6 +162,11 @@ def test_frames_that_are_read_together_have_the_samples_that_each_has_alone(tmp_
             np.testing.assert_array_equal(found.strip, alone.strip)
 
 
+def with_one(counts, value):
+    counts[3, 5] = value
+    return counts
+
+
 @pytest.mark.parametrize(
     ("rows", "noise"),
     [
@@ -171,6 +176,8 @@ def test_frames_that_are_read_together_have_the_samples_that_each_has_alone(tmp_
         (lambda counts: counts, np.nan),
         (lambda counts: counts * 20, 19000.0),
         (lambda counts: counts // 4 * 256, np.nan),
+        (lambda counts: with_one(counts // 4 * 256, 65535), np.nan),
+        (lambda counts: with_one(counts // 4 * 256, 1), np.nan),
         (lambda counts: counts.astype(np.float32) * 20, np.nan),
     ],
     ids=[
@@ -180,6 +187,8 @@ def test_frames_that_are_read_together_have_the_samples_that_each_has_alone(tmp_
         "right",
         "noisy",
         "8 bits above",
+        "8 bits above and a full pixel",
+        "8 bits above and a dead pixel",
         "floats",
     ],
 )

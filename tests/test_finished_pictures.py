@@ -1,5 +1,7 @@
 """The picture of an object: which images make it, and what stands in the file."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -22,7 +24,8 @@ from autoreduce.report.finished import (
     picture_outputs,
     write_picture,
 )
-from autoreduce.report.pictures import png_texts, read_png
+from autoreduce.report.gallery import data_uri
+from autoreduce.report.pictures import LARGEST, Small, png_texts, read_png
 from autoreduce.running.verify import verify
 
 POSES = [Pose(), Pose(4.3, -2.6), Pose(-3.2, 3.4)]
@@ -145,9 +148,12 @@ def test_a_colour_camera_has_a_picture_in_colour_and_the_report_shows_it(tmp_pat
     assert np.ptp(np.median(pixels, axis=(0, 1))) <= 3  # a neutral sky
     page = reduced.page.read_text()
     assert page.index("pictures/Field.png") < page.index('id="stacks"')
+    small = Small.of(read_png(path, LARGEST))
+    assert data_uri(small.jpeg) in page[: page.index('id="stacks"')]
     before = path.stat().st_mtime_ns
-    reduce_night(night, output=tmp_path / "out", page=False)
+    again = reduce_night(night, output=tmp_path / "out", page=False)
     assert path.stat().st_mtime_ns == before  # it is current
+    assert again.report.pictures[0].small is None  # no page shows it
 
 
 def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
@@ -320,10 +326,50 @@ def test_the_picture_does_not_depend_on_memory(tmp_path):
     made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
     found = []
     for memory in (1, 1 << 30):
-        assert write_picture(tmp_path, made, PictureRecipe(), memory)
+        write_picture(tmp_path, made, PictureRecipe(), memory)
         found.append((tmp_path / made.output).read_bytes())
         (tmp_path / made.output).unlink()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("order", ["TOP-DOWN", "BOTTOM-UP"])
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("bands", ["R", "RGB"])
+def test_a_new_picture_is_shown_as_it_is_read_back(tmp_path, bands, deep, order):
+    y, x = np.mgrid[:290, :830]
+    rng = np.random.default_rng(3)
+    planes = {band: 500 + x + y + rng.normal(0, 30, x.shape) for band in bands}
+    images = stacks(tmp_path, planes)
+    for one in images:
+        fits.setval(tmp_path / one.output, "ROWORDER", value=order)
+    made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
+    new = write_picture(tmp_path, made, PictureRecipe(deep=deep), 1)
+    again = read_png(tmp_path / made.output, LARGEST)
+    assert new.shape == again.shape == x.shape
+    np.testing.assert_array_equal(new.pixels, again.pixels)
+    np.testing.assert_array_equal(new.crop, again.crop)
+    small = Small.of(new)
+    for file, pixels in ((small.jpeg, new.pixels), (small.crop, new.crop)):
+        with Png.open(BytesIO(file)) as found:
+            np.testing.assert_allclose(found, pixels, atol=60)
+    assert new.crop.shape[:2] == (240, 360)
+    assert new.pixels.shape[:2] == (145, 415)
+
+
+def test_a_damaged_picture_that_no_ledger_knows_is_made_again_for_a_page(tmp_path):
+    planes = {"R": np.random.default_rng(3).normal(500, 30, (290, 400))}
+    images = stacks(tmp_path, planes)
+    made = Composition("M 1", "pictures/M-1.png", *_composed(images, Palette.AUTO))
+    path = tmp_path / made.output
+    assert write_picture(tmp_path, made, PictureRecipe(), 1, shown=False) is None
+    sound = path.read_bytes()
+    damaged = bytearray(sound)
+    damaged[len(sound) // 2] ^= 1
+    path.write_bytes(damaged)
+    assert write_picture(tmp_path, made, PictureRecipe(), 1, shown=False) is None
+    assert path.read_bytes() == damaged  # it was not read
+    assert write_picture(tmp_path, made, PictureRecipe(), 1)
+    assert path.read_bytes() == sound
 
 
 def test_pictures_that_are_damaged_or_belong_to_nothing_any_more_are_put_aside(

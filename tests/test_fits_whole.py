@@ -1,11 +1,11 @@
 """Files that appear whole or not at all, with the mode that they should have."""
 
+import os
 import stat
 
 import pytest
 
 from autoreduce.errors import ProductError
-from autoreduce.fits import whole
 from autoreduce.fits.whole import (
     PART,
     parts_in,
@@ -103,14 +103,13 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_at_the_end(
     tmp_path, monkeypatch
 ):
     path, synced = tmp_path / "a.txt", []
-    monkeypatch.setattr(
-        whole, "sync", lambda one: synced.append((one.name, path.exists()))
-    )
+
+    def record(handle):
+        synced.append((os.fstat(handle).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
     write_text(path, "new")
-    (part, before), folder = synced
-    assert part.startswith(".a.txt.")
-    assert not before
-    assert folder == (tmp_path.name, True)
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
     write_bytes(path, iter([b"newer"]), lasting=False)
     assert len(synced) == 2
 

@@ -23,6 +23,8 @@ VIGNETTING /= np.median(VIGNETTING)
 HOT = np.zeros(SHAPE)
 HOT[np.random.default_rng(3).integers(0, SHAPE[0], 60), np.arange(2, 122, 2)] = 20.0
 """Dark current of hot pixels, ADU/s."""
+OFFSET = 5000
+"""ADU, of a camera that counts from far above 0."""
 EXPTIME = {kind: exptime for kind, exptime, _ in PLAN}
 
 
@@ -90,7 +92,7 @@ def unlit(pixels):
 def full_wells(pixels):
     """Fill the brighter pixels up; charge has one electron an ADU."""
     rng = np.random.default_rng(int(pixels.sum()))
-    light = np.maximum(3.2 * (pixels - BIAS), 0.0)
+    light = 3.2 * np.median(pixels - BIAS) * VIGNETTING
     return BIAS + np.minimum(rng.poisson(light), 57000 + 8 * rng.normal(size=SHAPE))
 
 
@@ -161,11 +163,57 @@ SAID = {
 }
 
 
+NOT_SAID = {"flats whose wells are full, each a little otherwise": {"gain-overruled"}}
+"""What would be wrong of the same nights."""
+
+
 @pytest.mark.parametrize("fault", SAID)
 def test_what_comes_out_wrong_is_said(fault, tmp_path):
     spoil, codes = SAID[fault]
     _, told, _ = reduced(write_night(tmp_path / "night", spoil), tmp_path / "out")
     assert codes <= told
+    assert not told & NOT_SAID.get(fault, set())
+
+
+def test_flats_are_full_at_the_level_of_the_raw_frames_also_without_bias(tmp_path):
+    folder = write_night(
+        tmp_path / "night",
+        lambda kind, _, p: (full_wells(p) if kind == "flat" else p) + OFFSET,
+        header=lambda kind, _: (
+            {"IMAGETYP": "Dark Frame", "EXPTIME": EXPTIME["flat"]}
+            if kind == "bias"
+            else {}
+        ),
+    )
+    for path in folder.glob("bias*"):
+        path.rename(path.with_name(path.name.replace("bias", "dark")))
+    said = CliRunner().invoke(cli, [str(folder), "-q", "-o", str(tmp_path / "out")])
+    (level,) = set(re.findall(r"'flat_2s_\*: saturate=(\d+)'", said.output))
+    assert int(level) == pytest.approx(BIAS + OFFSET + 57000, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("exptimes", "code"),
+    [((0.5, 0.5, 5, 5), "shutter-unknown"), ((0.35, 8, 0.46, 12), "shutter")],
+)
+def test_flats_that_the_shutter_makes_unlike_are_not_of_two_runs(
+    exptimes, code, tmp_path
+):
+    delay = -0.12 * ((X / SHAPE[1] - 0.5) ** 2 + (Y / SHAPE[0] - 0.5) ** 2)
+    delay -= np.median(delay)
+
+    def shaded(kind, n, pixels):
+        if kind != "flat":
+            return pixels
+        light = 20000 * (1 + delay / exptimes[n]) * VIGNETTING
+        return BIAS + np.random.default_rng(n).poisson(light)
+
+    folder = write_night(tmp_path / "night", shaded)
+    for path, exptime in zip(sorted(folder.glob("flat*")), exptimes, strict=True):
+        fits.setval(path, "EXPTIME", value=exptime)
+    _, told, _ = reduced(folder, tmp_path / "out")
+    assert code in told
+    assert "unlike-flats" not in told
 
 
 RIGHT = {
@@ -246,7 +294,7 @@ WAYS_OUT = {
     "a driver that calls the camera otherwise": (
         {
             "header": lambda kind, _: {
-                "INSTRUME": f"ZWO{' CCD' * (kind == 'light')} ASI1600MM Pro"
+                "INSTRUME": f"ZWO ASI1600MM Pro{' CCD' * (kind == 'light')}"
             }
         },
         r"light\S+: instrume=ZWO ASI1600MM Pro",

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 SIZE = (800, 1200)
 """Rows and columns of frames in which the boxes of the tools lie."""
 LAST = "20210227.0090"
-"""From this frame of the notes on no page names any."""
+"""From this frame of the notes on no box that is run names any (planning.md shows 0090)."""
 
 UNRUN = {
     ("commands.md", "lightcurve"): "its stars are those of a reader's night",

@@ -149,6 +149,28 @@ def test_an_image_of_one_value_is_one_shade(tmp_path, value, stretch):
     assert picture.pixels.shape == (20, 30)
 
 
+@pytest.mark.parametrize("stretch", list(Stretch))
+def test_values_that_span_single_precision_have_shades(tmp_path, stretch):
+    data = np.full((20, 30), -3.3e38, np.float32)
+    data[:, 15:] = 3.3e38
+    wide = read_picture(write(tmp_path / "wide.fits", data), stretch=stretch).pixels
+    dark, bright = wide[:, :15].astype(int), wide[:, 15:].astype(int)
+    assert np.ptp(dark) == np.ptp(bright) == 0
+    assert bright[0, 0] > dark[0, 0] + 30
+
+
+@pytest.mark.parametrize("stretch", list(Stretch))
+def test_one_value_beyond_single_precision_leaves_the_others_their_shades(
+    tmp_path, stretch
+):
+    data = np.random.default_rng(2).normal(-1e38, 1e36, (100, 100)).astype(np.float32)
+    data[50, 50] = 3.3e38
+    path = write(tmp_path / "one.fits", data)
+    pixels = read_picture(path, stretch=stretch).pixels
+    assert pixels[49, 50] == 255
+    assert 20 < np.median(pixels) < 200
+
+
 def test_an_image_without_numbers_has_no_statistics(tmp_path):
     path = write(tmp_path / "nan.fits", np.full((4, 4), np.nan, np.float32))
     picture = read_picture(path)

@@ -62,15 +62,24 @@ def test_blocks_with_holes_are_left_out():
     assert photon_transfer([(one, other)]).gain == pytest.approx(1.5, rel=0.02)
 
 
-def full_of(level, well, *, scatter=8.0, share=0.0, multiplied=1.0):
-    """Find where the wells of four flats are full, two of which a camera multiplies."""
+def transfer_of(level, well, *, scatter=8.0, share=0.0, multiplied=1.0):
+    """Measure four flats with wells of a depth, two of which a camera multiplies."""
     rng = np.random.default_rng(6)
     flats = [flat(level * (1 - 0.02 * n), 1.0, rng) for n in range(4)]
     wells = well + scatter * rng.normal(size=(4, 512, 512))
     flats = [np.minimum(one, most) for one, most in zip(flats, wells, strict=True)]
     flats = [(1 - share) * one + share * np.roll(one, 1, axis=1) for one in flats]
     pairs = [flats[:2], [multiplied * one for one in flats[2:]]]
-    return photon_transfer(pairs).full_from
+    return photon_transfer(pairs)
+
+
+def full_of(*args, **how):
+    return transfer_of(*args, **how).full_from
+
+
+@pytest.mark.parametrize("level", [62000, 64000, 66000])
+def test_pixels_that_are_full_tell_nothing_of_the_gain(level):
+    assert transfer_of(level, 58000).gain == pytest.approx(1.0, rel=0.04)
 
 
 def test_full_wells_are_told_by_noise_that_does_not_grow():

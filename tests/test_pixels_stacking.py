@@ -42,6 +42,17 @@ def test_the_middle_is_the_lower_median_of_what_is_there(n):
     np.testing.assert_array_equal(middle.reshape(30, 40), expected)
 
 
+@pytest.mark.parametrize("nx", [1, 5])
+def test_bands_of_a_few_pixels_are_averaged_as_any(nx):
+    n = MOST_IN_NETWORK + 18
+    samples = np.random.default_rng(2).normal(100, 10, (n, 1, nx)).astype(np.float32)
+    weights = np.linspace(1, 3, n)
+    models = [PLAIN._replace(weight=weight) for weight in weights]
+    made = stack(list(samples), models, None, sky=100.0)
+    expected = np.average(samples, axis=0, weights=weights)
+    np.testing.assert_allclose(made.data, expected, rtol=1e-5)
+
+
 def test_a_mean_of_what_agrees():
     value, n, _ = column(95, 100, 108)
     assert value == pytest.approx(101)
@@ -61,14 +72,19 @@ def test_of_three_the_odd_one_goes_high_and_low_alike(odd):
     assert rejected.tolist() == [0, 81, 0]
 
 
+@pytest.mark.parametrize("weight", [1.0, 1e3, 1e6, 1e9])
 @pytest.mark.parametrize("far", [900.0, 9900.0, 1e7, -1e7, 1e30, np.inf])
-def test_what_is_rejected_leaves_nothing_in_the_mean(far):
+def test_what_is_rejected_leaves_nothing_in_the_mean(far, weight):
     lights = np.random.default_rng(6).normal(100, 10, (9, 12, 12)).astype(np.float32)
     others = np.delete(lights[:, 6, 6], 4).astype(float).mean()
     lights[4, 6, 6] += np.float32(far)
-    made = stack(list(lights), [PLAIN] * 9, FOUR, sky=100.0)
+    models = [PLAIN] * 9
+    models[4] = PLAIN._replace(weight=weight)
+    sigmas = [np.full((12, 12), 10, np.float32)] * 9
+    made = stack(list(lights), models, FOUR, sky=100.0, sigmas=sigmas)
     assert made.n_used[6, 6] == 8
     assert made.data[6, 6] == pytest.approx(others, abs=1e-3)
+    assert made.variance[6, 6] == pytest.approx(100 / 8, rel=1e-5)
 
 
 def test_of_two_that_disagree_the_brighter_goes():

@@ -64,6 +64,23 @@ def test_what_the_masters_do_not_say_can_be_set():
     assert lacking(missed("instrume", "Cam 1", "Cam 2")).way_out == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "offered"),
+    [
+        ("Ares-M PRO", "Player One Ares-M PRO", True),
+        ("Canon 6D", "6D", True),
+        ("ASI1600MM Pro", "ASI1600MM Pro CCD", True),
+        ("Ares-M PRO", "Player One Ares-C PRO", False),
+        ("Canon 6D", "60D", False),
+        ("ASI2600MM Pro", "ASI2600MM Duo", False),
+        ("ZWO CCD", "QHY CCD", False),
+    ],
+)
+def test_what_may_be_one_camera_of_two_names_can_be_set(name, other, offered):
+    way_out = f"--set 'light_*: instrume={other}'" if offered else ""
+    assert lacking(missed("instrume", name, other)).way_out == way_out
+
+
 def test_masters_in_the_other_order_of_rows_are_met_by_turning_the_night():
     found = lacking(missed("roworder", "TOP-DOWN", "BOTTOM-UP"))
     assert found.way_out == "--set '*: turned=yes'"

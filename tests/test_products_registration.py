@@ -209,13 +209,14 @@ def blobs(dx, dy, width):
     return image
 
 
-def write_blobs(folder, shifts, *, pattern, width=4.0):
+def write_blobs(folder, shifts, *, pattern, width=4.0, dark=()):
     rng = np.random.default_rng(3)
     fixed = gaussian_filter(np.random.default_rng(1).standard_normal(SMALL), 1.5)
     fixed *= pattern / np.std(fixed)
     lights = []
     for i, (dx, dy) in enumerate(shifts):
-        data = blobs(dx, dy, width) + fixed + 3 * rng.standard_normal(SMALL)
+        data = (i not in dark) * blobs(dx, dy, width)
+        data = data + fixed + 3 * rng.standard_normal(SMALL)
         with ImageWriter(folder / f"{i}.fits", SMALL, header_cards=1) as writer:
             writer.write_rows(0, data.astype(np.float32))
             writer.finish(format_card("NUMBER", i))
@@ -253,6 +254,36 @@ def test_lights_are_placed_as_the_sky_moves_beside_a_pattern(tmp_path, shifts):
         place = found.places[f"{i}.fits"].transform
         assert place.dx == pytest.approx(shifts[first][0] - dx, abs=0.3)
         assert place.dy == pytest.approx(shifts[first][1] - dy, abs=0.3)
+
+
+@pytest.mark.parametrize("drift", [0.0, 3.0])
+def test_stars_are_believed_where_something_else_moves(tmp_path, drift):
+    rng = np.random.default_rng(4)
+    xy = rng.uniform(10, min(SMALL) - 10, (12, 2))
+    lights = [
+        light._replace(stars=make_stars(xy + np.array([drift, -drift]) * i))
+        for i, light in enumerate(write_blobs(tmp_path, DITHERS, pattern=30.0))
+    ]
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(make_space(tmp_path), lights, 0, task)
+    for i, (name, place) in enumerate(found.places.items()):
+        assert name == f"{i}.fits"
+        assert place.transform.dx == pytest.approx(-drift * i, abs=0.05)
+        assert place.transform.dy == pytest.approx(drift * i, abs=0.05)
+        assert place.sky_moves == (drift == 0 and i > 0)
+
+
+def test_a_cloud_before_the_reference_costs_no_other_light(tmp_path):
+    shifts = [(0, 0), *np.random.default_rng(6).uniform(-25, 25, (15, 2))]
+    lights = write_blobs(tmp_path, shifts, pattern=30.0, dark=(0,))
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(make_space(tmp_path), lights, 0, task)
+    places = [found.places[f"{i}.fits"].transform for i in range(1, 16)]
+    off = [
+        (place.dx + dx, place.dy + dy)
+        for place, (dx, dy) in zip(places, shifts[1:], strict=True)
+    ]
+    assert np.ptp(off, axis=0).max() < 0.6
 
 
 def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):

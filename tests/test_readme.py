@@ -28,4 +28,4 @@ def test_the_pages_that_it_links_to_are_there():
 def test_it_begins_with_a_demonstration_and_the_tests():
     demo, tests = re.findall(r"<!-- (?:demo|test) -->\n```sh\n(.*?)\n```", README)
     assert demo.endswith("autoreduce demo")
-    assert tests.endswith("python -m pytest -n auto")
+    assert tests.endswith("python -m pytest -n auto --dist worksteal")

@@ -1,5 +1,6 @@
 """Moving sources in flats: found wherever they are, and whatever the band."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from autoreduce.pixels.combination import Combination, Method, Rejection
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.trails import DILATION, HALO, mask_moving
+from autoreduce.products.flats import BYTES_OF_PIXEL, BYTES_OF_SAMPLE
 from autoreduce.simulate import make_night, read_listing
 
 NOISE = 0.01
@@ -304,3 +306,29 @@ def test_trails_leave_less_than_the_photon_noise_of_the_master(twilight):
     assert abs(on["ours"].mean()) < 0.5 * on["notes"].mean() < 0.5 * on["mean"].mean()
     assert on["ours"].std() < 0.97 * on["notes"].std()
     assert off["ours"].std() < 0.95 * off["notes"].std()
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_noise_of_each_pixel_keeps_to_the_memory_of_a_band(n):
+    flats = make_flats(n, ny=300, nx=1500)
+    noise = np.full_like(flats, NOISE)
+    tracemalloc.start()
+    mask_moving(flats, noise, above=HALO, below=HALO)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    given = flats.nbytes + noise.nbytes
+    allowed = (BYTES_OF_SAMPLE * n + BYTES_OF_PIXEL) * flats[0].size
+    assert given + peak < allowed
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf])
+@pytest.mark.parametrize("n", [3, 5])
+def test_infinite_samples_are_missing(n, odd):
+    flats = make_flats(n)
+    flats[0, 30, 20:90:4] = flats[1, 30, 20:90:8] = np.nan
+    infinite = np.where(np.isnan(flats), np.float32(odd), flats)
+    found, expected = mask_moving(infinite, sigma(n)), mask_moving(flats, sigma(n))
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    np.testing.assert_array_equal(found.unclean, expected.unclean)
+    np.testing.assert_array_equal(found.wings.at, expected.wings.at)
+    np.testing.assert_array_equal(found.wings.light, expected.wings.light)

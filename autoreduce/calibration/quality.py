@@ -65,6 +65,8 @@ LIT = 0.1
 APART = 6.0
 """Two shapes of flats differ by so many times what those of either one differ by: of a
 sky that drifts evenly they differ by four times as much."""
+LONE = 5.0
+"""... and by so many times what is odd where one stands alone: the sky may have drifted."""
 POOR_FLAT = 5.0
 """A flat with so many times the relative noise of the others adds only noise."""
 
@@ -310,9 +312,10 @@ def _odd_shapes(
 ) -> dict[int, Remark]:
     """Find flats that are lit otherwise than the others: a cloud, a lamp, a dome."""
     shapes = _shapes(group, known)
-    if not shapes.size:
+    if not shapes.any():
         return {}
-    deviations = _rms(shapes / np.median(shapes, axis=0) - 1)
+    usual = np.median(shapes[shapes.any(axis=1)], axis=0)
+    deviations = _rms(shapes / usual - 1)
     limit = max(limits.n_sigma * SHAPE_FLOOR, USUAL * float(np.median(deviations)))
     return {
         int(i): remark(
@@ -343,30 +346,34 @@ def two_shapes(
     Returns
     -------
     tuple of float and list of int, or None
-        By how much the two shapes differ, relative and rms, and the indices of the
+        By how much the two shapes differ, of their mean and rms, and the indices of the
         fewer or later flats; None if all are of one shape, or drift from one to another.
     """
     shapes = _shapes(statistics, _levels(statistics, Action.FLAT, pedestals))
-    if len(shapes) < 2 or not shapes.size:
+    if len(shapes) < 2 or not shapes.any():
         return None
-    off = shapes - shapes.mean(axis=0)
+    off = shapes / shapes.mean(axis=0) - 1
     along = off @ np.linalg.svd(off, full_matrices=False)[2][0]
     order = np.argsort(along, kind="stable")
     cut = int(np.argmax(np.diff(along[order]))) + 1
     parts = [np.sort(part) for part in (order[:cut], order[cut:])]
-    centres = [shapes[part].mean(axis=0) for part in parts]
-    apart = float(_rms(centres[0] / centres[1] - 1))
+    centres = [off[part].mean(axis=0) for part in parts]
+    apart = float(_rms(centres[0] - centres[1]))
     within = max(
-        float(_rms(shapes[part] / centre - 1).max())
+        float(_rms(off[part] - centre).max())
         for part, centre in zip(parts, centres, strict=True)
     )
-    if apart < max(limits.n_sigma * SHAPE_FLOOR, APART * within):
+    floor = limits.n_sigma * SHAPE_FLOOR * (LONE if min(map(len, parts)) < 2 else 1)
+    if apart < max(floor, APART * within):
         return None
     return apart, min(parts, key=lambda part: (len(part), -part[0])).tolist()
 
 
 def _shapes(group: Sequence[FrameStatistics], known: Levels) -> Values:
-    """Give the light in the lit blocks of flats, of its median: (n, blocks)."""
+    """Give the light in the lit blocks of flats, of its median: (n, blocks).
+
+    Of a flat without light in most of them it is 0 everywhere.
+    """
     if not all(item.blocks for item in group):
         return np.empty((len(group), 0))
     shapes = np.array([item.blocks for item in group]) - known.pedestal[:, None]
@@ -374,10 +381,16 @@ def _shapes(group: Sequence[FrameStatistics], known: Levels) -> Values:
     shapes = shapes[:, np.isfinite(shapes).all(axis=0)]
     if not shapes.size:
         return shapes
-    usual = np.median(shapes / shapes.max(axis=1, keepdims=True), axis=0)
+    usual = np.median(_scaled(shapes, shapes.max(axis=1)), axis=0)
     # Blocks without light have no shape: outside of a round field, or of the shutter.
-    lit = usual > LIT * usual.max()
-    return np.asarray(shapes[:, lit] / np.median(shapes[:, lit], axis=1, keepdims=True))
+    shapes = shapes[:, usual > LIT * usual.max()]
+    return _scaled(shapes, np.median(shapes, axis=1)) if shapes.size else shapes
+
+
+def _scaled(shapes: Values, light: Values) -> Values:
+    """Divide the blocks of each flat by its light; without any they are 0."""
+    light = light[:, None]
+    return np.divide(shapes, light, out=np.zeros_like(shapes), where=light > 0)
 
 
 def _rms(deviations: Values) -> Values:

@@ -42,7 +42,9 @@ WRAPPED = -(1 << 14)
 CUT_NOISE = 10.0
 """A row of one value that lies so many times the noise below the others holds no data."""
 SCRAMBLED = 256.0
-"""Noise in 16 bits that pixels have whose bytes are swapped, ADU, and few others."""
+"""Noise in 16 bits that pixels have whose bytes are swapped, ADU, and few others ..."""
+LOWER_BYTES = 0.1
+"""... and the part of them whose lower byte is not 0: single ones are dead or full."""
 UNIT = 1.001
 """No pixel of a frame that counts from 0 to 1 is above this."""
 UNITY, BYTES, SHIFTED = "from 0 to 1", "in 8 bits", "in floats with BZERO"
@@ -226,7 +228,9 @@ def _swapped_noise(rows: NDArray[Any], noise: float) -> float:
     Those of 8 bits that stand in the upper byte have none in the lower one.  Bytes are
     swapped with the sign that BZERO takes for a number, or before it was.
     """
-    if rows.dtype.itemsize != 2 or noise < SCRAMBLED or not (rows % 256).any():
+    if rows.dtype.itemsize != 2 or noise < SCRAMBLED:
+        return np.nan
+    if np.count_nonzero(rows % 256) < LOWER_BYTES * rows.size:
         return np.nan
     plain = rows.view(np.uint16)
     ways = [plain.byteswap().view(rows.dtype)]

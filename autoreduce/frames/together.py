@@ -437,7 +437,8 @@ def _is_raw(frame: Frame) -> bool:
 def _unify_spellings(frames: Sequence[Frame], fact: str) -> None:
     """Give each name its commonest spelling."""
     names = [frame.value(fact) for frame in frames]
-    best = commonest_spellings(str(name) for name in names if name is not None)
+    told = (str(name) for name in names if name is not None)
+    best = commonest_spellings(told, SPELT[fact])
     for frame, name in zip(frames, names, strict=True):
         if name is not None and best[str(name)] != name:
             rule = f"spelt {best[str(name)]} as on most frames of the night"

@@ -130,30 +130,32 @@ def reduction_of(image: NDArray[Any]) -> int:
     return int(max(-(-max(image.shape) // LARGEST), 1))
 
 
-def without_lone(data: NDArray[Any]) -> Floats:
+def without_lone(data: NDArray[Any]) -> NDArray[np.float32]:
     """Give pixels that are missing or alone what their neighbours have."""
     from scipy.ndimage import median_filter
 
-    values = np.asarray(data, np.float64)
+    values = np.array(data, np.float32)
     known = np.isfinite(values)
     if not known.any():
         return values
-    values = np.where(known, values, median(values[known]))
+    values[~known] = median(values[known])
     # All are not smoothed: the noise is to stay white, as it is measured further on.
-    smooth = median_filter(values.astype(np.float32), 3)
+    smooth = median_filter(values, 3)
     off = np.abs(values - smooth)
     lone = off > LONE * MAD_TO_SIGMA * median(off)
     values[lone] = smooth[lone]
     return values
 
 
-def flattened(data: Floats, factor: int, fading: float = 0.5) -> Floats | None:
+def flattened(
+    data: NDArray[np.float32], factor: int, fading: float = 0.5
+) -> Floats | None:
     """Bin an image, take off its sky, and fade it over a part of it at each edge."""
     ny, nx = (n // factor for n in data.shape)
     values = data[: ny * factor, : nx * factor]
     if not np.isfinite(values).all() or min(ny, nx) < RINGS:
         return None
-    values = values.reshape(ny, factor, nx, factor).mean(axis=(1, 3))
+    values = values.reshape(ny, factor, nx, factor).mean(axis=(1, 3), dtype=float)
     # On a grid the parts of a plane do not depend on one another.
     x, y = np.linspace(-1, 1, nx), np.linspace(-1, 1, ny)
     along_x = values.mean(axis=0) @ x / (x @ x)

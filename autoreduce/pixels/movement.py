@@ -11,7 +11,7 @@ References
 .. [1] Golub & Pereyra (2003), Inverse Problems 19, R1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,13 +77,14 @@ class _Band(NamedTuple):
     shape: tuple[int, int]
 
 
-def movement(images: Sequence[NDArray[Any]]) -> list[Shift | None]:
+def movement(images: Iterable[NDArray[Any]]) -> list[Shift | None]:
     """Find how the sky moves over images of one sensor, whatever stands still in them.
 
     Parameters
     ----------
-    images : sequence of n (ny, nx) arrays
-        Calibrated lights of one shape and filter; NaN pixels are left out.
+    images : iterable of n (ny, nx) arrays
+        Calibrated lights of one shape and filter; NaN pixels are left out.  One at a time
+        is held.
 
     Returns
     -------
@@ -97,9 +98,11 @@ def movement(images: Sequence[NDArray[Any]]) -> list[Shift | None]:
     ratios of the shifts: all of them may be too long or too short by a tenth to a third
     if stars are not alike in all images, which `error` does not know.
     """
-    found: list[Shift | None] = [None] * len(images)
-    factor = max(map(reduction_of, images), default=1)
-    flat = [flattened(without_lone(image), factor, FADING) for image in images]
+    factor, flat = 1, []
+    for image in images:
+        factor = reduction_of(image)
+        flat.append(flattened(without_lone(image), factor, FADING))
+    found: list[Shift | None] = [None] * len(flat)
     left = [i for i, one in enumerate(flat) if one is not None]
     differ = np.array([one for one in flat if one is not None], np.float32)
     while len(left) >= FEWEST_IMAGES:
@@ -109,8 +112,11 @@ def movement(images: Sequence[NDArray[Any]]) -> list[Shift | None]:
         fit = _fit(band)
         sigmas, errors = _clearness(band, fit), factor * _errors(band, fit)
         bright = fit.bright / np.median(fit.bright)
-        clear = (sigmas > CLEAR_SIGMAS) & (errors < LARGEST_ERROR)
-        clear &= (bright > FAINTEST) & (bright < 1 / FAINTEST)
+        clear = (bright > FAINTEST) & (bright < 1 / FAINTEST)
+        clear &= sigmas > CLEAR_SIGMAS
+        if clear.all() and errors.max() >= LARGEST_ERROR:
+            # Of all places one is free, so that the error of one is shared by the others.
+            clear = errors < errors.max()
         if clear.all():
             for i, (dx, dy), *how_well in zip(
                 left, -factor * fit.places, errors, sigmas, strict=True
@@ -174,7 +180,7 @@ def _waves(band: _Band, places: Floats) -> Complex:
 
 def _unexplained(band: _Band, ratio: Floats) -> Floats:
     """Give the part of the power that a sky does not explain, and noise as usual."""
-    left: Floats = 1 - ratio / band.power
+    left: Floats = np.maximum(1 - ratio / band.power, 0)
     return left + (1 - band.part) + LEAST_NOISE
 
 

@@ -71,26 +71,28 @@ def photon_transfer(
     Returns
     -------
     PhotonTransfer or None
-        The median over all blocks; None if too few blocks are lit, or read noise is
-        too much of their noise.
+        The median over all blocks that are not full; None if too few blocks are lit, or
+        read noise is too much of their noise.
     """
     points = [_points(*pair, read_noise) for pair in pairs]
     found = np.concatenate(points) if points else np.empty((0, 2))
     if len(found) < FEWEST_BLOCKS:
         return None
-    per_adu = found[:, 1] / found[:, 0]
+    # Colours are looked at one by one: some cameras multiply one and not the other.
+    full = [level for one in points if (level := _full_from(one)) is not None]
+    full_from = min(full, default=None)
+    used = found if full_from is None else found[found[:, 0] < full_from]
+    per_adu = used[:, 1] / used[:, 0]
     middle = float(median(per_adu))
     if middle <= 0:
         return None
-    signal = float(median(found[:, 0]))
+    signal = float(median(used[:, 0]))
     if middle * signal < MOSTLY_PHOTONS * read_noise**2:
         return None
     scatter = MAD_TO_SIGMA * float(median(np.abs(per_adu - middle)))
     # A median's error is sqrt(pi / 2) times that of a mean.
-    error = math.sqrt(math.pi / 2) * scatter / math.sqrt(len(found))
-    # Colours are looked at one by one: some cameras multiply one and not the other.
-    full = [level for one in points if (level := _full_from(one)) is not None]
-    return PhotonTransfer(1 / middle, error / middle**2, found, min(full, default=None))
+    error = math.sqrt(math.pi / 2) * scatter / math.sqrt(len(used))
+    return PhotonTransfer(1 / middle, error / middle**2, found, full_from)
 
 
 def _full_from(points: Floats) -> float | None:

@@ -39,6 +39,8 @@ BRIGHTEST = 1e12
 """ADU above the sky that no pixel shows; single precision holds its variance."""
 FAR = 1e3
 """Sigma beyond which a sample has left its digits in a sum that it is taken out of."""
+LITTLE = 1e-2
+"""Part of the weight of all below which what is left has lost digits to what went."""
 MOST_IN_NETWORK = 48
 """Lights of which a network finds the middle; more are sorted."""
 TILE = 1 << 14
@@ -407,6 +409,7 @@ def _mean(
     again = ~np.isfinite(total)
     if outliers is not None:
         again |= (band.lowest < -FAR) | (band.highest > FAR)
+        again |= (weight < np.float32(LITTLE * band.weights.sum())) & (band.n_used > 0)
     for pixels in _pieces(np.flatnonzero(again), len(band.samples)):
         off = band.off(pixels)
         lost = ~np.isfinite(off)
@@ -487,7 +490,7 @@ def _middle_by_sorting(rows: Image, middle: Image) -> None:
     step = max(PIECE // len(rows), 1)
     for start in range(0, len(middle), step):
         piece = slice(start, start + step)
-        pixels = np.ascontiguousarray(rows[:, piece].T)
+        pixels = np.array(rows[:, piece].T, order="C")
         pixels.sort(axis=1)
         middle[piece] = pixels[:, (len(rows) - 1) // 2]
         # NaN is sorted behind all numbers.

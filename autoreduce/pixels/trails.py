@@ -94,7 +94,7 @@ def mask_moving(
     Parameters
     ----------
     frames : (n, above + ny + below, nx) array
-        Flats, free of bias and dark, scaled to unit level; NaN is no data.
+        Flats, free of bias and dark, scaled to unit level; NaN and infinity are no data.
     noise : (n, 1, 1) or (n, above + ny + below, nx) array
         Expected 1-sigma noise of a sample at unit level.  Brighter pixels are taken to
         have more, by the square root of their level, and none less than `LEAST_NOISE`.
@@ -121,20 +121,19 @@ def mask_moving(
         )
         raise ValueError(msg)
     noise = np.broadcast_to(noise, (len(frames), *np.shape(noise)[1:]))
-    scale = np.maximum(noise, LEAST_NOISE).astype(np.float32)
     wanted = range(above - HALO, above + n_rows + HALO)
-    counts, growth = _counted_excess(frames, scale, wanted)
+    counts, growth = _counted_excess(frames, noise, wanted)
     mask = np.empty((len(frames), n_rows, frames.shape[2]), np.bool_)
     wings = []
-    for frame, step in enumerate(scale):
+    for frame, own in enumerate(noise):
         y, x, mean = _find(mask[frame], counts[frame])
         at = y + above, x
-        expected = growth[at] * (step[at] if len(step) > 1 else step[0, 0])
+        expected = growth[at] * _not_too_small(own[at] if len(own) > 1 else own[0])
         light = np.nan_to_num(mean * expected)  # 0 without a reference
         wings.append((np.full_like(y, frame), y, x, light.astype(np.float32)))
     inner = slice(above, above + n_rows)
-    own = noise[:, inner] if noise.shape[1] > 1 else noise
-    unclean = _keep_lowest(mask, frames[:, inner], own)
+    noise = noise[:, inner] if noise.shape[1] > 1 else noise
+    unclean = _keep_lowest(mask, frames[:, inner], noise)
     i, y, x, light = (np.concatenate(parts) for parts in zip(*wings, strict=True))
     return Moving(mask, Wings((i, y, x), light), unclean)
 
@@ -147,20 +146,28 @@ class _Reference:
         self._ranks = tuple(-1 if rank in self._middle else None for rank in range(n))
         self._spare = np.empty((n + 2, STRIP, nx), np.float32)
 
-    def of(self, frames: Floats) -> Floats:
-        """Combine a strip."""
+    def whole(self, frames: Floats) -> Floats:
+        """Combine a strip without gaps."""
         spare = self._spare[:, : frames.shape[1]]
         ranked = ordered(list(frames), self._ranks, list(spare))
-        reference = middle(*(ranked[rank] for rank in self._middle))
-        if np.isnan(reference.min()):  # a sample is missing
-            drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
-            lowest = Combination(Method.MIN)
-            return combine(frames, drop if len(frames) > 2 else lowest).data
-        return reference
+        return middle(*(ranked[rank] for rank in self._middle))
+
+    @staticmethod
+    def with_gaps(frames: Floats) -> Floats:
+        """Combine a strip in which samples are missing."""
+        drop = Combination(Method.MEDIAN, Rejection.MINMAX, drop_high=1)
+        lowest = Combination(Method.MIN)
+        return combine(frames, drop if len(frames) > 2 else lowest).data
+
+
+def _not_too_small(noise: NDArray[np.floating[Any]]) -> Floats:
+    """Give noise in single precision, none below the least."""
+    least: Floats = np.maximum(noise, LEAST_NOISE, dtype=np.float32)
+    return least
 
 
 def _counted_excess(
-    frames: NDArray[np.floating[Any]], scale: Floats, wanted: range
+    frames: NDArray[np.floating[Any]], noise: NDArray[np.floating[Any]], wanted: range
 ) -> tuple[NDArray[np.int16], Floats]:
     """Return (frames - reference) / noise of some rows in steps, and how noise grows.
 
@@ -171,16 +178,24 @@ def _counted_excess(
     growth = np.empty((ny, nx), np.float32)
     inner = counts[:, :, REACH : REACH + nx]
     first, last = max(wanted.start, 0), min(wanted.stop, ny)
-    reference_of, step = _Reference(n, nx).of, scale / np.float32(STEPS)
+    median_of = _Reference(n, nx)
     for start in range(first, last, STRIP):
         rows = slice(start, min(start + STRIP, last))
-        reference = reference_of(np.asarray(frames[:, rows], np.float32))
+        strip = np.asarray(frames[:, rows], np.float32)
+        whole = all(np.isfinite(frame).all() for frame in strip)
+        if whole:
+            reference = median_of.whole(strip)
+        else:
+            strip = np.where(np.isfinite(strip), strip, np.float32(np.nan))
+            reference = median_of.with_gaps(strip)
         grown = np.sqrt(np.maximum(reference, 1), out=growth[rows])
+        step = grown / np.float32(STEPS)
         within = slice(start - wanted.start, rows.stop - wanted.start)
-        for i, frame in enumerate(frames):
-            excess = np.subtract(frame[rows], reference, dtype=np.float32)
-            excess /= grown * (step[i, rows] if step.shape[1] > 1 else step[i])
-            if np.isnan(excess.min()):
+        for i, frame in enumerate(strip):
+            excess = frame - reference
+            own = noise[i, rows] if noise.shape[1] > 1 else noise[i]
+            excess /= step * _not_too_small(own)
+            if not whole:
                 excess[np.isnan(excess)] = 0
             np.clip(excess, -CLIP * STEPS, CLIP * STEPS, out=excess)
             inner[i, within] = np.rint(excess, out=excess)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from autoreduce.fits.sections import format_section
 from autoreduce.frames.schema import cells_of
-from autoreduce.frames.spelling import SPELT, spelling_key
+from autoreduce.frames.spelling import SPELT
 from autoreduce.planning.rules import (
     TEMPERATURE,
     Rules,
@@ -255,8 +255,8 @@ def column_of(values: pd.Series) -> NDArray[np.float64]:
 def _same(wanted: pd.Series, found: pd.Series) -> Pairs:
     """Mark pairs that are equal, or both missing."""
     cells = [*cells_of(wanted), *cells_of(found)]
-    if wanted.name in SPELT:
-        cells = [one if one is None else spelling_key(one) for one in cells]
+    if key := SPELT.get(str(wanted.name)):
+        cells = [one if one is None else key(one) for one in cells]
     numbers = {one: number for number, one in enumerate(dict.fromkeys(cells))}
     codes = np.array([numbers[one] for one in cells], dtype=np.intp)
     return np.asarray(codes[: len(wanted), None] == codes[None, len(wanted) :])

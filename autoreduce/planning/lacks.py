@@ -8,6 +8,7 @@ import pandas as pd
 
 from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
+from autoreduce.frames.spelling import MAKERS
 from autoreduce.planning.candidates import Facts, has_overscan
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.phrases import UNKNOWN, listed
@@ -146,7 +147,7 @@ def _is_one_camera(name: str, other: str) -> bool:
 
     Examples
     --------
-    >>> _is_one_camera("ZWO CCD ASI1600MM Pro", "ZWO ASI1600MM Pro")
+    >>> _is_one_camera("Player One Ares-M PRO", "Ares-M PRO")
     True
     >>> _is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MM")
     False
@@ -157,7 +158,10 @@ def _is_one_camera(name: str, other: str) -> bool:
     return fewer <= more and more - fewer <= _OF_DRIVERS and bool(fewer - _OF_DRIVERS)
 
 
-_OF_DRIVERS = frozenset({"ccd", "cmos", "camera", "ascom", "indi", "usb"})
+_OF_DRIVERS = frozenset(
+    {"ccd", "cmos", "camera", "ascom", "indi", "usb"}
+    | {word for maker in MAKERS for word in maker.casefold().split()}
+)
 """Words that drivers add to the name of a camera; "Pro" makes it another one."""
 
 

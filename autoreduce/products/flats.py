@@ -68,7 +68,7 @@ from autoreduce.products.gain import (
 from autoreduce.products.master import MasterProduct
 from autoreduce.remarks import Remark, remark
 
-BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 10, 30
+BYTES_OF_SAMPLE, BYTES_OF_PIXEL = 11, 30
 """Bytes of a band for each sample, and for each pixel, at the most."""
 FEWEST_TO_MASK = 3
 """With fewer frames nothing tells which of them a star has touched."""
@@ -431,6 +431,12 @@ class _FlatStack:
         """Give the noise of a read."""
         return read_noise(self.members.corrections[0], self.workspace.folder)
 
+    def middle_of_dark(self, correction: Correction) -> Floats | None:
+        """Read the middle rows of the dark that is subtracted, ADU; None without one."""
+        ny = self.members.shape[0]
+        start = max(0, (ny - SAMPLED_ROWS) // 2)
+        return self.masters.dark(correction, start, min(ny, start + SAMPLED_ROWS))
+
     def band(self, start: int, stop: int) -> "_Band":
         """Read a band of all frames, with what is needed about it."""
         ny = self.members.shape[0]
@@ -535,6 +541,7 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             scales,
             doubts=(
                 *_doubts(stack, statistics),
+                *(() if pattern.amplitude else _of_shapes(stack)),
                 *_of_full_wells(stack, transfer),
                 *_of_shutter(pattern),
                 *doubts_of_response(response),
@@ -553,7 +560,10 @@ def _of_full_wells(
         return
     members = stack.members
     zeros = pedestals(stack.workspace, members) or [0.0]
+    dark = stack.middle_of_dark(members.corrections[0])
+    # Without bias frames the dark holds their level.
     full = transfer.full_from + zeros[0]
+    full += 0.0 if dark is None else float(np.nanmedian(dark))
     files = [item.file for item in members.items]
     way_out = f"--set '{pattern_of(files, files)}: saturate={BELOW_FULL * full:.0f}'"
     yield remark("flat-full", found=f"{full:.0f} ADU", way_out=way_out)
@@ -712,8 +722,7 @@ def _hot_in_dark(
 ) -> Mask:
     """Say which of the pixels stand out of the dark that was subtracted, too."""
     (ny, nx), masters = stack.members.shape, stack.masters
-    middle = max(0, (ny - SAMPLED_ROWS) // 2)
-    sample = masters.dark(correction, middle, min(ny, middle + SAMPLED_ROWS))
+    sample = stack.middle_of_dark(correction)
     hot = np.zeros(len(found), np.bool_)
     if sample is None:
         return hot
@@ -771,6 +780,10 @@ def _doubts(stack: _FlatStack, statistics: Mapping[str, float]) -> Iterator[Rema
         yield remark("flat-unclean", found=found, expected=few)
     if any(len(name) > 1 for name in stack.colours.colours):
         yield remark("flat-pattern")
+
+
+def _of_shapes(stack: _FlatStack) -> Iterator[Remark]:
+    """Say that the flats are of two runs, lit otherwise by other reasons than a shutter."""
     members = stack.members
     of_frames = [members.statistics[item.file] for item in members.items]
     levels = pedestals(stack.workspace, members)

@@ -43,6 +43,11 @@ STILL, MOVED = 0.1, 0.5
 AGREE, KEPT = 1.0, 0.3
 """Distances, in pixels, at which a place agrees with how the sky moves, and at which that
 of a light's stars is kept."""
+FIRM, FIRM_TURNED = 6, 4
+"""Stars in common from which a place is that of the sky, whatever images do; and of a light
+that is turned, as no pattern of the sensor is."""
+TURNED = 1.0
+"""Degrees by which no pattern is turned."""
 AT_ONCE = 12
 """Images in which it is seen at once how the sky moves."""
 LOOKED_AT = 5
@@ -105,12 +110,23 @@ class Place:
     """How good a reference it would make."""
     why_not: Remark | None = None
     """Why it has no place."""
+    sky_moves: bool = False
+    """Whether something moves in its image, while the stars that it lies by do not."""
 
     @property
     def is_still(self) -> bool:
         """Whether it may be that of the sensor's pattern, or of a few hot pixels."""
         by_sky = self.means in (Means.STARS, Means.IMAGE) and self.matched <= FEW
         return by_sky and _off(self, Transform()) < STILL
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether its stars tell where it lies, however its image seems to move."""
+        move = self.transform
+        if self.means is not Means.STARS or move is None:
+            return False
+        is_turned = move.mirrored or abs(move.rotation) > TURNED
+        return self.matched >= (FIRM_TURNED if is_turned else FIRM)
 
     def on_grid(self, grid: Geometry) -> Transform:
         """Take pixels of the light to those of a grid on the field's reference."""
@@ -308,59 +324,84 @@ def _place_moving(
 ) -> None:
     """Place the lights of a group as the sky moves beside what stands still in them.
 
-    Few stars may be hot pixels, and what images share the sensor's pattern: places, so
-    far, are kept where they agree with the movement, and else are mended, in place.
+    Few stars may be hot pixels, and what images share the sensor's pattern: such places
+    are kept where they agree with the movement, and else are mended, in place.  Those
+    that more stars tell are kept: guided stars stand still as well, while an asteroid
+    moves.  That both may be is said.
     """
     fixed = [i for i in group if places[i].means is Means.REFERENCE]
-    best = max(group, key=lambda i: places[i].quality)
+    firm = [i for i in group if places[i].is_firm]
+    loose = [i for i in group if i not in {*fixed, *firm}]
+    still = [i for i in firm if places[i].is_still]
+    if not loose and 2 * len(still) <= len(firm):
+        return
+    best = max(firm or loose, key=lambda i: places[i].quality)
     at = min(fixed, key=lambda i: places[i].field, default=best)
-    first, moves = _moves(folder, lights, group, at)
-    if not any(move.length > MOVED for move in moves.values()):
+    few = firm[:: max(len(firm) // PROBES, 1)][:PROBES] if loose else firm[:AT_ONCE]
+    first, moves = _moves(folder, lights, [*loose, *few], at)
+    moving = [i for i, move in moves.items() if move.length > MOVED]
+    if not moving:
         return
     field, origin = _joined(places, moves, first)
-    if field is None:
+    if not field and moves.keys() & set(firm):
+        for i in still if 2 * len(moving) >= len(moves) - 1 else ():
+            places[i] = replace(places[i], sky_moves=True)
+        return
+    others = (place for i, place in enumerate(places) if i not in moves)
+    elsewhere = {one.field for one in others if one.means is Means.STARS} - {field}
+    if not field:
+        if places[first].field in elsewhere:
+            return
         references.append(lights[first].output)
         field, origin = len(references), Transform()
         places[first] = _as_reference(places[first], field)
-    elsewhere = {p.field for i, p in enumerate(places) if i not in moves} - {0, field}
-    for i, move in moves.items():
-        place, shift = places[i], move.then(origin)
-        at_home = place.field == field and place.means is not Means.IMAGE
-        at_home = at_home and _off(place, shift) < KEPT
-        if not at_home and place.field not in elsewhere:
-            places[i] = _by_image(place, field, shift)
-    for i in set(group) - moves.keys():
-        # It lies on the first as the sensor does, though the sky moves.
-        if places[i].field == field and _off(places[i], origin) < STILL:
-            n = len(lights[i].stars)
-            why = remark("no-stars-to-place", lights[i].output, found=str(n))
-            places[i] = Place(
-                places[i].geometry, quality=places[i].quality, why_not=why
-            )
+    for i in set(loose) - {first}:
+        if i in moves and places[i].field not in elsewhere:
+            places[i] = _mended(places[i], field, moves[i].then(origin))
+        elif i not in moves and places[i].field == field:
+            places[i] = _unless_still(places[i], origin, lights[i])
+
+
+def _mended(place: Place, field: int, shift: Transform) -> Place:
+    """Give a place as the sky moves, if not the one that its stars tell as well."""
+    by_stars = place.field == field and place.means is Means.STARS
+    if by_stars and _off(place, shift) < KEPT:
+        return place
+    return _by_image(place, field, shift)
+
+
+def _unless_still(place: Place, origin: Transform, light: _Light) -> Place:
+    """Give no place to what lies on the first as the sensor does, though the sky moves."""
+    if _off(place, origin) >= STILL:
+        return place
+    why = remark("no-stars-to-place", light.output, found=str(len(light.stars)))
+    return Place(place.geometry, quality=place.quality, why_not=why)
 
 
 def _joined(
     places: Sequence[Place], moves: Mapping[int, Transform], first: int
-) -> tuple[int | None, Transform]:
-    """Give the field to which what moves belongs, and the first light's place in it.
+) -> tuple[int, Transform]:
+    """Give the field to which what moves belongs, and where the first light lies in it.
 
-    That is where most places that are known agree; None if they do not.
+    That is where most places agree that many stars tell, or else all that are known; 0
+    if they do not.
     """
-    place = places[first]
-    if place.means is Means.REFERENCE:
-        return place.field, Transform()
-    field = place.field or min(
-        (places[i].field for i in moves if places[i].field), default=0
-    )
-    known = [i for i in moves if field and places[i].field == field]
-    origins = [_centred(places[i], moves[i]) for i in known]
-    if origins:
+    place, firm = places[first], [i for i in moves if places[i].is_firm]
+    known = firm or [i for i in moves if places[i].field]
+    field = place.field or min((places[i].field for i in known), default=0)
+    known = [i for i in known if places[i].field == field]
+    if not field or not known:
+        return 0, Transform()
+    if place.means is Means.REFERENCE or place.is_firm:
+        origin = place.transform or Transform()
+        if not firm:
+            return field, origin
+    else:
+        origins = [_centred(places[i], moves[i]) for i in known]
         dx, dy = median(np.array(origins), axis=0)
         origin = Transform(float(dx), float(dy))
-        near = [_off(places[i], moves[i].then(origin)) < AGREE for i in known]
-        if 2 * sum(near) > len(near):
-            return field, origin
-    return None, Transform()
+    near = [_off(places[i], moves[i].then(origin)) < AGREE for i in known]
+    return (field if 2 * sum(near) > len(near) else 0), origin
 
 
 def _centred(place: Place, move: Transform) -> NDArray[np.float64]:
@@ -392,11 +433,12 @@ def _moves(
     moves: dict[int, Transform] = {}
     for start in range(n):
         batch = [first, *others[start::n]]
-        found = movement([_image(folder, lights[i]) for i in batch])
+        found = movement(_image(folder, lights[i]) for i in batch)
         clear = {i: shift for i, shift in zip(batch, found, strict=True) if shift}
         if clear and first not in clear and not moves:
             clearest = min(clear, key=lambda i: clear[i].error)
-            return _moves(folder, lights, list(clear), clearest)
+            left = [i for i in group if i in clear or i not in batch]
+            return _moves(folder, lights, left, clearest)
         if first in clear:
             back = clear[first].transform.inverse()
             moves |= {

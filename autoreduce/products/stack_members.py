@@ -171,9 +171,13 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
         for light in lights
         if light.place and light.place.means is not Means.REFERENCE
     ]
-    still = [name for name, place in others if place.is_still]
+    still = [name for name, place in others if place.is_still and not place.is_firm]
     if 2 * len(still) > len(others):
         yield remark("nothing-moves", found=some(still))
+    beside = [(name, place.matched) for name, place in others if place.sky_moves]
+    if beside:
+        found, most = some([name for name, _ in beside]), max(n for _, n in beside)
+        yield remark("sky-moves", found=found, expected=str(most))
 
 
 def _grid(

@@ -23,11 +23,11 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 13,
     Action.DARK: 13,
     Action.DARK_FIT: 10,
-    Action.FLAT: 17,
+    Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 21,
     Action.REGISTER: 11,
-    Action.STACK: 15,
+    Action.STACK: 16,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give

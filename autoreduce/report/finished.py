@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -468,7 +468,9 @@ def write_picture(
     made: Composition,
     recipe: PictureRecipe,
     memory: int,
-) -> Picture:
+    *,
+    shown: bool = True,
+) -> Picture | None:
     """Write the picture of an object, unless it stands there already.
 
     Parameters
@@ -481,21 +483,26 @@ def write_picture(
         How.
     memory : int
         Bytes that rows on their way into the picture may take.
+    shown : bool
+        Whether a page shows it: one that cannot be read is then made again.
 
     Returns
     -------
-    Picture
-        A small version, `LARGEST` pixels at most.
+    Picture or None
+        A small version, `LARGEST` pixels at most; None if it is not shown.
 
     Raises
     ------
     AutoreduceError, OSError
-        If an image or the picture cannot be read, or the picture not be written.
+        If an image cannot be read, or the picture not be written.
     """
     path = folder / made.output
     digest = _digest(made, recipe)
     if path.is_file() and png_texts(path).get(DIGEST) == digest:
-        return read_png(path, LARGEST)
+        if not shown:
+            return None
+        with suppress(OSError):  # of a damaged one, which is made again
+            return read_png(path, LARGEST)
     with ExitStack() as stack:
         sources = [
             [
@@ -523,18 +530,19 @@ def write_picture(
         height = max(pixels // shape[1], FEWEST_ROWS)
         bands = _bands(channels, shape, tone, height, from_top=from_top)
         bits = 16 if recipe.deep else 8
-        small = Shrunk(whole, LARGEST)
+        small = Shrunk(whole, LARGEST) if shown else None
         numbers = _passed(small, (whole_numbers(shades, bits) for shades in bands))
         about = ". ".join((made.caption, *made.doubts))
         words = {"Title": made.name, "Description": about, DIGEST: digest}
         write_bytes(path, png_pieces(whole, numbers, words))
-    return small.picture()
+    return small.picture() if small else None
 
 
-def _passed(small: Shrunk, bands: Iterable[Shades]) -> Iterator[Shades]:
+def _passed(small: Shrunk | None, bands: Iterable[Shades]) -> Iterator[Shades]:
     """Show bands to what makes them small, on their way."""
     for band in bands:
-        small.add(band)
+        if small:
+            small.add(band)
         yield band
 
 
@@ -605,6 +613,8 @@ def write_pictures(
     digests: Mapping[str, str],
     memory: int,
     each: EachObject = map,
+    *,
+    shown: bool = True,
 ) -> Iterable[ObjectPicture]:
     """Write the pictures of all objects.
 
@@ -618,23 +628,28 @@ def write_pictures(
         Bytes that rows on their way into a picture may take.
     each : callable
         As `map`, by which pictures are made side by side.
+    shown : bool
+        Whether a page shows them: if not none is made small.
 
     Returns
     -------
     iterable of ObjectPicture
         One for each object; none if the recipe makes no pictures.
     """
-    write = partial(_written, folder, plan.recipe.picture, memory // AT_ONCE)
+    write = partial(
+        _written, folder, plan.recipe.picture, memory // AT_ONCE, shown=shown
+    )
     return each(write, compositions(folder, plan, outcomes, digests))
 
 
 def _written(
-    folder: Path, recipe: PictureRecipe, memory: int, made: Composition
+    folder: Path, recipe: PictureRecipe, memory: int, made: Composition, *, shown: bool
 ) -> ObjectPicture:
     """Write a picture; say why if it could not be."""
     small, why_not = None, ""
     try:
-        small = Small.of(write_picture(folder, made, recipe, memory))
+        picture = write_picture(folder, made, recipe, memory, shown=shown)
+        small = Small.of(picture) if picture else None
     except (AutoreduceError, OSError) as error:
         why_not = str(error)
     told = made.name, made.output, made.caption, why_not, made.doubts

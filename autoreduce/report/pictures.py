@@ -598,8 +598,11 @@ def _shades(values: Floats, stretch: Stretch) -> Bytes:
         black, white = (some.min(), some.max()) if some.size else (0.0, 0.0)
         if black == white:
             return np.where(np.isfinite(values), MIDDLE_GREY, 0).astype(np.uint8)
-    scaled = values - black
-    scaled /= white - black
+    if white - black > float(np.finfo(values.dtype).max) / 2:
+        values = values.astype(np.float64)
+    with np.errstate(over="ignore"):  # far beyond black and white
+        scaled = values - black
+        scaled /= white - black
     np.fmax(scaled, 0, out=scaled)  # of a number and NaN the number
     np.minimum(scaled, 1, out=scaled)
     if stretch is Stretch.FAINT:
