@@ -25,6 +25,7 @@ from autoreduce.planning.recipe import load_recipe
 from autoreduce.prepare import prepare_night
 from autoreduce.reduction import reduce_night
 from autoreduce.running.execute import Limits, Status, run_plan
+from autoreduce.running.machine import share_one_heap
 from autoreduce.running.processes import worker_processes
 from autoreduce.running.server import PRELOADED, READING, server_context, start_for
 from autoreduce.running.tasks import run_task
@@ -38,6 +39,23 @@ def die_elsewhere(process):
     if os.getpid() != process:
         os.kill(os.getpid(), signal.SIGKILL)
     return "done here"
+
+
+def keep_memory():
+    """Fill a heap, and free all of it but its end: what is below stays in the process."""
+    share_one_heap()
+    blocks = [np.ones(1 << 17) for _ in range(200)]
+    rest[:] = blocks[-1:]
+    del blocks
+    return os.getpid()
+
+
+rest = []
+
+
+def resident_mb(process):
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def make_workspace(folder, processes):
@@ -344,6 +362,16 @@ def test_work_is_done_in_another_process(tmp_path, workers):
     workspace = make_workspace(tmp_path, workers)
     assert workspace.apart(own_process) != os.getpid()
     assert workspace.alone().apart(own_process) == os.getpid()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the heap of glibc")
+def test_a_worker_without_work_gives_its_memory_back(workers):
+    process = workers.submit(keep_memory).result()
+    assert resident_mb(process) > 200
+    deadline = time.monotonic() + 10
+    while resident_mb(process) > 150 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert resident_mb(process) < 150
 
 
 def test_work_of_a_killed_worker_is_done_here(tmp_path, workers, caplog):

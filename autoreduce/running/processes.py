@@ -7,6 +7,7 @@ an interpreter work at a time: two processes do twice as much as two threads.
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     Executor,
@@ -25,7 +26,7 @@ from autoreduce.errors import Interrupted
 from autoreduce.fits.ahead import Each
 from autoreduce.fits.closing import ended
 from autoreduce.running.ending import end_workers
-from autoreduce.running.machine import share_one_heap
+from autoreduce.running.machine import give_back, share_one_heap
 from autoreduce.running.server import PRELOADED, READING, server_context
 
 _MOST_READERS = 8
@@ -33,6 +34,8 @@ _MOST_READERS = 8
 more."""
 _FEWEST_BATCHES = 3
 """Batches of files for which processes are started."""
+_WAITED_S = 0.2
+"""After how long a worker that has nothing to do gives back what its heap keeps."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -167,5 +170,12 @@ def _begin() -> None:
 
 
 def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
+    """Wait for the end; meanwhile, keep no memory while there is nothing to do."""
+    used, is_clean = time.process_time(), False
+    while not connection.wait([sentinel], _WAITED_S):
+        before, used = used, time.process_time()
+        is_idle = used - before < _WAITED_S / 20
+        if is_idle and not is_clean:
+            give_back()
+        is_clean = is_idle
     os._exit(1)
