@@ -1113,7 +1113,8 @@ CODES: dict[str, Code] = {
     ),
     "other-field": Code(
         _S.NOTE,
-        "{found} lights do not show the field of the reference: their stack is {expected}",
+        "stars of {found} lights do not fit those of the reference: their stack is "
+        "{expected}",
         "Panels of a mosaic, or two targets under one OBJECT: each field has a stack.",
     ),
     "nothing-fits": Code(
