@@ -24,7 +24,7 @@ from autoreduce.pixels.demosaic import (
     own_pixels,
 )
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
-from autoreduce.pixels.register import match_near
+from autoreduce.pixels.register import Transform, match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.plan import FrameInput
@@ -160,6 +160,8 @@ class StackLight:
         if self.place is None:
             return self
         transform = self.place.on_grid(grid)
+        if transform == Transform() and grid.shape == self.shape:
+            return self
         return replace(self, resampler=Resampler(transform, self.shape, grid.shape))
 
     def rows(self, start: int, stop: int) -> Image:
