@@ -1043,6 +1043,14 @@ CODES: dict[str, Code] = {
         "A cloud, another lamp, or the dome in a flat.  Look at it with `autoreduce "
         "show`; `--include` brings it back.",
     ),
+    "no-light": Code(
+        _S.LEFT_OUT,
+        "no light: sky {found} and no stars, the stack's other lights have a sky of "
+        "{expected}",
+        "The lens cap was on, shutter or dome were closed, or it is a dark: the light is "
+        "calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
+        "'FILE: imagetyp=dark'` makes it a dark.",
+    ),
     "lit": Code(
         _S.LEFT_OUT,
         "lit: sky {found}, {expected} in the stack's median light",
