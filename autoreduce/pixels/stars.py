@@ -120,6 +120,8 @@ LEAST_ROOM = 1 << 17
 """Pixels of objects that sep always has room for: some MB."""
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
+MOST_ROOM = 1 << 22
+"""... and at the most, as of 27 bytes each: larger objects are blends of thousands."""
 ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
 """Part of the pixels that may belong to objects (sep makes room for them beforehand),
 and how much the threshold is raised: where one attempt fails, the next is made."""
@@ -452,8 +454,12 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
         image = _binned(image, factor)
         mask = None if mask is None else _mostly(mask, factor)
     sep.set_sub_object_limit(PARTS_OF_OBJECT)
-    for part, raised in ATTEMPTS:
-        sep.set_extract_pixstack(max(int(part * image.size), LEAST_ROOM))
+    attempts = dict.fromkeys(
+        (min(max(int(part * image.size), LEAST_ROOM), MOST_ROOM), raised)
+        for part, raised in ATTEMPTS
+    )
+    for room, raised in attempts:
+        sep.set_extract_pixstack(room)
         # sep tells a frame with too many sources by a bare Exception.
         try:
             found: NDArray[Any] = sep.extract(
