@@ -26,7 +26,7 @@ from autoreduce.pixels.demosaic import (
 )
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
 from autoreduce.pixels.order import finite_median
-from autoreduce.pixels.register import match_near
+from autoreduce.pixels.register import Transform, match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.plan import FrameInput
@@ -173,6 +173,8 @@ class StackLight:
         if self.place is None:
             return self
         transform = self.place.on_grid(grid)
+        if transform == Transform() and grid.shape == self.shape:
+            return self
         return replace(self, resampler=Resampler(transform, self.shape, grid.shape))
 
     @property

@@ -26,7 +26,7 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 21,
-    Action.REGISTER: 11,
+    Action.REGISTER: 12,
     Action.STACK: 17,
     Action.EXPOSURE: 1,
 }
