@@ -25,8 +25,8 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 21,
-    Action.REGISTER: 12,
+    Action.CALIBRATE: 22,
+    Action.REGISTER: 13,
     Action.STACK: 17,
     Action.EXPOSURE: 1,
 }
