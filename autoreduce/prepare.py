@@ -362,11 +362,10 @@ def _first_light(frames: pd.DataFrame) -> str:
 def _recipe(choices: Choices) -> Recipe:
     recipe = load_recipe(choices.recipe)
     stack = replace(recipe.stack, make=recipe.stack.make and choices.stacks)
-    name = recipe.name
+    options = ""
     if choices.align not in (None, stack.align):
         stack = replace(stack, align=Align(choices.align))
-        # Headers and remarks are to say whose choice it was.
-        name = f"{name} with --align {choices.align}"
+        options = f"--align {choices.align}"
     light = replace(recipe.light, cosmics=recipe.light.cosmics or choices.cosmics)
     if light.cosmics and not find_spec("astroscrappy"):
         msg = (
@@ -374,7 +373,7 @@ def _recipe(choices: Choices) -> Recipe:
             "pip install 'autoreduce-ccd[cosmics]'"
         )
         raise SettingsError(msg)
-    recipe = replace(recipe, name=name, stack=stack, light=light)
+    recipe = replace(recipe, options=options, stack=stack, light=light)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

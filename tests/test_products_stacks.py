@@ -331,10 +331,13 @@ def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     with stack_of(reduced) as hdus:
         header = hdus[0].header
         assert header["ALIGNED"] is False
+        assert header["RECIPE"] == "default with --align none"
         told = " ".join(" ".join(header["HISTORY"]).split())
     assert "NOT ALIGNED: the lights lie pixel on pixel" in told
     assert "as recipe default with --align none asks" in told
     assert "not-aligned" in codes(reduced)
+    for light in reduced.folder.glob("calibrated/*.fits"):
+        assert fits.getheader(light)["RECIPE"] == "default"  # --align is not its affair
     assert not (reduced.folder / "registration").exists()
 
 

@@ -98,7 +98,7 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     if not recipe.stack.make:
         found.append(remark("no-stacks"))
     elif recipe.stack.align is Align.NONE and len(lights) > 1:
-        found.append(remark("align-none", found=recipe.name, way_out="--align auto"))
+        found.append(remark("align-none", found=recipe.title, way_out="--align auto"))
     if recipe.light.cosmics:
         found += _cosmics(lights)
     spectra = {task.group: None for task in lights if task.is_spectrum}

@@ -101,7 +101,7 @@ def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
         for light, sky in zip(lights, skies, strict=True)
     ]
     asked = recipe.stack.align is Align.NONE
-    why = f"recipe {recipe.name} asks" if asked else "nothing tells where"
+    why = f"recipe {recipe.title} asks" if asked else "nothing tells where"
     return StackMembers(
         level,
         [LightModel(1.0, 0.0, 0.0, 0.0)] * len(lights),
