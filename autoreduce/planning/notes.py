@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
-from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
