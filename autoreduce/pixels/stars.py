@@ -171,7 +171,6 @@ class _Light(NamedTuple):
 def find_stars(
     data: NDArray[Any],
     *,
-    mask: Mask | None = None,
     saturate: float | None = None,
     gain: float | None = None,
     least_noise: float = 0.0,
@@ -183,8 +182,6 @@ def find_stars(
     data : (ny, nx) array, ADU
         Calibrated light.  Lone pixels that are not finite get the mean of their
         neighbours; larger holes are left out.
-    mask : (ny, nx) array of bool, optional
-        True where a pixel should not be used, as if it were not finite.
     saturate : float, optional
         Level of the light, in ADU, from which a peak counts as saturated.
     gain : float, optional
@@ -206,7 +203,7 @@ def find_stars(
     .. [1] Bertin & Arnouts (1996), A&AS 117, 393; Barbary (2016), JOSS 1, 58.
     .. [2] Moffat (1969), A&A 3, 455.
     """
-    light = _without_sky(data, mask)
+    light = _without_sky(data)
     if light.noise < least_noise:
         light = light._replace(noise=least_noise)
     nothing = np.empty(0, STAR)
@@ -314,12 +311,10 @@ def _background(sample: Image, unseen: Mask, box: int) -> Any:  # noqa: ANN401 -
     return sep.Background(sample, mask=mask, bw=box, bh=box)
 
 
-def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
+def _without_sky(data: NDArray[Any]) -> _Light:
     data = np.asarray(data, np.float32)
     hidden = np.isfinite(data)
     np.logical_not(hidden, out=hidden)
-    if mask is not None:
-        hidden |= mask
     if hidden.all():
         return _Light(data, hidden, np.nan, np.nan)
     every = _sparse(data.shape)

@@ -26,8 +26,8 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 21,
-    Action.REGISTER: 11,
-    Action.STACK: 17,
+    Action.REGISTER: 12,
+    Action.STACK: 18,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
