@@ -38,6 +38,7 @@ from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
 from autoreduce.planning.notes import (
+    doubled_cards,
     undated,
     unlike_exposures,
     unusable_sections,
@@ -278,6 +279,11 @@ def prepare_night(
     cards = (
         *undated(frames, told("date_obs", _is_unread)),
         *unlike_exposures(frames, told("exptime", _is_contradicted)),
+        *(
+            note
+            for fact in ("filter", "gain", "offset")
+            for note in doubled_cards(frames, told(fact, _is_contradicted))
+        ),
         *unusable_sections(frames, told("biassec", _is_unread)),
         *unusable_sections(frames, told("trimsec", _is_unread)),
     )

@@ -539,6 +539,37 @@ def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Re
             )
 
 
+def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames that have one card twice, with unlike values.
+
+    Other keywords may tell something else: the wheels of a camera have one each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave a fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)].set_index("file")
+    told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
+    keys = ["fact", "value", "keyword", "literal", "disagree"]
+    for (fact, value, keyword, literal, others), rows in told.groupby(keys, sort=False):
+        twins = [one for one in others.split("; ") if one.startswith(f"{keyword}=")]
+        # What the observer has set is not doubted.
+        files = [one for one in rows["file"] if str(used.loc[one, fact]) == value]
+        if twins and files:
+            other = twins[0].partition("=")[2]
+            pattern = pattern_of(files, table["file"])
+            yield remark(
+                "doubled-card",
+                *files,
+                found=f"{keyword} = {literal}",
+                expected=twins[0],
+                way_out=f"--set '{pattern}: {fact}={other}'",
+            )
+
+
 def _other_exposure(literal: str, others: str, coadds: int) -> float | None:
     """Read the exposure that another card tells, if that contradicts the first."""
     keyword, _, text = others.split("; ", maxsplit=1)[0].partition("=")
