@@ -1043,6 +1043,14 @@ CODES: dict[str, Code] = {
         "A cloud, another lamp, or the dome in a flat.  Look at it with `autoreduce "
         "show`; `--include` brings it back.",
     ),
+    "no-light": Code(
+        _S.LEFT_OUT,
+        "no light: sky {found} and no stars, the stack's other lights have a sky of "
+        "{expected}",
+        "The lens cap was on, shutter or dome were closed, or it is a dark: the light is "
+        "calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
+        "'FILE: imagetyp=dark'` makes it a dark.",
+    ),
     "lit": Code(
         _S.LEFT_OUT,
         "lit: sky {found}, {expected} in the stack's median light",
@@ -1141,9 +1149,18 @@ CODES: dict[str, Code] = {
         "{found} of the samples are rejected, far more than the noise of {expected} "
         "explains",
         "Something differs between the lights: hot pixels without a dark, bright "
-        "satellites, clouds, trailed stars, a gain that is not true, or a light "
-        "that lies at the wrong place.  `INPUTS` in the stack tells how many of "
+        "satellites, clouds, trailed stars, a gain that is not true, a sky that is "
+        "no plane, or a light that lies at the wrong place.  `INPUTS` in the stack tells how many of "
         "each light.  `--exclude` leaves a light out.",
+    ),
+    "sky-slopes": Code(
+        _S.NOTE,
+        "the sky of {found} slopes otherwise than that of the reference, which is taken "
+        "out by a plane",
+        "The Moon or a lamp lights the sky from one side, and the field turns or the Moon "
+        "moves: samples of one side would have been rejected.  The plane is that of what "
+        "the lights differ by, so nebulae stay; the sky of the stack slopes as that of the "
+        "reference does.  Nothing is to be done.",
     ),
     "by-image": Code(
         _S.NOTE,

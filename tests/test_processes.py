@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing import connection
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock, call
@@ -228,6 +229,24 @@ def _killed_at_once(lent):
         with suppress(BrokenExecutor):
             pool.submit(die_elsewhere, os.getpid()).result()
         yield pool
+
+
+def die_while_sending():
+    """Have this worker killed in the middle of its result, as where memory runs out."""
+
+    def half(self, buf, *_):
+        os.write(self.fileno(), bytes(buf[: len(buf) // 2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    connection.Connection._send = half
+
+
+def test_a_worker_that_is_killed_while_it_sends_a_result_is_noticed(monkeypatch):
+    monkeypatch.setattr("autoreduce.running.processes._NOTICED_S", 0.5)
+    with worker_processes(2) as pool:
+        doomed = pool.submit(die_while_sending)
+        with pytest.raises(BrokenExecutor):
+            doomed.result(timeout=60)
 
 
 def descendants(pid):

@@ -291,6 +291,41 @@ def test_a_light_that_loses_far_more_samples_than_noise_explains_is_named(tmp_pa
     assert 2 < float(told.found.split()[0]) < 40
 
 
+@pytest.mark.parametrize("colour", [{}, {"BAYERPAT": "RGGB"}])
+def test_a_sky_that_slopes_otherwise_in_each_light_costs_no_samples(tmp_path, colour):
+    """The Moon's gradient turns while the field does not; a nebula keeps its light."""
+    lights = [Light(f"r{i}", Pose(3.0 * i, -2.0 * i)) for i in range(6)]
+    night = write_lights(tmp_path / "night", lights)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for i, light in enumerate(lights):
+        angle = 0.25 * i**2
+        x0, y0 = light.pose.seen(180.0, 70.0, SHAPE)
+        added = 150 * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 1800)
+        added += 250 * (np.cos(angle) * (x / SHAPE[1] - 0.5))
+        added += 250 * (np.sin(angle) * (y / SHAPE[0] - 0.5))
+        with fits.open(night / f"{light.name}.fits", mode="update") as hdus:
+            hdus[0].data = np.rint(hdus[0].data + added).astype(np.uint16)
+            hdus[0].header.update(colour)
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    assert "sky-slopes" in codes(reduced)
+    assert "many-rejected" not in codes(reduced)
+    with stack_of(reduced) as hdus:
+        data, header = hdus[0].data, hdus[0].header
+    assert header["REJECTED"] < 0.002
+    with fits.open(reduced.folder / header["REFERENC"]) as hdus:
+        off = data - hdus[0].data
+    # Where a light of a colour camera has that colour, or everywhere.
+    planes = [off[0, ::2, ::2], off[2, 1::2, 1::2]] if colour else [off]
+    for plane in planes:
+        blocks = [
+            np.nanmedian(block)
+            for rows in np.array_split(plane, 5)
+            for block in np.array_split(rows, 5, axis=1)
+        ]
+        assert np.ptp(blocks) < (8 if colour else 4)
+        assert abs(np.median(blocks)) < 3
+
+
 def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     reduced = reduce(tmp_path, DITHERED, align="none")
     with stack_of(reduced) as hdus:

@@ -463,8 +463,9 @@ class _FlatStack:
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
         variance = None
         if self.workspace.planes:
-            single = np.mean(noise**2, axis=0)
-            variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
+            single = np.mean(self.noise**2, axis=0)
+            variance = self.colours.spread(single, start, (stop - start, nx))
+            variance = variance / np.maximum(combined.n_used, 1).astype(np.float32)
         masked = 0 if mask is None else int(np.count_nonzero(mask))
         return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 

@@ -16,6 +16,7 @@ from autoreduce.products.registration import Geometry, Means, RegistrationProduc
 from autoreduce.products.stack_cards import grid_cards
 from autoreduce.products.stack_light import (
     StackLight,
+    even,
     gain_from_sky,
     levelled,
     models,
@@ -62,8 +63,17 @@ class StackMembers:
         """Measure what becomes of the noise of lights whose colour is interpolated."""
         return replace(self, lights=[light.smoothed() for light in self.lights])
 
+    def even(self) -> "StackMembers":
+        """Slope the sky of all lights as that of the reference slopes."""
+        return replace(self, lights=even(self.lights, self._reference_at))
+
+    @property
+    def _reference_at(self) -> int:
+        files = [light.item.file for light in self.lights]
+        return files.index(self.reference.item.file)
+
     def _in_colour(self, name: str, recipe: Recipe) -> "StackMembers":
-        at = next(i for i, one in enumerate(self.lights) if one is self.reference)
+        at = self._reference_at
         lights = [light.in_colour(name) for light in self.lights]
         if recipe.stack.level is StackLevel.SKY:
             lights = levelled(lights, at)

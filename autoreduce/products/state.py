@@ -25,9 +25,9 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 21,
-    Action.REGISTER: 11,
-    Action.STACK: 16,
+    Action.CALIBRATE: 22,
+    Action.REGISTER: 13,
+    Action.STACK: 17,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give

@@ -188,6 +188,7 @@ _JUDGEMENTS = frozenset(
         "odd-shape",
         "dim-flat",
         "full-flat",
+        "no-light",
         "lit",
         "trailed",
         "out-of-focus",
