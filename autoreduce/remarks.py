@@ -940,7 +940,7 @@ CODES: dict[str, Code] = {
     ),
     "cut-off": Code(
         _S.LEFT_OUT,
-        "no data in {found} of the rows: they have one value, far below the others",
+        "no data in {found} of the rows: they have one value, far off the others",
         "A download that broke off, or a file that was not written to its end; other "
         "frames of the camera have data there.  Copy it again from the camera; "
         "`--include` takes it as it is.",
@@ -1168,6 +1168,20 @@ CODES: dict[str, Code] = {
         "The light was shifted to where its image agrees with the reference; it is not "
         "turned.",
     ),
+    "mostly-outside": Code(
+        _S.NOTE,
+        "{found} show more beside the field of the reference than of it: the stack ends "
+        "where that field does",
+        "Panels of a mosaic that overlap, or lights that drifted far.  `area = \"all\"` "
+        "of `[stack]` in a recipe shows all that they do.",
+    ),
+    "long-stars": Code(
+        _S.DOUBTFUL,
+        "stars are {expected} times as long as wide in {found}: the telescope moved, or "
+        "its optics are out of line",
+        "They are no worse than the median of the stack's lights, or nobody could say "
+        "which are right, so they are stacked.  `--exclude` leaves them out.",
+    ),
     "nothing-moves": Code(
         _S.DOUBTFUL,
         "{found} placed where the reference lies, as nothing moves: the sensor's pattern "
@@ -1326,6 +1340,12 @@ CODES: dict[str, Code] = {
         "two exposures: {found} is taken, but {expected}",
         "Cards of a header contradict each other.  Darks are chosen and scaled by the "
         "exposure, and lights by it where stars do not tell; the way out takes the other.",
+    ),
+    "doubled-card": Code(
+        _S.DOUBTFUL,
+        "a card twice: {found} is taken, but {expected}",
+        "A program added a card to a header that had it.  Masters are chosen by it; the "
+        "way out takes the other.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

@@ -1,5 +1,6 @@
 """Worker processes: the same products, whatever becomes of the workers."""
 
+import gc
 import gzip
 import os
 import re
@@ -73,6 +74,10 @@ def products_of(night):
 def workers():
     with worker_processes(1) as pool:
         yield pool
+
+
+def test_workers_look_for_garbage_as_python_does(workers):
+    assert workers.submit(gc.get_threshold).result() == (700, 10, 10)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -29,8 +29,8 @@ from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
+from autoreduce.fits.names import pattern_of
 from autoreduce.fits.writer import MASK, UNCERT
-from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag

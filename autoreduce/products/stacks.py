@@ -531,7 +531,7 @@ class _Stack:
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),
-            Card("RECIPE", self.workspace.recipe.name, "recipe"),
+            Card("RECIPE", self.workspace.recipe.title, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         if self.members.is_mosaic:

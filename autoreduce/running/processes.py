@@ -190,6 +190,7 @@ def _begin() -> None:
     share_one_heap()
     # What is loaded stays: it need not be looked through for what is in circles.
     gc.freeze()
+    gc.set_threshold(700, 10, 10)  # as Python has it: what tasks leave may be large
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
