@@ -631,7 +631,8 @@ def _finished(
     """Normalise the combined frames, repair hot pixels, flag what is no response."""
     units = _normalise(flat, variance, stack)
     unclean = unclean & (flat >= stack.workspace.recipe.flat.smallest)
-    _refuse_unclean(stack, product, float(unclean.mean()))
+    part_unclean = np.count_nonzero(unclean) / flat.size
+    _refuse_unclean(stack, product, part_unclean)
     flags = np.where(unclean, np.uint8(Flag.FEW_SAMPLES), np.uint8(0))
     hot = _hot(flat, stack)
     flat[hot.y, hot.x] = hot.around
@@ -647,9 +648,9 @@ def _finished(
         "noise": float(np.median(stack.noise)),
         "masked": stack.masked / samples,
         "rejected": float(stack.rejected.sum()) / samples,
-        "unclean": float(unclean.mean()),
+        "unclean": part_unclean,
         "hot": float(len(hot)),
-        "dead": float(dead.sum()),
+        "dead": float(np.count_nonzero(dead)),
     }
     return _Master(flat, variance, flags, statistics)
 
