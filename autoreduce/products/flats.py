@@ -29,8 +29,8 @@ from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
+from autoreduce.fits.names import pattern_of
 from autoreduce.fits.writer import MASK, UNCERT
-from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag
@@ -463,8 +463,9 @@ class _FlatStack:
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
         variance = None
         if self.workspace.planes:
-            single = np.mean(noise**2, axis=0)
-            variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
+            single = np.mean(self.noise**2, axis=0)
+            variance = self.colours.spread(single, start, (stop - start, nx))
+            variance = variance / np.maximum(combined.n_used, 1).astype(np.float32)
         masked = 0 if mask is None else int(np.count_nonzero(mask))
         return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 

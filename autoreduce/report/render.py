@@ -421,7 +421,7 @@ def _provenance(report: NightReport) -> list[tuple[str, str]]:
         ("Night", report.plan.root),
         ("Command", report.command),
         ("Version", version),
-        ("Recipe", report.plan.recipe.name),
+        ("Recipe", report.plan.recipe.title),
         ("Duration", took),
     )
     return [(name, value) for name, value in entries if value]

@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
+from autoreduce.fits.names import pattern_of
+from autoreduce.frames.overrides import EXCLUDED, INCLUDED
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.focalplane import FocalPlane, focal_plane
 from autoreduce.planning.plan import Action, Task
@@ -187,6 +188,7 @@ _JUDGEMENTS = frozenset(
         "odd-shape",
         "dim-flat",
         "full-flat",
+        "no-light",
         "lit",
         "trailed",
         "out-of-focus",
