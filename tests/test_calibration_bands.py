@@ -176,6 +176,12 @@ def test_bands_fit_into_memory_and_cover_all_rows(ny, nx, n, memory, height):
     assert found[-1][1] == ny
 
 
+def test_a_band_of_all_rows_needs_no_halo():
+    row = 4 * 10 * BYTES_PER_SAMPLE
+    assert list(bands(100, 10, 4, 100 * row, halo=43)) == [(0, 100)]
+    assert next(bands(100, 10, 4, 99 * row, halo=43)) == (0, 99 - 2 * 43)
+
+
 def test_a_turned_frame_is_read_from_its_last_row_on(tmp_path):
     plan = Calibration(trim="[1:10,2:5]", overscan="[9:10,1:2]")
     fits.writeto(tmp_path / "raw.fits", RAW)
