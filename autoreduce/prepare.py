@@ -38,6 +38,7 @@ from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
 from autoreduce.library.masters import read_library
 from autoreduce.planning.notes import (
+    doubled_cards,
     undated,
     unlike_exposures,
     unusable_sections,
@@ -278,6 +279,11 @@ def prepare_night(
     cards = (
         *undated(frames, told("date_obs", _is_unread)),
         *unlike_exposures(frames, told("exptime", _is_contradicted)),
+        *(
+            note
+            for fact in ("filter", "gain", "offset")
+            for note in doubled_cards(frames, told(fact, _is_contradicted))
+        ),
         *unusable_sections(frames, told("biassec", _is_unread)),
         *unusable_sections(frames, told("trimsec", _is_unread)),
     )
@@ -362,11 +368,10 @@ def _first_light(frames: pd.DataFrame) -> str:
 def _recipe(choices: Choices) -> Recipe:
     recipe = load_recipe(choices.recipe)
     stack = replace(recipe.stack, make=recipe.stack.make and choices.stacks)
-    name = recipe.name
+    options = ""
     if choices.align not in (None, stack.align):
         stack = replace(stack, align=Align(choices.align))
-        # Headers and remarks are to say whose choice it was.
-        name = f"{name} with --align {choices.align}"
+        options = f"--align {choices.align}"
     light = replace(recipe.light, cosmics=recipe.light.cosmics or choices.cosmics)
     if light.cosmics and not find_spec("astroscrappy"):
         msg = (
@@ -374,7 +379,7 @@ def _recipe(choices: Choices) -> Recipe:
             "pip install 'autoreduce-ccd[cosmics]'"
         )
         raise SettingsError(msg)
-    recipe = replace(recipe, name=name, stack=stack, light=light)
+    recipe = replace(recipe, options=options, stack=stack, light=light)
     if choices.keep_all:
         return replace(recipe, quality=replace(recipe.quality, check=False))
     return recipe

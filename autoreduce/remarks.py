@@ -940,7 +940,7 @@ CODES: dict[str, Code] = {
     ),
     "cut-off": Code(
         _S.LEFT_OUT,
-        "no data in {found} of the rows: they have one value, far below the others",
+        "no data in {found} of the rows: they have one value, far off the others",
         "A download that broke off, or a file that was not written to its end; other "
         "frames of the camera have data there.  Copy it again from the camera; "
         "`--include` takes it as it is.",
@@ -1043,6 +1043,14 @@ CODES: dict[str, Code] = {
         "A cloud, another lamp, or the dome in a flat.  Look at it with `autoreduce "
         "show`; `--include` brings it back.",
     ),
+    "no-light": Code(
+        _S.LEFT_OUT,
+        "no light: sky {found} and no stars, the stack's other lights have a sky of "
+        "{expected}",
+        "The lens cap was on, shutter or dome were closed, or it is a dark: the light is "
+        "calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
+        "'FILE: imagetyp=dark'` makes it a dark.",
+    ),
     "lit": Code(
         _S.LEFT_OUT,
         "lit: sky {found}, {expected} in the stack's median light",
@@ -1113,7 +1121,8 @@ CODES: dict[str, Code] = {
     ),
     "other-field": Code(
         _S.NOTE,
-        "{found} lights do not show the field of the reference: their stack is {expected}",
+        "stars of {found} lights do not fit those of the reference: their stack is "
+        "{expected}",
         "Panels of a mosaic, or two targets under one OBJECT: each field has a stack.",
     ),
     "nothing-fits": Code(
@@ -1141,15 +1150,38 @@ CODES: dict[str, Code] = {
         "{found} of the samples are rejected, far more than the noise of {expected} "
         "explains",
         "Something differs between the lights: hot pixels without a dark, bright "
-        "satellites, clouds, trailed stars, a gain that is not true, or a light "
-        "that lies at the wrong place.  `INPUTS` in the stack tells how many of "
+        "satellites, clouds, trailed stars, a gain that is not true, a sky that is "
+        "no plane, or a light that lies at the wrong place.  `INPUTS` in the stack tells how many of "
         "each light.  `--exclude` leaves a light out.",
+    ),
+    "sky-slopes": Code(
+        _S.NOTE,
+        "the sky of {found} slopes otherwise than that of the reference, which is taken "
+        "out by a plane",
+        "The Moon or a lamp lights the sky from one side, and the field turns or the Moon "
+        "moves: samples of one side would have been rejected.  The plane is that of what "
+        "the lights differ by, so nebulae stay; the sky of the stack slopes as that of the "
+        "reference does.  Nothing is to be done.",
     ),
     "by-image": Code(
         _S.NOTE,
         "{found} placed by the whole image, for want of stars",
         "The light was shifted to where its image agrees with the reference; it is not "
         "turned.",
+    ),
+    "mostly-outside": Code(
+        _S.NOTE,
+        "{found} show more beside the field of the reference than of it: the stack ends "
+        "where that field does",
+        "Panels of a mosaic that overlap, or lights that drifted far.  `area = \"all\"` "
+        "of `[stack]` in a recipe shows all that they do.",
+    ),
+    "long-stars": Code(
+        _S.DOUBTFUL,
+        "stars are {expected} times as long as wide in {found}: the telescope moved, or "
+        "its optics are out of line",
+        "They are no worse than the median of the stack's lights, or nobody could say "
+        "which are right, so they are stacked.  `--exclude` leaves them out.",
     ),
     "nothing-moves": Code(
         _S.DOUBTFUL,
@@ -1309,6 +1341,12 @@ CODES: dict[str, Code] = {
         "two exposures: {found} is taken, but {expected}",
         "Cards of a header contradict each other.  Darks are chosen and scaled by the "
         "exposure, and lights by it where stars do not tell; the way out takes the other.",
+    ),
+    "doubled-card": Code(
+        _S.DOUBTFUL,
+        "a card twice: {found} is taken, but {expected}",
+        "A program added a card to a header that had it.  Masters are chosen by it; the "
+        "way out takes the other.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

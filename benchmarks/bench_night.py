@@ -3,7 +3,8 @@
     python benchmarks/bench_night.py --size 1663x1252
 
 Siril gets a script that already knows which frames belong together and which masters
-they need: it does no more than the arithmetic.
+they need: it does no more than the arithmetic.  A second script registers the lights
+before it stacks them, as ours does.
 """
 
 import argparse
@@ -49,7 +50,9 @@ def grouped(night: Path) -> dict[Group, list[Path]]:
     return dict(groups)
 
 
-def siril_script(groups: dict[Group, list[Path]], place: Path) -> str:
+def siril_script(
+    groups: dict[Group, list[Path]], place: Path, *, registered: bool
+) -> str:
     """Write the commands of the reduction, and link the frames of each group."""
     names = {group: f"g{i:02d}_" for i, group in enumerate(groups)}
     for group, paths in groups.items():
@@ -67,12 +70,13 @@ def siril_script(groups: dict[Group, list[Path]], place: Path) -> str:
             lines.append(f"stack pp_{name} rej 3 3 -norm=mul -out=m_{name}")
     for group, name in names.items():
         if group[0] == "Light Frame":
-            lines += _siril_lights(group, name, names, len(groups[group]))
+            n = len(groups[group])
+            lines += _siril_lights(group, name, names, n, registered=registered)
     return "\n".join([*lines, ""])
 
 
 def _siril_lights(
-    group: Group, name: str, names: dict[Group, str], n: int
+    group: Group, name: str, names: dict[Group, str], n: int, *, registered: bool
 ) -> list[str]:
     _, band, _, seconds = group
     dark = names.get(("Dark Frame", "", "", seconds))
@@ -84,8 +88,11 @@ def _siril_lights(
         subtract = f"isub m_{dark}" if dark else f"isub m_{names[BIAS]}"
         divide = [f"fdiv m_{flat} 1"] if flat else []
         return [f"load {name}00001", subtract, *divide, f"save pp_{name}00001"]
-    stack = f"stack pp_{name} rej 3 3 -norm=addscale -out=s_{name}"
-    return [f"preprocess {name} {masters}", stack]
+    steps = [f"preprocess {name} {masters}"]
+    if registered:
+        steps.append(f"register pp_{name}")
+    lights = f"r_pp_{name}" if registered else f"pp_{name}"
+    return [*steps, f"stack {lights} rej 3 3 -norm=addscale -out=s_{name}"]
 
 
 def expected_light(groups: dict[Group, list[Path]]) -> np.ndarray:
@@ -146,22 +153,28 @@ def contenders(
     )
     if not bench.installed("siril-cli"):
         return [ours]
-    place = folder / "siril"
-
-    def clear() -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        (place / "night.ssf").write_text(siril_script(groups, place))
-
     names = list(groups)
     light = next(i for i, g in enumerate(names) if groups[g][0].name == CHECKED)
-    siril = Contender(
-        "siril-cli, pixel work only",
-        ["siril-cli", "-s", str(place / "night.ssf")],
-        check=agrees(expected, lambda: place / f"pp_g{light:02d}_00001.fit"),
-        prepare=clear,
-    )
-    return bench.chosen([ours, siril], options)
+
+    def siril(words: str, place: Path, *, registered: bool) -> Contender:
+        def clear() -> None:
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            script = siril_script(groups, place, registered=registered)
+            (place / "night.ssf").write_text(script)
+
+        return Contender(
+            f"siril-cli, {words}",
+            ["siril-cli", "-s", str(place / "night.ssf")],
+            check=agrees(expected, lambda: place / f"pp_g{light:02d}_00001.fit"),
+            prepare=clear,
+        )
+
+    peers = [
+        siril("pixel work only", folder / "siril", registered=False),
+        siril("lights registered", folder / "siril_r", registered=True),
+    ]
+    return bench.chosen([ours, *peers], options)
 
 
 def main() -> None:

@@ -70,6 +70,23 @@ def test_frames_without_two_values_tell_nothing():
     assert not sum_up(RAMP).empty
 
 
+@pytest.mark.parametrize(
+    ("rows", "value", "cut"),
+    [
+        # Unsigned counts whose bytes were never written, and a bright row that is full.
+        (RAMP.astype(np.uint16), 1 << 15, 0.25),
+        (RAMP.astype(np.uint16), 65535, 0.0),
+        # Other counts are 0 there, which is no brighter than anything.
+        (RAMP.astype(np.float32) + 1000, 1 << 15, 0.0),
+        (RAMP.astype(np.float32) - 90000, 0, 0.0),
+    ],
+)
+def test_rows_that_were_never_written_have_no_data(rows, value, cut):
+    rows = rows.copy()
+    rows[24:] = value
+    assert sum_up(rows).cut == cut
+
+
 def test_a_frame_is_dull_only_if_all_of_it_is(tmp_path):
     pixels = np.full((400, 64), 11, np.uint8)
     path = tmp_path / "dull.fits"

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from threading import Lock, Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from small_night import write_night
 from autoreduce.errors import PlanError
 from autoreduce.reduction import reduce_night
 from autoreduce.running import execute
+from autoreduce.running.cluster import Watch
 from autoreduce.running.execute import Limits
 
 dask = pytest.importorskip("dask")
@@ -95,6 +97,37 @@ def test_a_cluster_without_workers_ends_the_run_in_words(tmp_path, bare_schedule
     with pytest.raises(PlanError, match=r"is lost .no worker for 1 s"):
         reduce_night(night, limits=limits, page=False)
     assert time.monotonic() - begin < 15
+
+
+PAUSED = {"status": "paused", "metrics": {"task_counts": {"ready": 3}}}
+BUSY = {"status": "paused", "metrics": {"task_counts": {"executing": 1}}}
+
+
+def looked_at(workers, **told):
+    """Look after a cluster with such workers for longer than it may be without any."""
+    info = {"workers": dict(enumerate(workers)), **told}
+    client = SimpleNamespace(status="running", scheduler_info=lambda: info)
+    watch = Watch(client, "tcp://there", 0.01)
+    watch.look()
+    time.sleep(0.03)
+    watch.look()
+
+
+def test_workers_that_all_pause_for_want_of_memory_end_the_run_in_words():
+    with pytest.raises(PlanError, match=r"all workers pause.*--memory-limit"):
+        looked_at([PAUSED, PAUSED])
+
+
+@pytest.mark.parametrize(
+    ("workers", "told"),
+    [
+        ([PAUSED, {"status": "running"}], {}),
+        ([PAUSED, BUSY], {}),
+        ([PAUSED], {"n_workers": 6}),
+    ],
+)
+def test_workers_that_work_or_may_do_so_are_waited_for(workers, told):
+    looked_at(workers, **told)
 
 
 @QUIET

@@ -107,6 +107,28 @@ def test_two_exposures_are_told_and_the_way_out_takes_the_other(tmp_path):
     assert not notes(night, "two-exposures", settings=(setting,))
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "fact", "other"),
+    [("FILTER", "B", "filter", "B"), ("GAIN", 200, "gain", "200")],
+)
+def test_a_card_that_stands_twice_is_told_and_the_way_out_takes_the_other(
+    tmp_path, keyword, value, fact, other
+):
+    night = write_night(tmp_path / "night")
+    for path in night.glob("light_*.fit"):
+        with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+            header = hdus[0].header
+            header["GAIN"] = 100
+            header["WHEEL"] = header["FILTER"]  # another keyword is no other value
+            header.append(fits.Card(keyword, value), end=True)
+    (told,) = notes(night, "doubled-card")
+    assert told.subject == ("light_0001.fit", "light_0002.fit", "light_0003.fit")
+    assert told.expected == f"{keyword}={other}"
+    setting = shlex.split(told.way_out)[1]
+    assert setting == f"light_*: {fact}={other}"
+    assert not notes(night, "doubled-card", settings=(setting,))
+
+
 LARGE = (136, 200)
 
 

@@ -1,6 +1,7 @@
 """The documentation holds every command and option; help and completion work."""
 
 import re
+import shlex
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -70,6 +71,24 @@ def test_every_command_stands_in_the_documentation(name):
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_every_option_stands_in_the_documentation(name, option):
     assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", section(name)), option
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_an_option_is_one_that_the_command_takes(name):
+    rows = re.findall(
+        r"^\| `(-.*)`.* \| .* \| `(.*?)`.* \|$", section(name), re.MULTILINE
+    )
+    item = COMMANDS[name]
+    context = click.Context(item)
+    for options, example in rows if section(name) != pages() else ():
+        words = shlex.split(example.removeprefix("autoreduce "))
+        given, _, order = item.make_parser(context).parse_args(words)
+        of_row = set(re.findall(r"-[\w-]+", options))
+        taken = [one for one in order if isinstance(one, click.Option)]
+        assert any(of_row & {*one.opts, *one.secondary_opts} for one in taken), example
+        for one in taken:
+            if not isinstance(one.type, click.Path):
+                one.type_cast_value(context, given[one.name])
 
 
 @pytest.mark.parametrize("name", NAMES)

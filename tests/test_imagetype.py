@@ -136,6 +136,14 @@ def test_words_that_name_a_type(name, kind):
         ("IMAGETYP= 'LIGHT'", "dark_site/M31.fits", "light"),
         ("IMAGETYP= 'LIGHT'", "darks 300s/0001.fits", "dark"),
         ("", "dark_site/lights/0001.fits", "light"),
+        # darks for flats of programs that have no such type
+        ("IMAGETYP= 'Flat Field'", "DarkFlat_R_2s_1.fit", "flatdark"),
+        ("IMAGETYP= 'FLAT'", "flats/flat-dark_001.fit", "flatdark"),
+        ("IMAGETYP= 'FLAT'", "Dark Flats/0001.fit", "flatdark"),
+        ("IMAGETYP= 'FLAT'", "flatdarks/0001.fit", "flatdark"),
+        ("IMAGETYP= 'FLAT'", "darks flats/0001.fit", "flat"),
+        ("IMAGETYP= 'FLAT'", "flat_dark_bias/0001.fit", "flat"),
+        ("IMAGETYP= 'FLAT'", "flat dark/0001.fit", "flat"),
         # masters
         ("IMAGETYP= 'DARK'\nEXPTIME = 9", "master_dark_9s.fit", "master"),
     ],

@@ -189,6 +189,9 @@ def test_seven_decimals_of_a_second_are_read():
         ("Unknown", None),
         ("", None),
         ("a\x07b", "ab"),
+        (3.0, "3"),
+        (3.5, "3.5"),
+        ("3.0", "3.0"),
     ],
 )
 def test_text_is_put_in_order(literal, value):

@@ -193,6 +193,27 @@ def test_few_things_that_agree_but_roughly_are_no_stars_in_common():
     assert [placed.field for placed in found.lights] == [1, 1, 1]
 
 
+def test_a_filter_whose_few_stars_lie_a_pixel_off_shows_the_same_field():
+    rng = np.random.default_rng(6)
+    field = draw_field(30, SHAPE, rng)
+    few = [column[:9].copy() for column in field]
+    few[0] += rng.normal(0, 0.6, 9)  # as its optics have it, alike in all its lights
+    few[1] += rng.normal(0, 0.6, 9)
+    poses = [Pose(3.0 * i, -2.0 * i) for i in range(5)]
+    tables = [
+        seen(field if i < 3 else few, pose, rng, 0.1) for i, pose in enumerate(poses)
+    ]
+    found = register_all(tables, *graded(tables))
+    assert [placed.field for placed in found.lights] == [1] * 5
+    (reference,) = found.references
+    for placed, pose in zip(found.lights, poses, strict=True):
+        assert off(placed, field, pose, poses[reference]) < 1.0
+    third, fourth = (found.lights[i].transform for i in (3, 4))
+    assert fourth.dx - third.dx == pytest.approx(-3, abs=0.2)
+    alone = register_all(tables[:4], *graded(tables[:4]))
+    assert [placed.field for placed in alone.lights] == [1, 1, 1, 0]
+
+
 def test_a_camera_has_one_scale():
     rng = np.random.default_rng(5)
     field = draw_field(40, SHAPE, rng)

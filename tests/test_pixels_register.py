@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from stack_fields import Pose, draw_field
+from stack_fields import Pose, add_noise, draw_field, paint
 
 from autoreduce.pixels.register import Transform, match, match_near, match_shift
-from autoreduce.pixels.stars import STAR
+from autoreduce.pixels.stars import STAR, find_stars
 
 SHAPE = (2048, 2048)
 ERROR = 0.05
@@ -91,6 +91,26 @@ def test_few_stars_among_many_impostors_are_matched(n):
         reference = with_others(seen(field, there, rng), 20, rng)
         found = match(stars, reference)
         assert off(found, field, here, there) < 0.3
+
+
+def test_most_lights_of_a_frame_of_64_by_48_pixels_match():
+    """Of fifteen stars three pixels wide ten are seen, five to eight widths apart."""
+    shape, (u, v) = (48, 64), np.meshgrid([10.0, 32.0, 54.0], [8.0, 24.0, 40.0])
+    matched, away = 0, []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        field = draw_field(15, shape, rng, flux=(2e3, 5e4), margin=6.0)
+        tables = []
+        for pose in (Pose(), Pose(2.3, -1.6, 0.2), Pose(1.6, 3.1, 179.8)):
+            scene = np.zeros(shape)
+            paint(scene, *pose.seen(*field[:2], shape), field[2], 3.0)
+            tables.append(find_stars(add_noise(scene, 100.0, rng)).table)
+            if len(tables) > 1 and (one := match(tables[-1], tables[0])):
+                matched += 1
+                x, y = one.transform(*pose.seen(u, v, shape))
+                away.append(np.sqrt(np.mean((x - u) ** 2 + (y - v) ** 2)))
+    assert matched > 16
+    assert max(away) < 0.6
 
 
 def test_thousands_of_stars_are_matched_quickly():

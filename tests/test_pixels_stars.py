@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sep
 from stack_fields import (
     GAIN,
     add_cosmic_rays,
@@ -11,6 +12,7 @@ from stack_fields import (
     paint,
 )
 
+from autoreduce.pixels import stars as found
 from autoreduce.pixels.stars import (
     BLENDED,
     EDGE,
@@ -167,11 +169,10 @@ def test_lone_dead_pixels_move_no_star():
     assert not (table["flags"][rows] & MASKED).any()
 
 
-def test_a_mask_hides_what_lies_under_it():
+def test_where_half_a_light_is_missing_no_star_is_found():
     light, *_ = take(20, 3.0)
-    mask = np.zeros(SHAPE, bool)
-    mask[:300] = True
-    table = find_stars(light, mask=mask).table
+    light[:300] = np.nan
+    table = find_stars(light).table
     assert len(table) > 3
     assert table["y"].min() > 298
 
@@ -262,3 +263,22 @@ def test_places_of_subframes_and_binned_frames_are_those_of_the_sensor():
     assert (star["x"], star["y"]) == (120.5, 261.0)
     assert star["fwhm"] == pytest.approx(3 * np.sqrt(6))
     assert table["x"] == 10
+
+
+def test_an_object_too_large_for_the_room_hides_no_stars(monkeypatch):
+    """Rather than memory for all of it, sep is given a higher threshold."""
+    rooms = []
+    give = sep.set_extract_pixstack
+    monkeypatch.setattr(
+        sep, "set_extract_pixstack", lambda n: [rooms.append(n), give(n)]
+    )
+    monkeypatch.setattr(found, "MOST_ROOM", found.LEAST_ROOM)
+    rng = np.random.default_rng(1)
+    light = rng.standard_normal((900, 900), np.float32)
+    light[100:800, 100:800] += 5.0
+    y, x = (np.mgrid[1:9, 1:9].reshape(2, -1)) * 90
+    for dy, dx in np.ndindex(3, 3):
+        light[y + dy, x + dx] += 60.0
+    stars = found._extracted(found._Light(light, None, 0.0, 1.0), 1)
+    assert len(stars) == 64
+    assert set(rooms) == {found.LEAST_ROOM}

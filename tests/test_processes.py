@@ -1,5 +1,6 @@
 """Worker processes: the same products, whatever becomes of the workers."""
 
+import gc
 import gzip
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import time
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing import connection
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock, call
@@ -72,6 +74,10 @@ def products_of(night):
 def workers():
     with worker_processes(1) as pool:
         yield pool
+
+
+def test_workers_look_for_garbage_as_python_does(workers):
+    assert workers.submit(gc.get_threshold).result() == (700, 10, 10)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -223,6 +229,24 @@ def _killed_at_once(lent):
         with suppress(BrokenExecutor):
             pool.submit(die_elsewhere, os.getpid()).result()
         yield pool
+
+
+def die_while_sending():
+    """Have this worker killed in the middle of its result, as where memory runs out."""
+
+    def half(self, buf, *_):
+        os.write(self.fileno(), bytes(buf[: len(buf) // 2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    connection.Connection._send = half
+
+
+def test_a_worker_that_is_killed_while_it_sends_a_result_is_noticed(monkeypatch):
+    monkeypatch.setattr("autoreduce.running.processes._NOTICED_S", 0.5)
+    with worker_processes(2) as pool:
+        doomed = pool.submit(die_while_sending)
+        with pytest.raises(BrokenExecutor):
+            doomed.result(timeout=60)
 
 
 def descendants(pid):

@@ -1,5 +1,6 @@
 """Master flats of nights with trails, hot pixels, colour filters and round fields."""
 
+import tracemalloc
 from importlib import resources
 
 import numpy as np
@@ -386,3 +387,29 @@ def test_bands_share_the_memory_with_flats_that_stay_in_it(
     memory = 60 * pixels.nbytes
     make_flat(task, make_space(tmp_path, recipe, memory=memory), "abc", set())
     assert max(given) == memory - 3 * pixels.nbytes
+
+
+def test_errors_of_colour_flats_keep_to_the_memory_of_a_band(tmp_path, monkeypatch):
+    n, shape = 20, (400, 1000)
+    for i in range(n):
+        fits.writeto(tmp_path / f"{i}.fit", make_raw_flat(f"flat{i}", 20000, shape))
+    frames = tuple(FrameInput(f"{i}.fit", exptime=2.0) for i in range(n))
+    task = Task("f.fits", Action.FLAT, "flat", {"bayerpat": "RGGB"}, frames)
+    peaks = []
+
+    def traced(stack, band):
+        tracemalloc.start()
+        try:
+            return combined(stack, band)
+        finally:
+            taken = band.stack.nbytes + tracemalloc.get_traced_memory()[1]
+            peaks.append(taken / band.stack[0].size)
+            tracemalloc.stop()
+
+    combined = flats._FlatStack.combined
+    monkeypatch.setattr(flats._FlatStack, "combined", traced)
+    # By its places, since nothing shows the pattern.
+    recipe = "[quality]\ncheck = false\n"
+    workspace = make_space(tmp_path, recipe, memory=1 << 28, planes=True)
+    make_flat(task, workspace, "abc", set())
+    assert 8 * n < max(peaks) < flats.BYTES_OF_SAMPLE * n + flats.BYTES_OF_PIXEL

@@ -1,6 +1,8 @@
 """Where lights lie: by images and coordinates, and what is written of it."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from small_products import make_space, make_stars, write_product
 from autoreduce.fits.cards import format_card
 from autoreduce.fits.images import open_image
 from autoreduce.fits.writer import ImageWriter
+from autoreduce.pixels.correlation import Shift
 from autoreduce.pixels.register import Transform
 from autoreduce.pixels.stars import STAR
 from autoreduce.planning.plan import Action, Task
+from autoreduce.products import registration
 from autoreduce.products.registration import (
     Geometry,
     Means,
@@ -20,6 +24,8 @@ from autoreduce.products.registration import (
     RegistrationProduct,
     _by_stars,
     _Light,
+    _moves,
+    _place_moving,
     _shifts,
     make_registration,
     place_numbers,
@@ -239,9 +245,10 @@ def test_a_nebula_is_found(tmp_path):
 @pytest.mark.parametrize("pattern", [0.0, 30.0])
 def test_lights_that_do_not_move_lie_on_one_another(tmp_path, pattern):
     lights = write_blobs(tmp_path, [(0, 0)] * 6, pattern=pattern)
-    found = _shifts(tmp_path, lights, 0, range(1, 6))
-    assert sorted(found) == [1, 2, 3, 4, 5]
-    assert max(shift.length for shift in found.values()) < 0.3
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(make_space(tmp_path), lights, 0, task)
+    assert found.references == ("0.fits",)
+    assert max(place.transform.length for place in found.places.values()) < 0.3
 
 
 @pytest.mark.parametrize("shifts", [DITHERS, [(x / 6, y / 6) for x, y in DITHERS]])
@@ -284,6 +291,123 @@ def test_a_cloud_before_the_reference_costs_no_other_light(tmp_path):
         for place, (dx, dy) in zip(places, shifts[1:], strict=True)
     ]
     assert np.ptp(off, axis=0).max() < 0.6
+
+
+def test_no_light_lies_where_the_pattern_has_it_once_the_sky_is_seen_to_move(tmp_path):
+    """Lights in Ha, one behind clouds, beside those in V that stars place."""
+    shifts = [*DITHERS, (0, 0), (5, 5), (-5, 3)]
+    lights = write_blobs(tmp_path, shifts, pattern=30.0, dark=(5,))
+    xy = np.random.default_rng(4).uniform(20, 140, (30, 2))
+    for i in (6, 7, 8):
+        lights[i] = lights[i]._replace(stars=make_stars(xy + shifts[i]), filter="V")
+    task = Task("x.json", Action.REGISTER, "x", {})
+    found = _by_stars(make_space(tmp_path), lights, None, task)
+    places = list(found.places.values())
+    assert [place.field for place in places] == [2] * 5 + [0] + [1] * 3
+    first = int(found.references[1].removesuffix(".fits"))
+    for place, (dx, dy) in zip(places[:5], shifts, strict=False):
+        assert place.transform.dx == pytest.approx(shifts[first][0] - dx, abs=0.3)
+        assert place.transform.dy == pytest.approx(shifts[first][1] - dy, abs=0.3)
+    assert places[5].why_not.code == "no-stars-to-place"
+
+
+def lone(field=1, shift=(0.0, 0.0), means=Means.IMAGE, matched=0):
+    """Give a light of few stars, and its place."""
+    geometry = Geometry(SMALL)
+    place = Place(geometry, field, Transform(*shift), means, matched, quality=1.0)
+    return _Light("", np.empty(0, STAR), geometry), place
+
+
+def as_the_sky_moves(monkeypatch, told, placed, references=("0",)):
+    """Place lights by their numbers, of which it is told how the sky moves."""
+    numbers = (str(i) for i in range(len(placed)))
+    lights = [
+        light._replace(output=name)
+        for (light, _), name in zip(placed, numbers, strict=True)
+    ]
+    monkeypatch.setattr(registration, "_image", lambda _, light: int(light.output))
+    monkeypatch.setattr(
+        registration,
+        "movement",
+        lambda images: [told[i] and Shift(Transform(*told[i]), 0.1, 9) for i in images],
+    )
+    places, references = [place for _, place in placed], list(references)
+    _place_moving(Path(), lights, range(len(told)), places, references)
+    return places, references
+
+
+def test_places_of_few_stars_are_kept_where_the_sky_moves_as_they_say(monkeypatch):
+    """Five stars are kept within 0.3 pixels of the movement, and are hot pixels beyond."""
+    five = {"means": Means.STARS, "matched": 5}
+    placed = [
+        lone(means=Means.REFERENCE),
+        lone(shift=(10.2, 0), **five),
+        lone(shift=(20, 0.4), **five),
+        lone(shift=(30.2, 0)),
+    ]
+    told = [(0, 0), (10, 0), (20, 0), (30, 0)]
+    places, references = as_the_sky_moves(monkeypatch, told, placed)
+    assert references == ["0"]
+    assert [place.means for place in places[1:]] == ["stars", "image", "image"]
+    assert [place.transform.dx for place in places[1:]] == [10.2, 20, 30]
+    assert (places[1], places[2].transform.dy) == (placed[1][1], 0)
+
+
+def test_a_light_of_which_nothing_is_seen_to_move_is_none_of_the_pattern_s(monkeypatch):
+    """The fourth lies on the first as the sensor does; the fifth lies elsewhere."""
+    placed = [
+        lone(means=Means.REFERENCE),
+        *(lone() for _ in range(3)),
+        lone(shift=(3, 0)),
+    ]
+    told = [(0, 0), (10, 0), (20, 0), None, None]
+    places, _ = as_the_sky_moves(monkeypatch, told, placed)
+    assert [place.field for place in places] == [1, 1, 1, 0, 1]
+    assert [place.transform.dx for place in places[:3]] == [0, 10, 20]
+    assert places[3].why_not == remark("no-stars-to-place", "3", found="0")
+    assert places[4] == placed[4][1]
+
+
+def test_lights_that_lie_elsewhere_by_their_images_stay_with_those_of_the_stars(
+    monkeypatch,
+):
+    """The movement has all their places wrong, and may be wrong as well."""
+    stars = {"means": Means.STARS, "matched": 40}
+    placed = [*(lone(shift=(9.0 * i, 5)) for i in range(3)), lone(**stars)]
+    told = [(0, 0), (0, 10), (0, 20)]
+    places, references = as_the_sky_moves(monkeypatch, told, placed)
+    assert (places, references) == ([place for _, place in placed], ["0"])
+
+
+def test_lights_that_nothing_has_placed_are_a_field_as_the_sky_moves(monkeypatch):
+    nowhere = lone(field=0, means=Means.NONE)
+    nowhere = nowhere[0], replace(nowhere[1], transform=None)
+    told = [(0, 0), (0, 10), (0, 20)]
+    places, references = as_the_sky_moves(monkeypatch, told, [nowhere] * 3, ())
+    assert references == ["0"]
+    assert [(place.field, place.means) for place in places] == [
+        (1, Means.REFERENCE), (1, Means.IMAGE), (1, Means.IMAGE),
+    ]  # fmt: skip
+    assert [place.transform.dy for place in places] == [0, 10, 20]
+
+
+def test_a_batch_in_which_nothing_is_clear_costs_no_light_of_another(monkeypatch):
+    """Of fifteen lights the first goes with two batches of seven."""
+    told = [(i, 0) if i in (0, *range(1, 15, 2)) else None for i in range(15)]
+    seen = []
+
+    def move(images):
+        seen.append(list(images))
+        clear = all(told[i] for i in seen[-1])
+        return [Shift(Transform(*told[i]), 0.1, 9) if clear else None for i in seen[-1]]
+
+    monkeypatch.setattr(registration, "_image", lambda _, light: int(light.output))
+    monkeypatch.setattr(registration, "movement", move)
+    lights = [lone()[0]._replace(output=str(i)) for i in range(15)]
+    first, moves = _moves(Path(), lights, range(15), 0)
+    assert seen == [[0, *range(1, 15, 2)], [0, *range(2, 15, 2)]]
+    assert first == 0
+    assert {i: move.dx for i, move in moves.items()} == {i: i for i in seen[0]}
 
 
 def test_spectra_without_a_word_in_their_headers_are_not_placed(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autoreduce.pixels.register import Transform
+from autoreduce.pixels.resample import Resampler
 from autoreduce.products.registration import Geometry, Place
 from autoreduce.products.stack_light import (
     LEAST_GAIN,
@@ -48,6 +49,18 @@ def test_a_light_is_laid_where_it_lies(open_light):
     assert np.isnan(laid.rows(0, 1)).all()  # beyond its edge
     unplaced = replace(light, place=None)
     assert unplaced.on_grid(Geometry(SHAPE)) is unplaced
+
+
+def test_a_light_that_lies_on_the_grid_is_the_same_laid_or_not(open_light):
+    data = np.random.default_rng(1).normal(500, 10, SHAPE).astype(np.float32)
+    data[5, 7], data[9, 30] = np.nan, 9000
+    light = open_light("a.fits", data, place=HERE)
+    assert light.on_grid(Geometry(SHAPE)) is light
+    resampler = Resampler(Transform(), SHAPE, SHAPE)
+    laid = replace(light, resampler=resampler, statistics={"sky": 500, "sky_noise": 10})
+    np.testing.assert_array_equal(laid.rows(0, 40), data)
+    lower = light.on_grid(Geometry((30, 60)))
+    np.testing.assert_array_equal(lower.rows(0, 30), data[:30])
 
 
 def test_measuring_colours_takes_no_more_memory_than_is_told(open_light):

@@ -291,15 +291,91 @@ def test_a_light_that_loses_far_more_samples_than_noise_explains_is_named(tmp_pa
     assert 2 < float(told.found.split()[0]) < 40
 
 
+@pytest.mark.parametrize(("area", "is_told"), [("reference", True), ("all", False)])
+def test_panels_that_overlap_by_less_than_half_are_told(tmp_path, area, is_told):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f"[stack]\narea = '{area}'\n")
+    panels = [
+        *(Light(f"l{i}", pose) for i, pose in enumerate(DITHERS)),
+        Light("right", Pose(dx=150.0)),
+        Light("near", Pose(dx=90.0)),
+    ]
+    (end,) = [
+        end
+        for output, end in reduce(
+            tmp_path, panels, recipe=str(recipe)
+        ).report.outcomes.items()
+        if output.startswith("stacks/")
+    ]
+    told = [one.found for one in end.remarks if one.code == "mostly-outside"]
+    assert told == ["right.fits"] * is_told
+
+
+def test_lights_that_are_trailed_are_told_where_none_can_be_blamed(tmp_path):
+    night = write_lights(tmp_path / "night", DITHERED[:4])
+    for name in ("r0.fits", "r2.fits"):
+        with fits.open(night / name, mode="update") as hdus:
+            data = hdus[0].data.astype(float)
+            trail = np.mean([np.roll(data, n, axis=1) for n in range(-8, 9)], axis=0)
+            hdus[0].data = trail.astype(hdus[0].data.dtype)
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    (told,) = [
+        one
+        for end in reduced.report.outcomes.values()
+        for one in end.remarks
+        if one.code == "long-stars"
+    ]
+    assert told.found == "r0.fits, r2.fits"
+    assert 2 < float(told.expected.split()[0]) < 6
+
+
+@pytest.mark.parametrize("colour", [{}, {"BAYERPAT": "RGGB"}])
+def test_a_sky_that_slopes_otherwise_in_each_light_costs_no_samples(tmp_path, colour):
+    """The Moon's gradient turns while the field does not; a nebula keeps its light."""
+    lights = [Light(f"r{i}", Pose(3.0 * i, -2.0 * i)) for i in range(6)]
+    night = write_lights(tmp_path / "night", lights)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for i, light in enumerate(lights):
+        angle = 0.25 * i**2
+        x0, y0 = light.pose.seen(180.0, 70.0, SHAPE)
+        added = 150 * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 1800)
+        added += 250 * (np.cos(angle) * (x / SHAPE[1] - 0.5))
+        added += 250 * (np.sin(angle) * (y / SHAPE[0] - 0.5))
+        with fits.open(night / f"{light.name}.fits", mode="update") as hdus:
+            hdus[0].data = np.rint(hdus[0].data + added).astype(np.uint16)
+            hdus[0].header.update(colour)
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    assert "sky-slopes" in codes(reduced)
+    assert "many-rejected" not in codes(reduced)
+    with stack_of(reduced) as hdus:
+        data, header = hdus[0].data, hdus[0].header
+    assert header["REJECTED"] < 0.002
+    with fits.open(reduced.folder / header["REFERENC"]) as hdus:
+        off = data - hdus[0].data
+    # Where a light of a colour camera has that colour, or everywhere.
+    planes = [off[0, ::2, ::2], off[2, 1::2, 1::2]] if colour else [off]
+    for plane in planes:
+        blocks = [
+            np.nanmedian(block)
+            for rows in np.array_split(plane, 5)
+            for block in np.array_split(rows, 5, axis=1)
+        ]
+        assert np.ptp(blocks) < (8 if colour else 4)
+        assert abs(np.median(blocks)) < 3
+
+
 def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     reduced = reduce(tmp_path, DITHERED, align="none")
     with stack_of(reduced) as hdus:
         header = hdus[0].header
         assert header["ALIGNED"] is False
+        assert header["RECIPE"] == "default with --align none"
         told = " ".join(" ".join(header["HISTORY"]).split())
     assert "NOT ALIGNED: the lights lie pixel on pixel" in told
     assert "as recipe default with --align none asks" in told
     assert "not-aligned" in codes(reduced)
+    for light in reduced.folder.glob("calibrated/*.fits"):
+        assert fits.getheader(light)["RECIPE"] == "default"  # --align is not its affair
     assert not (reduced.folder / "registration").exists()
 
 

@@ -37,7 +37,7 @@ from autoreduce.running.execute import Limits, Status
 
 # ------------------------------------------------------------------ settings
 
-BESIDE = {"name"}
+BESIDE = {"name", "options", "title"}
 """Settings that are told in headers and change nothing."""
 
 

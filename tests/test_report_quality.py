@@ -73,6 +73,23 @@ def test_only_what_is_known_of_a_frame_is_to_be_drawn():
     assert names == ["fwhm_arcsec", "transparency", "dx", "weight"]
 
 
+def test_widths_are_in_pixels_where_one_light_has_no_scale():
+    some = lights(fwhm=[2.0, 2.1, 1.9], fwhm_arcsec=[1.5, np.nan, 1.45])
+    found = told(some)
+    assert "fwhm_arcsec" not in found["frames"]
+    assert [v for v in found["frames"]["fwhm"] if v] == [2.0, 2.1, 1.9]
+
+
+def test_lights_that_no_stack_was_planned_for_are_not_crossed():
+    plan = make_plan()
+    plan = replace(plan, tasks=tuple(t for t in plan.tasks if t.output != STACK))
+    frames = make_frames()
+    frames.loc[frames["file"] == "l2.fit", "unstacked"] = "single lights"
+    found = told(plan=plan, frames=frames)["frames"]
+    at = found["file"].index("l2.fit")
+    assert (found["why"][at], found["out"][at]) == ("single lights", 0)
+
+
 def test_transparency_is_that_of_the_clearest_light_of_the_stack():
     frames = told()["frames"]
     at = [frames["file"].index(f"l{n}.fit") for n in range(3)]

@@ -150,6 +150,9 @@ def test_biases_and_darks_have_no_filter_colour():
 def test_the_heading_is_the_title_or_the_night():
     assert heading(make_report(title="M1 & friends")) == "M1 & friends"
     assert heading(make_report()) == "Night of 26 February 2021"
+    frames = make_frames().assign(use=lambda table: table["imagetyp"] != "bias")
+    frames.loc[~frames["use"], "night"] = "1999-12-31"
+    assert heading(make_report(frames=frames)) == "Night of 26 February 2021"
     frames = make_frames().assign(night=pd.NA)
     assert heading(make_report(frames=frames)) == "A night without a date"
     nights = ["2021-02-26"] * 11 + ["2021-03-02"]

@@ -1,5 +1,6 @@
 """Lights that stacks do without: found by what was measured, and never clean ones."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,38 @@ def test_a_dark_sky_may_vary():
 def test_never_half_of_the_lights_are_left_out():
     lights = [LIGHT | {"elongation": e} for e in (1.0, 1.1, 4.0, 4.0)]
     assert unusable_lights(lights, LIMITS) == {}
+
+
+DARK = {"sky": 0.4, "sky_noise": 8.0, "stars": 0.0, "elongation": 1.0}
+STARLESS = {"sky": 250.0, "sky_noise": 12.0, "stars": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("lights", "unlit"),
+    [
+        ([LIGHT, DARK], [1]),
+        ([DARK, LIGHT, DARK, LIGHT], [0, 2]),
+        ([STARLESS, DARK, STARLESS], [1]),
+        ([LIGHT, LIGHT, DARK | {"sky": -3.0, "stars": 2.0}, LIGHT], [2]),
+        # Too little sky to tell; a planet that outshines it; which ones are right?
+        ([LIGHT | {"sky": 35.0}, DARK, LIGHT | {"sky": 35.0}], []),
+        ([LIGHT | {"sky": 35.0}, LIGHT | {"sky": 1.0}, LIGHT], []),
+        ([STARLESS, DARK], []),
+        ([LIGHT, DARK, DARK], []),
+        ([DARK, DARK, DARK], []),
+        ([DARK, {}], []),
+    ],
+)
+def test_lights_without_light_are_told_from_those_with_a_sky(lights, unlit):
+    found = unusable_lights(lights, LIMITS)
+    assert sorted(i for i, why in found.items() if why.code == "no-light") == unlit
+    assert {why.expected for why in found.values() if why.code == "no-light"} <= {"250"}
+
+
+def test_lights_behind_a_cap_hide_no_other_that_is_odd():
+    lights = [LIGHT, DARK, LIGHT, LIGHT | {"elongation": 2.5}, DARK, LIGHT]
+    found = {i: why.code for i, why in unusable_lights(lights, LIMITS).items()}
+    assert found == {1: "no-light", 3: "trailed", 4: "no-light"}
 
 
 def test_two_hundred_clean_stacks_lose_no_light():
@@ -303,6 +336,30 @@ def test_a_trailed_light_is_calibrated_and_not_stacked(night, tmp_path):
     ]
     made = fits.getdata(reduced.folder / stack)
     np.testing.assert_allclose(made, np.mean(planes, axis=0), rtol=1e-5, atol=1e-2)
+
+
+@pytest.mark.parametrize("kept", [3, 2])
+def test_a_light_behind_the_lens_cap_is_not_stacked(night, tmp_path, kept):
+    folder = tmp_path / "night"
+    shutil.copytree(night, folder)
+    kinds = {path: fits.getheader(path)["IMAGETYP"] for path in folder.glob("*.fit")}
+    closed = next(path for path, kind in kinds.items() if "ias" in kind)
+    fits.update(
+        folder / TRAILED, fits.getdata(closed), fits.getheader(folder / TRAILED)
+    )
+    lights = [path for path in kinds if "ight" in kinds[path] and path.name != TRAILED]
+    for path in lights[kept - 1 :]:
+        path.unlink()
+    reduced, stack = reduce(folder, tmp_path / "products", align="none")
+    (reason,) = (
+        why
+        for light, why in reduced.report.outcomes[stack].left_out.items()
+        if light.endswith(TRAILED)
+    )
+    assert str(reason).startswith("no light: sky ")
+    options = {"align": "none", "include": (TRAILED,)}
+    reduced, stack = reduce(folder, tmp_path / "products", **options)
+    assert reduced.report.outcomes[stack].n_used == kept
 
 
 def test_the_tables_say_which_light_was_not_stacked_and_why(night, tmp_path):

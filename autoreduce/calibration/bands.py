@@ -536,6 +536,7 @@ def bands(
     row = max(n_frames, 1) * nx * BYTES_PER_SAMPLE
     largest = 4 * LARGEST_BAND if halo else LARGEST_BAND
     best = max(largest, (ENOUGH_ROWS + HALOS * halo) * row)
-    height = max(1, min(ny, min(memory, best) // row - 2 * halo))
+    tallest = min(memory, best) // row
+    height = ny if tallest >= ny else max(1, tallest - 2 * halo)
     for start in range(0, ny, height):
         yield start, min(start + height, ny)

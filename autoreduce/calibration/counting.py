@@ -22,7 +22,7 @@ from autoreduce.calibration.levels import (
     out_of_place,
 )
 from autoreduce.calibration.samples import BYTES, SHIFTED, UNITY
-from autoreduce.frames.overrides import pattern_of
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.remarks import Remark, remark
 

@@ -60,6 +60,8 @@ FEWEST_STARS = 5
 """Stars below which their width may be that of a nebula, or of nothing."""
 SKY_FLOOR = 10.0
 """Sky that any light may have, of the sky noise."""
+NO_SKY = 0.5
+"""Sky, of its noise, up to which a light may have seen none."""
 LIT = 0.1
 """A block with so much of the brightest block's light is lit."""
 APART = 6.0
@@ -139,18 +141,50 @@ def unusable_lights(
     -------
     dict of int to Remark
         The index of each unusable light, with the reason and the number that decided.
-        Never half of them, and none of fewer than three.
+        Of lights that have seen some light never half, and none of fewer than three.
     """
-    if len(lights) < FEWEST:
-        return {}
+    unlit = _unlit(lights, limits)
+    rest = {i: light for i, light in enumerate(lights) if i not in unlit}
+    if len(rest) < FEWEST:
+        return unlit
     usual = {
         name: float(np.median(values))
-        for name in {name for light in lights for name in light}
-        if (values := [light[name] for light in lights if name in light])
+        for name in {name for light in rest.values() for name in light}
+        if (values := [light[name] for light in rest.values() if name in light])
         and len(values) >= FEWEST
     }
-    found = ((i, _unusable(light, usual, limits)) for i, light in enumerate(lights))
-    return {i: why for i, why in found if why is not None}
+    found = ((i, _unusable(light, usual, limits)) for i, light in rest.items())
+    return unlit | {i: why for i, why in found if why is not None}
+
+
+def _unlit(
+    lights: Sequence[Mapping[str, float]], limits: QualityRecipe
+) -> dict[int, Remark]:
+    """Find lights that show neither sky nor stars, beside others that have a sky.
+
+    More of those others, or as many if they show stars.
+    """
+    dark = [
+        i
+        for i, light in enumerate(lights)
+        if light.get("sky", math.inf) <= NO_SKY * light.get("sky_noise", 0.0)
+        and light.get("stars", math.inf) < FEWEST_STARS
+    ]
+    others = [light for i, light in enumerate(lights) if i not in dark]
+    skies = [light["sky"] for light in others if "sky" in light]
+    stars = [light.get("stars", 0.0) for light in others]
+    if not dark or len(dark) > len(skies):
+        return {}
+    if len(dark) == len(skies) and np.median(stars) < FEWEST_STARS:
+        return {}
+    sky = float(np.median(skies))
+    return {
+        i: remark(
+            "no-light", found=f"{lights[i]['sky']:.1f} ADU", expected=f"{sky:.0f}"
+        )
+        for i in dark
+        if sky > limits.max_sky * NO_SKY * lights[i]["sky_noise"]
+    }
 
 
 def _unusable(

@@ -249,7 +249,13 @@ def _wrapped(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _cut(frames: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the fraction of rows of one value that lie far below the others."""
+    """Give the fraction of rows of one value that is far below the others, or no data.
+
+    Bytes of a file that were never written are 0: with the sign that BZERO takes for a
+    number, unsigned counts of half of their range.
+    """
+    kind, bits = frames.dtype.kind, 8 * frames.dtype.itemsize
+    unwritten = 1 << (bits - 1) if kind == "u" and bits > 8 else np.nan
     first = frames[:, :, 0]
     dull = first == frames[:, :, -1]
     some = np.flatnonzero(dull.any(axis=1))
@@ -258,8 +264,9 @@ def _cut(frames: NDArray[Any]) -> NDArray[np.float64]:
     for at in np.flatnonzero(dull.any(axis=1) & ~dull.all(axis=1)):
         alive = frames[at, ~dull[at]]
         level, noise = float(np.nanmedian(alive)), pixel_noise(alive)
-        low = level - CUT_NOISE * max(noise, 0.01 * abs(level))
-        found[at] = np.mean(dull[at] & (first[at] < low))
+        far = CUT_NOISE * max(noise, 0.01 * abs(level))
+        above = (first[at] == unwritten) & (first[at] > level + far)
+        found[at] = np.mean(dull[at] & ((first[at] < level - far) | above))
     return found
 
 

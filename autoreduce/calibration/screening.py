@@ -28,7 +28,7 @@ from autoreduce.calibration.levels import (
 from autoreduce.calibration.samples import Sample, Sampled
 from autoreduce.calibration.seams import shown_by
 from autoreduce.fits.amplifiers import read_amplifiers
-from autoreduce.frames.overrides import pattern_of
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.drafting import crosstalk_of
 from autoreduce.planning.recipe import Crosstalk

@@ -2,6 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,3 +99,26 @@ def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
     if match and not Path(text).exists():
         return Path(match[1]), int(match[2])
     return Path(text), None
+
+
+def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
+    """Write a pattern that ``--exclude`` takes for some frames, and for no others.
+
+    Examples
+    --------
+    >>> night = ["dark_1.fits", "dark_2.fits", "dark_3.fits", "light_1.fits"]
+    >>> pattern_of(night[:3], night), pattern_of(night[:2], night)
+    ('dark_*', 'dark_1.fits,dark_2.fits')
+    >>> night = ["01-03_L_R_001.fits", "01-04_L_R_002.fits", "01-05_L_V_003.fits"]
+    >>> pattern_of(night[:2], night)
+    '*-*_L_R_*.fits'
+    """
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
+    begin = "".join(letters[0] for letters in same).rstrip("0123456789")
+    globs = (f"{begin}*", re.sub(r"\d+", "*", files[0]))
+    for glob in globs if len(files) > 1 else ():
+        is_meant = re.compile(translate(glob)).match
+        meant = {name for name in among if is_meant(name)}
+        if glob != "*" and meant == set(files):
+            return glob
+    return ",".join(files)

@@ -69,6 +69,7 @@ _LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
 _LAMP_PAIR = re.compile(r"(?<![A-Za-z])(Th|Hg|Cu|He|Fe|Ne|Cd|Zn)(Ar|Ne|Cd|Zn)(?![a-z])")
 """Lamps of two elements: their capitals begin no word."""
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
+_FLAT_DARKS_ALONE = re.compile(r"flat[\W_]*darks|dark[\W_]*flats|(flatdark|darkflat)")
 _PLAIN_WORDS = re.compile(
     r"auto|frames?|fields?|sky|dome|twilight|image|exposure|sec|tests?|cal(ib(ration)?)?|spec(tr(a|um))?|mins?|evening"
     r"|morning|neon|argon|helium|mercury|krypton|xenon|thorium|iron|red|green|blue|lum|[a-z]{1,2}|\d+"
@@ -345,6 +346,8 @@ def _weigh(
         return _weigh_light(said, titled, named, exposure)
     if said.kind in (ImageType.BIAS, ImageType.DARK):
         return _weigh_closed(said, titled, named, exposure)
+    if said.kind is ImageType.FLAT and _is_named_flat_dark(named):
+        return ImageType.FLATDARK, named, "a flat by its card, a dark for flats by name"
     if said.kind is not None:
         return said.kind, said, "the type keyword says so"
     return _weigh_silence(said, titled, named, exposure)
@@ -398,6 +401,18 @@ def _is_named_dark(named: Witness) -> bool:
     if named.kind is not ImageType.DARK or named.keyword == "folder name":
         return False
     return not _OF_0_S.search(named.literal)
+
+
+def _is_named_flat_dark(named: Witness) -> bool:
+    """Tell whether a file is called a dark for flats, or a folder is called nothing else.
+
+    Programs that know no such type let observers take flats without light; a folder of
+    flats and darks has both words in its name, too.
+    """
+    if named.kind is not ImageType.FLATDARK:
+        return False
+    is_folder = named.keyword == "folder name"
+    return not is_folder or bool(_FLAT_DARKS_ALONE.fullmatch(named.literal.lower()))
 
 
 def _by_exposure(

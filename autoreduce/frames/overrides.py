@@ -7,9 +7,9 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase, translate
+from fnmatch import fnmatchcase
 from functools import cache
-from itertools import product, repeat, takewhile
+from itertools import product, repeat
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -149,29 +149,6 @@ def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
     if not any(chosen):
         raise TableError(_no_match(pattern, names))
     return pd.Series(chosen, index=frames.index, dtype=bool)
-
-
-def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
-    """Write a pattern that `select` takes for some frames, and for no others.
-
-    Examples
-    --------
-    >>> night = ["dark_1.fits", "dark_2.fits", "dark_3.fits", "light_1.fits"]
-    >>> pattern_of(night[:3], night), pattern_of(night[:2], night)
-    ('dark_*', 'dark_1.fits,dark_2.fits')
-    >>> night = ["01-03_L_R_001.fits", "01-04_L_R_002.fits", "01-05_L_V_003.fits"]
-    >>> pattern_of(night[:2], night)
-    '*-*_L_R_*.fits'
-    """
-    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
-    begin = "".join(letters[0] for letters in same).rstrip("0123456789")
-    globs = (f"{begin}*", re.sub(r"\d+", "*", files[0]))
-    for glob in globs if len(files) > 1 else ():
-        is_meant = re.compile(translate(glob)).match
-        meant = {name for name in among if is_meant(name)}
-        if glob != "*" and meant == set(files):
-            return glob
-    return ",".join(files)
 
 
 def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:

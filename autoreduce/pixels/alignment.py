@@ -56,6 +56,8 @@ ROUGH = 0.5
 clumps of a nebula have no such places as stars have."""
 SPARSE = 20
 """Stars of a light above which a match of them all is asked for."""
+BEYOND_DOUBT = 1e-9
+"""Probability of agreement by chance with which fields that fit but roughly are one."""
 SAME_SCALE, SAME_TURN = 5e-4, 0.05
 """Differences in scale, and in degrees, that shift no star by much."""
 SPREAD = 0.1
@@ -274,7 +276,34 @@ def _fields(
                 first, field = better, again
         found.append((first, field))
     rank = {i: place for place, i in enumerate(order)}
-    return sorted(found, key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
+    found.sort(key=lambda one: (one[0] != wanted, -len(one[1]), rank[one[0]]))
+    return _laid_together(found, sky)
+
+
+def _laid_together(
+    fields: Sequence[tuple[int, _Field]], sky: _Sky
+) -> list[tuple[int, _Field]]:
+    """Lay fields of few stars on a larger one that theirs fit, though roughly.
+
+    Optics shift the stars of one filter against those of another by up to a pixel.
+    That they are stars the lights of a field tell, as they fit one another sharply.
+    """
+    apart: list[tuple[int, _Field]] = []
+    for first, field in fields:
+        for other, larger in apart:
+            pair = sky.stars[first], sky.stars[other]
+            if min(map(len, pair)) > SPARSE or len(field) < 2:
+                continue
+            found = match(*pair, scales=ONE_CAMERA)
+            if found is not None and found.chance < BEYOND_DOUBT:
+                for i, placed in field.items():
+                    whole = (placed.transform or Transform()).then(found.transform)
+                    larger[i] = placed._replace(transform=whole)
+                larger[first] = Placement(1, found.transform, found, other)
+                break
+        else:
+            apart.append((first, field))
+    return apart
 
 
 def _grown(first: int, candidates: Sequence[int], sky: _Sky) -> _Field:

@@ -142,7 +142,7 @@ class _Job:
     how: Combination
     mask: NDArray[np.bool_] | None
     weights: NDArray[np.float64] | None
-    noise: NDArray[np.float64]
+    noise: NDArray[Any]
 
     @property
     def in_order(self) -> bool:
@@ -179,8 +179,9 @@ def _job(
         msg = f"cannot drop {how.drop_low} + {how.drop_high} samples of {n}"
         raise ValueError(msg)
     least = 1.0 if frames[0].dtype.kind in "ui" else 0.0
-    expected = np.asarray(least if noise is None else noise, np.float64)
-    if not (expected >= 0).all():
+    # That of each pixel, as of a mosaic, is as large as the stack: it is not copied.
+    expected = np.asarray(least if noise is None else noise)
+    if not expected.min(initial=np.inf) >= 0:
         msg = "the expected noise must be zero or more everywhere"
         raise ValueError(msg)
     return _Job(
@@ -234,11 +235,10 @@ def _combine_tile(
     return partial
 
 
-def _least(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+def _least(noise: NDArray[Any]) -> NDArray[np.float64]:
     """Give the smallest noise of each pixel: once, where frames or pixels share it."""
     once = noise[tuple(slice(None if stride else 1) for stride in noise.strides)]
-    least: NDArray[np.float64] = once.min(axis=0)
-    return least
+    return np.asarray(once.min(axis=0), np.float64)
 
 
 def _incomplete(
@@ -372,7 +372,7 @@ def _combine_partial(
     samples[~good] = 0.0
     shared = job.noise.strides[0] == 0
     noise = _columns(job.noise[: 1 if shared else None], where)
-    kept = _kept(samples, good, job.how, noise)
+    kept = _kept(samples, good, job.how, noise.astype(np.float64))
     result.rejected[:] += (good & ~kept).sum(axis=1)
     result.data[where] = _statistic_of_good(samples, kept, job.how, job.weights)
     result.n_used[where] = kept.sum(axis=0)
@@ -402,7 +402,7 @@ class _Clipping:
             n_good = good.sum(axis=0)
             np.copyto(samples, _last(samples.dtype), where=~good)
             _sort(samples, table)
-        noise = job.noise[0][where].ravel()
+        noise = job.noise[0][where].ravel().astype(np.float64)
         first, end = clipped_ends(table, np.maximum(n_good, 1), job.how, noise)
         touched = np.flatnonzero(end - first < n_good)
         lowest, highest = (_at(table, rank) for rank in (first, end - 1))

@@ -51,8 +51,6 @@ LARGEST_ERROR = 0.3
 """Error, in pixels, of a place that is still of use."""
 STEP = 1e-3
 """Step, of brightness and in widths, with which it is seen how steeply a fit worsens."""
-ROUNDS = 3
-"""Times that each image is looked for everywhere, the others being where they are."""
 ELSEWHERE = 48
 """Places, far from its own, at which it is seen how well an image fits by chance."""
 SAME_PLACE = 1e-3
@@ -223,21 +221,8 @@ def _fit(band: _Band) -> _Fit:
     starts = [*_near(band), *_far(band)]
     worth = [_of_places(band, places) for places in starts]
     first = np.argsort(worth)[::-1][:CLIMBED]
-    best = max(
-        (_climbed(band, starts[i]) for i in first), key=lambda one: one.agreement
-    )
-    for _ in range(ROUNDS):
-        turned = np.conj(_waves(band, best.places)) * band.spectra
-        turned *= best.bright[:, None]
-        again = _looked_for(band, turned.sum(axis=0) - turned)
-        off = again - best.places
-        if (np.hypot(*(off - np.median(off, axis=0)).T) < band.lobe).all():
-            break
-        other = _climbed(band, again)
-        if other.agreement <= best.agreement:
-            break
-        best = other
-    return best
+    climbed = (_climbed(band, starts[i]) for i in first)
+    return max(climbed, key=lambda one: one.agreement)
 
 
 def _near(band: _Band) -> list[Floats]:
@@ -257,8 +242,7 @@ def _near(band: _Band) -> list[Floats]:
 
 def _far(band: _Band) -> list[Floats]:
     """Give the places at which images agree best with one of them, with each in turn."""
-    n = len(band.spectra)
-    return [_looked_for(band, band.spectra[[k] * n]) for k in range(n)]
+    return [_looked_for(band, one) for one in band.spectra]
 
 
 def _of_places(band: _Band, places: Floats) -> float:
@@ -269,15 +253,15 @@ def _of_places(band: _Band, places: Floats) -> float:
 
 
 def _looked_for(band: _Band, sky: Complex) -> Floats:
-    """Give the places (n, 2) at which images agree best with a sky of each (n, m)."""
+    """Give the places (n, 2) at which images agree best with a sky (m,)."""
     from scipy import fft
 
     (ny, nx), places = band.shape, []
     y, x = np.fft.fftfreq(ny, 1 / ny), np.fft.fftfreq(nx, 1 / nx)
     allowed = (np.abs(y) < FARTHEST * ny)[:, None] & (np.abs(x) < FARTHEST * nx)
-    for image, seen in zip(band.spectra, sky, strict=True):
+    for image in band.spectra:
         cross = np.zeros((ny, nx // 2 + 1), np.complex128)
-        cross[band.at] = band.part / band.power * image * np.conj(seen)
+        cross[band.at] = band.part / band.power * image * np.conj(sky)
         surface = np.where(allowed, fft.irfft2(cross, s=band.shape), -np.inf)
         row, column = np.unravel_index(int(np.argmax(surface)), band.shape)
         places.append((x[column], y[row]))

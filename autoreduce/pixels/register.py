@@ -33,6 +33,8 @@ FLATTEST = 0.15
 """Sum of the shorter sides over the longest, less 1: flat triangles are all alike."""
 PAIRED = 3.0
 """Distance, in pixels, at which a star is looked for where a transform puts it."""
+PAIRED_NEAR = 1.5
+"""The same where stars are so dense that others lie as near: in small frames."""
 AGREE = 4.0
 """Distance, in pixels, at which transforms agree over the field."""
 TRIED = 6
@@ -193,6 +195,7 @@ def match(
         found = []
         for guess in _suggested(light.first(n), other.first(n), scales):
             tried = _tried(guess, light, other)
+            tried = tried or _tried(guess, light, other, PAIRED_NEAR)
             if tried is not None and scales[0] < tried.transform.scale < scales[1]:
                 found.append(tried)
                 if tried.chance < CERTAIN:
@@ -390,18 +393,20 @@ def _agreed(
     return found
 
 
-def _tried(guess: _Similarity, light: _Places, other: _Places) -> Registration | None:
+def _tried(
+    guess: _Similarity, light: _Places, other: _Places, reach: float = PAIRED
+) -> Registration | None:
     """Fit a transform to the stars that it brings together, bright ones, then all."""
-    fit, pairs = _Fit(guess, PAIRED, 0.0), np.empty((0, 2), np.intp)
+    fit, pairs = _Fit(guess, reach, 0.0), np.empty((0, 2), np.intp)
     for n in (CANDIDATES, max(len(light.z), len(other.z))):
         mine, theirs = light.first(n), other.first(n)
         for _ in range(ROUNDS):
-            before, pairs = pairs, _paired(fit, mine, theirs)
+            before, pairs = pairs, _paired(fit, mine, theirs, reach)
             if len(pairs) < FEWEST:
                 return None
             if np.array_equal(before, pairs):
                 break
-            fit = _fitted(pairs, mine, theirs, mirrored=guess.mirrored)
+            fit = _fitted(pairs, mine, theirs, reach, mirrored=guess.mirrored)
         # What bright stars do by chance, faint ones do not make good.
         chance = _chance(len(pairs), fit.radius, mine, theirs)
         if chance > FALSE_ALARM:
@@ -420,29 +425,33 @@ class _Fit(NamedTuple):
     """1-sigma error along an axis beyond what the centres' errors say."""
 
 
-def _paired(fit: _Fit, light: _Places, other: _Places) -> Indices:
-    """Pair the stars that are nearest to one another, each way."""
+def _paired(
+    fit: _Fit, light: _Places, other: _Places, reach: float = PAIRED
+) -> Indices:
+    """Pair the stars that are nearest to one another, each way, within the reach."""
     from scipy.spatial import cKDTree
 
     moved = fit.similarity(light.z)
     here = np.column_stack([moved.real, moved.imag])
     there = np.column_stack([other.z.real, other.z.imag])
-    distance, nearest = cKDTree(there).query(here, distance_upper_bound=PAIRED)
+    distance, nearest = cKDTree(there).query(here, distance_upper_bound=reach)
     _, back = cKDTree(here).query(there)
     mine = np.flatnonzero(np.isfinite(distance))
     mine = mine[back[nearest[mine]] == mine]
     theirs = nearest[mine]
-    if fit.floor > 0 or fit.radius < PAIRED:
+    if fit.floor > 0 or fit.radius < reach:
         error = np.sqrt(
             light.error[mine] ** 2 + other.error[theirs] ** 2 + fit.floor**2
         )
         # 2-d distances: as rare as REJECTED sigma is in one dimension, or rarer.
-        good = distance[mine] < np.minimum(REJECTED * error * np.sqrt(1.5), PAIRED)
+        good = distance[mine] < np.minimum(REJECTED * error * np.sqrt(1.5), reach)
         mine, theirs = mine[good], theirs[good]
     return np.column_stack([mine, theirs]).astype(np.intp)
 
 
-def _fitted(pairs: Indices, light: _Places, other: _Places, *, mirrored: bool) -> _Fit:
+def _fitted(
+    pairs: Indices, light: _Places, other: _Places, reach: float, *, mirrored: bool
+) -> _Fit:
     """Fit a similarity to pairs of stars, by weighted least squares."""
     z, target = light.z[pairs[:, 0]], other.z[pairs[:, 1]]
     if mirrored:
@@ -457,7 +466,7 @@ def _fitted(pairs: Indices, light: _Places, other: _Places, *, mirrored: bool) -
         floor = max(float(own - np.median(variance)), 0.0)
     radius = REJECTED * np.sqrt(1.5 * (np.median(variance) + floor))
     similarity = _Similarity(turn, shift, mirrored)
-    return _Fit(similarity, min(float(radius), PAIRED), float(np.sqrt(floor)))
+    return _Fit(similarity, min(float(radius), reach), float(np.sqrt(floor)))
 
 
 class FittedSimilarity(NamedTuple):

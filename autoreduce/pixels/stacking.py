@@ -6,12 +6,14 @@ light itself for what seeing and guiding change.  Samples beyond it are left out
 bright or too dark ones alike, with their faint neighbours: a mean from which bright
 ones alone were taken has dark rings.
 
-Nearly every pixel is whole: its lowest and highest sample are within the limit, and all
-of its samples are summed at once, while they are in the cache.  The others are picked
-out and judged sample by sample; what is left out is taken from the sums.
+Nearly every pixel is whole: its lowest and highest sample are within what the sky alone
+allows, and all of its samples are summed at once, while they are in the cache.  The others
+are picked out and judged sample by sample; what is left out is taken from the sums.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -100,6 +102,11 @@ class Limits(NamedTuple):
         return min(self) >= OPEN
 
 
+MOST = float(np.finfo(np.float32).max)
+"""Sigma that no sample is off, unless it is infinite."""
+ANY = Limits(MOST, MOST)
+
+
 def stack(
     samples: Sequence[Image],
     models: Sequence[LightModel],
@@ -142,10 +149,16 @@ def stack(
     """
     # An infinite sample is none.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        band = Band.of(samples, models, halo)
-        outliers = _outliers(band, models, limits, sky)
+        limit, outliers = None, None
+        spoilt: list[Indices] = []
+        if limits is not None and not limits.none:
+            limit = _Limit.of(models, limits, sky)
+        band = Band.of(samples, models, halo, limit.within if limit else ANY)
+        again = band.odd[~np.isfinite(band.above.take(band.odd))]
+        if limit is not None and len(band.odd):
+            outliers, spoilt = _outliers(band, limit)
         if own is None:
-            return _mean(band, outliers, sigmas)
+            return _mean(band, outliers, np.concatenate([again, *spoilt]), sigmas)
         return _mean_of_own(band, outliers, own, sigmas)
 
 
@@ -170,10 +183,10 @@ class Band(NamedTuple):
     """(n_pixels,), the sum of their weights."""
     above: Image
     """(n_pixels,), the weighted sum of how far they lie above the middle."""
-    lowest: Image
-    """(n_pixels,), how far the lowest lies above it, in the noise of its light."""
-    highest: Image
-    """The same of the highest."""
+    within: Limits
+    """How far off the middle, in the noise of their lights, those of most pixels lie."""
+    odd: Indices = np.empty(0, np.intp)
+    """The pixels of others."""
 
     @classmethod
     def of(
@@ -181,6 +194,7 @@ class Band(NamedTuple):
         samples: Sequence[Image],
         models: Sequence[LightModel],
         halo: tuple[int, int] = (0, 0),
+        within: Limits = ANY,
     ) -> Self:
         """Look at samples tile by tile, so that each is read from memory once."""
         n, size, shape = len(samples), samples[0].size, samples[0].shape
@@ -190,9 +204,12 @@ class Band(NamedTuple):
         flat = [one.reshape(-1) for one in samples]
         n_used = np.full(size, n, np.uint16)
         # Each by itself, so that a result keeps no other in memory.
-        images = [np.empty(size, np.float32) for _ in range(5)]
-        band = cls(flat, shape, inner, weights, scales, n_used, *images)
-        band.weight[...] = weights.sum()
+        middle, above = np.empty(size, np.float32), np.empty(size, np.float32)
+        weight = np.full(size, weights.sum(), np.float32)
+        band = cls(
+            flat, shape, inner, weights, scales, n_used, middle, weight, above, within
+        )
+        odd = []
         step = TILE if n <= MOST_IN_NETWORK else max(TABLE // n, 1)
         spare = np.empty((n + 2, min(step, size)), np.float32)
         for start in range(0, size, step):
@@ -210,35 +227,47 @@ class Band(NamedTuple):
             for row, out in zip(rows, off, strict=True):
                 np.subtract(row, middle, out=out)
             some = off.take(missing, axis=1)
-            band.sum_up(tile, off)
+            is_odd = band.sum_up(tile, off)
             lost = np.isnan(some)
             found = _middle_of_some(some, n - lost.sum(axis=0, dtype=np.uint16))
             middle[missing] = found
             some -= found
-            band.sum_up_without(lost, start + missing, some)
-        return band
+            is_odd[missing] = band.sum_up_without(lost, start + missing, some)
+            odd.append(start + np.flatnonzero(is_odd))
+        return band._replace(odd=np.concatenate(odd))
 
-    def sum_up(self, pixels: slice | Indices, off: Image) -> None:
-        """Tell of some pixels what samples off the middle add up to, and reach."""
+    def sum_up(self, pixels: slice | Indices, off: Image) -> NDArray[np.bool_]:
+        """Tell what samples off the middle of some pixels add up to; which are odd."""
         self.above[pixels] = _weighted(self.weights, off)
         off *= self.scales
-        self.lowest[pixels], self.highest[pixels] = off.min(axis=0), off.max(axis=0)
+        good = off.min(axis=0) >= -self.within.low
+        good &= off.max(axis=0) <= self.within.high
+        return np.asarray(~good)
 
     def sum_up_without(
         self, lost: NDArray[np.bool_], pixels: Indices, off: Image
-    ) -> None:
+    ) -> NDArray[np.bool_]:
         """Do so where some samples do not count."""
         np.copyto(off, 0, where=lost)
-        self.sum_up(pixels, off)
         self.n_used[pixels] = len(off) - lost.sum(axis=0, dtype=np.uint16)
         self.weight[pixels] = np.einsum("k,kp->p", self.weights, ~lost)
+        return self.sum_up(pixels, off)
 
-    def leave_out(self, light: int, pixels: Indices, off: Image) -> None:
-        """Take samples of a light, so far off the middle, out of the sums of pixels."""
+    def leave_out(self, light: int, pixels: Indices, off: Image) -> Indices:
+        """Take samples of a light, so far off the middle, out of the sums of pixels.
+
+        Returns
+        -------
+        (m,) array
+            Pixels of which sums have lost their digits by that.
+        """
         weight = np.float32(self.weights[light])
         self.n_used[pixels] -= np.uint16(1)
         self.weight[pixels] -= weight
         self.above[pixels] -= weight * off
+        spoilt = np.abs(off) * self.scales[light] > FAR
+        spoilt |= self.weight[pixels] < np.float32(LITTLE * self.weights.sum())
+        return np.asarray(pixels[spoilt])
 
     def off(self, pixels: Indices, lights: slice = slice(None)) -> Image:
         """Tell how far samples lie above the middle: (lights, m), at m pixels."""
@@ -288,27 +317,20 @@ class _Limit(NamedTuple):
     """How far off the middle samples may lie, squared."""
 
     factors: Image
-    """(n, 3), of each light: what multiplies both terms, and what is added."""
-    least: Image
-    """(3,), the least of these, in the noise of each light."""
-    terms: Image
-    """(2, n_pixels): the square of the brightest light nearby, and the light."""
+    """(n, 3), of each light: what multiplies the square of the brightest light nearby,
+    and the light, and what is added."""
     wide: float
     """How many times as far they may lie to one side, ..."""
     below: bool
     """... which is that below the middle."""
+    sky: float
+    """Level of the sky, ADU."""
+    within: Limits
+    """How far, in the noise of their lights, they may lie wherever it is dark."""
 
     @classmethod
-    def of(
-        cls, band: Band, models: Sequence[LightModel], limits: Limits, sky: float
-    ) -> Self:
+    def of(cls, models: Sequence[LightModel], limits: Limits, sky: float) -> Self:
         """Work it out from the models of the noise."""
-        terms = np.empty((2, band.middle.size), np.float32)
-        peak, light = terms
-        np.subtract(band.middle, np.float32(sky), out=light)
-        np.fmax(light, np.float32(0), out=light)
-        np.minimum(light, np.float32(BRIGHTEST), out=light)
-        np.square(_largest_near(light.reshape(band.shape)).reshape(-1), out=peak)
         # The middle of few samples is itself uncertain.
         uncertain = 1 + 1.57 / len(models)
         narrow, wide = sorted(limit if limit < OPEN else np.inf for limit in limits)
@@ -316,14 +338,10 @@ class _Limit(NamedTuple):
         variances = [change**2, photon * uncertain, noise**2 * uncertain]
         factors = narrow**2 * np.array(variances).T
         # Nothing is let through because it is rounded otherwise.
-        least = (1 - 1e-5) * (factors / noise[:, None] ** 2).min(axis=0)
-        return cls(
-            factors.astype(np.float32),
-            least.astype(np.float32),
-            terms,
-            wide / narrow,
-            limits.high < limits.low,
-        )
+        least = (1 - 1e-5) * math.sqrt(uncertain)
+        within = Limits(*(min(least * limit, MOST) for limit in limits))
+        below = limits.high < limits.low
+        return cls(factors.astype(np.float32), wide / narrow, below, sky, within)
 
     def squared(self, off: Image) -> Image:
         """Square deviations; those to the wide side as if it were the other."""
@@ -333,19 +351,14 @@ class _Limit(NamedTuple):
             np.divide(found, np.float32(self.wide**2), out=found, where=side)
         return found
 
-    def suspects(self, band: Band) -> Indices:
-        """Find the pixels of which the lowest or the highest sample may be beyond."""
-        limit = _weighted(self.least[:2], self.terms)
-        limit += self.least[2]
-        good = self.squared(band.lowest) <= limit
-        good &= self.squared(band.highest) <= limit
-        return np.flatnonzero(~good)
-
     def beyond(
-        self, off: Image, pixels: Indices, lights: slice, part: float = 1
+        self, off: Image, terms: Sequence[Image], lights: slice, part: float = 1
     ) -> NDArray[np.bool_]:
-        """Find samples beyond a part of the limit: (lights, pixels); none are missing."""
-        peak, light = self.terms.take(pixels, axis=1)
+        """Find samples beyond a part of the limit: (lights, pixels); none are missing.
+
+        The terms are the square of the brightest light near each pixel, and its light.
+        """
+        peak, light = terms
         of_peak, of_light, of_sky = self.factors[lights].T[..., None]
         limit = of_peak * peak
         limit += of_light * light
@@ -353,36 +366,48 @@ class _Limit(NamedTuple):
         limit *= np.float32(part**2)
         return np.asarray(~((self.squared(off) <= limit) | ~np.isfinite(off)))
 
+    def terms(self, band: Band, widest: Image, pixels: Indices) -> tuple[Image, Image]:
+        """Tell of the light of pixels; `widest` is that of each and its two neighbours."""
+        nx, last = band.shape[1], widest.size
+        above = np.where(pixels < nx, pixels, pixels - nx)
+        below = np.where(pixels + nx < last, pixels + nx, pixels)
+        peak = widest.take(pixels)
+        np.fmax(peak, widest.take(above), out=peak)
+        np.fmax(peak, widest.take(below), out=peak)
+        light = band.middle.take(pixels)
+        for one in (peak, light):
+            np.subtract(one, np.float32(self.sky), out=one)
+            np.fmax(one, np.float32(0), out=one)
+            np.minimum(one, np.float32(BRIGHTEST), out=one)
+        return np.square(peak, out=peak), light
 
-def _outliers(
-    band: Band, models: Sequence[LightModel], limits: Limits | None, sky: float
-) -> _Outliers | None:
-    """Find samples that noise does not explain, and their faint neighbours; None: none."""
-    n, size = len(models), band.middle.size
-    if limits is None or limits.none:
-        return None
-    limit = _Limit.of(band, models, limits, sky)
-    suspects = limit.suspects(band)
-    if not len(suspects):
-        return None
-    outliers = np.zeros((n, size), np.bool_)
-    for pixels in _pieces(suspects, n):
-        found = limit.beyond(band.off(pixels), pixels, slice(None))
+
+def _outliers(band: Band, limit: _Limit) -> tuple[_Outliers, list[Indices]]:
+    """Find samples that noise does not explain, and their faint neighbours.
+
+    They are taken out of the sums; pixels whose sums have lost their digits by that are
+    told.
+    """
+    n, size = len(band.samples), band.middle.size
+    outliers, spoilt = np.zeros((n, size), np.bool_), []
+    terms = partial(limit.terms, band, _largest_beside(band.middle.reshape(band.shape)))
+    for pixels in _pieces(band.odd, n):
+        found = limit.beyond(band.off(pixels), terms(pixels), slice(None))
         lights, at = marked_pixels(found)
         outliers[lights, pixels[at]] = True
     near = np.zeros(size, np.bool_)
     for light, row in enumerate(outliers):
-        for some in _pieces(suspects[row.take(suspects)], len(_NEAR) ** 2):
+        for some in _pieces(band.odd[row.take(band.odd)], len(_NEAR) ** 2):
             near[_near(some, band.shape)] = True
         of_light = slice(light, light + 1)
         for around in _pieces(np.flatnonzero(near), 1):
             off = band.off(around, of_light)
-            faint = limit.beyond(off, around, of_light, FAINT)[0]
+            faint = limit.beyond(off, terms(around), of_light, FAINT)[0]
             gone = around[faint]
             row[gone] = True
-            band.leave_out(light, gone, off[0, faint])
+            spoilt.append(band.leave_out(light, gone, off[0, faint]))
         near[...] = False
-    return outliers
+    return outliers, spoilt
 
 
 def _near(pixels: Indices, shape: tuple[int, int]) -> Indices:
@@ -402,15 +427,14 @@ def _pieces(places: Indices, n: int) -> Iterator[Indices]:
 
 
 def _mean(
-    band: Band, outliers: _Outliers | None, sigmas: Sequence[Image] | None
+    band: Band,
+    outliers: _Outliers | None,
+    again: Indices,
+    sigmas: Sequence[Image] | None,
 ) -> StackResult:
-    """Average what lies above the middle; sum again where much has been taken out."""
+    """Average what lies above the middle; at some pixels, summed again."""
     total, weight, inner = band.above, band.weight, band.inner
-    again = ~np.isfinite(total)
-    if outliers is not None:
-        again |= (band.lowest < -FAR) | (band.highest > FAR)
-        again |= (weight < np.float32(LITTLE * band.weights.sum())) & (band.n_used > 0)
-    for pixels in _pieces(np.flatnonzero(again), len(band.samples)):
+    for pixels in _pieces(again, len(band.samples)):
         off = band.off(pixels)
         lost = ~np.isfinite(off)
         if outliers is not None:
@@ -505,12 +529,9 @@ def _middle_of_some(rows: Image, number: NDArray[np.uint16]) -> Image:
     return np.asarray(pixels[np.arange(len(pixels)), at])
 
 
-def _largest_near(image: Image) -> Image:
-    """Give the largest of each pixel and its eight neighbours."""
-    rows = image.copy()
-    np.maximum(rows[:, 1:], image[:, :-1], out=rows[:, 1:])
-    np.maximum(rows[:, :-1], image[:, 1:], out=rows[:, :-1])
-    found = rows.copy()
-    np.maximum(found[1:], rows[:-1], out=found[1:])
-    np.maximum(found[:-1], rows[1:], out=found[:-1])
-    return found
+def _largest_beside(image: Image) -> Image:
+    """Give the largest of each pixel and its two neighbours in the row, in one row."""
+    found = image.copy()
+    np.fmax(found[:, 1:], image[:, :-1], out=found[:, 1:])
+    np.fmax(found[:, :-1], image[:, 1:], out=found[:, :-1])
+    return found.reshape(-1)

@@ -122,6 +122,8 @@ LEAST_ROOM = 1 << 17
 """Pixels of objects that sep always has room for: some MB."""
 PARTS_OF_OBJECT = 8192
 """Objects that touch, of which sep holds so many."""
+MOST_ROOM = 1 << 22
+"""... and at the most, as of 27 bytes each: larger objects are blends of thousands."""
 ATTEMPTS = ((1 / 32, 1.0), (1 / 4, 1.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0))
 """Part of the pixels that may belong to objects (sep makes room for them beforehand),
 and how much the threshold is raised: where one attempt fails, the next is made."""
@@ -173,7 +175,6 @@ class _Light(NamedTuple):
 def find_stars(
     data: NDArray[Any],
     *,
-    mask: Mask | None = None,
     saturate: float | None = None,
     gain: float | None = None,
     least_noise: float = 0.0,
@@ -185,8 +186,6 @@ def find_stars(
     data : (ny, nx) array, ADU
         Calibrated light.  Lone pixels that are not finite get the mean of their
         neighbours; larger holes are left out.
-    mask : (ny, nx) array of bool, optional
-        True where a pixel should not be used, as if it were not finite.
     saturate : float, optional
         Level of the light, in ADU, from which a peak counts as saturated.
     gain : float, optional
@@ -208,7 +207,7 @@ def find_stars(
     .. [1] Bertin & Arnouts (1996), A&AS 117, 393; Barbary (2016), JOSS 1, 58.
     .. [2] Moffat (1969), A&A 3, 455.
     """
-    light = _without_sky(data, mask)
+    light = _without_sky(data)
     if light.noise < least_noise:
         light = light._replace(noise=least_noise)
     nothing = np.empty(0, STAR)
@@ -295,7 +294,7 @@ def sky_of(data: NDArray[Any], box: int = SKY_BOX) -> tuple[float, float]:
     """
     every = _sparse(data.shape)
     sample = np.array(data[::every, ::every], np.float32, order="C")
-    unseen = _hidden(sample, None)
+    unseen = _hidden(sample)
     if unseen is not None and unseen.all():
         return np.nan, np.nan
     background = _background(sample, unseen, box // every)
@@ -307,16 +306,14 @@ def _sparse(shape: tuple[int, ...]) -> int:
     return SPARSE if min(shape) > SPARSELY else 1
 
 
-def _hidden(data: Image, mask: Mask | None) -> Mask | None:
-    """Mark what is not finite, and what a mask hides; None where all is seen."""
+def _hidden(data: Image) -> Mask | None:
+    """Mark what is not finite; None where all is."""
     with np.errstate(invalid="ignore", over="ignore"):
         # A sum is finite only if all that goes into it is.
-        if mask is None and data.size and np.isfinite(data.sum()):
+        if data.size and np.isfinite(data.sum()):
             return None
     hidden = np.isfinite(data)
     np.logical_not(hidden, out=hidden)
-    if mask is not None:
-        hidden |= mask
     return hidden if hidden.any() or not data.size else None
 
 
@@ -329,9 +326,9 @@ def _background(sample: Image, unseen: Mask | None, box: int) -> Any:  # noqa: A
     return sep.Background(sample, mask=unseen, bw=box, bh=box)
 
 
-def _without_sky(data: NDArray[Any], mask: Mask | None) -> _Light:
+def _without_sky(data: NDArray[Any]) -> _Light:
     data = np.asarray(data, np.float32)
-    hidden = _hidden(data, mask)
+    hidden = _hidden(data)
     if hidden is not None and hidden.all():
         return _Light(data, hidden, np.nan, np.nan)
     every = _sparse(data.shape)
@@ -471,8 +468,12 @@ def _extracted(light: _Light, factor: int) -> NDArray[Any] | None:
         image = _binned(image, factor)
         mask = None if mask is None else _mostly(mask, factor)
     sep.set_sub_object_limit(PARTS_OF_OBJECT)
-    for part, raised in ATTEMPTS:
-        sep.set_extract_pixstack(max(int(part * image.size), LEAST_ROOM))
+    attempts = dict.fromkeys(
+        (min(max(int(part * image.size), LEAST_ROOM), MOST_ROOM), raised)
+        for part, raised in ATTEMPTS
+    )
+    for room, raised in attempts:
+        sep.set_extract_pixstack(room)
         # sep tells a frame with too many sources by a bare Exception.
         try:
             found: NDArray[Any] = sep.extract(

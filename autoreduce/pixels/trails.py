@@ -45,8 +45,8 @@ AGREE = 5.0
 """Samples that differ by more, in sigma, are not all free of sources."""
 STRIP = 32
 """Rows worked on at a time: what is needed for them stays in the cache."""
-GROWTH = (1, 2)
-"""Steps by which what is found grows: `DILATION` pixels together."""
+GROWTH = (1, 2, 3)
+"""Shifts by which what is found grows, one after the other: 2, 4, 7 pixels wide."""
 
 
 class Wings(NamedTuple):
@@ -150,7 +150,8 @@ class _Reference:
         """Combine a strip without gaps."""
         spare = self._spare[:, : frames.shape[1]]
         ranked = ordered(list(frames), self._ranks, list(spare))
-        return middle(*(ranked[rank] for rank in self._middle))
+        low, high = (ranked[rank] for rank in self._middle)
+        return low if low is high else middle(low, high)
 
     @staticmethod
     def with_gaps(frames: Floats) -> Floats:
@@ -220,8 +221,8 @@ def _find(
     excess = _Excess.of(counts)
     sources = excess.sources()
     for start in range(0, len(mask), STRIP):
-        grown = _grown(sources[start : start + STRIP + 2 * DILATION])
-        mask[start : start + STRIP] = grown[DILATION:-DILATION]
+        rows = mask[start : start + STRIP]
+        rows[:] = _grown(sources[start : start + len(rows) + 2 * DILATION])
     y, x = marked_pixels(mask)
     own, mean = excess.at(y + DILATION, x)
     faint = (own <= SIGMAS[0]) & (mean <= SIGMAS[1] / 3)
@@ -252,9 +253,9 @@ class _Excess(NamedTuple):
         return cls(counts, of_3, of_9, of_81)
 
     def sources(self) -> Mask:
-        """Mark what stands out of the background."""
-        ny = len(self.of_81)
-        found = np.zeros((ny, self.of_1.shape[1] - 2 * REACH), np.bool_)
+        """Mark what stands out of the background, in `DILATION` columns more."""
+        ny, nx = len(self.of_81), self.of_1.shape[1] - 2 * REACH
+        found = np.zeros((ny, nx + 2 * DILATION), np.bool_)
         darkest = self.of_81.min(axis=1)
         boxes = (self.of_1, 1), (self.of_3, 3), (self.of_9, 9)
         for (sums, width), sigmas in zip(boxes, SIGMAS, strict=True):
@@ -269,7 +270,7 @@ class _Excess(NamedTuple):
             y = rows[place]
             around = self.of_81[y, self._third(x)]
             stand_out = inner[y, x] > (around + allowed) // times
-            found[y[stand_out], x[stand_out]] = True
+            found[y[stand_out], x[stand_out] + DILATION] = True
         return found
 
     def at(self, y: Index, x: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -302,16 +303,16 @@ def _sum_of_three(values: NDArray[Any], down: int, across: int) -> NDArray[Any]:
 
 
 def _grown(found: Mask) -> Mask:
-    """Grow what is marked by `DILATION` pixels on all sides."""
+    """Mark what has something within `DILATION` pixels.
+
+    The result is smaller than `found` by as many on every side.
+    """
     if not found.any():
-        return found
-    for step in GROWTH:
-        wider = found.copy()
-        wider[step:] |= found[:-step]
-        wider[:-step] |= found[step:]
-        found = wider.copy()
-        found[:, step:] |= wider[:, :-step]
-        found[:, :-step] |= wider[:, step:]
+        return found[DILATION:-DILATION, DILATION:-DILATION]
+    for shift in GROWTH:
+        found = found[:-shift] | found[shift:]
+    for shift in GROWTH:
+        found = found[:, :-shift] | found[:, shift:]
     return found
 
 

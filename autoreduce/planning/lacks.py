@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from autoreduce.frames.overrides import pattern_of
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import MAKERS
 from autoreduce.planning.candidates import Facts, has_overscan

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from autoreduce.fits.names import Name, parse_name
 from autoreduce.frames.schema import rows_of
 from autoreduce.planning.rules import TEMPERATURE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LONGEST = 24
 
@@ -70,7 +72,7 @@ def slug(text: str) -> str:
     return f"{name[: _LONGEST - 7].strip('-.')}-{digest}".lstrip("-")
 
 
-def group_names(facts: pd.DataFrame) -> list[str]:
+def group_names(facts: "pd.DataFrame") -> list[str]:
     """Name groups: file-system safe, short, unique and understandable.
 
     Parameters
@@ -86,7 +88,7 @@ def group_names(facts: pd.DataFrame) -> list[str]:
         there are several, and what else is needed to tell groups apart.
     """
     rows = rows_of(facts)
-    cameras = {row["instrume"] for row in rows if pd.notna(row["instrume"])}
+    cameras = {row["instrume"] for row in rows if not _is_missing(row["instrume"])}
     names = [_base_name(row, several_cameras=len(cameras) > 1) for row in rows]
     for same in _alike(names):
         _tell_apart([rows[i] for i in same], same, names)
@@ -108,7 +110,7 @@ def _tell_apart(
     rows: Sequence[Mapping[str, object]], same: Sequence[int], names: list[str]
 ) -> None:
     """Append to alike names the facts in which their groups differ, until unique."""
-    unnamed = rows[0]["imagetyp"] == "light" and pd.isna(rows[0]["object"])
+    unnamed = rows[0]["imagetyp"] == "light" and _is_missing(rows[0]["object"])
     for part in ("ra", *_PARTS) if unnamed else _PARTS:
         values = [_part(row, part) for row in rows]
         if len(set(values)) == 1:
@@ -142,7 +144,7 @@ _PARTS = (
 
 def _part(row: Mapping[str, object], part: str) -> str:
     value = row[part]
-    if pd.isna(value):
+    if _is_missing(value):
         return ""
     if part in _PAIR_FORMS:
         return _PAIR_FORMS[part].format_map(row)
@@ -185,7 +187,7 @@ def _base_name(row: Mapping[str, object], *, several_cameras: bool) -> str:
         parts.append(_part(row, "filter") or "nofilter")
     if kind in {"light", "dark", "flatdark"}:
         parts.append(_part(row, "exptime"))
-    if pd.notna(row["xbinning"]):
+    if not _is_missing(row["xbinning"]):
         parts.append(f"{row['xbinning']}x{_known(row['ybinning'], row['xbinning'])}")
     if kind in {"bias", "dark", "flatdark", "dark_current"}:
         parts.append(_part(row, TEMPERATURE))
@@ -195,7 +197,13 @@ def _base_name(row: Mapping[str, object], *, several_cameras: bool) -> str:
 
 
 def _known(value: object, otherwise: object) -> object:
-    return otherwise if pd.isna(value) else value
+    return otherwise if _is_missing(value) else value
+
+
+def _is_missing(value: object) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))
 
 
 def calibrated_outputs(files: Sequence[str], folder: str = "calibrated") -> list[str]:

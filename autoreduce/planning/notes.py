@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
-from autoreduce.frames.overrides import pattern_of
 from autoreduce.frames.schema import ImageType
 from autoreduce.frames.spelling import SPELT, with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
@@ -98,7 +98,7 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
     if not recipe.stack.make:
         found.append(remark("no-stacks"))
     elif recipe.stack.align is Align.NONE and len(lights) > 1:
-        found.append(remark("align-none", found=recipe.name, way_out="--align auto"))
+        found.append(remark("align-none", found=recipe.title, way_out="--align auto"))
     if recipe.light.cosmics:
         found += _cosmics(lights)
     spectra = {task.group: None for task in lights if task.is_spectrum}
@@ -536,6 +536,37 @@ def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Re
                 found=f"{keyword} = {literal}",
                 expected=str(others),
                 way_out=f"--set '{pattern}: exptime={other:g}'",
+            )
+
+
+def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames that have one card twice, with unlike values.
+
+    Other keywords may tell something else: the wheels of a camera have one each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave a fact, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    used = table[table["use"].astype(bool)].set_index("file")
+    told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
+    keys = ["fact", "value", "keyword", "literal", "disagree"]
+    for (fact, value, keyword, literal, others), rows in told.groupby(keys, sort=False):
+        twins = [one for one in others.split("; ") if one.startswith(f"{keyword}=")]
+        # What the observer has set is not doubted.
+        files = [one for one in rows["file"] if str(used.loc[one, fact]) == value]
+        if twins and files:
+            other = twins[0].partition("=")[2]
+            pattern = pattern_of(files, table["file"])
+            yield remark(
+                "doubled-card",
+                *files,
+                found=f"{keyword} = {literal}",
+                expected=twins[0],
+                way_out=f"--set '{pattern}: {fact}={other}'",
             )
 
 

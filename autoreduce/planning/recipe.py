@@ -313,6 +313,14 @@ class Recipe:
     """Pictures of objects."""
     quality: QualityRecipe = field(default_factory=QualityRecipe)
     """Automatic exclusion."""
+    options: str = ""
+    """Options of the command line by which it differs, as ``--align none``; no key of a
+    file."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and the options: whose choice something was."""
+        return f"{self.name} with {self.options}" if self.options else self.name
 
 
 def recipe_names() -> list[str]:
@@ -361,7 +369,7 @@ def load_recipe(name_or_path: str = "default") -> Recipe:
     if base not in recipe_names():
         raise source.wrong((_BASE,), base, f"one of {', '.join(recipe_names())}")
     table = _laid_over(_that_comes_along(base).table(), table)
-    return _with_files(build(Recipe, table, source, name=path.stem), path)
+    return _with_files(build(Recipe, table, source, name=path.stem, options=""), path)
 
 
 _BASE = "recipe"
@@ -401,4 +409,4 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
 
 def _recipe(source: SettingsText, name: str) -> Recipe:
-    return build(Recipe, source.table(), source, name=name)
+    return build(Recipe, source.table(), source, name=name, options="")

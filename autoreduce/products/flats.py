@@ -29,8 +29,8 @@ from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
+from autoreduce.fits.names import pattern_of
 from autoreduce.fits.writer import MASK, UNCERT
-from autoreduce.frames.overrides import pattern_of
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
 from autoreduce.pixels.flags import Flag
@@ -463,8 +463,9 @@ class _FlatStack:
         combined = combine(stack[:, inner], how, mask=mask, noise=noise)
         variance = None
         if self.workspace.planes:
-            single = np.mean(noise**2, axis=0)
-            variance = single / np.maximum(combined.n_used, 1).astype(np.float32)
+            single = np.mean(self.noise**2, axis=0)
+            variance = self.colours.spread(single, start, (stop - start, nx))
+            variance = variance / np.maximum(combined.n_used, 1).astype(np.float32)
         masked = 0 if mask is None else int(np.count_nonzero(mask))
         return _FlatBand(combined.data, variance, unclean, masked, combined.rejected)
 
@@ -630,7 +631,8 @@ def _finished(
     """Normalise the combined frames, repair hot pixels, flag what is no response."""
     units = _normalise(flat, variance, stack)
     unclean = unclean & (flat >= stack.workspace.recipe.flat.smallest)
-    _refuse_unclean(stack, product, float(unclean.mean()))
+    part_unclean = np.count_nonzero(unclean) / flat.size
+    _refuse_unclean(stack, product, part_unclean)
     flags = np.where(unclean, np.uint8(Flag.FEW_SAMPLES), np.uint8(0))
     hot = _hot(flat, stack)
     flat[hot.y, hot.x] = hot.around
@@ -646,9 +648,9 @@ def _finished(
         "noise": float(np.median(stack.noise)),
         "masked": stack.masked / samples,
         "rejected": float(stack.rejected.sum()) / samples,
-        "unclean": float(unclean.mean()),
+        "unclean": part_unclean,
         "hot": float(len(hot)),
-        "dead": float(dead.sum()),
+        "dead": float(np.count_nonzero(dead)),
     }
     return _Master(flat, variance, flags, statistics)
 

@@ -128,13 +128,17 @@ class Place:
         is_turned = move.mirrored or abs(move.rotation) > TURNED
         return self.matched >= (FIRM_TURNED if is_turned else FIRM)
 
+    @property
+    def to_reference(self) -> Transform:
+        """Take pixels of the light to those of the sensor, as the reference lies on it."""
+        if self.transform is None:
+            msg = "a light without a place lies on no other"
+            raise ValueError(msg)
+        return self.geometry.to_sensor.then(self.transform)
+
     def on_grid(self, grid: Geometry) -> Transform:
         """Take pixels of the light to those of a grid on the field's reference."""
-        if self.transform is None:
-            msg = "a light without a place lies on no grid"
-            raise ValueError(msg)
-        to_reference = self.geometry.to_sensor.then(self.transform)
-        return to_reference.then(grid.to_sensor.inverse())
+        return self.to_reference.then(grid.to_sensor.inverse())
 
 
 class RegistrationProduct(NamedTuple):
@@ -349,16 +353,17 @@ def _place_moving(
         return
     others = (place for i, place in enumerate(places) if i not in moves)
     elsewhere = {one.field for one in others if one.means is Means.STARS} - {field}
+    held = {i for i in group if places[i].field in elsewhere and not places[i].is_still}
     if not field:
-        if places[first].field in elsewhere:
+        if first in held:
             return
         references.append(lights[first].output)
         field, origin = len(references), Transform()
         places[first] = _as_reference(places[first], field)
-    for i in set(loose) - {first}:
-        if i in moves and places[i].field not in elsewhere:
+    for i in set(loose) - {first, *held}:
+        if i in moves:
             places[i] = _mended(places[i], field, moves[i].then(origin))
-        elif i not in moves and places[i].field == field:
+        elif places[i].field == field or places[i].is_still:
             places[i] = _unless_still(places[i], origin, lights[i])
 
 
@@ -406,14 +411,10 @@ def _joined(
 
 def _centred(place: Place, move: Transform) -> NDArray[np.float64]:
     """Tell where the middle of a light lies, from where a movement puts it (x, y)."""
-    if place.transform is None:
-        msg = "a light without a place is not off any"
-        raise ValueError(msg)
     ny, nx = place.geometry.shape
-    middle = place.geometry.to_sensor(
-        np.float64((nx - 1) / 2), np.float64((ny - 1) / 2)
-    )
-    return np.subtract(place.transform(*middle), move(*middle))
+    middle = np.float64((nx - 1) / 2), np.float64((ny - 1) / 2)
+    moved = place.geometry.to_sensor.then(move)
+    return np.subtract(place.to_reference(*middle), moved(*middle))
 
 
 def _off(place: Place, move: Transform) -> float:

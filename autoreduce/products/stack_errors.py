@@ -128,17 +128,17 @@ def correlation(
     """
     every = -(-len(lights) // TRIED_LIGHTS)
     chosen = list(zip(lights, np.asarray(weights, float), strict=True))[::every]
+    if all(light.resampler is None and not light.colour for light, _ in chosen):
+        return 1.0
     total: NDArray[np.floating] = np.zeros(1, np.float32)
     share: NDArray[np.floating] = np.zeros(1, np.float32)
     for number, (light, weight) in enumerate(chosen):
-        if light.resampler is None and not light.colour:
-            return 1.0
         rows = light.noise(number, measured=measured)
         known = np.isfinite(rows)
         total = total + np.where(known, rows, np.float32(0)) * np.float32(weight)
         share = share + known * np.float32(weight)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _ratio(total / share) if chosen else 1.0
+        return _ratio(total / share)
 
 
 def _ratio(noise: NDArray[np.floating]) -> float:

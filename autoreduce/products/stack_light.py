@@ -15,6 +15,7 @@ from autoreduce.fits.images import extension_names, open_image
 from autoreduce.fits.writer import UNCERT
 from autoreduce.frames.measured import known, of_cards
 from autoreduce.pixels.bayer import CELL, RGB, Mosaic, is_known, mosaic
+from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.demosaic import (
     MARGIN,
     ColourModel,
@@ -24,7 +25,8 @@ from autoreduce.pixels.demosaic import (
     own_pixels,
 )
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
-from autoreduce.pixels.register import match_near
+from autoreduce.pixels.order import finite_median
+from autoreduce.pixels.register import Transform, match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.plan import FrameInput
@@ -43,6 +45,15 @@ TRIED_ROWS = 64
 """Rows on which noise is tried."""
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
+SLOPE_BANDS, SLOPE_ROWS, SLOPE_BLOCKS = 8, 16, 8
+"""Bands of the grid, rows of each, and blocks along these whose medians tell how the sky
+slopes."""
+FEWEST_BLOCKS = 16
+"""Blocks without which a plane is none."""
+UNEVEN = 1.0
+"""Slope across the grid, of the sky's noise, that is taken out."""
+FAR_OFF, PLANES_TRIED = 3.0, 5
+"""Scatters beyond which a block takes no part in a plane; how often that is asked."""
 LEAST_GAIN = 0.02
 """Electrons per ADU below which a dark sky tells nothing of the gain."""
 SEEING = 0.5
@@ -71,7 +82,9 @@ class StackLight:
     factor: float = 1.0
     """What it is multiplied by."""
     offset: float = 0.0
-    """What is added then, ADU."""
+    """What is added then, ADU ..."""
+    slope: tuple[float, float] = (0.0, 0.0)
+    """... and for each pixel of the grid along x and y, from its middle on."""
     n_common: int | None = None
     """Stars that the factor is from; None if it is not from stars."""
     factor_error: float = 0.0
@@ -160,7 +173,14 @@ class StackLight:
         if self.place is None:
             return self
         transform = self.place.on_grid(grid)
+        if transform == Transform() and grid.shape == self.shape:
+            return self
         return replace(self, resampler=Resampler(transform, self.shape, grid.shape))
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """The (ny, nx) of the grid."""
+        return self.shape if self.resampler is None else self.resampler.shape
 
     def rows(self, start: int, stop: int) -> Image:
         """Make rows of the grid, on the scale of the stack."""
@@ -179,7 +199,7 @@ class StackLight:
                 # Single pixels of a colour are wider once they are interpolated.
                 noise=math.inf if self.colour else noise,
             )
-        return self._scaled(values)
+        return self._scaled(values, start)
 
     def own_offsets(self, start: int, stop: int) -> tuple[Image, Image]:
         """Tell how far the grid's pixels lie from those that `own_rows` gives."""
@@ -194,10 +214,10 @@ class StackLight:
         NaN where the nearest pixel has another colour.
         """
         if self.resampler is None:
-            return self._scaled(self._plane(start, stop, own_pixels))
+            return self._scaled(self._plane(start, stop, own_pixels), start)
         first, last = self.resampler.light_rows(start, stop)
         values = self._plane(first, last, own_pixels)
-        return self._scaled(self.resampler.nearest(values, first, start, stop))
+        return self._scaled(self.resampler.nearest(values, first, start, stop), start)
 
     @property
     def has_errors(self) -> bool:
@@ -254,7 +274,7 @@ class StackLight:
         (TRIED_ROWS, nx) array, ADU
             In the middle rows of the grid, or all if it is lower.
         """
-        ny = self.shape[0] if self.resampler is None else self.resampler.shape[0]
+        ny = self.grid_shape[0]
         start = max(0, (ny - TRIED_ROWS) // 2)
         stop = min(ny, start + TRIED_ROWS)
         first, last = self._light_rows(start, stop)
@@ -286,11 +306,23 @@ class StackLight:
             return start, stop
         return self.resampler.light_rows(start, stop)
 
-    def _scaled(self, values: Image) -> Image:
+    def _scaled(self, values: Image, start: int) -> Image:
         if self.factor != 1:
             values *= np.float32(self.factor)
         if self.offset:
             values += np.float32(self.offset)
+        if any(self.slope):
+            y, x = (
+                (np.arange(begin, begin + n) - (whole - 1) / 2) * slope
+                for begin, n, whole, slope in zip(
+                    (start, 0),
+                    values.shape,
+                    self.grid_shape,
+                    self.slope[::-1],
+                    strict=True,
+                )
+            )
+            values += np.add.outer(y, x).astype(np.float32)
         return values
 
     def _plane(
@@ -368,6 +400,70 @@ def levelled(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
         if sky is not None and wanted is not None:
             offset = wanted - light.factor * sky
         found.append(replace(light, offset=offset))
+    return found
+
+
+def even(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
+    """Slope the sky of levelled lights on the grid as that of one of them slopes.
+
+    What lights differ by is their sky: a nebula, which all of them show, is not in it.
+
+    Parameters
+    ----------
+    lights : sequence of StackLight
+        On the grid, on one scale and level.
+    reference : int
+        Index of the one whose sky the others get.
+
+    Returns
+    -------
+    list of StackLight
+        The lights; those whose sky slopes by less than `UNEVEN` from it as they are.
+    """
+    first = lights[reference]
+    ny, nx = first.grid_shape
+    starts = np.linspace(0, max(ny - SLOPE_ROWS, 0), SLOPE_BANDS).astype(int).tolist()
+    spans = [(start, min(start + SLOPE_ROWS, ny)) for start in starts]
+    theirs = [first.rows(*span) for span in spans]
+    y = np.array([(sum(span) - ny) / 2 for span in spans])
+    edges = np.linspace(0, nx, SLOPE_BLOCKS + 1).astype(int)
+    x = (edges[:-1] + edges[1:] - nx) / 2
+    found = []
+    for light in lights:
+        off = [
+            [
+                float(finite_median(block))
+                for block in np.split(rows, edges[1:-1], axis=1)
+            ]
+            for rows in (
+                sky - light.rows(*span) for sky, span in zip(theirs, spans, strict=True)
+            )
+        ]
+        level, *slope = _plane(np.array(off), y, x)
+        across = abs(slope[0]) * nx + abs(slope[1]) * ny
+        noise = light.factor * light.statistics.get("sky_noise", math.inf)
+        if across > UNEVEN * noise:
+            offset, tilt = light.offset + level, (slope[0], slope[1])
+            found.append(replace(light, offset=offset, slope=tilt))
+        else:
+            found.append(light)
+    return found
+
+
+def _plane(
+    off: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
+) -> list[float]:
+    """Fit a plane to medians of blocks: its level in the middle, slopes along x and y."""
+    terms = np.stack([np.ones(off.shape), *np.broadcast_arrays(x, y[:, None])], axis=-1)
+    good = np.isfinite(off)
+    plane = np.zeros(3)
+    for _ in range(PLANES_TRIED):
+        if good.sum() < FEWEST_BLOCKS:
+            return [0.0, 0.0, 0.0]
+        plane = np.linalg.lstsq(terms[good], off[good], rcond=None)[0]
+        left = np.abs(off - terms @ plane)
+        good = left <= FAR_OFF * MAD_TO_SIGMA * np.nanmedian(left)
+    found: list[float] = plane.tolist()
     return found
 
 

@@ -16,6 +16,7 @@ from autoreduce.products.registration import Geometry, Means, RegistrationProduc
 from autoreduce.products.stack_cards import grid_cards
 from autoreduce.products.stack_light import (
     StackLight,
+    even,
     gain_from_sky,
     levelled,
     models,
@@ -25,6 +26,10 @@ from autoreduce.remarks import Remark, remark, some
 
 UNCERTAIN = 0.03
 """Relative error of a light's flux scale, from which it is told."""
+LONG = 2.0
+"""Length over width of stars, from which it is told: none of a guided light have it."""
+TRIED = 16
+"""Places along each side of a light that tell how much of it a grid shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,17 @@ class StackMembers:
         """Measure what becomes of the noise of lights whose colour is interpolated."""
         return replace(self, lights=[light.smoothed() for light in self.lights])
 
+    def even(self) -> "StackMembers":
+        """Slope the sky of all lights as that of the reference slopes."""
+        return replace(self, lights=even(self.lights, self._reference_at))
+
+    @property
+    def _reference_at(self) -> int:
+        files = [light.item.file for light in self.lights]
+        return files.index(self.reference.item.file)
+
     def _in_colour(self, name: str, recipe: Recipe) -> "StackMembers":
-        at = next(i for i, one in enumerate(self.lights) if one is self.reference)
+        at = self._reference_at
         lights = [light.in_colour(name) for light in self.lights]
         if recipe.stack.level is StackLevel.SKY:
             lights = levelled(lights, at)
@@ -91,7 +105,7 @@ def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
         for light, sky in zip(lights, skies, strict=True)
     ]
     asked = recipe.stack.align is Align.NONE
-    why = f"recipe {recipe.name} asks" if asked else "nothing tells where"
+    why = f"recipe {recipe.title} asks" if asked else "nothing tells where"
     return StackMembers(
         level,
         [LightModel(1.0, 0.0, 0.0, 0.0)] * len(lights),
@@ -132,6 +146,10 @@ def aligned(
     grid, cards = _grid(registration, first, level, at, folder, recipe.stack.area)
     laid = [light.on_grid(grid) for light in level]
     gain, doubts = 1.0, list(_doubts(laid))
+    outside = [light for light in laid if _shown(light, grid) < 0.5]
+    if outside and recipe.stack.area is Area.REFERENCE:
+        names = [Path(light.item.file).name for light in outside]
+        doubts.append(remark("mostly-outside", found=some(names)))
     if not all(light.gain for light in laid):
         gain = gain_from_sky(laid)
         doubts.append(remark("gain-from-sky", found=f"{gain:.3g}"))
@@ -159,6 +177,14 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     ]
     if doubtful:
         yield remark("flux-uncertain", found=some(doubtful))
+    lengths = {
+        Path(light.item.file).name: length
+        for light in lights
+        if (length := light.statistics.get("elongation", 0.0)) >= LONG
+    }
+    if lengths:
+        ends = f"{min(lengths.values()):.1f} to {max(lengths.values()):.1f}"
+        yield remark("long-stars", found=some([*lengths]), expected=ends)
     imaged = [
         Path(light.item.file).name
         for light in lights
@@ -178,6 +204,18 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     if beside:
         found, most = some([name for name, _ in beside]), max(n for _, n in beside)
         yield remark("sky-moves", found=found, expected=str(most))
+
+
+def _shown(light: StackLight, grid: Geometry) -> float:
+    """Give the part of a light that lies on a grid."""
+    if light.place is None:
+        return 1.0
+    ny, nx = light.shape
+    y, x = np.meshgrid(np.linspace(0, ny - 1, TRIED), np.linspace(0, nx - 1, TRIED))
+    u, v = light.place.on_grid(grid)(x, y)
+    rows, columns = grid.shape
+    inside = (u > -0.5) & (u < columns - 0.5) & (v > -0.5) & (v < rows - 0.5)
+    return float(np.mean(inside))
 
 
 def _grid(

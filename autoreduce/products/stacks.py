@@ -319,8 +319,35 @@ class _Stack:
         n = len(self.colours)
         return self.members.grid.shape if n == 1 else (n, *self.members.grid.shape)
 
+    def even(self) -> "_Stack":
+        """Slope the sky of all lights as that of the reference slopes, once."""
+        wanted = self.workspace.recipe.stack.level is StackLevel.SKY
+        if not (wanted and self._is_clean_mean()) or self._sloping:
+            return self
+        colours = tuple(self.workspace.each(StackMembers.even, self.colours))
+        made = replace(self, colours=colours)
+        if not made._sloping:
+            return self
+        one = remark("sky-slopes", found=some(made._sloping))
+        return replace(made, remarks=(*self.remarks, one))
+
+    @property
+    def _sloping(self) -> list[str]:
+        """Lights whose sky is sloped as that of the reference."""
+        return [
+            PurePosixPath(light.item.file).name
+            for light, *others in zip(
+                *(one.lights for one in self.colours), strict=True
+            )
+            if any(any(one.slope) for one in (light, *others))
+        ]
+
     def write(self, digests: Mapping[str, str]) -> TaskResult:
-        """Combine band by band, and write everything."""
+        """Combine band by band, and write everything.
+
+        Where far too many samples are rejected since the sky slopes otherwise in some
+        lights, they are combined again without that.
+        """
         lights = self.members.lights
         rejected = np.zeros(len(lights), np.int64)
         planes: dict[str, DTypeLike] = {}
@@ -355,9 +382,12 @@ class _Stack:
                 plane_cards=PLANE_CARDS | {UNCERT: format_card(*self._unit)},
                 table=self._inputs(digests, rejected, shares),
             )
+        parts = rejected / math.prod(self.shape)
+        if parts.max() > MANY and (evened := self.even()) is not self:
+            return evened.write(digests)
         return TaskResult(
             statistics=statistics,
-            remarks=(*self.remarks, *self._many(rejected / math.prod(self.shape))),
+            remarks=(*self.remarks, *self._many(parts)),
             measured={
                 light.item.file: {"flux_scale": light.factor, "weight": share}
                 for light, share in zip(lights, shares.weights, strict=True)
@@ -501,7 +531,7 @@ class _Stack:
             Card("REJECTED", statistics["rejected"], "fraction of samples rejected"),
             Card("ALIGNED", self.registration is not None, "lights on one another"),
             Card("REFERENC", reference.item.file, "light whose scale it has"),
-            Card("RECIPE", self.workspace.recipe.name, "recipe"),
+            Card("RECIPE", self.workspace.recipe.title, "recipe"),
             Card("DIGEST", self.digest, "state of all that it was made from"),
         ]
         if self.members.is_mosaic:

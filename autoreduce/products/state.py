@@ -25,9 +25,9 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 21,
-    Action.REGISTER: 11,
-    Action.STACK: 16,
+    Action.CALIBRATE: 22,
+    Action.REGISTER: 14,
+    Action.STACK: 18,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
@@ -85,7 +85,7 @@ SETTINGS: Mapping[str, frozenset[Action]] = {
     "quality.max_sky": frozenset({Action.STACK}),
 }
 """Which products each setting of a recipe changes; a table stands for all its settings.
-`Recipe.name` is told in headers and changes nothing."""
+`Recipe.name` and `Recipe.options` are told in headers and change nothing."""
 
 
 def recipe_for(recipe: Recipe, action: Action) -> Recipe:
@@ -103,7 +103,9 @@ def recipe_for(recipe: Recipe, action: Action) -> Recipe:
     Recipe
         What does not count for the action's products is as in any recipe.
     """
-    part: Recipe = _part(recipe, Recipe(recipe.name), "", action)
+    options = recipe.options if action in SETTINGS["stack.align"] else ""
+    usual = Recipe(recipe.name, options=options)
+    part: Recipe = _part(recipe, usual, "", action)
     return part
 
 

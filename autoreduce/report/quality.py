@@ -13,6 +13,7 @@ import pandas as pd
 
 from autoreduce.frames.measured import MEASURED
 from autoreduce.pixels.order import median
+from autoreduce.planning.notes import without_stack
 from autoreduce.planning.plan import Action, Task
 from autoreduce.report.colours import frame_colour
 from autoreduce.report.content import NightReport
@@ -61,7 +62,7 @@ SERIES = (
         "fwhm",
         "FWHM",
         "px",
-        "Width of the stars at half of their height; the header tells no scale.",
+        "Width of the stars at half of their height; not all headers tell a scale.",
         is_judged=True,
     ),
     Series(
@@ -175,12 +176,16 @@ def _columns(report: NightReport, night: Exposures) -> dict[str, list[Any]]:
     if "flux_scale" in numbers:
         flux = 1 / (numbers.pop("flux_scale") * exptime)
         numbers["transparency"] = 100 * flux / flux.groupby(stacks).transform("max")
-    if "fwhm_arcsec" in numbers and numbers["fwhm_arcsec"].notna().any():
-        numbers.pop("fwhm", None)
+    if {"fwhm", "fwhm_arcsec"} <= set(numbers):
+        unscaled = numbers["fwhm"].notna() & numbers["fwhm_arcsec"].isna()
+        numbers.pop("fwhm_arcsec" if unscaled.any() else "fwhm")
     of, seen = night.of.reset_index(drop=True), night.frames
     of_each = pd.DataFrame(numbers).groupby(of, sort=False).median()
     numbers = dict(of_each.reset_index(drop=True).items())
     unstacked = seen["unstacked"].fillna("").astype(str)
+    raw = _raw_lights(report)
+    planned_apart = {raw[light] for light in without_stack(report.plan)}
+    apart = set(of[files.isin(planned_apart)])
     whys = [
         night.lost.get(file, why)
         for file, why in zip(seen["file"], unstacked, strict=True)
@@ -188,7 +193,10 @@ def _columns(report: NightReport, night: Exposures) -> dict[str, list[Any]]:
     return {
         **_facts(seen),
         "why": whys,
-        "out": [int(bool(why)) for why in whys],
+        "out": [
+            int(bool(why) and (file in night.lost or file not in apart))
+            for file, why in zip(seen["file"], whys, strict=True)
+        ],
         "odd": _odd(numbers, seen["group"].fillna("").astype(str)),
         **{name: _plain(values) for name, values in numbers.items()},
     }
@@ -218,12 +226,17 @@ def _lights_of(report: NightReport) -> pd.DataFrame:
     """Give the table of lights by the raw frame that each was made from."""
     if report.lights is None or not len(report.lights):
         return pd.DataFrame()
-    raw = {
+    raw = report.lights["light"].map(_raw_lights(report))
+    return report.lights.assign(file=raw).set_index("file")
+
+
+def _raw_lights(report: NightReport) -> dict[str, str]:
+    """Give the raw frame of each calibrated light."""
+    return {
         task.output: task.frames[0].file
         for task in report.plan.tasks
         if task.action is Action.CALIBRATE
     }
-    return report.lights.assign(file=report.lights["light"].map(raw)).set_index("file")
 
 
 def _plain(values: Iterable[float]) -> list[float | None]:

@@ -60,6 +60,7 @@ from autoreduce.report.summary import (
     is_there,
     kinds,
     remarks,
+    used_frames,
     verdict,
 )
 from autoreduce.report.words import TIMES, count, duration, level_word, number
@@ -295,7 +296,7 @@ def _night(report: NightReport, night: Exposures) -> dict[str, Any]:
     return {
         "heading": heading(report),
         "headline": headline(report),
-        "about": about(frames),
+        "about": about(used_frames(frames, night.lost)),
         "concerns": _concerns(found),
         "verdict": verdict(report),
         "light_groups": light_groups(report, night.plane),
@@ -421,7 +422,7 @@ def _provenance(report: NightReport) -> list[tuple[str, str]]:
         ("Night", report.plan.root),
         ("Command", report.command),
         ("Version", version),
-        ("Recipe", report.plan.recipe.name),
+        ("Recipe", report.plan.recipe.title),
         ("Duration", took),
     )
     return [(name, value) for name, value in entries if value]

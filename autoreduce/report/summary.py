@@ -1,13 +1,14 @@
 """What a run came to, in plain words: for the report and for the terminal."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pandas as pd
 
-from autoreduce.frames.overrides import EXCLUDED, INCLUDED, pattern_of
+from autoreduce.fits.names import pattern_of
+from autoreduce.frames.overrides import EXCLUDED, INCLUDED
 from autoreduce.frames.schema import ImageType
 from autoreduce.planning.focalplane import FocalPlane, focal_plane
 from autoreduce.planning.plan import Action, Task
@@ -26,15 +27,22 @@ from autoreduce.report.words import (
 
 
 def heading(report: NightReport) -> str:
-    """Name the night: the report's title, else made from the dates."""
+    """Name the night: the report's title, else made from the dates of what is used."""
     if report.title:
         return report.title
-    nights = sorted(report.frames["night"].dropna().unique())
+    frames = used_frames(report.frames, left_out(report))
+    nights = sorted(frames["night"].dropna().unique())
     if not nights:
         return "A night without a date"
     if len(nights) == 1:
         return f"Night of {day(nights[0])}"
     return f"{len(nights)} nights, {days(nights[0], nights[-1])}"
+
+
+def used_frames(frames: pd.DataFrame, lost: Mapping[str, object]) -> pd.DataFrame:
+    """Give the frames that took part; all of them if none did."""
+    used = ~frames["file"].isin(lost)
+    return frames[used] if used.any() else frames
 
 
 def headline(report: NightReport) -> str:
@@ -187,6 +195,7 @@ _JUDGEMENTS = frozenset(
         "odd-shape",
         "dim-flat",
         "full-flat",
+        "no-light",
         "lit",
         "trailed",
         "out-of-focus",

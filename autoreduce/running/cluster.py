@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +13,8 @@ from autoreduce.running.machine import free_memory
 
 PATIENCE_S = 30.0
 """How long a cluster may be without scheduler or workers."""
+PAUSED = "paused"
+"""Status of a worker that begins nothing until some of its memory is free."""
 CLOSING_S = 2.0
 """How long it may take to take leave of a cluster."""
 
@@ -26,7 +28,7 @@ class Watch:
     address: str
     """Address of its scheduler."""
     patience_s: float
-    """How long it may have no worker."""
+    """How long it may have no worker that works."""
     _sound: float = field(default_factory=time.monotonic)
 
     def look(self) -> None:
@@ -35,14 +37,29 @@ class Watch:
         Raises
         ------
         PlanError
-            If there was no scheduler or no worker for too long.
+            If there was no scheduler, or no worker that works, for too long.
         """
         is_there = self.client.status == "running"
-        if is_there and self.client.scheduler_info()["workers"]:
+        told = self.client.scheduler_info() if is_there else {"workers": {}}
+        workers = told["workers"].values()
+        # Some versions of Dask tell of a few workers only.
+        others = told.get("n_workers", 0) > len(workers)
+        if others or not all(map(_is_stuck, workers)):
             self._sound = time.monotonic()
         elif time.monotonic() - self._sound > self.patience_s:
             what = "no worker" if is_there else "no scheduler"
+            if workers:
+                what = (
+                    "all workers pause, since the memory that they were started with is "
+                    "full; give them more by --memory-limit of dask worker"
+                )
             raise _lost(self.address, f"{what} for {self.patience_s:g} s")
+
+
+def _is_stuck(worker: Mapping[str, Any]) -> bool:
+    """Tell whether a worker pauses, and carries nothing out that may free its memory."""
+    counts = worker.get("metrics", {}).get("task_counts", {})
+    return worker.get("status") == PAUSED and not counts.get("executing")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import connection, parent_process
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -34,6 +34,8 @@ _MOST_READERS = 8
 more."""
 _FEWEST_BATCHES = 3
 """Batches of files for which processes are started."""
+_NOTICED_S = 5.0
+"""After how long a pool has noticed that a worker is dead, unless it never will."""
 _WAITED_S = 0.2
 """After how long a worker that has nothing to do gives back what its heap keeps."""
 Item = TypeVar("Item")
@@ -108,6 +110,9 @@ def worker_processes(
     with ended(ProcessPoolExecutor(n, context, initializer=_begin)) as pool:
         start = Thread(target=_start, args=(pool, n), name="start-workers")
         start.start()
+        done = Event()
+        watch = Thread(target=_watch, args=(pool, done), name="watch-workers")
+        watch.start()
         try:
             yield pool
         except Interrupted:
@@ -116,7 +121,9 @@ def worker_processes(
             end_workers()
             raise
         finally:
+            done.set()
             start.join()
+            watch.join()
 
 
 @contextmanager
@@ -158,11 +165,32 @@ def _start(pool: Executor, n: int) -> None:
             pool.submit(os.getpid)
 
 
+def _watch(pool: ProcessPoolExecutor, done: Event) -> None:
+    """Break a pool that does not notice the death of a worker.
+
+    Of one that is killed while it sends a result the pool waits for the rest of that, for
+    ever: until nobody is left who could send it.
+    """
+    before: set[object] = set()
+    while not done.wait(_NOTICED_S):
+        # A pool that is broken or at its end has none, or lets go of them meanwhile.
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):
+            sentinels = {one.sentinel: one for one in pool._processes.values()}
+            dead: set[object] = {*connection.wait(list(sentinels), 0)}
+            if before & dead and not pool._broken and not done.is_set():
+                for sentinel in sentinels.keys() - dead:
+                    sentinels[sentinel].kill()
+                pool._result_queue._writer.close()  # type: ignore[attr-defined]
+                return
+            before = dead
+
+
 def _begin() -> None:
     """Leave an interrupt to the process that waits for this one, and end with it."""
     share_one_heap()
     # What is loaded stays: it need not be looked through for what is in circles.
     gc.freeze()
+    gc.set_threshold(700, 10, 10)  # as Python has it: what tasks leave may be large
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

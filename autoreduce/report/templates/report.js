@@ -206,7 +206,7 @@
     const [low, high] = range((shown.length ? shown : members).map((i) => values[i]));
     const y = (value) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / (high - low);
     const out = [];
-    for (const value of ticks(low, high, 4)) {
+    for (const value of [4, 8].map((n) => ticks(low, high, n)).find((found) => found.length > 1)) {
       out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}"/>`);
       out.push(`<text x="${LEFT - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${number(value)}</text>`);
     }
@@ -309,11 +309,8 @@
     const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
     const y = (v) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * v / top;
     const out = [];
-    for (const part of [0, 0.5, 1]) {
-      const v = part * top / 1.05;
-      out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
-      out.push(`<text x="${x(part * right)}" y="${HEIGHT - 6}" text-anchor="middle">${number(part * right)}</text>`);
-    }
+    for (const v of ticks(0, top, 3)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
+    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${number(v)}</text>`);
     for (const curve of curves) {
       const dots = curve.signal.map((v, i) => `M${x(v).toFixed(1)} ${y(Math.max(curve.variance[i], 0)).toFixed(1)}h0`).join("");
       const name = escaped(`${curve.output}: ${number(curve.gain)} electrons per ADU`);
@@ -333,10 +330,8 @@
     const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
     const y = (v) => (HEIGHT - BOTTOM + TOP) / 2 - (HEIGHT - BOTTOM - TOP) * v / top / 2;
     const out = [];
-    for (const part of [-1, 0, 1]) {
-      out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(part * top / 1.1)}" y2="${y(part * top / 1.1)}"/><text x="${LEFT - 6}" y="${y(part * top / 1.1) + 4}" text-anchor="end">${number(part * top / 1.1)}</text>`);
-      out.push(`<text x="${x((part + 1) / 2 * right)}" y="${HEIGHT - 6}" text-anchor="middle">${number((part + 1) / 2 * right)}</text>`);
-    }
+    for (const v of ticks(-top, top, 4)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
+    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${number(v)}</text>`);
     for (const curve of curves) {
       const points = curve.level.map((v, i) => [x(v).toFixed(1), y(curve.deviation[i]).toFixed(1)]);
       const dots = points.map((p) => `M${p[0]} ${p[1]}h0`).join("");
