@@ -116,6 +116,8 @@ SKY_BOX = 64
 """Rows and columns of the boxes in which the sky is taken."""
 SPARSE, SPARSELY = 2, 1024
 """Of images larger than this, every so manieth row and column tells the sky."""
+SUBTRACTED = 1 << 15
+"""Pixels whose sky is subtracted at a time, about: what that takes fits a cache."""
 LEAST_ROOM = 1 << 17
 """Pixels of objects that sep always has room for: some MB."""
 PARTS_OF_OBJECT = 8192
@@ -292,8 +294,8 @@ def sky_of(data: NDArray[Any], box: int = SKY_BOX) -> tuple[float, float]:
     """
     every = _sparse(data.shape)
     sample = np.array(data[::every, ::every], np.float32, order="C")
-    unseen = ~np.isfinite(sample)
-    if unseen.all():
+    unseen = _hidden(sample)
+    if unseen is not None and unseen.all():
         return np.nan, np.nan
     background = _background(sample, unseen, box // every)
     return float(background.globalback), float(background.globalrms)
@@ -304,32 +306,49 @@ def _sparse(shape: tuple[int, ...]) -> int:
     return SPARSE if min(shape) > SPARSELY else 1
 
 
-def _background(sample: Image, unseen: Mask, box: int) -> Any:  # noqa: ANN401 -- sep's
+def _hidden(data: Image) -> Mask | None:
+    """Mark what is not finite; None where all is."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        # A sum is finite only if all that goes into it is.
+        if data.size and np.isfinite(data.sum()):
+            return None
+    hidden = np.isfinite(data)
+    np.logical_not(hidden, out=hidden)
+    return hidden if hidden.any() or not data.size else None
+
+
+def _background(sample: Image, unseen: Mask | None, box: int) -> Any:  # noqa: ANN401 -- sep's
     """Measure the sky of what is seen of a sample, in boxes of its pixels; fill it by 0."""
     import sep
 
-    sample[unseen] = 0.0
-    mask = unseen if unseen.any() else None
-    return sep.Background(sample, mask=mask, bw=box, bh=box)
+    if unseen is not None:
+        sample[unseen] = 0.0
+    return sep.Background(sample, mask=unseen, bw=box, bh=box)
 
 
 def _without_sky(data: NDArray[Any]) -> _Light:
     data = np.asarray(data, np.float32)
-    hidden = np.isfinite(data)
-    np.logical_not(hidden, out=hidden)
-    if hidden.all():
+    hidden = _hidden(data)
+    if hidden is not None and hidden.all():
         return _Light(data, hidden, np.nan, np.nan)
     every = _sparse(data.shape)
-    sample, unseen = (a[::every, ::every].copy() for a in (data, hidden))
+    sample = data[::every, ::every].copy()
+    unseen = None if hidden is None else hidden[::every, ::every].copy()
     background = _background(sample, unseen, SKY_BOX // every)
-    level = np.repeat(background.back(), every, axis=1)[:, : data.shape[1]]
+    level = background.back()
     image = np.empty(data.shape, np.float32)
-    for row in range(every):
-        own = data[row::every]
-        np.subtract(own, level[: len(own)], out=image[row::every])
-    _fill_lone(image, hidden)
+    height = max(SUBTRACTED // data.shape[1], 1)
+    for start in range(0, len(level), height):
+        strip = np.repeat(level[start : start + height], every, axis=1)
+        for row in range(every):
+            rows = slice(start * every + row, (start + height) * every, every)
+            own = data[rows]
+            np.subtract(own, strip[: len(own), : data.shape[1]], out=image[rows])
+    if hidden is not None:
+        _fill_lone(image, hidden)
+        hidden = hidden if hidden.any() else None
     noise, sky = float(background.globalrms), float(background.globalback)
-    return _Light(image, hidden if hidden.any() else None, sky, noise)
+    return _Light(image, hidden, sky, noise)
 
 
 def _fill_lone(image: Image, hidden: Mask) -> None:

@@ -137,23 +137,28 @@ def make_light(
         header = _LightHeader(
             task, workspace, digest, correction, gain, frame, doubts, unit, hits
         )
-        with ImageWriter(
-            workspace.folder / task.output,
-            frame.shape,
-            header_cards=len(header.cards({})),
-            planes=() if uncertainty is None else uncertainty.planes,
-            overwrite=True,
-            fill=workspace.fill,
-        ) as writer:
+        with (
+            _masters(correction, workspace) as masters,
+            ImageWriter(
+                workspace.folder / task.output,
+                frame.shape,
+                header_cards=len(header.cards({})),
+                planes=() if uncertainty is None else uncertainty.planes,
+                overwrite=True,
+                fill=workspace.fill,
+            ) as writer,
+        ):
+            masters.check(frame.shape)
+            band = min(workspace.memory, LIGHT_BAND)
             data = _write_rows(
-                writer, frame, correction, workspace, uncertainty, unit.of_adu, hits
+                writer, frame, correction, masters, band, uncertainty, unit.of_adu, hits
             )
             frame.hold(None)
             full_at = _full_level(data, full, raw.median, frame.saturate)
             pattern = mosaic(str(task.facts.get("bayerpat") or ""), frame.origin)
             model = _colours(data, pattern, full_at)
             seen, found = _look(data, full_at, frame, gain.egain, pattern, model)
-            doubts = (*doubts, *_harm(data, task, correction, seen, workspace))
+            doubts = (*doubts, *_harm(data, task, correction, masters, seen))
             if model is not None:
                 doubts = (*doubts, *_pattern_doubts(task, model))
             header = replace(header, doubts=doubts)
@@ -241,7 +246,9 @@ def _full_pixels(raw: NDArray[Any], saturate: float | None) -> tuple[Any, ...]:
     """Find the saturated pixels of a raw frame: rows and columns."""
     if saturate is None:
         return (np.empty(0, np.intp), np.empty(0, np.intp))
-    return marked_pixels(raw >= saturate)
+    # Integers are compared as they are, not as 8 bytes each.
+    level = math.ceil(saturate) if raw.dtype.kind in "ui" else saturate
+    return marked_pixels(raw >= level)
 
 
 def _full_level(
@@ -419,32 +426,30 @@ def _write_rows(
     writer: ImageWriter,
     frame: RawFrame,
     correction: Correction,
-    workspace: Workspace,
+    masters: MasterRows,
+    memory: int,
     uncertainty: Uncertainty | None,
     scale: float,
     hits: Hits | None,
 ) -> Floats:
     """Calibrate a light and write it band by band, scaled; return it in ADU."""
     whole = np.empty(frame.shape, np.float32)
-    memory = min(workspace.memory, LIGHT_BAND)
-    with _masters(correction, workspace) as masters:
-        masters.check(frame.shape)
-        for start, stop in bands(*frame.shape, 2, memory):
-            band = calibrated_rows(
-                frame, correction, masters, start, stop, whole[start:stop]
-            )
-            hit = None if hits is None else hits.within(start, stop)
+    for start, stop in bands(*frame.shape, 2, memory):
+        band = calibrated_rows(
+            frame, correction, masters, start, stop, whole[start:stop]
+        )
+        hit = None if hits is None else hits.within(start, stop)
+        if hit is not None:
+            band[hit.y, hit.x] = hit.value
+        writer.write_rows(start, _scaled(band, scale))
+        if uncertainty is not None:
+            planes = dict(uncertainty.rows(frame, band, start, stop))
             if hit is not None:
-                band[hit.y, hit.x] = hit.value
-            writer.write_rows(start, _scaled(band, scale))
-            if uncertainty is not None:
-                planes = dict(uncertainty.rows(frame, band, start, stop))
-                if hit is not None:
-                    planes[MASK][hit.y, hit.x] |= np.uint8(_HIT)
-                writer.write_rows(start, planes[MASK], plane=MASK)
-                if UNCERT in planes:
-                    sigma = _scaled(planes[UNCERT], scale)
-                    writer.write_rows(start, sigma, plane=UNCERT)
+                planes[MASK][hit.y, hit.x] |= np.uint8(_HIT)
+            writer.write_rows(start, planes[MASK], plane=MASK)
+            if UNCERT in planes:
+                sigma = _scaled(planes[UNCERT], scale)
+                writer.write_rows(start, sigma, plane=UNCERT)
     return whole
 
 
@@ -492,23 +497,22 @@ def _harm(
     data: Floats,
     task: Task,
     correction: Correction,
+    masters: MasterRows,
     seen: Mapping[str, float],
-    workspace: Workspace,
 ) -> tuple[Remark, ...]:
     """Say what some rows of a calibrated light tell against its masters."""
     (item,), spans = task.frames, _spans(len(data))
     rows = np.concatenate([data[start:stop] for start, stop in spans])
     taken = flat = bias = None
-    with _masters(correction, workspace) as masters:
-        if correction.dark:
-            taken = np.concatenate([masters.taken(correction, *span) for span in spans])
-        elif correction.bias:
-            parts = [masters.rows(correction.bias, *span) for span in spans]
-            bias = np.concatenate([part for part in parts if part is not None])
-        # A spectrum has no sky that a flat makes even.
-        if correction.flat and not task.is_spectrum:
-            parts = [masters.flat(correction, *span) for span in spans]
-            flat = np.concatenate([part for part in parts if part is not None])
+    if correction.dark:
+        taken = np.concatenate([masters.taken(correction, *span) for span in spans])
+    elif correction.bias:
+        parts = [masters.rows(correction.bias, *span) for span in spans]
+        bias = np.concatenate([part for part in parts if part is not None])
+    # A spectrum has no sky that a flat makes even.
+    if correction.flat and not task.is_spectrum:
+        parts = [masters.flat(correction, *span) for span in spans]
+        flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
     pedestal = None if item.has_overscan else item.pedestal or 0.0
     return tuple(
