@@ -129,6 +129,24 @@ def test_a_sky_of_steps_shows_no_glaring_specks():
     assert shades[channel > 50].min() > 2 * shades[channel > 0.5].min()
 
 
+def test_stars_whose_faint_light_the_steps_swallow_are_white_by_the_bright_ones():
+    """Most stars are below one step of a blue filter of an eighth of the light."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:500, :500]
+    heights = 10 ** np.append(rng.uniform(0.5, 0.9, 300), rng.uniform(1.9, 2.5, 25))
+    light = np.zeros((500, 500))
+    for height, (sx, sy) in zip(heights, rng.uniform(10, 490, (325, 2)), strict=True):
+        light += height * np.exp(-((x - sx) ** 2 + (y - sy) ** 2) / 2 / 1.8**2)
+    planes = []
+    for share in (1.0, 1.0, 0.125):
+        sky = rng.choice([-1.0, 0.0, 1.0], p=[0.05, 0.9, 0.05], size=light.shape)
+        image = np.floor(light * share) + sky + rng.normal(0, 1e-4, light.shape)
+        planes.append(image.astype(np.float32))
+    red, _, blue = tone_of(planes).scale
+    assert red == pytest.approx(1, abs=0.01)
+    assert blue == pytest.approx(8, rel=0.1)
+
+
 @pytest.mark.parametrize("border", [0.0, -1000.0])
 @pytest.mark.parametrize("nebula", [0.0, 40.0])
 def test_borders_and_nebulae_are_no_noise_of_the_sky(border, nebula):

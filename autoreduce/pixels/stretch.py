@@ -329,10 +329,10 @@ def levels_of(
     by_stars, apart
         As in `tone_of`.
     """
-    skies, noises = zip(*(_sky(image) for image in images), strict=True)
+    skies, noises, steps = zip(*(_sky(image) for image in images), strict=True)
     ratios = [0.0] * len(images)
     if by_stars and len(images) > 1:
-        ratios = _ratios_of_stars(images, skies, reference, apart)
+        ratios = _ratios_of_stars(images, skies, reference, apart, any(steps))
     if min(ratios) <= 0:
         high = [
             _quantile(image, BALANCED_AT) - sky
@@ -349,9 +349,17 @@ def levels_of(
 
 
 def _ratios_of_stars(
-    images: Sequence[Floats], skies: Sequence[float], reference: int, apart: int
+    images: Sequence[Floats],
+    skies: Sequence[float],
+    reference: int,
+    apart: int,
+    steps: bool,
 ) -> list[float]:
-    """Compare the light of stars, free of what is around them; 0 if there are few."""
+    """Compare the light of stars, free of what is around them; 0 if there are few.
+
+    Steps as high as the sky swallow light of faint stars: half of all light then counts,
+    not half of the pixels.
+    """
     sizes = [side // apart | 1 for side in (NEAR, AROUND)]
     stars = _stars(images[reference], skies[reference], sizes)
     noise = MAD_TO_SIGMA * float(median(np.abs(_some_of(stars))))
@@ -359,12 +367,19 @@ def _ratios_of_stars(
     if bright.size < FEWEST_BRIGHT:
         return [0.0] * len(images)
     light = stars[bright]
+    weights = light if steps else np.ones_like(light)
     return [
         1.0
         if index == reference
-        else float(median(_stars(image, sky, sizes)[bright] / light))
+        else _weighted_median(_stars(image, sky, sizes)[bright] / light, weights)
         for index, (image, sky) in enumerate(zip(images, skies, strict=True))
     ]
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _stars(image: Floats, sky: float, sizes: Sequence[int]) -> NDArray[np.float32]:
@@ -388,12 +403,12 @@ def _some_of(values: Floats) -> Floats:
     return values.ravel()[:: max(1, values.size // ENOUGH) | 1]
 
 
-def _sky(channel: Floats) -> tuple[float, float]:
-    """Give level and noise of the sky, what shines clipped off."""
+def _sky(channel: Floats) -> tuple[float, float, bool]:
+    """Give level and noise of the sky, what shines clipped off; whether it is of steps."""
     some = _some_of(channel)
     ordered = np.sort(some[np.isfinite(some)].astype(np.float64))
     if not ordered.size:
-        return 0.0, 0.0
+        return 0.0, 0.0, False
     values, level, noise = ordered, 0.0, 0.0
     for _ in range(ROUNDS):
         level = _middle(values)
@@ -403,7 +418,8 @@ def _sky(channel: Floats) -> tuple[float, float]:
         if n_kept in (0, values.size):
             break
         values = values[:n_kept]
-    return level, max(noise, _noise_of_steps(ordered, level, noise))
+    of_steps = _noise_of_steps(ordered, level, noise)
+    return level, max(noise, of_steps), of_steps > noise
 
 
 def _middle(ordered: NDArray[np.float64]) -> float:

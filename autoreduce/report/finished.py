@@ -56,7 +56,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
