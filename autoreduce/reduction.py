@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -272,6 +273,8 @@ def run_prepared(
         prepared = write_plan(prepared, folder, earlier)
         with tidied(folder):
             with log_file(folder / LOG) as cut:
+                if page:
+                    Thread(target=_load_page, name="load-page").start()
                 log.info(
                     "autoreduce %s: %s", __version__, command or prepared.plan.root
                 )
@@ -418,6 +421,13 @@ def known_outcomes(earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcom
 
 def _as_json(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
     return {output: outcome.to_dict() for output, outcome in outcomes.items()}
+
+
+def _load_page() -> None:
+    """Load what makes the page, while products are made."""
+    from autoreduce.report.render import template
+
+    template()
 
 
 def _draft(report: NightReport, folder: Path, workers: Workers) -> "Draft":

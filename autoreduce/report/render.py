@@ -143,7 +143,7 @@ class Draft:
         self, folder: Path, report: NightReport, each: EachPicture = map
     ) -> None:
         self._folder, self._report = folder, report
-        self._gallery, self._template = Gallery.of(report), _template()
+        self._gallery, self._template = Gallery.of(report), template()
         self._pictures = each(drawn, self._gallery.wanted(folder))
         night = exposures_of(report)
         self._content = {**_night(report, night), **_details(report, night)}
@@ -263,7 +263,8 @@ def _text(name: str) -> str:
 
 
 @cache
-def _template() -> "Template":
+def template() -> "Template":
+    """Load the page without its content."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
