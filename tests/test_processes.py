@@ -247,6 +247,29 @@ def test_a_worker_that_is_killed_while_it_sends_a_result_is_noticed(monkeypatch)
         doomed = pool.submit(die_while_sending)
         with pytest.raises(BrokenExecutor):
             doomed.result(timeout=60)
+    with worker_processes(2) as pool:
+        doomed = pool.submit(die_while_sending)
+    assert isinstance(doomed.exception(timeout=1), BrokenExecutor)
+
+
+def fill_with_holes():
+    """Fill a heap with so many holes that it takes a while to look through them."""
+    rest[:] = [bytes(9000) for _ in range(20000)][::2]
+
+
+def cpu_s(process):
+    used = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the heap of glibc")
+def test_a_worker_without_work_looks_for_memory_once(workers):
+    process = workers.submit(own_process).result()
+    workers.submit(fill_with_holes).result()
+    time.sleep(1)
+    before = cpu_s(process)
+    time.sleep(2)
+    assert cpu_s(process) - before < 0.04
 
 
 def descendants(pid):

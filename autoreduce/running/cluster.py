@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,11 +40,8 @@ class Watch:
             If there was no scheduler, or no worker that works, for too long.
         """
         is_there = self.client.status == "running"
-        told = self.client.scheduler_info() if is_there else {"workers": {}}
-        workers = told["workers"].values()
-        # Some versions of Dask tell of a few workers only.
-        others = told.get("n_workers", 0) > len(workers)
-        if others or not all(map(_is_stuck, workers)):
+        workers = self._workers() if is_there else []
+        if not all(map(_is_stuck, workers)):
             self._sound = time.monotonic()
         elif time.monotonic() - self._sound > self.patience_s:
             what = "no worker" if is_there else "no scheduler"
@@ -54,6 +51,14 @@ class Watch:
                     "full; give them more by --memory-limit of dask worker"
                 )
             raise _lost(self.address, f"{what} for {self.patience_s:g} s")
+
+    def _workers(self) -> Collection[Mapping[str, Any]]:
+        try:
+            told = self.client.scheduler_info(n_workers=-1)
+        except TypeError:  # older versions of Dask tell of all anyway
+            told = self.client.scheduler_info()
+        workers: Mapping[str, Mapping[str, Any]] = told["workers"]
+        return workers.values()
 
 
 def _is_stuck(worker: Mapping[str, Any]) -> bool:

@@ -107,12 +107,10 @@ def worker_processes(
         Functions and arguments that it is given, and results, must be picklable.
     """
     context = server_context(preloaded)
-    with ended(ProcessPoolExecutor(n, context, initializer=_begin)) as pool:
+    pool = ProcessPoolExecutor(n, context, initializer=_begin)
+    with _watched(pool), ended(pool):
         start = Thread(target=_start, args=(pool, n), name="start-workers")
         start.start()
-        done = Event()
-        watch = Thread(target=_watch, args=(pool, done), name="watch-workers")
-        watch.start()
         try:
             yield pool
         except Interrupted:
@@ -121,9 +119,20 @@ def worker_processes(
             end_workers()
             raise
         finally:
-            done.set()
             start.join()
-            watch.join()
+
+
+@contextmanager
+def _watched(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """Have a pool looked after until it has ended."""
+    done = Event()
+    watch = Thread(target=_watch, args=(pool, done), name="watch-workers")
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
 
 
 @contextmanager
@@ -205,5 +214,6 @@ def _end_with(sentinel: int) -> None:
         is_idle = used - before < _WAITED_S / 20
         if is_idle and not is_clean:
             give_back()
+            used = time.process_time()  # without what that took
         is_clean = is_idle
     os._exit(1)
