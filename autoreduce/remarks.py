@@ -1159,9 +1159,9 @@ CODES: dict[str, Code] = {
         "the sky of {found} slopes otherwise than that of the reference, which is taken "
         "out by a plane",
         "The Moon or a lamp lights the sky from one side, and the field turns or the Moon "
-        "moves: samples of one side would have been rejected.  The plane is that of what "
-        "the lights differ by, so nebulae stay; the sky of the stack slopes as that of the "
-        "reference does.  Nothing is to be done.",
+        "moves: with the planes, samples that would have been rejected are not.  The plane "
+        "is that of what the lights differ by, so nebulae stay; the sky of the stack slopes "
+        "as that of the reference does.  Nothing is to be done.",
     ),
     "by-image": Code(
         _S.NOTE,

@@ -127,3 +127,7 @@ def test_pixels_are_full_from_the_lowest_level_on_at_which_those_of_a_light_are(
     assert values(saturation_cards([first, second], "adu")) == {"SATURATE": 50e3}
     assert values(saturation_cards([first, third], "adu")) == {"SATURATE": 25.1e3}
     assert saturation_cards([second], "adu") == []
+    ny, nx = first.grid_shape
+    sloped = replace(first, slope=(0.5, -1.0))
+    least = 50e3 - (0.5 * (nx - 1) + ny - 1) / 2
+    assert values(saturation_cards([first, sloped], "adu")) == {"SATURATE": least}

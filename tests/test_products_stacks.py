@@ -364,6 +364,30 @@ def test_a_sky_that_slopes_otherwise_in_each_light_costs_no_samples(tmp_path, co
         assert abs(np.median(blocks)) < 3
 
 
+def test_a_comet_is_taken_for_no_slope_of_the_sky(tmp_path):
+    """Its coma is as wide as a third of the field, and moves over an even sky."""
+    lights = [Light(f"r{i}", Pose(3.0 * i, -2.0 * i)) for i in range(6)]
+    night = write_lights(tmp_path / "night", lights)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for i, light in enumerate(lights):
+        far = np.hypot(x - 40 - 30 * i, y - 110)
+        with fits.open(night / f"{light.name}.fits", mode="update") as hdus:
+            coma = 600 * np.exp(-far / 40)
+            hdus[0].data = np.rint(hdus[0].data + coma).astype(np.uint16)
+    reduced = reduce_night(night, output=tmp_path / "out", page=False)
+    assert "sky-slopes" not in codes(reduced)
+    assert "many-rejected" in codes(reduced)
+    left, right = np.s_[5:35, 5:35], np.s_[5:35, -35:-5]
+    tilts = [
+        np.nanmedian(data[right]) - np.nanmedian(data[left])
+        for data in map(fits.getdata, reduced.folder.glob("calibrated/*.fits"))
+    ]
+    with stack_of(reduced) as hdus:
+        data = hdus[0].data
+    tilt = np.nanmedian(data[right]) - np.nanmedian(data[left])
+    assert min(tilts) < tilt < max(tilts)
+
+
 def test_a_stack_that_is_not_aligned_says_so(tmp_path):
     reduced = reduce(tmp_path, DITHERED, align="none")
     with stack_of(reduced) as hdus:

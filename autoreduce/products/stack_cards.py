@@ -114,7 +114,7 @@ def saturation_cards(lights: Sequence[StackLight], unit: str) -> list[Card]:
     Lights tell it where they have full pixels.
     """
     levels = [
-        light.factor * light.statistics["saturate"] + light.offset
+        light.factor * light.statistics["saturate"] + light.least_offset
         for light in lights
         if "saturate" in light.statistics
     ]

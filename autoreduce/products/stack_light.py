@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,8 @@ MOST_COMPARED = 1000
 SLOPE_BANDS, SLOPE_ROWS, SLOPE_BLOCKS = 8, 16, 8
 """Bands of the grid, rows of each, and blocks along these whose medians tell how the sky
 slopes."""
-FEWEST_BLOCKS = 16
-"""Blocks without which a plane is none."""
-UNEVEN = 1.0
-"""Slope across the grid, of the sky's noise, that is taken out."""
+FEWEST_BLOCKS = 2 * SLOPE_BANDS * SLOPE_BLOCKS // 3
+"""Blocks that both lights must show: nothing tells of the sky beside them."""
 FAR_OFF, PLANES_TRIED = 3.0, 5
 """Scatters beyond which a block takes no part in a plane; how often that is asked."""
 LEAST_GAIN = 0.02
@@ -176,6 +174,16 @@ class StackLight:
         if transform == Transform() and grid.shape == self.shape:
             return self
         return replace(self, resampler=Resampler(transform, self.shape, grid.shape))
+
+    def sloped(self, plane: "Plane") -> "StackLight":
+        """Add a plane over the grid."""
+        return replace(self, offset=self.offset + plane.level, slope=plane.slope)
+
+    @property
+    def least_offset(self) -> float:
+        """What is added at the least, anywhere on the grid."""
+        spans = zip(self.slope, self.grid_shape[::-1], strict=True)
+        return self.offset - sum(abs(slope) * (n - 1) for slope, n in spans) / 2
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -403,22 +411,34 @@ def levelled(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
     return found
 
 
-def even(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
-    """Slope the sky of levelled lights on the grid as that of one of them slopes.
+class Plane(NamedTuple):
+    """What the sky of a light lacks of that of another: linear over the grid."""
 
-    What lights differ by is their sky: a nebula, which all of them show, is not in it.
+    level: float = 0.0
+    """In the middle of the grid, ADU."""
+    slope: tuple[float, float] = (0.0, 0.0)
+    """For each pixel along x and y, ADU."""
+    sigmas: float = 0.0
+    """From one corner of the grid to the other, of the noise of the light's sky."""
+
+
+def planes(lights: Sequence[StackLight], reference: int) -> list[Plane]:
+    """Tell how the sky of levelled lights slopes otherwise than that of one of them.
+
+    What lights of one flux scale differ by is their sky, and what moves: a nebula, which
+    all of them show, is not in it.
 
     Parameters
     ----------
     lights : sequence of StackLight
         On the grid, on one scale and level.
     reference : int
-        Index of the one whose sky the others get.
+        Index of the one whose sky the others are to get.
 
     Returns
     -------
-    list of StackLight
-        The lights; those whose sky slopes by less than `UNEVEN` from it as they are.
+    list of Plane
+        For each light; a level one where too little of the grid tells.
     """
     first = lights[reference]
     ny, nx = first.grid_shape
@@ -431,23 +451,23 @@ def even(lights: Sequence[StackLight], reference: int) -> list[StackLight]:
     found = []
     for light in lights:
         off = [
-            [
-                float(finite_median(block))
-                for block in np.split(rows, edges[1:-1], axis=1)
-            ]
+            [_level_of(block) for block in np.split(rows, edges[1:-1], axis=1)]
             for rows in (
                 sky - light.rows(*span) for sky, span in zip(theirs, spans, strict=True)
             )
         ]
-        level, *slope = _plane(np.array(off), y, x)
-        across = abs(slope[0]) * nx + abs(slope[1]) * ny
+        level, along_x, along_y = _plane(np.array(off), y, x)
+        across = abs(along_x) * nx + abs(along_y) * ny
         noise = light.factor * light.statistics.get("sky_noise", math.inf)
-        if across > UNEVEN * noise:
-            offset, tilt = light.offset + level, (slope[0], slope[1])
-            found.append(replace(light, offset=offset, slope=tilt))
-        else:
-            found.append(light)
+        sigmas = across / noise if noise > 0 else 0.0
+        found.append(Plane(level, (along_x, along_y), sigmas))
     return found
+
+
+def _level_of(block: Image) -> float:
+    """Give the level of a block of which both lights show half at the least."""
+    is_seen = 2 * np.count_nonzero(np.isfinite(block)) >= max(block.size, 1)
+    return float(finite_median(block)) if is_seen else math.nan
 
 
 def _plane(

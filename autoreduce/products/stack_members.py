@@ -15,11 +15,12 @@ from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
 from autoreduce.products.registration import Geometry, Means, RegistrationProduct
 from autoreduce.products.stack_cards import grid_cards
 from autoreduce.products.stack_light import (
+    Plane,
     StackLight,
-    even,
     gain_from_sky,
     levelled,
     models,
+    planes,
     scaled,
 )
 from autoreduce.remarks import Remark, remark, some
@@ -67,9 +68,24 @@ class StackMembers:
         """Measure what becomes of the noise of lights whose colour is interpolated."""
         return replace(self, lights=[light.smoothed() for light in self.lights])
 
-    def even(self) -> "StackMembers":
-        """Slope the sky of all lights as that of the reference slopes."""
-        return replace(self, lights=even(self.lights, self._reference_at))
+    def planes(self) -> list[Plane]:
+        """Tell how the sky of each light slopes otherwise than that of the reference.
+
+        A nebula would be in that where the flux scale is uncertain: such lights get none.
+        """
+        at = self._reference_at
+        return [
+            Plane() if light.n_common is None or _is_uncertain(light) else plane
+            for light, plane in zip(self.lights, planes(self.lights, at), strict=True)
+        ]
+
+    def sloped(self, planes: Sequence[Plane], chosen: Sequence[bool]) -> "StackMembers":
+        """Add planes to the lights that are chosen."""
+        each = zip(self.lights, planes, chosen, strict=True)
+        return replace(self, lights=[
+            light.sloped(plane) if is_chosen else light
+            for light, plane, is_chosen in each
+        ])  # fmt: skip
 
     @property
     def _reference_at(self) -> int:
@@ -164,6 +180,11 @@ def aligned(
     )
 
 
+def _is_uncertain(light: StackLight) -> bool:
+    """Tell whether the stars of a light disagree on its flux scale."""
+    return light.factor_error > UNCERTAIN * light.factor
+
+
 def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     """Tell of lights whose scale, or whose place, is not from their stars."""
     guessed = [light.item.file for light in lights if light.n_common is None]
@@ -173,7 +194,7 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     doubtful = [
         f"{Path(light.item.file).name} by {100 * light.factor_error / light.factor:.0f} %"
         for light in lights
-        if light.factor_error > UNCERTAIN * light.factor
+        if _is_uncertain(light)
     ]
     if doubtful:
         yield remark("flux-uncertain", found=some(doubtful))

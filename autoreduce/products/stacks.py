@@ -1,5 +1,6 @@
 """Stacks of calibrated lights: registered, weighed, cleaned."""
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,6 +72,11 @@ a mosaic."""
 MANY = 0.02
 """Part of a light's samples, from which it is told that so many are rejected: noise
 explains 1e-4, cosmic rays and a satellite half a per cent."""
+UNEVEN = 1.0
+"""Slope of a light's sky across the grid, of its noise, that may be taken out."""
+CURED = 4
+"""By how much fewer samples must be rejected then: what moves, as a comet, has planes fitted
+to it that cure little."""
 NUSED = "NUSED"
 """Plane with the number of lights that went into each pixel."""
 
@@ -320,27 +326,37 @@ class _Stack:
         return self.members.grid.shape if n == 1 else (n, *self.members.grid.shape)
 
     def even(self) -> "_Stack":
-        """Slope the sky of all lights as that of the reference slopes, once."""
+        """Slope the sky of all lights as that of the reference slopes."""
         wanted = self.workspace.recipe.stack.level is StackLevel.SKY
-        if not (wanted and self._is_clean_mean()) or self._sloping:
+        if not (wanted and self._is_clean_mean()):
             return self
-        colours = tuple(self.workspace.each(StackMembers.even, self.colours))
-        made = replace(self, colours=colours)
-        if not made._sloping:
-            return self
-        one = remark("sky-slopes", found=some(made._sloping))
-        return replace(made, remarks=(*self.remarks, one))
-
-    @property
-    def _sloping(self) -> list[str]:
-        """Lights whose sky is sloped as that of the reference."""
-        return [
-            PurePosixPath(light.item.file).name
-            for light, *others in zip(
-                *(one.lights for one in self.colours), strict=True
-            )
-            if any(any(one.slope) for one in (light, *others))
+        planes = list(self.workspace.each(StackMembers.planes, self.colours))
+        chosen = [
+            max(plane.sigmas for plane in of_light) > UNEVEN
+            for of_light in zip(*planes, strict=True)
         ]
+        if not any(chosen):
+            return self
+        files = [light.item.file for light in self.members.lights]
+        names = [PurePosixPath(file).name for file in itertools.compress(files, chosen)]
+        return replace(
+            self,
+            # Those of green, where there are three.
+            members=self.members.sloped(planes[len(planes) // 2], chosen),
+            colours=tuple(
+                members.sloped(own, chosen)
+                for members, own in zip(self.colours, planes, strict=True)
+            ),
+            remarks=(*self.remarks, remark("sky-slopes", found=some(names))),
+        )
+
+    def _is_cured(self, parts: NDArray[np.float64], evened: "_Stack") -> bool:
+        """Tell whether slopes of the sky were what had samples rejected."""
+        if evened is self:
+            return False
+        rejected = np.sum([band.rejected for _, band in evened._bands()], axis=0)
+        after = rejected / math.prod(self.shape)
+        return bool(after.max() <= min(MANY, parts.max() / CURED))
 
     def write(self, digests: Mapping[str, str]) -> TaskResult:
         """Combine band by band, and write everything.
@@ -383,7 +399,7 @@ class _Stack:
                 table=self._inputs(digests, rejected, shares),
             )
         parts = rejected / math.prod(self.shape)
-        if parts.max() > MANY and (evened := self.even()) is not self:
+        if parts.max() > MANY and self._is_cured(parts, evened := self.even()):
             return evened.write(digests)
         return TaskResult(
             statistics=statistics,
