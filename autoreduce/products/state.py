@@ -26,7 +26,7 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 22,
-    Action.REGISTER: 14,
+    Action.REGISTER: 15,
     Action.STACK: 18,
     Action.EXPOSURE: 1,
 }
