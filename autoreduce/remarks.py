@@ -1047,8 +1047,8 @@ CODES: dict[str, Code] = {
         _S.LEFT_OUT,
         "no light: sky {found} and no stars, the stack's other lights have a sky of "
         "{expected}",
-        "The lens cap was on, shutter or dome were closed, or it is a dark: the light is "
-        "calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
+        "The lens cap was on, shutter or dome were closed, or it is a dark: nothing shines "
+        "in the light, which is calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
         "'FILE: imagetyp=dark'` makes it a dark.",
     ),
     "lit": Code(

@@ -60,6 +60,8 @@ FEWEST_STARS = 5
 """Stars below which their width may be that of a nebula, or of nothing."""
 SKY_FLOOR = 10.0
 """Sky that any light may have, of the sky noise."""
+NO_LIGHT = "no-light"
+"""Code of the remark on a light that shows neither sky nor stars."""
 NO_SKY = 0.5
 """Sky, of its noise, up to which a light may have seen none."""
 LIT = 0.1
@@ -168,7 +170,7 @@ def _unlit(
         i
         for i, light in enumerate(lights)
         if light.get("sky", math.inf) <= NO_SKY * light.get("sky_noise", 0.0)
-        and light.get("stars", math.inf) < FEWEST_STARS
+        and not light.get("stars", math.inf)
     ]
     others = [light for i, light in enumerate(lights) if i not in dark]
     skies = [light["sky"] for light in others if "sky" in light]
@@ -179,9 +181,7 @@ def _unlit(
         return {}
     sky = float(np.median(skies))
     return {
-        i: remark(
-            "no-light", found=f"{lights[i]['sky']:.1f} ADU", expected=f"{sky:.0f}"
-        )
+        i: remark(NO_LIGHT, found=f"{lights[i]['sky']:.1f} ADU", expected=f"{sky:.0f}")
         for i in dark
         if sky > limits.max_sky * NO_SKY * lights[i]["sky_noise"]
     }

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,7 +26,7 @@ from autoreduce.pixels.demosaic import (
     own_pixels,
 )
 from autoreduce.pixels.fluxscale import FluxScale, flux_scale
-from autoreduce.pixels.order import finite_median
+from autoreduce.pixels.order import finite_median, medians_of_parts
 from autoreduce.pixels.register import Transform, match_near
 from autoreduce.pixels.resample import Resampler
 from autoreduce.pixels.stacking import LightModel
@@ -45,6 +46,8 @@ TRIED_ROWS = 64
 """Rows on which noise is tried."""
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
+BLOCK = 16
+"""Side of the blocks in which something is looked for that shines."""
 SLOPE_BANDS, SLOPE_ROWS, SLOPE_BLOCKS = 8, 16, 8
 """Bands of the grid, rows of each, and blocks along these whose medians tell how the sky
 slopes."""
@@ -178,6 +181,20 @@ class StackLight:
     def sloped(self, plane: "Plane") -> "StackLight":
         """Add a plane over the grid."""
         return replace(self, offset=self.offset + plane.level, slope=plane.slope)
+
+    def shows_something(self) -> bool:
+        """Tell whether anything wide shines in it: a planet, a comet, a nebula.
+
+        Hot pixels and cosmic rays do not lift the median of a block.
+        """
+        ny, nx = self.shape
+        height = self.statistics.get("sky", 0.0) + self.statistics.get("sky_noise", 0.0)
+        return any(
+            bool(
+                (medians_of_parts(self.rows(*span), max(nx // BLOCK, 1)) > height).any()
+            )
+            for span in pairwise([*range(0, ny, BLOCK), ny])
+        )
 
     @property
     def least_offset(self) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from autoreduce.calibration.quality import unusable_lights
+from autoreduce.calibration.quality import NO_LIGHT, unusable_lights
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import NoStackError
 from autoreduce.fits.cards import Card, format_card, without
@@ -243,7 +243,8 @@ def _unusable(lights: Sequence[StackLight], workspace: Workspace) -> dict[str, R
     for group in exposures.values():
         statistics = [light.statistics for light in group]
         for i, why in unusable_lights(statistics, workspace.recipe.quality).items():
-            if group[i].header.get(KEEP) is not True:
+            is_lit = why.code == NO_LIGHT and group[i].shows_something()
+            if group[i].header.get(KEEP) is not True and not is_lit:
                 found[group[i].item.file] = why.about(group[i].item.file)
     return found
 
