@@ -498,6 +498,19 @@ def test_spectra_are_not_stacked(tmp_path, cards):
     assert "spectra" in {note.code for note in plan.notes}
 
 
+@pytest.mark.parametrize("grating", ["Gr7", "Open"])
+def test_spectra_have_a_sky_and_no_stars(tmp_path, grating):
+    lights = [Light(f"s{i}", cards=(("GRISM", grating),)) for i in range(2)]
+    reduced = reduce(tmp_path, lights)
+    is_picture = grating == "Open"
+    frames = pd.read_csv(reduced.folder / "frames.csv")
+    seen = ["stars", "fwhm", "elongation"]
+    assert (frames.reindex(columns=seen).notna() == is_picture).all(axis=None)
+    assert frames["sky"].notna().all()
+    found = stars(reduced.folder / "calibrated" / "s0.fits")
+    assert bool(len(found)) == is_picture
+
+
 def test_an_open_slot_for_gratings_is_no_grating(tmp_path):
     night = write_lights(
         tmp_path / "night",

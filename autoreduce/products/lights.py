@@ -33,7 +33,13 @@ from autoreduce.pixels.demosaic import ColourModel, colour_model, demosaic
 from autoreduce.pixels.flags import Flag, marked_pixels
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.order import finite_median, quantiles
-from autoreduce.pixels.stars import Stars, find_stars, on_sensor, superpixels
+from autoreduce.pixels.stars import (
+    LightStatistics,
+    Stars,
+    find_stars,
+    on_sensor,
+    superpixels,
+)
 from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
@@ -157,7 +163,7 @@ def make_light(
             full_at = _full_level(data, full, raw.median, frame.saturate)
             pattern = mosaic(str(task.facts.get("bayerpat") or ""), frame.origin)
             model = _colours(data, pattern, full_at)
-            seen, found = _look(data, full_at, frame, gain.egain, pattern, model)
+            seen, found = _look(data, task, full_at, frame, gain.egain, pattern, model)
             doubts = (*doubts, *_harm(data, task, correction, masters, seen))
             if model is not None:
                 doubts = (*doubts, *_pattern_doubts(task, model))
@@ -303,17 +309,24 @@ def _pattern_doubts(task: Task, model: ColourModel) -> Iterator[Remark]:
 
 def _look(
     data: Floats,
+    task: Task,
     saturate: float | None,
     frame: RawFrame,
     gain: float | None,
     pattern: Mosaic,
     model: ColourModel | None,
 ) -> tuple[dict[str, float], NDArray[Any]]:
-    """Measure sky and stars of a calibrated light; of a mosaic, those of its green."""
+    """Measure sky and stars of a calibrated light; of a mosaic, those of its green.
+
+    What stands out in a spectrum is no star: its sky alone is measured.
+    """
     # Sky within one unit of whole numbers shows no scatter of its own.
     least = QUANTISED if frame.dtype.kind in "iu" else 0.0
     found = _stars_of(data, pattern, model, saturate, gain, least)
     light, table = found.statistics, found.table
+    if task.is_spectrum:
+        light = LightStatistics(light.sky_adu, light.sky_noise_adu, None, math.nan)
+        table = table[:0]
     scale = pixel_scale_arcsec(frame.raw)
     return known(
         {
