@@ -1147,8 +1147,7 @@ CODES: dict[str, Code] = {
     ),
     "many-rejected": Code(
         _S.DOUBTFUL,
-        "{found} of the samples are rejected, far more than the noise of {expected} "
-        "explains",
+        "far more samples are rejected than noise explains: {found}",
         "Something differs between the lights: hot pixels without a dark, bright "
         "satellites, clouds, trailed stars, a gain that is not true, a sky that is "
         "no plane, or a light that lies at the wrong place.  `INPUTS` in the stack tells how many of "
@@ -1262,8 +1261,8 @@ CODES: dict[str, Code] = {
     ),
     "between-colours": Code(
         _S.NOTE,
-        "colours are interpolated within each light: {found}, for colours of their own "
-        "pixels it takes {expected}",
+        "colours are interpolated within each light: {found}; without interpolation it "
+        "takes {expected}",
         "More lights, or wider dithers, would make stars a little sharper.  `colours` "
         "of `[stack]` in a recipe decides otherwise.",
     ),

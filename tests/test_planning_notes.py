@@ -128,6 +128,13 @@ def test_lights_that_are_not_stacked_are_named(facts, code, group):
     assert found[code].found == group
 
 
+@pytest.mark.parametrize("facts", [{"ybinning": 2}, {"disperser": "Gr7"}])
+def test_a_single_spectrum_is_named_among_spectra_alone(facts):
+    found = notes(*NIGHT, ("light", facts))
+    assert "spectra" in found
+    assert "single-light" not in found
+
+
 def test_every_light_without_a_stack_is_told_why():
     lights = (
         ("light", {"object": "M31"}),

@@ -368,6 +368,26 @@ def test_a_light_of_which_nothing_is_seen_to_move_is_none_of_the_pattern_s(monke
     assert places[4] == placed[4][1]
 
 
+@pytest.mark.parametrize("dx", [0.0, 5.0])
+def test_the_pattern_is_no_place_in_another_field_wherever_that_of_the_sky_begins(
+    monkeypatch, dx
+):
+    """The last of five in B lies on the first field, of V, as the sensor does.
+
+    The others are of the second field, in which their first lies at `dx`.
+    """
+    pattern = lone(means=Means.STARS, matched=4)
+    placed = [*(lone(2, (dx + 3 * i, 0)) for i in range(4)), pattern]
+    placed.append(lone(means=Means.STARS, matched=30))
+    told = [*((3 * i, 0) for i in range(4)), None]
+    places, _ = as_the_sky_moves(monkeypatch, told, placed, ("5", "6"))
+    assert [place.field for place in places] == [2, 2, 2, 2, 0, 1]
+    assert [place.transform.dx for place in places[:4]] == [
+        dx + 3 * i for i in range(4)
+    ]
+    assert places[4].why_not == remark("no-stars-to-place", "4", found="0")
+
+
 def test_lights_that_lie_elsewhere_by_their_images_stay_with_those_of_the_stars(
     monkeypatch,
 ):

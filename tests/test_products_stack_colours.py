@@ -42,7 +42,7 @@ def test_number_and_spread_decide(tmp_path, open_light, shifts, source):
     assert found is source
     own = source is ColourSource.OWN
     assert why.code == ("own-colours" if own else "between-colours")
-    assert f"of {len(shifts)} lights" in str(why)
+    assert f"{len(shifts)} lights give" in str(why)
 
 
 @pytest.mark.parametrize("asked", ["own", "interpolated"])

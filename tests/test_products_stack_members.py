@@ -75,6 +75,47 @@ def test_lights_that_are_not_aligned_get_one_sky(
     assert [(one.code, one.found) for one in members.remarks] == [("not-aligned", word)]
 
 
+@pytest.mark.parametrize("is_aligned", [True, False])
+@pytest.mark.parametrize(
+    ("lengths", "found", "expected"),
+    [
+        ((1.2, 1.99), None, None),
+        ((1.2, 2.4), "L.fits", "2.4"),
+        ((2.4, 3.1), "L.fits, L.fits", "2.4 to 3.1"),
+        ((2.41, 2.44), "L.fits, L.fits", "2.4"),
+    ],
+)
+def test_long_stars_are_told_of_each_light(
+    open_light, tmp_path, is_aligned, lengths, found, expected
+):
+    """Both lights have one name, in the folders of two nights."""
+    lights = []
+    for n, length in enumerate(lengths):
+        (tmp_path / f"n{n}").mkdir()
+        seen = {"sky": 100.0, "sky_noise": 10.0, "elongation": length}
+        where = place(3.0 * n) if is_aligned else None
+        light = open_light(f"n{n}/L.fits", np.full(SHAPE, 100.0), seen, place=where)
+        lights.append(light)
+    if is_aligned:
+        members = lay(tmp_path, lights, references=("n0/L.fits",))
+    else:
+        members = unaligned(lights, make_space(tmp_path).recipe)
+    told = [one for one in members.remarks if one.code == "long-stars"]
+    assert [(one.found, one.expected) for one in told] == [(found, expected)] * bool(
+        found
+    )
+
+
+def test_spectra_that_are_not_aligned_have_no_long_stars(open_light, tmp_path):
+    rng = np.random.default_rng(4)
+    trace = 400 * np.exp(-((np.arange(160)[:, None] - 70) ** 2) / 8)
+    data = trace + 3 * rng.standard_normal((160, 200))
+    seen = {"sky": 0.0, "elongation": 5.0}
+    lights = [open_light(f"{n}.fits", data, seen) for n in range(2)]
+    members = unaligned(lights, make_space(tmp_path).recipe)
+    assert [one.code for one in members.remarks] == ["not-aligned"]
+
+
 def test_the_grid_is_that_of_the_reference(open_light, tmp_path):
     members = lay(tmp_path, lights_at(open_light, place(), place(3.0, 2.0)))
     assert members.grid == Geometry(SHAPE)

@@ -14,13 +14,13 @@ from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.frame import told_otherwise
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
-from autoreduce.frames.schema import ImageType
+from autoreduce.frames.schema import ImageType, rows_of
 from autoreduce.frames.spelling import SPELT, with_one_spelling
 from autoreduce.planning.candidates import SERVED_BY, with_zero_level
 from autoreduce.planning.grouping import comparable
 from autoreduce.planning.lacks import merged
 from autoreduce.planning.phrases import together
-from autoreduce.planning.plan import Action, Plan, Task
+from autoreduce.planning.plan import Action, Plan, Task, shows_spectrum
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
@@ -597,11 +597,15 @@ _SAME_EXPOSURE = 0.02
 
 
 def _single_lights(groups: pd.DataFrame, pooled: Sequence[str]) -> list[Remark]:
-    """Name the lights that have nothing to be stacked with.
+    """Name the lights that have nothing to be stacked with, without spectra.
 
     Where there are others that only their exposure keeps apart, stacking can pool them.
     """
-    lights = groups[groups["imagetyp"] == ImageType.LIGHT]
+    pictures = [
+        row["imagetyp"] == ImageType.LIGHT and not shows_spectrum(row)
+        for row in rows_of(groups)
+    ]
+    lights = groups[pd.Series(pictures, groups.index, dtype=bool)]
     single = lights["n_frames"] == 1
     if not single.any():
         return []

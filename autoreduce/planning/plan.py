@@ -195,13 +195,18 @@ class Task:
 
     @property
     def is_spectrum(self) -> bool:
-        """Whether its pixels lie behind a grating: it is no picture of stars.
+        """Whether its pixels lie behind a grating: it is no picture of stars."""
+        return shows_spectrum(self.facts)
 
-        Cameras are binned unlike along rows and columns behind a slit only.
-        """
-        binning = self.facts.get("xbinning"), self.facts.get("ybinning")
-        uneven = None not in binning and binning[0] != binning[1]
-        return uneven or self.facts.get("disperser") is not None
+
+def shows_spectrum(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a light of these facts is a spectrum: no picture of stars.
+
+    Cameras are binned unlike along rows and columns behind a slit only.
+    """
+    binning = facts.get("xbinning"), facts.get("ybinning")
+    uneven = None not in binning and binning[0] != binning[1]
+    return uneven or facts.get("disperser") is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ def _by_stars(
         for i, place in enumerate(places)
         if not place.field and not lights[i].has_stars
     ]
-    if _drawn_out(folder, lights, rest):
+    if are_drawn_out([folder / lights[i].output for i in rest]):
         for i in rest:
             why = remark("drawn-out", lights[i].output)
             places[i] = replace(places[i], why_not=why)
@@ -364,7 +364,8 @@ def _place_moving(
         if i in moves:
             places[i] = _mended(places[i], field, moves[i].then(origin))
         elif places[i].field == field or places[i].is_still:
-            places[i] = _unless_still(places[i], origin, lights[i])
+            begin = origin if places[i].field == field else Transform()
+            places[i] = _unless_still(places[i], begin, lights[i])
 
 
 def _mended(place: Place, field: int, shift: Transform) -> Place:
@@ -471,11 +472,10 @@ def _placed(
     )
 
 
-def _drawn_out(folder: Path, lights: Sequence[_Light], rest: Sequence[int]) -> bool:
-    """Tell whether most of some lights without stars look like spectra."""
-    steps = np.linspace(0, len(rest) - 1, min(len(rest), LOOKED_AT))
-    probes = [rest[round(step)] for step in steps] if rest else []
-    drawn = [is_drawn_out(_image(folder, lights[i])) for i in probes]
+def are_drawn_out(paths: Sequence[Path]) -> bool:
+    """Tell whether most of some lights look like spectra, as a few of them do."""
+    steps = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT))
+    drawn = [is_drawn_out(_read_image(paths[round(step)])) for step in steps]
     return sum(drawn) > len(drawn) / 2
 
 
@@ -518,7 +518,11 @@ def _shifts(
 
 
 def _image(folder: Path, light: _Light) -> NDArray[Any]:
-    with open_image(folder / light.output) as reader:
+    return _read_image(folder / light.output)
+
+
+def _read_image(path: Path) -> NDArray[Any]:
+    with open_image(path) as reader:
         data = np.asarray(reader.read(), np.float32)
         return superpixels(data) if reader.get("BAYERPAT") else data
 

@@ -49,8 +49,8 @@ def colour_source(
     source = ColourSource.OWN if part >= NEARLY_ALL else ColourSource.INTERPOLATED
     source = source if asked is ColourSource.AUTO else asked
     found = (
-        f"of {len(lights)} lights {100 * part:.0f} % of the places have {ENOUGH} pixels "
-        f"or more in each colour"
+        f"{len(lights)} lights give {100 * part:.0f} % of the stack {ENOUGH} pixels or "
+        "more of each colour"
     )
     if asked is not ColourSource.AUTO:
         found = f"recipe {recipe.name} asks; {found}"

@@ -12,7 +12,12 @@ from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.fluxscale import FEWEST
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
-from autoreduce.products.registration import Geometry, Means, RegistrationProduct
+from autoreduce.products.registration import (
+    Geometry,
+    Means,
+    RegistrationProduct,
+    are_drawn_out,
+)
 from autoreduce.products.stack_cards import grid_cards
 from autoreduce.products.stack_light import (
     Plane,
@@ -128,7 +133,7 @@ def unaligned(lights: Sequence[StackLight], recipe: Recipe) -> StackMembers:
         level[0],
         Geometry(level[0].shape),
         level[0].header.records,
-        (remark("not-aligned", found=why),),
+        (remark("not-aligned", found=why), *_long_stars(lights)),
     )
 
 
@@ -198,14 +203,7 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     ]
     if doubtful:
         yield remark("flux-uncertain", found=some(doubtful))
-    lengths = {
-        Path(light.item.file).name: length
-        for light in lights
-        if (length := light.statistics.get("elongation", 0.0)) >= LONG
-    }
-    if lengths:
-        ends = f"{min(lengths.values()):.1f} to {max(lengths.values()):.1f}"
-        yield remark("long-stars", found=some([*lengths]), expected=ends)
+    yield from _long_stars(lights)
     imaged = [
         Path(light.item.file).name
         for light in lights
@@ -225,6 +223,18 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
     if beside:
         found, most = some([name for name, _ in beside]), max(n for _, n in beside)
         yield remark("sky-moves", found=found, expected=str(most))
+
+
+def _long_stars(lights: Sequence[StackLight]) -> Iterator[Remark]:
+    """Tell of lights with long stars, if these are stars and no spectra."""
+    length = [light.statistics.get("elongation", 0.0) for light in lights]
+    long = [i for i, n in enumerate(length) if n >= LONG]
+    if not long or are_drawn_out([lights[i].path for i in long]):
+        return
+    ends = (f"{end(length[i] for i in long):.1f}" for end in (min, max))
+    names = [Path(lights[i].item.file).name for i in long]
+    expected = " to ".join(dict.fromkeys(ends))
+    yield remark("long-stars", found=some(names), expected=expected)
 
 
 def _shown(light: StackLight, grid: Geometry) -> float:

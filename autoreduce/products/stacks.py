@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,7 +52,7 @@ from autoreduce.products.stack_errors import (
 )
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.stack_members import StackMembers, aligned, unaligned
-from autoreduce.remarks import Remark, remark, some
+from autoreduce.remarks import Remark, condensed, remark, some
 
 Image = NDArray[np.float32]
 
@@ -201,10 +201,11 @@ def _together(
 
 
 def _why_none(left_out: Mapping[str, Remark]) -> Remark:
-    """Say why nothing is stacked: the commonest reason, and for how many."""
-    reasons = Counter(str(why) for why in left_out.values())
+    """Say why nothing is stacked: the commonest reasons, and for how many."""
+    reasons = condensed(why.about(output) for output, why in left_out.items())
+    reasons.sort(key=lambda why: -len(why.subject))
     commonest = "; ".join(
-        f"{n} of {reasons.total()} lights: {why}" for why, n in reasons.most_common(2)
+        f"{len(why.subject)} of {len(left_out)} lights: {why}" for why in reasons[:2]
     )
     return remark("nothing-fits", found=commonest)
 
@@ -421,10 +422,9 @@ class _Stack:
         names = [PurePosixPath(files[i]).name for i in odd]
         few = len(odd) < len(files) / 2
         way_out = " ".join(f"--exclude {name}" for name in names) if few else ""
-        found = some([f"{100 * parts[i]:.1f} %" for i in odd])
-        yield remark(
-            "many-rejected", found=found, expected=some(names), way_out=way_out
-        )
+        each = zip(odd, names, strict=True)
+        found = some([f"{100 * parts[i]:.1f} % of {name}" for i, name in each])
+        yield remark("many-rejected", found=found, way_out=way_out)
 
     def _bands(self) -> Iterator[tuple[int, StackResult]]:
         """Combine the lights, colour by colour and band by band.

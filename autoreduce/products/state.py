@@ -26,8 +26,8 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 22,
-    Action.REGISTER: 14,
-    Action.STACK: 18,
+    Action.REGISTER: 15,
+    Action.STACK: 19,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
