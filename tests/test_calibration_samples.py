@@ -213,3 +213,17 @@ def test_pixels_tell_that_their_bytes_are_swapped(rows, noise):
     counts = np.random.default_rng(1).normal(680, 20, (32, 256)).astype(np.uint16)
     found = sum_up(rows(counts.astype(np.uint16))).swapped_noise
     assert found == pytest.approx(noise, rel=0.25, nan_ok=True)
+
+
+@pytest.mark.parametrize("level", [1000, 30000, 32768, 33000, 50000])
+def test_rows_that_were_never_written_are_seen_at_any_level(level):
+    rows = np.random.default_rng(1).normal(level, 50, (32, 64)).astype(np.uint16)
+    assert sum_up(rows).cut == 0
+    rows[20:] = 32768
+    assert sum_up(rows).cut == 12 / 32
+
+
+def test_rows_that_are_full_are_no_unwritten_ones():
+    rows = np.full((32, 64), 32768, np.uint16)
+    rows[:2, :5] = 32000
+    assert sum_up(rows).cut == 0

@@ -109,7 +109,11 @@ def test_two_exposures_are_told_and_the_way_out_takes_the_other(tmp_path):
 
 @pytest.mark.parametrize(
     ("keyword", "value", "fact", "other"),
-    [("FILTER", "B", "filter", "B"), ("GAIN", 200, "gain", "200")],
+    [
+        ("FILTER", "B", "filter", "B"),
+        ("FILTER", "OIII; 7nm", "filter", "OIII; 7nm"),
+        ("GAIN", 200, "gain", "200"),
+    ],
 )
 def test_a_card_that_stands_twice_is_told_and_the_way_out_takes_the_other(
     tmp_path, keyword, value, fact, other
@@ -127,6 +131,15 @@ def test_a_card_that_stands_twice_is_told_and_the_way_out_takes_the_other(
     setting = shlex.split(told.way_out)[1]
     assert setting == f"light_*: {fact}={other}"
     assert not notes(night, "doubled-card", settings=(setting,))
+
+
+def test_a_filter_that_stands_twice_in_two_spellings_is_one(tmp_path):
+    night = write_night(tmp_path / "night")
+    for path in night.glob("light_*.fit"):
+        with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+            hdus[0].header["FILTER"] = 3.0
+            hdus[0].header.append(fits.Card("FILTER", "3"), end=True)
+    assert not notes(night, "doubled-card")
 
 
 LARGE = (136, 200)

@@ -189,7 +189,7 @@ def test_seven_decimals_of_a_second_are_read():
         ("Unknown", None),
         ("", None),
         ("a\x07b", "ab"),
-        (3.0, "3"),
+        (3.0, "3.0"),
         (3.5, "3.5"),
         ("3.0", "3.0"),
     ],

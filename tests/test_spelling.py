@@ -10,6 +10,7 @@ from autoreduce.frames.overrides import apply_overrides
 from autoreduce.frames.scan import scan
 from autoreduce.frames.spelling import camera_key, commonest_spellings, spelling_key
 from autoreduce.library.masters import add_to_library, read_library
+from autoreduce.planning.plan import Action
 from autoreduce.planning.planner import make_plan
 from autoreduce.prepare import Choices, prepare_night
 from autoreduce.reduction import reduce_night
@@ -197,3 +198,25 @@ def test_a_library_s_flat_is_found_though_its_filter_and_camera_are_spelt_otherw
     flats = lights(prepared.frames)["flat"]
     assert flats.notna().all()
     assert flats.str.startswith(str(tmp_path / "library")).all()
+
+
+def test_a_filter_by_number_is_one_however_it_is_written(tmp_path):
+    night = write_night(tmp_path / "night")
+    for path in (*night.glob("flat_*.fit"), *night.glob("light_*.fit")):
+        fits.setval(path, "FILTER", value="3.0")
+    library = tmp_path / "library"
+    add_to_library(library, [reduce_night(night, page=False).folder])
+    for path in night.glob("flat_*.fit"):
+        path.unlink()
+    for path in night.glob("light_*.fit"):
+        fits.setval(path, "FILTER", value=3)
+    for settings in ((), ("light_*: filter=3.0",), ("light_*: filter=3",)):
+        plan = prepare_night(night, Choices(library=library, settings=settings)).plan
+        flats = [
+            one.calibration.flat
+            for task in plan.tasks
+            if task.action is Action.CALIBRATE
+            for one in task.frames
+        ]
+        assert len(flats) == 3
+        assert all(flats)

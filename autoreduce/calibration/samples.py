@@ -41,6 +41,8 @@ WRAPPED = -(1 << 14)
 """16-bit counts below this are none that a camera gives: they went past 32767."""
 CUT_NOISE = 10.0
 """A row of one value that lies so many times the noise below the others holds no data."""
+FULL = 0.1
+"""Where so many pixels of the other rows hold a value, rows of that value are full."""
 SCRAMBLED = 256.0
 """Noise in 16 bits that pixels have whose bytes are swapped, ADU, and few others ..."""
 LOWER_BYTES = 0.1
@@ -265,8 +267,10 @@ def _cut(frames: NDArray[Any]) -> NDArray[np.float64]:
         alive = frames[at, ~dull[at]]
         level, noise = float(np.nanmedian(alive)), pixel_noise(alive)
         far = CUT_NOISE * max(noise, 0.01 * abs(level))
-        above = (first[at] == unwritten) & (first[at] > level + far)
-        found[at] = np.mean(dull[at] & ((first[at] < level - far) | above))
+        # Rows that are full are of one value, too, but then so are pixels of the others.
+        noisy = noise > 1 and np.mean(alive == unwritten) < FULL
+        empty = (first[at] == unwritten) & (noisy | (unwritten > level + far))
+        found[at] = np.mean(dull[at] & ((first[at] < level - far) | empty))
     return found
 
 

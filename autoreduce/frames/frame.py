@@ -1,5 +1,6 @@
 """One image on its way into the frame table: its facts and what speaks against it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -327,6 +328,21 @@ def evidence_cells(reading: Reading) -> EvidenceCells:
         reading.rule,
         "; ".join(reading.disagree),
     )
+
+
+def told_otherwise(cell: str) -> list[str]:
+    """Return what `evidence_cells` joined: each ``KEYWORD=literal``.
+
+    Examples
+    --------
+    >>> told_otherwise("FILTER=Ha; 7nm; GAIN=3")
+    ['FILTER=Ha; 7nm', 'GAIN=3']
+    """
+    return _NEXT_SOURCE.split(cell)
+
+
+_NEXT_SOURCE = re.compile(r"; (?=[A-Z][^;=a-z]*=)")
+"""A literal may hold a semicolon, but no keyword behind it."""
 
 
 def _shown(value: object) -> str:

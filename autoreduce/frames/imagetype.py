@@ -69,7 +69,10 @@ _LAMPS = re.compile(r"neon|argon|helium|mercury|krypton|xenon|thorium")
 _LAMP_PAIR = re.compile(r"(?<![A-Za-z])(Th|Hg|Cu|He|Fe|Ne|Cd|Zn)(Ar|Ne|Cd|Zn)(?![a-z])")
 """Lamps of two elements: their capitals begin no word."""
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
-_FLAT_DARKS_ALONE = re.compile(r"flat[\W_]*darks|dark[\W_]*flats|(flatdark|darkflat)")
+_FLAT_DARKS_ALONE = re.compile(
+    r"(flat[\W_]*darks|dark[\W_]*flats|flatdark|darkflat)(?![a-z])"
+)
+_FUSED = re.compile(r"(?<![a-z])(flatdarks?|darkflats?)(?![a-z])")
 _PLAIN_WORDS = re.compile(
     r"auto|frames?|fields?|sky|dome|twilight|image|exposure|sec|tests?|cal(ib(ration)?)?|spec(tr(a|um))?|mins?|evening"
     r"|morning|neon|argon|helium|mercury|krypton|xenon|thorium|iron|red|green|blue|lum|[a-z]{1,2}|\d+"
@@ -124,6 +127,8 @@ def decide_type(
         rule = f"every frame of {dialect.title} is that"
         return Reading(ImageType(always).value, "dialect", dialect.name, rule)
     named = _from_name(file, facts, lightly=said.kind is ImageType.LIGHT)
+    if said.kind is ImageType.FLAT:
+        named = _beside_flat(named, file, facts)
     titled = _from_object(facts)
     exposure = _exposure(facts) if said.whole else None
     kind, witness, rule = _weigh(said, titled, named, exposure)
@@ -346,7 +351,7 @@ def _weigh(
         return _weigh_light(said, titled, named, exposure)
     if said.kind in (ImageType.BIAS, ImageType.DARK):
         return _weigh_closed(said, titled, named, exposure)
-    if said.kind is ImageType.FLAT and _is_named_flat_dark(named):
+    if said.kind is ImageType.FLAT and named.kind is ImageType.FLATDARK:
         return ImageType.FLATDARK, named, "a flat by its card, a dark for flats by name"
     if said.kind is not None:
         return said.kind, said, "the type keyword says so"
@@ -403,16 +408,46 @@ def _is_named_dark(named: Witness) -> bool:
     return not _OF_0_S.search(named.literal)
 
 
-def _is_named_flat_dark(named: Witness) -> bool:
-    """Tell whether a file is called a dark for flats, or a folder is called nothing else.
+def _beside_flat(named: Witness, file: str, facts: Mapping[str, Reading]) -> Witness:
+    """Ask the names again, where the card says flat, for a dark for flats.
 
-    Programs that know no such type let observers take flats without light; a folder of
-    flats and darks has both words in its name, too.
+    Programs that know no such type let observers take flats without light.  A file is
+    called that in one word, or with nothing but numbers, filter and exposure behind; a
+    folder of flats and darks has both words in its name, too, so it needs one word, or
+    the plural.  Where the file only repeats the card the nearest folder that tells a
+    type decides.  The pixels are not asked.
     """
-    if named.kind is not ImageType.FLATDARK:
+    *folders, base = file.split("/")
+    name = stem(base)
+    band = str(facts["filter"].value).lower() if "filter" in facts else ""
+    own = type_of_words(name)
+    if own is ImageType.FLATDARK:
+        is_meant = _FUSED.search(name.lower()) or _is_followed(_FLAT_DARK, name, band)
+        kind = ImageType.FLATDARK if is_meant else ImageType.FLAT
+        return Witness(kind, "file name", name)
+    if own in (None, ImageType.FLAT):
+        for folder in reversed(folders):
+            if (told := type_of_words(folder)) is None:
+                continue
+            if told is ImageType.FLATDARK and _is_followed(
+                _FLAT_DARKS_ALONE, folder, band
+            ):
+                return Witness(told, "folder name", folder)
+            break
+    return (
+        named._replace(kind=ImageType.FLAT)
+        if named.kind is ImageType.FLATDARK
+        else named
+    )
+
+
+def _is_followed(word: re.Pattern[str], name: str, band: str) -> bool:
+    """Tell whether a name begins with a word, and goes on with plain ones alone."""
+    match = word.match(name.lower())
+    if not match:
         return False
-    is_folder = named.keyword == "folder name"
-    return not is_folder or bool(_FLAT_DARKS_ALONE.fullmatch(named.literal.lower()))
+    rest = _TOKENS.findall(without_words(name.lower()[match.end() :], band))
+    return all(map(_PLAIN_WORDS.fullmatch, rest))
 
 
 def _by_exposure(

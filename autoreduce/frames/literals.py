@@ -177,8 +177,6 @@ def text(value: Value, missing: Collection[str] = ()) -> str | None:
     """
     if value is None or isinstance(value, bool):
         return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # slot 3.0 of a filter wheel is slot 3
     words = " ".join(_unquoted(str(value)).split())
     words = "".join(letter for letter in words if letter.isprintable())
     return words if words and words.lower() not in missing else None

@@ -55,6 +55,20 @@ def spelling_key(name: str) -> str:
     return _LINES.get(key, key)
 
 
+_WHOLE = re.compile(r"\d+\.0+")
+
+
+def filter_key(name: str) -> str:
+    """Return what all spellings of a filter have in common: slot 3.0 of a wheel is slot 3.
+
+    Examples
+    --------
+    >>> filter_key("3.0") == filter_key("3")
+    True
+    """
+    return spelling_key(name.partition(".")[0] if _WHOLE.fullmatch(name) else name)
+
+
 _MAKER = re.compile(
     rf"(?:(?:{'|'.join(map(spelling_key, MAKERS))})"
     r"(?:ccd|cmos|dslr|camerascapture|camera)?+,?)+(?=[a-z])(?=.*[a-z]\d)"
@@ -81,7 +95,7 @@ def camera_key(name: str) -> str:
 
 SPELT = {
     "object": spelling_key,
-    "filter": spelling_key,
+    "filter": filter_key,
     "instrume": camera_key,
     "telescop": spelling_key,
 }

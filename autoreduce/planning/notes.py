@@ -11,6 +11,7 @@ import pandas as pd
 
 from autoreduce.fits.names import pattern_of
 from autoreduce.frames.facts import NO_SECTION
+from autoreduce.frames.frame import told_otherwise
 from autoreduce.frames.literals import seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.schema import ImageType, rows_of
@@ -555,24 +556,29 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
     told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
     keys = ["fact", "value", "keyword", "literal", "disagree"]
     for (fact, value, keyword, literal, others), rows in told.groupby(keys, sort=False):
-        twins = [one for one in others.split("; ") if one.startswith(f"{keyword}=")]
+        key = SPELT.get(fact, str)
+        literals = (one.partition("=")[::2] for one in told_otherwise(others))
+        twins = [
+            text
+            for name, text in literals
+            if name == keyword and key(text) != key(value)
+        ]
         # What the observer has set is not doubted.
         files = [one for one in rows["file"] if str(used.loc[one, fact]) == value]
         if twins and files:
-            other = twins[0].partition("=")[2]
             pattern = pattern_of(files, table["file"])
             yield remark(
                 "doubled-card",
                 *files,
                 found=f"{keyword} = {literal}",
-                expected=twins[0],
-                way_out=f"--set '{pattern}: {fact}={other}'",
+                expected=f"{keyword}={twins[0]}",
+                way_out=f"--set '{pattern}: {fact}={twins[0]}'",
             )
 
 
 def _other_exposure(literal: str, others: str, coadds: int) -> float | None:
     """Read the exposure that another card tells, if that contradicts the first."""
-    keyword, _, text = others.split("; ", maxsplit=1)[0].partition("=")
+    keyword, _, text = told_otherwise(others)[0].partition("=")
     own, other = seconds(literal), seconds(text)
     if keyword not in _EXPOSURES or own is None or not other:
         return None
