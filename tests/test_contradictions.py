@@ -133,12 +133,14 @@ def test_a_card_that_stands_twice_is_told_and_the_way_out_takes_the_other(
     assert not notes(night, "doubled-card", settings=(setting,))
 
 
-def test_a_filter_that_stands_twice_in_two_spellings_is_one(tmp_path):
+@pytest.mark.parametrize("names", [(3.0, "3"), ("Red", 1), (4, "SII")])
+def test_a_filter_that_stands_twice_in_two_spellings_is_one(tmp_path, names):
+    """Or by its name, and its place in the wheel."""
     night = write_night(tmp_path / "night")
     for path in night.glob("light_*.fit"):
         with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
-            hdus[0].header["FILTER"] = 3.0
-            hdus[0].header.append(fits.Card("FILTER", "3"), end=True)
+            hdus[0].header["FILTER"] = names[0]
+            hdus[0].header.append(fits.Card("FILTER", names[1]), end=True)
     assert not notes(night, "doubled-card")
 
 

@@ -30,6 +30,17 @@ def spread(n=12):
     return grid + rng.uniform(-2, 2, (n, 2))
 
 
+def test_a_planet_shines_and_hot_pixels_do_not(open_light):
+    rng = np.random.default_rng(8)
+    dark = rng.normal(0, 8, (70, 90))
+    dark[::5, ::5] = 900.0
+    dark[:, 40] = np.nan
+    seen = {"sky": 0.3, "sky_noise": 8.0}
+    assert not open_light("dark.fits", dark, seen).shows_something()
+    dark[20:60, 30:70] += 40.0
+    assert open_light("planet.fits", dark, seen).shows_something()
+
+
 @pytest.mark.parametrize("keep_open", [True, False])
 def test_rows_are_scaled_and_then_shifted(open_light, keep_open):
     light = open_light("a.fits", RAMP, keep_open=keep_open)

@@ -92,7 +92,7 @@ def test_long_stars_are_told_of_each_light(
     lights = []
     for n, length in enumerate(lengths):
         (tmp_path / f"n{n}").mkdir()
-        seen = {"sky": 100.0, "sky_noise": 10.0, "elongation": length}
+        seen = {"sky": 100.0, "sky_noise": 10.0, "stars": 12.0, "elongation": length}
         where = place(3.0 * n) if is_aligned else None
         light = open_light(f"n{n}/L.fits", np.full(SHAPE, 100.0), seen, place=where)
         lights.append(light)
@@ -104,6 +104,13 @@ def test_long_stars_are_told_of_each_light(
     assert [(one.found, one.expected) for one in told] == [(found, expected)] * bool(
         found
     )
+
+
+def test_a_few_galaxies_are_no_long_stars(open_light, tmp_path):
+    seen = {"sky": 100.0, "stars": 7.0, "elongation": 3.3}
+    lights = [open_light(f"{n}.fits", np.full(SHAPE, 100.0), seen) for n in range(2)]
+    members = unaligned(lights, make_space(tmp_path).recipe)
+    assert [one.code for one in members.remarks] == ["not-aligned"]
 
 
 def test_spectra_that_are_not_aligned_have_no_long_stars(open_light, tmp_path):

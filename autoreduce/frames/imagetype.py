@@ -70,7 +70,7 @@ _LAMP_PAIR = re.compile(r"(?<![A-Za-z])(Th|Hg|Cu|He|Fe|Ne|Cd|Zn)(Ar|Ne|Cd|Zn)(?!
 """Lamps of two elements: their capitals begin no word."""
 _FLAT_DARK = re.compile(r"flat[\W_]*darks?(?![a-z])|dark[\W_]*flats?(?![a-z])")
 _FLAT_DARKS_ALONE = re.compile(
-    r"(flat[\W_]*darks|dark[\W_]*flats|flatdark|darkflat)(?![a-z])"
+    r"(flat[\s_-]*darks|dark[\s_-]*flats|flatdark|darkflat)(?![a-z])"
 )
 _FUSED = re.compile(r"(?<![a-z])(flatdarks?|darkflats?)(?![a-z])")
 _PLAIN_WORDS = re.compile(

@@ -12,7 +12,7 @@ import pandas as pd
 from autoreduce.fits.names import pattern_of
 from autoreduce.frames.facts import NO_SECTION
 from autoreduce.frames.frame import told_otherwise
-from autoreduce.frames.literals import seconds
+from autoreduce.frames.literals import number, seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.schema import ImageType, rows_of
 from autoreduce.frames.spelling import SPELT, with_one_spelling
@@ -315,11 +315,11 @@ def _overlapping(table: pd.DataFrame) -> Iterator[Remark]:
     alike = ["imagetyp", "instrume", "exptime", "filter"]
     groups = used.groupby(alike, dropna=False, sort=False)
     spans, numbers = groups["date_obs"].agg(["min", "max", "nunique"]), groups.ngroup()
-    for number, (key, first, last, n) in enumerate(spans.itertuples()):
+    for group, (key, first, last, n) in enumerate(spans.itertuples()):
         exptime, step = key[2], (last - first).total_seconds() / max(n - 1, 1)
         if n < 2 or step * _OVERLAP > exptime:
             continue
-        part = used[numbers.eq(number)]
+        part = used[numbers.eq(group)]
         way_out = ""
         if exptime / _MS < step:
             pattern = pattern_of(part["file"].tolist(), table["file"])
@@ -561,7 +561,10 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
         twins = [
             text
             for name, text in literals
-            if name == keyword and key(text) != key(value)
+            if name == keyword
+            and key(text) != key(value)
+            # A name beside a number is that of the number's place in the wheel.
+            and (fact != "filter" or (number(text) is None) == (number(value) is None))
         ]
         # What the observer has set is not doubted.
         files = [one for one in rows["file"] if str(used.loc[one, fact]) == value]

@@ -32,8 +32,9 @@ from autoreduce.remarks import Remark, remark, some
 
 UNCERTAIN = 0.03
 """Relative error of a light's flux scale, from which it is told."""
-LONG = 2.0
-"""Length over width of stars, from which it is told: none of a guided light have it."""
+LONG, FEWEST_LONG = 2.0, 10
+"""Length over width of stars, from which it is told: none of a guided light have it; of how
+many stars, as a few may be galaxies."""
 TRIED = 16
 """Places along each side of a light that tell how much of it a grid shows."""
 
@@ -228,7 +229,8 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
 def _long_stars(lights: Sequence[StackLight]) -> Iterator[Remark]:
     """Tell of lights with long stars, if these are stars and no spectra."""
     length = [light.statistics.get("elongation", 0.0) for light in lights]
-    long = [i for i, n in enumerate(length) if n >= LONG]
+    stars = [light.statistics.get("stars", 0.0) for light in lights]
+    long = [i for i, n in enumerate(length) if n >= LONG and stars[i] >= FEWEST_LONG]
     if not long or are_drawn_out([lights[i].path for i in long]):
         return
     ends = (f"{end(length[i] for i in long):.1f}" for end in (min, max))
