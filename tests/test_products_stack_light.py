@@ -41,6 +41,13 @@ def test_a_planet_shines_and_hot_pixels_do_not(open_light):
     assert open_light("planet.fits", dark, seen).shows_something()
 
 
+def test_a_hot_last_row_is_no_light(open_light):
+    dark = np.random.default_rng(8).normal(0, 8, (65, 90))
+    dark[64] += 100.0
+    seen = {"sky": 0.3, "sky_noise": 8.0}
+    assert not open_light("dark.fits", dark, seen).shows_something()
+
+
 @pytest.mark.parametrize("keep_open", [True, False])
 def test_rows_are_scaled_and_then_shifted(open_light, keep_open):
     light = open_light("a.fits", RAMP, keep_open=keep_open)

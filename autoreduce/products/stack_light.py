@@ -47,7 +47,7 @@ TRIED_ROWS = 64
 MOST_COMPARED = 1000
 """Brightest stars of a light whose fluxes are compared."""
 BLOCK = 16
-"""Side of the blocks in which something is looked for that shines."""
+"""Least side of the blocks in which something is looked for that shines."""
 SLOPE_BANDS, SLOPE_ROWS, SLOPE_BLOCKS = 8, 16, 8
 """Bands of the grid, rows of each, and blocks along these whose medians tell how the sky
 slopes."""
@@ -189,11 +189,11 @@ class StackLight:
         """
         ny, nx = self.shape
         height = self.statistics.get("sky", 0.0) + self.statistics.get("sky_noise", 0.0)
+        n_down, n_across = max(ny // BLOCK, 1), max(nx // BLOCK, 1)
+        edges = [ny * i // n_down for i in range(n_down + 1)]
         return any(
-            bool(
-                (medians_of_parts(self.rows(*span), max(nx // BLOCK, 1)) > height).any()
-            )
-            for span in pairwise([*range(0, ny, BLOCK), ny])
+            bool((medians_of_parts(self.rows(*span), n_across) > height).any())
+            for span in pairwise(edges)
         )
 
     @property
