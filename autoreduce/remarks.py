@@ -1045,11 +1045,11 @@ CODES: dict[str, Code] = {
     ),
     "no-light": Code(
         _S.LEFT_OUT,
-        "no light: sky {found} and no stars, the stack's other lights have a sky of "
+        "no light: sky {found} and hardly a star, the stack's other lights have a sky of "
         "{expected}",
         "The lens cap was on, shutter or dome were closed, or it is a dark: nothing shines "
-        "in the light, which is calibrated and not stacked.  `--include` stacks it in spite of that; `--set "
-        "'FILE: imagetyp=dark'` makes it a dark.",
+        "in the light, which is calibrated and not stacked.  `--include` stacks it in "
+        "spite of that; `--set 'FILE: imagetyp=dark'` makes it a dark.",
     ),
     "lit": Code(
         _S.LEFT_OUT,
@@ -1150,8 +1150,8 @@ CODES: dict[str, Code] = {
         "far more samples are rejected than noise explains: {found}",
         "Something differs between the lights: hot pixels without a dark, bright "
         "satellites, clouds, trailed stars, a gain that is not true, a sky that is "
-        "no plane, or a light that lies at the wrong place.  `INPUTS` in the stack tells how many of "
-        "each light.  `--exclude` leaves a light out.",
+        "no plane, or a light that lies at the wrong place.  `INPUTS` in the stack tells "
+        "how many of each light.  `--exclude` leaves a light out.",
     ),
     "sky-slopes": Code(
         _S.NOTE,

@@ -131,7 +131,10 @@ STARLESS = {"sky": 250.0, "sky_noise": 12.0, "stars": 1.0}
         ([DARK, LIGHT, DARK, LIGHT], [0, 2]),
         ([STARLESS, DARK, STARLESS], [1]),
         ([LIGHT, LIGHT, DARK | {"sky": -3.0}, LIGHT], [2]),
-        ([LIGHT, LIGHT, DARK | {"stars": 2.0}, LIGHT], []),
+        # Hot pixels beside many stars; as many stars as the others have.
+        ([LIGHT, LIGHT, DARK | {"stars": 2.0}, LIGHT], [2]),
+        ([LIGHT, DARK | {"stars": 2.0}], [1]),
+        ([LIGHT | {"stars": 4.0}, DARK | {"stars": 4.0}, LIGHT | {"stars": 4.0}], []),
         # Too little sky to tell; a planet that outshines it; which ones are right?
         ([LIGHT | {"sky": 35.0}, DARK, LIGHT | {"sky": 35.0}], []),
         ([LIGHT | {"sky": 35.0}, LIGHT | {"sky": 1.0}, LIGHT], []),
@@ -339,15 +342,30 @@ def test_a_trailed_light_is_calibrated_and_not_stacked(night, tmp_path):
     np.testing.assert_allclose(made, np.mean(planes, axis=0), rtol=1e-5, atol=1e-2)
 
 
+def close_the_cap(folder, shining=0):
+    """Make the trailed light a bias frame that something shines in; give all kinds."""
+    kinds = {path: fits.getheader(path)["IMAGETYP"] for path in folder.glob("*.fit")}
+    closed = fits.getdata(next(path for path, kind in kinds.items() if "ias" in kind))
+    pixels = np.rint(closed + shining).astype(closed.dtype)
+    fits.update(folder / TRAILED, pixels, fits.getheader(folder / TRAILED))
+    return kinds
+
+
+def test_a_nebula_in_a_dark_sky_is_stacked(night, tmp_path):
+    folder = tmp_path / "night"
+    shutil.copytree(night, folder)
+    y, x = np.mgrid[:470, :624]
+    close_the_cap(folder, 40 * np.exp(-((y - 230) ** 2 + (x - 310) ** 2) / 2 / 40**2))
+    reduced, stack = reduce(folder, tmp_path / "products", align="none")
+    light = fits.getheader(reduced.folder / "calibrated" / TRAILED)
+    assert (light["NSTARS"], reduced.report.outcomes[stack].n_used) == (0, 3)
+
+
 @pytest.mark.parametrize("kept", [3, 2])
 def test_a_light_behind_the_lens_cap_is_not_stacked(night, tmp_path, kept):
     folder = tmp_path / "night"
     shutil.copytree(night, folder)
-    kinds = {path: fits.getheader(path)["IMAGETYP"] for path in folder.glob("*.fit")}
-    closed = next(path for path, kind in kinds.items() if "ias" in kind)
-    fits.update(
-        folder / TRAILED, fits.getdata(closed), fits.getheader(folder / TRAILED)
-    )
+    kinds = close_the_cap(folder)
     lights = [path for path in kinds if "ight" in kinds[path] and path.name != TRAILED]
     for path in lights[kept - 1 :]:
         path.unlink()

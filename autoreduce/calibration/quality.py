@@ -164,20 +164,22 @@ def _unlit(
 ) -> dict[int, Remark]:
     """Find lights that show neither sky nor stars, beside others that have a sky.
 
-    More of those others, or as many if they show stars.
+    More of those others, or as many if they show stars.  What darks leave of hot pixels
+    is taken for a star or two: of starry lights a few are none.
     """
-    dark = [
+    no_sky = [
         i
         for i, light in enumerate(lights)
         if light.get("sky", math.inf) <= NO_SKY * light.get("sky_noise", 0.0)
-        and not light.get("stars", math.inf)
     ]
-    others = [light for i, light in enumerate(lights) if i not in dark]
+    others = [light for i, light in enumerate(lights) if i not in no_sky]
     skies = [light["sky"] for light in others if "sky" in light]
-    stars = [light.get("stars", 0.0) for light in others]
-    if not dark or len(dark) > len(skies):
+    if not no_sky or not skies:
         return {}
-    if len(dark) == len(skies) and np.median(stars) < FEWEST_STARS:
+    usual = float(np.median([light.get("stars", 0.0) for light in others]))
+    few = max(1.0, min(FEWEST_STARS, limits.min_stars * usual))
+    dark = [i for i in no_sky if lights[i].get("stars", math.inf) < few]
+    if len(dark) > len(skies) or (len(dark) == len(skies) and usual < FEWEST_STARS):
         return {}
     sky = float(np.median(skies))
     return {

@@ -519,15 +519,11 @@ def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Re
     evidence : DataFrame
         Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
     """
-    used = table[table["use"].astype(bool)]
-    coadds = dict(zip(used["file"], used["coadds"].fillna(1).astype(int), strict=True))
-    exposures = dict(zip(used["file"], map(str, used["exptime"]), strict=True))
-    told = evidence[evidence["fact"].eq("exptime") & evidence["disagree"].ne("")]
-    # What the observer has set is not doubted.
-    told = told[told["file"].map(exposures).eq(told["value"])]
-    keys = ["keyword", "literal", "disagree"]
-    for (keyword, literal, others), rows in told.groupby(keys, sort=False):
-        files = rows["file"].tolist()
+    coadds = dict(
+        zip(table["file"], table["coadds"].fillna(1).astype(int), strict=True)
+    )
+    told = evidence[evidence["fact"].eq("exptime")]
+    for (_, _, keyword, literal, others), files in _contradicted(table, told):
         other = _other_exposure(str(literal), str(others), coadds[files[0]])
         if other is not None:
             pattern = pattern_of(files, table["file"])
@@ -552,10 +548,9 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
     evidence : DataFrame
         Which card gave a fact, with ``EVIDENCE_COLUMNS`` of the scan.
     """
-    used = table[table["use"].astype(bool)].set_index("file")
-    told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
-    keys = ["fact", "value", "keyword", "literal", "disagree"]
-    for (fact, value, keyword, literal, others), rows in told.groupby(keys, sort=False):
+    for (fact, value, keyword, literal, others), files in _contradicted(
+        table, evidence
+    ):
         key = SPELT.get(fact, str)
         literals = (one.partition("=")[::2] for one in told_otherwise(others))
         twins = [
@@ -566,9 +561,7 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
             # A name beside a number is that of the number's place in the wheel.
             and (fact != "filter" or (number(text) is None) == (number(value) is None))
         ]
-        # What the observer has set is not doubted.
-        files = [one for one in rows["file"] if str(used.loc[one, fact]) == value]
-        if twins and files:
+        if twins:
             pattern = pattern_of(files, table["file"])
             yield remark(
                 "doubled-card",
@@ -577,6 +570,24 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
                 expected=f"{keyword}={twins[0]}",
                 way_out=f"--set '{pattern}: {fact}={twins[0]}'",
             )
+
+
+def _contradicted(
+    table: pd.DataFrame, evidence: pd.DataFrame
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Give facts that other cards tell otherwise, and the used frames that have them so.
+
+    Of a fact its name, value, keyword and literal, and what the other cards say.
+    """
+    used = table[table["use"].astype(bool)].set_index("file")
+    told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
+    keys = ["fact", "value", "keyword", "literal", "disagree"]
+    for fact, rows in told.groupby(keys, sort=False):
+        name, value, *_ = fact
+        # What the observer has set is not doubted.
+        files = [one for one in rows["file"] if str(used.loc[one, name]) == value]
+        if files:
+            yield fact, files
 
 
 def _other_exposure(literal: str, others: str, coadds: int) -> float | None:

@@ -243,9 +243,12 @@ def _unusable(lights: Sequence[StackLight], workspace: Workspace) -> dict[str, R
     for group in exposures.values():
         statistics = [light.statistics for light in group]
         for i, why in unusable_lights(statistics, workspace.recipe.quality).items():
-            is_lit = why.code == NO_LIGHT and group[i].shows_something()
-            if group[i].header.get(KEEP) is not True and not is_lit:
-                found[group[i].item.file] = why.about(group[i].item.file)
+            light = group[i]
+            if light.header.get(KEEP) is True:
+                continue
+            if why.code == NO_LIGHT and light.shows_something():
+                continue
+            found[light.item.file] = why.about(light.item.file)
     return found
 
 
