@@ -74,8 +74,8 @@ _CONCERNS = {
     Severity.MISSING: ("Masters are missing", "groups", "poor"),
     Severity.DAMAGED: ("Files that could not be read", "files", "poor"),
     Severity.LEFT_OUT: ("Frames left out", "frames", "fair"),
-    Severity.DOUBTFUL: ("To be used with care", "products", "fair"),
-    Severity.NOTE: ("Good to know", "frames", "calm-note"),
+    Severity.DOUBTFUL: ("To be used with care", "files", "fair"),
+    Severity.NOTE: ("Good to know", "files", "calm-note"),
 }
 """Title, what the items are, and style of each concern."""
 

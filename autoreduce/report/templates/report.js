@@ -10,6 +10,8 @@
   const redraws = [];
   const redraw = () => redraws.forEach((draw) => draw());
   const number = (value) => (value === null ? "" : String(Number(value.toPrecision(4))));
+  // Of an axis: two of them are never alike.
+  const label = (value) => String(Number(value.toPrecision(10)));
   const element = (name, attributes = {}, ...children) => {
     const made = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -208,7 +210,7 @@
     const out = [];
     for (const value of [4, 8].map((n) => ticks(low, high, n)).find((found) => found.length > 1)) {
       out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}"/>`);
-      out.push(`<text x="${LEFT - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${number(value)}</text>`);
+      out.push(`<text x="${LEFT - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${label(value)}</text>`);
     }
     for (const [x, text] of axis.marks) {
       out.push(text
@@ -309,8 +311,8 @@
     const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
     const y = (v) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * v / top;
     const out = [];
-    for (const v of ticks(0, top, 3)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
-    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${number(v)}</text>`);
+    for (const v of ticks(0, top, 3)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${label(v)}</text>`);
+    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${label(v)}</text>`);
     for (const curve of curves) {
       const dots = curve.signal.map((v, i) => `M${x(v).toFixed(1)} ${y(Math.max(curve.variance[i], 0)).toFixed(1)}h0`).join("");
       const name = escaped(`${curve.output}: ${number(curve.gain)} electrons per ADU`);
@@ -330,8 +332,8 @@
     const x = (v) => LEFT + 8 + (WIDTH - LEFT - RIGHT - 16) * v / right;
     const y = (v) => (HEIGHT - BOTTOM + TOP) / 2 - (HEIGHT - BOTTOM - TOP) * v / top / 2;
     const out = [];
-    for (const v of ticks(-top, top, 4)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${number(v)}</text>`);
-    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${number(v)}</text>`);
+    for (const v of ticks(-top, top, 4)) out.push(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(v)}" y2="${y(v)}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${label(v)}</text>`);
+    for (const v of ticks(0, right, 3)) out.push(`<text x="${x(v)}" y="${HEIGHT - 6}" text-anchor="middle">${label(v)}</text>`);
     for (const curve of curves) {
       const points = curve.level.map((v, i) => [x(v).toFixed(1), y(curve.deviation[i]).toFixed(1)]);
       const dots = points.map((p) => `M${p[0]} ${p[1]}h0`).join("");
