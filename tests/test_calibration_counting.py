@@ -100,6 +100,18 @@ def test_a_card_of_saturation_that_pixels_exceed_is_not_used(tmp_path, keyword):
     assert notes == []
 
 
+def test_only_the_frames_of_the_camera_that_told_it_are_set(tmp_path):
+    def card(kind, path, pixels):
+        fits.setval(path, "INSTRUME", value="A" if kind == "light" else "B")
+        fits.setval(path, "SATURATE", value=4095.0 if kind == "light" else 65535.0)
+
+    night = write_level_night(tmp_path, write=card)
+    *_, notes = planned(night)
+    (note,) = (one for one in notes if one.code == "saturation-disproved")
+    assert set(note.subject) == {path.name for path in night.glob("light*")}
+    assert note.way_out == "--set 'light_60s_*: saturate=65535'"
+
+
 @pytest.mark.parametrize(("level", "is_said"), [(4095.0, True), (0.0, False)])
 def test_pixels_above_the_highest_valid_one_that_a_card_tells_are_said(
     tmp_path, level, is_said

@@ -208,6 +208,25 @@ def test_flats_of_other_coadds_slits_grisms_and_lamps_are_not_pooled(
     assert sorted(len(task.frames) for task in flats) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        "HIERARCH ESO DPR TECH = 'IMAGE,JITTER'",
+        "OBS_MODE= 'Imaging '",
+        "OBSTYPE = 'IMAGING '",
+    ],
+)
+@pytest.mark.parametrize("shows_picture", [True, False])
+def test_a_grating_that_stands_beside_the_beam_makes_no_spectrum(card, shows_picture):
+    """Cameras with gratings name one in every header, be it in the beam or not."""
+    told = card if shows_picture else card.replace("IMA", "SPECTRUM").replace("Ima", "")
+    cards = "NAXIS = 2\nNAXIS1 = 4\nNAXIS2 = 3\nORIGIN = 'ESO'\n"
+    cards += f"HIERARCH ESO INS GRAT NAME = 'MR'\n{told}"
+    header = headers_from_text(cards)[0]
+    (only,) = frames_of_file("a.fits", Path("a.fits"), [header], load_dialects())
+    assert only.value("disperser") == (None if shows_picture else "MR")
+
+
 def test_a_name_alone_makes_no_dark_of_a_light(tmp_path):
     """The level decides: one frame lies where the darks lie, one has sky."""
     for n in range(3):

@@ -46,6 +46,8 @@ class Counting:
 
     files: Sequence[str] = ()
     """All frames of the night, among which patterns name some."""
+    n_frames: int = 0
+    """How many of them are held against each other."""
     ways: dict[str, str] = field(default_factory=dict)
     """How a frame counts, where the frames of its camera do not all count alike."""
     disproved: dict[str, float] = field(default_factory=dict)
@@ -77,15 +79,17 @@ def disprove_saturation(frames: Sequence[Raw], counting: Counting) -> None:
         if highest > BEYOND * level > 0:
             counting.disproved |= dict.fromkeys((raw.file for raw in alike), highest)
             end = max(raw.sample.ends[1] for raw in alike)
+            files = [raw.file for raw in alike]
+            is_all = len(files) == counting.n_frames
+            meant = "*" if is_all else pattern_of(files, counting.files)
+            way_out = f"--set '{meant}: saturate={end:.0f}'"
             counting.notes.append(
                 remark(
                     "saturation-disproved",
-                    *(raw.file for raw in alike),
+                    *files,
                     found=adu_text(highest),
                     expected=adu_text(level),
-                    way_out=f"--set '*: saturate={end:.0f}'"
-                    if math.isfinite(end)
-                    else "",
+                    way_out=way_out if math.isfinite(end) else "",
                 )
             )
 

@@ -84,7 +84,7 @@ def screen(cameras: Sequence[Sequence[Raw]], files: Sequence[str] = ()) -> Scree
     Screened
         Empty where nothing is out of place.
     """
-    screened = Screened(counting=Counting(files))
+    screened = Screened(counting=Counting(files, sum(map(len, cameras))))
     for frames in cameras:
         disprove_saturation(frames, screened.counting)
         for window in of_one_window(frames):

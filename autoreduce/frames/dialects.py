@@ -127,6 +127,8 @@ class FactRule:
     """Wheel positions that let no light through."""
     clock: tuple[str, ...] = ()
     """Keywords of the time of day, for a date that stands alone."""
+    unless: tuple[Mapping[str, str], ...] = ()
+    """Sets of keyword and glob; a header that fulfils one whole set tells nothing."""
     always: str = ""
     """Value of every header of the dialect, whatever it says."""
     otherwise: str = ""
@@ -288,6 +290,7 @@ class _OneFact:
     clear: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     clock: tuple[str, ...] = ()
+    unless: tuple[Mapping[str, Any], ...] = ()
     always: str = ""
     otherwise: str = ""
 
@@ -341,7 +344,7 @@ def recognise(header: RawHeader, dialects: Iterable[Dialect]) -> Dialect:
     """Return the first dialect that a header fulfils."""
     for dialect in dialects:
         if not dialect.recognise or any(
-            _fulfils(header, wanted) for wanted in dialect.recognise
+            fulfils(header, wanted) for wanted in dialect.recognise
         ):
             return dialect
     msg = "no general dialect among those given"
@@ -392,7 +395,8 @@ def _load_own(path: Path, general: Dialect) -> Dialect:
     return _make_dialect(path.stem, text, general, _silent(general))
 
 
-def _fulfils(header: RawHeader, wanted: Mapping[str, str]) -> bool:
+def fulfils(header: RawHeader, wanted: Mapping[str, str]) -> bool:
+    """Tell whether cards of all keywords match their globs, in any case of letters."""
     if not wanted.keys() <= header.keywords:
         return False
     for keyword, glob in wanted.items():
@@ -432,10 +436,7 @@ def _make_dialect(
         name=name,
         title=own.title or name,
         order=own.order,
-        recognise=tuple(
-            {keyword.upper(): str(glob) for keyword, glob in wanted.items()}
-            for wanted in own.recognise
-        ),
+        recognise=_globs(own.recognise),
         facts=facts,
         calibrated=_with(general.calibrated, own.calibrated)
         if general
@@ -499,8 +500,16 @@ def _make_rule(
         clear=_small(table.clear),
         closed=_small(table.closed),
         clock=table.clock,
+        unless=_globs(table.unless),
         always=table.always,
         otherwise=table.otherwise,
+    )
+
+
+def _globs(sets: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], ...]:
+    return tuple(
+        {keyword.upper(): str(glob) for keyword, glob in wanted.items()}
+        for wanted in sets
     )
 
 
@@ -533,6 +542,7 @@ def _merge(own: FactRule, general: FactRule, *, replaces: bool) -> FactRule:
         clear=own.clear | general.clear,
         closed=own.closed | general.closed,
         clock=(*own.clock, *general.clock),
+        unless=(*own.unless, *general.unless),
         always=own.always,
         otherwise=own.otherwise,
     )

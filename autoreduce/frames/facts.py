@@ -14,7 +14,7 @@ from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader, Value
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.frames import literals
-from autoreduce.frames.dialects import Dialect, FactRule, Source
+from autoreduce.frames.dialects import Dialect, FactRule, Source, fulfils
 from autoreduce.frames.memory import CardMemory
 
 Fact = str | float | int | datetime
@@ -147,6 +147,7 @@ def _narrowed(rule: FactRule, present: AbstractSet[str]) -> FactRule:
         rule,
         sources=tuple(one for one in rule.sources if one.keyword in present),
         clock=tuple(keyword for keyword in rule.clock if keyword in present),
+        unless=tuple(wanted for wanted in rule.unless if wanted.keys() <= present),
     )
 
 
@@ -350,11 +351,14 @@ def _keywords(rule: FactRule) -> Iterator[str]:
     """Return every keyword that is asked for when a fact is read."""
     yield from rule.keywords
     yield from rule.clock
+    yield from chain.from_iterable(rule.unless)
     if rule.wheels:
         yield from chain(_BESIDE, *rule.wheels)
 
 
 def _read(parse: Parser, rule: FactRule, header: RawHeader) -> Reading | None:
+    if any(fulfils(header, wanted) for wanted in rule.unless):
+        return None
     readings = parse(header, rule)
     found = [reading for reading in readings if _in_range(reading.value, rule)]
     if not found:
