@@ -622,3 +622,17 @@ def test_a_section_tells_where_on_the_sensor_it_begins(tmp_path, monkeypatch):
     )
     header = header_of("a.fit", "+", "1", "-b", "5", "15", "6", "15", "--trim")
     assert (header["XORGSUBF"], header["YORGSUBF"]) == (15, 26)
+
+
+def test_infinite_pixels_raise_no_warnings(recwarn):
+    image = np.array([[1.0, np.inf, np.nan, 1e300]])
+    for text in ("a - a", "a / a", "a x a"):
+        evaluate(text, a=image)
+    assert not recwarn.list
+
+
+def test_an_operator_without_blanks_is_told(frames):
+    message = command("arith", "bias.fit-bias.fit", "-o", "c.fit", fails=True)
+    assert "operators stand between blanks: bias.fit - bias.fit" in message
+    message = command("arith", "none.fit-bias.fit", "-o", "c.fit", fails=True)
+    assert "blanks" not in message

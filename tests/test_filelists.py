@@ -1,6 +1,8 @@
 """Lists of files: names, globs, commas, HDUs, natural order; and names of products."""
 
+import errno
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,3 +193,37 @@ def test_a_section_outside_of_the_image_is_refused():
         region_of_bounds((0, 5, 0, 3)).slices((3, 4), "x.fit")
     with pytest.raises(InputError, match="empty"):
         region_of_bounds((5, 5, 0, 3))
+
+
+def test_a_list_names_a_pattern_in_each_line(folder):
+    lines = "\ufeff# flats of the night\nb.fits\n\na.1?.fit, a.2.fit\r\nb,c.fit\n"
+    (folder / "flats.lst").write_text(lines, "utf-8")
+    expected = ["a.1.fit", "b.fits", "a.10.fit", "a.2.fit", "b,c.fit"]
+    assert expand(["a.1.fit", "@flats.lst"]) == expected
+    (folder / "@flats.lst").touch()
+    assert expand(["@flats.lst"]) == ["@flats.lst"], "a file of this name comes first"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_that_is_not_there_is_named():
+    with pytest.raises(InputError, match=r"the list of files no\.lst cannot be read: No"):
+        expand(["@no.lst"])
+
+
+@pytest.mark.parametrize("behind", ["[1:100,1:100]", "[SCI,1]", "[SCI]"])
+@pytest.mark.usefixtures("folder")
+def test_brackets_that_hold_no_number_are_not_taken_for_a_missing_file(behind):
+    with pytest.raises(InputError, match=r"b\.fits is there, .* an HDU.* --section"):
+        expand([f"b.fits{behind}"])
+
+
+@pytest.mark.parametrize("pattern", ["night", "night/a.fit", "night/*.fit"])
+def test_a_folder_that_may_not_be_looked_into_is_named(folder, monkeypatch, pattern):
+    (folder / "night").mkdir()
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="folder night cannot be read: Permission den"):
+        expand([pattern])

@@ -277,11 +277,32 @@ def test_the_names_of_extensions_of_what_is_no_fits_are_refused(tmp_path):
 
 def test_an_hdu_that_is_not_there_is_named(tmp_path):
     fits.writeto(tmp_path / "a.fits", make_pixels("u2"))
-    with pytest.raises(InputError, match="there is no HDU 4"):
+    with pytest.raises(InputError, match="there is no HDU 4; its last is 0"):
         open_image(tmp_path / "a.fits", 4)
-    fits.PrimaryHDU().writeto(tmp_path / "b.fits")
-    with pytest.raises(InputError, match="no image found in it"):
+
+
+@pytest.mark.parametrize(
+    ("hdus", "found"),
+    [
+        ([fits.PrimaryHDU()], "headers only"),
+        ([fits.PrimaryHDU(np.zeros(170))], "1 array of 170"),
+        ([fits.PrimaryHDU(np.zeros((2, 3, 4, 5)))], "1 array of 5 x 4 x 3 x 2"),
+        (
+            [
+                fits.PrimaryHDU(),
+                fits.BinTableHDU.from_columns([fits.Column("a", "D", array=[1.0])]),
+                fits.ImageHDU(np.zeros(7)),
+                fits.ImageHDU(np.zeros(7)),
+            ],
+            "2 arrays of 7, 1 BINTABLE",
+        ),
+    ],
+)
+def test_a_file_without_image_is_refused_with_what_it_holds(tmp_path, hdus, found):
+    fits.HDUList(hdus).writeto(tmp_path / "b.fits")
+    with pytest.raises(InputError) as error:
         open_image(tmp_path / "b.fits")
+    assert str(error.value).endswith(f"no image in it: {found}")
 
 
 def test_a_file_that_is_cut_off_while_it_is_read_is_named(tmp_path):

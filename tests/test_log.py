@@ -142,3 +142,14 @@ def test_a_keyword_that_no_file_has_is_named_with_the_nearest(frames):
         "no file has the keyword imagetpy; did you mean IMAGETYP?\n"
     )
     assert "no file has the keyword QQQQ\n" in command("log", "a.fit", "-k", "QQQQ")
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(frames):
+    for folder in ("mon", "tue"):
+        write_fits(frames / folder / "a.fit", np.zeros((2, 3), np.uint16), NIGHT=folder)
+    output = command("log", "mon/a.fit,tue/a.fit,b.fit", "-k", "NIGHT")
+    rows = [line.split()[0] for line in output.splitlines()[2:]]
+    assert rows == ["mon/a.fit", "tue/a.fit", "b.fit"]
+    output = command("stats", "mon/a.fit,tue/a.fit,b.fit", "--csv")
+    rows = [line.split(",")[0] for line in output.splitlines()[1:]]
+    assert rows == ["mon/a.fit", "tue/a.fit", "b.fit"]

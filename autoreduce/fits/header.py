@@ -12,7 +12,8 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -377,6 +378,28 @@ def image_axes(header: RawHeader) -> tuple[int, ...]:
     while len(axes) > 2 and axes[0] == 1:
         axes = axes[1:]
     return axes if 2 <= len(axes) <= 3 and axes[-1] * axes[-2] > 1 else ()
+
+
+def no_image_in(headers: Sequence[RawHeader]) -> str:
+    """Say that none of a file's headers is that of an image, and what there is.
+
+    Examples
+    --------
+    >>> from autoreduce.fits.cards import format_card
+    >>> spectrum = format_card("NAXIS", 1) + format_card("NAXIS1", 170)
+    >>> no_image_in([RawHeader(0, b"".join(spectrum))])
+    'no image in it: 1 array of 170'
+    """
+    arrays = Counter(filter(None, map(image_shape, headers)))
+    others = Counter(
+        str(header.get("XTENSION")) for header in headers[1:] if not image_shape(header)
+    )
+    told = [
+        f"{n} {'array' if n == 1 else 'arrays'} of {' x '.join(map(str, shape))}"
+        for shape, n in sorted(arrays.items())
+    ]
+    told += [f"{n} {kind}" for kind, n in sorted(others.items())]
+    return f"no image in it: {', '.join(told) or 'headers only'}"
 
 
 def headers_of(

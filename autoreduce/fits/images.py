@@ -18,6 +18,7 @@ from autoreduce.fits.header import (
     Value,
     headers_of,
     image_axes,
+    no_image_in,
     pixel_bits,
     pixel_scaling,
 )
@@ -233,7 +234,9 @@ class ImageReader(Closing):
         return self.rows(0, ny).reshape(self.shape)
 
     def _find(self, hdu: int | str | None) -> None:
+        headers = []
         for header, start, _ in headers_of(self._file):
+            headers.append(header)
             if header.hdu == 0:
                 self.primary = header
             name = header.get("EXTNAME") if isinstance(hdu, str) else header.hdu
@@ -243,8 +246,8 @@ class ImageReader(Closing):
             if hdu == header.hdu:
                 msg = f"HDU {hdu} holds no image"
                 raise InputError(msg)
-        msg = "no image found in it" if hdu is None else f"there is no HDU {hdu}"
-        raise InputError(msg)
+        msg = f"there is no HDU {hdu}; its last is {len(headers) - 1}"
+        raise InputError(no_image_in(headers) if hdu is None else msg)
 
     def _set_up(self, header: RawHeader, start: int, shape: tuple[int, ...]) -> None:
         self.shape = shape

@@ -4,7 +4,6 @@ import gc
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from autoreduce.errors import InputError
 from autoreduce.fits.ahead import read_many
-from autoreduce.fits.header import RawHeader, image_shape, read_headers
+from autoreduce.fits.header import RawHeader, image_shape, no_image_in, read_headers
 from autoreduce.fits.ledger import Stamp
 from autoreduce.frames import cache
 from autoreduce.frames.bounds import within
@@ -170,13 +169,4 @@ def headers_or_why(file: File) -> list[RawHeader] | str:
             return headers
     except InputError as error:
         return str(error)
-    return "no image in it: " + _contents(headers)
-
-
-def _contents(headers: list[RawHeader]) -> str:
-    if len(headers) > 1:
-        kinds = Counter(str(header.get("XTENSION")) for header in headers[1:])
-        return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    shape = image_shape(headers[0])
-    axes = " x ".join(map(str, shape))
-    return f"an array of {axes}" if shape else "headers only"
+    return no_image_in(headers)

@@ -1,6 +1,7 @@
 """Arithmetic of images: no value wraps around, errors are propagated."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
     ProductError
         If a product would stand in the place of an image that a later step reads.
     """
-    lists = {leaf: expand(leaf.patterns, repeats=True) for leaf in leaves(expression)}
+    lists = {leaf: _listed(leaf) for leaf in leaves(expression)}
     if not lists:
         msg = "the expression names no image"
         raise InputError(msg)
@@ -128,6 +129,23 @@ def plan_arithmetic(expression: Node, outputs: Sequence[str]) -> list[Step]:
         steps.append(Step(operands[i], base, names[i], frozenset(later)))
         later.update(operands[i].values())
     return steps[::-1]
+
+
+def _listed(leaf: Images) -> list[str]:
+    """List the images of an operand; in ``a.fit-b.fit`` blanks are missing."""
+    try:
+        return expand(leaf.patterns, repeats=True)
+    except InputError as error:
+        for pattern in leaf.patterns:
+            for sign in re.finditer(r"[-+/*=]", pattern):
+                left, right = pattern[: sign.start()], pattern[sign.end() :]
+                if right and Path(left).is_file():
+                    msg = (
+                        f"{error}; operators stand between blanks: "
+                        f"{left} {sign.group()} {right}"
+                    )
+                    raise InputError(msg) from error
+        raise
 
 
 def _place(path: Path) -> str:
@@ -416,7 +434,9 @@ class _Evaluator:
         left, right = self.dual(node.left, block), self.dual(node.right, block)
         if not whole:
             left, right = _as_float(left), _as_float(right)
-        return self._operations[node.operator](self, left, right)
+        # Infinite pixels are images' own; values too large for the product are counted.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._operations[node.operator](self, left, right)
 
     def _add(self, left: _Dual, right: _Dual) -> _Dual:
         return _Dual(left.value + right.value, _sum(left.slopes, right.slopes, 1, 1))

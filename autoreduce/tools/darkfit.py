@@ -12,6 +12,7 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import central_section
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
 from autoreduce.pixels.order import median
+from autoreduce.tools.filelists import short_names
 from autoreduce.tools.files import picture_format, replacing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.listing import Cell, Table
@@ -120,15 +121,16 @@ def fit_darks(darks: Sequence[DarkCounts], *, weighted: bool = False) -> DarkFit
 
 def counts_table(darks: Sequence[DarkCounts], fit: DarkFit) -> Table:
     """Arrange counts and their distance from the line as a table."""
+    names = short_names([dark.image for dark in darks])
     rows: list[tuple[Cell, ...]] = [
         (
-            Path(dark.image).name,
+            name,
             dark.exptime_s,
             dark.counts,
             dark.error,
             dark.counts - (fit.offset + fit.slope * dark.exptime_s),
         )
-        for dark in darks
+        for name, dark in zip(names, darks, strict=True)
     ]
     return Table(("Filename", "EXPTIME", "counts", "error", "residual"), tuple(rows))
 

@@ -1,10 +1,10 @@
-"""Lists of image files as a person types them: names, globs, commas, HDUs."""
+"""Lists of image files as a person types them: names, globs, commas, HDUs, @lists."""
 
 import difflib
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from autoreduce.errors import InputError
@@ -37,6 +37,8 @@ def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
         Each a file, a glob (``*``, ``?``, ``[1-5]``, ``**`` for folders at any depth),
         a folder (its FITS files), or several of them joined by commas, as the shell
         leaves them when they are quoted.  ``[1]`` after a file or a glob names an HDU.
+        ``@LIST`` stands for the lines of a text file, each a pattern; what begins with
+        ``#`` is none.
     repeats : bool
         Whether an image that is named twice is listed twice; as it is named does not
         matter (``a.fit``, ``/night/a.fit``).
@@ -49,7 +51,8 @@ def expand(patterns: Iterable[str], *, repeats: bool = False) -> list[str]:
     Raises
     ------
     InputError
-        If a name is empty, or a name or a pattern matches no file.
+        If a name is empty, a name or a pattern matches no file, or a list or a folder
+        cannot be read.
     """
     pieces = [piece for pattern in patterns for piece in _pieces(pattern)]
     images = [image for piece in pieces for image in _matches(piece)]
@@ -64,8 +67,45 @@ def distinct(images: Iterable[str]) -> list[str]:
     return list(first.values())
 
 
+def short_names(images: Sequence[str]) -> list[str]:
+    """Name images by their files, those of one name by their whole paths.
+
+    Examples
+    --------
+    >>> short_names(["mon/a.fit", "tue/a.fit", "tue/b.fit[2]"])
+    ['mon/a.fit', 'tue/a.fit', 'b.fit[2]']
+    """
+    paths: dict[str, set[str]] = {}
+    for image in images:
+        paths.setdefault(Path(image).name, set()).add(image)
+    names = (Path(image).name for image in images)
+    return [
+        name if len(paths[name]) == 1 else image
+        for name, image in zip(names, images, strict=True)
+    ]
+
+
 def _pieces(pattern: str) -> list[str]:
-    if pattern and Path(pattern).exists():
+    if pattern and os.path.lexists(pattern):
+        return [pattern]
+    if pattern.startswith("@"):
+        return [piece for line in _lines(pattern[1:]) for piece in _parts(line)]
+    return _parts(pattern)
+
+
+def _lines(name: str) -> list[str]:
+    """Read the lines of a list of files; in IRAF and elsewhere it is named ``@LIST``."""
+    try:
+        text = Path(name).expanduser().read_text("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        msg = f"the list of files {name} cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _parts(pattern: str) -> list[str]:
+    if pattern and os.path.lexists(pattern):
         return [pattern]
     pieces = [part.strip() for part in _COMMA.split(pattern)]
     if not all(pieces):
@@ -87,8 +127,8 @@ def _matches(piece: str) -> list[str]:
 
 def _existing(piece: str) -> list[str]:
     path = Path(piece).expanduser()
-    if path.is_dir():
-        files = [str(item) for item in path.iterdir() if is_fits_name(item.name)]
+    if os.path.isdir(path):  # noqa: PTH112 -- no error if it may not be looked at
+        files = [str(item) for item in _inside(path) if is_fits_name(item.name)]
         return sorted(files, key=natural_key)
     if os.path.lexists(path):
         return [str(path)]
@@ -96,11 +136,29 @@ def _existing(piece: str) -> list[str]:
     return [image for match in found for image in _existing(match)]
 
 
+def _inside(folder: Path) -> list[Path]:
+    """List what a folder holds; one that may not be looked into is named."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        msg = f"the folder {folder} cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+
+
 def _required(name: str, piece: str) -> list[str]:
     if found := _existing(name):
         return found
+    before, bracket, _ = piece.partition("[")
+    if bracket and os.path.isfile(Path(before).expanduser()):  # noqa: PTH113 -- no error if it may not be looked at
+        msg = (
+            f"{piece}: {before} is there, and what stands in brackets behind a file is "
+            "the number of an HDU, as in [1]; pixels are chosen by --section"
+        )
+        raise InputError(msg)
     folder = Path(name).expanduser().parent
-    there = [item.name for item in folder.iterdir()] if folder.is_dir() else []
+    there = []
+    if os.path.isdir(folder):  # noqa: PTH112
+        there = [item.name for item in _inside(folder)]
     plain = re.sub(r"[*?\[\]]", "", Path(name).name)
     near = difflib.get_close_matches(plain, there, n=3, cutoff=0.4)
     hint = f"; the nearest names are {', '.join(sorted(near))}" if near else ""

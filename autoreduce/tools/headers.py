@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 from autoreduce.errors import InputError
 from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
 from autoreduce.fits.names import split_hdu
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Facts, FrameReader
+from autoreduce.tools.filelists import short_names
 from autoreduce.tools.listing import Table
 
 FILENAME = "Filename"
@@ -108,8 +108,8 @@ def header_table(
     headers : mapping of str to RawHeader
         Header of each image, as `read_each` and `read_header` return them.
     keywords : sequence of str
-        Columns; ``Filename`` is the name without its folder.  Empty: all keywords
-        of all headers, in the order in which they first appear.
+        Columns; ``Filename`` is the name without its folder, of files of one name with
+        it.  Empty: all keywords of all headers, in the order in which they first appear.
 
     Returns
     -------
@@ -117,9 +117,10 @@ def header_table(
         One row an image, None where a header lacks the keyword.
     """
     columns = tuple(keywords) or (FILENAME, *_all_keywords(headers.values()))
+    names = short_names(list(headers))
     rows = tuple(
-        tuple(_cell(header, Path(image).name, key) for key in columns)
-        for image, header in headers.items()
+        tuple(_cell(header, name, key) for key in columns)
+        for name, header in zip(names, headers.values(), strict=True)
     )
     return Table(columns, rows)
 

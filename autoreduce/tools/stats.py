@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from autoreduce.pixels.bayer import by_place, mosaic
 from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import measure
 from autoreduce.pixels.order import median, quantiles
+from autoreduce.tools.filelists import short_names
 from autoreduce.tools.headers import read_facts, read_header
 from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
@@ -272,7 +272,7 @@ def _quantile(pixels: Array, q: float) -> float:
 def statistics_table(parts: Sequence[Part]) -> Table:
     """Arrange parts as a table; planes and colours only where there are some."""
     columns: dict[str, list[Cell]] = {
-        "Filename": [Path(part.image).name for part in parts],
+        "Filename": short_names([part.image for part in parts]),
         "Section": [part.section for part in parts],
     }
     if any(part.plane is not None for part in parts):
