@@ -15,6 +15,7 @@ from autoreduce.tools.darkfit import (
     measure_darks,
     plot_fit,
     scale_factors,
+    with_error,
 )
 
 NOTES = ("--counts", "60:11.8,120:17.8,180:23.6")
@@ -83,7 +84,7 @@ def test_the_fit_is_drawn(tmp_path, suffix):
 
 
 def test_one_exposure_is_no_line():
-    with pytest.raises(ProductError, match="two different exposures"):
+    with pytest.raises(ProductError, match="two different exposures, and all are 60 s"):
         fit_darks([DarkCounts("", 60, 11), DarkCounts("", 60, 12)])
 
 
@@ -155,3 +156,18 @@ def test_real_darks_lie_on_the_line_that_numpy_fits(tmp_path_factory):
     )
     assert len({dark.exptime_s for dark in found}) >= 2
     assert (fit.slope, fit.offset) == pytest.approx((slope, offset), rel=1e-6)
+
+
+def test_a_line_is_told_to_the_digits_of_its_error():
+    words = ("--counts", "10:1.001,20:1.002,30:1.0031", "-e", "1")
+    output = command("darkfit", *words)
+    assert "Offset = 1.000 +/- 1.528" in output
+    darks = [DarkCounts("", t, 1 + 1e-4 * t, 1e-5) for t in (10.0, 20.0, 30.0)]
+    fit = fit_darks(darks, weighted=True)
+    assert with_error(fit.slope, fit.slope_error) == "0.00010000 +/- 0.00000071"
+
+
+@pytest.mark.parametrize("exposure", ["-1", "nan", "inf"])
+def test_an_exposure_that_is_none_gives_no_factor(exposure):
+    message = command("darkfit", *NOTES, f"--exposures={exposure}", fails=True)
+    assert f"an exposure of {exposure} s: expected a number from 0 on" in message

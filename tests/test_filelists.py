@@ -206,7 +206,9 @@ def test_a_list_names_a_pattern_in_each_line(folder):
 
 @pytest.mark.usefixtures("folder")
 def test_a_list_that_is_not_there_is_named():
-    with pytest.raises(InputError, match=r"the list of files no\.lst cannot be read: No"):
+    with pytest.raises(
+        InputError, match=r"the list of files no\.lst cannot be read: No"
+    ):
         expand(["@no.lst"])
 
 

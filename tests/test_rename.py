@@ -1,5 +1,6 @@
 """Renaming: one sequence, all or nothing, and back again."""
 
+import shlex
 import subprocess
 
 import numpy as np
@@ -260,3 +261,25 @@ def test_a_real_night_is_renamed_and_renamed_back(tmp_path, tmp_path_factory):
     )
     command("rename", "--undo", tmp_path / "seq" / "t.rename.log")
     assert sorted((tmp_path / "seq").glob("*.fit")) == copies
+
+
+def test_the_line_that_undoes_a_renaming_can_be_pasted(frames):
+    line = command("rename", "*.fit", "-o", "M 13/it's").splitlines()[-1]
+    undoing = line.partition("undo with: autoreduce ")[2]
+    command(*shlex.split(undoing))
+    assert names(frames) == ["a.fit", "b.fit", "c.fit"]
+
+
+def test_nothing_is_told_as_renamed_if_nothing_is(frames):
+    (frames / "sorted").touch()
+    output = command("rename", "*.fit", "-o", "sorted/m13", fails=True)
+    assert "->" not in output
+
+
+@pytest.mark.parametrize("content", ["", "a\n", "move\tdone\textra\n", "x" * 140_000])
+def test_a_file_that_is_no_log_is_named(frames, content):
+    (frames / "a.txt").write_text(content)
+    message = command("rename", "--undo", "a.txt", fails=True)
+    assert message == (
+        "Error: a.txt is not a log that autoreduce rename wrote (ROOT.rename.log)\n"
+    )

@@ -310,3 +310,51 @@ def test_planes_that_are_colours_are_one_picture_and_a_tiff_has_16_bits(frames):
     assert tifffile.imread("cut.tif").shape == (5, 5, 3)
     with pytest.raises(ProductError, match="exists"):
         save_tiff(picture, frames / "c.tif")
+
+
+def test_plots_of_one_picture_do_not_cover_the_next():
+    pictures = [Picture(f"f.{n}.fit", make_data((60, 60))) for n in range(4)]
+    figure = draw(pictures, Display(marginals=True, histogram=True))
+    figure.set_dpi(100)
+    figure.draw_without_rendering()
+    labels = [axes.xaxis.label for axes in figure.axes]
+    below = [one.get_window_extent() for one in labels if one.get_text() == "value"]
+    titles = [axes.title for axes in figure.axes if axes.get_title()]
+    above = [one.get_window_extent() for one in titles]
+    assert len(below) == len(above) == 4
+    assert not any(one.overlaps(other) for one in below for other in above)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-o", "f.jpg"), "written as .png, .pdf, .svg, .tif\n"),
+        (
+            ("-o", "f.gif"),
+            "written as .png, .pdf, .svg, .tif; with --animate as .gif, ",
+        ),
+        (("-o", "f.png", "-a", "5"), "pictures in motion are written as .gif, .mp4\n"),
+    ],
+)
+@pytest.mark.usefixtures("frames")
+def test_a_dry_run_refuses_the_names_that_a_run_would(words, message):
+    assert message in command("show", "f.1.fit", *words, fails=True)
+    assert message in command("show", "f.1.fit", *words, "-n", fails=True)
+
+
+def test_a_picture_too_large_for_the_memory_is_refused(frames):
+    words = ("show", "f.1.fit", "-o", "f.png", "--dpi", "100000")
+    message = "f.png would have 600000 x 500000 pixels; give a smaller --dpi"
+    assert message in command(*words, fails=True)
+    assert not (frames / "f.png").exists()
+
+
+def test_an_image_without_values_is_told(frames):
+    write_fits(frames / "nan.fit", np.full((4, 5), np.nan, np.float32))
+    assert "nan.fit: no pixel here has a value" in command("show", "nan.fit", "-n")
+
+
+@pytest.mark.usefixtures("frames")
+def test_the_nearest_colour_maps_are_named():
+    message = command("show", "f.1.fit", "-c", "virids", "-o", "f.png", fails=True)
+    assert "no colour map virids; try viridis" in message

@@ -530,3 +530,23 @@ def test_planes_of_another_size_are_refused_by_name(tmp_path, monkeypatch):
     fits.HDUList([fits.PrimaryHDU(np.ones((4, 5))), mask]).writeto("f.1.fit")
     told = command("combine", "f.1.fit", "-o", "out.fit", fails=True)
     assert "f.1.fit: its MASK is 5x6 pixels, its image 5x4" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        (("sigma", "-d", "3,3,3"), "N or LOW,HIGH for -c sigma"),
+        (("max", "-d", "1.5"), "N or LOW,HIGH, whole numbers for -c max"),
+        (("minmax", "-d", "1,nan"), "N or LOW,HIGH, whole numbers for -c minmax"),
+    ],
+)
+@pytest.mark.usefixtures("frames")
+def test_limits_that_are_none_are_told_with_their_form(words, form):
+    message = command("combine", "*.fit", "-o", "out.fits", "-c", *words, fails=True)
+    assert f"write {form}\n" in message
+
+
+def test_one_frame_is_one(tmp_path):
+    path = write_fits(tmp_path / "a.fit", np.zeros((4, 4), np.uint16))
+    output = command("combine", path, "-o", tmp_path / "out.fits")
+    assert output == f"1 frame -> {tmp_path / 'out.fits'}\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
+    counted,
     dry_run_option,
     files_argument,
     memory_option,
@@ -167,9 +168,10 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         images, output, choices, memory=memory, jobs=jobs, overwrite=overwrite
     )
     rejected = sum(summary.n_rejected)
-    words = [f"{summary.n_frames} frames -> {summary.output}"]
-    words += [f"{rejected} samples rejected"] if rejected else []
-    words += [f"{summary.n_empty} pixels without samples"] if summary.n_empty else []
+    words = [f"{counted(summary.n_frames, 'frame')} -> {summary.output}"]
+    words += [f"{counted(rejected, 'sample')} rejected"] if rejected else []
+    if summary.n_empty:
+        words.append(f"{counted(summary.n_empty, 'pixel')} without samples")
     if summary.unit_factor is not None:
         words.append(f"divided by its mean {summary.unit_factor:.6g}")
     click.echo("; ".join(words))
@@ -178,7 +180,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
 def _tell(images: list[str], output: Path, choices: "Combining") -> None:
     for image in images:
         click.echo(image)
-    click.echo(f"{len(images)} files -> {output} ({choices.how.method})")
+    click.echo(f"{counted(len(images), 'file')} -> {output} ({choices.how.method})")
 
 
 def _combination(
@@ -230,8 +232,9 @@ def _limits(clip: str, drop: str | None) -> tuple[float, float]:
         raise click.UsageError(msg)
     numbers = [_number(part, "-d") for part in drop.split(",")]
     whole = clip in ("min", "max", "minmax")
-    if len(numbers) > 2 or (whole and any(n != int(n) or n < 0 for n in numbers)):
-        msg = f"-d {drop}: write N or LOW,HIGH, whole numbers for -c {clip}"
+    if len(numbers) > 2 or (whole and any(n % 1 or n < 0 for n in numbers)):
+        form = ", whole numbers" if whole else ""
+        msg = f"-d {drop}: write N or LOW,HIGH{form} for -c {clip}"
         raise click.UsageError(msg)
     return numbers[0], numbers[-1]
 

@@ -168,6 +168,8 @@ def _report(
     form: TableForm,
 ) -> str:
     """Write counts, fit and factors: a table each, or one JSON object."""
+    from autoreduce.tools.darkfit import with_error
+
     if form is TableForm.JSON:
         content = {
             "counts": json.loads(table.render(form)),
@@ -178,8 +180,8 @@ def _report(
         return json.dumps(content, indent=2) + "\n"
     line = (
         "Counts = Offset + Slope * ExpTime",
-        f"Offset = {fit.offset:.3f} +/- {fit.offset_error:.3f}",
-        f"Slope = {fit.slope:.3f} +/- {fit.slope_error:.3f}",
+        f"Offset = {with_error(fit.offset, fit.offset_error)}",
+        f"Slope = {with_error(fit.slope, fit.slope_error)}",
         f"npts = {fit.n}",
         f"chi2 = {fit.chi_square:.4g}",
     )

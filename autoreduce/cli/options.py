@@ -397,6 +397,11 @@ def refuse_idle(beside: str, *parameters: str) -> None:
             raise click.UsageError(msg)
 
 
+def counted(n: int, thing: str) -> str:
+    """Write how many there are of a thing: ``1 frame``, ``2 frames``."""
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 def split_commas(values: tuple[str, ...]) -> list[str]:
     """Split option values at commas: ``-k A,B -k C`` names three."""
     return [

@@ -1,5 +1,6 @@
 """``autoreduce rename``: files renamed into one sequence, and back."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import click
 from autoreduce.cli.options import (
     complete_images,
     complete_keywords,
+    counted,
     dry_run_option,
     split_commas,
 )
@@ -111,13 +113,16 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         width=width,
         sidecars=sidecars,
     )
-    _show([(item.old, item.new) for item in renamings])
+    pairs = [(item.old, item.new) for item in renamings]
     if dry_run:
+        _show(pairs)
         return
     how = tool.Transfer.LINK if link else tool.Transfer.MOVE
     log = log or tool.log_name(renamings)
     tool.rename(renamings, log, how=tool.Transfer.COPY if copy else how)
-    click.echo(f"{len(renamings)} files; undo with: autoreduce rename --undo {log}")
+    _show(pairs)
+    undoing = shlex.join(["autoreduce", "rename", "--undo", str(log)])
+    click.echo(f"{counted(len(renamings), 'file')}; undo with: {undoing}")
 
 
 def _undo(log: Path, *, dry_run: bool) -> None:

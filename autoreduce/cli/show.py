@@ -1,6 +1,7 @@
 """``autoreduce show``: pictures of images."""
 
 import math
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import click
 
 from autoreduce.cli.options import (
     chosen_region,
+    counted,
     dry_run_option,
     files_argument,
     overwrite_option,
@@ -183,17 +185,21 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         histogram=histogram,
     )
     images = expand(files)
+    if output is None and not term and not tool.has_screen():
+        stem = stem_of(Path(images[0]).name)
+        output = Path(f"{stem}{'.gif' if animate else '.png'}")
+    if output is not None:
+        tool.check_suffix(output, moving=animate is not None)
     pictures = tool.read_pictures(images, chosen_region(section, bounds, cube_bounds))
     is_colour = len(pictures) == 1 and pictures[0].data.ndim == 3
     merge = rgb and not is_colour
     pictures = [tool.merge_rgb(pictures)] if merge else pictures[::stride]
+    for picture in filter(tool.is_empty, pictures):
+        click.echo(f"{picture.name}: no pixel here has a value", err=True)
     if term:
         for picture in pictures:
             click.echo(tool.terminal_preview(picture, display), nl=False, color=True)
         return
-    if output is None and not tool.has_screen():
-        stem = stem_of(Path(images[0]).name)
-        output = Path(f"{stem}{'.gif' if animate else '.png'}")
     if dry_run:
         _tell(pictures, display, output)
     elif animate is not None:
@@ -231,7 +237,8 @@ def _checked_cmap(name: str) -> str:
     from matplotlib import colormaps
 
     if name not in colormaps:
-        msg = f"there is no colour map {name}; try viridis, magma, gray_r, ..."
+        near = get_close_matches(name, colormaps) or ["viridis", "magma", "gray_r"]
+        msg = f"there is no colour map {name}; try {', '.join(near)}"
         raise click.BadParameter(msg, param_hint="--cmap")
     return name
 
@@ -242,7 +249,7 @@ def _tell(pictures: "list[Picture]", display: "Display", output: Path | None) ->
     for picture in pictures:
         low, high = display_limits(picture.data, display)
         click.echo(f"{picture.name}: {low:.6g} to {high:.6g}")
-    click.echo(f"{len(pictures)} pictures -> {output or 'the screen'}")
+    click.echo(f"{counted(len(pictures), 'picture')} -> {output or 'the screen'}")
 
 
 def _animate(

@@ -120,7 +120,8 @@ def _check(t: np.ndarray, counts: np.ndarray, errors: np.ndarray) -> None:
         msg = f"errors must be positive, not {errors.min()}"
         raise ValueError(msg)
     if len(np.unique(t)) < 2:
-        msg = f"a line needs two different exposures, not {sorted(set(t.tolist()))}"
+        found = f"all are {t[0]:g} s" if t.size else "there is none"
+        msg = f"a line needs two different exposures, and {found}"
         raise ValueError(msg)
 
 

@@ -1,5 +1,6 @@
 """Dark counts against exposure: the observer's check, and the scale factors."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +146,12 @@ def scale_factors(
     Raises
     ------
     ProductError
-        If the line predicts no counts at one of the exposures.
+        If an exposure is negative, or the line predicts no counts at one of them.
     """
+    for t in (*exptimes_s, reference_s):
+        if not 0 <= t < math.inf:
+            msg = f"an exposure of {t:g} s: expected a number from 0 on"
+            raise ProductError(msg)
     try:
         return [
             (
@@ -203,8 +208,20 @@ def plot_fit(
         figure.savefig(part, format=form)
 
 
+def with_error(value: float, error: float) -> str:
+    """Write a number and its error, to two digits of the error and 3 decimals at least.
+
+    Examples
+    --------
+    >>> with_error(5.93333, 1.52753), with_error(0.000312, 0.0000021)
+    ('5.933 +/- 1.528', '0.0003120 +/- 0.0000021')
+    """
+    digits = 1 - math.floor(math.log10(error)) if 0 < error < math.inf else 3
+    digits = max(3, digits)
+    return f"{value:.{digits}f} +/- {error:.{digits}f}"
+
+
 def _formula(fit: DarkFit) -> str:
-    return (
-        f"({fit.offset:.3f} ± {fit.offset_error:.3f}) + "
-        f"({fit.slope:.4f} ± {fit.slope_error:.4f}) t"
-    )
+    offset = with_error(fit.offset, fit.offset_error)
+    slope = with_error(fit.slope, fit.slope_error)
+    return f"({offset}) + ({slope}) t".replace("+/-", "±")

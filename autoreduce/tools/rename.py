@@ -372,8 +372,11 @@ def read_log(log: Path) -> Log:
             (how, state), _, *rows = csv.reader(file, delimiter="\t")
         renamings = tuple(Renaming(Path(old), Path(new)) for old, new in rows)
         return Log(Transfer(how), state == _DONE, renamings)
-    except (OSError, ValueError) as error:
-        msg = f"{log} is not a log that autoreduce rename wrote: {error}"
+    except OSError as error:
+        msg = f"{log} cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+    except (ValueError, csv.Error) as error:
+        msg = f"{log} is not a log that autoreduce rename wrote (ROOT.rename.log)"
         raise InputError(msg) from error
 
 

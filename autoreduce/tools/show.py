@@ -22,7 +22,7 @@ from autoreduce.pixels.stretch import (
     tone_of,
     whole_numbers,
 )
-from autoreduce.tools.files import picture_format, replacing
+from autoreduce.tools.files import STILL_SUFFIXES, picture_format, replacing
 from autoreduce.tools.regions import Region
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ Floats = NDArray[np.float64]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MOVING_SUFFIXES = (".gif", ".mp4")
+MOST_PIXELS = 1 << 28
+"""Pixels of a PNG file at most, which are drawn in 1 GB of memory."""
 HISTOGRAM_BINS = 200
 _PANEL_INCHES = 5.0
+_LABEL_INCHES = 0.4
 _GREY_STEPS = 24
 _FIRST_GREY = 232
 _CUBE_STEPS = 5
@@ -238,6 +241,10 @@ def draw(
     height = _PANEL_INCHES * (1.3 if display.histogram else 1.0)
     size = (_PANEL_INCHES * n_columns + 1, height * n_rows)
     figure = _new_figure(size, screen=screen)
+    if display.marginals or display.histogram:
+        # What is cut off the axes has labels, for which the layout leaves no room.
+        layout: Any = figure.get_layout_engine()
+        layout.set(w_pad=_LABEL_INCHES / 2, h_pad=_LABEL_INCHES)
     for number, picture in enumerate(pictures, start=1):
         axes = figure.add_subplot(n_rows, n_columns, number)
         _draw_panel(axes, picture, display)
@@ -359,6 +366,35 @@ def _draw_histogram(axes: Any, picture: Picture, display: Display) -> None:  # n
     axes.set_xlabel("value")
 
 
+def check_suffix(path: Path, *, moving: bool) -> None:
+    """Raise `ProductError` if pictures are not written under names that end so.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file that shall be written.
+    moving : bool
+        Whether the pictures follow each other, as a GIF or MP4.
+    """
+    still = (*STILL_SUFFIXES, *TIFF_SUFFIXES[:1])
+    known = MOVING_SUFFIXES if moving else (*still, *TIFF_SUFFIXES)
+    suffix = path.suffix.lower()
+    if suffix in known:
+        return
+    what, those = (
+        ("pictures in motion are", known) if moving else ("a picture is", still)
+    )
+    msg = f"{path}: {what} written as {', '.join(those)}"
+    if suffix in MOVING_SUFFIXES:
+        msg += f"; with --animate as {', '.join(MOVING_SUFFIXES)}"
+    raise ProductError(msg)
+
+
+def is_empty(picture: Picture) -> bool:
+    """Tell whether no pixel of a picture has a value that could be drawn."""
+    return not np.isfinite(picture.data).any()
+
+
 def has_screen() -> bool:
     """Say whether windows can be opened."""
     if sys.platform in ("darwin", "win32"):
@@ -382,9 +418,14 @@ def save_figure(
     Raises
     ------
     ProductError
-        If the suffix is another one, or the file exists or cannot be written.
+        If the suffix is another one, the picture would be too large, or the file exists
+        or cannot be written.
     """
     form = picture_format(path)
+    width, height = (round(inches * dpi) for inches in figure.get_size_inches())
+    if form == "png" and width * height > MOST_PIXELS:
+        msg = f"{path} would have {width} x {height} pixels; give a smaller --dpi"
+        raise ProductError(msg)
     with replacing(path, overwrite=overwrite) as part:
         figure.savefig(part, format=form, dpi=dpi, bbox_inches="tight")
 
@@ -501,13 +542,10 @@ def animate(
 def _writer(path: Path, interval_ms: int) -> Any:  # noqa: ANN401 -- matplotlib's
     from matplotlib import animation
 
-    suffix = path.suffix.lower()
+    check_suffix(path, moving=True)
     fps: Any = 1000 / interval_ms  # declared int, and divided by
-    if suffix == ".gif":
+    if path.suffix.lower() == ".gif":
         return animation.PillowWriter(fps=fps)
-    if suffix != ".mp4":
-        msg = f"{path}: pictures in motion are written as {', '.join(MOVING_SUFFIXES)}"
-        raise ProductError(msg)
     if not animation.FFMpegWriter.isAvailable():
         msg = f"{path}: MP4 needs ffmpeg, which is not installed; write a .gif"
         raise ProductError(msg)

@@ -272,7 +272,7 @@ def _quantile(pixels: Array, q: float) -> float:
 def statistics_table(parts: Sequence[Part]) -> Table:
     """Arrange parts as a table; planes and colours only where there are some."""
     columns: dict[str, list[Cell]] = {
-        "Filename": short_names([part.image for part in parts]),
+        "Filename": [*short_names([part.image for part in parts])],
         "Section": [part.section for part in parts],
     }
     if any(part.plane is not None for part in parts):
