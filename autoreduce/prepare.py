@@ -20,7 +20,7 @@ from autoreduce.calibration.kept_samples import read_samples
 from autoreduce.calibration.screening import judged, with_levels
 from autoreduce.calibration.seams import with_measured_gains
 from autoreduce.errors import InputError, ProductError, SettingsError, TableError
-from autoreduce.fits.names import split_hdu
+from autoreduce.fits.names import pattern_of, split_hdu
 from autoreduce.fits.whole import replacing, unwritten, write_text
 from autoreduce.frames.cache import cache_folder
 from autoreduce.frames.facts import Reading
@@ -186,6 +186,24 @@ def is_output(folder: Path) -> bool:
     return all((folder / marker).is_file() for marker in _MARKERS)
 
 
+def products_of(folder: Path) -> Path:
+    """Find the products that an output folder, or the night that was reduced, stands for.
+
+    Parameters
+    ----------
+    folder : Path
+        An output folder; or a night with one beside it, by the name that it has if the
+        observer gives none.
+
+    Returns
+    -------
+    Path
+        The output folder; `folder` itself if there is none.
+    """
+    beside = folder.absolute().with_name(f"{folder.absolute().name}{SUFFIX}")
+    return beside if not is_output(folder) and is_output(beside) else folder
+
+
 def _is_ours(folder: Path) -> bool:
     """Say whether a run has owned a folder, though it may have ended before long."""
     return is_output(folder) or (folder / LOCK).is_file()
@@ -243,9 +261,10 @@ def prepare_night(
             memory=choices.memory or all_memory(),
             each=each,
         )
-        frames = scanned.frames
+        frames: pd.DataFrame = scanned.frames
+        unlisted: list[Remark] = []
         if choices.frames_csv is not None:
-            frames = _edited(scanned, choices.frames_csv)
+            frames, unlisted = _edited(scanned, choices.frames_csv)
         frames = apply_overrides(
             frames,
             exclude=choices.exclude,
@@ -287,7 +306,7 @@ def prepare_night(
         *unusable_sections(frames, told("biassec", _is_unread)),
         *unusable_sections(frames, told("trimsec", _is_unread)),
     )
-    notes = (*doubts, *cards, *plan.notes, *_of_others(scanned.others))
+    notes = (*doubts, *cards, *plan.notes, *unlisted, *_of_others(scanned.others))
     plan = with_doubts(replace(plan, notes=notes))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
@@ -315,9 +334,12 @@ def _library(folder: Path) -> pd.DataFrame:
     return library.masters
 
 
-def _edited(night: ScannedNight, path: Path) -> pd.DataFrame:
-    """Take the observer's table, with the frames that are new since it was written."""
-    edited = read_frames_csv(path)
+def _edited(night: ScannedNight, path: Path) -> tuple[pd.DataFrame, list[Remark]]:
+    """Take the observer's table, with the frames that it does not list, which are told.
+
+    They are new since it was written, or their rows were deleted.
+    """
+    edited = read_frames_csv(path, night.frames)
     unknown = sorted(set(edited["file"]) - set(night.frames["file"]))
     if unknown:
         msg = (
@@ -333,7 +355,12 @@ def _edited(night: ScannedNight, path: Path) -> pd.DataFrame:
         told = scanned[name].to_numpy(float, na_value=math.nan)
         changed = np.isfinite(own) & ~np.isclose(own, told, rtol=1e-9)
         give(table, name, edited["file"][changed])
-    return table
+    files = new["file"][new["use"]].tolist()
+    if not files:
+        return table, []
+    way_out = f"--exclude {shlex.quote(pattern_of(files, night.frames['file']))}"
+    told = remark("not-in-table", *files, found=path.name, way_out=way_out)
+    return table, [told]
 
 
 def _references(frames: pd.DataFrame, patterns: Sequence[str]) -> list[str]:

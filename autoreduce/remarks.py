@@ -674,6 +674,12 @@ CODES: dict[str, Code] = {
         "The frame table is yours to edit; a run takes it with `--frames`, and writes "
         "it anew.",
     ),
+    "not-in-table": Code(
+        _S.NOTE,
+        "not listed in {found}, and used as the headers say",
+        "The frame came after the table was written, or its row was deleted.  To leave a "
+        "frame out set `use` to `False` in its row, or name it with `--exclude`.",
+    ),
     "log-cut": Code(
         _S.DOUBTFUL,
         "is not complete: {found}",

@@ -71,7 +71,8 @@ class SettingsText:
         try:
             return cls(name or str(path), path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"{name or path} cannot be read: {error}"
+            why = getattr(error, "strerror", None) or error
+            msg = f"{name or path} cannot be read: {why}"
             raise SettingsError(msg) from error
 
     def table(self) -> dict[str, Any]:

@@ -320,9 +320,72 @@ def test_a_plan_tells_in_the_words_of_the_run(night):
 def test_the_report_is_opened_by_its_folder_or_its_night(night, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    assert "run autoreduce on the night" in invoke("open", night, code=1)
+    assert "holds no products of autoreduce" in invoke("open", night, code=1)
     invoke(night, "-q")
     report = night.with_name("night_reduced") / "report.html"
     for folder in (night, report.parent):
         assert invoke("open", folder).strip() == str(report)
     assert opened == [report.as_uri()] * 2
+
+
+def test_a_frame_table_without_columns_and_rows_is_as_scanned_there(night):
+    invoke("plan", night)
+    whole = table(night).reset_index()
+    csv = night.with_name("mine.csv")
+    mine = whole.loc[whole["file"].ne("bias_0002.fit"), ["file", "use"]]
+    mine.loc[mine["file"].eq("flat_0001.fit"), "use"] = False
+    mine.to_csv(csv, index=False)
+    output = invoke("plan", night, "--frames", csv)
+    assert (
+        "bias_0002.fit: not listed in mine.csv, and used as the headers say "
+        "(--exclude bias_0002.fit)"
+    ) in output
+    planned = table(night)
+    assert planned.index[~planned["use"]].tolist() == ["flat_0001.fit"]
+    told = whole.set_index("file")
+    for name in ("imagetyp", "exptime", "filter", "date_obs"):
+        assert planned[name].sort_index().equals(told[name].sort_index())
+    assert "not listed" not in invoke(
+        "plan", night, "--frames", night.with_name("night_reduced") / "frames.csv"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_explained_as_that(night):
+    (night / "notes.fit").write_text("hello\n")
+    why = "could not be read: not FITS: begins with 'hello\\n', expected 'SIMPLE  ='"
+    assert f"{night}/notes.fit {why}" in invoke("explain", night / "notes.fit", code=1)
+    output = invoke("explain", "notes.fit", "--night", night, code=1)
+    assert f"notes.fit {why}" in output
+
+
+def test_a_file_for_a_night_is_refused_with_its_folder(night):
+    output = invoke("plan", night / "bias_0001.fit", code=2)
+    assert f"is a file. Name the folder in which it lies: {night}\n" in output
+
+
+@pytest.mark.parametrize("command", [("verify",), ("lightcurve",), ("open",)])
+def test_products_are_found_by_the_night_that_was_reduced(night, command, monkeypatch):
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    reduced = night.with_name("night_reduced")
+    message = invoke(*command, night, code=1)
+    assert "night" in message
+    assert "name an output folder, or a night that was reduced" in message
+    invoke("-q", night)
+    code = {"verify": 0, "lightcurve": 1, "open": 0}[command[0]]
+    assert str(reduced) in invoke(*command, night, code=code)
+
+
+def test_the_list_of_commands_says_each_in_a_line():
+    lines = invoke("--help").partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(cli.list_commands(None))
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_the_home_folder_is_meant_where_no_shell_has_seen_to_it(night, monkeypatch):
+    monkeypatch.chdir(night)
+    monkeypatch.setenv("HOME", str(night.parent))
+    invoke("plan", night, "--output=~/there")
+    assert (night.parent / "there" / "plan.json").is_file()
+    assert not (night / "~").exists()
+    monkeypatch.setenv("AUTOREDUCE_LIBRARY", "~/there")
+    assert "there holds no masters" in invoke("library", "list")

@@ -93,6 +93,7 @@ def test_a_signal_ends_a_run_at_once_and_leaves_nothing_half_made(
     assert time.monotonic() - begin < 5
     assert process.returncode == 128 + number
     assert told.startswith("interrupted: ")
+    assert told.endswith("; the same command goes on from here\n")
     assert "Traceback" not in told
     assert parts_in(tmp_path / "products" / "masters") == []
     done = CliRunner().invoke(cli, [str(night), "-o", str(tmp_path / "products")])
@@ -220,7 +221,7 @@ def test_a_full_standard_output_is_told_once_whatever_is_written(tmp_path, n_car
     done = run("log", path, redirect="> /dev/full")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "Error: [Errno 28] No space left on device: 'standard output'"
+        "Error: standard output: No space left on device"
     ]
 
 
@@ -419,3 +420,26 @@ cli.main()
     assert process.returncode == 130
     assert done == "tidied\n"
     assert told.startswith("interrupted")
+
+
+SLOW_TOOL = """
+import time
+from autoreduce.cli import main
+from autoreduce.tools import headers
+
+def slow(images):
+    print("begun", flush=True)
+    time.sleep(30)
+
+headers.read_each = slow
+main(["log", "."])
+"""
+
+
+def test_only_commands_that_go_on_say_that_they_do(tmp_path):
+    write_fits(tmp_path / "a.fit", np.zeros((2, 2), np.uint16))
+    process = start("-c", SLOW_TOOL, cwd=tmp_path)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert told == "interrupted: nothing half-made is left\n"

@@ -213,7 +213,7 @@ def test_a_folder_that_another_run_holds_is_left_alone(folder):
 
 def test_another_folder_is_refused_and_left_as_it_is(tmp_path):
     told = command("lightcurve", tmp_path, fails=True)
-    assert "is no output folder of autoreduce" in " ".join(told.split())
+    assert "holds no products of autoreduce" in " ".join(told.split())
     assert not list(tmp_path.iterdir())
 
 

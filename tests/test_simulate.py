@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from autoreduce.cli import cli
 from autoreduce.cli.simulate import command
-from autoreduce.errors import InputError, SettingsError, TableError
+from autoreduce.errors import InputError, ProductError, SettingsError, TableError
 from autoreduce.simulate import (
     listing_names,
     make_night,
@@ -574,7 +574,7 @@ def test_a_night_that_cannot_be_finished_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(msg)
 
     monkeypatch.setattr("autoreduce.simulate.night._write_fits", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(ProductError, match="no space left"):
         simulate_night(path, tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["short.csv", "short.toml"]
 
@@ -646,3 +646,12 @@ def test_red_stars_are_bright_in_red():
     np.testing.assert_allclose(
         ratio, 0.22 / 0.24 * 10 ** (0.4 * 1.1 * stars.colour), rtol=1e-9
     )
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    with pytest.raises(
+        ProductError, match=f"folder {out} cannot be written: Not a dir"
+    ):
+        simulate_night(write_listing(tmp_path), out)

@@ -20,9 +20,9 @@ from autoreduce.errors import AutoreduceError, Interrupted
 _NOT_COMMANDS = {"options", "console", "night_options", "streams"}
 """Modules of this folder that hold no command."""
 _DEFAULT = "reduce"
-_INTERRUPTED = (
-    "interrupted: nothing half-made is left; the same command goes on from here"
-)
+_INTERRUPTED = "interrupted: nothing half-made is left"
+_GOES_ON = {"reduce", "demo"}
+"""Commands that do not make again what they have made."""
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     # Tasks run side by side: threads within their linear algebra only wait, busily.
     os.environ.setdefault(_name, "1")
@@ -81,7 +81,9 @@ class _ObserverGroup(click.Group):
                 msg = f"{args[0]!r} is neither a folder nor a command{hint}"
                 raise click.UsageError(msg, ctx)
             args = [_DEFAULT, *args]
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        _running.update({name} if name else ())
+        return name, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
@@ -139,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
     if _received:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        click.echo(_INTERRUPTED, err=True)
+        on = "; the same command goes on from here" if _running & _GOES_ON else ""
+        click.echo(_INTERRUPTED + on, err=True)
         streams.flush()
         # Threads are not waited for: what they write appears whole or not at all.
         os._exit(128 + _received[0])
@@ -156,16 +159,15 @@ def _status(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        # Products and streams name themselves: what has no name is unpacked for a while.
-        nameless = "a temporary file could not be written"
-        why = str(error) if error.filename else f"{nameless}: {error.strerror or error}"
-        click.echo(f"Error: {why}", err=True)
+        click.echo(f"Error: {streams.told(error)}", err=True)
         return 1
     except SystemExit as error:
         ended = error.code
     return ended if isinstance(ended, int) else 0
 
 
+_running: set[str] = set()
+"""The command that has begun, once its name is known."""
 _received: list[int] = []
 """Signals that end the command.  As an exception one may be caught on its way, or come
 out as another, where a module is loaded that knows nothing of it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
+    FilePath,
     counted,
     dry_run_option,
     files_argument,
@@ -30,7 +31,7 @@ LEVELS = ("none", "mean", "median", "sum")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     required=True,
     help="The product.",
 )

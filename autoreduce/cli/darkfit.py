@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
+    FilePath,
     chosen_form,
     chosen_region,
     complete_images,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from autoreduce.tools.darkfit import DarkCounts
 
 
-@click.command("darkfit")
+@click.command(
+    "darkfit", short_help="Fit dark counts against exposure, and tell scale factors."
+)
 @click.argument("files", nargs=-1, shell_complete=complete_images)
 @click.option(
     "--counts",
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "-p",
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     help="Draw the fit to this PNG, PDF or SVG file.",
 )
 @table_options

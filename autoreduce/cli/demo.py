@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from autoreduce.cli.options import FilePath
+
 LISTING, COLOUR = "notes_2021", "osc_dithered"
 
 
 @click.command()
-@click.argument("folder", default="autoreduce_demo", type=click.Path(path_type=Path))
+@click.argument("folder", default="autoreduce_demo", type=FilePath())
 @click.option(
     "--seed", default=1, show_default=True, help="Another seed: other pixels."
 )

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from autoreduce.cli.options import FilePath
+
 own_tables = click.option(
     "--dialect",
     "dialects",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False),
     help="A dialect table of your own; may be given several times.",
 )
 
@@ -24,7 +26,11 @@ Example:
 """
 
 
-@click.group(name="dialects", invoke_without_command=True)
+@click.group(
+    name="dialects",
+    invoke_without_command=True,
+    short_help="List header dialects, or show how a file is read.",
+)
 @own_tables
 @click.pass_context
 def command(context: click.Context, dialects: tuple[Path, ...]) -> None:
@@ -46,7 +52,7 @@ def command(context: click.Context, dialects: tuple[Path, ...]) -> None:
 
 
 @command.command(help=_CHECK_HELP)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FilePath(exists=True, dir_okay=False))
 @own_tables
 def check(file: Path, dialects: tuple[Path, ...]) -> None:
     """Show how a file is read; `_CHECK_HELP` tells the observer."""

@@ -15,9 +15,10 @@ from autoreduce.cli.options import (
     logging_options,
     night_folder,
 )
+from autoreduce.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Tell what frames are, and why they get their masters.")
 @click.argument(
     "frames", nargs=-1, metavar="[FRAME]...", shell_complete=complete_frames
 )
@@ -80,10 +81,13 @@ def _explained(frames: Sequence[str], options: dict[str, Any], *, as_json: bool)
     table, plan, evidence = prepared.frames, prepared.plan, prepared.night.evidence
     table = with_last_run(table, folder)
     files = list(table["file"]) if options["everything"] else []
+    unreadable = prepared.night.unreadable.set_index("file")["reason"]
     for pattern in frames:
-        files += list(
-            table["file"][select(table, _below(pattern, prepared.night.root))]
-        )
+        name = _below(pattern, prepared.night.root)
+        if name in unreadable:
+            msg = f"{pattern} could not be read: {unreadable[name]}"
+            raise InputError(msg)
+        files += list(table["file"][select(table, name)])
     files = list(dict.fromkeys(files))
     paths = paths_of(prepared, folder)
     if not as_json:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_SOURCE = click.Path(exists=True, path_type=Path)
+from autoreduce.cli.options import FilePath
+
+_FOLDER = FilePath(file_okay=False)
+_SOURCE = FilePath(exists=True)
 
 
 def _library_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,7 +25,7 @@ def _library_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-@click.group()
+@click.group(short_help="Keep masters of other nights, for nights that lack their own.")
 def command() -> None:
     r"""Keep masters of other nights in one folder, for nights that lack their own.
 
@@ -46,7 +48,7 @@ def command() -> None:
     "--dialect",
     "dialects",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False),
     metavar="TOML",
     help="A dialect table for headers that autoreduce does not know.",
 )

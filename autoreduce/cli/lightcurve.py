@@ -5,9 +5,14 @@ from pathlib import Path
 
 import click
 
+from autoreduce.cli.options import night_folder
 
-@click.command("lightcurve")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+@click.command(
+    "lightcurve",
+    short_help="Measure the stars of a reduced night, and the curve of one.",
+)
+@click.argument("folder", type=night_folder)
 @click.option(
     "--target",
     metavar="X,Y|RA,DEC",
@@ -37,7 +42,9 @@ def command(
     radius: float | None,
     comparison: int,
 ) -> None:
-    r"""Measure the stars of FOLDER, an output folder, and the curve of one of them.
+    r"""Measure the stars of FOLDER, and the curve of one of them.
+
+    FOLDER is an output folder, or the night that was reduced.
 
     Apertures lie on the calibrated lights as they are, where the registration puts the
     stars.  Three tables for each object and filter go to FOLDER/lightcurves: NAME_fluxes.csv
@@ -53,15 +60,16 @@ def command(
     """
     from autoreduce.cli import console
     from autoreduce.errors import InputError
-    from autoreduce.prepare import is_output
+    from autoreduce.prepare import is_output, products_of
     from autoreduce.report.words import count
     from autoreduce.running.lock import held
     from autoreduce.tools.lightcurve import Settings, light_curves
 
+    folder = products_of(folder)
     if not is_output(folder):
         msg = (
-            f"{folder} is no output folder of autoreduce: lightcurve reads what "
-            "`autoreduce NIGHT` made"
+            f"{folder} holds no products of autoreduce: name an output folder, or a night "
+            "that was reduced"
         )
         raise InputError(msg)
     settings = Settings(target, object_, filter_, radius, comparison)

@@ -1,19 +1,23 @@
 """Options of the commands that read a night: reduce, plan and explain."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreduce.cli.options import complete_frames, complete_settings, size_in_bytes
+from autoreduce.cli.options import (
+    FilePath,
+    complete_frames,
+    complete_settings,
+    size_in_bytes,
+)
 
 if TYPE_CHECKING:
     from autoreduce.prepare import Choices
 
 Command = Callable[..., Any]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = FilePath(exists=True, dir_okay=False)
 
 _OPTIONS = (
     click.option(
@@ -113,7 +117,7 @@ _OPTIONS = (
     ),
     click.option(
         "--library",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=FilePath(exists=True, file_okay=False),
         envvar="AUTOREDUCE_LIBRARY",
         show_envvar=True,
         help="Use masters of other nights from this folder, too; `autoreduce library` "

@@ -9,7 +9,7 @@ from autoreduce.cli.options import night_folder
 from autoreduce.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Show the report of a reduced night in the browser.")
 @click.argument("folder", type=night_folder)
 def command(folder: Path) -> None:
     r"""Show the report of FOLDER, an output folder or the night that was reduced.
@@ -22,16 +22,20 @@ def command(folder: Path) -> None:
         autoreduce open ./night_reduced
         autoreduce open ./night
     """
-    from autoreduce.prepare import output_folder
+    from autoreduce.prepare import is_output, products_of
 
+    folder = products_of(folder)
     report = folder / "report.html"
     if not report.is_file():
-        report = output_folder([folder]) / report.name
-    if not report.is_file():
         msg = (
-            f"there is no report.html in {folder}, nor in {report.parent}: run "
-            "autoreduce on the night without --no-report"
+            f"there is no report.html in {folder}: run autoreduce on the night without "
+            "--no-report"
         )
+        if not is_output(folder):
+            msg = (
+                f"{folder} holds no products of autoreduce: name an output folder, or a "
+                "night that was reduced"
+            )
         raise InputError(msg)
     click.echo(report)
     webbrowser.open(report.resolve().as_uri())

@@ -1,6 +1,7 @@
 """Options that commands share: declared once, so that they mean the same everywhere."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +128,30 @@ def _words(context: click.Context, name: str) -> list[str]:
     return [word for word in context.args if not word.startswith("-")]
 
 
-class _Folder(click.Path):
+class FilePath(click.Path):
+    """A file or folder; ``~`` is the home folder also where no shell has seen to it.
+
+    Shells leave it alone in ``--library=~/masters`` and in files of systemd.
+    """
+
+    def __init__(
+        self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True
+    ) -> None:
+        super().__init__(
+            exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path
+        )
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path; as in click, whose type it is."""
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 -- may fail not
+
+
+class _Folder(FilePath):
     """A folder that is there; one that is not is told with the nearest that are."""
 
     def convert(
@@ -139,7 +163,10 @@ class _Folder(click.Path):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
+            path = Path(value)
             hint = nearest_folder(str(value))
+            if os.path.isfile(path):  # noqa: PTH113 -- no error if it may not be looked at
+                hint = f" Name the folder in which it lies: {path.parent}"
             raise click.BadParameter(error.message + hint, ctx, param) from error
 
 
@@ -153,7 +180,7 @@ def nearest_folder(name: str) -> str:
     return f" Did you mean {by_key[near[0]]}?" if near else ""
 
 
-night_folder = _Folder(exists=True, file_okay=False, path_type=Path)
+night_folder = _Folder(exists=True, file_okay=False)
 """Type of a folder that is read."""
 
 
@@ -289,7 +316,7 @@ def table_options(command: Command) -> Command:
         click.option(
             "-o",
             "--output",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=FilePath(dir_okay=False),
             help="Write the table to this file instead of the screen.",
         ),
         click.option(

@@ -9,6 +9,7 @@ import click
 
 from autoreduce.cli.night_options import choices, night_options
 from autoreduce.cli.options import (
+    FilePath,
     errors_told,
     json_option,
     logging_options,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from autoreduce.prepare import Choices, PlannedNight
 
 
-@click.command()
+@click.command(short_help="Tell what would be done, from headers and a few rows.")
 @click.argument(
     "nights",
     nargs=-1,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Folder for frames.csv and plan.json; NIGHT_reduced if not given.",
 )
 @night_options

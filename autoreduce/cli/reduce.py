@@ -10,6 +10,7 @@ import click
 
 from autoreduce.cli.night_options import choices, night_options
 from autoreduce.cli.options import (
+    FilePath,
     errors_told,
     json_option,
     logging_options,
@@ -18,7 +19,7 @@ from autoreduce.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Reduce a night: masters, calibrated lights, stacks, report.")
 @click.argument(
     "nights",
     nargs=-1,
@@ -28,7 +29,7 @@ from autoreduce.cli.options import (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Folder for the products; NIGHT_reduced beside the night if not given.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
+    FilePath,
     complete_images,
     complete_keywords,
     counted,
@@ -57,12 +58,12 @@ if TYPE_CHECKING:
 @click.option("--link", is_flag=True, help="Make symbolic links; the files stay.")
 @click.option(
     "--log",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     help="File for old and new names [default: ROOT.rename.log].",
 )
 @click.option(
     "--undo",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False),
     metavar="LOG",
     help="Give the files of this log their old names back.",
 )

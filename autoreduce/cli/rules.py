@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+from autoreduce.cli.options import FilePath
+
+_FILE = FilePath(exists=True, dir_okay=False)
 
 
 @click.group()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoreduce.cli.options import (
+    FilePath,
     chosen_region,
     counted,
     dry_run_option,
@@ -107,7 +108,7 @@ def _complete_cmaps(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     help="PNG, PDF or SVG file; a TIFF has 16 bits, full size and no axes; GIF or MP4 "
     "with --animate [default: the screen, "
     "or NAME.png where there is none].",

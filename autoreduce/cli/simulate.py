@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from autoreduce.cli.options import FilePath
+
 
 def _size(
     _context: click.Context, _option: click.Parameter, text: str | None
@@ -23,7 +25,7 @@ def _size(
 
 @click.command()
 @click.argument("listing", required=False)
-@click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.argument("out", required=False, type=FilePath())
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

@@ -63,11 +63,18 @@ def _silence(number: int) -> None:
     os.close(nowhere)
 
 
+def told(error: OSError) -> str:
+    """Say what the operating system refused, without the number of the error."""
+    # Products and streams name themselves: what has no name is unpacked for a while.
+    name = error.filename or "a temporary file could not be written"
+    return f"{name}: {error.strerror or error}"
+
+
 def flush() -> int:
     """Write out what is waiting; the exit status if that fails, else 0."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 -- the terminal is this room's
+        print(f"Error: {told(error)}", file=sys.stderr)  # noqa: T201 -- the terminal is this room's
         return 1
     return 0

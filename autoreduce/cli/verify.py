@@ -14,7 +14,9 @@ from autoreduce.cli.options import (
 )
 
 
-@click.command()
+@click.command(
+    short_help="Read products again, and name those that are not as written."
+)
 @click.argument("folder", type=night_folder)
 @click.option(
     "--inputs",
@@ -25,7 +27,9 @@ from autoreduce.cli.options import (
 @json_option
 @logging_options
 def command(folder: Path, *, inputs: bool, quiet: bool, as_json: bool) -> None:
-    r"""Read all that was written to FOLDER, an output folder, and hold it against that.
+    r"""Read all that was written to FOLDER, and hold it against that.
+
+    FOLDER is an output folder, or the night that was reduced.
 
     Names what is damaged, was changed or is gone; frames.csv is yours and passed over.
     Nothing is written: `autoreduce NIGHT` makes again what is named.
@@ -39,8 +43,10 @@ def command(folder: Path, *, inputs: bool, quiet: bool, as_json: bool) -> None:
         autoreduce verify ./night_reduced --inputs
     """
     from autoreduce.cli import console
+    from autoreduce.prepare import products_of
     from autoreduce.running.verify import read_back
 
+    folder = products_of(folder)
     with errors_told("verify", as_json=as_json):
         files, found = read_back(folder, inputs=inputs, jobs=os.cpu_count() or 1)
     if as_json:

@@ -161,12 +161,25 @@ def write_frames_csv(frames: pd.DataFrame, path: Path) -> None:
     write_text(path, csv_pieces(list(_COLUMNS), zip(*cells, strict=True)))
 
 
-def read_frames_csv(path: Path) -> pd.DataFrame:
+def read_frames_csv(path: Path, scanned: pd.DataFrame | None = None) -> pd.DataFrame:
     """Read a frame table, also one that a spreadsheet has saved.
 
     Of CSV, commas, semicolons or tabs may separate the cells; with semicolons or tabs
     numbers may have decimal commas.  Of .xlsx it is the first sheet.  Truth may be
     ``true``, ``WAHR``, ``VRAI`` and the like, columns may be left out.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    scanned : DataFrame, optional
+        Frame table from which columns come that the file has not; they are missing if
+        it is not given.
+
+    Returns
+    -------
+    DataFrame
+        The frame table.
 
     Raises
     ------
@@ -190,7 +203,12 @@ def read_frames_csv(path: Path) -> pd.DataFrame:
         records.append(
             {name: _cell(path, number, name, text) for name, text in cells.items()}
         )
-    return typed(pd.DataFrame.from_records(records, columns=names))
+    table = pd.DataFrame.from_records(records, columns=names)
+    if scanned is not None:
+        known = scanned.set_index("file").reindex(table["file"])
+        for name in known.columns.difference(names):
+            table[name] = known[name].array
+    return typed(table)
 
 
 def _relative(pattern: str, root: object) -> str:

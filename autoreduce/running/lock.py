@@ -121,7 +121,10 @@ def _open(path: Path) -> IO[str]:
     try:
         return os.fdopen(os.open(path, flags, 0o666), "r+", encoding="utf-8")
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}; choose a folder with -o"
+        msg = (
+            f"the output folder {path.parent} cannot be written to: {error.strerror}; "
+            "allow it, or reduce the night to another one with -o"
+        )
         raise ProductError(msg) from error
 
 

@@ -57,7 +57,7 @@ def read_back(folder: Path, *, inputs: bool = False, jobs: int = 1) -> Verified:
         If the folder is none that a run has written to.
     """
     if not ((folder / LEDGER).exists() or (folder / PLAN).exists()):
-        msg = f"{folder} holds no products of autoreduce: name the output folder"
+        msg = f"{folder} holds no products of autoreduce: name an output folder, or a night that was reduced"
         raise InputError(msg)
     found = []
     if holder := holder_of(folder):

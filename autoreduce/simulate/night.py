@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.errors import InputError
+from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.header import read_headers
 from autoreduce.simulate import detector as pixels
 from autoreduce.simulate import sky
@@ -403,6 +403,8 @@ def simulate_night(
         If the listing is not valid.
     InputError
         If `out` is not empty, or with `overwrite` holds what is not of this night.
+    ProductError
+        If it cannot be written.
     """
     night = make_night(read_listing(listing), seed=seed, size=size)
     names = [frame.name for frame in night.listing.frames]
@@ -465,12 +467,18 @@ def _is_truth(name: str) -> bool:
 def _whole_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to write to that takes its place only when all went well."""
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         yield partial
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+    except OSError as error:
+        msg = (
+            f"the folder {folder} cannot be written: {error.strerror or error}; name one "
+            "in another place"
+        )
+        raise ProductError(msg) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
