@@ -8,7 +8,7 @@ from tool_files import command, write_fits
 
 from autoreduce.errors import InputError
 from autoreduce.frames.scan import scan
-from autoreduce.tools.headers import read_facts
+from autoreduce.tools.headers import first_of_several, read_facts
 
 PIXELS = np.arange(12, dtype=np.uint16).reshape(3, 4)
 START = "2021-02-27T20:15:30"
@@ -167,3 +167,37 @@ def test_a_card_means_the_fact_that_it_gives(tmp_path):
     assert facts.meaning("AIRMASS") == 1.5
     assert facts.meaning("OBJECT") == "M 13"
     assert facts.meaning("DATE-OBS") is None
+
+
+def test_files_of_several_images_are_named_where_the_first_is_taken(tmp_path):
+    pixels = np.ones((4, 5), np.float32)
+    several, planes = tmp_path / "several.fits", tmp_path / "planes.fits"
+    chips = [fits.ImageHDU(pixels, name=f"CHIP{n}") for n in (1, 2)]
+    fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(several)
+    beside = [fits.ImageHDU(pixels, name=name) for name in ("UNCERT", "MASK")]
+    fits.HDUList([fits.PrimaryHDU(pixels), *beside]).writeto(planes)
+    (tmp_path / "none.fits").touch()
+    named = [str(several), f"{several}[2]", str(planes), str(tmp_path / "none.fits")]
+    assert first_of_several(named) == [str(several)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("log", "{}"),
+        ("stats", "{}"),
+        ("combine", "{}", "-o", "o.fits"),
+        ("arith", "{}", "+", "1", "-o", "o.fits"),
+        ("show", "{}", "-n", "-o", "o.png"),
+    ],
+)
+def test_each_command_tells_that_it_takes_the_first_of_several(
+    tmp_path, monkeypatch, words
+):
+    monkeypatch.chdir(tmp_path)
+    chips = [fits.ImageHDU(np.ones((4, 5), np.float32)) for _ in range(2)]
+    fits.HDUList([fits.PrimaryHDU(), *chips]).writeto("a.fits")
+    told = "a.fits holds several images: the first is taken; FILE[2] is HDU 2\n"
+    assert told in command(*(word.format("a.fits") for word in words))
+    chosen = [word.format("a.fits[2]").replace("o.", "p.") for word in words]
+    assert "several images" not in command(*chosen)

@@ -11,6 +11,7 @@ from autoreduce.cli.options import (
     overwrite_option,
     section_options,
     split_commas,
+    tell_first_of_several,
 )
 
 
@@ -71,6 +72,7 @@ def command(
         msg = "--trim needs a section (-b, -B or --section)"
         raise click.UsageError(msg)
     steps = plan_arithmetic(node, split_commas(output))
+    tell_first_of_several(image for step in steps for image in step.images.values())
     known: dict[str, Image] = {}
     for step in steps:
         text = f"{describe(node, step.images)} -> {step.output}"

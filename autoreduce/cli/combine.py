@@ -13,6 +13,7 @@ from autoreduce.cli.options import (
     files_argument,
     memory_option,
     overwrite_option,
+    tell_first_of_several,
 )
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     from autoreduce.tools.filelists import expand
 
     images = expand(files)
+    tell_first_of_several(images)
     jobs = jobs or os.cpu_count() or 1
     if jobs > 1 and not dry_run:
         start_for(map(Path, images), COMBINING)

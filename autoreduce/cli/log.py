@@ -12,6 +12,7 @@ from autoreduce.cli.options import (
     split_commas,
     table_options,
     tell_failures,
+    tell_first_of_several,
 )
 
 
@@ -61,7 +62,9 @@ def command(
     )
 
     form = chosen_form(as_csv=as_csv, as_json=as_json)
-    headers, reasons = read_each(expand(files))
+    images = expand(files)
+    tell_first_of_several(images)
+    headers, reasons = read_each(images)
     wanted = split_commas(keywords)
     for keyword, near in unknown_keywords(headers, wanted).items() if headers else ():
         click.echo(no_such_keyword(keyword, near), err=True)

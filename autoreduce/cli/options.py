@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -391,6 +391,17 @@ def deliver(
         click.echo(text, nl=False)
     else:
         write_text(output, text, overwrite=overwrite)
+
+
+def tell_first_of_several(images: Iterable[str]) -> None:
+    """Say, on standard error, that of some files only the first image is read."""
+    from autoreduce.tools.headers import first_of_several
+
+    if found := first_of_several(images):
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        holds = "hold" if more else "holds"
+        msg = f"{found[0]}{more} {holds} several images: the first is taken; FILE[2] is HDU 2"
+        click.echo(msg, err=True)
 
 
 def tell_failures(reasons: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from autoreduce.cli.options import (
     overwrite_option,
     refuse_idle,
     section_options,
+    tell_first_of_several,
 )
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         histogram=histogram,
     )
     images = expand(files)
+    tell_first_of_several(images)
     if output is None and not term and not tool.has_screen():
         stem = stem_of(Path(images[0]).name)
         output = Path(f"{stem}{'.gif' if animate else '.png'}")

@@ -13,6 +13,7 @@ from autoreduce.cli.options import (
     split_commas,
     table_options,
     tell_failures,
+    tell_first_of_several,
 )
 from autoreduce.errors import InputError, ProductError
 
@@ -112,7 +113,9 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     region = chosen_region(section, bounds, cube_bounds)
     parts: list[tool.Part] = []
     reasons = []
-    for image in expand(files):
+    images = expand(files)
+    tell_first_of_several(images)
+    for image in images:
         try:
             parts += tool.image_statistics(
                 image,

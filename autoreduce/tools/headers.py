@@ -5,8 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from autoreduce.errors import InputError
-from autoreduce.fits.header import RawHeader, Value, image_shape, read_headers
+from autoreduce.fits.header import (
+    RawHeader,
+    Value,
+    image_axes,
+    image_shape,
+    read_headers,
+)
 from autoreduce.fits.names import split_hdu
+from autoreduce.fits.writer import PLANE_TYPES
 from autoreduce.frames.dialects import load_dialects, own_tables
 from autoreduce.frames.frame import Facts, FrameReader
 from autoreduce.tools.filelists import short_names
@@ -94,6 +101,34 @@ def read_each(images: Sequence[str]) -> tuple[dict[str, RawHeader], list[str]]:
         except InputError as error:
             reasons.append(str(error))
     return headers, reasons
+
+
+def first_of_several(images: Iterable[str]) -> list[str]:
+    """Find images that are the first of several in their files, and were not chosen.
+
+    ``UNCERT`` and ``MASK``, planes of an image, are none of their own.
+
+    Parameters
+    ----------
+    images : iterable of str
+        As `autoreduce.tools.filelists.expand` lists them.
+
+    Returns
+    -------
+    list of str
+        Those without ``[N]`` whose files hold more images; no file that cannot be read.
+    """
+    found = []
+    for image in dict.fromkeys(images):
+        path, hdu = split_hdu(image)
+        try:
+            headers = read_headers(path) if hdu is None else []
+            planes = [one for one in headers if image_axes(one)]
+        except InputError:
+            continue
+        if sum(one.get("EXTNAME") not in PLANE_TYPES for one in planes) > 1:
+            found.append(image)
+    return found
 
 
 def header_table(
