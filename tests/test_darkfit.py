@@ -171,3 +171,16 @@ def test_a_line_is_told_to_the_digits_of_its_error():
 def test_an_exposure_that_is_none_gives_no_factor(exposure):
     message = command("darkfit", *NOTES, f"--exposures={exposure}", fails=True)
     assert f"an exposure of {exposure} s: expected a number from 0 on" in message
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "apart"),
+    [((-10.0, -5.0), True), ((-10.0, -8.5), False), ((None, -5.0), False)],
+)
+def test_darks_of_several_temperatures_are_told(tmp_path, temperatures, apart):
+    for seconds, degrees in zip((60.0, 120.0), temperatures, strict=True):
+        cards = {} if degrees is None else {"SET_TEMP": degrees}
+        path = tmp_path / f"d{seconds:g}.fit"
+        write_fits(path, np.full((8, 8), seconds), EXPTIME=seconds, **cards)
+    told = "the darks are of -10 to -5 degC, and their counts no one line"
+    assert (told in command("darkfit", tmp_path / "d*.fit")) is apart

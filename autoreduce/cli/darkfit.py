@@ -141,6 +141,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
         darks = tool.measure_darks(expand(files), region=region, statistic=statistic)
     else:
         darks = [_given(text) for text in split_commas(counts)]
+    _tell_temperatures(darks)
     fit = tool.fit_darks(darks, weighted=weighted)
     if reference is None:
         reference = max(dark.exptime_s for dark in darks)
@@ -149,6 +150,18 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     _put(text, None if dry_run else output, overwrite=overwrite)
     if plot is not None and not dry_run:
         tool.plot_fit(darks, fit, plot, overwrite=overwrite)
+
+
+def _tell_temperatures(darks: "list[DarkCounts]") -> None:
+    from autoreduce.tools.darkfit import unlike_temperatures
+
+    if apart := unlike_temperatures(darks):
+        low, high = apart
+        msg = (
+            f"the darks are of {low:g} to {high:g} degC, and their counts no one line: "
+            "give those of one temperature"
+        )
+        click.echo(msg, err=True)
 
 
 def _put(text: str, output: Path | None, *, overwrite: bool) -> None:

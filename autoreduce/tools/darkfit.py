@@ -1,7 +1,7 @@
 """Dark counts against exposure: the observer's check, and the scale factors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from autoreduce.errors import InputError, ProductError
 from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import central_section
+from autoreduce.frames.frame import Facts
 from autoreduce.pixels.darkcurrent import DarkFit, fit_dark_counts, ratio_scaling
 from autoreduce.pixels.order import median
 from autoreduce.tools.filelists import short_names
@@ -18,6 +19,9 @@ from autoreduce.tools.files import picture_format, replacing
 from autoreduce.tools.headers import read_facts
 from autoreduce.tools.listing import Cell, Table
 from autoreduce.tools.regions import Region
+
+ALIKE_DEGC = 2.0
+"""Difference of temperatures over which dark current changes by a quarter or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class DarkCounts:
     """Level in the section, ADU."""
     error: float | None = None
     """One sigma of the level, ADU; None if unknown."""
+    temperature_degc: float | None = None
+    """What the detector was cooled to, else measured at; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +86,32 @@ def measure_darks(
             raise InputError(msg)
         level = median(pixels) if statistic == "median" else np.mean(pixels)
         error = float(np.std(pixels) / np.sqrt(pixels.size))
-        darks.append(DarkCounts(image, _exposure(image), float(level), error))
+        facts = read_facts(image)
+        set_to, measured = facts.number("set_temp"), facts.number("ccd_temp")
+        cooled = measured if set_to is None else set_to
+        seconds = _exposure(image, facts)
+        darks.append(DarkCounts(image, seconds, float(level), error, cooled))
     return sorted(darks, key=lambda dark: dark.exptime_s)
 
 
-def _exposure(image: str) -> float:
-    facts = read_facts(image)
+def _exposure(image: str, facts: Facts) -> float:
     seconds = facts.number("exptime")
     if seconds is None:
         said = facts.header.get("EXPTIME")
         msg = f"{image} has no exposure: EXPTIME is {said!r}, expected seconds"
         raise InputError(msg)
     return seconds
+
+
+def unlike_temperatures(darks: Iterable[DarkCounts]) -> tuple[float, float] | None:
+    """Return the lowest and highest temperature (degC) of darks that one line cannot hold.
+
+    None if they are within `ALIKE_DEGC`, or do not tell.
+    """
+    told = [d.temperature_degc for d in darks if d.temperature_degc is not None]
+    if not told or max(told) - min(told) <= ALIKE_DEGC:
+        return None
+    return min(told), max(told)
 
 
 def fit_darks(darks: Sequence[DarkCounts], *, weighted: bool = False) -> DarkFit:
