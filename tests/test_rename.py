@@ -270,6 +270,14 @@ def test_the_line_that_undoes_a_renaming_can_be_pasted(frames):
     assert names(frames) == ["a.fit", "b.fit", "c.fit"]
 
 
+def test_a_root_may_lie_in_the_home_folder(frames, monkeypatch):
+    monkeypatch.setenv("HOME", str(frames / "home"))
+    command("rename", "*.fit", "-o", "~/sorted/", "--copy")
+    command("arith", "a.fit", "+", "1", "-o", "~/sum.fit")
+    assert len(list((frames / "home" / "sorted").glob("*.fit"))) == 3
+    assert (frames / "home" / "sum.fit").is_file()
+
+
 def test_nothing_is_told_as_renamed_if_nothing_is(frames):
     (frames / "sorted").touch()
     output = command("rename", "*.fit", "-o", "sorted/m13", fails=True)

@@ -8,6 +8,7 @@ from autoreduce.cli.options import (
     chosen_region,
     complete_images,
     dry_run_option,
+    from_home,
     overwrite_option,
     section_options,
     split_commas,
@@ -71,7 +72,7 @@ def command(
     if trim and region is None:
         msg = "--trim needs a section (-b, -B or --section)"
         raise click.UsageError(msg)
-    steps = plan_arithmetic(node, split_commas(output))
+    steps = plan_arithmetic(node, list(map(from_home, split_commas(output))))
     tell_first_of_several(image for step in steps for image in step.images.values())
     known: dict[str, Image] = {}
     for step in steps:

@@ -128,6 +128,11 @@ def _words(context: click.Context, name: str) -> list[str]:
     return [word for word in context.args if not word.startswith("-")]
 
 
+def from_home(text: str) -> str:
+    """Return a name, ``~`` in it as the home folder; what is not known stays."""
+    return os.path.expanduser(text)  # noqa: PTH111 -- keeps the slash at the end
+
+
 class FilePath(click.Path):
     """A file or folder; ``~`` is the home folder also where no shell has seen to it.
 
@@ -148,7 +153,7 @@ class FilePath(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         """Return the path; as in click, whose type it is."""
-        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 -- may fail not
+        return super().convert(from_home(value), param, ctx)
 
 
 class _Folder(FilePath):

@@ -12,6 +12,7 @@ from autoreduce.cli.options import (
     complete_keywords,
     counted,
     dry_run_option,
+    from_home,
     split_commas,
 )
 
@@ -109,7 +110,7 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     renamings = tool.plan_renaming(
         expand(files),
         keys=split_commas(sort) or tool.DEFAULT_KEYS,
-        root=output,
+        root=output and from_home(output),
         tail=tail,
         width=width,
         sidecars=sidecars,

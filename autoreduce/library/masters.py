@@ -244,7 +244,7 @@ def master_row(path: Path) -> dict[str, Any]:
     header = read_headers(path)[0]
     kind = KINDS.get(str(header.get("IMAGETYP")))
     if not is_product(header) or kind is None:
-        msg = f"{path} is not a master bias, dark or flat that autoreduce made"
+        msg = "it is not a master bias, dark or flat that autoreduce made"
         raise InputError(msg)
     facts = {name: header.get(card) for name, (card, _) in FACT_CARDS.items()}
     for name, keyword in (("naxis1", "NAXIS1"), ("naxis2", "NAXIS2")):
@@ -427,15 +427,15 @@ def _add(
     foreign: ForeignMaster | None = None
     try:
         header = read_headers(source)[0]
+        own = master_row(source) if is_product(header) else None
     except InputError as error:
         msg = f"{source}: {error}"
         raise InputError(msg) from error
-    if is_product(header):
-        row = master_row(source)
+    if own is not None:
         check_sums(source)
-        digest = str(row["digest"])
+        digest = str(own["digest"])
         stem = str(header.get("GROUP") or stem_of(source.name))
-        night = row["night"]
+        night = own["night"]
     else:
         foreign = read_foreign(
             source, dialects=dialects, keeps_bias=keeps_bias, biases=biases
