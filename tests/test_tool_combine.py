@@ -550,3 +550,14 @@ def test_one_frame_is_one(tmp_path):
     path = write_fits(tmp_path / "a.fit", np.zeros((4, 4), np.uint16))
     output = command("combine", path, "-o", tmp_path / "out.fits")
     assert output == f"1 frame -> {tmp_path / 'out.fits'}\n"
+
+
+def test_frames_of_several_filters_are_told(tmp_path):
+    for name, told in (("a", "R"), ("b", "V"), ("c", "R")):
+        write_fits(tmp_path / f"{name}.fit", np.ones((4, 4), np.uint16), FILTER=told)
+    write_fits(tmp_path / "d.fit", np.ones((4, 4), np.uint16))
+    message = "the frames are of several filters: R, V\n"
+    output = command("combine", tmp_path / "*.fit", "-o", tmp_path / "1.fits")
+    assert output.endswith(message)
+    output = command("combine", tmp_path / "[acd].fit", "-o", tmp_path / "2.fits", "-u")
+    assert "the frames are of" not in output

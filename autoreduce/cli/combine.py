@@ -178,6 +178,9 @@ def command(  # noqa: PLR0913 -- one parameter for each option
     if summary.unit_factor is not None:
         words.append(f"divided by its mean {summary.unit_factor:.6g}")
     click.echo("; ".join(words))
+    if len(summary.filters) > 1:
+        told = ", ".join(summary.filters)
+        click.echo(f"the frames are of several filters: {told}", err=True)
 
 
 def _tell(images: list[str], output: Path, choices: "Combining") -> None:

@@ -150,6 +150,8 @@ class Summary:
     """Pixels without any sample: they are NaN."""
     unit_factor: float | None
     """What the result was divided by, with `Combining.unit_mean`."""
+    filters: tuple[str, ...]
+    """Filters of the frames, each once."""
 
 
 def combine_images(
@@ -558,7 +560,7 @@ def _stream(
                 writer.write_rows(band.start, plane, plane=name)
             count.add(band)
         writer.finish(_cards(job, count, None))
-    return _summary(output, count, None)
+    return _summary(output, job.stack, count, None)
 
 
 def _collect(
@@ -581,7 +583,7 @@ def _collect(
             planes[UNCERT] /= np.float32(abs(factor))
     cards = _cards(job, count, factor)
     write_image(output, data, cards, planes=planes, overwrite=overwrite)
-    return _summary(output, count, factor)
+    return _summary(output, job.stack, count, factor)
 
 
 def _unit_factor(data: Array) -> float:
@@ -592,9 +594,15 @@ def _unit_factor(data: Array) -> float:
     return factor
 
 
-def _summary(output: Path, count: _Count, factor: float | None) -> Summary:
+def _summary(
+    output: Path, stack: FrameStack, count: _Count, factor: float | None
+) -> Summary:
     rejected = tuple(int(n) for n in count.rejected)
-    return Summary(output, len(rejected), rejected, count.empty, factor)
+    told = {
+        str(facts.value("filter")) for facts in stack.facts if facts.value("filter")
+    }
+    filters = tuple(sorted(told))
+    return Summary(output, len(rejected), rejected, count.empty, factor, filters)
 
 
 _LEVELS: dict[Level, Callable[[Array], float]] = {
