@@ -1334,6 +1334,29 @@ CODES: dict[str, Code] = {
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
     ),
+    "airmass-disagrees": Code(
+        _S.DOUBTFUL,
+        "airmass {found} is taken, but {expected}",
+        "A card is stale, or site, pointing or time of the light is not what its header "
+        "says, as where a clock shows local time: then BJD_TDB is wrong as well.  `--set "
+        "'PATTERN: longitude=-105.8'`, latitude, ra, dec (deg) and date_obs (UTC) say "
+        "what is right.",
+    ),
+    "below-horizon": Code(
+        _S.DOUBTFUL,
+        "what it was pointed at is below the horizon, by {found}: no airmass",
+        "Site, pointing or time is not what the header says: a longitude of the wrong sign, local "
+        "time for UTC, hours for degrees; then BJD_TDB is wrong as well.  `--set "
+        "'PATTERN: longitude=-105.8'`, latitude, ra, dec (deg) and date_obs (UTC) say "
+        "what is right.",
+    ),
+    "daylight": Code(
+        _S.DOUBTFUL,
+        "exposed with the Sun {found} high, by site and time: one of them is wrong",
+        "A clock that shows local time, a longitude of the wrong sign, or the site of "
+        "somebody else.  Dates, BJD_TDB and airmass are wrong by as much.  `--set "
+        "'PATTERN: longitude=-105.8'`, latitude and date_obs (UTC) say what is right.",
+    ),
     "no-section": Code(
         _S.DOUBTFUL,
         "{found} is no section of an image of {expected}, counted from 1 with both ends: "
@@ -1352,6 +1375,18 @@ CODES: dict[str, Code] = {
         "a card twice: {found} is taken, but {expected}",
         "A program added a card to a header that had it.  Masters are chosen by it; the "
         "way out takes the other.",
+    ),
+    "airmass-overruled": Code(
+        _S.NOTE,
+        "airmass {found} is taken, and not {expected}",
+        "Two of card, altitude, and site with pointing and time agree, and a stale card "
+        "does not.  Nothing is to be done.",
+    ),
+    "counted-westward": Code(
+        _S.NOTE,
+        "the longitude is counted westward: airmass is {expected}, and {found}",
+        "Cards and time agree once the longitude has the other sign, which is used.  "
+        "The way out tells it beforehand.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

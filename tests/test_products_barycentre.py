@@ -1,24 +1,23 @@
-"""Barycentric dates, against astropy and by hand."""
+"""Barycentric dates and altitudes, against astropy and by hand."""
 
 from datetime import UTC, datetime
 
 import astropy.units as u
 import pytest
-from astropy.coordinates import EarthLocation, SkyCoord
-from astropy.io import fits
+from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
 from astropy.time import Time
 from astropy.utils import iers
 
-from autoreduce.fits.header import RawHeader
 from autoreduce.planning.plan import FrameInput
-from autoreduce.products.barycentre import Site, bjd_of_light, bjd_tdb, site_of
+from autoreduce.products.barycentre import (
+    Site,
+    altitude_deg,
+    bjd_of_light,
+    bjd_tdb,
+    sun_altitude_deg,
+)
 
-
-def header(**cards):
-    made = fits.Header()
-    for keyword, value in cards.items():
-        made[keyword.replace("_", "-")] = value
-    return RawHeader(0, made.tostring(padding=False, endcard=False).encode())
+START = "2021-02-26T20:00:00+00:00"
 
 
 @pytest.mark.parametrize("month", [1, 4, 7, 10])
@@ -36,29 +35,25 @@ def test_dates_are_those_of_astropy(month, target):
 
 
 def test_the_middle_of_the_exposure_counts():
-    cards = header(SITELAT="+46 00 00", SITELONG="007 00 00")
-    item = FrameInput("l.fit", exptime=60.0, date_obs="2021-02-26T20:00:00+00:00")
-    known = {"file": "l.fit", "date_obs": item.date_obs, "ra": 83.6, "dec": 22.0}
-    short = bjd_of_light(FrameInput(exptime=0.0, **known), cards)
-    long = bjd_of_light(FrameInput(exptime=60.0, **known), cards)
-    assert (long - short) * 86400 == pytest.approx(
-        30, abs=5e-3
-    )  # the Earth moves 90 km
-    assert bjd_of_light(item, cards) is None
-    assert bjd_of_light(FrameInput(**known), header()) is None
+    known = {"file": "l.fit", "date_obs": START, "ra": 83.6, "dec": 22.0}
+    placed = {**known, "latitude": 46.0, "longitude": 7.0}
+    short, long = (bjd_of_light(FrameInput(exptime=t, **placed)) for t in (0.0, 60.0))
+    # The Earth moves by 90 km.
+    assert (long - short) * 86400 == pytest.approx(30, abs=5e-3)
+    for fact in ("ra", "date_obs", "latitude"):
+        assert bjd_of_light(FrameInput(**{**placed, fact: None})) is None
 
 
-@pytest.mark.parametrize(
-    ("cards", "expected"),
-    [
-        ({"SITELAT": "-30 10 00", "SITELONG": "-70 30 00"}, (-70.5, -30.16667, 0)),
-        ({"LAT_OBS": 46.0, "LONG_OBS": 7.0, "ALT_OBS": 1200.0}, (7.0, 46.0, 1200)),
-        ({"LATITUDE": 46.0, "LONGITUD": "7 30 00 W"}, (-7.5, 46.0, 0)),
-        ({"SITELAT": 0.0, "SITELONG": 0.0}, None),
-        ({"SITELAT": 146.0, "SITELONG": 10.0}, None),
-        ({"SITELAT": 46.0}, None),
-    ],
-)
-def test_the_site(cards, expected):
-    found = site_of(header(**cards))
-    assert found == (None if expected is None else pytest.approx(expected, abs=1e-4))
+@pytest.mark.parametrize("target", [(83.6, 22.0), (250.4, 36.5), (10.0, -72.0), None])
+def test_altitudes_are_those_of_astropy(target):
+    """Of the Sun as well."""
+    moment, site = datetime(2021, 2, 27, 3, 14, 15, tzinfo=UTC), Site(-70.4, -24.6)
+    place = EarthLocation.from_geodetic(*site)
+    with iers.conf.set_temp("auto_download", False):
+        time = Time(moment, scale="utc", location=place)
+        body = SkyCoord(*target, unit=u.deg) if target else get_sun(time)
+        expected = body.transform_to(AltAz(obstime=time, location=place)).alt.deg
+    found = (
+        altitude_deg(moment, target, site) if target else sun_altitude_deg(moment, site)
+    )
+    assert found == pytest.approx(expected, abs=0.02)

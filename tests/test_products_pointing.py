@@ -1,14 +1,10 @@
-"""Scale, airmass and coordinates of headers."""
+"""Scale and coordinates of headers."""
 
 import pytest
 from astropy.io import fits
 
 from autoreduce.fits.header import RawHeader
-from autoreduce.products.pointing import (
-    airmass,
-    coordinates_transform,
-    pixel_scale_arcsec,
-)
+from autoreduce.products.pointing import coordinates_transform, pixel_scale_arcsec
 
 
 def header(**cards):
@@ -40,24 +36,6 @@ def test_the_scale_of_pixels(cards, expected):
     found = pixel_scale_arcsec(header(**cards))
     assert found == (
         expected if expected is None else pytest.approx(expected, rel=1e-4)
-    )
-
-
-@pytest.mark.parametrize(
-    ("cards", "expected"),
-    [
-        ({"AIRMASS": 1.3}, 1.3),
-        ({"AIRMASS": "1.3"}, 1.3),
-        ({"AIRMASS": 0.0, "CENTALT": 30.0}, 1.995),
-        ({"OBJCTALT": 90.0}, 1.0),
-        ({"ALTITUDE": -5.0}, None),
-        ({"AIRMASS": "n/a"}, None),
-    ],
-)
-def test_the_airmass(cards, expected):
-    found = airmass(header(**cards))
-    assert found == (
-        expected if expected is None else pytest.approx(expected, rel=2e-3)
     )
 
 

@@ -15,7 +15,6 @@ from autoreduce.frames.together import decide_together
 SAMPLES = Path(__file__).parents[1] / "sample_headers"
 NOT_COLUMNS = {
     "date_loc",
-    "longitude",
     "filename",
     "raw",
     "file",

@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from fits_files import write_frame
@@ -358,6 +359,33 @@ def test_objects_white_space_is_put_in_order(tmp_path):
 def test_night_is_the_local_date_of_the_evening(tmp_path, cards, night):
     write_light(tmp_path / "a.fits", **cards)
     assert row_of(scan(tmp_path), "a.fits")["night"] == night
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"SITELAT": "-30 10 00", "SITELONG": "-70 30 00"}, (-30.16667, -70.5, None)),
+        ({"LAT_OBS": 46.0, "LONG_OBS": 7.0, "ALT_OBS": 1200.0}, (46.0, 7.0, 1200)),
+        ({"LATITUDE": 46.0, "LONGITUD": "7 30 00 W"}, (46.0, -7.5, None)),
+        ({"SITELAT": 0.0, "SITELONG": 0.0}, (None, None, None)),
+        ({"SITELAT": 146.0, "SITELONG": 10.0}, (None, 10.0, None)),
+        # west counted as positive: else this light would be of the day
+        ({"SITELAT": 33.0, "SITELONG": 105.0}, (33.0, -105.0, None)),
+        # ... by the program that wrote it
+        (
+            {"SITELAT": 33.0, "SITELONG": 7.5, "SWCREATE": "TheSkyX Version 10"},
+            (33.0, -7.5, None),
+        ),
+    ],
+)
+def test_the_site(tmp_path, cards, expected):
+    write_light(tmp_path / "a.fits", DATE_OBS="2021-02-28T05:00:00", **cards)
+    row = row_of(scan(tmp_path), "a.fits")
+    found = tuple(
+        None if pd.isna(row[name]) else row[name]
+        for name in ("latitude", "longitude", "height")
+    )
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_calibrations_share_the_longitude_of_their_camera(tmp_path):

@@ -107,8 +107,8 @@ class FactReader:
             present = _PresentFacts(self._facts_of(header.keywords))
             self._present[header.keywords] = present
         facts = present.read(header)
-        if "ra" in facts and "dec" in facts:
-            _forget_no_place(facts)
+        for place in (("ra", "dec"), ("latitude", "longitude")):
+            _forget_no_place(facts, *place)
         if "ccd_temp" in facts and "set_temp" in facts:
             _settle_temperature(facts)
         if "TIMESYS" in header.keywords:
@@ -194,10 +194,11 @@ class _PresentFacts:
         return facts
 
 
-def _forget_no_place(facts: dict[str, Reading]) -> None:
-    """Drop a position that nobody filled in: 0, 0 is a spot in Pisces without name."""
-    if facts["ra"].value == 0 and facts["dec"].value == 0:
-        del facts["ra"], facts["dec"]
+def _forget_no_place(facts: dict[str, Reading], *place: str) -> None:
+    """Drop a position that nobody filled in: 0, 0 is a spot in Pisces, or in the sea."""
+    if all(name in facts and facts[name].value == 0 for name in place):
+        for name in place:
+            del facts[name]
 
 
 def _settle_gain(facts: dict[str, Reading]) -> None:
@@ -655,7 +656,9 @@ _PARSERS: Mapping[str, Parser] = {
     "set_temp": _temperatures,
     "date_obs": _times,
     "date_loc": _times,
+    "latitude": _angles,
     "longitude": _angles,
+    "height": _numbers,
     "instrume": _texts,
     "telescop": _texts,
     "focallen": _numbers,

@@ -70,7 +70,14 @@ MEASURED = (
         "middle of the exposure, barycentric",
         of_frames=False,
     ),
-    MeasuredColumn("airmass", "", "Airmass, from the header.", of_frames=False),
+    MeasuredColumn(
+        "airmass",
+        "",
+        "Airmass, by card, altitude, or site with pointing and time.",
+        "AIRMASS",
+        "airmass",
+        of_frames=False,
+    ),
     MeasuredColumn(
         "focus", "", "Position of the focuser, from the header.", of_frames=False
     ),

@@ -114,6 +114,9 @@ FACT_COLUMNS = (
     ),
     Column("ra", "Float64", "deg", "Right ascension of the pointing."),
     Column("dec", "Float64", "deg", "Declination of the pointing."),
+    Column("latitude", "Float64", "deg", "Latitude of the telescope, north positive."),
+    Column("longitude", "Float64", "deg", "Longitude of the telescope, east positive."),
+    Column("height", "Float64", "m", "Height of the telescope above the sea."),
     Column("software", "string", "", "Program that wrote the file."),
 )
 """What headers tell, and whether the frame is used."""

@@ -30,6 +30,8 @@ from autoreduce.remarks import ITSELF, remark
 _ASKED = ("BITPIX", "CTYPE1")
 """Keywords that are asked for beside those of dates."""
 _HALF_DAY = timedelta(hours=12)
+_SUMMER_TIME = timedelta(hours=2)
+"""By so much, about, clocks differ from the Sun."""
 _PAUSE = timedelta(hours=1)
 """Bias frames and darks that follow one another faster are of one run."""
 _CLOSED = (ImageType.BIAS, ImageType.DARK, ImageType.FLATDARK)
@@ -461,6 +463,7 @@ def _name_nights(frames: Sequence[Frame]) -> None:
     }
     for frame, told in zip(frames, offsets, strict=True):
         usual = usuals.get(_camera(frame))
+        _count_eastward(frame, usual)
         rule = "local date of the evening"
         if usual is not None and told in (None, -usual):
             rule += ", local time as for other frames of the camera"
@@ -470,6 +473,24 @@ def _name_nights(frames: Sequence[Frame]) -> None:
             usual = told
         _name_night(frame, usual or timedelta(), rule)
     _join_over_noon(frames)
+
+
+def _count_eastward(frame: Frame, offset: timedelta | None) -> None:
+    """Turn a longitude that is counted westward, as the camera's lights tell."""
+    told = frame.facts.get("longitude")
+    if told is None or offset is None or frame.value("date_loc") is not None:
+        return  # a clock may show the time of any place
+    east = timedelta(hours=_east(float(str(told.value))) / 15)
+    if abs(offset + east) + _SUMMER_TIME < abs(offset - east):
+        rule = "counted westward: eastward, the lights would be of the day"
+        frame.facts["longitude"] = told._replace(
+            value=-float(str(told.value)), rule=rule
+        )
+
+
+def _east(longitude: float) -> float:
+    """Give a longitude between -180 and 180 deg."""
+    return (longitude + 180) % 360 - 180
 
 
 def _join_over_noon(frames: Sequence[Frame]) -> None:
@@ -555,8 +576,7 @@ def _utc_offset(frame: Frame) -> timedelta | None:
             return quarters * timedelta(minutes=15)
     longitude = frame.value("longitude")
     if isinstance(longitude, float):
-        east = (longitude + 180) % 360 - 180
-        offset = timedelta(hours=round(east / 15))
+        offset = timedelta(hours=round(_east(longitude) / 15))
         return -offset if _in_daylight(frame, offset) else offset
     return None
 

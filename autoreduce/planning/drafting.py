@@ -92,6 +92,7 @@ def frame_inputs(
 _COPIED = (
     *("exptime", "egain", "rdnoise", "saturate", "ccd_temp"),
     *("pedestal", "turned", "ra", "dec"),
+    *("latitude", "longitude", "height"),
 )
 
 

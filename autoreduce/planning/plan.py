@@ -128,6 +128,12 @@ class FrameInput:
     """Right ascension that it was pointed at, deg."""
     dec: float | None = None
     """The same: declination."""
+    latitude: float | None = None
+    """Latitude of the telescope, deg."""
+    longitude: float | None = None
+    """The same: longitude, east positive."""
+    height: float | None = None
+    """Its height above the sea, m."""
     keep: bool = False
     """Never left out automatically: the observer asked for it."""
     gain_flat: str | None = None

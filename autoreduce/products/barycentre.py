@@ -1,4 +1,4 @@
-"""When an exposure would have been seen from the barycentre of the solar system."""
+"""Where the sky stands: dates at the barycentre of the solar system, altitudes."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -6,17 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreduce.fits.header import RawHeader
-from autoreduce.frames import literals
 from autoreduce.planning.plan import FrameInput
 
 LIGHT_DAY_AU = 173.14463267
 """Astronomical units that light travels in a day."""
 AU_M = 149597870700.0
-LATITUDES = ("SITELAT", "LAT-OBS", "LATITUDE", "OBSGEO-B", "GEOLAT", "OBS-LAT")
-LONGITUDES = ("SITELONG", "LONG-OBS", "LONGITUD", "OBSGEO-L", "GEOLON", "OBS-LONG")
-HEIGHTS = ("SITEELEV", "ALT-OBS", "OBSGEO-H", "HEIGHT", "ELEVATIO")
-HIGHEST_M = 9000.0
 
 
 class Site(NamedTuple):
@@ -28,42 +22,37 @@ class Site(NamedTuple):
     height_m: float = 0.0
 
 
-def site_of(header: RawHeader) -> Site | None:
-    """Find where a frame was taken; None if its header does not tell."""
-    latitude, longitude = (_angle(header, keys) for keys in (LATITUDES, LONGITUDES))
-    if latitude is None or longitude is None or latitude == longitude == 0:
+def site_of(item: FrameInput) -> Site | None:
+    """Give the place where a frame was taken; None if it is not known."""
+    if item.latitude is None or item.longitude is None:
         return None
-    if abs(latitude) > 90 or abs(longitude) > 360:
+    return Site(item.longitude, item.latitude, item.height or 0.0)
+
+
+def middle_of(item: FrameInput) -> datetime | None:
+    """Give the middle of an exposure, UTC; None if its start is not known."""
+    if not item.date_obs:
         return None
-    height = header.number(*HEIGHTS) or 0.0
-    return Site(longitude, latitude, height if abs(height) < HIGHEST_M else 0.0)
+    begin = datetime.fromisoformat(item.date_obs)
+    return begin + timedelta(seconds=(item.exptime or 0.0) / 2)
 
 
-def _angle(header: RawHeader, keywords: tuple[str, ...]) -> float | None:
-    found = (literals.degrees(header.get(keyword)) for keyword in keywords)
-    return next((angle for angle in found if angle is not None), None)
-
-
-def bjd_of_light(item: FrameInput, header: RawHeader) -> float | None:
+def bjd_of_light(item: FrameInput) -> float | None:
     """Give the barycentric Julian date of the middle of a light, TDB.
 
     Parameters
     ----------
     item : FrameInput
-        Start, exposure and pointing of the light.
-    header : RawHeader
-        Its header, which tells the site.
+        Start, exposure, pointing and site of the light.
 
     Returns
     -------
     float or None
         None where start, pointing or site are not known.
     """
-    site = site_of(header)
-    if site is None or not item.date_obs or item.ra is None or item.dec is None:
+    site, middle = site_of(item), middle_of(item)
+    if site is None or middle is None or item.ra is None or item.dec is None:
         return None
-    begin = datetime.fromisoformat(item.date_obs)
-    middle = begin + timedelta(seconds=(item.exptime or 0.0) / 2)
     return bjd_tdb(middle, (item.ra, item.dec), site)
 
 
@@ -89,10 +78,7 @@ def bjd_tdb(moment: datetime, target: tuple[float, float], site: Site) -> float:
     """
     import erfa
 
-    seconds = moment.second + moment.microsecond * 1e-6
-    day = (moment.year, moment.month, moment.day, moment.hour, moment.minute)
-    utc = erfa.dtf2d("UTC", *day, seconds)
-    tt = erfa.taitt(*erfa.utctai(*utc))
+    utc, tt = _utc_and_tt(moment)
     # TT is within 2 ms of TDB: the Earth moves 60 m in that time.
     _, earth = erfa.epv00(*tt)
     longitude, latitude = np.radians((site.longitude_deg, site.latitude_deg))
@@ -107,3 +93,55 @@ def bjd_tdb(moment: datetime, target: tuple[float, float], site: Site) -> float:
 def _cylindrical_km(ground: NDArray[np.float64]) -> tuple[float, float]:
     """Give the distances from the axis of the Earth and from its equator."""
     return float(np.hypot(*ground[:2])) / 1e3, float(ground[2]) / 1e3
+
+
+def _utc_and_tt(moment: datetime) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Give a moment as Julian dates in two parts, UTC and TT."""
+    import erfa
+
+    seconds = moment.second + moment.microsecond * 1e-6
+    day = (moment.year, moment.month, moment.day, moment.hour, moment.minute)
+    utc = erfa.dtf2d("UTC", *day, seconds)
+    return utc, erfa.taitt(*erfa.utctai(*utc))
+
+
+def altitude_deg(moment: datetime, target: tuple[float, float], site: Site) -> float:
+    """Give how high something stands above the horizon, without refraction.
+
+    Parameters
+    ----------
+    moment : datetime
+        UTC, which is taken for UT1: less than 1 s, 0.004 deg.
+    target : (ra, dec)
+        Where it stands, ICRS, deg.
+    site : Site
+        Where it is seen from.
+
+    Returns
+    -------
+    float
+        Degrees, negative below the horizon; good to 0.01.
+    """
+    import erfa
+
+    return _height_of(erfa.s2c(*np.radians(target)), moment, site)
+
+
+def sun_altitude_deg(moment: datetime, site: Site) -> float:
+    """Give how high the Sun stands, as `altitude_deg`."""
+    import erfa
+
+    _, tt = _utc_and_tt(moment)
+    seen = -erfa.epv00(*tt)[0]["p"]
+    return _height_of(seen / np.linalg.norm(seen), moment, site)
+
+
+def _height_of(direction: NDArray[np.float64], moment: datetime, site: Site) -> float:
+    """Give the altitude of a celestial direction, a unit vector, in degrees."""
+    import erfa
+
+    utc, tt = _utc_and_tt(moment)
+    longitude, latitude = np.radians((site.longitude_deg, site.latitude_deg))
+    zenith = erfa.s2c(longitude, latitude)
+    sine = zenith @ erfa.c2t06a(*tt, *utc, 0.0, 0.0) @ direction
+    return float(np.degrees(np.arcsin(np.clip(sine, -1, 1))))

@@ -41,9 +41,10 @@ from autoreduce.pixels.stars import (
     superpixels,
 )
 from autoreduce.planning.plan import FrameInput, Task
+from autoreduce.products.airmass import Air, air_of, daylight
 from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
-from autoreduce.products.pointing import FOCUS_CARDS, airmass, pixel_scale_arcsec
+from autoreduce.products.pointing import FOCUS_CARDS, pixel_scale_arcsec
 from autoreduce.products.provenance import (
     PLANE_CARDS,
     exposure_times,
@@ -137,6 +138,8 @@ def make_light(
         if uncertainty is not None and uncertainty.unknown:
             doubts = (*doubts, uncertainty.unknown)
         hits = _cosmics(task, frame, correction, workspace, gain.egain)
+        air = air_of(item, frame.raw)
+        doubts = (*doubts, *air.doubts, *daylight(air.item))
         unit = _unit(gain, workspace)
         if unit.name == ADU and workspace.electrons:
             doubts = (*doubts, remark("no-electrons"))
@@ -164,6 +167,7 @@ def make_light(
             pattern = mosaic(str(task.facts.get("bayerpat") or ""), frame.origin)
             model = _colours(data, pattern, full_at)
             seen, found = _look(data, task, full_at, frame, gain.egain, pattern, model)
+            seen = known({**_of_sky(air, frame), **seen})
             doubts = (*doubts, *_harm(data, task, correction, masters, seen))
             if model is not None:
                 doubts = (*doubts, *_pattern_doubts(task, model))
@@ -330,9 +334,6 @@ def _look(
     scale = pixel_scale_arcsec(frame.raw)
     return known(
         {
-            "bjd_tdb": bjd_of_light(frame.item, frame.raw),
-            "airmass": airmass(frame.raw),
-            "focus": frame.raw.number(*FOCUS_CARDS),
             "sky": light.sky_adu,
             "sky_noise": light.sky_noise_adu,
             "stars": light.stars,
@@ -343,6 +344,15 @@ def _look(
             "saturate": saturate,
         }
     ), table
+
+
+def _of_sky(air: Air, frame: RawFrame) -> dict[str, float | None]:
+    """Tell when and through how much air a light was taken, and with what focus."""
+    return {
+        "bjd_tdb": bjd_of_light(air.item),
+        "airmass": air.airmass,
+        "focus": frame.raw.number(*FOCUS_CARDS),
+    }
 
 
 def _stars_of(

@@ -1,4 +1,4 @@
-"""What a header tells of the sky: the scale of the pixels, the airmass."""
+"""What a header tells of the sky: the scale of the pixels, coordinates."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from autoreduce.pixels.register import Transform, fitted_similarity
 ARCSEC = 3600.0
 LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
 """Arcseconds in a pixel beyond which a header is not believed."""
-LARGEST_AIRMASS = 40.0
 FOCUS_CARDS = ("FOCUSPOS", "FOCPOS", "FOCUS")
 """Cards that tell where the focuser stands, in the order in which they are asked."""
 GRID = 7
@@ -65,27 +64,6 @@ def _of_optics(header: RawHeader) -> float | None:
     if not size or not length:
         return None
     return math.degrees(size * 1e-3 / length) * ARCSEC
-
-
-def airmass(header: RawHeader) -> float | None:
-    """Tell through how much air a light was taken.
-
-    Returns
-    -------
-    float or None
-        From AIRMASS, else the altitude; None if neither is there, or makes sense.
-    """
-    said = header.number("AIRMASS")
-    if said is not None and 0.99 < said < LARGEST_AIRMASS:
-        return said
-    altitude = header.number(
-        "CENTALT", "OBJCTALT", "ALTITUDE", "TELALT", "ALT-OBJ", "ALT"
-    )
-    if altitude is None or not 0 < altitude <= 90:
-        return None
-    # Pickering (2002), DIO 12, 1, 20: right down to the horizon.
-    shown = altitude + 244 / (165 + 47 * altitude**1.1)
-    return 1 / math.sin(math.radians(shown))
 
 
 class CoordinatesMatch(NamedTuple):
