@@ -48,6 +48,12 @@ from autoreduce.planning.plan import Plan
 from autoreduce.planning.planner import STACK_BY, annotate, make_plan
 from autoreduce.planning.recipe import Align, Recipe, load_recipe
 from autoreduce.planning.rules import load_rules
+from autoreduce.planning.whenwhere import (
+    ends_for_starts,
+    stopped_dates,
+    unlike_places,
+    unlike_times,
+)
 from autoreduce.remarks import Remark, remark
 from autoreduce.report.content import NightReport
 from autoreduce.running.folder import EDITED, FRAMES, announce, keep_edited, remember
@@ -298,6 +304,12 @@ def prepare_night(
     cards = (
         *undated(frames, told("date_obs", _is_unread)),
         *unlike_exposures(frames, told("exptime", _is_contradicted)),
+        *unlike_times(frames, told("date_obs", _is_contradicted)),
+        *unlike_places(
+            frames, *(told(fact, _is_contradicted) for fact in ("ra", "dec"))
+        ),
+        *stopped_dates(frames),
+        *ends_for_starts(frames),
         *(
             note
             for fact in ("filter", "gain", "offset")

@@ -1334,6 +1334,32 @@ CODES: dict[str, Code] = {
         "Products have no date, no airmass and no place in light curves.  `--set 'FILE: "
         "date_obs=2024-03-01T20:15:00'` gives it, in UTC.",
     ),
+    "two-times": Code(
+        _S.DOUBTFUL,
+        "two times: {found} is taken, but {expected}",
+        "Cards of a header contradict each other by more than the exposure, as where one "
+        "shows local time.  Dates, BJD_TDB and airmass go by the first; the way out moves "
+        "the start to the other.",
+    ),
+    "two-places": Code(
+        _S.DOUBTFUL,
+        "two places in the sky: {found} is taken, but {expected}",
+        "A mount that was not where its target is, or a card that is stale.  BJD_TDB and "
+        "airmass go by it, and the search for coordinates; the way out takes the other.",
+    ),
+    "date-stopped": Code(
+        _S.DOUBTFUL,
+        "taken after midnight, and dated {found} as what was taken before",
+        "A numbered series would go back by nearly a day: its date was not advanced.  "
+        "Frames of one night would be of two; the way out advances it.",
+    ),
+    "ends-for-starts": Code(
+        _S.DOUBTFUL,
+        "{found} would begin while the one before is open: the times are those of the ends",
+        "Taken for the ends of exposures none of them overlap.  Dates, BJD_TDB and airmass "
+        "are late by the exposure; `--set 'PATTERN: date_obs=-60s'` moves the starts of "
+        "those of 60 s.",
+    ),
     "airmass-disagrees": Code(
         _S.DOUBTFUL,
         "airmass {found} is taken, but {expected}",

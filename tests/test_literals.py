@@ -143,7 +143,13 @@ def test_date_and_time_apart(date, clock):
 
 @pytest.mark.parametrize(
     ("literal", "unit"),
-    [(59272.5, "mjd"), (2459273.0, "jd"), (1614427200, "unix"), ("59272.5", "mjd")],
+    [
+        (59272.5, "mjd"),
+        (2459273.0, "jd"),
+        (1614427200, "unix"),
+        ("59272.5", "mjd"),
+        (2459273.0, "mjd"),
+    ],
 )
 def test_day_numbers(literal, unit):
     assert moment(literal, unit) == datetime(2021, 2, 27, 12, tzinfo=UTC)

@@ -118,6 +118,32 @@ def test_settings_are_typed():
     assert frames.dtypes.equals(make_frames().set_index("file").dtypes)
 
 
+@pytest.mark.parametrize(
+    ("step", "moved", "night"),
+    [
+        ("+7h", "2021-02-28T04:00Z", "2021-02-27"),
+        ("-90 min", "2021-02-27T19:30Z", "2021-02-27"),
+        ("+1.5s", "2021-02-27T21:00:01.5Z", "2021-02-27"),
+        ("+24h", "2021-02-28T21:00Z", "2021-02-28"),
+        ("-1d", "2021-02-26T21:00Z", "2021-02-26"),
+    ],
+)
+def test_a_date_may_be_moved(step, moved, night):
+    """By whole days the night moves with it."""
+    told = make_frames(date_obs=pd.Timestamp("2021-02-27T21:00Z"), night="2021-02-27")
+    frames = apply_overrides(told, settings=[f"0051: date_obs={step}, filter=R"])
+    row = frames.set_index("file").loc[NAMES[1]]
+    assert (row["date_obs"], row["night"]) == (pd.Timestamp(moved), night)
+    assert row["filter"] == "R"
+    other = frames.set_index("file").loc[NAMES[0], "date_obs"]
+    assert other == pd.Timestamp("2021-02-27T21:00Z")
+
+
+def test_a_date_that_is_not_known_stays_so():
+    frames = apply_overrides(make_frames(), settings=["0051: date_obs=+1d"])
+    assert frames["date_obs"].isna().all()
+
+
 def test_value_may_hold_colons_and_commas():
     frames = apply_overrides(make_frames(), settings=["0051: object=a: b, c"])
     assert frames.set_index("file").loc[NAMES[1], "object"] == "a: b, c"

@@ -388,6 +388,25 @@ def test_the_site(tmp_path, cards, expected):
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"RA": 16.0366, "DEC": 28.17, "OBJCTRA": "16 02 11.8"}, 240.549),
+        ({"RA": 16.0366, "DEC": 28.0, "CTYPE1": "RA---TAN", "CRVAL1": 240.6}, 240.549),
+        ({"RA": 16.0366, "DEC": 28.0, "CTYPE1": "LINEAR", "CRVAL1": 240.6}, 16.0366),
+        ({"RA": 16.0366, "DEC": 28.17, "OBJCTRA": "01 04 08"}, 16.0366),
+        ({"RA": 16.0366, "DEC": 28.17, "OBJCTRA": "05 34 31"}, 16.0366),
+        ({"RA": 0.1, "DEC": 28.17}, 0.1),
+        ({"RA": 0.0, "DEC": 28.17}, 0.0),
+    ],
+)
+def test_right_ascensions_are_in_hours_where_another_card_says_so(
+    tmp_path, cards, expected
+):
+    write_light(tmp_path / "a.fits", **cards)
+    assert row_of(scan(tmp_path), "a.fits")["ra"] == pytest.approx(expected)
+
+
 def test_calibrations_share_the_longitude_of_their_camera(tmp_path):
     write_light(tmp_path / "a.fits", DATE_OBS="2021-02-28T11:00:00", SITELONG=-155.0)
     write_light(

@@ -136,8 +136,7 @@ class FactReader:
 
 def _memory(fact: str, rule: FactRule) -> CardMemory["Reading | None"]:
     parse, keywords = _PARSERS[fact], _keywords(rule)
-    if parse is _sections:
-        keywords = chain(keywords, ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"))
+    keywords = chain(keywords, _BESIDE_OF.get(parse, ()))
     return CardMemory(keywords, partial(_read, parse, rule))
 
 
@@ -490,6 +489,37 @@ def _all_temperatures(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
+    """Read right ascensions; a bare number is in hours where others agree with that."""
+    told = _all_right_ascensions(header, rule)
+    readings = [one for one in told if one.value is not None]
+    centre = header.number(_CENTRE)
+    if centre is not None and str(header.get(_CELESTIAL)).startswith("RA--"):
+        readings.append(Reading(centre))
+    for n, reading in enumerate(readings):
+        others = [float(str(one.value)) for one in readings[:n] + readings[n + 1 :]]
+        found = float(str(reading.value))
+        near = any(map(partial(_is_one_place, found), others))
+        as_hours = found * _DEGREES_OF_HOUR
+        in_hours = any(map(partial(_is_one_place, as_hours), others))
+        if reading.rule == _BARE_DEGREES and in_hours and not near:
+            how = "hours to degrees, as other cards tell"
+            yield reading._replace(value=as_hours, rule=how)
+        elif reading.keyword:
+            yield reading
+
+
+def _is_one_place(one: float, other: float) -> bool:
+    return abs((one - other + 180) % 360 - 180) < _ONE_PLACE_DEG
+
+
+_CELESTIAL, _CENTRE = "CTYPE1", "CRVAL1"
+_BARE_DEGREES = "degrees"
+_DEGREES_OF_HOUR = 15
+_ONE_PLACE_DEG = 2.0
+"""Right ascensions so near are of one field, as its centre, its target and the mount's."""
+
+
+def _all_right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
     for _, card in _sources(header, rule):
         found = literals.degrees(card.value, hours=True)
         decimal = literals.number(card.value) == found
@@ -499,7 +529,7 @@ def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
         elif found is not None and decimal and _HOURS.search(card.comment):
             yield Reading(found * 15, card.keyword, str(card.value), "hours to degrees")
         else:
-            how = "degrees" if decimal else "hours, minutes, seconds to degrees"
+            how = _BARE_DEGREES if decimal else "hours, minutes, seconds to degrees"
             yield Reading(found, card.keyword, str(card.value), how)
 
 
@@ -523,8 +553,21 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
         if found is not None:
             how = "date and time, UTC" if unit == "date" else f"from {unit.upper()}"
             yield Reading(found, card.keyword, str(card.value), how)
+            if unit == "date":
+                yield from _clocks_beside(found, header, rule)
         elif unit == "date":
             yield from _joined_times(card, header, rule)
+
+
+def _clocks_beside(found: datetime, header: RawHeader, rule: FactRule) -> Readings:
+    """Read the times of day beside a date that has its own, on the nearest day."""
+    for keyword in rule.clock:
+        for clock in header.find(keyword):
+            day = found.date().isoformat()
+            told = literals.moment(day, "date", clock.value)
+            if told is not None and not _is_local(clock):
+                told += timedelta(days=round((found - told) / timedelta(days=1)))
+                yield Reading(told, clock.keyword, str(clock.value), "time of day")
 
 
 def _is_local(card: Card) -> bool:
@@ -640,6 +683,12 @@ def _coadds(header: RawHeader, rule: FactRule) -> Readings:
     for reading in _whole_numbers(header, rule):
         yield reading._replace(value=None if reading.value == 1 else reading.value)
 
+
+_BESIDE_OF: Mapping[Parser, tuple[str, ...]] = {
+    _sections: ("NAXIS1", "NAXIS2", "ZNAXIS1", "ZNAXIS2"),
+    _right_ascensions: (_CELESTIAL, _CENTRE),
+}
+"""Cards that are asked beside those of a fact."""
 
 _PARSERS: Mapping[str, Parser] = {
     "object": _texts,

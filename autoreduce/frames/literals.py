@@ -406,7 +406,8 @@ def _day_number(days: float | None, unit: str) -> datetime | None:
         return None
     if unit == "unix":
         return EARLIEST + timedelta(seconds=days)
-    mjd = days - _JD_OF_MJD if unit == "jd" else days
+    # A number this large is a Julian date, whatever its card is called.
+    mjd = days - _JD_OF_MJD if unit == "jd" or days > _JD_OF_MJD else days
     if not 40000 < mjd < 90000:
         return None
     # To the millisecond: a Julian date in double precision holds no more.

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product, repeat
@@ -47,6 +48,9 @@ _HDU = re.compile(r"\[(\d+)\]$")
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
 _TYPES = ", ".join(ImageType)
+_STEP = re.compile(r"(?P<number>[+-]\d+(\.\d+)?)\s*(?P<unit>d|h|min|s)", re.IGNORECASE)
+"""By how much a date is moved."""
+_STEPS = {"d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
 _SECTIONS: dict[str, Callable[[str], object]] = {
     "biassec": parse_section,
     "trimsec": parse_section,
@@ -83,7 +87,7 @@ def apply_overrides(
         true, ``why_not`` keeps the reason, or says that the observer asked for it.
     settings : sequence of str
         ``PATTERN: column=value, column=value``.  An empty value makes the fact
-        missing.  A type given by hand brings back a frame that was left out
+        missing; ``date_obs=+7h`` moves a date (d, h, min, s).  A type given by hand brings back a frame that was left out
         because of its type.
 
     Returns
@@ -271,6 +275,10 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
         if name not in _SETTABLE:
             msg = f"{name!r} is no column that can be set{_nearest(name, _SETTABLE)}"
             raise TableError(msg)
+        if name == "date_obs" and (step := _STEP.fullmatch(text)):
+            unit = _STEPS[step["unit"].lower()]
+            _shift(table, chosen, timedelta(**{unit: float(step["number"])}))
+            continue
         value = _parse(_COLUMNS[name], text)
         if isinstance(value, TableError):
             msg = f"setting {setting!r}: {value}"
@@ -283,6 +291,14 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
         if name == "imagetyp" and value is not None:
             _bring_back(table, chosen, str(value))
     return table
+
+
+def _shift(table: pd.DataFrame, chosen: pd.Series, by: timedelta) -> None:
+    """Move the starts of exposures, and by whole days the nights that they are of."""
+    table.loc[chosen, "date_obs"] += by
+    if days := round(by / timedelta(days=1)):
+        nights = pd.to_datetime(table.loc[chosen, "night"]) + timedelta(days=days)
+        table.loc[chosen, "night"] = nights.dt.strftime("%Y-%m-%d")
 
 
 def _turn(table: pd.DataFrame, chosen: pd.Series) -> None:

@@ -1,0 +1,207 @@
+"""Where cards, or the order of frames, contradict when and where exposures were taken."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoreduce.fits.names import parse_name, pattern_of
+from autoreduce.frames.frame import told_otherwise
+from autoreduce.frames.literals import degrees, moment, number
+from autoreduce.frames.schema import ImageType, rows_of
+from autoreduce.remarks import Remark, remark
+
+SLACK = timedelta(minutes=2)
+"""Cards of one exposure differ by this beyond its length: clocks, rounded days."""
+FIELD_DEG = 2.0
+"""Cards of one pointing differ by less: precession, what is off the centre."""
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_ASKED = ["file", "imagetyp", "date_obs", "exptime", "ra", "dec"]
+_LEAST_ENDS = 3
+_READOUT_S = 1.0
+
+
+def unlike_times(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Name the frames of which two cards tell starts that are no start and end of them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each start, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    found: dict[tuple[str, str], list[tuple[str, str, str, timedelta]]] = {}
+    for row, told in _contradicted(table, evidence, "date_obs"):
+        start = row["date_obs"].to_pydatetime()
+        if datetime.fromisoformat(str(told["value"])) != start:
+            continue  # the observer has set it
+        length = timedelta(seconds=float(row["exptime"] or 0.0))
+        for keyword, text in told["others"]:
+            other = _moment(text, start)
+            if other is not None and abs(other - start) > length + SLACK:
+                pair = (str(told["keyword"]), keyword)
+                entry = (row["file"], str(told["literal"]), text, other - start)
+                found.setdefault(pair, []).append(entry)
+                break
+    for (keyword, other_keyword), rows in found.items():
+        files = [file for file, *_ in rows]
+        hours = np.median([step / _HOUR for *_, step in rows])
+        _, literal, text, _ = rows[0]
+        yield remark(
+            "two-times",
+            *files,
+            found=f"{keyword} = {literal}",
+            expected=f"{other_keyword}={text}",
+            way_out=f"--set '{_pattern(files, table)}: date_obs={hours:+.4g}h'",
+        )
+
+
+def _moment(text: str, near: datetime) -> datetime | None:
+    """Read a date, a day number of any kind, or the time of day of a date that is near."""
+    clock = moment(near.date().isoformat(), "date", text)
+    if clock is not None and moment(text) is None:
+        return clock + timedelta(days=round((near - clock) / _DAY))
+    days = number(text) if "-" not in text and ":" not in text else None
+    tries = [moment(text)] + [moment(days, unit) for unit in ("mjd", "jd", "unix")]
+    return next((one for one in tries if one is not None), None)
+
+
+def unlike_places(
+    table: pd.DataFrame, ra: pd.DataFrame, dec: pd.DataFrame
+) -> Iterator[Remark]:
+    """Name the lights of which two cards tell unlike places in the sky.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    ra, dec : DataFrame
+        Which card gave each, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    found: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
+    for fact, evidence in (("ra", ra), ("dec", dec)):
+        for row, told in _contradicted(table, evidence, fact):
+            if row["imagetyp"] != ImageType.LIGHT or str(row[fact]) != told["value"]:
+                continue
+            keyword, text = told["others"][0]
+            other = degrees(text, hours=fact == "ra")
+            narrow = np.cos(np.radians(row["dec"] or 0.0)) if fact == "ra" else 1.0
+            apart = abs(((other or 0.0) - row[fact] + 180) % 360 - 180) * narrow
+            if other is not None and apart > FIELD_DEG:
+                entry = (row["file"], str(told["literal"]), text)
+                found.setdefault((fact, str(told["keyword"]), keyword), []).append(
+                    entry
+                )
+    for (fact, keyword, other_keyword), rows in found.items():
+        files, (_, literal, text) = [file for file, *_ in rows], rows[0]
+        value = degrees(text, hours=fact == "ra")
+        yield remark(
+            "two-places",
+            *files,
+            found=f"{keyword} = {literal}",
+            expected=f"{other_keyword}={text}",
+            way_out=f"--set '{_pattern(files, table)}: {fact}={value:.4f}'",
+        )
+
+
+def _pattern(files: list[str], table: pd.DataFrame) -> str:
+    return "*" if len(files) == len(table) else pattern_of(files, table["file"])
+
+
+def _contradicted(
+    table: pd.DataFrame, evidence: pd.DataFrame, fact: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Give the used frames of which other cards tell a fact otherwise, and what they tell."""
+    told = evidence[evidence["fact"].eq(fact) & evidence["disagree"].ne("")]
+    known = table["use"].astype(bool) & table[fact].notna()
+    used = table.loc[known & table["file"].isin(told["file"]), _ASKED]
+    frames = {row["file"]: row for row in rows_of(used)}
+    for one in told.to_dict("records"):
+        if one["file"] in frames:
+            others = (text.partition("=") for text in told_otherwise(one["disagree"]))
+            pairs = [(keyword, text) for keyword, _, text in others]
+            yield frames[one["file"]], {**one, "others": pairs}
+
+
+def stopped_dates(table: pd.DataFrame) -> Iterator[Remark]:
+    """Tell frames of after midnight that have the date of the evening.
+
+    One of a numbered series would have been taken nearly a day before that which goes
+    before it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    """
+    used = table[table["use"].astype(bool) & table["date_obs"].notna()]
+    cameras = used["instrume"].fillna("")
+    series: dict[tuple[str, str], dict[int, pd.Timestamp]] = defaultdict(dict)
+    for file, camera, start in zip(
+        used["file"], cameras, used["date_obs"], strict=True
+    ):
+        name, count = _numbered(file)
+        if count is not None:
+            series[camera, name][count] = start
+    fallen: dict[tuple[str, object], pd.Timestamp] = {}
+    for (camera, _), starts in series.items():
+        for count, start in starts.items():
+            before = starts.get(count - 1)
+            if before is None or start.date() != before.date():
+                continue
+            if timedelta(0) <= start + _DAY - before < _HOUR:
+                fallen[camera, start.date()] = before
+    for (camera, date), before in fallen.items():
+        late = (
+            cameras.eq(camera)
+            & used["date_obs"].dt.date.eq(date)
+            & (used["date_obs"] < before - _DAY / 2)
+        )
+        files = used.loc[late, "file"].tolist()
+        yield remark(
+            "date-stopped",
+            *files,
+            found=str(date),
+            way_out=f"--set '{_pattern(files, table)}: date_obs=+1d'",
+        )
+
+
+def _numbered(file: str) -> tuple[str, int | None]:
+    """Part the name of a frame from the number at its end."""
+    parts = parse_name(file)
+    name = parts.stem if parts else file
+    bare = name.rstrip("0123456789")
+    return bare, int(name[len(bare) :]) if bare != name else None
+
+
+def ends_for_starts(table: pd.DataFrame) -> Iterator[Remark]:
+    """Tell starts of exposures that must be their ends.
+
+    An exposure begins after the one before it has ended, and so does it end before the
+    next one begins: where several began too early, and none ended too late, the times
+    are those of the ends.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    """
+    dated = table["use"].astype(bool) & table["date_obs"].notna()
+    used = table[dated & (table["exptime"] > 0).fillna(value=False)]
+    for _, part in used.groupby("instrume", dropna=False, sort=False):
+        if len(set(part["detector"])) > 1:
+            continue  # of one exposure
+        ordered = part.drop_duplicates("date_obs").sort_values("date_obs")
+        steps = ordered["date_obs"].diff().dt.total_seconds().to_numpy()[1:]
+        lengths = ordered["exptime"].to_numpy(float) - _READOUT_S
+        early, late = steps < lengths[:-1], steps < lengths[1:]
+        if early.sum() >= _LEAST_ENDS and not late.any():
+            yield remark(
+                "ends-for-starts",
+                *part["file"],
+                found=f"{early.sum()} exposures",
+            )

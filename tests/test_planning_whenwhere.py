@@ -1,0 +1,142 @@
+"""When and where exposures were taken: cards and series that contradict themselves."""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from small_night import write_frame
+
+from autoreduce.prepare import Choices, prepare_night
+
+EVENING = datetime(2024, 3, 2, 22, tzinfo=UTC)
+CODES = {"two-times", "two-places", "date-stopped", "ends-for-starts"}
+
+
+def write_lights(folder, starts, cards=None, exptimes=None):
+    for n, moment in enumerate(starts):
+        pixels = np.random.default_rng(n).poisson(900, (8, 10)).astype(np.uint16)
+        start = moment.replace(tzinfo=None)  # as cards have it
+        exptime = exptimes[n] if exptimes else 60.0
+        more = {"DATE-OBS": start.isoformat(), **(cards(start) if cards else {})}
+        name = f"light_{n + 1:04d}.fit"
+        write_frame(folder, name, "light", exptime, pixels=pixels, **more)
+    return folder
+
+
+def every(seconds, n=5, first=EVENING):
+    return [first + timedelta(seconds=seconds * i) for i in range(n)]
+
+
+def told(night, **choices):
+    plan = prepare_night(night, Choices(**choices)).plan
+    return [note for note in plan.notes if note.code in CODES]
+
+
+def mjd(start, hours=0.0):
+    return (start.replace(tzinfo=UTC) - datetime(1858, 11, 17, tzinfo=UTC)) / timedelta(
+        days=1
+    ) + hours / 24
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected", "setting"),
+    [
+        (lambda t: {"MJD-OBS": mjd(t, 7)}, "MJD-OBS=60372.2083", "date_obs=+7h"),
+        (lambda t: {"JD": mjd(t, -7) + 2400000.5}, "JD=2460372.125", "date_obs=-7h"),
+        (
+            lambda t: {"UT": (t + timedelta(hours=7)).time().isoformat()},
+            "UT=05:00:00",
+            "date_obs=+7h",
+        ),
+    ],
+)
+def test_two_times_are_told_and_the_way_out_moves_to_the_other(
+    tmp_path, cards, expected, setting
+):
+    night = write_lights(tmp_path / "night", every(70), cards)
+    (note,) = told(night)
+    assert note.code == "two-times"
+    assert len(note.subject) == 5
+    assert note.found == "DATE-OBS = 2024-03-02T22:00:00"
+    assert note.expected.startswith(expected)
+    way = shlex.split(note.way_out)[1]
+    assert way.endswith(setting)
+    moved = prepare_night(night, Choices(settings=(way,)))
+    hours = (moved.frames["date_obs"][0].to_pydatetime().hour - 22) % 24
+    assert hours == float(setting[9:-1]) % 24
+    assert not told(night, settings=(way,))
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        lambda t: {"MJD-OBS": mjd(t, 1 / 60)},  # the end of the exposure
+        lambda t: {"UT": t.time().isoformat(), "TIME-OBS": t.time().isoformat()},
+        lambda _: {
+            "RA": 240.5,
+            "OBJCTRA": "16 02 11",
+            "DEC": 28,
+            "OBJCTDEC": "28 10 00",
+        },
+        lambda _: {
+            "RA": 359.9,
+            "OBJCTRA": "00 00 11",
+            "DEC": 28,
+            "OBJCTDEC": "28 10 00",
+        },
+        lambda _: {
+            "RA": 240.5,
+            "OBJCTRA": "20 02 11",
+            "DEC": 89.5,
+            "OBJCTDEC": "89 10",
+        },
+    ],
+)
+def test_cards_of_one_exposure_and_field_contradict_nothing(tmp_path, cards):
+    assert not told(write_lights(tmp_path / "night", every(70), cards))
+
+
+def test_two_places_are_told_and_the_way_out_takes_the_other(tmp_path):
+    cards = {"RA": 240.55, "DEC": 28.17, "OBJCTRA": "05 34 31", "OBJCTDEC": "28 10 00"}
+    night = write_lights(tmp_path / "night", every(70), lambda _: cards)
+    (note,) = told(night)
+    assert (note.code, note.found) == ("two-places", "RA = 240.55")
+    assert note.expected == "OBJCTRA=05 34 31"
+    way = shlex.split(note.way_out)[1]
+    assert way == "*: ra=83.6292"
+    assert not told(night, settings=(way,))
+
+
+def test_a_date_that_stopped_at_midnight_is_told_and_advanced_by_the_way_out(tmp_path):
+    starts = every(70, 8, datetime(2024, 3, 2, 23, 56, tzinfo=UTC))
+    stopped = [start.replace(day=2) for start in starts]
+    night = write_lights(tmp_path / "night", stopped)
+    (note,) = told(night)
+    assert note.code == "date-stopped"
+    assert note.subject == tuple(f"light_{n:04d}.fit" for n in (5, 6, 7, 8))
+    way = shlex.split(note.way_out)[1]
+    planned = prepare_night(night, Choices(settings=(way,)))
+    assert set(planned.frames["night"]) == {"2024-03-02"}
+    assert sorted(planned.frames["date_obs"]) == starts
+    assert not told(night, settings=(way,))
+
+
+def test_a_series_over_midnight_whose_date_advances_is_right(tmp_path):
+    starts = every(70, 8, datetime(2024, 3, 2, 23, 56, tzinfo=UTC))
+    assert not told(write_lights(tmp_path / "night", starts))
+
+
+@pytest.mark.parametrize(
+    ("at_end", "codes"), [(True, ["ends-for-starts"]), (False, [])]
+)
+def test_times_of_the_ends_are_told_by_exposures_of_unlike_length(
+    tmp_path, at_end, codes
+):
+    lengths, start, starts = [60.0, 10.0] * 4, EVENING, []
+    for length in lengths:
+        end = start + timedelta(seconds=length)
+        starts.append(end if at_end else start)
+        start = end + timedelta(seconds=3)
+    night = write_lights(tmp_path / "night", starts, exptimes=lengths)
+    assert [note.code for note in told(night)] == codes
