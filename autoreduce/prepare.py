@@ -36,6 +36,7 @@ from autoreduce.frames.overrides import (
 from autoreduce.frames.scan import ScannedNight, scan_night
 from autoreduce.frames.schema import ImageType, typed
 from autoreduce.frames.spelling import with_one_spelling
+from autoreduce.frames.together import COUNTED_WESTWARD
 from autoreduce.library.masters import read_library
 from autoreduce.planning.notes import (
     doubled_cards,
@@ -51,6 +52,7 @@ from autoreduce.planning.rules import load_rules
 from autoreduce.planning.whenwhere import (
     ends_for_starts,
     stopped_dates,
+    turned_longitudes,
     unlike_places,
     unlike_times,
 )
@@ -308,6 +310,7 @@ def prepare_night(
         *unlike_places(
             frames, *(told(fact, _is_contradicted) for fact in ("ra", "dec"))
         ),
+        *turned_longitudes(frames, told("longitude", _is_turned)),
         *stopped_dates(frames),
         *ends_for_starts(frames),
         *(
@@ -332,6 +335,10 @@ def _of_others(files: Sequence[str]) -> Iterator[Remark]:
 
 def _is_unread(reading: Reading) -> bool:
     return reading.value is None
+
+
+def _is_turned(reading: Reading) -> bool:
+    return reading.rule == COUNTED_WESTWARD
 
 
 def _is_contradicted(reading: Reading) -> bool:

@@ -1410,9 +1410,10 @@ CODES: dict[str, Code] = {
     ),
     "counted-westward": Code(
         _S.NOTE,
-        "the longitude is counted westward: airmass is {expected}, and {found}",
-        "Cards and time agree once the longitude has the other sign, which is used.  "
-        "The way out tells it beforehand.",
+        "the longitude {found} is taken for counted westward: {expected}",
+        "With the other sign, which is used, cards and time agree, or the lights are of "
+        "the night.  The way out says so beforehand.  If the sign is right, the clock is "
+        "wrong: `--set '*: date_obs=+7h, longitude=-105.8'`.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

@@ -10,7 +10,13 @@ from small_night import write_frame
 from autoreduce.prepare import Choices, prepare_night
 
 EVENING = datetime(2024, 3, 2, 22, tzinfo=UTC)
-CODES = {"two-times", "two-places", "date-stopped", "ends-for-starts"}
+CODES = {
+    "two-times",
+    "two-places",
+    "date-stopped",
+    "ends-for-starts",
+    "counted-westward",
+}
 
 
 def write_lights(folder, starts, cards=None, exptimes=None):
@@ -120,6 +126,24 @@ def test_a_date_that_stopped_at_midnight_is_told_and_advanced_by_the_way_out(tmp
     assert set(planned.frames["night"]) == {"2024-03-02"}
     assert sorted(planned.frames["date_obs"]) == starts
     assert not told(night, settings=(way,))
+
+
+@pytest.mark.parametrize(
+    ("longitude", "codes"), [(105, ["counted-westward"]), (-105, [])]
+)
+def test_a_longitude_that_was_turned_is_told(tmp_path, longitude, codes):
+    starts = every(70, first=datetime(2024, 3, 2, 5, tzinfo=UTC))
+    site = {"SITELAT": 32.0, "SITELONG": longitude}
+    night = write_lights(tmp_path / "night", starts, lambda _: site)
+    notes = told(night)
+    assert [note.code for note in notes] == codes
+    assert set(prepare_night(night).frames["longitude"]) == {-105.0}
+    for note in notes:
+        way = shlex.split(note.way_out)[1]
+        assert (note.found, way) == ("105", "*: longitude=-105")
+        kept = prepare_night(night, Choices(settings=("*: longitude=105",)))
+        assert set(kept.frames["longitude"]) == {105.0}
+        assert not [one for one in kept.plan.notes if one.code in CODES]
 
 
 def test_a_series_over_midnight_whose_date_advances_is_right(tmp_path):

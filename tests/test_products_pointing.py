@@ -4,7 +4,12 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.fits.header import RawHeader
-from autoreduce.products.pointing import coordinates_transform, pixel_scale_arcsec
+from autoreduce.planning.plan import FrameInput
+from autoreduce.products.pointing import (
+    coordinates_transform,
+    pixel_scale_arcsec,
+    place_cards,
+)
 
 
 def header(**cards):
@@ -37,6 +42,27 @@ def test_the_scale_of_pixels(cards, expected):
     assert found == (
         expected if expected is None else pytest.approx(expected, rel=1e-4)
     )
+
+
+PLACED = FrameInput("l.fit", ra=240.55, dec=28.17)
+
+
+@pytest.mark.parametrize(
+    ("cards", "item", "told"),
+    [
+        ({"RA": 240.55, "DEC": 28.17}, PLACED, False),
+        ({"RA": "16 02 12", "DEC": "+28 10 12"}, PLACED, False),
+        ({"OBJCTRA": "16 02 12", "OBJCTDEC": "+28 10 12"}, PLACED, False),
+        ({"RA": 16.0366, "DEC": 28.17, "OBJCTRA": "16 02 12"}, PLACED, True),
+        ({"RA": 83.6, "DEC": 28.17}, PLACED, True),
+        ({}, PLACED, True),
+        ({"RA": 83.6, "DEC": 28.17}, FrameInput("l.fit"), False),
+    ],
+)
+def test_a_pointing_that_its_cards_do_not_tell_is_written(cards, item, told):
+    """As the observer may have set it."""
+    found = [(card.keyword, card.value) for card in place_cards(item, header(**cards))]
+    assert found == ([("RA", 240.55), ("DEC", 28.17)] if told else [])
 
 
 def placed(x, y, **more):

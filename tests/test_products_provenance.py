@@ -309,6 +309,30 @@ def test_times_that_are_utc_already_stay_as_they_are(card, stays):
     assert (header["DATE-OBS"] == "2024-03-02T20:00:00.1234") is stays
 
 
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ({"DATE-OBS": "2024-03-02T20:00:00.1234", "UT": "20:00:00"}, True),
+        ({"DATE-OBS": "2024-03-02", "UT": "20:00:00"}, True),
+        ({"DATE-OBS": "02/03/24", "TIME-OBS": "20:00:00"}, True),
+        ({"DATE-OBS": "2024-03-02T13:00:00", "UT": "13:00:00", "JD": 2.0}, False),
+        ({"DATE-OBS": "2024-03-02", "UT": "13:00:00", "HA": 1.0}, False),
+        ({"MJD-OBS": 60371.2}, False),
+    ],
+)
+def test_a_light_tells_its_start_as_it_is_known(raw, kept):
+    """As the observer may have set it; other times of the raw header then leave."""
+    item = FrameInput("a.fits", exptime=60.0, date_obs=BEGAN)
+    base = [card for pair in raw.items() for card in format_card(*pair)]
+    task = Task("m.fits", Action.CALIBRATE, "group", {}, frames=(item,))
+    header = fits.Header.fromstring(b"".join(product_cards(task, [], base=base)))
+    if kept:
+        assert {keyword: header.get(keyword) for keyword in raw} == raw
+    else:
+        assert header["DATE-OBS"] == "2024-03-02T20:00:00.000"
+        assert not (raw.keys() - {"DATE-OBS"}) & set(header)
+
+
 def test_the_amplifiers_of_the_frames_are_told_without_their_hdus():
     """A factor that was measured stands in those of the frames, not in the facts."""
     told = "1 [1:8,1:4] [1:8,1:4] - 1.5 4 -; 2 [1:8,1:4] [9:16,1:4] - 1.4 5 -"

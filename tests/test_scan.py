@@ -407,6 +407,23 @@ def test_right_ascensions_are_in_hours_where_another_card_says_so(
     assert row_of(scan(tmp_path), "a.fits")["ra"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("cards", "egain", "gain"),
+    [
+        ({"EGAIN": 120.0}, None, 120.0),
+        ({"EGAIN": 120, "GAIN": 139}, None, 139.0),
+        ({"EGAIN": 1.5, "GAIN": 139}, 1.5, 139.0),
+        ({"EGAIN": 20.0}, 20.0, None),
+        ({"EGAIN": 38.6}, 38.6, None),
+    ],
+)
+def test_a_setting_in_egain_is_no_electrons_per_adu(tmp_path, cards, egain, gain):
+    write_light(tmp_path / "a.fits", **cards)
+    row = row_of(scan(tmp_path), "a.fits")
+    found = [None if pd.isna(row[name]) else row[name] for name in ("egain", "gain")]
+    assert found == [egain, gain]
+
+
 def test_calibrations_share_the_longitude_of_their_camera(tmp_path):
     write_light(tmp_path / "a.fits", DATE_OBS="2021-02-28T11:00:00", SITELONG=-155.0)
     write_light(

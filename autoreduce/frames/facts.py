@@ -201,16 +201,26 @@ def _forget_no_place(facts: dict[str, Reading], *place: str) -> None:
 
 
 def _settle_gain(facts: dict[str, Reading]) -> None:
-    """Take a small whole GAIN beside a read noise for electrons per ADU.
+    """Take a small whole GAIN beside a read noise for electrons per ADU, or EGAIN for none.
 
     Who writes the read noise describes the detector; cameras with a setting do not.
     """
+    told = facts.get("egain")
+    if told is not None and told.keyword == "EGAIN" and _is_setting(told.value):
+        setting = facts.pop("egain")
+        rule = "a whole number above 20 is a setting, and no electrons per ADU"
+        facts.setdefault("gain", setting._replace(rule=rule))
     told = facts.get("gain")
     if told is None or told.rule != _SETTING or "egain" in facts:
         return
     if "rdnoise" in facts and 0 < float(str(told.value)) <= _MOST_ELECTRONS:
         rule = "GAIN beside a read noise is electrons per ADU"
         facts["egain"] = facts.pop("gain")._replace(rule=rule)
+
+
+def _is_setting(value: Fact | None) -> bool:
+    found = float(str(value))
+    return found > _MOST_ELECTRONS and found == int(found)
 
 
 def _settle_temperature(facts: dict[str, Reading]) -> None:

@@ -30,6 +30,8 @@ from autoreduce.remarks import ITSELF, remark
 _ASKED = ("BITPIX", "CTYPE1")
 """Keywords that are asked for beside those of dates."""
 _HALF_DAY = timedelta(hours=12)
+COUNTED_WESTWARD = "counted westward: eastward, the lights would be of the day"
+"""Rule of a longitude that was turned."""
 _SUMMER_TIME = timedelta(hours=2)
 """By so much, about, clocks differ from the Sun."""
 _PAUSE = timedelta(hours=1)
@@ -482,7 +484,7 @@ def _count_eastward(frame: Frame, offset: timedelta | None) -> None:
         return  # a clock may show the time of any place
     east = timedelta(hours=_east(float(str(told.value))) / 15)
     if abs(offset + east) + _SUMMER_TIME < abs(offset - east):
-        rule = "counted westward: eastward, the lights would be of the day"
+        rule = COUNTED_WESTWARD
         frame.facts["longitude"] = told._replace(
             value=-float(str(told.value)), rule=rule
         )

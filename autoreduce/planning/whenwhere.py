@@ -12,6 +12,7 @@ from autoreduce.fits.names import parse_name, pattern_of
 from autoreduce.frames.frame import told_otherwise
 from autoreduce.frames.literals import degrees, moment, number
 from autoreduce.frames.schema import ImageType, rows_of
+from autoreduce.frames.together import COUNTED_WESTWARD
 from autoreduce.remarks import Remark, remark
 
 SLACK = timedelta(minutes=2)
@@ -68,6 +69,32 @@ def _moment(text: str, near: datetime) -> datetime | None:
     days = number(text) if "-" not in text and ":" not in text else None
     tries = [moment(text)] + [moment(days, unit) for unit in ("mjd", "jd", "unix")]
     return next((one for one in tries if one is not None), None)
+
+
+def turned_longitudes(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
+    """Tell longitudes that were taken for counted westward, for the lights' sake.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave the longitude, with ``EVIDENCE_COLUMNS`` of the scan.
+    """
+    told = evidence[evidence["rule"].eq(COUNTED_WESTWARD)]
+    used = table[table["use"].astype(bool) & table["imagetyp"].eq(ImageType.LIGHT)]
+    longitudes = dict(zip(used["file"], used["longitude"], strict=True))
+    for value, rows in told.groupby("value", sort=False):
+        # What the observer has set is not doubted.
+        files = [one for one in rows["file"] if str(longitudes.get(one)) == value]
+        if files:
+            yield remark(
+                "counted-westward",
+                *files,
+                found=f"{-float(str(value)):g}",
+                expected="eastward, the lights would be of the day",
+                way_out=f"--set '*: longitude={float(str(value)):g}'",
+            )
 
 
 def unlike_places(

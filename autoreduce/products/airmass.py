@@ -94,9 +94,12 @@ def air_of(item: FrameInput, header: RawHeader) -> Air:
         west = replace(item, longitude=-(item.longitude or 0.0))
         there = next(_computed(west))
         if all(_agree(one, there, turned) for one in cards):
-            way_out = f"--set '*: longitude={west.longitude:g}'"
-            values = {"found": str(told[0]), "expected": f"{cards[0]}"}
-            note = remark("counted-westward", **values, way_out=way_out)
+            note = remark(
+                "counted-westward",
+                found=f"{item.longitude:g}",
+                expected=f"airmass is {cards[0]}, and would be {told[0]}",
+                way_out=f"--set '*: longitude={west.longitude:g}'",
+            )
             return Air(cards[0].airmass, (note,), west)
     return _settled(cards, told, turned)._replace(item=item)
 

@@ -44,7 +44,7 @@ from autoreduce.planning.plan import FrameInput, Task
 from autoreduce.products.airmass import Air, air_of, daylight
 from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
-from autoreduce.products.pointing import FOCUS_CARDS, pixel_scale_arcsec
+from autoreduce.products.pointing import FOCUS_CARDS, pixel_scale_arcsec, place_cards
 from autoreduce.products.provenance import (
     PLANE_CARDS,
     exposure_times,
@@ -410,6 +410,7 @@ class _LightHeader:
             *self.unit.cards(self.gain),
             *_hit_cards(self.hits),
             *exposure_times(item),
+            *place_cards(item, frame.raw),
             *correction_cards(self.correction, item, self.workspace, frame.overscan),
             *frame.readout_cards,
             *_light_cards(seen, self.unit.name),

@@ -5,14 +5,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autoreduce.fits.cards import Card
 from autoreduce.fits.header import RawHeader
+from autoreduce.frames.literals import degrees
 from autoreduce.pixels.register import Transform, fitted_similarity
+from autoreduce.planning.plan import FrameInput
 
 ARCSEC = 3600.0
 LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
 """Arcseconds in a pixel beyond which a header is not believed."""
 FOCUS_CARDS = ("FOCUSPOS", "FOCPOS", "FOCUS")
 """Cards that tell where the focuser stands, in the order in which they are asked."""
+SAME_PLACE_DEG = 1e-3
+"""Within this cards tell one pointing."""
 GRID = 7
 """Points along a side at which coordinates are compared."""
 
@@ -64,6 +69,39 @@ def _of_optics(header: RawHeader) -> float | None:
     if not size or not length:
         return None
     return math.degrees(size * 1e-3 / length) * ARCSEC
+
+
+def place_cards(item: FrameInput, header: RawHeader) -> list[Card]:
+    """Give RA and DEC where the raw header's do not tell the pointing that is known.
+
+    Parameters
+    ----------
+    item : FrameInput
+        Pointing of the light, which the observer may have set.
+    header : RawHeader
+        Its raw header.
+
+    Returns
+    -------
+    list of Card
+        Both in degrees; empty where the cards are right, or nothing is known.
+    """
+    if item.ra is None or item.dec is None:
+        return []
+    pairs = [("RA", "DEC"), ("OBJCTRA", "OBJCTDEC")]
+    there = (pair for pair in pairs if header.get(pair[0]) is not None)
+    ra, dec = next(there, pairs[0])
+    told = degrees(header.get(ra), hours=True), degrees(header.get(dec))
+    known = item.ra, item.dec
+    if all(
+        one is not None and abs(one - other) < SAME_PLACE_DEG
+        for one, other in zip(told, known, strict=True)
+    ):
+        return []
+    return [
+        Card("RA", item.ra, "[deg] right ascension of the pointing"),
+        Card("DEC", item.dec, "[deg] declination of the pointing"),
+    ]
 
 
 class CoordinatesMatch(NamedTuple):

@@ -14,9 +14,11 @@ from autoreduce.fits.cards import (
     without,
     written_at,
 )
+from autoreduce.fits.header import RawHeader
 from autoreduce.fits.sections import parse_section
 from autoreduce.fits.tables import table_extension
 from autoreduce.fits.writer import MASK, UNCERT
+from autoreduce.frames.literals import moment
 from autoreduce.pixels.flags import MEANINGS
 from autoreduce.planning.plan import Action, Fact, FrameInput, Task
 from autoreduce.remarks import some
@@ -91,10 +93,21 @@ _MEANINGLESS_AFTER = (
 )  # fmt: skip
 
 
+OF_ONE_EXPOSURE = (
+    *("DATE-AVG", "DATE-END", "MJD-AVG", "MJD-BEG", "MJD-END", "MJD-OBS", "MJD", "JD"),
+    *("MIDPOINT", "TIME-END", "UT-END", "BJD*", "HJD*", "JD-*", "JD_*"),
+    *("AIRMASS", "HA", "ST", "LST", "CENTALT", "CENTAZ", "OBJCTALT", "OBJCTAZ"),
+    "OBJCTHA",
+)
+"""Cards that tell when a frame was exposed, and where in the sky its field stood then."""
+_CLOCKS = ("TIME-OBS", "UT", "UTC", "UT-OBS", "UTC-OBS", "UTSTART", "UT-START", "TIME")
+"""Cards with the time of day to the date in DATE-OBS."""
 _OTHER_TIMES = (
-    "DATE-BEG", "DATE-END", "MJD-BEG", "MJD-AVG", "MJD-END", "TIME-OBS", "TIME-END", "JD*",
-)  # fmt: skip
-"""Times of a raw header that are of its own scale."""
+    *("DATE-BEG", "DATE-END", "MJD*", "TIME-END", "JD*", "HJD*", "BJD*", "UT-END"),
+    *("DATE-LOC", "HA", "OBJCTHA", "ST", "LST", *_CLOCKS),
+)
+"""Times of a raw header that are not its start as it is known, or of its own scale."""
+_SAME_START = timedelta(seconds=1)
 
 
 def product_cards(
@@ -128,12 +141,13 @@ def product_cards(
     extra = list(extra)
     # What is particular to the product holds, whatever its facts say.
     own = {card.keyword for card in extra}
-    facts = [*_task_cards(task), *_dates(used), *_brought_to_utc(task, base)]
+    facts = [*_task_cards(task), *_dates(used), *_start_in_utc(task, base)]
     ours = [*(card for card in facts if card.keyword not in own), *extra]
     ours.append(Card("CREATOR", CREATOR, "program that made this file"))
     ours.append(Card("DATE", written_at(), "[UTC] when this file was made"))
     keywords = {card.keyword for card in ours}
-    other_times = _OTHER_TIMES if "TIMESYS" in keywords else ()
+    retold = {"TIMESYS", "DATE-OBS"} & keywords
+    other_times = _OTHER_TIMES if retold else ()
     kept = without(base, [*keywords, *_MEANINGLESS_AFTER, *other_times])
     while kept and not kept[-1].strip():
         kept.pop()
@@ -206,17 +220,29 @@ def _dates(used: Sequence[FrameInput]) -> list[Card]:
     ]
 
 
-def _brought_to_utc(task: Task, base: Sequence[bytes]) -> list[Card]:
-    """Say that times are UTC where the raw header has another scale for them."""
-    scale = [card[10:].split(b"/")[0] for card in base if card[:8] == b"TIMESYS "]
+def _start_in_utc(task: Task, base: Sequence[bytes]) -> list[Card]:
+    """Tell the start in UTC where the raw header tells another one, or its own scale."""
     dated = [item.date_obs for item in task.frames if item.date_obs]
-    if not scale or scale[0].strip(b"' ").upper() in (b"UTC", b"UT") or not dated:
+    if not dated:
         return []
-    cards = [Card("TIMESYS", "UTC", "scale of all times")]
-    if task.action is Action.CALIBRATE:
-        begin = iso_text(datetime.fromisoformat(dated[0]))
-        cards.append(Card("DATE-OBS", begin, "[UTC] start of the exposure"))
+    begin = datetime.fromisoformat(dated[0])
+    scale = [card[10:].split(b"/")[0] for card in base if card[:8] == b"TIMESYS "]
+    of_utc = not scale or scale[0].strip(b"' ").upper() in (b"UTC", b"UT")
+    cards = [] if of_utc else [Card("TIMESYS", "UTC", "scale of all times")]
+    if task.action is Action.CALIBRATE and not (of_utc and _tells(base, begin)):
+        start = iso_text(begin)
+        cards.append(Card("DATE-OBS", start, "[UTC] start of the exposure"))
     return cards
+
+
+def _tells(base: Sequence[bytes], begin: datetime) -> bool:
+    """Say whether DATE-OBS, with a time of day beside it, tells a start."""
+    header = RawHeader(0, b"".join(base))
+    date = header.get("DATE-OBS")
+    clocks = [header.get(keyword) for keyword in _CLOCKS]
+    told = [moment(date), *(moment(date, "date", clock) for clock in clocks)]
+    first = next((one for one in told if one is not None), None)
+    return first is not None and abs(first - begin) < _SAME_START
 
 
 def exposure_times(item: FrameInput) -> list[Card]:

@@ -8,15 +8,14 @@ from datetime import datetime, timedelta
 from autoreduce.fits.cards import Card, format_card
 from autoreduce.frames.measured import keywords
 from autoreduce.pixels.stacking import LightModel
-from autoreduce.products.provenance import iso_text, mjd
+from autoreduce.products.provenance import OF_ONE_EXPOSURE, iso_text, mjd
 from autoreduce.products.stack_light import StackLight
 from autoreduce.products.wcs import is_wcs, moved_wcs
 
 OF_ONE_LIGHT = {
     "KEEP",
-    "OVERSCAN", "DARKSCAL", "DARKOFFS", "DARKMETH", "AIRMASS", "JD", "JD-HELIO",
-    "MJD-OBS", "TIME-OBS", "UT", "DATE-LOC", "DATE-AVG", "DATE-BEG", "DATE-END",
-    "OBJCTALT", "OBJCTAZ", "CENTALT", "CENTAZ", "OBJCTHA", "HJD", "BJD", "EGAIN",
+    "OVERSCAN", "DARKSCAL", "DARKOFFS", "DARKMETH", *OF_ONE_EXPOSURE, "EGAIN",
+    "TIME-OBS", "UT", "DATE-LOC", "DATE-BEG", "ALTITUDE", "AZIMUTH", "SECZ", "ZD",
     "RDNOISE", "BAYERPAT", "XBAYROFF", "YBAYROFF", "COLORTYP", "CFAPATT", "BAYERPATTERN",
     "BAYER", "CFA", "CFAIMAGE", "EGAINERR", "EGAINHDR", "RDNERR", "RDNHDR", "GAINUSED", *(keywords() - {"SATURATE"}),
 }  # fmt: skip

@@ -43,6 +43,7 @@ from autoreduce.pixels.combine import CombineResult, combine
 from autoreduce.pixels.flags import Flag, no_value
 from autoreduce.pixels.measure import pair_noise
 from autoreduce.pixels.order import median
+from autoreduce.products.provenance import OF_ONE_EXPOSURE
 from autoreduce.products.stack_errors import variance_of
 from autoreduce.running.processes import worker_processes
 from autoreduce.running.server import COMBINING, LARGE
@@ -76,13 +77,6 @@ OF_SUM = {
 }
 """Methods whose errors are known, each with that whose variance is theirs."""
 
-_OF_ONE_EXPOSURE = (
-    *("DATE-AVG", "DATE-END", "MJD-AVG", "MJD-BEG", "MJD-END", "MJD-OBS", "MJD", "JD"),
-    *("MIDPOINT", "TIME-END", "UT-END", "BJD*", "HJD*", "JD-*", "JD_*"),
-    *("AIRMASS", "HA", "ST", "LST", "CENTALT", "CENTAZ", "OBJCTALT", "OBJCTAZ"),
-    "OBJCTHA",
-)
-"""Cards that tell when a frame was exposed, and where in the sky its field stood then."""
 _OF_PLANES = (
     "CTYPE3",
     "CRPIX3",
@@ -772,7 +766,7 @@ def _no_longer_true(job: _Job) -> tuple[str, ...]:
     seconds, begins = _exposures(job)
     gone = first.keywords("exptime")
     if len(job.stack) > 1:
-        gone += _OF_ONE_EXPOSURE
+        gone += OF_ONE_EXPOSURE
     if job.choices.reduce_cubes:
         gone += _OF_PLANES
     if seconds and begins:
