@@ -16,6 +16,8 @@ LARGEST_SCALE, SMALLEST_SCALE = 600.0, 0.005
 """Arcseconds in a pixel beyond which a header is not believed."""
 FOCUS_CARDS = ("FOCUSPOS", "FOCPOS", "FOCUS")
 """Cards that tell where the focuser stands, in the order in which they are asked."""
+SAME_SIZE = 0.01
+"""Sizes of pixels that agree within this part are one."""
 SAME_PLACE_DEG = 1e-3
 """Within this cards tell one pointing."""
 GRID = 7
@@ -65,7 +67,11 @@ def _of_card(header: RawHeader) -> float | None:
 
 
 def _of_optics(header: RawHeader) -> float | None:
-    size, length = header.number("XPIXSZ"), header.number("FOCALLEN")
+    length, binning = header.number("FOCALLEN"), header.number("XBINNING") or 1.0
+    size, bare = header.number("XPIXSZ"), header.number("PIXSIZE1")
+    # PIXSIZE1 is that of the sensor; some programs write the same into XPIXSZ.
+    if bare and (not size or math.isclose(size, bare, rel_tol=SAME_SIZE)):
+        size = bare * binning
     if not size or not length:
         return None
     return math.degrees(size * 1e-3 / length) * ARCSEC
