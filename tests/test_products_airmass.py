@@ -7,7 +7,8 @@ from astropy.io import fits
 
 from autoreduce.fits.header import RawHeader
 from autoreduce.planning.plan import FrameInput
-from autoreduce.products.airmass import air_of, daylight
+from autoreduce.products.airmass import air_of, daylight, of_altitude
+from autoreduce.products.barycentre import altitude_deg, middle_of, site_of
 
 NOWHERE = FrameInput("l.fit", exptime=60.0)
 ZENITH = FrameInput(
@@ -100,10 +101,20 @@ def test_a_longitude_counted_westward_is_found_by_the_cards():
 
 
 def test_a_target_below_the_horizon_has_no_airmass():
-    """As where the clock of a light shows the time of another place."""
-    air = air_of(replace(ZENITH, date_obs="2025-06-02T17:49:24+00:00"), header())
+    """As where a right ascension in hours is read in degrees."""
+    air = air_of(replace(ZENITH, ra=16.04), header())
     assert air.airmass is None
     assert told(air) == ["below-horizon"]
+
+
+def test_what_is_computed_for_the_day_is_no_witness():
+    """By chance it might agree with a stale card."""
+    day = replace(ZENITH, date_obs="2025-06-01T23:20:00+00:00")
+    stale = of_altitude(altitude_deg(middle_of(day), (day.ra, day.dec), site_of(day)))
+    air = air_of(day, header(AIRMASS=stale, OBJCTALT=81.7))
+    assert air.airmass == pytest.approx(1.0106, abs=1e-3)
+    assert told(air) == ["daylight", "airmass-disagrees"]
+    assert air_of(day, header()).airmass is None
 
 
 @pytest.mark.parametrize(

@@ -89,11 +89,12 @@ def air_of(item: FrameInput, header: RawHeader) -> Air:
         none agree, by the altitude, else the card, with the doubt.
     """
     cards, turned = list(_cards(header)), SKY_TURNS * (item.exptime or 0.0)
-    told = list(_computed(item))
+    told, by_day = list(_computed(item)), daylight(item)
     if told and cards and not any(_agree(one, told[0], turned) for one in cards):
         west = replace(item, longitude=-(item.longitude or 0.0))
         there = next(_computed(west))
-        if all(_agree(one, there, turned) for one in cards):
+        agree = all(_agree(one, there, turned) for one in cards)
+        if agree and not daylight(west):
             note = remark(
                 "counted-westward",
                 found=f"{item.longitude:g}",
@@ -101,7 +102,9 @@ def air_of(item: FrameInput, header: RawHeader) -> Air:
                 way_out=f"--set '*: longitude={west.longitude:g}'",
             )
             return Air(cards[0].airmass, (note,), west)
-    return _settled(cards, told, turned)._replace(item=item)
+    # Of the day site or time are wrong, and so is what is computed from them.
+    air = _settled(cards, [] if by_day else told, turned)
+    return Air(air.airmass, (*by_day, *air.doubts), item)
 
 
 def _settled(cards: list[Witness], told: list[Witness], turned: float) -> Air:

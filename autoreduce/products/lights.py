@@ -41,7 +41,7 @@ from autoreduce.pixels.stars import (
     superpixels,
 )
 from autoreduce.planning.plan import FrameInput, Task
-from autoreduce.products.airmass import Air, air_of, daylight
+from autoreduce.products.airmass import Air, air_of
 from autoreduce.products.barycentre import bjd_of_light
 from autoreduce.products.gain import Gain, gain_of
 from autoreduce.products.pointing import FOCUS_CARDS, pixel_scale_arcsec, place_cards
@@ -139,7 +139,7 @@ def make_light(
             doubts = (*doubts, uncertainty.unknown)
         hits = _cosmics(task, frame, correction, workspace, gain.egain)
         air = air_of(item, frame.raw)
-        doubts = (*doubts, *air.doubts, *daylight(air.item))
+        doubts = (*doubts, *air.doubts)
         unit = _unit(gain, workspace)
         if unit.name == ADU and workspace.electrons:
             doubts = (*doubts, remark("no-electrons"))
