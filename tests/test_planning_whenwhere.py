@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from small_night import write_frame
 
-from autoreduce.prepare import Choices, prepare_night
+from autoreduce.frames.overrides import apply_overrides
+from autoreduce.frames.scan import scan_night
+from autoreduce.planning.whenwhere import (
+    ends_for_starts,
+    stopped_dates,
+    turned_longitudes,
+    unlike_places,
+    unlike_times,
+)
+from autoreduce.prepare import prepare_night
 
 EVENING = datetime(2024, 3, 2, 22, tzinfo=UTC)
-CODES = {
-    "two-times",
-    "two-places",
-    "date-stopped",
-    "ends-for-starts",
-    "counted-westward",
-}
 
 
 def write_lights(folder, starts, cards=None, exptimes=None):
@@ -34,9 +36,21 @@ def every(seconds, n=5, first=EVENING):
     return [first + timedelta(seconds=seconds * i) for i in range(n)]
 
 
-def told(night, **choices):
-    plan = prepare_night(night, Choices(**choices)).plan
-    return [note for note in plan.notes if note.code in CODES]
+def table_of(night, *settings):
+    scanned = scan_night([night])
+    return scanned, apply_overrides(scanned.frames, settings=settings)
+
+
+def told(night, *settings):
+    scanned, frames = table_of(night, *settings)
+    of = scanned.readings.table
+    return [
+        *unlike_times(frames, of("date_obs")),
+        *unlike_places(frames, of("ra"), of("dec")),
+        *turned_longitudes(frames, of("longitude")),
+        *stopped_dates(frames),
+        *ends_for_starts(frames),
+    ]
 
 
 def mjd(start, hours=0.0):
@@ -68,10 +82,10 @@ def test_two_times_are_told_and_the_way_out_moves_to_the_other(
     assert note.expected.startswith(expected)
     way = shlex.split(note.way_out)[1]
     assert way.endswith(setting)
-    moved = prepare_night(night, Choices(settings=(way,)))
-    hours = (moved.frames["date_obs"][0].to_pydatetime().hour - 22) % 24
+    _, moved = table_of(night, way)
+    hours = (moved["date_obs"][0].to_pydatetime().hour - 22) % 24
     assert hours == float(setting[9:-1]) % 24
-    assert not told(night, settings=(way,))
+    assert not told(night, way)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +125,13 @@ def test_two_places_are_told_and_the_way_out_takes_the_other(tmp_path):
     assert note.expected == "OBJCTRA=05 34 31"
     way = shlex.split(note.way_out)[1]
     assert way == "*: ra=83.6292"
-    assert not told(night, settings=(way,))
+    assert not told(night, way)
+
+
+def test_the_first_card_that_is_elsewhere_is_told(tmp_path):
+    cards = {"RA": 240.55, "DEC": 28.0, "OBJCTRA": "16 02 30", "TELRA": "05 34 31"}
+    night = write_lights(tmp_path / "night", every(70), lambda _: cards)
+    assert [note.expected for note in told(night)] == ["TELRA=05 34 31"]
 
 
 def test_a_date_that_stopped_at_midnight_is_told_and_advanced_by_the_way_out(tmp_path):
@@ -122,10 +142,10 @@ def test_a_date_that_stopped_at_midnight_is_told_and_advanced_by_the_way_out(tmp
     assert note.code == "date-stopped"
     assert note.subject == tuple(f"light_{n:04d}.fit" for n in (5, 6, 7, 8))
     way = shlex.split(note.way_out)[1]
-    planned = prepare_night(night, Choices(settings=(way,)))
-    assert set(planned.frames["night"]) == {"2024-03-02"}
-    assert sorted(planned.frames["date_obs"]) == starts
-    assert not told(night, settings=(way,))
+    _, frames = table_of(night, way)
+    assert set(frames["night"]) == {"2024-03-02"}
+    assert sorted(frames["date_obs"]) == starts
+    assert not told(night, way)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +157,11 @@ def test_a_longitude_that_was_turned_is_told(tmp_path, longitude, codes):
     night = write_lights(tmp_path / "night", starts, lambda _: site)
     notes = told(night)
     assert [note.code for note in notes] == codes
-    assert set(prepare_night(night).frames["longitude"]) == {-105.0}
+    assert set(table_of(night)[1]["longitude"]) == {-105.0}
     for note in notes:
         way = shlex.split(note.way_out)[1]
         assert (note.found, way) == ("105", "*: longitude=-105")
-        kept = prepare_night(night, Choices(settings=("*: longitude=105",)))
-        assert set(kept.frames["longitude"]) == {105.0}
-        assert not [one for one in kept.plan.notes if one.code in CODES]
+        assert not told(night, "*: longitude=105")
 
 
 def test_a_series_over_midnight_whose_date_advances_is_right(tmp_path):
@@ -164,3 +182,29 @@ def test_times_of_the_ends_are_told_by_exposures_of_unlike_length(
         start = end + timedelta(seconds=3)
     night = write_lights(tmp_path / "night", starts, exptimes=lengths)
     assert [note.code for note in told(night)] == codes
+
+
+def test_a_plan_tells_what_contradicts_itself(tmp_path):
+    cards = {"RA": 240.5, "DEC": 28, "OBJCTRA": "05 34 31"}
+    starts = [
+        start.replace(day=2)
+        for start in every(70, 4, datetime(2024, 3, 2, 23, 58, tzinfo=UTC))
+    ]
+    night = write_lights(
+        tmp_path / "night", starts, lambda t: {**cards, "MJD-OBS": mjd(t, 7)}
+    )
+    codes = {note.code for note in prepare_night(night).plan.notes}
+    assert {"two-times", "two-places", "date-stopped"} <= codes
+
+
+def test_a_plan_tells_a_turned_longitude_and_times_of_the_ends(tmp_path):
+    lengths = [60.0, 10.0] * 4
+    first, ends = (
+        datetime(2024, 3, 2, 5, tzinfo=UTC),
+        np.cumsum([t + 3 for t in lengths]),
+    )
+    starts = [first + timedelta(seconds=end) for end in ends]
+    site = {"SITELAT": 32.0, "SITELONG": 105.0}
+    night = write_lights(tmp_path / "night", starts, lambda _: site, lengths)
+    codes = {note.code for note in prepare_night(night).plan.notes}
+    assert {"counted-westward", "ends-for-starts"} <= codes

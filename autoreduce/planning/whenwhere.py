@@ -114,15 +114,15 @@ def unlike_places(
         for row, told in _contradicted(table, evidence, fact):
             if row["imagetyp"] != ImageType.LIGHT or str(row[fact]) != told["value"]:
                 continue
-            keyword, text = told["others"][0]
-            other = degrees(text, hours=fact == "ra")
             narrow = np.cos(np.radians(row["dec"] or 0.0)) if fact == "ra" else 1.0
-            apart = abs(((other or 0.0) - row[fact] + 180) % 360 - 180) * narrow
-            if other is not None and apart > FIELD_DEG:
-                entry = (row["file"], str(told["literal"]), text)
-                found.setdefault((fact, str(told["keyword"]), keyword), []).append(
-                    entry
-                )
+            for keyword, text in told["others"]:
+                other = degrees(text, hours=fact == "ra")
+                apart = abs(((other or 0.0) - row[fact] + 180) % 360 - 180) * narrow
+                if other is not None and apart > FIELD_DEG:
+                    key = (fact, str(told["keyword"]), keyword)
+                    entry = (row["file"], str(told["literal"]), text)
+                    found.setdefault(key, []).append(entry)
+                    break
     for (fact, keyword, other_keyword), rows in found.items():
         files, (_, literal, text) = [file for file, *_ in rows], rows[0]
         value = degrees(text, hours=fact == "ra")
