@@ -93,6 +93,7 @@ def test_two_times_are_told_and_the_way_out_moves_to_the_other(
     [
         lambda t: {"MJD-OBS": mjd(t, 1 / 60)},  # the end of the exposure
         lambda t: {"UT": t.time().isoformat(), "TIME-OBS": t.time().isoformat()},
+        lambda _: {"TIME-OBS": "2024-02-28T01:02:03"},
         lambda _: {
             "RA": 240.5,
             "OBJCTRA": "16 02 11",

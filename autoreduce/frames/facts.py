@@ -570,12 +570,16 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _clocks_beside(found: datetime, header: RawHeader, rule: FactRule) -> Readings:
-    """Read the times of day beside a date that has its own, on the nearest day."""
+    """Read the times of day beside a date that has its own, on the nearest day.
+
+    One that has a date is no time of day: nobody knows what it is of.
+    """
     for keyword in rule.clock:
         for clock in header.find(keyword):
             day = found.date().isoformat()
             told = literals.moment(day, "date", clock.value)
-            if told is not None and not _is_local(clock):
+            is_dated = literals.moment(clock.value) is not None
+            if told is not None and not is_dated and not _is_local(clock):
                 told += timedelta(days=round((found - told) / timedelta(days=1)))
                 yield Reading(told, clock.keyword, str(clock.value), "time of day")
 
