@@ -37,9 +37,11 @@ from autoreduce.pixels.stretch import (
 from autoreduce.planning.naming import stack_field
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
+from autoreduce.planning.use import stem
 from autoreduce.products.registration import read_registration
 from autoreduce.products.stack_light import StackLight
-from autoreduce.remarks import Severity, condensed, some
+from autoreduce.remarks import Severity
+from autoreduce.report.caveats import Caveats
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import (
@@ -56,7 +58,7 @@ from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 7
+FORMAT = 8
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -221,19 +223,26 @@ def compositions(
 def _doubts(
     made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
 ) -> tuple[str, ...]:
-    """Say what is doubtful of the images of a picture, and of the lights in them.
-
-    The ways out stand in the verdict, with patterns that name the night's frames.
-    """
+    """Say what the lights of a picture lack, and what is doubtful of them and its stacks."""
     images = {image.output for image in made.images}
-    told = []
-    for task in plan.tasks:
-        outcome = outcomes.get(task.output)
-        if outcome and images & {task.output, *outcome.outputs}:
-            for output in (task.output, *task.products):
-                there = outcomes[output].remarks if output in outcomes else ()
-                told += [one for one in there if one.severity is Severity.DOUBTFUL]
-    return tuple(f"{some(one.subject)}: {one.sentence}" for one in condensed(told))
+    shown = [
+        task
+        for task in plan.tasks
+        if (end := outcomes.get(task.output)) and images & {task.output, *end.outputs}
+    ]
+    caveats = Caveats(plan, outcomes)
+    lights = caveats.lights(shown)
+    return (
+        *caveats.missing(lights),
+        *caveats.doubts(lights),
+        *(
+            f"{stem(task.output)}: {one.sentence}"
+            for task in shown
+            if task.action is Action.STACK
+            for one in outcomes[task.output].remarks
+            if one.severity is Severity.DOUBTFUL
+        ),
+    )
 
 
 def _is_made(outcome: Outcome | None) -> bool:

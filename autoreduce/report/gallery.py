@@ -19,6 +19,7 @@ from autoreduce.planning.focalplane import (
     focal_plane,
 )
 from autoreduce.planning.plan import Action, Task
+from autoreduce.report.caveats import Caveats
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
@@ -64,6 +65,12 @@ _SMALLEST = 64
 
 _FRACTIONS = {"rejected", "masked", "saturated", "unclean"}
 """Statistics that are fractions of all samples or pixels."""
+
+
+_NAMES = {"exptime": "exposure"}
+"""Statistics that the page calls by a plainer name."""
+_UNITS = {"exptime": " s", "gain": " e/ADU"}
+"""Units of those that have the same one in every product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +168,12 @@ class Gallery:
             no picture but says why.
         """
         pictures = iter(pictures)
+        caveats = Caveats(self.report.plan, self.report.outcomes)
         shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
         for panel in self.panels:
             found = [next(pictures) for _ in panel.products]
             parts = [
-                _exhibit(self.report, task, output, *one)
+                _exhibit(self.report, caveats, task, output, *one)
                 for (task, output), one in zip(panel.products, found, strict=True)
             ]
             if panel.places:
@@ -375,7 +383,12 @@ def picture_size(shares: list[float]) -> int:
 
 
 def _exhibit(
-    report: NightReport, task: Task, output: str, picture: Picture | None, why: str
+    report: NightReport,
+    caveats: Caveats,
+    task: Task,
+    output: str,
+    picture: Picture | None,
+    why: str,
 ) -> Exhibit:
     outcome = report.outcomes.get(task.output)
     why = why if outcome else "not made in this run"
@@ -398,13 +411,10 @@ def _exhibit(
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
         alt=f"{product_nouns(report, task)[0]} {name}",
         facts=_facts(task, picture, _combined(report, task)),
-        statistics=tuple(
-            (name.replace("_", " "), _value(name, value))
-            for name, value in numbers.items()
-        ),
+        statistics=_statistics(numbers),
         histogram=histogram(picture.histogram, picture.span) if picture else "",
         remarks=(
-            *map(str, outcome.remarks if outcome else ()),
+            *_remarks(report, caveats, task),
             *([why] if why else []),
         ),
         noise=picture.noise if picture else math.nan,
@@ -412,8 +422,33 @@ def _exhibit(
     )
 
 
-def _value(name: str, value: float) -> str:
-    return f"{number(100 * value, 2)} %" if name in _FRACTIONS else number(value)
+def _remarks(report: NightReport, caveats: Caveats, task: Task) -> Iterator[str]:
+    """Say what a product lacks, and what is told of it; of a stack also of its lights."""
+    is_stack = task.action is Action.STACK
+    lights = caveats.lights([task]) if is_stack else [task]
+    outcome = report.outcomes.get(task.output)
+    if is_there(report, task.output):
+        yield from caveats.missing(lights)
+    yield from map(str, outcome.remarks if outcome else ())
+    if is_stack:
+        yield from caveats.doubts(lights)
+
+
+def _statistics(numbers: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+    """Write numbers under their names, each with its error and its unit."""
+    return tuple(
+        (_NAMES.get(name, name.replace("_", " ")), _value(name, numbers))
+        for name in numbers
+        if name.removesuffix("_error") not in numbers or not name.endswith("_error")
+    )
+
+
+def _value(name: str, numbers: Mapping[str, float]) -> str:
+    if name in _FRACTIONS:
+        return f"{number(100 * numbers[name], 2)} %"
+    error = numbers.get(f"{name}_error")
+    spread = "" if error is None else f" ± {number(error, 2)}"
+    return f"{number(numbers[name])}{spread}{_UNITS.get(name, '')}"
 
 
 def _title(task: Task, through: str) -> str:
