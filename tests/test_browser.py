@@ -177,6 +177,8 @@ def test_a_picture_opens_in_full_size_and_closes(page):
 def test_nothing_sticks_out_on_a_phone_or_a_screen(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    line = page.locator("#groups caption").bounding_box()
+    assert line["height"] < 60
     page.emulate_media(media="print")
     assert page.locator("#plot-controls").is_hidden()
     assert dots(page, "stars").first.is_visible()

@@ -359,6 +359,30 @@ def test_beside_a_stack_stands_what_its_lights_lack_and_what_is_doubtful(tmp_pat
     )
 
 
+def test_a_stack_tells_its_scale_where_all_of_its_lights_have_one(tmp_path):
+    plan = make_plan()
+    outputs = [f"calibrated/l{n}.fits" for n in range(3)]
+    write_products(tmp_path, plan)
+
+    def facts(*scales):
+        ends = {
+            output: FakeOutcome(
+                statistics={"fwhm": 2.0 + n, "fwhm_arcsec": scale * (2.0 + n)}
+            )
+            for n, (output, scale) in enumerate(zip(outputs, scales, strict=True))
+        }
+        report = make_report(plan, outcomes=make_outcomes(plan, **ends))
+        (stack,) = exhibits_of(report, tmp_path)[Action.STACK]
+        return stack.facts
+
+    assert facts(0.392, 0.3921, 0.392)[-1] == "0.392 arcsec/px"
+    assert not any("arcsec" in fact for fact in facts(0.392, 0.784, 0.392))
+    assert not any(
+        "arcsec" in fact
+        for fact in exhibits_of(make_report(plan), tmp_path)[Action.STACK][0].facts
+    )
+
+
 def test_a_number_stands_with_its_error_and_its_unit(tmp_path):
     plan = make_plan()
     numbers = {"exptime": 240.0, "gain": 1.2879, "gain_error": 0.00481, "rejected": 0.5}

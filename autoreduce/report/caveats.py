@@ -1,4 +1,4 @@
-"""What an image of the sky lacks, and what is doubtful of the lights in it, in few words.
+"""What stands beside an image of the sky: what it lacks, what is doubtful, its scale.
 
 The verdict names frames and gives the ways out; beside a picture it is told how many
 lights a thing holds for.
@@ -11,6 +11,9 @@ from autoreduce.planning.use import NEEDS
 from autoreduce.remarks import Severity, condensed
 from autoreduce.report.content import Outcome
 from autoreduce.report.words import count
+
+ALIKE = 1.01
+"""Scales of one image differ by a factor that is below this."""
 
 
 class Caveats:
@@ -57,6 +60,16 @@ class Caveats:
             if one.severity is Severity.DOUBTFUL
         )
         return _told((one.sentence, len(one.subject), len(lights)) for one in found)
+
+    def scale_arcsec(self, lights: Sequence[Task]) -> float | None:
+        """Tell how wide a pixel is, arcsec; None if lights do not tell, or not alike."""
+        there = (self._outcomes.get(task.output) for task in lights)
+        numbers = [outcome.statistics for outcome in there if outcome]
+        found = [
+            wide / one["fwhm"] for one in numbers if (wide := one.get("fwhm_arcsec"))
+        ]
+        is_one = found and max(found) < ALIKE * min(found)
+        return found[0] if is_one else None
 
 
 def _told(found: Iterable[tuple[str, int, int]]) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ from autoreduce.report.pictures import (
     png_texts,
     read_png,
 )
+from autoreduce.report.words import scale_words
 from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
@@ -132,6 +133,8 @@ class Composition:
     """Grey; or red, green and blue, and perhaps the brightness."""
     doubts: tuple[str, ...] = ()
     """What is doubtful of the images."""
+    scale_arcsec: float | None = None
+    """Width of a pixel, arcsec; None if that is not known."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -147,7 +150,9 @@ class Composition:
         what = {"colour": "colours of the camera", "grey": filters[0]}
         words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
         detector = self.images[0].detector
-        return f"{words}, detector {detector} only" if detector else words
+        words += f", detector {detector} only" if detector else ""
+        scale = self.scale_arcsec
+        return words if scale is None else f"{words}; {scale_words(scale)}"
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -217,13 +222,13 @@ def compositions(
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
-    return [replace(one, doubts=_doubts(one, plan, outcomes)) for one in found]
+    return [_described(one, plan, outcomes) for one in found]
 
 
-def _doubts(
+def _described(
     made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
-) -> tuple[str, ...]:
-    """Say what the lights of a picture lack, and what is doubtful of them and its stacks."""
+) -> Composition:
+    """Say what the lights of a picture lack, what is doubtful of them and its stacks."""
     images = {image.output for image in made.images}
     shown = [
         task
@@ -232,7 +237,7 @@ def _doubts(
     ]
     caveats = Caveats(plan, outcomes)
     lights = caveats.lights(shown)
-    return (
+    doubts = (
         *caveats.missing(lights),
         *caveats.doubts(lights),
         *(
@@ -243,6 +248,7 @@ def _doubts(
             if one.severity is Severity.DOUBTFUL
         ),
     )
+    return replace(made, doubts=doubts, scale_arcsec=caveats.scale_arcsec(lights))
 
 
 def _is_made(outcome: Outcome | None) -> bool:

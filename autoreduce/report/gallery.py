@@ -32,7 +32,7 @@ from autoreduce.report.pictures import (
 )
 from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there, product_nouns
-from autoreduce.report.words import TIMES, count, number
+from autoreduce.report.words import TIMES, count, number, scale_words
 
 T = TypeVar("T")
 
@@ -394,6 +394,8 @@ def _exhibit(
     why = why if outcome else "not made in this run"
     name, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
+    is_stack = task.action is Action.STACK
+    scale = caveats.scale_arcsec(caveats.lights([task])) if is_stack else None
     numbers = {
         **(picture.statistics if picture else {}),
         **(outcome.statistics if outcome else {}),
@@ -410,7 +412,7 @@ def _exhibit(
         else data_uri(jpeg(picture.crop)),
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
         alt=f"{product_nouns(report, task)[0]} {name}",
-        facts=_facts(task, picture, _combined(report, task)),
+        facts=_facts(task, picture, _combined(report, task), scale),
         statistics=_statistics(numbers),
         histogram=histogram(picture.histogram, picture.span) if picture else "",
         remarks=(
@@ -468,12 +470,15 @@ def _combined(report: NightReport, task: Task) -> str:
     return f"{n_in - n_out} of {n_in} combined" if n_out else f"{n_in} combined"
 
 
-def _facts(task: Task, picture: Picture | None, combined: str) -> tuple[str, ...]:
+def _facts(
+    task: Task, picture: Picture | None, combined: str, scale: float | None
+) -> tuple[str, ...]:
     exptime = task.facts.get("exptime")
     parts = [
         combined,
         "" if exptime is None else f"{number(exptime)} s",
         f"{picture.shape[1]}{TIMES}{picture.shape[0]}" if picture else "",
+        "" if scale is None else scale_words(scale),
     ]
     if task.action is Action.CALIBRATE:
         parts = parts[1:2]
