@@ -159,7 +159,7 @@ def test_a_master_is_said_to_fit_as_its_use_says():
     assert said == [
         (0, "same night"),
         (0, "3.0 d away"),
-        (1, "9.0 h away, telescop not confirmed"),
+        (1, "9.0 h away, telescope not confirmed"),
     ]
 
 
