@@ -177,6 +177,70 @@ def test_a_picture_opens_in_full_size_and_closes(page):
 def test_nothing_sticks_out_on_a_phone_or_a_screen(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    line = page.locator("#groups caption").bounding_box()
+    assert line["height"] < 60
     page.emulate_media(media="print")
     assert page.locator("#plot-controls").is_hidden()
     assert dots(page, "stars").first.is_visible()
+
+
+CONTRASTS = """() => {
+    const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const known = new Map();
+    const rgba = (colour) => {
+        if (!known.has(colour)) {
+            pen.clearRect(0, 0, 1, 1);
+            pen.fillStyle = colour;
+            pen.fillRect(0, 0, 1, 1);
+            known.set(colour, [...pen.getImageData(0, 0, 1, 1).data]);
+        }
+        return known.get(colour);
+    };
+    const over = (ground, [r, g, b, a]) => [r, g, b].map((v, i) => ground[i] + (v - ground[i]) * a / 255);
+    const ground = (element) => element
+        ? over(ground(element.parentElement), rgba(getComputedStyle(element).backgroundColor))
+        : [255, 255, 255];
+    const light = (colour) => colour
+        .map((v) => v / 255)
+        .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, i) => sum + [0.2126, 0.7152, 0.0722][i] * v, 0);
+    const found = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
+        const style = getComputedStyle(element);
+        const behind = ground(element);
+        const ink = over(behind, rgba(element instanceof SVGElement ? style.fill : style.color));
+        const [dim, bright] = [light(ink), light(behind)].sort((a, b) => a - b);
+        found.push([(bright + 0.05) / (dim + 0.05), element.textContent.trim()]);
+    }
+    return found;
+}"""
+"""Of each text on the page its contrast as WCAG 2.1 defines it, and the text."""
+
+
+def test_every_text_stands_out_from_what_lies_behind_it(page):
+    page.evaluate(
+        "for (const one of document.querySelectorAll('details')) one.open = true"
+    )
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 100
+    assert [one for one in found if one[0] < 4.5] == []
+
+
+def test_on_paper_tables_are_whole_colours_are_there_and_boxes_to_tick_are_not(page):
+    assert page.locator("#frame-table input:visible").count() > 0
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 1046, "height": 700})  # A4, landscape
+    room, wanted = page.evaluate(
+        """() => {
+            const box = document.querySelector("#frames .scroll");
+            return [box.clientWidth, box.scrollWidth];
+        }"""
+    )
+    assert wanted <= room
+    assert page.locator("#frame-table input:visible").count() == 0
+    dot = page.locator("#plan .dot").first
+    assert dot.evaluate("(one) => getComputedStyle(one).printColorAdjust") == "exact"
+    assert [one for one in page.evaluate(CONTRASTS) if one[0] < 4.5] == []

@@ -177,7 +177,7 @@ def test_the_summary_tells_everything_in_order(terminal, tmp_path):
         "Left out",
         (
             "  b0.fit, b1.fit, b2.fit and 1 more: level 9 ADU, the other 7 have 5 "
-            "(--include 'b0.fit,b1.fit,b2.fit,d0.fit')"
+            "(--include 'b*.fit,d0.fit')"
         ),
         "  l1.fit, l2.fit: nothing could be made of it",
         "Good to know",
@@ -330,6 +330,23 @@ def test_when_all_is_made_pictures_and_report_are_named(terminal):
     with progress(stream=stream) as tell:
         tell("end", calibrate("l0.fit"), 2, 2)
     assert "pictures and report" in stream.words
+
+
+@pytest.mark.parametrize(
+    ("n_done", "there"), [(None, "headers and plan"), (1, "left"), (2, "2/2")]
+)
+def test_time_is_left_while_things_are_made_not_before_and_not_after(
+    terminal, n_done, there
+):
+    stream = terminal(120)
+    with progress(stream=stream) as tell:
+        if n_done:
+            tell("end", calibrate("l0.fit"), n_done, 2)
+    *_, bar, below = stream.words.rstrip().splitlines()
+    shown = bar + below
+    assert there in shown
+    assert ("left" in shown) == (n_done == 1)
+    assert "?" not in shown
 
 
 def test_progress_clears_its_line_when_it_ends(terminal):

@@ -166,7 +166,7 @@ def test_filters_of_unlike_binnings_make_one_picture_of_16_bits(tmp_path):
     recipe.write_text("[picture]\ndeep = true\n")
     night = write_lights(tmp_path / "night", lights)
     _, path = picture_of(tmp_path, night, recipe)
-    assert png_texts(path)["Description"] == "RGB of R, G, B"
+    assert png_texts(path)["Description"] == "RGB of R, G, B. no bias, no dark, no flat"
     raw = path.read_bytes()
     assert (raw[24], raw[25]) == (16, 2)  # bits, kind: red, green, blue
     picture = read_png(path, 100)
@@ -197,7 +197,7 @@ def test_one_light_of_each_filter_makes_a_picture_in_colour(tmp_path):
     ]
     night = write_lights(tmp_path / "night", lights)
     _, path = picture_of(tmp_path, night)
-    assert png_texts(path)["Description"] == "RGB of R, G, B"
+    assert png_texts(path)["Description"].startswith("RGB of R, G, B. ")
     picture = read_png(path, 1000)
     pixels = picture.pixels
     assert picture.shape == SHAPE

@@ -244,6 +244,13 @@ def test_flats_without_a_filter_are_told_only_beside_lights_of_their_camera():
     assert found.expected == "V"
 
 
+def test_of_very_many_single_lights_some_are_named():
+    lights = [("light", {"object": f"M{n}"}) for n in range(31, 51)]
+    found = notes(*NIGHT, *lights)["single-light"].found
+    assert found.count("light_M") == 8
+    assert found.endswith(" and 12 more")
+
+
 def test_lights_that_the_exposure_does_not_part_are_not_offered_to_be_pooled():
     one, other = ({"object": "M31", "focallen": f} for f in (500.0, 2000.0))
     found = notes(*NIGHT, ("light", one), ("light", other))["single-light"]

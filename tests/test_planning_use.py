@@ -32,7 +32,7 @@ DARK = "masters/dark_60s.fits"
         ),
         (
             Use("flat", "/lib/f.fits", 3, unconfirmed=("telescop",), from_library=True),
-            "flat f, at an unknown time, telescop not confirmed, from the library",
+            "flat f, at an unknown time, telescope not confirmed, from the library",
         ),
         (
             Use("flat", "f.fits", days=0.5, cut="[1:9,1:9]"),

@@ -1,6 +1,7 @@
 """The page as a whole: sound, safe, self-contained, and true to the run."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -331,6 +332,88 @@ def test_a_stack_that_failed_is_not_said_to_combine_its_lights(tmp_path):
     assert "none of 3 combined" in stack.facts
     (bias,) = exhibits_of(make_report(plan), tmp_path)[Action.BIAS]
     assert bias.facts[0] == "3 combined"
+
+
+def test_beside_a_stack_stands_what_its_lights_lack_and_what_is_doubtful(tmp_path):
+    """Of many lights how many, not which: the verdict names them."""
+    flatless = {"missing": (remark("no-flat", found="none of Ha"),)}
+    lights = [calibrate("l0.fit", **flatless), calibrate("l1.fit"), calibrate("l2.fit")]
+    plan = make_plan(*lights)
+    doubtful = (remark("dark-lost", "calibrated/l1.fits", found="it is gone"),)
+    outcomes = make_outcomes(
+        plan, **{"calibrated/l1.fits": FakeOutcome(remarks=doubtful)}
+    )
+    write_products(tmp_path, plan)
+    shown = exhibits_of(make_report(plan, outcomes=outcomes), tmp_path)
+    assert shown[Action.STACK][0].remarks == (
+        "1 of 3 lights: no flat",
+        "1 of 3 lights: dark not subtracted: it is gone",
+    )
+    lacking = [exhibit.remarks for exhibit in shown[Action.CALIBRATE]]
+    assert lacking == [("no flat",), ("dark not subtracted: it is gone",), ()]
+    left = {"calibrated/l0.fits": remark("few-stars")}
+    outcomes[STACK] = FakeOutcome(left_out=left)
+    shown = exhibits_of(make_report(plan, outcomes=outcomes), tmp_path)
+    assert shown[Action.STACK][0].remarks[:1] == (
+        "1 of 2 lights: dark not subtracted: it is gone",
+    )
+
+
+def test_a_stack_tells_its_scale_where_all_of_its_lights_have_one(tmp_path):
+    plan = make_plan()
+    outputs = [f"calibrated/l{n}.fits" for n in range(3)]
+    write_products(tmp_path, plan)
+
+    def facts(*scales):
+        ends = {
+            output: FakeOutcome(
+                statistics={"fwhm": 2.0 + n, "fwhm_arcsec": scale * (2.0 + n)}
+            )
+            for n, (output, scale) in enumerate(zip(outputs, scales, strict=True))
+        }
+        report = make_report(plan, outcomes=make_outcomes(plan, **ends))
+        (stack,) = exhibits_of(report, tmp_path)[Action.STACK]
+        return stack.facts
+
+    assert facts(0.392, 0.3921, 0.392)[-1] == "0.392 arcsec/px"
+    assert not any("arcsec" in fact for fact in facts(0.392, 0.784, 0.392))
+    assert not any(
+        "arcsec" in fact
+        for fact in exhibits_of(make_report(plan), tmp_path)[Action.STACK][0].facts
+    )
+
+
+def test_a_number_stands_with_its_error_and_its_unit(tmp_path):
+    plan = make_plan()
+    numbers = {"exptime": 240.0, "gain": 1.2879, "gain_error": 0.00481, "rejected": 0.5}
+    outcomes = make_outcomes(plan, **{FLAT: FakeOutcome(statistics=numbers)})
+    (flat,) = exhibits_of(make_report(plan, outcomes=outcomes), tmp_path)[Action.FLAT]
+    assert flat.statistics == (
+        ("exposure", "240 s"),
+        ("gain", "1.288 ± 0.0048 e/ADU"),
+        ("rejected", "50 %"),
+    )
+
+
+def test_the_head_counts_what_needs_attention_and_leads_there(tmp_path):
+    frames = make_frames()
+    frames.loc[[0, 1], ["use", "why_not"]] = [False, "odd level"]
+    page = render(tmp_path, make_report(frames=frames))
+    assert "3 of 3 lights reduced, 3 in 1 stack Frames left out: 2" in page.text
+    links = [a["href"][1:] for a in page.all("a") if "concern" in a["href"]]
+    assert links == [
+        box["id"] for box in page.all("div") if "concern" in box.get("id", "")
+    ]
+    assert len(links) == 1
+
+
+def test_a_night_without_lights_still_tells_which_masters_served(tmp_path):
+    plan = make_plan()
+    tasks = tuple(task for task in plan.tasks if task.action is not Action.CALIBRATE)
+    page = render(tmp_path, make_report(replace(plan, tasks=tasks[:-1])))
+    leads = {a["href"] for a in page.all("a")}
+    assert {one["id"] for one in page.all("section")} <= {name[1:] for name in leads}
+    assert "#plan" in leads
 
 
 def test_a_page_full_of_noise_is_not_too_large(tmp_path):

@@ -1,5 +1,6 @@
 """The rows of the report's tables, and its drawings."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from xml.etree import ElementTree as ET
@@ -158,7 +159,7 @@ def test_a_master_is_said_to_fit_as_its_use_says():
     assert said == [
         (0, "same night"),
         (0, "3.0 d away"),
-        (1, "9.0 h away, telescop not confirmed"),
+        (1, "9.0 h away, telescope not confirmed"),
     ]
 
 
@@ -212,6 +213,12 @@ def test_the_ledger_is_told_by_group_with_the_chosen_ones_apart():
     assert group.group == "M1_Ha"
     assert [entry.candidate for entry in group.chosen] == [DARK]
     assert [entry.found for entry in group.rejected] == ["180 s"]
+
+
+def test_a_group_that_took_every_candidate_is_not_in_the_ledger():
+    taken = replace(LEDGER[0], setup="M1_V")
+    groups = verdict_groups(make_plan(verdicts=(taken, *LEDGER)), FocalPlane())
+    assert [group.group for group in groups] == ["M1_Ha"]
 
 
 def test_masters_of_one_name_in_two_libraries_are_told_apart():
@@ -351,6 +358,18 @@ def test_levels_are_drawn_around_the_middle_and_marked_where_left_out():
     assert xs[3] - middle > (xs[4] - middle) / 50  # small differences are seen
     assert len(elements(svg, "path", "cross")) == 1
     assert levels([]) == ""
+
+
+def test_of_a_long_name_the_end_is_drawn_too():
+    names = [
+        f"light_NGC-7000-North-Am-c16a5e_{band}_60s_1x1" for band in ("Blue", "Red")
+    ]
+    found = [Deviation(name, 0.0, "#000000", name, False) for name in names]
+    labels = [one.text for one in elements(levels(found), "text", "tick")][-2:]
+    assert labels == [
+        "light_NGC-7000-Nor…Blue_60s_1x1",
+        "light_NGC-7000-Nor…_Red_60s_1x1",
+    ]
 
 
 @given(st.lists(st.floats(-0.999, 1e4), min_size=1, max_size=9))

@@ -125,6 +125,16 @@ def _display(console: "Console", tally: "_Tally") -> "Progress":
     from rich import progress as columns
     from rich.text import Text
 
+    class Count(columns.MofNCompleteColumn):
+        def render(self, task: columns.Task) -> Text:
+            return Text() if task.total is None else super().render(task)
+
+    class Remaining(columns.TimeRemainingColumn):
+        def render(self, task: columns.Task) -> Text:
+            if task.total is None or task.finished:
+                return Text()
+            return super().render(task).append(" left", "default")
+
     class Display(columns.Progress):
         def get_renderables(self) -> "Iterable[RenderableType]":
             yield self.make_tasks_table(self.tasks)
@@ -136,10 +146,9 @@ def _display(console: "Console", tally: "_Tally") -> "Progress":
     return Display(
         columns.SpinnerColumn("line" if console.options.ascii_only else "dots"),
         columns.BarColumn(24 if is_wide else 8),
-        columns.MofNCompleteColumn(),
+        Count(),
         columns.TimeElapsedColumn(),
-        columns.TimeRemainingColumn(compact=True),
-        columns.TextColumn("left"),
+        Remaining(compact=True),
         console=console,
         transient=True,
     )
@@ -160,13 +169,15 @@ class _Tally:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._running: dict[str, str] = {}
-        self._is_over = False
+        self._has_begun = self._is_over = False
 
     def lines(self) -> list[str]:
         """Say what is being made, one line each, of many the first.
 
         Tasks are begun in the order in which they are given out: the others wait.
         """
+        if not self._has_begun:
+            return ["headers and plan"]
         if self._is_over:
             return ["pictures and report"]
         names = list(self._running.values())[: self._jobs]
@@ -179,7 +190,7 @@ class _Tally:
             self._running[task.output] = _making(task)
         else:
             self._running.pop(task.output, None)
-        self._is_over = done == total
+        self._has_begun, self._is_over = True, done == total
         self.update(self.row, completed=done, total=total)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import translate
 from itertools import takewhile
 from pathlib import Path
@@ -112,13 +112,41 @@ def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     >>> night = ["01-03_L_R_001.fits", "01-04_L_R_002.fits", "01-05_L_V_003.fits"]
     >>> pattern_of(night[:2], night)
     '*-*_L_R_*.fits'
+    >>> night = [f"dark_{t}s_{n}.fits" for t in (5, 60, 300) for n in (1, 2, 3)]
+    >>> pattern_of(night[3:8], night)
+    'dark_60s_*.fits,dark_300s_1.fits,dark_300s_2.fits'
     """
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
     begin = "".join(letters[0] for letters in same).rstrip("0123456789")
     globs = (f"{begin}*", re.sub(r"\d+", "*", files[0]))
-    for glob in globs if len(files) > 1 else ():
-        is_meant = re.compile(translate(glob)).match
-        meant = {name for name in among if is_meant(name)}
-        if glob != "*" and meant == set(files):
+    among = list(among)
+    for glob in globs:
+        if glob != "*" and _is_exact(glob, files, among):
             return glob
-    return ",".join(files)
+    return ",".join(_counted(files, among))
+
+
+def _counted(files: Sequence[str], among: Collection[str]) -> list[str]:
+    """Write a glob for files that differ in one number, where all such files are meant.
+
+    Of the numbers in the names it is the one that leaves the fewest patterns.
+    """
+    parts = [re.split(r"(\d+)", name) for name in files]
+    found = list(files)
+    for place in range(1, min(map(len, parts)), 2):
+        alike: dict[str, list[str]] = {}
+        for name, own in zip(files, parts, strict=True):
+            glob = "".join([*own[:place], "*", *own[place + 1 :]])
+            alike.setdefault(glob, []).append(name)
+        patterns = [
+            pattern
+            for glob, names in alike.items()
+            for pattern in ([glob] if _is_exact(glob, names, among) else names)
+        ]
+        found = min(found, patterns, key=len)
+    return found
+
+
+def _is_exact(glob: str, names: Sequence[str], among: Iterable[str]) -> bool:
+    is_meant = re.compile(translate(glob)).match
+    return len(names) > 1 and {one for one in among if is_meant(one)} == set(names)

@@ -26,6 +26,8 @@ from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
 from autoreduce.remarks import Remark, Severity, joined, remark, some
 
+GROUPS_NAMED = 8
+"""Groups that a sentence names; of more it says how many."""
 SECONDS_A_PIXEL = 1e-6
 """Time of a core that looking for cosmic rays takes; within a half on most machines."""
 COST = "cosmics-cost"
@@ -104,10 +106,10 @@ def stack_notes(lights: Sequence[Task], recipe: Recipe) -> tuple[Remark, ...]:
         found += _cosmics(lights)
     spectra = {task.group: None for task in lights if task.is_spectrum}
     if spectra and recipe.stack.make:
-        found.append(remark("spectra", found=", ".join(spectra)))
+        found.append(remark("spectra", found=some([*spectra], GROUPS_NAMED)))
     mosaics = {task.group: None for task in lights if not task.has_known_colours}
     if mosaics and recipe.stack.make:
-        found.append(remark("mosaics", found=", ".join(mosaics)))
+        found.append(remark("mosaics", found=some([*mosaics], GROUPS_NAMED)))
     return tuple(found)
 
 
@@ -625,6 +627,6 @@ def _single_lights(groups: pd.DataFrame, pooled: Sequence[str]) -> list[Remark]:
         return []
     exposures = lights.groupby([*pooled], dropna=False)["exptime"]
     pools = single & (exposures.transform("nunique") > 1)
-    names = ", ".join(lights["group"][single])
+    names = some(lights["group"][single].tolist(), GROUPS_NAMED)
     way_out = "--stack-by object,filter" if pools.any() else ""
     return [remark("single-light", found=names, way_out=way_out)]

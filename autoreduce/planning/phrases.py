@@ -16,6 +16,26 @@ _UNITS = {
     "rotator": " deg",
 }
 
+_SPOKEN = {
+    "exptime": "exposure",
+    "focallen": "focal length",
+    "instrume": "camera",
+    "readoutm": "readout mode",
+    "rotator": "camera angle",
+    "telescop": "telescope",
+}
+
+
+def spoken(name: str) -> str:
+    """Call a fact as an observer does, not by its column.
+
+    Examples
+    --------
+    >>> spoken("focallen"), spoken("gain")
+    ('focal length', 'gain')
+    """
+    return _SPOKEN.get(name, name)
+
 
 def number_text(name: str, value: object) -> str:
     """Write a fact with its unit; ``unknown`` where it is missing.

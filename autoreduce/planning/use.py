@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath, PurePosixPath
 
-from autoreduce.planning.phrases import apart_text, number_text
+from autoreduce.planning.phrases import apart_text, number_text, spoken
 from autoreduce.remarks import Remark
 
 NEEDS = ("bias", "dark", "flat")
@@ -101,7 +101,7 @@ class Use:
         if self.cut:
             parts.append(f"cut to {self.cut}")
         if self.unconfirmed:
-            parts.append(f"{' and '.join(self.unconfirmed)} not confirmed")
+            parts.append(f"{' and '.join(map(spoken, self.unconfirmed))} not confirmed")
         if self.from_library:
             parts.append("from the library")
         return tuple(parts)

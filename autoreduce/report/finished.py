@@ -37,9 +37,11 @@ from autoreduce.pixels.stretch import (
 from autoreduce.planning.naming import stack_field
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.planning.recipe import Area, Palette, PictureRecipe
+from autoreduce.planning.use import stem
 from autoreduce.products.registration import read_registration
 from autoreduce.products.stack_light import StackLight
-from autoreduce.remarks import Severity, condensed, some
+from autoreduce.remarks import Severity
+from autoreduce.report.caveats import Caveats
 from autoreduce.report.colours import filter_band
 from autoreduce.report.content import ObjectPicture, Outcome
 from autoreduce.report.pictures import (
@@ -52,11 +54,12 @@ from autoreduce.report.pictures import (
     png_texts,
     read_png,
 )
+from autoreduce.report.words import scale_words
 from autoreduce.running.folder import PICTURES
 
 Floats = NDArray[np.floating]
 
-FORMAT = 7
+FORMAT = 8
 """Raised whenever the same images would give another picture than before."""
 BROAD = ("J", "Z", "I", "R", "V", "G", "B", "U")
 """Bands that make colours, the reddest first."""
@@ -130,6 +133,8 @@ class Composition:
     """Grey; or red, green and blue, and perhaps the brightness."""
     doubts: tuple[str, ...] = ()
     """What is doubtful of the images."""
+    scale_arcsec: float | None = None
+    """Width of a pixel, arcsec; None if that is not known."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -145,7 +150,9 @@ class Composition:
         what = {"colour": "colours of the camera", "grey": filters[0]}
         words = what.get(self.palette, f"{self.palette} of {', '.join(filters)}")
         detector = self.images[0].detector
-        return f"{words}, detector {detector} only" if detector else words
+        words += f", detector {detector} only" if detector else ""
+        scale = self.scale_arcsec
+        return words if scale is None else f"{words}; {scale_words(scale)}"
 
 
 def picture_outputs(plan: Plan) -> dict[str, str]:
@@ -215,25 +222,33 @@ def compositions(
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
-    return [replace(one, doubts=_doubts(one, plan, outcomes)) for one in found]
+    return [_described(one, plan, outcomes) for one in found]
 
 
-def _doubts(
+def _described(
     made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
-) -> tuple[str, ...]:
-    """Say what is doubtful of the images of a picture, and of the lights in them.
-
-    The ways out stand in the verdict, with patterns that name the night's frames.
-    """
+) -> Composition:
+    """Say what the lights of a picture lack, what is doubtful of them and its stacks."""
     images = {image.output for image in made.images}
-    told = []
-    for task in plan.tasks:
-        outcome = outcomes.get(task.output)
-        if outcome and images & {task.output, *outcome.outputs}:
-            for output in (task.output, *task.products):
-                there = outcomes[output].remarks if output in outcomes else ()
-                told += [one for one in there if one.severity is Severity.DOUBTFUL]
-    return tuple(f"{some(one.subject)}: {one.sentence}" for one in condensed(told))
+    shown = [
+        task
+        for task in plan.tasks
+        if (end := outcomes.get(task.output)) and images & {task.output, *end.outputs}
+    ]
+    caveats = Caveats(plan, outcomes)
+    lights = caveats.lights(shown)
+    doubts = (
+        *caveats.missing(lights),
+        *caveats.doubts(lights),
+        *(
+            f"{stem(task.output)}: {one.sentence}"
+            for task in shown
+            if task.action is Action.STACK
+            for one in outcomes[task.output].remarks
+            if one.severity is Severity.DOUBTFUL
+        ),
+    )
+    return replace(made, doubts=doubts, scale_arcsec=caveats.scale_arcsec(lights))
 
 
 def _is_made(outcome: Outcome | None) -> bool:

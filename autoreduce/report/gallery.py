@@ -19,6 +19,7 @@ from autoreduce.planning.focalplane import (
     focal_plane,
 )
 from autoreduce.planning.plan import Action, Task
+from autoreduce.report.caveats import Caveats
 from autoreduce.report.colours import filter_colour
 from autoreduce.report.content import NightReport, ObjectPicture, Outcome
 from autoreduce.report.pictures import (
@@ -31,7 +32,7 @@ from autoreduce.report.pictures import (
 )
 from autoreduce.report.plots import histogram
 from autoreduce.report.summary import is_there, product_nouns
-from autoreduce.report.words import TIMES, count, number
+from autoreduce.report.words import TIMES, count, number, scale_words
 
 T = TypeVar("T")
 
@@ -64,6 +65,12 @@ _SMALLEST = 64
 
 _FRACTIONS = {"rejected", "masked", "saturated", "unclean"}
 """Statistics that are fractions of all samples or pixels."""
+
+
+_NAMES = {"exptime": "exposure"}
+"""Statistics that the page calls by a plainer name."""
+_UNITS = {"exptime": " s", "gain": " e/ADU"}
+"""Units of those that have the same one in every product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +168,12 @@ class Gallery:
             no picture but says why.
         """
         pictures = iter(pictures)
+        caveats = Caveats(self.report.plan, self.report.outcomes)
         shown: dict[Action, list[Exhibit]] = {action: [] for action in _SHARES}
         for panel in self.panels:
             found = [next(pictures) for _ in panel.products]
             parts = [
-                _exhibit(self.report, task, output, *one)
+                _exhibit(self.report, caveats, task, output, *one)
                 for (task, output), one in zip(panel.products, found, strict=True)
             ]
             if panel.places:
@@ -375,12 +383,19 @@ def picture_size(shares: list[float]) -> int:
 
 
 def _exhibit(
-    report: NightReport, task: Task, output: str, picture: Picture | None, why: str
+    report: NightReport,
+    caveats: Caveats,
+    task: Task,
+    output: str,
+    picture: Picture | None,
+    why: str,
 ) -> Exhibit:
     outcome = report.outcomes.get(task.output)
     why = why if outcome else "not made in this run"
     name, through = Path(output).stem, str(task.facts.get("filter") or "")
     exposed = task.action in (Action.FLAT, Action.CALIBRATE, Action.STACK)
+    is_stack = task.action is Action.STACK
+    scale = caveats.scale_arcsec(caveats.lights([task])) if is_stack else None
     numbers = {
         **(picture.statistics if picture else {}),
         **(outcome.statistics if outcome else {}),
@@ -397,14 +412,11 @@ def _exhibit(
         else data_uri(jpeg(picture.crop)),
         size=(picture.pixels.shape[1], picture.pixels.shape[0]) if picture else (4, 3),
         alt=f"{product_nouns(report, task)[0]} {name}",
-        facts=_facts(task, picture, _combined(report, task)),
-        statistics=tuple(
-            (name.replace("_", " "), _value(name, value))
-            for name, value in numbers.items()
-        ),
+        facts=_facts(task, picture, _combined(report, task), scale),
+        statistics=_statistics(numbers),
         histogram=histogram(picture.histogram, picture.span) if picture else "",
         remarks=(
-            *map(str, outcome.remarks if outcome else ()),
+            *_remarks(report, caveats, task),
             *([why] if why else []),
         ),
         noise=picture.noise if picture else math.nan,
@@ -412,8 +424,33 @@ def _exhibit(
     )
 
 
-def _value(name: str, value: float) -> str:
-    return f"{number(100 * value, 2)} %" if name in _FRACTIONS else number(value)
+def _remarks(report: NightReport, caveats: Caveats, task: Task) -> Iterator[str]:
+    """Say what a product lacks, and what is told of it; of a stack also of its lights."""
+    is_stack = task.action is Action.STACK
+    lights = caveats.lights([task]) if is_stack else [task]
+    outcome = report.outcomes.get(task.output)
+    if is_there(report, task.output):
+        yield from caveats.missing(lights)
+    yield from map(str, outcome.remarks if outcome else ())
+    if is_stack:
+        yield from caveats.doubts(lights)
+
+
+def _statistics(numbers: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+    """Write numbers under their names, each with its error and its unit."""
+    return tuple(
+        (_NAMES.get(name, name.replace("_", " ")), _value(name, numbers))
+        for name in numbers
+        if name.removesuffix("_error") not in numbers or not name.endswith("_error")
+    )
+
+
+def _value(name: str, numbers: Mapping[str, float]) -> str:
+    if name in _FRACTIONS:
+        return f"{number(100 * numbers[name], 2)} %"
+    error = numbers.get(f"{name}_error")
+    spread = "" if error is None else f" ± {number(error, 2)}"
+    return f"{number(numbers[name])}{spread}{_UNITS.get(name, '')}"
 
 
 def _title(task: Task, through: str) -> str:
@@ -433,12 +470,15 @@ def _combined(report: NightReport, task: Task) -> str:
     return f"{n_in - n_out} of {n_in} combined" if n_out else f"{n_in} combined"
 
 
-def _facts(task: Task, picture: Picture | None, combined: str) -> tuple[str, ...]:
+def _facts(
+    task: Task, picture: Picture | None, combined: str, scale: float | None
+) -> tuple[str, ...]:
     exptime = task.facts.get("exptime")
     parts = [
         combined,
         "" if exptime is None else f"{number(exptime)} s",
         f"{picture.shape[1]}{TIMES}{picture.shape[0]}" if picture else "",
+        "" if scale is None else scale_words(scale),
     ]
     if task.action is Action.CALIBRATE:
         parts = parts[1:2]

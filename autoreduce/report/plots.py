@@ -102,8 +102,20 @@ def _stretches(exposures: Sequence[Exposure]) -> list[_Stretch]:
     return stretches
 
 
+def _shortened(name: str, most: int) -> str:
+    """Leave out the middle of a long name: groups are told apart by its end, too.
+
+    Examples
+    --------
+    >>> _shortened("light_Hercules-cluster_R_300s_1x1", 24)
+    'light_Hercules…_300s_1x1'
+    """
+    end = most * 2 // 5
+    return name if len(name) <= most else f"{name[: most - end - 1]}…{name[-end:]}"
+
+
 def _lane(name: str, top: float) -> str:
-    short = name if len(name) <= 16 else f"{name[:15]}…"
+    short = _shortened(name, 16)
     middle = top + LANE_HEIGHT / 2
     return (
         f'<line class="rule" x1="{LABEL_WIDTH}" x2="{WIDTH}" '
@@ -382,7 +394,7 @@ def _level_mark(x: _Axis, mark: float, bottom: float) -> str:
 
 
 def _group_label(name: str, row: int) -> str:
-    short = name if len(name) <= 33 else f"{name[:32]}…"
+    short = _shortened(name, 31)
     return (
         f'<text class="tick" x="{_GROUP_WIDTH - 16}" '
         f'y="{14 + _ROW_HEIGHT * (row + 0.5)}" text-anchor="end">{escape(short)}</text>'

@@ -89,6 +89,12 @@ DATA = "report.json"
 """Beside the page: what it draws."""
 SURE = 3.0
 """Standard deviations at which a negative dark current is none by chance."""
+_CORRECTED = (
+    ("Lights", Action.CALIBRATE),
+    ("Flats", Action.FLAT),
+    ("Darks", Action.DARK),
+)
+"""What masters are for."""
 _NUMERIC = {"exptime", "ccd_temp", *(one.name for one in MEASURED)}
 
 
@@ -104,6 +110,12 @@ class ConcernBox:
     """Class in the stylesheet."""
     remarks: tuple[Remark, ...]
     """In order."""
+
+    @property
+    def n_things(self) -> int:
+        """How many items they name; a remark that names none counts as one."""
+        named = {name for one in self.remarks for name in one.subject}
+        return len(named) + sum(not one.subject for one in self.remarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +260,10 @@ _SECTIONS = (
     ("masters", "Masters", "masters"),
     ("lights", "Lights", "calibrated"),
     ("dark", "Dark current", "fits"),
-    ("plan", "Which master", "light_rows"),
+    ("plan", "Masters taken", "choices"),
     ("groups", "Groups", "groups"),
     ("frames", "Frames", "rows"),
-    ("verdicts", "Why not", "verdicts"),
+    ("verdicts", "Not taken", "verdicts"),
     ("recipe", "How", "provenance"),
 )
 """Anchor and name of the sections, and the content without which they are empty."""
@@ -334,9 +346,11 @@ def _details(report: NightReport, night: Exposures) -> dict[str, Any]:
             }
         ),
         "fits": _fits(report, plane),
-        "light_rows": choice_rows(report, Action.CALIBRATE, plane),
-        "flat_rows": choice_rows(report, Action.FLAT, plane),
-        "dark_rows": choice_rows(report, Action.DARK, plane),
+        "choices": [
+            (title, rows)
+            for title, action in _CORRECTED
+            if (rows := choice_rows(report, action, plane))
+        ],
         "groups": group_rows(report, night),
         "columns": columns,
         "numeric": [index for index, name in enumerate(names) if name in _NUMERIC],

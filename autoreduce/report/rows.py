@@ -493,7 +493,7 @@ def _span(values: list[float]) -> str:
 
 
 def verdict_groups(plan: Plan, plane: FocalPlane) -> list[VerdictGroup]:
-    """Gather the verdicts by group, in the order of the verdicts.
+    """Gather the verdicts by group, of groups for which a master was not taken.
 
     Of several detectors those of each are given once, and none on masters of another.
     """
@@ -510,6 +510,7 @@ def verdict_groups(plan: Plan, plane: FocalPlane) -> list[VerdictGroup]:
             rejected=tuple(entry for entry in entries.values() if not entry.chosen),
         )
         for group, entries in groups.items()
+        if not all(entry.chosen for entry in entries.values())
     ]
 
 

@@ -65,6 +65,11 @@ def number(value: object, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def scale_words(arcsec: float) -> str:
+    """Say how wide a pixel is: ``0.392 arcsec/px``."""
+    return f"{number(arcsec, 3)} arcsec/px"
+
+
 def duration(seconds: float) -> str:
     """Write a span of time in the unit that suits it: ``0.8 s`` to ``3 d``."""
     if seconds < 10:
