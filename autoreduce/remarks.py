@@ -1251,6 +1251,15 @@ CODES: dict[str, Code] = {
         "where red and blue are swapped, it is the other one.  `--set '*: "
         "bayerpat=...'` says which it is.",
     ),
+    "untold-colours": Code(
+        _S.DOUBTFUL,
+        "neighbouring pixels differ in level as red, green and blue ones do, and no card "
+        "names a pattern: colours are mixed; the pattern is {found}",
+        "Some programs write no BAYERPAT for a colour camera, and its frames are taken for "
+        "those of one without colour filters.  The levels show where green is, and not "
+        "which of the others is red: if the picture has red and blue swapped, it is the "
+        "other pattern.",
+    ),
     "odd-origin": Code(
         _S.DOUBTFUL,
         "the subframe begins at an odd row and an odd column of the sensor: if the header's "

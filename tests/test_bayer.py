@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoreduce.pixels.bayer import WHITE, agrees, by_place, mosaic
+from autoreduce.pixels.bayer import WHITE, agrees, by_place, mosaic, seen_patterns
 
 PATTERNS = st.sampled_from(["RGGB", "BGGR", "GRBG", "GBRG", "CMYG", "RGBG"])
 
@@ -88,3 +88,36 @@ def test_a_flat_shows_whether_the_pattern_begins_where_it_should(shift, expected
 def test_a_word_that_is_no_pattern_is_refused():
     with pytest.raises(ValueError, match="four letters, not by 'RGB'"):
         mosaic("RGB")
+
+
+@pytest.mark.parametrize(
+    ("levels", "origin", "seen"),
+    [
+        ((0.7, 1.0, 1.0, 0.8), (0, 0), ["RGGB", "BGGR"]),
+        ((1.0, 0.7, 0.8, 1.0), (0, 0), ["GRBG", "GBRG"]),
+        ((1.0, 0.7, 0.8, 1.0), (0, 1), ["RGGB", "BGGR"]),
+        ((1.0, 1.0, 1.0, 0.8), (0, 0), ["RGGB", "BGGR"]),
+        # Of red and blue that are alike green is the brighter one.
+        ((0.7, 1.0, 1.0, 0.7), (2, 4), ["RGGB", "BGGR"]),
+        # Columns, rows and single places of other gain, and nearly alike ones.
+        ((0.9, 1.0, 0.9, 1.0), (0, 0), []),
+        ((0.9, 0.9, 1.0, 1.0), (0, 0), []),
+        ((0.91, 0.94, 0.97, 1.0), (0, 0), []),
+        ((0.985, 1.0, 1.0, 0.99), (0, 0), []),
+    ],
+)
+def test_colours_that_no_card_tells_are_seen_where_they_are(levels, origin, seen):
+    rng = np.random.default_rng(5)
+    flat = np.tile(np.reshape(levels, (2, 2)), (40, 60)) * np.linspace(0.8, 1.2, 120)
+    flat += rng.normal(0, 0.01, flat.shape)
+    flat[::7, ::9] = np.nan
+    assert seen_patterns(flat.astype(np.float32), origin) == seen
+
+
+def test_noise_shows_no_colours():
+    """A sky of nearly nothing is of no colour, however unlike its levels are in per cent."""
+    sky = np.tile([[0.2, 1.0], [1.0, 0.4]], (50, 50)).astype(np.float32)
+    noise = np.random.default_rng(6).normal(0, 30, sky.shape).astype(np.float32)
+    assert seen_patterns(sky) == ["RGGB", "BGGR"]
+    assert seen_patterns(sky + noise) == []
+    assert seen_patterns(np.ones((5, 1), np.float32)) == []

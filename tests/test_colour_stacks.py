@@ -189,6 +189,19 @@ def test_a_pattern_that_the_greens_contradict_is_told_with_those_that_may_be(tmp
     assert set(again.report.frames["bayerpat"]) == {"GBRG"}
 
 
+def test_colours_of_which_no_card_tells_are_told_and_the_way_out_leads_out(tmp_path):
+    night = write_colour_lights(tmp_path / "night", POSES[:2], BAYERPAT="")
+    reduced = reduce_night(night, page=False)
+    told = [one for one in reduced.told(Severity.DOUBTFUL) if "colours" in one.code]
+    assert [(one.code, one.expected) for one in told] == [("untold-colours", "")]
+    assert told[0].found == "GRBG or GBRG"  # it is the first
+    assert sorted(told[0].subject) == ["calibrated/c00.fits", "calibrated/c01.fits"]
+    setting = told[0].way_out.removeprefix("--set ").strip("'")
+    again = reduce_night(night, choices=Choices(settings=(setting,)), page=False)
+    assert "untold-colours" not in {one.code for one in again.told(Severity.DOUBTFUL)}
+    assert set(again.report.frames["bayerpat"]) == {"GRBG"}
+
+
 @pytest.mark.parametrize(
     ("told", "origin", "code", "expected"),
     [

@@ -255,6 +255,15 @@ def test_a_pattern_that_begins_elsewhere_is_noticed(tmp_path):
         assert card[f"LEVEL_{name}"] == outcome.statistics[f"level_{name}"]
 
 
+def test_a_flat_shows_colours_that_no_card_of_its_light_tells(tmp_path):
+    field = make_flat_field(SHAPE)
+    for name, light in (("white", field), ("colours", field * np.tile(CELL, (60, 80)))):
+        night = write_flats(tmp_path / name / "night", [20000 * light] * 3)
+        reduced, _, _ = reduce(night)
+        told = [one for one in reduced.remarks if one.code == "untold-colours"]
+        assert [one.found for one in told] == ["RGGB or BGGR"] * (name == "colours")
+
+
 def colours_of(path):
     """Take the median of each place of a mosaic: a 2 x 2 array."""
     data = fits.getdata(path)

@@ -19,6 +19,10 @@ CELL = 2
 """Rows and columns after which the patterns of FITS headers repeat."""
 ALIKE = 0.1
 """Pixels of one colour differ in level by less than this fraction."""
+UNLIKE, SCATTER, SURELY = 0.02, 0.1, 5.0
+"""Places of a cell show unlike colours if their levels differ by more of the level, and by
+more of the scatter between pixels of one place; two greens differ by so many times less."""
+MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +183,44 @@ def agrees(of: Mosaic, rows: NDArray[Any], *, start: int = 0) -> bool:
         if max(levels) - min(levels) > ALIKE * abs(max(levels)):
             return False
     return True
+
+
+def seen_patterns(image: NDArray[Any], origin: tuple[int, int] = (0, 0)) -> list[str]:
+    """Tell which patterns the pixels show of a frame that names none.
+
+    Of four neighbours two on a diagonal have the level of green, and another one has not.
+    Columns or rows that differ by turns are none: they differ along both diagonals.
+
+    Parameters
+    ----------
+    image : (ny, nx) array
+        A flat, or a light that no flat has evened out.
+    origin : (row, column)
+        Pixel of the raw frame with which it begins.
+
+    Returns
+    -------
+    list of str
+        The two that have their greens there, as of the raw frame; empty if no colours
+        are seen.
+    """
+    places = [image[y::CELL, x::CELL] for y, x in np.ndindex(CELL, CELL)]
+    levels = np.array([finite_median(place) for place in places])
+    deviations = np.abs(places[0] - levels[0])
+    noise = MAD_TO_SIGMA * finite_median(deviations)
+    found = []
+    for green, others, patterns in (
+        ([1, 2], [0, 3], ("RGGB", "BGGR")),
+        ([0, 3], [1, 2], ("GRBG", "GBRG")),
+    ):
+        level = levels[green].mean()
+        apart = np.abs(levels[others] - level).max()
+        inner = np.ptp(levels[green])
+        least = max(SURELY * inner, UNLIKE * abs(level), SCATTER * noise)
+        if apart > least:
+            found.append((level, patterns))
+    if not found:
+        return []
+    # Of red and blue that are alike the brighter diagonal is green.
+    _, patterns = max(found)
+    return [moved_pattern(pattern, *origin) for pattern in patterns]

@@ -27,7 +27,15 @@ from autoreduce.fits.images import open_image
 from autoreduce.fits.sections import moved_pattern
 from autoreduce.fits.writer import MASK, UNCERT, ImageWriter
 from autoreduce.frames.measured import MEASURED, MeasuredColumn, known
-from autoreduce.pixels.bayer import CELL, RGB, WHITE, Mosaic, is_known, mosaic
+from autoreduce.pixels.bayer import (
+    CELL,
+    RGB,
+    WHITE,
+    Mosaic,
+    is_known,
+    mosaic,
+    seen_patterns,
+)
 from autoreduce.pixels.cosmics import Hits, find_cosmics
 from autoreduce.pixels.demosaic import ColourModel, colour_model, demosaic
 from autoreduce.pixels.flags import Flag, marked_pixels
@@ -171,6 +179,9 @@ def make_light(
             doubts = (*doubts, *_harm(data, task, correction, masters, seen))
             if model is not None:
                 doubts = (*doubts, *_pattern_doubts(task, model))
+            elif not task.is_mosaic:
+                untold = _untold_pattern(data, correction, masters, frame.origin)
+                doubts = (*doubts, *untold)
             header = replace(header, doubts=doubts)
             del data
             writer.finish(
@@ -309,6 +320,21 @@ def _pattern_doubts(task: Task, model: ColourModel) -> Iterator[Remark]:
         expected=" or ".join(patterns),
         way_out=f"--set '*: bayerpat={patterns[0]}'",
     )
+
+
+def _untold_pattern(
+    data: Floats, correction: Correction, masters: MasterRows, origin: tuple[int, int]
+) -> Iterator[Remark]:
+    """Say that a light without a pattern shows colours: in its flat, else in its sky."""
+    spans = [(start // CELL * CELL, stop) for start, stop in _spans(len(data))]
+    if correction.flat:
+        parts = [masters.flat(correction, *span) for span in spans]
+    else:
+        parts = [data[start:stop] for start, stop in spans]
+    whole = [part[: len(part) // CELL * CELL] for part in parts if part is not None]
+    if patterns := seen_patterns(np.concatenate(whole), origin):
+        way_out = f"--set '*: bayerpat={patterns[0]}'"
+        yield remark("untold-colours", found=" or ".join(patterns), way_out=way_out)
 
 
 def _look(
