@@ -806,6 +806,16 @@ CODES: dict[str, Code] = {
         "The image has three axes.  `autoreduce combine --reduce-cubes` makes one "
         "image of the planes.",
     ),
+    "three-planes": Code(
+        _S.LEFT_OUT,
+        "{found} pixels: a colour image of three planes, not the raw mosaic, or three "
+        "exposures",
+        "Capture programs in a mode called RGB, converters of photographs and programs that "
+        "stack write red, green and blue beside one another.  Two of the three values of a "
+        "pixel are made from its neighbours then, and bias, dark and flat no longer fit: "
+        "capture in a raw mode (RAW8, RAW16), or convert the camera's raw files without "
+        "debayering.  Of three exposures `autoreduce combine --reduce-cubes` makes one.",
+    ),
     "too-large": Code(
         _S.LEFT_OUT,
         "{found} pixels take {expected} are allowed",

@@ -43,6 +43,13 @@ def test_groups_that_share_exposures_are_one_family():
     assert plane.detectors == {"East", "West"}
 
 
+def test_detectors_of_frames_without_a_group_count():
+    """Flats that are left out for want of bias frames are of no group."""
+    plane = plane_of(*(frame(f"a.fits[{n}]", None, f"ccd{n}") for n in (1, 2)))
+    assert set(plane.exposures.values()) == {"a.fits"}
+    assert plane.detectors == {"ccd1", "ccd2"}
+
+
 def test_families_are_joined_by_any_exposure_in_common():
     """A detector whose temperature jumps has two groups, the other one only one."""
     plane = plane_of(

@@ -466,13 +466,15 @@ def test_one_compressed_image_keeps_its_file_name(tmp_path):
 
 
 def test_cube_is_left_out_but_a_third_axis_of_one_is_not(tmp_path):
-    for depth in (1, 3):
+    for depth in (1, 3, 5):
         hdu = fits.PrimaryHDU(np.zeros((depth, 3, 4), dtype=np.int16))
         hdu.header["IMAGETYP"] = "LIGHT"
         hdu.writeto(tmp_path / f"{depth}.fits")
     frames = scan(tmp_path)
     assert row_of(frames, "1.fits")["use"]
-    assert "a cube of 4 x 3 x 3 pixels" in row_of(frames, "3.fits")["why_not"]
+    assert "a cube of 4 x 3 x 5 pixels" in row_of(frames, "5.fits")["why_not"]
+    assert row_of(frames, "3.fits")["code"] == "three-planes"
+    assert "a colour image of three planes" in row_of(frames, "3.fits")["why_not"]
 
 
 def test_table_in_the_nights_folder_is_used(tmp_path, monkeypatch):

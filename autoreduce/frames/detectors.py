@@ -35,6 +35,7 @@ _OF_PARTS = ("biassec", "trimsec", "datasec", "detsec", *_NUMBERS)
 """Facts that each amplifier has for itself."""
 _PLACED = frozenset(("biassec", "detsec"))
 """Facts without which an image lies nowhere on its detector, and has one level."""
+_OF_PLANES = ("cube", "three-planes")
 _OF_MANY = ("no-exposure", "unplaced")
 """Reasons that are given once for all images of a file that they hold for."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
@@ -128,7 +129,7 @@ def _has_one_level(rules: tuple[AmplifierRule, ...], present: frozenset[str]) ->
 
 def _of_planes(image: Frame) -> Frame:
     """Take up a cube whose planes are what amplifiers of one detector have read."""
-    if image.why_not is None or image.why_not.code != "cube":
+    if image.why_not is None or image.why_not.code not in _OF_PLANES:
         return image
     return replace(image, why_not=None) if _several(image) else image
 

@@ -39,6 +39,8 @@ EvidenceRow = tuple[str, str, str, str, str, str, str]
 
 _SECTIONS = ("biassec", "trimsec")
 _SCALING = ("BITPIX", "BSCALE", "BZERO", "BLANK")
+_COLOURS = 3
+"""Planes of an image that shows all of them."""
 _COLUMNS = frozenset(column.name for column in FACT_COLUMNS)
 
 
@@ -286,7 +288,8 @@ def _why_no_plane(shape: tuple[int, ...]) -> Remark | None:
     planes = [length for length in shape[2:] if length > 1]
     if not planes:
         return None
-    return remark("cube", found=" x ".join(map(str, shape)))
+    code = "three-planes" if planes == [_COLOURS] else "cube"
+    return remark(code, found=" x ".join(map(str, shape)))
 
 
 def _why_no_pixels(header: RawHeader) -> Remark | None:

@@ -41,11 +41,8 @@ class FocalPlane:
     """By group: the name that the groups of those exposures share."""
     places: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
     """By that name: where each detector lies."""
-
-    @property
-    def detectors(self) -> frozenset[str]:
-        """All detectors."""
-        return frozenset(name for places in self.places.values() for name in places)
+    detectors: frozenset[str] = frozenset()
+    """All detectors, those of frames without a group among them."""
 
     def family(self, group: str) -> str:
         """Name a group, or a master, of all detectors; one of a single detector as it is."""
@@ -93,6 +90,7 @@ def focal_plane(frames: pd.DataFrame) -> FocalPlane:
         exposures=dict(zip(told["file"], told["exposure"], strict=True)),
         families=families,
         places={family: _laid_out(rows) for family, rows in members.items()},
+        detectors=frozenset(told["detector"]),
     )
 
 
