@@ -431,3 +431,18 @@ def test_the_clean_groups_of_the_notes_stay_whole(night, numbers, action):
 def test_faults_of_a_frame_are_found(night, faults, numbers, action):
     frames = group_of(night, numbers, **faults)
     assert list(found(frames, action)) == [len(frames) - 1]
+
+
+@pytest.mark.parametrize("full_scale", [1, 65535])
+def test_frames_of_fractions_are_judged_and_told_as_those_of_counts(full_scale):
+    """Some programs write raw frames as floats, 65535 as 1."""
+    frames = make_frames(np.random.default_rng(8), 6)
+    frames[4][:60, :60] += 40
+    frames[2] += 60
+    scaled = [np.float32(frame / full_scale) for frame in frames]
+    statistics = [measure(frame) for frame in scaled]
+    odd = said(odd_frames(statistics, Action.DARK, LIMITS))
+    assert sorted(odd) == [2, 4]
+    level, part = odd[2].split()[1], odd[4].split()[3]
+    assert float(level) == pytest.approx(1063 / full_scale, rel=1e-3)
+    assert float(part) == pytest.approx(40 / full_scale, rel=0.05)

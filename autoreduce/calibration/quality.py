@@ -263,8 +263,9 @@ def _worthless(
             found, expected = f"{item.saturated:.1%}", f"{limits.max_saturated:.1%}"
             odd[i] = remark("saturated", found=found, expected=expected)
         elif action is Action.FLAT and known and not signals[i] > item.noise:
-            found, bias = f"{item.median:.1f} ADU", item.median - signals[i]
-            odd[i] = remark("unlit", found=found, expected=f"{bias:.1f} ADU")
+            bias = _figure(item.median - signals[i])
+            found = f"{_figure(item.median)} ADU"
+            odd[i] = remark("unlit", found=found, expected=f"{bias} ADU")
     constant = [item.minimum == item.maximum for item in statistics]
     if not all(constant):
         for index in np.flatnonzero(constant).tolist():
@@ -294,13 +295,20 @@ def _odd_noise(
     return _reasons("odd-noise", noise, _majority(noise, floor, 0.0, limits.n_sigma))
 
 
+def _figure(adu: float) -> str:
+    """Write a level: to a tenth, or of fractions of an ADU to what distinguishes them."""
+    return f"{adu:.1f}" if abs(adu) >= 1 or not adu else f"{adu:.4g}"
+
+
 def _reasons(code: str, values: Values, inside: NDArray[np.bool_]) -> dict[int, Remark]:
     others = values[inside]
-    low, high = others.min(), others.max()
-    usual = f"have {low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
+    low, high = _figure(others.min()), _figure(others.max())
+    usual = f"have {low}" if low == high else f"{low} to {high}"
     return {
         int(i): remark(
-            code, found=f"{values[i]:.1f} ADU", expected=f"{len(others)} {usual}"
+            code,
+            found=f"{_figure(values[i])} ADU",
+            expected=f"{len(others)} {usual}",
         )
         for i in np.flatnonzero(~inside)
     }
@@ -316,11 +324,15 @@ def _odd_patterns(
     patterns = blocks - np.median(blocks, axis=1, keepdims=True)
     noise = float(np.median([item.noise for item in group]))
     deviations = np.abs(patterns - np.median(patterns, axis=0)).max(axis=1)
-    floor = max(BLOCK_FLOOR * noise, QUANTUM)
+    # Some programs write fractions of the full scale, which are no multiples of an ADU.
+    quantum = QUANTUM if np.nanmax(np.abs(blocks)) >= 1 or not noise else 0.0
+    floor = max(BLOCK_FLOOR * noise, quantum)
     limit = max(limits.n_sigma * floor, USUAL * float(np.median(deviations)))
     return {
         int(i): remark(
-            "odd-pattern", found=f"{deviations[i]:.1f} ADU", expected=f"{limit:.1f}"
+            "odd-pattern",
+            found=f"{_figure(deviations[i])} ADU",
+            expected=_figure(limit),
         )
         for i in np.flatnonzero(deviations > limit)
     }

@@ -20,8 +20,8 @@ from autoreduce.planning.plan import Action, FrameInput, Task
 from autoreduce.planning.recipe import Recipe
 
 METHODS: Mapping[Action, int] = {
-    Action.BIAS: 13,
-    Action.DARK: 13,
+    Action.BIAS: 14,
+    Action.DARK: 14,
     Action.DARK_FIT: 10,
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
