@@ -247,6 +247,39 @@ def test_cards_of_arcon_may_end_in_letters_as_those_of_megacam(tmp_path):
     )
 
 
+def four_ports(nx):
+    """Two ports below and two above, with two columns of overscan each between them."""
+    for rows, names in (("1:3", "AB"), ("4:6", "CD")):
+        for name, lit, strip in zip(
+            names, (f"1:{nx}", f"{nx + 5}:{2 * nx + 4}"), (1, 3), strict=True
+        ):
+            yield name, f"[{lit},{rows}]", f"[{nx + strip}:{nx + strip + 1},{rows}]"
+
+
+def test_cameras_of_spectral_instruments_name_the_sections_of_four_ports(tmp_path):
+    """The whole image and a strip behind it, which others name, are no sections of it."""
+    cards = {"DATASEC": "[1:4,1:6]", "BIASSEC": "[5:8,1:6]", "PORTNUM": 4}
+    for name, lit, strip in four_ports(2):
+        cards |= {f"4P_{name}SECD": lit, f"4P_{name}SECB": strip}
+    write_image(tmp_path / "a.fits", **cards)
+    row = row_of(tmp_path)
+    assert row["amplifiers"] == (
+        "0 [1:2,1:3] [1:2,1:3] [3:4,1:3] - - -; 0 [7:8,1:3] [3:4,1:3] [5:6,1:3] - - -; "
+        "0 [1:2,4:6] [1:2,4:6] [3:4,4:6] - - -; 0 [7:8,4:6] [3:4,4:6] [5:6,4:6] - - -"
+    )
+    assert (row["naxis1"], row["naxis2"]) == (4, 6)
+
+
+def test_sections_that_an_image_has_no_longer_are_none_of_it(tmp_path):
+    """Cards of the raw image in one whose overscan was cut out."""
+    cards = {}
+    for name, lit, strip in four_ports(4):
+        cards |= {f"DATASEC{name}": lit, f"BIASSEC{name}": strip}
+    write_image(tmp_path / "a.fits", **cards)
+    (told,) = scan(tmp_path).to_dict("records")
+    assert (told["code"], told["naxis1"], told["naxis2"]) == ("several-strips", 8, 6)
+
+
 def test_a_table_of_ones_own_may_say_that_extensions_are_detectors(tmp_path):
     table = tmp_path / "mine.toml"
     table.write_text(

@@ -402,7 +402,8 @@ def _single(frame: Frame) -> _Part:
 def _named(frame: Frame, rule: AmplifierRule) -> list[_Part]:
     """Read the cards that each amplifier of an image has for itself.
 
-    The planes of a cube follow each other: the second begins in row ny.
+    The planes of a cube follow each other: the second begins in row ny.  Where pixels of
+    one lie outside of the image, as once overscans were cut out, no section is of it.
     """
     header, (nx, ny) = frame.header, frame.shape[:2]
     names = rule.names or re.findall(r"\w+", str(header.get(rule.listed) or ""))
@@ -418,6 +419,8 @@ def _named(frame: Frame, rule: AmplifierRule) -> list[_Part]:
             for what in ("data", "trim", "overscan")
         )
         if (kept := trim or data) is None:
+            if _is_section(cards.get("data")):
+                return []
             if (
                 planes > 1
                 and rule.places
