@@ -82,6 +82,30 @@ def test_lights_of_a_part_of_the_sensor_are_held_against_frames_of_the_whole(
     assert masters_of(prepared, "light") == (False, False)
 
 
+def test_two_whole_nights_of_cameras_of_one_name_need_no_word(tmp_path):
+    """Drivers name all their cameras alike: those of another size are others."""
+
+    def in_steps(_kind, _n, pixels):
+        return 16 * np.rint(pixels / 16)
+
+    def small(kind, n, pixels):
+        return in_steps(kind, n, pixels[8:40, 8:56])
+
+    cards = {"INSTRUME": "USB Camera"}
+    write_level_night(tmp_path / "one", **cards)
+    write_level_night(tmp_path / "other", small, **cards)
+    prepared, codes, notes = planned(tmp_path)
+    assert (codes, notes) == ({}, [])
+    lights = [t for t in prepared.plan.tasks if t.action is Action.CALIBRATE]
+    used = [t.frames[0].calibration for t in lights]
+    assert len({(one.bias, one.dark, one.flat) for one in used}) == 2
+    assert all(one.bias and one.dark and one.flat for one in used)
+    # One of the same size may go by the masters of the other.
+    write_level_night(tmp_path / "third", in_steps, **cards)
+    _, _, (note,) = planned(tmp_path)
+    assert "in steps of 16" in note.found
+
+
 def test_signed_and_unsigned_integers_of_one_level_are_alike(tmp_path):
     signed = on(["bias 0", "bias 2"], lambda pixels: pixels.astype(np.int16))
     _, codes, notes = planned(write_level_night(tmp_path, signed))

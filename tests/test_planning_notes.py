@@ -251,6 +251,15 @@ def test_of_very_many_single_lights_some_are_named():
     assert found.endswith(" and 12 more")
 
 
+def test_lights_of_another_size_than_flats_without_camera_and_filter_are_of_another():
+    size = {"naxis1": 40, "naxis2": 30}
+    flat = ("flat", {"instrume": None, "filter": None, **size})
+    light = ("light", {"instrume": "spare", "filter": "V", "naxis1": 80, "naxis2": 60})
+    assert "unnamed-filter" not in notes(flat, flat, light)
+    found = notes(flat, flat, ("light", {**light[1], **size}))["unnamed-filter"]
+    assert found.expected == "V"
+
+
 def test_lights_that_the_exposure_does_not_part_are_not_offered_to_be_pooled():
     one, other = ({"object": "M31", "focallen": f} for f in (500.0, 2000.0))
     found = notes(*NIGHT, ("light", one), ("light", other))["single-light"]

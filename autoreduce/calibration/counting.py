@@ -7,7 +7,7 @@ and bias and darks serve their like only.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -170,9 +170,11 @@ def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Ra
         return [list(frames)]
     parts: dict[str, list[Raw]] = defaultdict(list)
     for raw in frames:
-        way = known.get(raw.file) or _usual(frames, known, raw.kind)
+        way = known.get(raw.file) or _usual(frames, known, raw)
         parts[way].append(raw)
         counting.ways[raw.file] = way
+    if _are_strangers(parts.values()):
+        return list(parts.values())
     found = "; ".join(
         f"{_listed(Counter(raw.kind for raw in part))} {way}"
         for way, part in parts.items()
@@ -180,6 +182,16 @@ def _parts_of_one_way(frames: Sequence[Raw], counting: Counting) -> list[list[Ra
     way_out = _way_out(frames, parts, counting.files)
     counting.notes.append(remark("counts-differ", *known, found=found, way_out=way_out))
     return list(parts.values())
+
+
+def _are_strangers(parts: Collection[Sequence[Raw]]) -> bool:
+    """Tell whether parts are of several cameras of one name, as drivers give it.
+
+    They have no window of the sensor in common, and a closed shutter of their own.
+    """
+    windows = [{raw.window for raw in part} for part in parts]
+    is_apart = len(set().union(*windows)) == sum(map(len, windows))
+    return is_apart and all(any(raw.kind in CLOSED for raw in part) for part in parts)
 
 
 def _way_out(
@@ -217,12 +229,12 @@ def told_by_hand(frames: Sequence[Raw]) -> list[Remark]:
     ]
 
 
-def _usual(frames: Sequence[Raw], known: Mapping[str, str], kind: str) -> str:
-    """Give the way in which most frames of a type count, or most of all."""
-    of_kind = [
-        known[raw.file] for raw in frames if raw.file in known and raw.kind == kind
-    ]
-    return Counter(of_kind or known.values()).most_common(1)[0][0]
+def _usual(frames: Sequence[Raw], known: Mapping[str, str], raw: Raw) -> str:
+    """Give the way in which most frames of a window and type count, or most of all."""
+    told = [one for one in frames if one.file in known]
+    told = [one for one in told if one.window == raw.window] or told
+    told = [one for one in told if one.kind == raw.kind] or told
+    return Counter(known[one.file] for one in told).most_common(1)[0][0]
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

@@ -90,7 +90,7 @@ def night_notes(
 _NOTED = (
     *("file", "use", "code", "imagetyp", "object", "filter", "exptime", "date_obs"),
     *("night", "ccd_temp", "set_temp", "instrume", "detector", "amplifiers"),
-    *("turned", "roworder", "pedestal"),
+    *("turned", "roworder", "pedestal", "naxis1", "naxis2"),
 )
 """Columns of the frame table that the remarks on a night look at, beside `SPELT`."""
 
@@ -392,8 +392,11 @@ def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
     is_flat = used["imagetyp"].eq(ImageType.FLAT).fillna(value=False)
     unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
     lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
-    for camera, of_camera in flats.groupby("instrume", dropna=False):
-        may_be = lights["instrume"].isna() | pd.isna(camera)
+    by = ["instrume", "naxis1", "naxis2"]
+    for (camera, *size), of_camera in flats.groupby(by, dropna=False):
+        # Where nobody names the camera, frames of another size are of another one.
+        is_of_size = lights[by[1:]].eq(size).all(axis=1)
+        may_be = (lights["instrume"].isna() | pd.isna(camera)) & is_of_size
         named = sorted(
             lights.loc[may_be | (lights["instrume"] == camera), "filter"].unique()
         )
