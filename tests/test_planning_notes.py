@@ -235,6 +235,23 @@ def test_darks_that_hold_their_bias_lack_nothing_where_there_are_no_bias_frames(
     assert [one.code for one in dark.missing] == ["unlike-bias"]
 
 
+@pytest.mark.parametrize(
+    ("camera", "code"),
+    [("QHY600M", None), ("ZWO Cam", "unlike-bias"), (None, "unlike-bias")],
+)
+def test_bias_frames_of_another_camera_are_none_to_darks_that_hold_theirs(camera, code):
+    plan = plan_of(
+        ("bias", {"instrume": camera}),
+        ("dark", {"instrume": "Cam"}),
+        ("light", {"instrume": "Cam"}),
+    )
+    dark = next(task for task in plan.tasks if task.output.startswith("masters/dark"))
+    assert [one.code for one in dark.missing] == ([code] if code else [])
+    light = next(task for task in plan.tasks if task.output.startswith("calibrated"))
+    assert light.frames[0].calibration.dark
+    assert "unlike-bias" not in {one.code for one in light.missing} or code
+
+
 def test_flats_without_a_filter_are_told_only_beside_lights_of_their_camera():
     spare = {"instrume": "spare", "filter": None}
     other = [("flat", spare), ("flat", spare), ("light", spare), ("light", spare)]
@@ -256,8 +273,9 @@ def test_lights_of_another_size_than_flats_without_camera_and_filter_are_of_anot
     flat = ("flat", {"instrume": None, "filter": None, **size})
     light = ("light", {"instrume": "spare", "filter": "V", "naxis1": 80, "naxis2": 60})
     assert "unnamed-filter" not in notes(flat, flat, light)
-    found = notes(flat, flat, ("light", {**light[1], **size}))["unnamed-filter"]
-    assert found.expected == "V"
+    for known in (size, {"naxis1": None}):
+        found = notes(flat, flat, ("light", {**light[1], **size, **known}))
+        assert found["unnamed-filter"].expected == "V"
 
 
 def test_lights_that_the_exposure_does_not_part_are_not_offered_to_be_pooled():

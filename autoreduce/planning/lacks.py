@@ -107,7 +107,7 @@ def _why_not(
         way_out = "--extrapolate-darks"
     if miss.criterion == "roworder":
         way_out = "--set '*: turned=yes'"
-    if miss.criterion == "instrume" and _is_one_camera(miss.wanted, miss.found):
+    if miss.criterion == "instrume" and is_one_camera(miss.wanted, miss.found):
         way_out = f"--set '{table.pattern(setup)}: instrume={miss.found}'"
     pattern = table.pattern(master)
     if miss.found == UNKNOWN and column in _TELLABLE and pattern:
@@ -142,14 +142,14 @@ def _is_exposed(master: Facts) -> bool:
     return bool(pd.notna(exptime)) and float(str(exptime)) > 0
 
 
-def _is_one_camera(name: str, other: str) -> bool:
+def is_one_camera(name: str, other: str) -> bool:
     """Tell names of which one only has more words, those that drivers add.
 
     Examples
     --------
-    >>> _is_one_camera("Player One Ares-M PRO", "Ares-M PRO")
+    >>> is_one_camera("Player One Ares-M PRO", "Ares-M PRO")
     True
-    >>> _is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MM")
+    >>> is_one_camera("ZWO ASI1600MM Pro", "ZWO ASI1600MM")
     False
     """
     fewer, more = sorted(

@@ -393,10 +393,11 @@ def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
     unnamed = used["filter"].isna() | used["filter"].str.startswith(UNNAMED)
     lights, flats = used[~unnamed & ~is_flat], used[is_flat & unnamed]
     by = ["instrume", "naxis1", "naxis2"]
-    for (camera, *size), of_camera in flats.groupby(by, dropna=False):
+    for (camera, nx, ny), of_camera in flats.groupby(by, dropna=False):
         # Where nobody names the camera, frames of another size are of another one.
-        is_of_size = lights[by[1:]].eq(size).all(axis=1)
-        may_be = (lights["instrume"].isna() | pd.isna(camera)) & is_of_size
+        is_other = lights["naxis1"].ne(nx) | lights["naxis2"].ne(ny)
+        is_alike = ~is_other.fillna(value=False)
+        may_be = (lights["instrume"].isna() | pd.isna(camera)) & is_alike
         named = sorted(
             lights.loc[may_be | (lights["instrume"] == camera), "filter"].unique()
         )

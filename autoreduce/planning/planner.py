@@ -1,6 +1,6 @@
 """Frame table, rules and recipe in; plan out.  No pixel is read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from autoreduce.planning.drafting import (
     without_crosstalk,
 )
 from autoreduce.planning.grouping import group_codes
-from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table
+from autoreduce.planning.lacks import NO_BIAS_FRAMES, Table, is_one_camera
 from autoreduce.planning.naming import group_names
 from autoreduce.planning.notes import night_notes, stack_notes
 from autoreduce.planning.plan import Action, FrameInput, Plan, Task, Verdict
@@ -237,7 +237,8 @@ def _uses(
     asking = setups[kind.isin([ImageType.FLAT, ImageType.LIGHT])]
     has_bias = [found["bias"][row].output is not None for row in asking.index]
     decide("dark", asking.assign(has_bias=has_bias), darks)
-    _hold_bias(found, setups)
+    bias = with_library(masters_of_frames(groups, "bias"), library, "bias")
+    _hold_bias(found, setups, () if table.left_out["bias"] else bias["instrume"])
     bare = with_zero_level(setups, found, ImageType.FLAT)
     n_bare = int(setups["n_frames"].loc[sorted(bare)].sum())
     left_out = {**table.left_out, "flat": table.left_out["flat"] + n_bare}
@@ -274,14 +275,26 @@ def _with_keeps_bias(
     return darks.assign(keeps_bias=darks.index.isin(without))
 
 
-def _hold_bias(found: Uses, setups: pd.DataFrame) -> None:
+def _hold_bias(found: Uses, setups: pd.DataFrame, cameras: Iterable[object]) -> None:
     """Take no bias out of a frame whose dark holds it already.
 
-    Where there are no bias frames at all, darks that hold theirs lack nothing.
+    Where there are no bias frames at all, or only some of other `cameras`, darks that hold
+    theirs lack nothing.
     """
-    for row in setups.index[setups["imagetyp"].isin(SERVED_BY["dark"])].tolist():
+    others = [None if pd.isna(name) else str(name) for name in cameras]
+    darks = setups[setups["imagetyp"].isin(SERVED_BY["dark"])]
+    for row, camera in zip(darks.index.tolist(), darks["instrume"], strict=True):
         why = found["bias"][row].lack
-        if why is not None and why.found == NO_BIAS_FRAMES:
+        if why is None:
+            continue
+        is_alone = (
+            bool(others)
+            and pd.notna(camera)
+            and not any(
+                other is None or is_one_camera(str(camera), other) for other in others
+            )
+        )
+        if why.found == NO_BIAS_FRAMES or is_alone:
             found["bias"][row] = Use("bias")
     for row, dark in found["dark"].items():
         if dark.keeps_bias and dark.output is not None:
