@@ -491,10 +491,11 @@ CODES: dict[str, Code] = {
     "flat-turned": Code(
         _S.DOUBTFUL,
         "with the flat the light's sky is uneven by {found}, by {expected} turned: light "
-        "and flat were stored in another order",
+        "and flat were stored in another order, or the camera was turned between them",
         "One program stores the rows of a sensor from the top and another from the "
-        "bottom, and no card says so.  `--set 'FLATS: turned=yes'` turns the rows of the "
-        "flats; the way out goes without a flat.",
+        "bottom, and no card says so: `--set 'FLATS: turned=yes'` turns the rows of the "
+        "flats.  A camera that was turned by half a turn needs flats of its own; the way "
+        "out goes without a flat.",
         "flat",
     ),
     "noisy-dark": Code(
@@ -910,9 +911,17 @@ CODES: dict[str, Code] = {
     "above-lights": Code(
         _S.LEFT_OUT,
         "level {found}, above that of the lights, {expected}: lit, or counted "
-        "otherwise",
+        "otherwise, or bias is taken out of the lights already",
         "A dark or bias frame is never brighter than a light of its exposure.  Take "
-        "it again in the dark; if it is right, `--include` brings it back.",
+        "it again in the dark; if it is right, `--include` brings it back.  If all bias "
+        "frames and darks are told, it is the lights: give them as the camera wrote them.",
+    ),
+    "starry": Code(
+        _S.LEFT_OUT,
+        "stars in it, {found}: a light, or taken with an open telescope",
+        "A dark or bias frame sees no sky: the type was not set back after the darks, or "
+        "the cover was not on.  The way out makes lights of frames that are lights; else "
+        "take them again, covered.",
     ),
     "below-bias": Code(
         _S.LEFT_OUT,

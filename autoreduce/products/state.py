@@ -23,7 +23,7 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 13,
     Action.DARK: 13,
     Action.DARK_FIT: 10,
-    Action.FLAT: 18,
+    Action.FLAT: 19,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 24,
     Action.REGISTER: 15,
