@@ -201,7 +201,8 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
             step=_step(pixels) if found["lowest"] < found["highest"] else None,
             blocks=() if one.imagetyp in _EXPOSED else tuple(blocks),
             strip=strip,
-            **({} if one.imagetyp in _EXPOSED else _stars(rows, found["noise"])),
+            stars=stars,
+            pixels=pixels_seen,
             overscan=one.overscan,
             told_highest=one.highest,
             swapped_noise=_swapped_noise(rows, found["noise"]),
@@ -210,6 +211,7 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
         for one, rows, pixels, strip, blocks, found in zip(
             told, frames, values, strips, shapes, of_frames, strict=True
         )
+        for stars, pixels_seen in (_stars(rows, found["noise"], one),)
     ]
 
 
@@ -230,13 +232,15 @@ def _strip(rows: NDArray[Any], told: _Told) -> NDArray[Any]:
     return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
 
 
-def _stars(rows: NDArray[Any], noise: float) -> dict[str, int]:
-    """Count the stars of a frame, band by band: their rows are neighbours."""
+def _stars(rows: NDArray[Any], noise: float, told: _Told) -> tuple[int, int]:
+    """Count stars, and the pixels that they are looked for in, of what is to see none."""
+    if told.imagetyp in _EXPOSED:
+        return 0, 0
     bands = np.split(rows, BANDS) if len(rows) == BANDS * ROWS else [rows]
     least = max(noise, 0.5)
     found = sum(count_extended(band.astype(np.float64), least) for band in bands)
     inside = sum(max(0, len(band) - 2) * band.shape[1] for band in bands)
-    return {"stars": found, "pixels": inside}
+    return found, inside
 
 
 def _swapped_noise(rows: NDArray[Any], noise: float) -> float:
