@@ -488,6 +488,17 @@ CODES: dict[str, Code] = {
         "without these.",
         "flat",
     ),
+    "other-flat": Code(
+        _S.DOUBTFUL,
+        "with the flat the lights' sky is uneven by {found}, by {expected}: the filter or "
+        "the night of the flats is not what the headers say, or the camera was turned "
+        "between them",
+        "Two filters whose names were swapped, flats of another telescope, or those of "
+        "the nearer night from before the camera was turned.  The way out takes the flat "
+        "that suits the lights; look at the picture of the stack, for a nebula may fill "
+        "the field just as the flat does.",
+        "flat",
+    ),
     "flat-turned": Code(
         _S.DOUBTFUL,
         "with the flat the light's sky is uneven by {found}, by {expected} turned: light "

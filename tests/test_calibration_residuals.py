@@ -5,7 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from autoreduce.calibration.residuals import doubts_of_light
+from autoreduce.calibration.residuals import (
+    block_levels,
+    doubts_of_light,
+    flat_that_fits,
+)
 
 SHAPE = (128, 256)
 NOISE, CURRENT = 10.0, 30.0
@@ -277,3 +281,18 @@ def test_where_no_noise_is_known_nothing_is_doubted():
     data = np.full(SHAPE, np.nan, np.float32)
     for flat in (None, np.ones(SHAPE, np.float32)):
         assert list(doubts_of_light(data, dark, np.nan, np.nan, flat)) == []
+
+
+def test_another_flat_is_found_by_the_sky_that_it_makes_even():
+    flat, other = (block_levels(vignetting(1.0, off)) for off in (0.4, -0.4))
+    level = block_levels(np.full(SHAPE, 600.0))
+    others = {"other": other, "small": other[:0], "half": (flat + other) / 2}
+    found = flat_that_fits(level * other / flat, flat, others, 600.0, 24.0)
+    assert (found.name, found.left) == ("other", pytest.approx(0.0, abs=1e-6))
+    assert found.uneven > 0.05
+    # A sky that is even, or not known, or that no flat makes even, tells nothing.
+    assert flat_that_fits(level, flat, others, 600.0, 24.0) is None
+    assert flat_that_fits(level * other / flat, flat, others, np.nan, np.nan) is None
+    slope = np.tile(np.linspace(0.7, 1.3, 8), 8)
+    assert flat_that_fits(level * slope, flat, others, 600.0, 24.0) is None
+    assert flat_that_fits(level * other / flat, flat, {}, 600.0, 24.0) is None

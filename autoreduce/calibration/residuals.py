@@ -9,7 +9,8 @@ the inverse shape of the flat; and a dark in the shape of the flat has seen ligh
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def doubts_of_light(
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
     if dark is None and flat is None and bias is None:
         return
-    levels = _levels(data)
+    levels = block_levels(data)
     uneven = _scatter(levels)
     yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
@@ -106,7 +107,7 @@ def doubts_of_light(
     dark, flat = (one if one is None else _thinned(one) for one in (dark, flat))
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
-        in_dark = _levels(taken)
+        in_dark = block_levels(taken)
         yield from _doubts_of_light_in(in_dark, flat, noise)
         if min(uneven, _scatter(in_dark)) > UNEVEN_NOISE * noise:
             yield from _glow_left(data, levels, taken, flat, uneven)
@@ -124,6 +125,55 @@ def doubts_of_light(
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
     yield from doubts
+
+
+class Fitting(NamedTuple):
+    """A flat that suits a light."""
+
+    name: str
+    """Which one."""
+    uneven: float
+    """How uneven the sky is with the flat that was taken, of the sky, rms."""
+    left: float
+    """... and with this one."""
+
+
+def flat_that_fits(
+    light: Levels,
+    flat: Levels,
+    others: Mapping[str, Levels],
+    sky: float,
+    noise: float,
+) -> Fitting | None:
+    """Find another flat with which the sky of a light is even, and with its own is not.
+
+    Parameters
+    ----------
+    light, flat : (n,) array
+        `block_levels` of a calibrated light, ADU, and of the flat that it was divided by.
+    others : mapping of str to (n,) array
+        The same of other flats; those of another number of blocks are passed over.
+    sky, noise : float
+        Sky and its noise in the light, ADU; NaN where unknown.
+
+    Returns
+    -------
+    Fitting or None
+        None where the sky is even, or no flat makes it so.
+    """
+    uneven = _scatter(light)
+    if not (sky > 0 and uneven > UNEVEN_SKY * sky and uneven > UNEVEN_NOISE * noise):
+        return None
+    before = light * flat
+    left = {
+        name: _scatter(before / other)
+        for name, other in others.items()
+        if other.shape == before.shape
+    }
+    name = min(left, key=lambda one: left[one], default="")
+    if not name or left[name] > uneven / EVENER:
+        return None
+    return Fitting(name, uneven / sky, left[name] / sky)
 
 
 def _doubts_of_bias(
@@ -177,7 +227,7 @@ def _level_left(
 
     A nebula that fills the middle falls with the flat, and is no such level.
     """
-    levels, inverse = _of_both(levels, _levels(np.reciprocal(flat)))
+    levels, inverse = _of_both(levels, block_levels(np.reciprocal(flat)))
     if np.ptp(inverse) == 0:
         return
     level = np.float32(np.polyfit(inverse, levels, 1)[0])
@@ -228,7 +278,7 @@ def _glow_left(
     """Say that the glow of a dark is left in the light, or was not in it as strong."""
     glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
-    levels, shape = _of_both(levels, _levels(glow))
+    levels, shape = _of_both(levels, block_levels(glow))
     left = np.polyfit(shape, levels, 1)[0]
     without = _unevenness(data - np.float32(left) * glow)
     if abs(left) > GLOW_LEFT and without < uneven / EVENER:
@@ -243,7 +293,7 @@ def _doubts_of_light_in(
     uneven = _scatter(dark)
     if flat is None or not uneven > UNEVEN_NOISE * noise:
         return
-    levels, shape = _of_both(dark, _levels(flat))
+    levels, shape = _of_both(dark, block_levels(flat))
     if not np.ptp(shape) > 0:
         return
     light, current = np.polyfit(shape, levels, 1)
@@ -302,10 +352,22 @@ def _above_neighbours(data: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _unevenness(data: NDArray[np.float32]) -> float:
     """Give the scatter of the medians of blocks, ADU; 0 of what is too small."""
-    return _scatter(_levels(data))
+    return _scatter(block_levels(data))
 
 
-def _levels(data: NDArray[np.float32]) -> Levels:
+def block_levels(data: NDArray[np.float32]) -> Levels:
+    """Take the medians of blocks of some rows, as all that is told here goes by.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Rows of a light or a master.
+
+    Returns
+    -------
+    (64,) array
+        In their unit; empty of what is too small.
+    """
     return np.array(block_medians(_thinned(data)))
 
 
