@@ -488,6 +488,14 @@ CODES: dict[str, Code] = {
         "without these.",
         "flat",
     ),
+    "flat-shadows": Code(
+        _S.DOUBTFUL,
+        "the flat has shadows, of up to {found}, that the light has not: it is too bright "
+        "there",
+        "Dust moved between flats and lights, dew dried off, or the camera was turned or "
+        "focused otherwise.  Take flats again as the lights were taken; those of a nearer "
+        "night are better.",
+    ),
     "other-flat": Code(
         _S.DOUBTFUL,
         "with the flat the lights' sky is uneven by {found}, by {expected}: the filter or "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.measure import block_medians, pixel_noise
-from autoreduce.pixels.order import finite_median
+from autoreduce.pixels.order import finite_median, medians_of_parts
 from autoreduce.remarks import ITSELF, Remark, remark
 
 Levels = NDArray[np.float64]
@@ -48,6 +48,15 @@ LEFT_IN = 0.1
 """A level of this part of the sky is no stray light in a flat."""
 GLOW_LEFT = 0.3
 """So much of a dark's glow may be left in a light, or be taken out too much."""
+CELL, BESIDE = 16, 6
+"""Pixels along each side of a cell, and how many cells away a shadow is held against what
+lies on both sides of it: shadows of dust are narrower than that."""
+SHADOW, DEEPEST = 0.03, 0.5
+"""Depths of what is a shadow in a flat, of the light beside it."""
+SHADOW_NOISE, FEWEST_CELLS = 5.0, 4
+"""Cells tell a shadow that stand so far out of their noise, and how many do."""
+OFTENER = 5.0
+"""Where a flat has shadows cells are so many times as often bright as elsewhere."""
 EVENER = 3.0
 """What leaves so much less of the unevenness is right: a flat that is turned, a pedestal
 that stays in, a level that goes, the shape of a flat in a dark."""
@@ -100,6 +109,7 @@ def doubts_of_light(
         return
     levels = block_levels(data)
     uneven = _scatter(levels)
+    shadows = () if flat is None else tuple(_shadows_left(data, flat))
     yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
@@ -124,7 +134,7 @@ def doubts_of_light(
         doubts = list(_doubts_of_flat(data, flat, sky, uneven))
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
-    yield from doubts
+    yield from doubts or shadows
 
 
 class Fitting(NamedTuple):
@@ -213,6 +223,55 @@ def _doubts_of_flat(
     if uneven > UNEVEN * without:
         found, expected = f"{uneven / sky:.0%}", f"{without / sky:.0%}"
         yield remark("uneven-flat", found=found, expected=expected)
+
+
+def _shadows_left(
+    data: NDArray[np.float32], flat: NDArray[np.float32]
+) -> Iterator[Remark]:
+    """Say that a flat has shadows which the light has not, as of dust that has moved.
+
+    What is divided by a shadow that is not there is bright by as much.
+    """
+    shade, level = _beside(flat)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = -shade / level
+        beside = _beside(data)
+        bright = beside.above / beside.level
+    lit = level > SHADOW * 10 * finite_median(level)
+    known = np.isfinite(bright) & np.isfinite(depth) & lit & (beside.level > 0)
+    shadows = known & (depth > SHADOW) & (depth < DEEPEST)
+    if np.count_nonzero(shadows) < FEWEST_CELLS:
+        return
+    plain = known & ~shadows
+    noise = 1.4826 * finite_median(np.abs(bright[plain]))
+    left = shadows & (bright > depth / 2) & (bright > SHADOW_NOISE * noise)
+    deep = float(np.max(depth[left], initial=0.0))
+    # A nebula, or a crowd of stars, is bright where no shadow is.
+    least = max(SHADOW / 2, SHADOW_NOISE * noise)
+    elsewhere = np.mean(bright[plain] > least) if plain.any() else 1.0
+    often = np.mean(left[shadows])
+    if np.count_nonzero(left) >= FEWEST_CELLS and often > OFTENER * elsewhere:
+        yield remark("flat-shadows", found=f"{deep:.0%}")
+
+
+class _Beside(NamedTuple):
+    """Cells of some rows, held against those on both sides of them."""
+
+    above: NDArray[np.float64]
+    """By how much each lies above the mean of the two."""
+    level: NDArray[np.float64]
+    """That mean."""
+
+
+def _beside(data: NDArray[np.float32]) -> _Beside:
+    """Take medians of cells; a level that falls from one side to the other is none."""
+    ny, nx = data.shape
+    bands = data[: ny // CELL * CELL].reshape(-1, CELL, nx)
+    if not len(bands) or nx < CELL * (2 * BESIDE + 1):
+        return _Beside(np.empty((0, 0)), np.empty((0, 0)))
+    cells = medians_of_parts(bands, nx // CELL).astype(np.float64)
+    level = (cells[:, : -2 * BESIDE] + cells[:, 2 * BESIDE :]) / 2
+    return _Beside(cells[:, BESIDE:-BESIDE] - level, level)
 
 
 def _level_left(
