@@ -942,6 +942,13 @@ CODES: dict[str, Code] = {
         "the cover was not on.  The way out makes lights of frames that are lights; else "
         "take them again, covered.",
     ),
+    "closed-flat": Code(
+        _S.LEFT_OUT,
+        "no light: level {found}, other flats of the exposure have {expected}: a dark for "
+        "flats, as it seems",
+        "Programs that know no darks for flats call them flats.  The way out makes darks of "
+        "them; if they are flats without light, nothing is to be done.",
+    ),
     "below-bias": Code(
         _S.LEFT_OUT,
         "level {found}, below that of a closed shutter, {expected}: bias or dark is "

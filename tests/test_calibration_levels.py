@@ -239,3 +239,18 @@ def test_peaks_that_bias_frames_have_too_are_the_sensor_s():
     biases = [raw(f"b{n}", "bias", shape=starry(6)) for n in range(3)]
     darks = [raw(f"d{n}", "dark", BIAS + 120, 60.0, shape=starry(7)) for n in range(3)]
     assert screen([[*biases, *darks]]).left_out == {}
+
+
+def test_darks_for_flats_that_are_called_flats_are_told_where_there_is_no_bias():
+    closed = [dark(f"d{n}", 60) for n in range(3)]
+    flats = [raw(f"f{n}", "flat", 21000.0, 2.0, 140.0) for n in range(3)]
+    darks = [raw(f"fd{n}", "flat", BIAS + 4, 2.0) for n in range(3)]
+    found = screen([[*closed, *flats, *darks]]).left_out
+    assert found.keys() == {"fd0", "fd1", "fd2"}
+    assert {doubt.code for doubt in found.values()} == {"closed-flat"}
+    # With bias frames flats do without them; faint flats, and those of an exposure that
+    # has no others, are left to their group.
+    assert screen([[*bias_frames(), *flats, *darks]]).left_out == {}
+    faint = [raw(f"faint{n}", "flat", BIAS + 400, 2.0, 20.0) for n in range(3)]
+    assert screen([[*closed, *flats, *faint]]).left_out == {}
+    assert screen([[*closed, *darks]]).left_out == {}

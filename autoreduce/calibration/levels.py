@@ -53,6 +53,8 @@ FEWEST_BLOCKS = 4
 STARRY, FEWEST_STARS = 200.0, 5
 """Stars per megapixel from which a frame has seen the sky, as `autoreduce.frames.pixeltype`
 has it, and how many tell: cosmic rays in a dark of 1200 s are a quarter of them."""
+LIT_FLAT = 10.0
+"""A flat so many times as far above a closed shutter as a fault would be is lit."""
 FEWEST_LONGER = 3
 """Longer darks that tell of a shorter one that it is lit: one of them may be at fault."""
 LEAST_CUT = 0.05
@@ -198,6 +200,27 @@ def _starry(frames: Sequence[Raw]) -> dict[str, Doubt]:
     }
 
 
+def _closed_flats(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find flats as dark as a closed shutter beside lit ones of their exposure.
+
+    A program that knows no darks for flats calls them flats, and without bias frames
+    flats need them.
+    """
+    if any(raw.kind == ImageType.BIAS for raw in frames):
+        return {}  # they are told when flats are combined, and others do without them
+    flats = _Many([raw for raw in frames if raw.kind == ImageType.FLAT])
+    closed = min((raw.level for raw in frames if raw.kind in DARKS), default=np.nan)
+    found = {}
+    for raw in flats.frames:
+        plain = gross(raw.level, closed, raw.noise)
+        alike = np.abs(flats.exptime - raw.exptime) <= (1 - SHORTER) * raw.exptime
+        is_lit = alike & (flats.level - closed > LIT_FLAT * plain)
+        if raw.level - closed <= plain and is_lit.any():
+            lit = float(np.median(flats.level[is_lit]))
+            found[raw.file] = Doubt("closed-flat", raw.level, lit)
+    return found
+
+
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find closed frames that are brighter than lights of their exposure.
 
@@ -292,7 +315,9 @@ def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
             found[raw.file] = Doubt("below-bias", raw.level, closed.level)
     low = [raw for raw in frames if raw.file in found and raw.kind in DARKS]
     closed_at = _agreed_zero(low, frames, bias)
-    if closed_at is None:
+    # What is left once the bias is out is near 0, not at the level of another offset.
+    highest = max((found[raw.file].expected for raw in low), default=0.0)
+    if closed_at is None or closed_at < highest / 2:
         return found
     return {
         raw.file: Doubt("offset-bias", raw.level, closed_at)
@@ -642,6 +667,7 @@ class _Even:
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (
     _cut_off,
     _starry,
+    _closed_flats,
     _above_lights,
     _below_bias,
     _lit_by_exposures,

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 """What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
 the range of 16 bits."""
+_TRULY = {"starry": ImageType.LIGHT, "closed-flat": ImageType.FLATDARK}
+"""What frames are, most likely, that cannot be what they are called."""
 _LOST = {"no-data", "wrapped", "bytes-swapped"}
 """Nothing can be made of a frame without data, nor of counts that are not known."""
 SETTING = (
@@ -237,8 +239,8 @@ def with_levels(
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
             way_out = f"--set '{pattern}: pedestal={-_LACKING[told.code]}'"
-        if told.code == "starry":
-            way_out = f"--set '{pattern}: imagetyp=light'"
+        if told.code in _TRULY:
+            way_out = f"--set '{pattern}: imagetyp={_TRULY[told.code]}'"
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)
