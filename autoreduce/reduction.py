@@ -41,6 +41,7 @@ from autoreduce.prepare import (
     write_plan_json,
 )
 from autoreduce.products.lightlist import LIGHT_COLUMNS, WHOLE, light_row
+from autoreduce.products.other_flats import other_flats
 from autoreduce.remarks import Remark, Severity, remark, some
 from autoreduce.report import content
 from autoreduce.report.content import NightReport, ObjectPicture
@@ -303,6 +304,8 @@ def run_prepared(
                     prepared.plan, outcomes, folder, memory, workers, shown=page
                 )
             prepared = prepared.noting(*cut, *_outdated(folder))
+            there = {one: end.statistics for one, end in outcomes.items() if end.made}
+            prepared = prepared.noting(*other_flats(prepared.plan, there, folder))
             if limits.fill is None:
                 prepared = prepared.noting(*_without_value(prepared.plan, outcomes))
             report = _tables(prepared, outcomes, folder, command, begin)

@@ -488,13 +488,33 @@ CODES: dict[str, Code] = {
         "without these.",
         "flat",
     ),
+    "flat-shadows": Code(
+        _S.DOUBTFUL,
+        "the flat has shadows, of up to {found}, that the light has not: it is too bright "
+        "there",
+        "Dust moved between flats and lights, dew dried off, or the camera was turned or "
+        "focused otherwise.  Take flats again as the lights were taken; those of a nearer "
+        "night are better.",
+    ),
+    "other-flat": Code(
+        _S.DOUBTFUL,
+        "with the flat the lights' sky is uneven by {found}, by {expected}: the filter or "
+        "the night of the flats is not what the headers say, or the camera was turned "
+        "between them",
+        "Two filters whose names were swapped, flats of another telescope, or those of "
+        "the nearer night from before the camera was turned.  The way out takes the flat "
+        "that suits the lights; look at the picture of the stack, for a nebula may fill "
+        "the field just as the flat does.",
+        "flat",
+    ),
     "flat-turned": Code(
         _S.DOUBTFUL,
         "with the flat the light's sky is uneven by {found}, by {expected} turned: light "
-        "and flat were stored in another order",
+        "and flat were stored in another order, or the camera was turned between them",
         "One program stores the rows of a sensor from the top and another from the "
-        "bottom, and no card says so.  `--set 'FLATS: turned=yes'` turns the rows of the "
-        "flats; the way out goes without a flat.",
+        "bottom, and no card says so: `--set 'FLATS: turned=yes'` turns the rows of the "
+        "flats.  A camera that was turned by half a turn needs flats of its own; the way "
+        "out goes without a flat.",
         "flat",
     ),
     "noisy-dark": Code(
@@ -920,9 +940,24 @@ CODES: dict[str, Code] = {
     "above-lights": Code(
         _S.LEFT_OUT,
         "level {found}, above that of the lights, {expected}: lit, or counted "
-        "otherwise",
+        "otherwise, or bias is taken out of the lights already",
         "A dark or bias frame is never brighter than a light of its exposure.  Take "
-        "it again in the dark; if it is right, `--include` brings it back.",
+        "it again in the dark; if it is right, `--include` brings it back.  If all bias "
+        "frames and darks are told, it is the lights: give them as the camera wrote them.",
+    ),
+    "starry": Code(
+        _S.LEFT_OUT,
+        "stars in it, {found}: a light, or taken with an open telescope",
+        "A dark or bias frame sees no sky: the type was not set back after the darks, or "
+        "the cover was not on.  The way out makes lights of frames that are lights; else "
+        "take them again, covered.",
+    ),
+    "closed-flat": Code(
+        _S.LEFT_OUT,
+        "no light: level {found}, other flats of the exposure have {expected}: a dark for "
+        "flats, as it seems",
+        "Programs that know no darks for flats call them flats.  The way out makes darks of "
+        "them; if they are flats without light, nothing is to be done.",
     ),
     "below-bias": Code(
         _S.LEFT_OUT,

@@ -41,7 +41,12 @@ def test_a_dark_with_many_times_the_dark_current_of_others_is_lit():
 
 @pytest.mark.parametrize(
     ("bias", "dark_level", "blamed"),
-    [(600.0, 1030.0, "offset-bias"), (1000.0, 1430.0, "offset-dark")],
+    [
+        (600.0, 1030.0, "offset-bias"),
+        (1300.0, 1030.0, "offset-bias"),
+        (1000.0, 1430.0, "offset-dark"),
+        (1000.0, 630.0, "below-bias"),
+    ],
 )
 def test_lights_tell_whether_bias_or_darks_have_another_offset(
     bias, dark_level, blamed
@@ -198,3 +203,54 @@ def test_rows_behind_a_mask_are_no_broken_download():
     lights = [frame(f"l{i}", "light", 3000.0, 10) for i in range(5)]
     darks = [frame(f"d{i}", "dark", 0.0, 0) for i in range(5)]
     assert screen([[*lights, *darks]]).left_out == {}
+
+
+def starry(n_stars, width=1.0):
+    """Draw stars, one in each of some bands of 4 rows; hot pixels if they have no width."""
+    y, x = np.mgrid[:32, :64]
+    scene = np.zeros((32, 64))
+    for n in range(n_stars):
+        square = (x - 5 - 7 * n) ** 2 + (y - 1 - 4 * n) ** 2
+        scene += 2000.0 * np.exp(-square / 2 / max(width, 0.01) ** 2)
+    return scene
+
+
+@pytest.mark.parametrize("level", [BIAS + 120.0, BIAS + 630.0])
+@pytest.mark.parametrize("n_dark", [2, 9])
+def test_darks_that_show_stars_are_lights_however_many_they_are(n_dark, level):
+    """They were taken with an open telescope, or the type was not set back."""
+    shown = [
+        raw(f"open{n}", "dark", level, 60.0, 26.0, shape=starry(6)) for n in range(5)
+    ]
+    darks = [dark(f"d{n}", 60) for n in range(n_dark)]
+    found = screen([[*bias_frames(), *darks, *shown]]).left_out
+    assert found.keys() == {one.file for one in shown}
+    assert {doubt.code for doubt in found.values()} == {"starry"}
+    assert all(doubt.found > 4 * doubt.expected for doubt in found.values())
+
+
+@pytest.mark.parametrize("few", [starry(8, width=0.0), starry(2)])
+def test_hot_pixels_and_a_few_cosmic_rays_are_no_stars(few):
+    darks = [raw(f"d{n}", "dark", BIAS + 120, 60.0, 12.0, shape=few) for n in range(3)]
+    assert screen([[*bias_frames(), *darks]]).left_out == {}
+
+
+def test_peaks_that_bias_frames_have_too_are_the_sensor_s():
+    biases = [raw(f"b{n}", "bias", shape=starry(6)) for n in range(3)]
+    darks = [raw(f"d{n}", "dark", BIAS + 120, 60.0, shape=starry(7)) for n in range(3)]
+    assert screen([[*biases, *darks]]).left_out == {}
+
+
+def test_darks_for_flats_that_are_called_flats_are_told_where_there_is_no_bias():
+    closed = [dark(f"d{n}", 60) for n in range(3)]
+    flats = [raw(f"f{n}", "flat", 21000.0, 2.0, 140.0) for n in range(3)]
+    darks = [raw(f"fd{n}", "flat", BIAS + 4, 2.0) for n in range(3)]
+    found = screen([[*closed, *flats, *darks]]).left_out
+    assert found.keys() == {"fd0", "fd1", "fd2"}
+    assert {doubt.code for doubt in found.values()} == {"closed-flat"}
+    # With bias frames flats do without them; faint flats, and those of an exposure that
+    # has no others, are left to their group.
+    assert screen([[*bias_frames(), *flats, *darks]]).left_out == {}
+    faint = [raw(f"faint{n}", "flat", BIAS + 400, 2.0, 20.0) for n in range(3)]
+    assert screen([[*closed, *flats, *faint]]).left_out == {}
+    assert screen([[*closed, *darks]]).left_out == {}

@@ -5,7 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from autoreduce.calibration.residuals import doubts_of_light
+from autoreduce.calibration.residuals import (
+    block_levels,
+    doubts_of_light,
+    flat_that_fits,
+)
 
 SHAPE = (128, 256)
 NOISE, CURRENT = 10.0, 30.0
@@ -277,3 +281,54 @@ def test_where_no_noise_is_known_nothing_is_doubted():
     data = np.full(SHAPE, np.nan, np.float32)
     for flat in (None, np.ones(SHAPE, np.float32)):
         assert list(doubts_of_light(data, dark, np.nan, np.nan, flat)) == []
+
+
+def test_another_flat_is_found_by_the_sky_that_it_makes_even():
+    flat, other = (block_levels(vignetting(1.0, off)) for off in (0.4, -0.4))
+    level = block_levels(np.full(SHAPE, 600.0))
+    others = {"other": other, "small": other[:0], "half": (flat + other) / 2}
+    found = flat_that_fits(level * other / flat, flat, others, 600.0, 24.0)
+    assert (found.name, found.left) == ("other", pytest.approx(0.0, abs=1e-6))
+    assert found.uneven > 0.05
+    # A sky that is even, or not known, or that no flat makes even, tells nothing.
+    assert flat_that_fits(level, flat, others, 600.0, 24.0) is None
+    assert flat_that_fits(level * other / flat, flat, others, np.nan, np.nan) is None
+    slope = np.tile(np.linspace(0.7, 1.3, 8), 8)
+    assert flat_that_fits(level * slope, flat, others, 600.0, 24.0) is None
+    assert flat_that_fits(level * other / flat, flat, {}, 600.0, 24.0) is None
+
+
+def dusty(places, depth=0.15, shape=(128, 640)):
+    """Shade a field by its optics, and by dust at some places."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    flat = 1.0 - 0.4 * ((x / shape[1] - 0.4) ** 2 + (y / shape[0] - 0.5) ** 2)
+    for column, row in places:
+        flat *= 1 - depth * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 600.0)
+    return flat
+
+
+DUST, MOVED = ((150, 40), (330, 90), (480, 60)), ((190, 60), (290, 50), (430, 95))
+
+
+@pytest.mark.parametrize(
+    ("in_light", "is_told"), [(MOVED, True), ((), True), (DUST, False)]
+)
+def test_shadows_of_dust_that_moved_after_the_flats_are_told(in_light, is_told):
+    raw = np.random.default_rng(3).poisson(600.0 * dusty(in_light))
+    found = codes(raw.astype(np.float64), 0 * raw, dusty(DUST))
+    assert list(found) == ["flat-shadows"] * is_told
+    assert all(re.search("of up to 1[3-6]%", words) for words in found.values())
+
+
+def test_knots_of_a_nebula_and_a_faint_sky_are_no_dust_that_moved():
+    rng, flat = np.random.default_rng(4), dusty(DUST)
+    nebula = sum(
+        400.0 * (dusty([place]) < 0.95 * dusty(()))
+        for place in zip(
+            rng.integers(0, 640, 40), rng.integers(0, 128, 40), strict=True
+        )
+    )
+    raw = rng.poisson((600.0 + nebula) * flat).astype(np.float64)
+    assert "flat-shadows" not in codes(raw, 0 * raw, flat)
+    faint = rng.poisson(4.0 * dusty(())) + rng.normal(0.0, 5.0, flat.shape)
+    assert "flat-shadows" not in codes(faint, 0 * faint, flat)

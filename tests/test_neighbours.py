@@ -96,6 +96,16 @@ def full_wells(pixels):
     return BIAS + np.minimum(rng.poisson(light), 57000 + 8 * rng.normal(size=SHAPE))
 
 
+def with_stars(pixels):
+    """Let a field of stars shine on a frame."""
+    stars = np.zeros(SHAPE)
+    rows, columns = np.random.default_rng(8).integers(4, 124, (2, 250))
+    stars[rows, columns] = 9000.0
+    for axis in (0, 1):
+        stars = (np.roll(stars, 1, axis) + 2 * stars + np.roll(stars, -1, axis)) / 4
+    return pixels + stars
+
+
 def repeated():
     """Return what saves the pixels of the first light again as those of the second."""
     kept = {}
@@ -136,6 +146,10 @@ SAID = {
         on(("light",), lambda p: np.rint(p).astype(np.uint16).byteswap()),
         {"bytes-swapped"},
     ),
+    "darks that were taken with an open telescope": (
+        on(("dark",), with_stars),
+        {"starry", "no-dark"},
+    ),
     "flats whose wells are full, each a little otherwise": (
         on(("flat",), full_wells),
         {"flat-full"},
@@ -163,7 +177,10 @@ SAID = {
 }
 
 
-NOT_SAID = {"flats whose wells are full, each a little otherwise": {"gain-overruled"}}
+NOT_SAID = {
+    "flats whose wells are full, each a little otherwise": {"gain-overruled"},
+    "half of the flats after the camera was turned": {"flat-full"},
+}
 """What would be wrong of the same nights."""
 
 

@@ -22,7 +22,17 @@ def missed(criterion, wanted, *found, **master):
     ]
 
 
-def lacking(misses, need="dark", *, kind="light", biassec=None, out=0, **settings):
+def lacking(
+    misses,
+    need="dark",
+    *,
+    kind="light",
+    biassec=None,
+    out=0,
+    filter=None,
+    naxis1=None,
+    **settings,
+):
     files = NIGHT[3:] if kind == "light" else NIGHT[2:3]
     setup = {
         "biassec": biassec,
@@ -31,6 +41,8 @@ def lacking(misses, need="dark", *, kind="light", biassec=None, out=0, **setting
         "imagetyp": kind,
         "exptime": 120.0,
         "files": files,
+        "filter": filter,
+        "naxis1": naxis1,
     }
     there = Table(NIGHT, {need: out})
     return lack(need, setup, misses, Settings(**settings), there)
@@ -79,6 +91,28 @@ def test_what_the_masters_do_not_say_can_be_set():
 def test_what_may_be_one_camera_of_two_names_can_be_set(name, other, offered):
     way_out = f"--set 'light_*: instrume={other}'" if offered else ""
     assert lacking(missed("instrume", name, other)).way_out == way_out
+
+
+@pytest.mark.parametrize(
+    ("need", "criterion", "master", "way_out"),
+    [
+        ("flat", "offset", {}, "--set 'light_*: flat=flat_R_1x1'"),
+        ("flat", "gain", {}, "--set 'light_*: flat=flat_R_1x1'"),
+        ("flat", "gain", {"filter": "V"}, ""),
+        ("flat", "gain", {"naxis1": 50}, ""),
+        ("flat", "telescop", {}, ""),
+        ("dark", "offset", {}, ""),
+    ],
+)
+def test_a_flat_that_was_read_otherwise_can_be_taken_by_hand(
+    need, criterion, master, way_out
+):
+    """It is made with its own bias and dark; a dark of another offset serves nobody."""
+    flat = {"output": "masters/flat_R_1x1.fits", "filter": "R", "naxis1": 100, **master}
+    misses = missed(criterion, "50", "10", **flat)
+    found = lacking(misses, need, filter="R", naxis1=100)
+    assert found.found == "10"
+    assert found.way_out == way_out
 
 
 def test_masters_in_the_other_order_of_rows_are_met_by_turning_the_night():

@@ -21,7 +21,7 @@ from autoreduce.fits import images
 from autoreduce.fits.ahead import Each, read_parts
 from autoreduce.fits.ledger import Stamp
 from autoreduce.fits.names import split_hdu
-from autoreduce.frames import cache
+from autoreduce.frames import cache, pixeltype
 from autoreduce.frames.cache import Part, Share
 from autoreduce.pixels import measure, order
 from autoreduce.pixels import seams as pixels_seams
@@ -167,6 +167,6 @@ def _unpacked(index: Any, pixels: bytes) -> Iterator[tuple[Sampled, Sample]]:  #
 
 _PIXELS = {"blocks", "strip"}
 _TOLD = tuple(one.name for one in fields(Sample) if one.name not in _PIXELS)
-_READERS = (samples, seams, joined, measure, order, pixels_seams, images)
+_READERS = (samples, pixeltype, seams, joined, measure, order, pixels_seams, images)
 SAMPLES = cache.Shelf("samples", _READERS, _packed, _unpacked)
 """The sample of each frame, with what the frame table told of it."""

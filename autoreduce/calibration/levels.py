@@ -50,6 +50,11 @@ UNEXPOSED = 0.125
 degrees would make it as little, and headers tell those."""
 FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
+STARRY, FEWEST_STARS = 200.0, 5
+"""Stars per megapixel from which a frame has seen the sky, as `autoreduce.frames.pixeltype`
+has it, and how many tell: cosmic rays in a dark of 1200 s are a quarter of them."""
+LIT_FLAT = 10.0
+"""A flat so many times as far above a closed shutter as a fault would be is lit."""
 FEWEST_LONGER = 3
 """Longer darks that tell of a shorter one that it is lit: one of them may be at fault."""
 LEAST_CUT = 0.05
@@ -179,6 +184,43 @@ def _cut_off(frames: Sequence[Raw]) -> dict[str, Doubt]:
     return found
 
 
+def _starry(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find closed frames that show stars: lights, or taken with an open telescope.
+
+    What bias frames have of such peaks is the sensor's own.
+    """
+    closed = [raw for raw in frames if raw.kind in CLOSED and raw.sample.pixels]
+    density = {raw.file: 1e6 * raw.sample.stars / raw.sample.pixels for raw in closed}
+    own = [density[raw.file] for raw in closed if raw.kind == ImageType.BIAS]
+    limit = max(STARRY, 5 * float(np.median(own)) if own else 0.0)
+    return {
+        raw.file: Doubt("starry", density[raw.file], limit)
+        for raw in closed
+        if raw.sample.stars >= FEWEST_STARS and density[raw.file] >= limit
+    }
+
+
+def _closed_flats(frames: Sequence[Raw]) -> dict[str, Doubt]:
+    """Find flats as dark as a closed shutter beside lit ones of their exposure.
+
+    A program that knows no darks for flats calls them flats, and without bias frames
+    flats need them.
+    """
+    if any(raw.kind == ImageType.BIAS for raw in frames):
+        return {}  # they are told when flats are combined, and others do without them
+    flats = _Many([raw for raw in frames if raw.kind == ImageType.FLAT])
+    closed = min((raw.level for raw in frames if raw.kind in DARKS), default=np.nan)
+    found = {}
+    for raw in flats.frames:
+        plain = gross(raw.level, closed, raw.noise)
+        alike = np.abs(flats.exptime - raw.exptime) <= (1 - SHORTER) * raw.exptime
+        is_lit = alike & (flats.level - closed > LIT_FLAT * plain)
+        if raw.level - closed <= plain and is_lit.any():
+            lit = float(np.median(flats.level[is_lit]))
+            found[raw.file] = Doubt("closed-flat", raw.level, lit)
+    return found
+
+
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find closed frames that are brighter than lights of their exposure.
 
@@ -254,7 +296,8 @@ class _Many:
 def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find frames that lie below the level of a closed shutter.
 
-    Where most lights do, the closed frames are not theirs (`_above_lights`).
+    Where most lights do, the closed frames are not theirs (`_above_lights`); where darks
+    and lights agree on a lower level, the bias frames are not.
     """
     bias = _Bias(frames)
     darks = _Many([raw for raw in frames if raw.kind in DARKS])
@@ -270,7 +313,18 @@ def _below_bias(frames: Sequence[Raw]) -> dict[str, Doubt]:
             continue
         if closed.level - raw.level > gross(closed.level, raw.level, closed.noise):
             found[raw.file] = Doubt("below-bias", raw.level, closed.level)
-    return found
+    low = [raw for raw in frames if raw.file in found and raw.kind in DARKS]
+    closed_at = _agreed_zero(low, frames, bias)
+    # What is left once the bias is out is near 0, not at the level of another offset.
+    highest = max((found[raw.file].expected for raw in low), default=0.0)
+    if closed_at is None or closed_at < highest / 2:
+        return found
+    return {
+        raw.file: Doubt("offset-bias", raw.level, closed_at)
+        for raw in frames
+        if raw.kind == ImageType.BIAS
+        and raw.level - closed_at > gross(raw.level, closed_at, raw.noise)
+    }
 
 
 class Closed(NamedTuple):
@@ -612,6 +666,8 @@ class _Even:
 
 _RULES: tuple[Callable[[Sequence[Raw]], dict[str, Doubt]], ...] = (
     _cut_off,
+    _starry,
+    _closed_flats,
     _above_lights,
     _below_bias,
     _lit_by_exposures,

@@ -9,13 +9,14 @@ the inverse shape of the flat; and a dark in the shape of the flat has seen ligh
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.pixels.measure import block_medians, pixel_noise
-from autoreduce.pixels.order import finite_median
+from autoreduce.pixels.order import finite_median, medians_of_parts
 from autoreduce.remarks import ITSELF, Remark, remark
 
 Levels = NDArray[np.float64]
@@ -47,6 +48,15 @@ LEFT_IN = 0.1
 """A level of this part of the sky is no stray light in a flat."""
 GLOW_LEFT = 0.3
 """So much of a dark's glow may be left in a light, or be taken out too much."""
+CELL, BESIDE = 16, 6
+"""Pixels along each side of a cell, and how many cells away a shadow is held against what
+lies on both sides of it: shadows of dust are narrower than that."""
+SHADOW, DEEPEST = 0.03, 0.5
+"""Depths of what is a shadow in a flat, of the light beside it."""
+SHADOW_NOISE, FEWEST_CELLS = 5.0, 4
+"""Cells tell a shadow that stand so far out of their noise, and how many do."""
+OFTENER = 5.0
+"""Where a flat has shadows cells are so many times as often bright as elsewhere."""
 EVENER = 3.0
 """What leaves so much less of the unevenness is right: a flat that is turned, a pedestal
 that stays in, a level that goes, the shape of a flat in a dark."""
@@ -97,8 +107,9 @@ def doubts_of_light(
         yield remark("negative-sky", found=_about(sky), expected=_about(noise))
     if dark is None and flat is None and bias is None:
         return
-    levels = _levels(data)
+    levels = block_levels(data)
     uneven = _scatter(levels)
+    shadows = () if flat is None else tuple(_shadows_left(data, flat))
     yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
@@ -106,7 +117,7 @@ def doubts_of_light(
     dark, flat = (one if one is None else _thinned(one) for one in (dark, flat))
     if dark is not None and not told:
         taken = dark if flat is None else dark * flat
-        in_dark = _levels(taken)
+        in_dark = block_levels(taken)
         yield from _doubts_of_light_in(in_dark, flat, noise)
         if min(uneven, _scatter(in_dark)) > UNEVEN_NOISE * noise:
             yield from _glow_left(data, levels, taken, flat, uneven)
@@ -123,7 +134,56 @@ def doubts_of_light(
         doubts = list(_doubts_of_flat(data, flat, sky, uneven))
     if not doubts and uneven > UNEVEN_NOISE * noise:
         doubts = list(_level_left(data, levels, flat, sky, uneven, pedestal))
-    yield from doubts
+    yield from doubts or shadows
+
+
+class Fitting(NamedTuple):
+    """A flat that suits a light."""
+
+    name: str
+    """Which one."""
+    uneven: float
+    """How uneven the sky is with the flat that was taken, of the sky, rms."""
+    left: float
+    """... and with this one."""
+
+
+def flat_that_fits(
+    light: Levels,
+    flat: Levels,
+    others: Mapping[str, Levels],
+    sky: float,
+    noise: float,
+) -> Fitting | None:
+    """Find another flat with which the sky of a light is even, and with its own is not.
+
+    Parameters
+    ----------
+    light, flat : (n,) array
+        `block_levels` of a calibrated light, ADU, and of the flat that it was divided by.
+    others : mapping of str to (n,) array
+        The same of other flats; those of another number of blocks are passed over.
+    sky, noise : float
+        Sky and its noise in the light, ADU; NaN where unknown.
+
+    Returns
+    -------
+    Fitting or None
+        None where the sky is even, or no flat makes it so.
+    """
+    uneven = _scatter(light)
+    if not (sky > 0 and uneven > UNEVEN_SKY * sky and uneven > UNEVEN_NOISE * noise):
+        return None
+    before = light * flat
+    left = {
+        name: _scatter(before / other)
+        for name, other in others.items()
+        if other.shape == before.shape
+    }
+    name = min(left, key=lambda one: left[one], default="")
+    if not name or left[name] > uneven / EVENER:
+        return None
+    return Fitting(name, uneven / sky, left[name] / sky)
 
 
 def _doubts_of_bias(
@@ -165,6 +225,55 @@ def _doubts_of_flat(
         yield remark("uneven-flat", found=found, expected=expected)
 
 
+def _shadows_left(
+    data: NDArray[np.float32], flat: NDArray[np.float32]
+) -> Iterator[Remark]:
+    """Say that a flat has shadows which the light has not, as of dust that has moved.
+
+    What is divided by a shadow that is not there is bright by as much.
+    """
+    shade, level = _beside(flat)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = -shade / level
+        beside = _beside(data)
+        bright = beside.above / beside.level
+    lit = level > SHADOW * 10 * finite_median(level)
+    known = np.isfinite(bright) & np.isfinite(depth) & lit & (beside.level > 0)
+    shadows = known & (depth > SHADOW) & (depth < DEEPEST)
+    if np.count_nonzero(shadows) < FEWEST_CELLS:
+        return
+    plain = known & ~shadows
+    noise = 1.4826 * finite_median(np.abs(bright[plain]))
+    left = shadows & (bright > depth / 2) & (bright > SHADOW_NOISE * noise)
+    deep = float(np.max(depth[left], initial=0.0))
+    # A nebula, or a crowd of stars, is bright where no shadow is.
+    least = max(SHADOW / 2, SHADOW_NOISE * noise)
+    elsewhere = np.mean(bright[plain] > least) if plain.any() else 1.0
+    often = np.mean(left[shadows])
+    if np.count_nonzero(left) >= FEWEST_CELLS and often > OFTENER * elsewhere:
+        yield remark("flat-shadows", found=f"{deep:.0%}")
+
+
+class _Beside(NamedTuple):
+    """Cells of some rows, held against those on both sides of them."""
+
+    above: NDArray[np.float64]
+    """By how much each lies above the mean of the two."""
+    level: NDArray[np.float64]
+    """That mean."""
+
+
+def _beside(data: NDArray[np.float32]) -> _Beside:
+    """Take medians of cells; a level that falls from one side to the other is none."""
+    ny, nx = data.shape
+    bands = data[: ny // CELL * CELL].reshape(-1, CELL, nx)
+    if not len(bands) or nx < CELL * (2 * BESIDE + 1):
+        return _Beside(np.empty((0, 0)), np.empty((0, 0)))
+    cells = medians_of_parts(bands, nx // CELL).astype(np.float64)
+    level = (cells[:, : -2 * BESIDE] + cells[:, 2 * BESIDE :]) / 2
+    return _Beside(cells[:, BESIDE:-BESIDE] - level, level)
+
+
 def _level_left(
     data: NDArray[np.float32],
     levels: Levels,
@@ -177,7 +286,7 @@ def _level_left(
 
     A nebula that fills the middle falls with the flat, and is no such level.
     """
-    levels, inverse = _of_both(levels, _levels(np.reciprocal(flat)))
+    levels, inverse = _of_both(levels, block_levels(np.reciprocal(flat)))
     if np.ptp(inverse) == 0:
         return
     level = np.float32(np.polyfit(inverse, levels, 1)[0])
@@ -228,7 +337,7 @@ def _glow_left(
     """Say that the glow of a dark is left in the light, or was not in it as strong."""
     glow = dark - finite_median(dark)
     glow = glow if flat is None else glow / flat
-    levels, shape = _of_both(levels, _levels(glow))
+    levels, shape = _of_both(levels, block_levels(glow))
     left = np.polyfit(shape, levels, 1)[0]
     without = _unevenness(data - np.float32(left) * glow)
     if abs(left) > GLOW_LEFT and without < uneven / EVENER:
@@ -243,7 +352,7 @@ def _doubts_of_light_in(
     uneven = _scatter(dark)
     if flat is None or not uneven > UNEVEN_NOISE * noise:
         return
-    levels, shape = _of_both(dark, _levels(flat))
+    levels, shape = _of_both(dark, block_levels(flat))
     if not np.ptp(shape) > 0:
         return
     light, current = np.polyfit(shape, levels, 1)
@@ -302,10 +411,22 @@ def _above_neighbours(data: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _unevenness(data: NDArray[np.float32]) -> float:
     """Give the scatter of the medians of blocks, ADU; 0 of what is too small."""
-    return _scatter(_levels(data))
+    return _scatter(block_levels(data))
 
 
-def _levels(data: NDArray[np.float32]) -> Levels:
+def block_levels(data: NDArray[np.float32]) -> Levels:
+    """Take the medians of blocks of some rows, as all that is told here goes by.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Rows of a light or a master.
+
+    Returns
+    -------
+    (64,) array
+        In their unit; empty of what is too small.
+    """
     return np.array(block_medians(_thinned(data)))
 
 

@@ -20,6 +20,7 @@ from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
+from autoreduce.frames.pixeltype import count_extended
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise, pixel_noises
 from autoreduce.pixels.order import median, medians_of_parts
@@ -103,6 +104,10 @@ class Sample:
     strip: NDArray[Any] = field(compare=False, repr=False)
     """Some pixels from the middle, for the noise of a pair of frames, as small numbers as
     hold them; none of frames that are known to be no flats."""
+    stars: int = 0
+    """Peaks that are wider than a pixel; 0 of flats and lights, of which nobody asks it."""
+    pixels: int = 0
+    """Pixels in which they were looked for."""
     cut: float = 0.0
     """Fraction of its rows that have one value, far below the others': a download that
     broke off."""
@@ -196,6 +201,8 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
             step=_step(pixels) if found["lowest"] < found["highest"] else None,
             blocks=() if one.imagetyp in _EXPOSED else tuple(blocks),
             strip=strip,
+            stars=stars,
+            pixels=pixels_seen,
             overscan=one.overscan,
             told_highest=one.highest,
             swapped_noise=_swapped_noise(rows, found["noise"]),
@@ -204,6 +211,7 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
         for one, rows, pixels, strip, blocks, found in zip(
             told, frames, values, strips, shapes, of_frames, strict=True
         )
+        for stars, pixels_seen in (_stars(rows, found["noise"], one),)
     ]
 
 
@@ -222,6 +230,17 @@ def _strip(rows: NDArray[Any], told: _Told) -> NDArray[Any]:
     first = (n - height) // 2
     strip = rows[first : first + height, : STRIP // height]
     return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
+
+
+def _stars(rows: NDArray[Any], noise: float, told: _Told) -> tuple[int, int]:
+    """Count stars, and the pixels that they are looked for in, of what is to see none."""
+    if told.imagetyp in _EXPOSED:
+        return 0, 0
+    bands = np.split(rows, BANDS) if len(rows) == BANDS * ROWS else [rows]
+    least = max(noise, 0.5)
+    found = sum(count_extended(band.astype(np.float64), least) for band in bands)
+    inside = sum(max(0, len(band) - 2) * band.shape[1] for band in bands)
+    return found, inside
 
 
 def _swapped_noise(rows: NDArray[Any], noise: float) -> float:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _LACKING = {"shifted": 1 << 15, "all-wrapped": 1 << 16}
 """What all counts lack, ADU, of unsigned ones that were written as signed ones: BZERO, or
 the range of 16 bits."""
+_TRULY = {"starry": ImageType.LIGHT, "closed-flat": ImageType.FLATDARK}
+"""What frames are, most likely, that cannot be what they are called."""
 _LOST = {"no-data", "wrapped", "bytes-swapped"}
 """Nothing can be made of a frame without data, nor of counts that are not known."""
 SETTING = (
@@ -237,6 +239,8 @@ def with_levels(
         way_out = f"--include '{pattern}'" if offered else ""
         if told.code in _LACKING:
             way_out = f"--set '{pattern}: pedestal={-_LACKING[told.code]}'"
+        if told.code in _TRULY:
+            way_out = f"--set '{pattern}: imagetyp={_TRULY[told.code]}'"
         why = replace(told, way_out=way_out)
         table.loc[files, "use"] = not leave_out
         table.loc[files, "why_not"] = str(why)
@@ -275,11 +279,21 @@ def _every_pixel(low: float, high: float) -> str:
     return f"every pixel is {' or '.join(dict.fromkeys((f'{low:g}', f'{high:g}')))}"
 
 
+def _per_megapixel(low: float, high: float) -> str:
+    ends = " to ".join(dict.fromkeys((f"{low:.0f}", f"{high:.0f}")))
+    return f"{ends} per megapixel"
+
+
 def _percent(low: float, high: float) -> str:
     return " to ".join(dict.fromkeys((f"{low:.0%}", f"{high:.0%}")))
 
 
-_FORMS = {"no-data": _every_pixel, "half-dark": _percent, "cut-off": _percent}
+_FORMS = {
+    "no-data": _every_pixel,
+    "half-dark": _percent,
+    "cut-off": _percent,
+    "starry": _per_megapixel,
+}
 """How what was found is written where it is no level."""
 
 

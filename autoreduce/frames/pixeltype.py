@@ -106,7 +106,7 @@ def sum_up(bands: Sequence[NDArray[np.float64]], step: int = 1) -> Look:
     )
     spread = np.median(np.abs(steps - np.median(steps))) if steps.size else 0.0
     noise = max(float(spread) * _MAD_TO_SIGMA / np.sqrt(2), 0.5)
-    stars = sum(_count_stars(band, noise, step) for band in bands)
+    stars = sum(count_extended(band, noise, step) for band in bands)
     return Look(level, noise, 1e6 * stars / sum(band.size for band in bands))
 
 
@@ -171,8 +171,23 @@ def _is_dark_of(one: Known, exptime: float | None) -> bool:
     return abs(one.exptime - exptime) <= max(0.05, 0.001 * exptime)
 
 
-def _count_stars(band: NDArray[np.float64], noise: float, step: int) -> int:
-    """Count peaks whose four neighbours stand out as well: no hot pixels."""
+def count_extended(band: NDArray[np.float64], noise: float, step: int = 1) -> int:
+    """Count peaks whose four neighbours stand out as well: no hot pixels.
+
+    Parameters
+    ----------
+    band : (rows, nx) array
+        Neighbouring rows of a frame, ADU.
+    noise : float
+        Scatter from pixel to pixel, 1 sigma, ADU.
+    step : int
+        Distance between pixels of one colour.
+
+    Returns
+    -------
+    int
+        Stars, and a few cosmic rays.
+    """
     rows, nx = band.shape
     wide = nx // _CELL * _CELL
     if rows <= 2 * step or wide <= 2 * step:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -21,6 +22,10 @@ _COLUMNS = {"exposure": "exptime", "temperature": "ccd_temp"}
 _TELLABLE = ("instrume", "telescop", "gain", "offset", "readoutm", "trimsec")
 """What a person may know of frames whose headers leave it out."""
 
+_OF_READING = ("gain", "offset", "readoutm")
+"""How pixels are read: a flat, made with its own bias and dark, knows nothing of it."""
+_OF_LIGHT = ("filter", "naxis1", "naxis2", "xbinning", "ybinning")
+"""What light goes through, and which pixels it meets."""
 
 NO_BIAS_FRAMES = "there are no bias frames"
 """Why there is no bias where nobody took one."""
@@ -102,24 +107,39 @@ def _why_not(
         return remark(no, found=f"the nearest is {miss.found}")
     if miss.criterion in {"bias", "fit"}:
         return remark(no, found=f"none of this exposure, and {miss.found}")
-    way_out = ""
-    if miss.criterion == "exposure" and settings.other_exposures:
-        way_out = "--extrapolate-darks"
-    if miss.criterion == "roworder":
-        way_out = "--set '*: turned=yes'"
-    if miss.criterion == "instrume" and is_one_camera(miss.wanted, miss.found):
-        way_out = f"--set '{table.pattern(setup)}: instrume={miss.found}'"
-    pattern = table.pattern(master)
-    if miss.found == UNKNOWN and column in _TELLABLE and pattern:
-        way_out = f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
     is_way = miss.criterion == "counts"
     found = (verdict.found for verdict, _ in misses)
     return remark(
         f"unlike-{need}",
         found=listed(f"one that counts {one}" if is_way else one for one in found),
         expected=f"{'one that counts' if is_way else miss.criterion} {miss.wanted}",
-        way_out=way_out,
+        way_out=_way_out(need, setup, miss, master, settings, table),
     )
+
+
+def _way_out(
+    need: str,
+    setup: Facts,
+    miss: Verdict,
+    master: Facts,
+    settings: Settings,
+    table: Table,
+) -> str:
+    """Write the option that makes the nearest master serve; empty if there is none."""
+    column = _COLUMNS.get(miss.criterion, miss.criterion)
+    pattern = table.pattern(master)
+    if miss.found == UNKNOWN and column in _TELLABLE and pattern:
+        return f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
+    if miss.criterion == "exposure" and settings.other_exposures:
+        return "--extrapolate-darks"
+    if miss.criterion == "roworder":
+        return "--set '*: turned=yes'"
+    if miss.criterion == "instrume" and is_one_camera(miss.wanted, miss.found):
+        return f"--set '{table.pattern(setup)}: instrume={miss.found}'"
+    if need == "flat" and column in _OF_READING and _is_lit_alike(setup, master):
+        flat = PurePath(str(master["output"])).stem
+        return f"--set '{table.pattern(setup)}: flat={flat}'"
+    return ""
 
 
 def _without_exposure(
@@ -135,6 +155,14 @@ def _without_exposure(
         way_out = f"--set '{pattern}: exptime={_plain(setup['exptime'])}'"
     found = f"the exposure of the darks is {miss.found}"
     return remark("no-dark", found=found, way_out=way_out)
+
+
+def _is_lit_alike(setup: Facts, master: Facts) -> bool:
+    """Tell a flat of the same filter and pixels, or of none that is told."""
+    pairs = ((setup.get(name), master.get(name)) for name in _OF_LIGHT)
+    return all(
+        one == other or (pd.isna(one) and pd.isna(other)) for one, other in pairs
+    )
 
 
 def _is_exposed(master: Facts) -> bool:

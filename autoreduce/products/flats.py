@@ -517,6 +517,8 @@ class _Master:
 
 def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskResult:
     transfer, response = stack.gain(), stack.response()
+    # Flats of two shapes differ by more than their noise, as full ones do by less.
+    unlike = () if pattern.amplitude else tuple(_of_shapes(stack))
     master = _finished(stack, product, *_combined(stack))
     statistics = dict(master.statistics)
     with product.writer() as writer:
@@ -542,8 +544,7 @@ def _write(stack: _FlatStack, pattern: Pattern, product: MasterProduct) -> TaskR
             scales,
             doubts=(
                 *_doubts(stack, statistics),
-                *(() if pattern.amplitude else _of_shapes(stack)),
-                *_of_full_wells(stack, transfer),
+                *(unlike or _of_full_wells(stack, transfer)),
                 *_of_shutter(pattern),
                 *doubts_of_response(response),
             ),

@@ -326,11 +326,11 @@ def _untold_pattern(
     data: Floats, correction: Correction, masters: MasterRows, origin: tuple[int, int]
 ) -> Iterator[Remark]:
     """Say that a light without a pattern shows colours: in its flat, else in its sky."""
-    spans = [(start // CELL * CELL, stop) for start, stop in _spans(len(data))]
+    bands = [(start // CELL * CELL, stop) for start, stop in spans(len(data))]
     if correction.flat:
-        parts = [masters.flat(correction, *span) for span in spans]
+        parts = [masters.flat(correction, *span) for span in bands]
     else:
-        parts = [data[start:stop] for start, stop in spans]
+        parts = [data[start:stop] for start, stop in bands]
     whole = [part[: len(part) // CELL * CELL] for part in parts if part is not None]
     if patterns := seen_patterns(np.concatenate(whole), origin):
         way_out = f"--set '*: bayerpat={patterns[0]}'"
@@ -551,17 +551,17 @@ def _harm(
     seen: Mapping[str, float],
 ) -> tuple[Remark, ...]:
     """Say what some rows of a calibrated light tell against its masters."""
-    (item,), spans = task.frames, _spans(len(data))
-    rows = np.concatenate([data[start:stop] for start, stop in spans])
+    (item,), bands = task.frames, spans(len(data))
+    rows = np.concatenate([data[start:stop] for start, stop in bands])
     taken = flat = bias = None
     if correction.dark:
-        taken = np.concatenate([masters.taken(correction, *span) for span in spans])
+        taken = np.concatenate([masters.taken(correction, *span) for span in bands])
     elif correction.bias:
-        parts = [masters.rows(correction.bias, *span) for span in spans]
+        parts = [masters.rows(correction.bias, *span) for span in bands]
         bias = np.concatenate([part for part in parts if part is not None])
     # A spectrum has no sky that a flat makes even.
     if correction.flat and not task.is_spectrum:
-        parts = [masters.flat(correction, *span) for span in spans]
+        parts = [masters.flat(correction, *span) for span in bands]
         flat = np.concatenate([part for part in parts if part is not None])
     sky, noise = (seen.get(name, math.nan) for name in ("sky", "sky_noise"))
     pedestal = None if item.has_overscan else item.pedestal or 0.0
@@ -571,8 +571,19 @@ def _harm(
     )
 
 
-def _spans(ny: int) -> list[tuple[int, int]]:
-    """Give bands of rows over a light, which lie alike when its rows are turned."""
+def spans(ny: int) -> list[tuple[int, int]]:
+    """Give bands of rows over a light, which lie alike when its rows are turned.
+
+    Parameters
+    ----------
+    ny : int
+        Rows of the light.
+
+    Returns
+    -------
+    list of (int, int)
+        First row and the one behind the last of each band by which its masters are judged.
+    """
     last = max(0, ny - SAMPLED)
     lower = np.linspace(0, last / 2, BANDS // 2 + 1).astype(int)[:-1].tolist()
     starts = [*lower, *(last - start for start in reversed(lower))]

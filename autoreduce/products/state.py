@@ -23,7 +23,7 @@ METHODS: Mapping[Action, int] = {
     Action.BIAS: 14,
     Action.DARK: 14,
     Action.DARK_FIT: 10,
-    Action.FLAT: 18,
+    Action.FLAT: 19,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 25,
     Action.REGISTER: 15,
