@@ -1198,6 +1198,15 @@ CODES: dict[str, Code] = {
         "hot pixels.  The picture of the stack tells.  Darks, or dithers larger than the "
         "stars, leave no doubt.",
     ),
+    "moving-target": Code(
+        _S.DOUBTFUL,
+        "{expected} moves among the stars, {found}: stars lie on one another in this stack, "
+        "and what moves among them is smeared, or rejected",
+        "OBJECT names a comet or minor planet, as the Minor Planet Center does.  The way out "
+        "is told where the telescope followed it: lights that lie pixel on pixel then show "
+        "it sharp, and the stars as trails.  Else a program that lays lights on the moving "
+        "body, such as Siril, takes the calibrated lights.",
+    ),
     "gain-from-sky": Code(
         _S.NOTE,
         "gain taken from the noise of the sky: {found} electron/adu at least",

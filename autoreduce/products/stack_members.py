@@ -12,6 +12,7 @@ from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.fluxscale import FEWEST
 from autoreduce.pixels.stacking import LightModel
 from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
+from autoreduce.products.moving import of_moving_target
 from autoreduce.products.registration import (
     Geometry,
     Means,
@@ -172,6 +173,8 @@ def aligned(
     if outside and recipe.stack.area is Area.REFERENCE:
         names = [Path(light.item.file).name for light in outside]
         doubts.append(remark("mostly-outside", found=some(names)))
+    moving = of_moving_target(laid, grid, folder)
+    doubts += [moving] if moving else []
     if not all(light.gain for light in laid):
         gain = gain_from_sky(laid)
         doubts.append(remark("gain-from-sky", found=f"{gain:.3g}"))

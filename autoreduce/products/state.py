@@ -26,8 +26,8 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 18,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 23,
-    Action.REGISTER: 15,
-    Action.STACK: 20,
+    Action.REGISTER: 16,
+    Action.STACK: 21,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
