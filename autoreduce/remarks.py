@@ -1172,9 +1172,15 @@ CODES: dict[str, Code] = {
     ),
     "other-field": Code(
         _S.NOTE,
-        "stars of {found} lights do not fit those of the reference: their stack is "
-        "{expected}",
+        "stars of {found} do not fit those of the reference: their stack is {expected}",
         "Panels of a mosaic, or two targets under one OBJECT: each field has a stack.",
+    ),
+    "other-scale": Code(
+        _S.NOTE,
+        "{found} show the stars of the reference: another focal length or binning, which no "
+        "card tells; their stack is {expected}",
+        "A reducer or a Barlow lens was put in, or a program binned or resized some of the "
+        "lights.  Each scale has a stack; flats of one are none for the other.",
     ),
     "nothing-fits": Code(
         _S.FAILED,
@@ -1233,6 +1239,22 @@ CODES: dict[str, Code] = {
         "They are no worse than the median of the stack's lights, or nobody could say "
         "which are right, so they are stacked.  `--exclude` leaves them out.",
     ),
+    "double-stars": Code(
+        _S.DOUBTFUL,
+        "each star is there twice, {expected} pixels apart, in {found}: the telescope moved "
+        "at once while it was exposed",
+        "A jump of the mount or of guiding, wind, or a mirror that slipped.  Such lights give "
+        "no reference where others are there; the stack leaves second images out where most "
+        "lights do not have them.  `--exclude` leaves these lights out.",
+    ),
+    "bent-field": Code(
+        _S.DOUBTFUL,
+        "stars in common lie up to {expected} pixels (rms) from one another in {found}: the "
+        "optics bend the field, and stars of the stack are wide or lose light towards its edges",
+        "Lights are laid on one another by a shift, a turn and a scale.  With wide-angle lenses "
+        "no such fits all of the field once it has moved far or turned.  Smaller dithers, or "
+        "`--exclude` of the lights that lie far from the others, make it better.",
+    ),
     "nothing-moves": Code(
         _S.DOUBTFUL,
         "{found} placed where the reference lies, as nothing moves: the sensor's pattern "
@@ -1248,6 +1270,15 @@ CODES: dict[str, Code] = {
         "An asteroid or comet moves among the stars of a guided series; stars move among "
         "hot pixels.  The picture of the stack tells.  Darks, or dithers larger than the "
         "stars, leave no doubt.",
+    ),
+    "moving-target": Code(
+        _S.DOUBTFUL,
+        "{expected} moves among the stars, {found}: stars lie on one another in this stack, "
+        "and what moves among them is smeared, or rejected",
+        "OBJECT names a comet or minor planet, as the Minor Planet Center does.  The way out "
+        "is told where the telescope followed it: lights that lie pixel on pixel then show "
+        "it sharp, and the stars as trails.  Else a program that lays lights on the moving "
+        "body, such as Siril, takes the calibrated lights.",
     ),
     "gain-from-sky": Code(
         _S.NOTE,

@@ -190,6 +190,7 @@ def test_what_is_written_comes_back(tmp_path):
     _, found = registered(tmp_path, names)
     again = registered(tmp_path, names)[1]
     assert again.references == found.references
+    assert again.scales == found.scales == (1.0,)
     for name in names:
         one, two = found.places[name], again.places[name]
         assert (one.geometry, one.transform) == (two.geometry, two.transform)

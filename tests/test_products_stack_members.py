@@ -106,6 +106,46 @@ def test_long_stars_are_told_of_each_light(
     )
 
 
+def test_a_light_that_shows_each_star_twice_is_told(open_light, tmp_path):
+    twice = np.concatenate([STARS, STARS + np.array([5.0, 3.0])])
+    known = {"sky": 100.0, "sky_noise": 10.0, "fwhm": 3.0}
+    lights = [
+        open_light(
+            f"{n}.fits", np.full(SHAPE, 100.0), known, stars=stars, place=place()
+        )
+        for n, stars in enumerate((STARS, twice))
+    ]
+    told = {one.code: one for one in lay(tmp_path, lights).remarks}
+    assert (told["double-stars"].found, told["double-stars"].expected) == (
+        "1.fits",
+        "5.8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rms", "matched", "fwhm", "is_told"),
+    [
+        (0.9, 60, 3.0, True),
+        (0.4, 60, 1.5, False),
+        (0.9, 12, 3.0, False),
+        (0.9, 60, 6.0, False),
+    ],
+)
+def test_stars_that_no_shift_and_turn_lay_on_one_another_are_told(
+    open_light, tmp_path, rms, matched, fwhm, is_told
+):
+    known = {"sky": 100.0, "sky_noise": 10.0, "fwhm": fwhm}
+    bent = place(3.0, 2.0, rms=rms, matched=matched)
+    lights = lights_at(open_light, place(), bent, statistics=known)
+    told = {one.code: one for one in lay(tmp_path, lights).remarks}
+    assert ("bent-field" in told) == is_told
+    if is_told:
+        assert (told["bent-field"].found, told["bent-field"].expected) == (
+            "1.fits",
+            "0.9",
+        )
+
+
 def test_a_few_galaxies_are_no_long_stars(open_light, tmp_path):
     seen = {"sky": 100.0, "stars": 7.0, "elongation": 3.3}
     lights = [open_light(f"{n}.fits", np.full(SHAPE, 100.0), seen) for n in range(2)]

@@ -206,6 +206,19 @@ def test_one_reference_for_all_filters_and_binnings(tmp_path):
     assert np.median(distance.min(axis=0)) < 0.15
 
 
+def test_another_focal_length_is_no_other_field(tmp_path):
+    """A reducer was put in: the same stars, on pixels that are 1.25 times as large."""
+    reduced = [Pose(pose.dx, pose.dy, pose.turn_deg, 0.8) for pose in DITHERS]
+    lights = [*DITHERED, *(Light(f"s{i}", pose) for i, pose in enumerate(reduced))]
+    told = reduce(tmp_path, lights).remarks
+    (one,) = [one for one in told if one.code.startswith("other-")]
+    assert one.code == "other-scale"
+    assert one.found in {
+        "4 of 8 lights with pixels 0.8 times as large",
+        "4 of 8 lights with pixels 1.25 times as large",
+    }
+
+
 def test_panels_under_one_object_get_a_stack_each(tmp_path):
     panels = [
         *DITHERED,

@@ -21,6 +21,7 @@ from autoreduce.pixels.register import (
     match_shift,
 )
 from autoreduce.pixels.stars import Stars
+from autoreduce.pixels.twice import seen_twice
 
 Table = NDArray[Any]
 Masks = list[NDArray[np.bool_]]
@@ -110,13 +111,16 @@ def quality(stars: Stars) -> float:
     Returns
     -------
     float
-        More for sharp, deep, round images; 0 without stars.
+        More for sharp, deep, round images, less for those that show each star twice; 0
+        without stars.
     """
     if not len(stars.table):
         return 0.0
     weights = 1 / (SPREAD**2 + stars.table["error"] ** 2)
     length = float(np.median(stars.table["elongation"]))
-    return float(weights.sum() * SPREAD**2) / length
+    images = 1 if seen_twice(stars.table) is None else 2
+    # Twice as many stars are there, and none of them is whole.
+    return float(weights.sum() * SPREAD**2) / (length * images**2)
 
 
 def static_detections(tables: Sequence[Table]) -> Masks:

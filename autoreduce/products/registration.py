@@ -22,7 +22,7 @@ from autoreduce.pixels.alignment import ROUGH, Alignment, quality, register_all
 from autoreduce.pixels.correlation import correlate
 from autoreduce.pixels.movement import FEWEST_IMAGES, movement
 from autoreduce.pixels.order import median
-from autoreduce.pixels.register import FEWEST, Transform
+from autoreduce.pixels.register import FEWEST, Transform, match
 from autoreduce.pixels.spectra import is_drawn_out
 from autoreduce.pixels.stars import NOT_MEASURED, Stars, on_sensor, superpixels
 from autoreduce.planning.plan import Task
@@ -50,6 +50,8 @@ TURNED = 1.0
 """Degrees by which no pattern is turned."""
 AT_ONCE = 12
 """Images in which it is seen at once how the sky moves."""
+TELESCOPES = (0.3, 3.3)
+"""Sizes of pixels, of others, by reducers, Barlow lenses and binning."""
 LOOKED_AT = 5
 """Images, at the most, that tell whether they are spectra."""
 
@@ -148,6 +150,9 @@ class RegistrationProduct(NamedTuple):
     """Reference of each field."""
     places: Mapping[str, Place]
     """Where each light lies."""
+    scales: tuple[float | None, ...] = ()
+    """Size of the pixels of each field, of those of the first, whose stars it shows; None
+    where it shows others."""
 
 
 class _Light(NamedTuple):
@@ -287,10 +292,20 @@ def _by_stars(
         replace(place, field=filled.index(place.field) + 1) if place.field else place
         for place in places
     ]
-    outputs = (light.output for light in lights)
+    stars = {light.output: light.stars for light in lights}
+    scales = _scales([stars[output] for output in references])
     return RegistrationProduct(
-        tuple(references), dict(zip(outputs, places, strict=True))
+        tuple(references), dict(zip(stars, places, strict=True)), scales
     )
+
+
+def _scales(references: Sequence[NDArray[Any]]) -> tuple[float | None, ...]:
+    """Give the size of the pixels of fields that show the stars of the first."""
+    found: list[float | None] = [1.0 for _ in references[:1]]
+    for stars in references[1:]:
+        same = match(stars, references[0], scales=TELESCOPES)
+        found.append(None if same is None else same.transform.scale)
+    return tuple(found)
 
 
 def _as_reference(place: Place, field: int) -> Place:
@@ -615,6 +630,7 @@ def _write(path: Path, registration: RegistrationProduct, digest: str) -> None:
         "product": "registration",
         "format": FORMAT,
         "references": registration.references,
+        "scales": registration.scales,
         "lights": {
             output: {
                 **asdict(place),
@@ -638,7 +654,9 @@ def read_registration(path: Path) -> RegistrationProduct:
     """
     content = json.loads(path.read_text("utf-8"))
     places = {output: _read(fields) for output, fields in content["lights"].items()}
-    return RegistrationProduct(tuple(content["references"]), places)
+    return RegistrationProduct(
+        tuple(content["references"]), places, tuple(content["scales"])
+    )
 
 
 def _read(fields: dict[str, Any]) -> Place:

@@ -1,7 +1,7 @@
 """The lights of a stack, brought to one grid, one scale and one sky."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from autoreduce.fits.images import open_image
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.fluxscale import FEWEST
 from autoreduce.pixels.stacking import LightModel
+from autoreduce.pixels.twice import seen_twice
 from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
+from autoreduce.products.moving import of_moving_target
 from autoreduce.products.registration import (
     Geometry,
     Means,
+    Place,
     RegistrationProduct,
     are_drawn_out,
 )
@@ -28,6 +31,7 @@ from autoreduce.products.stack_light import (
     planes,
     scaled,
 )
+from autoreduce.products.starlist import read_stars
 from autoreduce.remarks import Remark, remark, some
 
 UNCERTAIN = 0.03
@@ -35,6 +39,9 @@ UNCERTAIN = 0.03
 LONG, FEWEST_LONG = 2.0, 10
 """Length over width of stars, from which it is told: none of a guided light have it; of how
 many stars, as a few may be galaxies."""
+BENT, LEAST_BENT, MANY_MATCHED = 0.2, 0.5, 21
+"""Distance of stars in common (rms), of their width, and in pixels, that no errors of their
+centres make, and how many of them tell."""
 TRIED = 16
 """Places along each side of a light that tell how much of it a grid shows."""
 
@@ -167,11 +174,13 @@ def aligned(
     level = scaled(lights, at, folder, sky=sky)
     grid, cards = _grid(registration, first, level, at, folder, recipe.stack.area)
     laid = [light.on_grid(grid) for light in level]
-    gain, doubts = 1.0, list(_doubts(laid))
+    gain, doubts = 1.0, [*_doubts(laid), *_of_stars(laid, folder)]
     outside = [light for light in laid if _shown(light, grid) < 0.5]
     if outside and recipe.stack.area is Area.REFERENCE:
         names = [Path(light.item.file).name for light in outside]
         doubts.append(remark("mostly-outside", found=some(names)))
+    moving = of_moving_target(laid, grid, folder)
+    doubts += [moving] if moving else []
     if not all(light.gain for light in laid):
         gain = gain_from_sky(laid)
         doubts.append(remark("gain-from-sky", found=f"{gain:.3g}"))
@@ -226,6 +235,39 @@ def _doubts(lights: Sequence[StackLight]) -> Iterator[Remark]:
         yield remark("sky-moves", found=found, expected=str(most))
 
 
+def _of_stars(lights: Sequence[StackLight], folder: Path) -> Iterator[Remark]:
+    """Tell of lights that show each star twice, and whose stars no place fits."""
+    twice = {
+        Path(light.item.file).name: found.distance
+        for light in lights
+        if (found := seen_twice(read_stars(folder / light.item.file)))
+    }
+    if twice:
+        yield remark(
+            "double-stars", found=some([*twice]), expected=_span(twice.values())
+        )
+    bent = {
+        Path(light.item.file).name: light.place.rms
+        for light in lights
+        if light.place and _is_bent(light.place, light.statistics.get("fwhm", math.nan))
+    }
+    if bent:
+        expected = f"{max(bent.values()):.1f}"
+        yield remark("bent-field", found=some([*bent]), expected=expected)
+
+
+def _is_bent(place: Place, fwhm: float) -> bool:
+    """Tell whether many stars in common lie farther apart than their errors have it."""
+    width = fwhm * place.geometry.binning
+    return place.matched >= MANY_MATCHED and place.rms > max(BENT * width, LEAST_BENT)
+
+
+def _span(values: Iterable[float]) -> str:
+    """Write the least and the greatest of some values, once if they read alike."""
+    values = list(values)
+    return " to ".join(dict.fromkeys(f"{end(values):.1f}" for end in (min, max)))
+
+
 def _long_stars(lights: Sequence[StackLight]) -> Iterator[Remark]:
     """Tell of lights with long stars, if these are stars and no spectra."""
     length = [light.statistics.get("elongation", 0.0) for light in lights]
@@ -233,9 +275,8 @@ def _long_stars(lights: Sequence[StackLight]) -> Iterator[Remark]:
     long = [i for i, n in enumerate(length) if n >= LONG and stars[i] >= FEWEST_LONG]
     if not long or are_drawn_out([lights[i].path for i in long]):
         return
-    ends = (f"{end(length[i] for i in long):.1f}" for end in (min, max))
     names = [Path(lights[i].item.file).name for i in long]
-    expected = " to ".join(dict.fromkeys(ends))
+    expected = _span(length[i] for i in long)
     yield remark("long-stars", found=some(names), expected=expected)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -69,6 +69,8 @@ FOCUS_CHANGE = 1.5
 WORKING, WORKING_COLOURS = 8, 16
 """Rows of floats that a light takes on its way to the grid, beside the result; those of
 a mosaic."""
+OTHER_SCALE = 0.01
+"""Difference in scale from which fields of the same stars are those of another telescope."""
 MANY = 0.02
 """Part of a light's samples, from which it is told that so many are rejected: noise
 explains 1e-4, cosmic rays and a satellite half a per cent."""
@@ -161,7 +163,7 @@ def make_stack(
         for number, members in sorted(fields.items())
     ]
     lost = [output for output in task.products if output not in lights]
-    return _together(task, made, left_out, lost)
+    return _together(task, made, _scales(registration, fields), left_out, lost)
 
 
 def _members(
@@ -176,9 +178,18 @@ def _members(
     return workspace.apart(aligned, lights, number, registration, recipe, folder)
 
 
+def _scales(
+    registration: RegistrationProduct | None, fields: Iterable[int]
+) -> list[float | None]:
+    """Give the size of the pixels of each field, of those of the first."""
+    known = registration.scales if registration else ()
+    return [known[number - 1] if known else None for number in sorted(fields)]
+
+
 def _together(
     task: Task,
     made: Sequence[TaskResult],
+    scales: Sequence[float | None],
     left_out: Mapping[str, Remark],
     lost: Sequence[str],
 ) -> TaskResult:
@@ -186,10 +197,17 @@ def _together(
     n = sum(one.n_used for one in made)
     remarks = [remark("without-light", found=output) for output in lost]
     remarks += dict.fromkeys(one for part in made for one in part.remarks)
-    first = made[0].outputs[0]
-    for part in made[1:] if first == task.output else made:
-        found, shown = f"{part.n_used} of {n}", part.outputs[0]
-        remarks.append(remark("other-field", found=found, expected=shown))
+    for part, scale in zip(made, scales, strict=True):
+        found, shown = f"{part.n_used} of {n} lights", part.outputs[0]
+        if shown == task.output:
+            continue
+        code = "other-field"
+        if scale is not None and abs(scale - 1) > OTHER_SCALE:
+            code, found = (
+                "other-scale",
+                f"{found} with pixels {scale:.3g} times as large",
+            )
+        remarks.append(remark(code, found=found, expected=shown))
     return TaskResult(
         statistics=made[0].statistics,
         left_out=left_out,

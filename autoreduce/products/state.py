@@ -26,7 +26,7 @@ METHODS: Mapping[Action, int] = {
     Action.FLAT: 19,
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 25,
-    Action.REGISTER: 15,
+    Action.REGISTER: 16,
     Action.STACK: 21,
     Action.EXPOSURE: 1,
 }
