@@ -101,6 +101,10 @@ def split_hdu(name: str | os.PathLike[str]) -> tuple[Path, int | None]:
     return Path(text), None
 
 
+MOST_PATTERNS = 20
+"""More than these are no shorter to type than names, and long to look for."""
+
+
 def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     """Write a pattern that ``--exclude`` takes for some frames, and for no others.
 
@@ -138,6 +142,8 @@ def _counted(files: Sequence[str], among: Collection[str]) -> list[str]:
         for name, own in zip(files, parts, strict=True):
             glob = "".join([*own[:place], "*", *own[place + 1 :]])
             alike.setdefault(glob, []).append(name)
+        if len(alike) > MOST_PATTERNS:
+            continue
         patterns = [
             pattern
             for glob, names in alike.items()
