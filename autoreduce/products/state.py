@@ -25,7 +25,7 @@ METHODS: Mapping[Action, int] = {
     Action.DARK_FIT: 10,
     Action.FLAT: 19,
     Action.BAD_PIXELS: 10,
-    Action.CALIBRATE: 25,
+    Action.CALIBRATE: 26,
     Action.REGISTER: 16,
     Action.STACK: 21,
     Action.EXPOSURE: 1,
