@@ -1130,8 +1130,8 @@ CODES: dict[str, Code] = {
     ),
     "few-stars": Code(
         _S.LEFT_OUT,
-        "clouded out or not guided: {found} stars, the stack's median light shows "
-        "{expected}",
+        "clouded out or not guided: stars seen: {found}, {expected} in the stack's median "
+        "light",
         "The light is calibrated and not stacked.  `--include` stacks it in spite "
         "of that.",
     ),
@@ -1145,7 +1145,7 @@ CODES: dict[str, Code] = {
     ),
     "no-stars-to-place": Code(
         _S.LEFT_OUT,
-        "{found} stars, too few to tell the place, and no clear shift from the "
+        "too few stars ({found}) to tell the place, and no clear shift from the "
         "reference",
         "Neither its stars nor the whole image tell where the light lies: it is "
         "calibrated and not stacked.  `--align wcs` takes coordinates, if the "

@@ -263,6 +263,14 @@ def test_a_sky_that_is_as_the_flat_says_has_no_level_left_in_it():
         assert codes(raw, dark, flat) == {}, seed
 
 
+def test_a_level_that_was_no_light_is_not_more_than_all_of_the_sky():
+    """An even flat, and a sky that is uneven by chance as its inverse is."""
+    rng = np.random.default_rng(4)
+    flat = vignetting(depth=0.02)
+    raw = (sky(rng) + 12000 / flat - 12000) * flat
+    assert codes(raw, np.zeros(SHAPE), flat) == {}
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_glow_that_does_not_go_with_the_exposure_is_told(seed):
     rng = np.random.default_rng(seed)

@@ -282,3 +282,41 @@ def test_an_object_too_large_for_the_room_hides_no_stars(monkeypatch):
     stars = found._extracted(found._Light(light, None, 0.0, 1.0), 1)
     assert len(stars) == 64
     assert set(rooms) == {found.LEAST_ROOM}
+
+
+def clumps(n, seed=3, width=(4, 30), level=(50, 3000)):
+    """Draw a nebula of clumps."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    scene = np.zeros(SHAPE)
+    for _ in range(n):
+        (x0, y0), wide = rng.uniform(0, 600, 2), rng.uniform(*width)
+        square = ((x - x0) ** 2 + (y - y0) ** 2) / wide**2
+        scene += rng.uniform(*level) * np.exp(-square / 2)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("n", "nebula"),
+    [
+        (5, {"n": 40, "width": (3, 14), "level": (30, 300)}),
+        (12, {"n": 40, "width": (3, 14), "level": (30, 300)}),
+        (5, {"n": 30, "width": (20, 80)}),
+    ],
+)
+def test_stars_in_a_nebula_are_told_from_its_clumps(n, nebula):
+    rng = np.random.default_rng(2)
+    x, y, flux = draw_field(n, SHAPE, rng, flux=(3e4, 3e5), margin=-30)
+    scene = clumps(**nebula)
+    paint(scene, x, y, flux, 3.0)
+    table, seen = find_stars(add_noise(scene, SKY, rng))
+    assert seen.fwhm_pixel == pytest.approx(3.0, rel=0.15)
+    _, apart = nearest(table, x, y)
+    assert np.mean(apart < 0.5) >= 0.8
+    assert len(table) <= n + 2
+
+
+def test_a_nebula_without_stars_has_no_sharp_ones():
+    scene = clumps(30, width=(8, 40))
+    _, seen = find_stars(add_noise(scene, SKY, np.random.default_rng(2)))
+    assert not seen.fwhm_pixel < 12

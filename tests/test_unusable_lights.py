@@ -61,7 +61,7 @@ def lights_with(n=5, **changes):
         ),
         (
             {"stars": 20.0},
-            "clouded out or not guided: 20 stars, the stack's median light shows 120",
+            "clouded out or not guided: stars seen: 20, 120 in the stack's median light",
         ),
         ({"sky": 2600.0}, "lit: sky 2600 ADU, 250 in the stack's median light"),
     ],

@@ -291,7 +291,8 @@ def _level_left(
         return
     level = np.float32(np.polyfit(inverse, levels, 1)[0])
     without = _unevenness(data - level / flat)
-    if level > LEFT_IN * sky and without < uneven / EVENER:
+    # It is a part of the sky, and no more than all of it.
+    if LEFT_IN * sky < level < sky * (1 + LEFT_IN) and without < uneven / EVENER:
         adu = float(f"{level:.2g}")
         expected = f"{without / sky:.0%} without {adu:g} ADU that were no light"
         way_out = ""
