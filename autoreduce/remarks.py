@@ -1247,6 +1247,20 @@ CODES: dict[str, Code] = {
         "no reference where others are there; the stack leaves second images out where most "
         "lights do not have them.  `--exclude` leaves these lights out.",
     ),
+    "sharp-stars": Code(
+        _S.DOUBTFUL,
+        "stars are {found} pixels wide: below {expected} they are hardly told from hot pixels, "
+        "few are found, and the brightest lose some of their light",
+        "The pixels are too large for the image, as those of wide-angle lenses.  A little out "
+        "of focus is better; places and fluxes are from fewer stars than there are.",
+    ),
+    "unlike-widths": Code(
+        _S.NOTE,
+        "stars are {expected} pixels wide: twice as wide as in the sharpest light, and more, in "
+        "{found}",
+        "Focus drifted, or seeing changed.  Fluxes of the stack are right, its stars as wide as "
+        "those of its lights together.  `--exclude` of the wide ones makes it sharper.",
+    ),
     "bent-field": Code(
         _S.DOUBTFUL,
         "stars in common lie up to {expected} pixels (rms) from one another in {found}: the "

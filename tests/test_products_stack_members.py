@@ -146,6 +146,33 @@ def test_stars_that_no_shift_and_turn_lay_on_one_another_are_told(
         )
 
 
+@pytest.mark.parametrize(
+    ("widths", "told"),
+    [
+        ((3.0, 3.1, 5.9), {}),
+        ((1.3, 1.2, 1.1), {}),
+        ((1.1, 1.2, 1.1), {"sharp-stars": ("1.1", "1.2")}),
+        ((3.0, 6.2, 7.8), {"unlike-widths": ("1.fits, 2.fits", "3.0 to 7.8")}),
+    ],
+)
+def test_stars_as_sharp_as_pixels_and_of_unlike_widths_are_told(
+    open_light, tmp_path, widths, told
+):
+    lights = [
+        open_light(
+            f"{n}.fits",
+            np.full(SHAPE, 100.0),
+            {"sky": 100.0, "sky_noise": 10.0, "stars": 12.0, "fwhm": width},
+            stars=STARS,
+            place=place(),
+            EGAIN=1.5,
+        )
+        for n, width in enumerate(widths)
+    ]
+    found = lay(tmp_path, lights).remarks
+    assert {one.code: (one.found, one.expected) for one in found} == told
+
+
 def test_a_few_galaxies_are_no_long_stars(open_light, tmp_path):
     seen = {"sky": 100.0, "stars": 7.0, "elongation": 3.3}
     lights = [open_light(f"{n}.fits", np.full(SHAPE, 100.0), seen) for n in range(2)]

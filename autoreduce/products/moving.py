@@ -26,7 +26,7 @@ MINOR_PLANET = re.compile(
 """A number and a name, as stars have them as well, or a year and two letters."""
 WIDTHS = 1.0
 """By how many widths of the stars a target moves that is smeared."""
-LONG_S = 900.0
+LONG_S = 360.0
 """Seconds of a series in which comets move by some arcseconds."""
 
 

@@ -11,6 +11,7 @@ from autoreduce.fits.images import open_image
 from autoreduce.pixels.bayer import RGB
 from autoreduce.pixels.fluxscale import FEWEST
 from autoreduce.pixels.stacking import LightModel
+from autoreduce.pixels.stars import SHARPEST_FWHM
 from autoreduce.pixels.twice import seen_twice
 from autoreduce.planning.recipe import Align, Area, Recipe, StackLevel
 from autoreduce.products.moving import of_moving_target
@@ -42,6 +43,9 @@ many stars, as a few may be galaxies."""
 BENT, LEAST_BENT, MANY_MATCHED = 0.2, 0.5, 21
 """Distance of stars in common (rms), of their width, and in pixels, that no errors of their
 centres make, and how many of them tell."""
+UNLIKE, WIDER = 2.5, 2.0
+"""Widest stars of a stack over its narrowest, from which it is told, and from which a light
+is named."""
 TRIED = 16
 """Places along each side of a light that tell how much of it a grid shows."""
 
@@ -174,7 +178,7 @@ def aligned(
     level = scaled(lights, at, folder, sky=sky)
     grid, cards = _grid(registration, first, level, at, folder, recipe.stack.area)
     laid = [light.on_grid(grid) for light in level]
-    gain, doubts = 1.0, [*_doubts(laid), *_of_stars(laid, folder)]
+    gain, doubts = 1.0, [*_doubts(laid), *_of_stars(laid, folder), *_of_widths(laid)]
     outside = [light for light in laid if _shown(light, grid) < 0.5]
     if outside and recipe.stack.area is Area.REFERENCE:
         names = [Path(light.item.file).name for light in outside]
@@ -254,6 +258,24 @@ def _of_stars(lights: Sequence[StackLight], folder: Path) -> Iterator[Remark]:
     if bent:
         expected = f"{max(bent.values()):.1f}"
         yield remark("bent-field", found=some([*bent]), expected=expected)
+
+
+def _of_widths(lights: Sequence[StackLight]) -> Iterator[Remark]:
+    """Tell of stars as sharp as pixels, and of lights whose stars are far wider than others'."""
+    known = {
+        Path(light.item.file).name: light.statistics["fwhm"]
+        for light in lights
+        if light.statistics.get("fwhm", 0.0) > 0
+        and light.statistics.get("stars", 0.0) >= FEWEST_LONG
+    }
+    if len(known) < 2:
+        return
+    widths = np.array([*known.values()])
+    if (usual := float(np.median(widths))) < SHARPEST_FWHM:
+        yield remark("sharp-stars", found=f"{usual:.1f}", expected=f"{SHARPEST_FWHM:g}")
+    if widths.max() > UNLIKE * widths.min():
+        wide = [name for name, own in known.items() if own > WIDER * widths.min()]
+        yield remark("unlike-widths", found=some(wide), expected=_span(widths))
 
 
 def _is_bent(place: Place, fwhm: float) -> bool:
