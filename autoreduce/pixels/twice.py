@@ -44,21 +44,17 @@ def seen_twice(table: NDArray[Any]) -> Twice | None:
     Twice or None
         None if they do not, or are too few to tell.
     """
-    from scipy.spatial import cKDTree
-
     table = table[:LOOKED_AMONG]
     n = min(HEADS, len(table) // 2)
     if n < FEWEST_HEADS:
         return None
     places = np.column_stack([table["x"], table["y"]])
-    reach = FAR * float(np.median(table["fwhm"]))
-    near = cKDTree(places).query_ball_point(places[:n], reach)
-    pairs = [(i, j) for i, others in enumerate(near) for j in others if j != i]
-    if not pairs:
-        return None
+    apart = np.hypot(*np.moveaxis(places[:n, None] - places, -1, 0))
+    near = apart < FAR * float(np.median(table["fwhm"]))
+    np.fill_diagonal(near, val=False)
+    heads, others = np.nonzero(near)
     # From the brighter to the fainter, whichever of the two is asked.
-    bright, faint = np.sort(np.array(pairs), axis=1).T
-    heads = np.array(pairs)[:, 0]
+    bright, faint = np.minimum(heads, others), np.maximum(heads, others)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = table["flux"][faint] / table["flux"][bright]
     kept = ratio > LEAST
@@ -67,13 +63,30 @@ def seen_twice(table: NDArray[Any]) -> Twice | None:
         heads[kept],
         ratio[kept],
     )
-    if not len(vectors):
-        return None
-    alike = cKDTree(vectors).query_ball_point(vectors, APART)
-    best = max(alike, key=lambda some: len(np.unique(heads[some])))
+    best = _most_alike(vectors, heads)
     logs = np.log(ratio[best])
     if len(np.unique(heads[best])) < MOSTLY * n or np.std(logs) > ALIKE:
         return None
     return Twice(
         math.hypot(*vectors[best].mean(axis=0)), float(np.exp(np.median(logs)))
     )
+
+
+def _most_alike(
+    vectors: NDArray[np.float64], heads: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Give the vectors near one of them that are of the most stars."""
+    order = np.argsort(vectors[:, 0])
+    x, y = vectors[order].T
+    best: NDArray[np.intp] = order[:0]
+    n_best = 0
+    for i, ends in enumerate(
+        zip(np.searchsorted(x, x - APART), np.searchsorted(x, x + APART), strict=True)
+    ):
+        if ends[1] - ends[0] <= n_best:
+            continue
+        window = slice(*ends)
+        some = order[window][np.hypot(x[window] - x[i], y[window] - y[i]) < APART]
+        if (n := len(np.unique(heads[some]))) > n_best:
+            best, n_best = some, n
+    return best
