@@ -148,6 +148,12 @@ class Fitting(NamedTuple):
     """... and with this one."""
 
 
+def is_uneven(light: Levels, sky: float, noise: float) -> bool:
+    """Tell whether the sky of a light, as in `flat_that_fits`, is uneven."""
+    uneven = _scatter(light)
+    return sky > 0 and uneven > UNEVEN_SKY * sky and uneven > UNEVEN_NOISE * noise
+
+
 def flat_that_fits(
     light: Levels,
     flat: Levels,
@@ -171,10 +177,9 @@ def flat_that_fits(
     Fitting or None
         None where the sky is even, or no flat makes it so.
     """
-    uneven = _scatter(light)
-    if not (sky > 0 and uneven > UNEVEN_SKY * sky and uneven > UNEVEN_NOISE * noise):
+    if not is_uneven(light, sky, noise):
         return None
-    before = light * flat
+    uneven, before = _scatter(light), light * flat
     left = {
         name: _scatter(before / other)
         for name, other in others.items()

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from autoreduce.calibration.residuals import Levels, block_levels, flat_that_fits
+from autoreduce.calibration.residuals import (
+    Levels,
+    block_levels,
+    flat_that_fits,
+    is_uneven,
+)
 from autoreduce.errors import AutoreduceError
 from autoreduce.fits.images import open_image
 from autoreduce.fits.names import pattern_of
@@ -19,6 +24,8 @@ from autoreduce.planning.badpixels import OF_SENSOR
 from autoreduce.planning.plan import Action, Plan, Task
 from autoreduce.products.lights import spans
 from autoreduce.remarks import Remark, remark
+
+_SKY = ("sky", "sky_noise")
 
 
 def other_flats(
@@ -58,21 +65,23 @@ def other_flats(
     names = [item.file for task in plan.tasks for item in task.frames]
     for (*_, flat), lights in served.items():
         others = [one for one in flats[_sensor(lights[0])] if one != flat]
-        some = {
-            0: lights[0],
-            len(lights) // 2: lights[len(lights) // 2],
-            -1: lights[-1],
+        some = [lights[0], lights[len(lights) // 2], lights[-1]]
+        skies = {
+            light.output: [made[light.output].get(name, np.nan) for name in _SKY]
+            for light in some
         }
         with suppress(AutoreduceError, OSError):
+            # Most skies are even: then no flat is read.
+            if not all(is_uneven(levels.of(one), *sky) for one, sky in skies.items()):
+                continue
             told = [
                 flat_that_fits(
-                    levels.of(light.output),
+                    levels.of(light),
                     levels.of(flat),
                     {one: levels.of(one) for one in others},
-                    made[light.output].get("sky", np.nan),
-                    made[light.output].get("sky_noise", np.nan),
+                    *sky,
                 )
-                for light in some.values()
+                for light, sky in skies.items()
             ]
             if len({one.name if one else "" for one in told}) == 1 and told[0]:
                 files = [light.frames[0].file for light in lights]
