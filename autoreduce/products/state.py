@@ -27,7 +27,7 @@ METHODS: Mapping[Action, int] = {
     Action.BAD_PIXELS: 10,
     Action.CALIBRATE: 26,
     Action.REGISTER: 16,
-    Action.STACK: 21,
+    Action.STACK: 22,
     Action.EXPOSURE: 1,
 }
 """How each kind of product is made, as a number: raised whenever the same task would give
