@@ -214,19 +214,10 @@ def test_faint_stars_do_not_make_a_round_image_long():
 
 def test_structure_at_the_edge_does_not_make_a_light_trailed():
     image = make_field(n=8)
-    for column in range(10, 380, 24):
-        image[:3, column : column + 16] += 400
-    found = find_stars(image)
-    assert np.median(found.table["elongation"]) > 3
-    assert found.statistics.elongation == pytest.approx(1, abs=0.05)
-
-
-def test_wide_structure_at_the_edge_is_left_out_where_stars_are_sharp():
-    image = make_field(n=8)
     for column in range(10, 380, 40):
         image[:3, column : column + 30] += 400
     found = find_stars(image)
-    assert len(found.table) == 8
+    assert np.median(found.table["elongation"]) > 3
     assert found.statistics.elongation == pytest.approx(1, abs=0.05)
 
 

@@ -2,7 +2,6 @@
 
 Stars are looked for at a scale at which they are two to three pixels wide: an image
 out of focus is binned first, so that a ring of light is one object and not its pieces.
-Where what is wide has sharp things in it, it is a nebula, and these are the stars.
 What is narrower than the frame's own stars is a hot pixel or a cosmic ray.  Their width
 is that of the mode of all widths, so that it is right where stars are outnumbered.
 """
@@ -66,15 +65,6 @@ CORE, WHOLE = 0.6, 1.5
 """Radii whose light tells the width of a star, of the width of the frame's stars."""
 COARSE = (4, 12, 36)
 """Factors by which an image is binned to learn how wide its stars are."""
-BROAD = 6.0
-"""Width, in pixels, from which what is found may be clumps of a nebula, with stars in it
-that are less than half as wide."""
-SHARP_REACHES, SHARP_PART = (6.0, 10.0), 0.4
-"""Radii, in pixels, within which such stars have all their light, the sharpest first, and
-the part of them within which half of it is."""
-SHARP_SIGMA, SHARP_ROUND, SHARP_ALIKE, FEWEST_SHARP = 5.0, 1.5, 0.25, 3
-"""Noise that each of their pixels stands above, how long for their width they may be, how
-much their widths may differ, and how few of them tell."""
 BLUR = 0.5 + PIXEL_VARIANCE
 """Variance, along a side, that sep's smoothing and a pixel's shape add to an object."""
 CROWDED = 0.2
@@ -226,17 +216,14 @@ def find_stars(
     objects = _objects(light)
     if objects is None:
         return Stars(nothing, LightStatistics(light.sky, light.noise, None, np.nan))
-    seen = light
     objects, fwhm = _starlike(light, objects)
-    if fwhm > BROAD and (sharp := _among_clumps(light, fwhm / 2)) is not None:
-        seen, objects, fwhm = sharp
     table = np.empty(0, STAR)
     if fwhm > 0:
-        table = _placed(seen, objects, fwhm)
+        table = _placed(light, objects, fwhm)
         if saturate is not None:
             table["flags"][table["peak"] + light.sky >= saturate] |= SATURATED
-        profile = _profile(seen, table, fwhm)
-        _add_light(seen, table, profile, gain)
+        profile = _profile(light, table, fwhm)
+        _add_light(light, table, profile, gain)
         table, fwhm = _only_stars(table, profile.fwhm), profile.fwhm
     table = table[np.argsort(-table["flux"], kind="stable")]
     return Stars(table, _statistics(light, table, fwhm))
@@ -449,71 +436,6 @@ def _rough_width(light: _Light) -> float:
         if fwhm < FOUND_AT * factor:
             break
     return fwhm
-
-
-def _among_clumps(
-    light: _Light, widest: float
-) -> tuple[_Light, NDArray[Any], float] | None:
-    """Find the stars, narrower than so wide, that stand in wide structures; None if none do.
-
-    Nothing in the sky is sharper than a star: where some things are, round and alike,
-    what is wider is a nebula, and is taken out.  Pieces of rings have as much light about
-    them as in them.
-    """
-    for reach in SHARP_REACHES:
-        if min(light.image.shape) < 8 * reach:
-            break
-        around = _background(light.image.copy(), light.mask, round(2 * reach))
-        sharp = light._replace(
-            image=light.image - around.back(), noise=float(around.globalrms)
-        )
-        noise = np.maximum(around.rms(), np.float32(sharp.noise))
-        fwhm = _sharp_width(sharp, noise, reach)
-        if not 0 < fwhm < widest:
-            continue
-        objects = _significant(sharp, noise, DETECTION_SIGMA)
-        if objects is None:
-            return None
-        flat = _not_steeper(sharp, objects["xpeak"], objects["ypeak"], fwhm)
-        objects = objects[flat]
-        radii = _half_radii(sharp, objects["x"], objects["y"], reach)
-        return sharp, objects[radii < SHARP_PART * reach], fwhm
-    return None
-
-
-def _sharp_width(light: _Light, noise: Image, reach: float) -> float:
-    """Give the width of things that are sharp and alike; 0 if there are hardly any."""
-    found = _significant(light, noise, SHARP_SIGMA)
-    if found is None or len(found) < FEWEST_SHARP:
-        return 0.0
-    radii = _half_radii(light, found["x"], found["y"], reach)
-    sharp = radii[(radii > LEAST_RADIUS) & (radii < SHARP_PART * reach)]
-    if len(sharp) < max(FEWEST_SHARP, len(radii) / 6):
-        return 0.0
-    middle = float(np.median(sharp))
-    alike = np.abs(sharp / middle - 1) < SHARP_ALIKE
-    return 2 * middle if alike.sum() >= max(FEWEST_SHARP, len(sharp) / 2) else 0.0
-
-
-def _significant(light: _Light, noise: Image, sigma: float) -> NDArray[Any] | None:
-    """Extract what is round and stands out clearly of the noise that each pixel has."""
-    import sep
-
-    sep.set_extract_pixstack(MOST_ROOM)
-    try:
-        found: NDArray[Any] = sep.extract(
-            light.image,
-            sigma,
-            err=noise,
-            mask=light.mask,
-            minarea=FEWEST_PIXELS,
-            filter_kernel=None,
-        )
-    except Exception:  # noqa: BLE001 -- see `_extracted`
-        return None
-    kept = _not_steeper(light, found["xpeak"], found["ypeak"], SHARPEST_FWHM)
-    round_ones: NDArray[Any] = found[kept & (found["a"] < SHARP_ROUND * found["b"])]
-    return round_ones
 
 
 def _unblurred(sigma: NDArray[Any], factor: int) -> Floats:
