@@ -950,7 +950,8 @@ CODES: dict[str, Code] = {
         "stars in it, {found}: a light, or taken with an open telescope",
         "A dark or bias frame sees no sky: the type was not set back after the darks, or "
         "the cover was not on.  The way out makes lights of frames that are lights; else "
-        "take them again, covered.",
+        "take them again, covered.  Darks of a sensor that has such peaks of its own are "
+        "taken with `--include`.",
     ),
     "closed-flat": Code(
         _S.LEFT_OUT,

@@ -104,6 +104,7 @@ def test_a_word_that_is_no_pattern_is_refused():
         ((0.9, 0.9, 1.0, 1.0), (0, 0), []),
         ((0.91, 0.94, 0.97, 1.0), (0, 0), []),
         ((0.985, 1.0, 1.0, 0.99), (0, 0), []),
+        ((0.96, 1.0, 1.0, 1.04), (0, 0), []),
     ],
 )
 def test_colours_that_no_card_tells_are_seen_where_they_are(levels, origin, seen):
@@ -120,4 +121,7 @@ def test_noise_shows_no_colours():
     noise = np.random.default_rng(6).normal(0, 30, sky.shape).astype(np.float32)
     assert seen_patterns(sky) == ["RGGB", "BGGR"]
     assert seen_patterns(sky + noise) == []
+    # Rows and columns of a bias that nobody took away.
+    bias = np.tile([[0.0, 2.0], [2.1, 4.1]], (50, 50)).astype(np.float32)
+    assert seen_patterns(10 + bias + noise / 2.5) == []
     assert seen_patterns(np.ones((5, 1), np.float32)) == []

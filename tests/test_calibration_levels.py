@@ -235,6 +235,15 @@ def test_hot_pixels_and_a_few_cosmic_rays_are_no_stars(few):
     assert screen([[*bias_frames(), *darks]]).left_out == {}
 
 
+def test_long_darks_have_more_cosmic_rays_and_are_left_alone():
+    """Six on the 1000 pixels drawn: as many as a thick sensor has in some hours."""
+    darks = [
+        raw(f"d{n}", "dark", BIAS + 120, 6 * 3600.0, 12.0, shape=starry(6))
+        for n in range(3)
+    ]
+    assert screen([[*bias_frames(), *darks]]).left_out == {}
+
+
 def test_peaks_that_bias_frames_have_too_are_the_sensor_s():
     biases = [raw(f"b{n}", "bias", shape=starry(6)) for n in range(3)]
     darks = [raw(f"d{n}", "dark", BIAS + 120, 60.0, shape=starry(7)) for n in range(3)]

@@ -328,7 +328,7 @@ def test_shadows_of_dust_that_moved_after_the_flats_are_told(in_light, is_told):
     assert all(re.search("of up to 1[3-6]%", words) for words in found.values())
 
 
-def test_knots_of_a_nebula_and_a_faint_sky_are_no_dust_that_moved():
+def test_knots_of_a_nebula_a_galaxy_and_a_faint_sky_are_no_dust_that_moved():
     rng, flat = np.random.default_rng(4), dusty(DUST)
     nebula = sum(
         400.0 * (dusty([place]) < 0.95 * dusty(()))
@@ -337,6 +337,9 @@ def test_knots_of_a_nebula_and_a_faint_sky_are_no_dust_that_moved():
         )
     )
     raw = rng.poisson((600.0 + nebula) * flat).astype(np.float64)
+    assert "flat-shadows" not in codes(raw, 0 * raw, flat)
+    galaxy = 2000.0 * (dusty(()) - dusty(DUST[:1]))
+    raw = rng.poisson(600.0 * flat + galaxy).astype(np.float64)
     assert "flat-shadows" not in codes(raw, 0 * raw, flat)
     faint = rng.poisson(4.0 * dusty(())) + rng.normal(0.0, 5.0, flat.shape)
     assert "flat-shadows" not in codes(faint, 0 * faint, flat)

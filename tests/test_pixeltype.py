@@ -7,7 +7,14 @@ import pytest
 from astropy.io import fits
 
 from autoreduce.fits.header import read_headers
-from autoreduce.frames.pixeltype import Known, Look, judge, look_at, sum_up
+from autoreduce.frames.pixeltype import (
+    Known,
+    Look,
+    count_extended,
+    judge,
+    look_at,
+    sum_up,
+)
 from autoreduce.frames.scan import scan, scan_night
 from autoreduce.frames.schema import ImageType
 
@@ -50,6 +57,27 @@ def test_look_measures_level_noise_and_stars():
 
 def test_hot_pixels_are_no_stars():
     assert sum_up([make_pixels(1000.0, hot=500)]).stars == 0
+
+
+@pytest.mark.parametrize("leak", [0.01, 0.03, 0.05])
+def test_hot_pixels_whose_charge_leaks_to_their_neighbours_are_no_stars(leak):
+    """As in infrared arrays, whose pixels couple to each other."""
+    rng = np.random.default_rng(3)
+    hot = np.zeros(SHAPE)
+    hot[8::16, 8::16] = 30000.0
+    sides = sum(np.roll(hot, by, axis) for by in (-1, 1) for axis in (0, 1))
+    data = rng.normal(1000.0, 5.0, SHAPE) + (1 - 4 * leak) * hot + leak * sides
+    assert count_extended(data, 5.0) == 0
+
+
+def test_a_track_counts_once_and_sharp_stars_all():
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:64, :64]
+    star = np.exp(-((y - 24) ** 2 + (x - 24) ** 2) / 2 / 0.55**2)
+    data = rng.normal(1000.0, 5.0, y.shape) + 2000 * star
+    assert count_extended(data, 5.0) == 1
+    track = 500.0 * np.roll(star, 2, 0) + 800 * np.roll(star, 4, 1)
+    assert count_extended(data + track, 5.0) == 1
 
 
 @pytest.mark.parametrize("packed", [False, True])

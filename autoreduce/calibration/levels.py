@@ -52,7 +52,9 @@ FEWEST_BLOCKS = 4
 """Blocks without dark current, and with it, that are no accident."""
 STARRY, FEWEST_STARS = 200.0, 5
 """Stars per megapixel from which a frame has seen the sky, as `autoreduce.frames.pixeltype`
-has it, and how many tell: cosmic rays in a dark of 1200 s are a quarter of them."""
+has it, and how many tell: cosmic rays in a dark of 1200 s are a quarter of them ..."""
+HITS = 0.3
+"""... and in a thick sensor, or on a mountain, up to so many in each second."""
 LIT_FLAT = 10.0
 """A flat so many times as far above a closed shutter as a fault would be is lit."""
 FEWEST_LONGER = 3
@@ -192,11 +194,12 @@ def _starry(frames: Sequence[Raw]) -> dict[str, Doubt]:
     closed = [raw for raw in frames if raw.kind in CLOSED and raw.sample.pixels]
     density = {raw.file: 1e6 * raw.sample.stars / raw.sample.pixels for raw in closed}
     own = [density[raw.file] for raw in closed if raw.kind == ImageType.BIAS]
-    limit = max(STARRY, 5 * float(np.median(own)) if own else 0.0)
+    least = max(STARRY, 5 * float(np.median(own)) if own else 0.0)
+    limits = {raw.file: float(np.fmax(least, HITS * raw.exptime)) for raw in closed}
     return {
-        raw.file: Doubt("starry", density[raw.file], limit)
+        raw.file: Doubt("starry", density[raw.file], limits[raw.file])
         for raw in closed
-        if raw.sample.stars >= FEWEST_STARS and density[raw.file] >= limit
+        if raw.sample.stars >= FEWEST_STARS and density[raw.file] >= limits[raw.file]
     }
 
 

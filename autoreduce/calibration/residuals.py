@@ -55,6 +55,8 @@ SHADOW, DEEPEST = 0.03, 0.5
 """Depths of what is a shadow in a flat, of the light beside it."""
 SHADOW_NOISE, FEWEST_CELLS = 5.0, 4
 """Cells tell a shadow that stand so far out of their noise, and how many do."""
+FEWEST_SHADOWS = 2
+"""Shadows at different places: over a single one a galaxy may lie."""
 OFTENER = 5.0
 """Where a flat has shadows cells are so many times as often bright as elsewhere."""
 EVENER = 3.0
@@ -255,8 +257,20 @@ def _shadows_left(
     least = max(SHADOW / 2, SHADOW_NOISE * noise)
     elsewhere = np.mean(bright[plain] > least) if plain.any() else 1.0
     often = np.mean(left[shadows])
-    if np.count_nonzero(left) >= FEWEST_CELLS and often > OFTENER * elsewhere:
+    if (
+        np.count_nonzero(left) >= FEWEST_CELLS
+        and often > OFTENER * elsewhere
+        and _places(left) >= FEWEST_SHADOWS
+    ):
         yield remark("flat-shadows", found=f"{deep:.0%}")
+
+
+def _places(cells: NDArray[np.bool_]) -> int:
+    """Count shadows among cells: the two sides of a ring are of one."""
+    from scipy import ndimage
+
+    reach = np.ones((1, BESIDE + 1), bool)
+    return int(ndimage.label(ndimage.binary_dilation(cells, reach))[1])
 
 
 class _Beside(NamedTuple):

@@ -19,9 +19,10 @@ CELL = 2
 """Rows and columns after which the patterns of FITS headers repeat."""
 ALIKE = 0.1
 """Pixels of one colour differ in level by less than this fraction."""
-UNLIKE, SCATTER, SURELY = 0.02, 0.1, 5.0
+UNLIKE, SCATTER, SURELY = 0.05, 0.3, 5.0
 """Places of a cell show unlike colours if their levels differ by more of the level, and by
-more of the scatter between pixels of one place; two greens differ by so many times less."""
+more of the scatter between pixels of one place, than readouts that take turns do; two
+greens differ by so many times less."""
 MAD_TO_SIGMA = 1.4826
 
 
