@@ -263,3 +263,18 @@ def test_darks_for_flats_that_are_called_flats_are_told_where_there_is_no_bias()
     faint = [raw(f"faint{n}", "flat", BIAS + 400, 2.0, 20.0) for n in range(3)]
     assert screen([[*closed, *flats, *faint]]).left_out == {}
     assert screen([[*closed, *darks]]).left_out == {}
+
+
+def test_faint_flats_below_long_darks_are_lit():
+    """The darks of a warm camera have 12000 ADU; a flat of 4000 has the noise of light."""
+    darks = [dark(f"d{n}", 600, rate=20) for n in range(3)]
+    flats = [
+        raw(f"f{n}", "flat", BIAS + light, 2.0, np.hypot(NOISE, light**0.5))
+        for n, light in enumerate((59000, 58000, 57000, 4000, 4100, 9000))
+    ]
+    assert screen([[*darks, *flats]]).left_out == {}
+    fading = [
+        raw(f"s{n}", "flat", BIAS + light, 2.0, np.hypot(NOISE, light**0.5))
+        for n, light in enumerate((30000, 15000, 8000, 1000, 250))
+    ]
+    assert screen([[*(dark(f"e{n}", 60) for n in range(3)), *fading]]).left_out == {}

@@ -207,7 +207,7 @@ def _closed_flats(frames: Sequence[Raw]) -> dict[str, Doubt]:
     """Find flats as dark as a closed shutter beside lit ones of their exposure.
 
     A program that knows no darks for flats calls them flats, and without bias frames
-    flats need them.
+    flats need them.  Long darks may lie above a faint flat, which has the noise of light.
     """
     if any(raw.kind == ImageType.BIAS for raw in frames):
         return {}  # they are told when flats are combined, and others do without them
@@ -221,7 +221,18 @@ def _closed_flats(frames: Sequence[Raw]) -> dict[str, Doubt]:
         if raw.level - closed <= plain and is_lit.any():
             lit = float(np.median(flats.level[is_lit]))
             found[raw.file] = Doubt("closed-flat", raw.level, lit)
-    return found
+    if not found:
+        return {}
+    low = [raw for raw in flats.frames if raw.file in found]
+    others = [raw for raw in flats.frames if raw.file not in found]
+    darkest = min(low, key=lambda raw: raw.level)
+    zero = Closed(darkest.level, darkest.noise)
+    per_count = _variance_per_count(others, lambda _: zero) or 0.0
+    return {
+        raw.file: found[raw.file]
+        for raw in low
+        if raw.noise**2 < per_count * gross(raw.level, closed, raw.noise)
+    }
 
 
 def _above_lights(frames: Sequence[Raw]) -> dict[str, Doubt]:
@@ -519,7 +530,7 @@ def _agreed_zero(
     Counts without their photons are left: level - variance / (variance per count).
     """
     lights = [raw for raw in frames if raw.kind == ImageType.LIGHT]
-    per_count = _variance_per_count(frames, bias) if darks and lights else None
+    per_count = _variance_per_count(frames, bias.of) if darks and lights else None
     if per_count is None:
         return None
     closed = bias.of(lights[0]) or Closed(0.0, 0.0)
@@ -538,15 +549,19 @@ def _agreed_zero(
     return by_darks if nearer else None
 
 
-def _variance_per_count(frames: Sequence[Raw], bias: _Bias) -> float | None:
+def _variance_per_count(
+    frames: Sequence[Raw], closed_of: Callable[[Raw], Closed | None]
+) -> float | None:
     """Measure the variance of light for each ADU of it, from pairs of flats.
+
+    `closed_of` gives the level of a frame without light, and its noise.
 
     What pixels differ by drops out of a pair; None without a pair.
     """
     found = []
     flats = [raw for raw in frames if raw.kind == ImageType.FLAT]
     for one, other in pairwise(flats):
-        closed = bias.of(one)
+        closed = closed_of(one)
         if closed is None or one.sample.strip.shape != other.sample.strip.shape:
             continue
         light = one.level - closed.level, other.level - closed.level
