@@ -70,14 +70,30 @@ def test_hot_pixels_whose_charge_leaks_to_their_neighbours_are_no_stars(leak):
     assert count_extended(data, 5.0) == 0
 
 
-def test_a_track_counts_once_and_sharp_stars_all():
+def test_stars_of_little_more_than_a_pixel_are_stars():
+    """A full width of 1.3 pixels, wherever in its pixel each lies."""
     rng = np.random.default_rng(3)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    data = rng.normal(1000.0, 5.0, SHAPE)
+    for row, column in rng.uniform(-0.2, 0.2, (20, 2)) + 12 * np.arange(1, 21)[:, None]:
+        data += 2000 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2 / 0.55**2)
+    assert count_extended(data, 5.0) >= 18
+
+
+def test_stars_of_a_mosaic_are_counted_among_pixels_of_their_colour():
+    """Of a star with a sigma of 0.85 pixels the second one has 6 % of the peak."""
     y, x = np.mgrid[:64, :64]
-    star = np.exp(-((y - 24) ** 2 + (x - 24) ** 2) / 2 / 0.55**2)
-    data = rng.normal(1000.0, 5.0, y.shape) + 2000 * star
-    assert count_extended(data, 5.0) == 1
-    track = 500.0 * np.roll(star, 2, 0) + 800 * np.roll(star, 4, 1)
-    assert count_extended(data + track, 5.0) == 1
+    star = 2000 * np.exp(-((y - 24) ** 2 + (x - 24) ** 2) / 2 / 0.85**2)
+    data = np.random.default_rng(3).normal(1000.0, 5.0, y.shape) + star
+    assert count_extended(data, 5.0, step=2) == 1
+
+
+def test_a_row_of_bright_pixels_is_no_star():
+    """A cosmic ray that runs along a row has little beside it."""
+    data = np.random.default_rng(3).normal(1000.0, 5.0, SHAPE)
+    data[100, 40:60] += 2000 * np.exp(-np.abs(np.arange(20) - 10) / 5)
+    data[(99, 101), 40:60] += 60
+    assert count_extended(data, 5.0) == 0
 
 
 @pytest.mark.parametrize("packed", [False, True])
