@@ -510,7 +510,9 @@ def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
         found = float(str(reading.value))
         near = any(map(partial(_is_one_place, found), others))
         as_hours = found * _DEGREES_OF_HOUR
-        in_hours = any(map(partial(_is_one_place, as_hours), others))
+        in_hours = as_hours < _CIRCLE and any(
+            map(partial(_is_one_place, as_hours), others)
+        )
         if reading.rule == _BARE_DEGREES and in_hours and not near:
             how = "hours to degrees, as other cards tell"
             yield reading._replace(value=as_hours, rule=how)
@@ -519,12 +521,13 @@ def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _is_one_place(one: float, other: float) -> bool:
-    return abs((one - other + 180) % 360 - 180) < _ONE_PLACE_DEG
+    half = _CIRCLE / 2
+    return abs((one - other + half) % _CIRCLE - half) < _ONE_PLACE_DEG
 
 
 _CELESTIAL, _CENTRE = "CTYPE1", "CRVAL1"
 _BARE_DEGREES = "degrees"
-_DEGREES_OF_HOUR = 15
+_DEGREES_OF_HOUR, _CIRCLE = 15, 360
 _ONE_PLACE_DEG = 2.0
 """Right ascensions so near are of one field, as its centre, its target and the mount's."""
 
