@@ -110,6 +110,19 @@ def test_two_times_are_told_and_the_way_out_moves_to_the_other(
             "OBJCTDEC": "28 10 00",
         },
         lambda _: {
+            "RA": 240.5,
+            "TELRA": (16.06, "[hours] of date"),
+            "DEC": 28,
+            "TELDEC": 27.9,
+        },
+        lambda _: {
+            "OBJCTRA": "16 02 00",
+            "TELRA": 16.06,
+            "OBJCTDEC": "28 10 00",
+            "TELDEC": 27.9,
+        },
+        lambda _: {"RA": 240.5, "TELRA": (4.2, "[rad]"), "DEC": 28, "TELDEC": 27.9},
+        lambda _: {
             "RA": 359.9,
             "OBJCTRA": "00 00 11",
             "DEC": 28,

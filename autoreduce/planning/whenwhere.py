@@ -1,5 +1,6 @@
 """Where cards, or the order of frames, contradict when and where exposures were taken."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -130,10 +131,11 @@ def unlike_places(
                 continue
             narrow = np.cos(np.radians(row["dec"] or 0.0)) if fact == "ra" else 1.0
             for keyword, text in told["others"]:
-                other = degrees(text, hours=fact == "ra")
-                apart = abs(((other or 0.0) - row[fact] + 180) % 360 - 180) * narrow
-                # 0 is what nobody filled in.
-                if other and apart > FIELD_DEG:
+                apart = [
+                    abs((other - row[fact] + 180) % 360 - 180) * narrow
+                    for other in _angles(text, hours=fact == "ra")
+                ]
+                if apart and min(apart) > FIELD_DEG:
                     key = (fact, str(told["keyword"]), keyword)
                     entry = (row["file"], str(told["literal"]), text)
                     found.setdefault(key, []).append(entry)
@@ -148,6 +150,18 @@ def unlike_places(
             expected=f"{other_keyword}={text}",
             way_out=f"--set '{_pattern(files, table)}: {fact}={value:.4f}'",
         )
+
+
+def _angles(text: str, *, hours: bool) -> list[float]:
+    """Read an angle, deg; a bare number, whose unit is not known here, in any.
+
+    Of 0 there is none: nobody filled it in.
+    """
+    found = degrees(text, hours=hours)
+    if not found:
+        return []
+    units = [math.degrees(1), *([15] if hours else [])] if found == number(text) else []
+    return [found, *(found * unit for unit in units if abs(found * unit) <= 360)]
 
 
 def _pattern(files: list[str], table: pd.DataFrame) -> str:
