@@ -94,6 +94,10 @@ def test_two_times_are_told_and_the_way_out_moves_to_the_other(
         lambda t: {"MJD-OBS": mjd(t, 1 / 60)},  # the end of the exposure
         lambda t: {"UT": t.time().isoformat(), "TIME-OBS": t.time().isoformat()},
         lambda _: {"TIME-OBS": "2024-02-28T01:02:03"},
+        lambda _: {"TIME": ("15:00:00", "MST at start")},
+        lambda _: {"TIME": ("07:13:00", "sidereal time")},
+        lambda _: {"TIME": ("00:01:00", "exposure time")},
+        lambda _: {"UT": "00:00:00"},  # nobody filled it in
         lambda t: {"MJD-OBS": int(mjd(t))},  # of the day
         lambda t: {"MJD-OBS": round(mjd(t), 2)},
         lambda t: {"JD": float(np.float32(mjd(t) + 2400000.5))},

@@ -41,7 +41,9 @@ _SECONDS_OF_DAY = ("TM-START", "TM_START")
 """Cards that tell the time of day in seconds where they hold a number."""
 _ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
-_LOCAL = re.compile(r"\blocal\b", re.IGNORECASE)
+_LOCAL = re.compile(r"\b(local|sidereal|lst|[ECMP][SD]T|CES?T)\b", re.IGNORECASE)
+"""Comments of clocks that show no UT: of the place, of its zone, of the stars."""
+_LENGTH = re.compile(r"\b(exposure time|duration|elapsed)\b", re.IGNORECASE)
 NEGATIVE = "a negative exposure marks a dark"
 """Rule of an exposure that also tells what the frame was taken for."""
 _NO_EXPOSURE_S = (-1.0, -9.0, -99.0, -999.0, -9999.0)
@@ -575,14 +577,17 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
 def _clocks_beside(found: datetime, header: RawHeader, rule: FactRule) -> Readings:
     """Read the times of day beside a date that has its own, on the nearest day.
 
-    One that has a date is no time of day: nobody knows what it is of.
+    One that has a date is no time of day: nobody knows what it is of.  One of 00:00:00
+    was not filled in.
     """
+    midnight = found.replace(hour=0, minute=0, second=0, microsecond=0)
     for keyword in rule.clock:
         for clock in header.find(keyword):
-            day = found.date().isoformat()
-            told = literals.moment(day, "date", clock.value)
+            if _is_local(clock) or _LENGTH.search(clock.comment):
+                continue
+            told = literals.moment(midnight.date().isoformat(), "date", clock.value)
             is_dated = literals.moment(clock.value) is not None
-            if told is not None and not is_dated and not _is_local(clock):
+            if told not in (None, midnight) and not is_dated:
                 told += timedelta(days=round((found - told) / timedelta(days=1)))
                 yield Reading(told, clock.keyword, str(clock.value), "time of day")
 
