@@ -157,6 +157,14 @@ def test_a_night_is_that_of_the_moved_date_at_the_site(longitude, start, step, n
     assert frames.set_index("file").loc[NAMES[1], "night"] == night
 
 
+def test_a_night_is_that_of_the_longitude_that_is_set_before():
+    told = make_frames(
+        date_obs=pd.Timestamp("2021-02-28T06:00Z"), night="2021-02-28", longitude=105.0
+    )
+    frames = apply_overrides(told, settings=["0051: longitude=-105, date_obs=+7h"])
+    assert frames.set_index("file").loc[NAMES[1], "night"] == "2021-02-27"
+
+
 def test_a_date_that_is_not_known_stays_so():
     frames = apply_overrides(make_frames(), settings=["0051: date_obs=+1d"])
     assert frames["date_obs"].isna().all()

@@ -31,7 +31,7 @@ from autoreduce.frames.schema import (
     iso_texts,
     typed,
 )
-from autoreduce.frames.together import sun_offset
+from autoreduce.frames.together import evening, sun_offset
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
 from autoreduce.frames.workbook import OLD_EXCEL, ZIP, date_text, read_workbook
 from autoreduce.remarks import Remark, remark
@@ -295,20 +295,21 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def _shift(table: pd.DataFrame, chosen: pd.Series, by: timedelta) -> None:
-    """Move the starts of exposures, and the nights as the Sun has it at the site.
+    """Move the starts of exposures, and so their nights, as the Sun has it at the site.
 
-    Where the longitude is not known they are moved by whole days.
+    Where the longitude is not known nights are moved by whole days.
     """
-    columns = ["date_obs", "longitude", "night"]
-    for at, start, longitude, night in table.loc[chosen, columns].itertuples():
-        days = int(by / timedelta(days=1))
-        if pd.notna(start) and pd.notna(longitude):
-            noon = timedelta(hours=12) - sun_offset(longitude)
-            days = ((start + by - noon).date() - (start - noon).date()).days
-        if pd.notna(night):
-            moved = date.fromisoformat(night) + timedelta(days=days)
-            table.loc[at, "night"] = moved.isoformat()
     table.loc[chosen, "date_obs"] += by
+    days, nights = timedelta(days=int(by / timedelta(days=1))), []
+    columns = table.loc[chosen, ["date_obs", "longitude", "night"]]
+    for start, longitude, night in columns.itertuples(index=False):
+        if pd.isna(night) or pd.isna(start):
+            nights.append(night)
+        elif pd.isna(longitude):
+            nights.append((date.fromisoformat(night) + days).isoformat())
+        else:
+            nights.append(evening(start, sun_offset(longitude)))
+    table.loc[chosen, "night"] = nights
 
 
 def _turn(table: pd.DataFrame, chosen: pd.Series) -> None:

@@ -557,17 +557,22 @@ def _longest_step(frame: Frame) -> timedelta:
     return _PAUSE + timedelta(seconds=_as_float(frame.value("exptime")) or 0.0)
 
 
+def evening(start: datetime, offset: timedelta = timedelta()) -> str:
+    """Give the date on which the night of an exposure began; offset is local time minus UTC."""
+    return (start + offset - _HALF_DAY).date().isoformat()
+
+
 def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
     reading = frame.facts.get("date_obs")
     if reading is not None and isinstance(reading.value, datetime):
-        evening = (reading.value + offset - _HALF_DAY).date().isoformat()
-        frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
+        night = evening(reading.value, offset)
+        frame.facts["night"] = Reading(night, reading.keyword, reading.literal, rule)
         return
     local = frame.facts.get("date_loc")
     if local is not None and isinstance(local.value, datetime):
-        evening = (local.value - _HALF_DAY).date().isoformat()
+        night = evening(local.value)
         rule = "local date of the evening, by a local time"
-        frame.facts["night"] = local._replace(value=evening, rule=rule)
+        frame.facts["night"] = local._replace(value=night, rule=rule)
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
