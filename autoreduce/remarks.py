@@ -1513,7 +1513,7 @@ CODES: dict[str, Code] = {
         "the longitude {found} is taken for counted westward: {expected}",
         "With the other sign, which is used, cards and time agree, or the lights are of "
         "the night.  The way out says so beforehand.  If the sign is right, the clock is "
-        "wrong: `--set '*: date_obs=+7h, longitude=-105.8'`.",
+        "wrong: `--set '*: longitude=-105.8, date_obs=+7h'`.",
     ),
     "foreign-masters": Code(
         _S.NOTE,

@@ -139,6 +139,32 @@ def test_a_date_may_be_moved(step, moved, night):
     assert other == pd.Timestamp("2021-02-27T21:00Z")
 
 
+@pytest.mark.parametrize(
+    ("longitude", "start", "step", "night"),
+    [
+        (175.0, "2021-02-27T20:00Z", "-13h", "2021-02-27"),
+        (175.0, "2021-02-28T02:00Z", "-13h", "2021-02-27"),
+        (-105.0, "2021-02-27T18:30Z", "+7h", "2021-02-27"),
+        (None, "2021-02-27T20:00Z", "-13h", "2021-02-27"),
+    ],
+)
+def test_a_night_is_that_of_the_moved_date_at_the_site(longitude, start, step, night):
+    """Local times that were taken for UTC, with the nights that they seem to be of."""
+    start, hours = pd.Timestamp(start), round((longitude or 0) / 15) - 12
+    seemed = (start + pd.Timedelta(hours=hours)).date().isoformat()
+    told = make_frames(date_obs=start, night=seemed, longitude=longitude)
+    frames = apply_overrides(told, settings=[f"0051: date_obs={step}"])
+    assert frames.set_index("file").loc[NAMES[1], "night"] == night
+
+
+def test_a_night_is_that_of_the_longitude_that_is_set_before():
+    told = make_frames(
+        date_obs=pd.Timestamp("2021-02-28T06:00Z"), night="2021-02-28", longitude=105.0
+    )
+    frames = apply_overrides(told, settings=["0051: longitude=-105, date_obs=+7h"])
+    assert frames.set_index("file").loc[NAMES[1], "night"] == "2021-02-27"
+
+
 def test_a_date_that_is_not_known_stays_so():
     frames = apply_overrides(make_frames(), settings=["0051: date_obs=+1d"])
     assert frames["date_obs"].isna().all()

@@ -94,12 +94,38 @@ def test_two_times_are_told_and_the_way_out_moves_to_the_other(
         lambda t: {"MJD-OBS": mjd(t, 1 / 60)},  # the end of the exposure
         lambda t: {"UT": t.time().isoformat(), "TIME-OBS": t.time().isoformat()},
         lambda _: {"TIME-OBS": "2024-02-28T01:02:03"},
+        lambda _: {"TIME": ("15:00:00", "MST at start")},
+        lambda _: {"TIME": ("07:13:00", "sidereal time")},
+        lambda _: {"TIME": ("00:01:00", "exposure time")},
+        lambda _: {"UT": "00:00:00"},  # nobody filled it in
+        lambda t: {"MJD-OBS": int(mjd(t))},  # of the day
+        lambda t: {"MJD-OBS": round(mjd(t), 2)},
+        lambda t: {"JD": float(np.float32(mjd(t) + 2400000.5))},
+        lambda _: {
+            "RA": 240.5,
+            "OBJCTRA": "00 00 00",  # nobody filled it in
+            "DEC": 28,
+            "OBJCTDEC": "+00 00 00",
+        },
         lambda _: {
             "RA": 240.5,
             "OBJCTRA": "16 02 11",
             "DEC": 28,
             "OBJCTDEC": "28 10 00",
         },
+        lambda _: {
+            "RA": 240.5,
+            "TELRA": (16.06, "[hours] of date"),
+            "DEC": 28,
+            "TELDEC": 27.9,
+        },
+        lambda _: {
+            "OBJCTRA": "16 02 00",
+            "TELRA": 16.06,
+            "OBJCTDEC": "28 10 00",
+            "TELDEC": 27.9,
+        },
+        lambda _: {"RA": 240.5, "TELRA": (4.2, "[rad]"), "DEC": 28, "TELDEC": 27.9},
         lambda _: {
             "RA": 359.9,
             "OBJCTRA": "00 00 11",
@@ -127,6 +153,15 @@ def test_two_places_are_told_and_the_way_out_takes_the_other(tmp_path):
     way = shlex.split(note.way_out)[1]
     assert way == "*: ra=83.6292"
     assert not told(night, way)
+
+
+@pytest.mark.parametrize(("dec", "n_notes"), [(28.0, 1), (89.7, 0)])
+def test_degrees_that_no_hours_are_stay_what_they_are(tmp_path, dec, n_notes):
+    """50 h would be 750 deg, which is 30 deg, as the other card has it."""
+    cards = {"RA": 50.0, "DEC": dec, "OBJCTRA": "02 00 00"}
+    night = write_lights(tmp_path / "night", every(70), lambda _: cards)
+    assert len(told(night)) == n_notes
+    assert set(table_of(night)[1]["ra"]) == {50.0}
 
 
 def test_the_first_card_that_is_elsewhere_is_told(tmp_path):
@@ -165,6 +200,15 @@ def test_a_longitude_that_was_turned_is_told(tmp_path, longitude, codes):
         assert not told(night, "*: longitude=105")
 
 
+@pytest.mark.parametrize(("hour", "longitude"), [(19, -105.0), (3, 150.0)])
+def test_pictures_of_the_sun_are_of_the_day(tmp_path, hour, longitude):
+    starts = every(70, first=datetime(2024, 6, 2, hour, tzinfo=UTC))
+    site = {"SITELAT": 32.0, "SITELONG": longitude}
+    night = write_lights(tmp_path / "night", starts, lambda _: site, [0.002] * 5)
+    assert set(table_of(night)[1]["longitude"]) == {longitude}
+    assert not told(night)
+
+
 def test_a_series_over_midnight_whose_date_advances_is_right(tmp_path):
     starts = every(70, 8, datetime(2024, 3, 2, 23, 56, tzinfo=UTC))
     assert not told(write_lights(tmp_path / "night", starts))
@@ -183,6 +227,23 @@ def test_times_of_the_ends_are_told_by_exposures_of_unlike_length(
         start = end + timedelta(seconds=3)
     night = write_lights(tmp_path / "night", starts, exptimes=lengths)
     assert [note.code for note in told(night)] == codes
+
+
+@pytest.mark.parametrize("card", ["TELESCOP", "FOCALLEN"])
+def test_two_telescopes_with_cameras_of_one_name_may_expose_at_once(tmp_path, card):
+    """One has long exposures, the other short ones that begin after it."""
+    starts, telescopes = [], {}
+    for start in every(400, 5):
+        pair = [start, start + timedelta(seconds=20)]
+        starts += pair
+        telescopes |= {moment.replace(tzinfo=None): n for n, moment in enumerate(pair)}
+    night = write_lights(
+        tmp_path / "night",
+        starts,
+        lambda t: {card: 500 + telescopes[t]},
+        [300.0, 10.0] * 5,
+    )
+    assert not told(night)
 
 
 def test_a_plan_tells_what_contradicts_itself(tmp_path):

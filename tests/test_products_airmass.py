@@ -34,6 +34,13 @@ def told(air):
     return [one.code for one in air.doubts]
 
 
+@pytest.mark.parametrize("comment", ["[m] above sea level", "Site altitude (meters)"])
+def test_the_altitude_of_the_site_is_none_of_the_light(comment):
+    assert air_of(NOWHERE, header(ALTITUDE=(45.0, comment))).airmass is None
+    above = header(ALTITUDE=(30.0, "[deg] Altitude axis position"))
+    assert air_of(NOWHERE, above).airmass == pytest.approx(1.995, rel=2e-3)
+
+
 @pytest.mark.parametrize(
     ("cards", "expected"),
     [

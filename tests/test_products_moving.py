@@ -34,6 +34,7 @@ def test_names_that_are_those_of_comets(name):
     "name",
     [
         *("M31", "NGC 7000", "C14", "C 33", "IC 1318", "Caldwell 20", "PK 164+31.1"),
+        *("A 2142 A1", "A2218B2", "A 1689 D1", "X 1822 X-1", "(1) M31"),
         *("Abell 2151", "12Panel", "P1", "Panel 2020", "2P2", "3D", "Cometary globule"),
         *(
             "",

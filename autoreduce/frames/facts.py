@@ -41,7 +41,9 @@ _SECONDS_OF_DAY = ("TM-START", "TM_START")
 """Cards that tell the time of day in seconds where they hold a number."""
 _ROW_ORDERS = {"topdown": "TOP-DOWN", "bottomup": "BOTTOM-UP"}
 _SECOND_OF_TIME = timedelta(seconds=1.5)
-_LOCAL = re.compile(r"\blocal\b", re.IGNORECASE)
+_LOCAL = re.compile(r"\b(local|sidereal|lst|[ECMP][SD]T|CES?T)\b", re.IGNORECASE)
+"""Comments of clocks that show no UT: of the place, of its zone, of the stars."""
+_LENGTH = re.compile(r"\b(exposure time|duration|elapsed)\b", re.IGNORECASE)
 NEGATIVE = "a negative exposure marks a dark"
 """Rule of an exposure that also tells what the frame was taken for."""
 _NO_EXPOSURE_S = (-1.0, -9.0, -99.0, -999.0, -9999.0)
@@ -510,7 +512,9 @@ def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
         found = float(str(reading.value))
         near = any(map(partial(_is_one_place, found), others))
         as_hours = found * _DEGREES_OF_HOUR
-        in_hours = any(map(partial(_is_one_place, as_hours), others))
+        in_hours = as_hours < _CIRCLE and any(
+            map(partial(_is_one_place, as_hours), others)
+        )
         if reading.rule == _BARE_DEGREES and in_hours and not near:
             how = "hours to degrees, as other cards tell"
             yield reading._replace(value=as_hours, rule=how)
@@ -519,12 +523,13 @@ def _right_ascensions(header: RawHeader, rule: FactRule) -> Readings:
 
 
 def _is_one_place(one: float, other: float) -> bool:
-    return abs((one - other + 180) % 360 - 180) < _ONE_PLACE_DEG
+    half = _CIRCLE / 2
+    return abs((one - other + half) % _CIRCLE - half) < _ONE_PLACE_DEG
 
 
 _CELESTIAL, _CENTRE = "CTYPE1", "CRVAL1"
 _BARE_DEGREES = "degrees"
-_DEGREES_OF_HOUR = 15
+_DEGREES_OF_HOUR, _CIRCLE = 15, 360
 _ONE_PLACE_DEG = 2.0
 """Right ascensions so near are of one field, as its centre, its target and the mount's."""
 
@@ -572,14 +577,17 @@ def _times(header: RawHeader, rule: FactRule) -> Readings:
 def _clocks_beside(found: datetime, header: RawHeader, rule: FactRule) -> Readings:
     """Read the times of day beside a date that has its own, on the nearest day.
 
-    One that has a date is no time of day: nobody knows what it is of.
+    One that has a date is no time of day: nobody knows what it is of.  One of 00:00:00
+    was not filled in.
     """
+    midnight = found.replace(hour=0, minute=0, second=0, microsecond=0)
     for keyword in rule.clock:
         for clock in header.find(keyword):
-            day = found.date().isoformat()
-            told = literals.moment(day, "date", clock.value)
+            if _is_local(clock) or _LENGTH.search(clock.comment):
+                continue
+            told = literals.moment(midnight.date().isoformat(), "date", clock.value)
             is_dated = literals.moment(clock.value) is not None
-            if told is not None and not is_dated and not _is_local(clock):
+            if told not in (None, midnight) and not is_dated:
                 told += timedelta(days=round((found - told) / timedelta(days=1)))
                 yield Reading(told, clock.keyword, str(clock.value), "time of day")
 

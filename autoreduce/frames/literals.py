@@ -25,7 +25,7 @@ _LIST = re.compile(rf"[\[(]\s*{_NUMBER}(?:\s*[,; ]\s*{_NUMBER})*\s*[\])]")
 _KELVIN = re.compile(r"kelvin|\bk\b|\[k\]", re.IGNORECASE)
 _SEXAGESIMAL = re.compile(
     r"\s*([NSEW]?)\s*([+-]?)\s*(\d{1,3})[:hd° ]+(\d{1,2})(?:[:m' ]+(\d{1,2}(?:[.:]\d*)?))?"
-    r"\s*[s\"]?\s*([NSEW]?)\s*$",
+    r"\s*([s\"]?)\s*([NSEW]?)\s*$",
     re.IGNORECASE,
 )
 _SECONDS = {
@@ -240,10 +240,12 @@ def degrees(value: Value, *, hours: bool = False) -> float | None:
         Whether sexagesimal text is hours, minutes, seconds.
     """
     if isinstance(value, str) and (match := _SEXAGESIMAL.match(value)):
-        before, sign, whole, minutes, rest, after = match.groups()
+        before, sign, whole, minutes, rest, unit, after = match.groups()
         angle = int(whole) + int(minutes) / 60
         angle += float((rest or "0").replace(":", ".")) / 3600
-        side = (before or after).upper()
+        # Seconds have an S where minutes have an M; else it is that of the south.
+        is_south = unit == "S" and "M" not in value and not hours
+        side = (before or after or "S" * is_south).upper()
         negative = (sign == "-") != (side in ("S", "W") and bool(side))
         return (-angle if negative else angle) * (15 if hours else 1)
     found = number(value)

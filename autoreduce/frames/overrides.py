@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product, repeat
@@ -31,6 +31,7 @@ from autoreduce.frames.schema import (
     iso_texts,
     typed,
 )
+from autoreduce.frames.together import evening, sun_offset
 from autoreduce.frames.turning import TURNED_WITH_ROWS, with_rows_turned
 from autoreduce.frames.workbook import OLD_EXCEL, ZIP, date_text, read_workbook
 from autoreduce.remarks import Remark, remark
@@ -294,11 +295,21 @@ def _set(table: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def _shift(table: pd.DataFrame, chosen: pd.Series, by: timedelta) -> None:
-    """Move the starts of exposures, and by whole days the nights that they are of."""
+    """Move the starts of exposures, and so their nights, as the Sun has it at the site.
+
+    Where the longitude is not known nights are moved by whole days.
+    """
     table.loc[chosen, "date_obs"] += by
-    if days := round(by / timedelta(days=1)):
-        nights = pd.to_datetime(table.loc[chosen, "night"]) + timedelta(days=days)
-        table.loc[chosen, "night"] = nights.dt.strftime("%Y-%m-%d")
+    days, nights = timedelta(days=int(by / timedelta(days=1))), []
+    columns = table.loc[chosen, ["date_obs", "longitude", "night"]]
+    for start, longitude, night in columns.itertuples(index=False):
+        if pd.isna(night) or pd.isna(start):
+            nights.append(night)
+        elif pd.isna(longitude):
+            nights.append((date.fromisoformat(night) + days).isoformat())
+        else:
+            nights.append(evening(start, sun_offset(longitude)))
+    table.loc[chosen, "night"] = nights
 
 
 def _turn(table: pd.DataFrame, chosen: pd.Series) -> None:

@@ -48,6 +48,8 @@ _OF_MASTERS = ("calibrated", "several-exposures")
 _LAMP = re.compile(
     r"(?<![a-z])(panel|lamp|led|screen|dome|twi(light)?|dusk|dawn)(?![a-z])"
 )
+SHORTEST_S = 1.0
+"""Sun, Moon and planets are exposed for less by day."""
 _ONE_START_S = 1.0
 """Exposures of this length, and the same start, are the same exposure."""
 _RAW_TYPES = (*CALIBRATIONS, ImageType.LIGHT)
@@ -490,6 +492,11 @@ def _count_eastward(frame: Frame, offset: timedelta | None) -> None:
         )
 
 
+def sun_offset(longitude: float) -> timedelta:
+    """Give by how many whole hours the Sun's time is ahead of UTC at a longitude, deg."""
+    return timedelta(hours=round(_east(longitude) / 15))
+
+
 def _east(longitude: float) -> float:
     """Give a longitude between -180 and 180 deg."""
     return (longitude + 180) % 360 - 180
@@ -550,17 +557,22 @@ def _longest_step(frame: Frame) -> timedelta:
     return _PAUSE + timedelta(seconds=_as_float(frame.value("exptime")) or 0.0)
 
 
+def evening(start: datetime, offset: timedelta = timedelta()) -> str:
+    """Give the date on which the night of an exposure began; offset is local time minus UTC."""
+    return (start + offset - _HALF_DAY).date().isoformat()
+
+
 def _name_night(frame: Frame, offset: timedelta, rule: str) -> None:
     reading = frame.facts.get("date_obs")
     if reading is not None and isinstance(reading.value, datetime):
-        evening = (reading.value + offset - _HALF_DAY).date().isoformat()
-        frame.facts["night"] = Reading(evening, reading.keyword, reading.literal, rule)
+        night = evening(reading.value, offset)
+        frame.facts["night"] = Reading(night, reading.keyword, reading.literal, rule)
         return
     local = frame.facts.get("date_loc")
     if local is not None and isinstance(local.value, datetime):
-        evening = (local.value - _HALF_DAY).date().isoformat()
+        night = evening(local.value)
         rule = "local date of the evening, by a local time"
-        frame.facts["night"] = local._replace(value=evening, rule=rule)
+        frame.facts["night"] = local._replace(value=night, rule=rule)
         return
     alone = lone_date(frame.header, frame.dialect.facts["date_obs"])
     if alone is not None and isinstance(alone.value, datetime):
@@ -578,7 +590,7 @@ def _utc_offset(frame: Frame) -> timedelta | None:
             return quarters * timedelta(minutes=15)
     longitude = frame.value("longitude")
     if isinstance(longitude, float):
-        offset = timedelta(hours=round(_east(longitude) / 15))
+        offset = sun_offset(longitude)
         return -offset if _in_daylight(frame, offset) else offset
     return None
 
@@ -587,6 +599,9 @@ def _in_daylight(frame: Frame, offset: timedelta) -> bool:
     """Tell whether a light is of the day, unless its longitude is counted west."""
     start = frame.value("date_obs")
     if not isinstance(start, datetime) or frame.value("imagetyp") != ImageType.LIGHT:
+        return False
+    exptime = _as_float(frame.value("exptime"))
+    if exptime is not None and exptime < SHORTEST_S:
         return False
     hour, mirrored = (start + offset).hour, (start - offset).hour
     return 8 <= hour < 16 and not 7 <= mirrored < 17

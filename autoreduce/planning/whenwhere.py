@@ -1,5 +1,6 @@
 """Where cards, or the order of frames, contradict when and where exposures were taken."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,13 +17,15 @@ from autoreduce.frames.together import COUNTED_WESTWARD
 from autoreduce.remarks import Remark, remark
 
 SLACK = timedelta(minutes=2)
-"""Cards of one exposure differ by this beyond its length: clocks, rounded days."""
+"""Cards of one exposure differ by this beyond its length: clocks differ."""
 FIELD_DEG = 2.0
 """Cards of one pointing differ by less: precession, what is off the centre."""
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _ASKED = ["file", "imagetyp", "date_obs", "exptime", "ra", "dec"]
 _LEAST_ENDS = 3
 _READOUT_S = 1.0
+_ONE_CAMERA = ["instrume", "telescop", "focallen"]
+"""Columns that tell apart cameras of one model, which are exposed at once."""
 
 
 def unlike_times(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
@@ -42,8 +45,8 @@ def unlike_times(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark
             continue  # the observer has set it
         length = timedelta(seconds=float(row["exptime"] or 0.0))
         for keyword, text in told["others"]:
-            other = _moment(text, start)
-            if other is not None and abs(other - start) > length + SLACK:
+            other, digit = _moment(text, start) or (start, timedelta(0))
+            if abs(other - start) > length + SLACK + digit:
                 pair = (str(told["keyword"]), keyword)
                 entry = (row["file"], str(told["literal"]), text, other - start)
                 found.setdefault(pair, []).append(entry)
@@ -61,14 +64,26 @@ def unlike_times(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark
         )
 
 
-def _moment(text: str, near: datetime) -> datetime | None:
-    """Read a date, a day number of any kind, or the time of day of a date that is near."""
-    clock = moment(near.date().isoformat(), "date", text)
-    if clock is not None and moment(text) is None:
-        return clock + timedelta(days=round((near - clock) / _DAY))
+def _moment(text: str, near: datetime) -> tuple[datetime, timedelta] | None:
+    """Read a date, a day number of any kind, or the time of day of a date that is near.
+
+    With what the last digit of a day number stands for: it may be rounded.
+    """
+    clock, exactly = moment(near.date().isoformat(), "date", text), timedelta(0)
+    date = moment(text)
+    if clock is not None and date is None:
+        return clock + timedelta(days=round((near - clock) / _DAY)), exactly
     days = number(text) if "-" not in text and ":" not in text else None
-    tries = [moment(text)] + [moment(days, unit) for unit in ("mjd", "jd", "unix")]
-    return next((one for one in tries if one is not None), None)
+    last_digit = _DAY / 10 ** len(text.partition(".")[2])
+    for found, digit in (
+        (date, exactly),
+        (moment(days, "mjd"), last_digit),
+        (moment(days, "jd"), last_digit),
+        (moment(days, "unix"), exactly),
+    ):
+        if found is not None:
+            return found, digit
+    return None
 
 
 def turned_longitudes(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark]:
@@ -116,9 +131,11 @@ def unlike_places(
                 continue
             narrow = np.cos(np.radians(row["dec"] or 0.0)) if fact == "ra" else 1.0
             for keyword, text in told["others"]:
-                other = degrees(text, hours=fact == "ra")
-                apart = abs(((other or 0.0) - row[fact] + 180) % 360 - 180) * narrow
-                if other is not None and apart > FIELD_DEG:
+                apart = [
+                    abs((other - row[fact] + 180) % 360 - 180) * narrow
+                    for other in _angles(text, hours=fact == "ra")
+                ]
+                if apart and min(apart) > FIELD_DEG:
                     key = (fact, str(told["keyword"]), keyword)
                     entry = (row["file"], str(told["literal"]), text)
                     found.setdefault(key, []).append(entry)
@@ -133,6 +150,18 @@ def unlike_places(
             expected=f"{other_keyword}={text}",
             way_out=f"--set '{_pattern(files, table)}: {fact}={value:.4f}'",
         )
+
+
+def _angles(text: str, *, hours: bool) -> list[float]:
+    """Read an angle, deg; a bare number, whose unit is not known here, in any.
+
+    Of 0 there is none: nobody filled it in.
+    """
+    found = degrees(text, hours=hours)
+    if not found:
+        return []
+    units = [math.degrees(1), *([15] if hours else [])] if found == number(text) else []
+    return [found, *(found * unit for unit in units if abs(found * unit) <= 360)]
 
 
 def _pattern(files: list[str], table: pd.DataFrame) -> str:
@@ -219,7 +248,7 @@ def ends_for_starts(table: pd.DataFrame) -> Iterator[Remark]:
     """
     dated = table["use"].astype(bool) & table["date_obs"].notna()
     used = table[dated & (table["exptime"] > 0).fillna(value=False)]
-    for _, part in used.groupby("instrume", dropna=False, sort=False):
+    for _, part in used.groupby(_ONE_CAMERA, dropna=False, sort=False):
         if len(set(part["detector"])) > 1:
             continue  # of one exposure
         ordered = part.drop_duplicates("date_obs").sort_values("date_obs")

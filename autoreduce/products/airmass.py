@@ -1,12 +1,14 @@
 """Through how much air a light was taken: cards, and what site, pointing and time tell."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from autoreduce.fits.header import RawHeader
 from autoreduce.frames.literals import degrees
+from autoreduce.frames.together import SHORTEST_S
 from autoreduce.planning.plan import FrameInput
 from autoreduce.products.barycentre import (
     altitude_deg,
@@ -31,10 +33,12 @@ SAME, SAME_DEG = 0.05, 2.0
 pointings differ by the field and by precession, cards by refraction and formula."""
 SKY_TURNS = 15 / 3600
 """Degrees that the sky turns in a second."""
+OF_SITE = re.compile(
+    r"\bmet(er|re)s?\b|\[m\]|observatory|site|sea level", re.IGNORECASE
+)
+"""Comments of altitudes that are those of the ground."""
 DAYLIGHT_DEG = 3.0
 """Where the Sun stands as high, no light of stars is exposed."""
-SHORTEST_S = 1.0
-"""Sun, Moon and planets are exposed for less by day."""
 
 
 class Witness(NamedTuple):
@@ -146,8 +150,9 @@ def _cards(header: RawHeader) -> Iterator[Witness]:
             yield Witness(keyword, max(1.0, said))
             break
     for keyword in (*ALTITUDES, *ZENITH_DISTANCES):
-        angle = degrees(header.get(keyword))
-        if angle is None:
+        card = next(iter(header.find(keyword)), None)
+        angle = degrees(card.value) if card else None
+        if card is None or angle is None or OF_SITE.search(card.comment):
             continue
         altitude = 90 - angle if keyword in ZENITH_DISTANCES else angle
         if 0 < altitude <= 90 and angle:

@@ -14,12 +14,13 @@ from autoreduce.products.starlist import read_stars
 from autoreduce.remarks import Remark, remark
 
 COMET = re.compile(
-    r"(comet\b|\d{1,4}P($|[/ _-])|\d{1,4}[DI]/|[CPDXAI][/ _-]?-?\d{3,4}[ _-]?[A-HJ-Y][ _-]?\d{1,3}\b"
-    r"|\(\d{1,7}\))",
+    r"(comet\b|\d{1,4}P($|[/ _-])|\d{1,4}[DI]/"
+    r"|([CPDXAI]/-?\d{3,4}|[CPDI][ _-]?(1\d|20)\d\d)[ _-]?[A-HJ-Y][ _-]?\d{1,3}\b"
+    r"|\(\d{1,7}\)($| ?[A-Z][a-z]))",
     re.IGNORECASE,
 )
 """How the Minor Planet Center names comets, numbered ones and others, and numbered minor
-planets, and how programs write that which do without a slash."""
+planets, and how programs write those that do without a slash."""
 MINOR_PLANET = re.compile(
     r"\d{1,7} [A-Z][a-z]+|(18|19|20)\d\d ?[A-HJ-Y][A-HJ-Z]\d{0,3}$"
 )
