@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
-from itertools import product, takewhile
+from itertools import chain, groupby, product, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +173,9 @@ def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     'dark_60s_*.fits,dark_300s_1.fits,dark_300s_2.fits'
     >>> pattern_of(["M31, R.fits"], ["M31, R.fits", "M31, V.fits"])
     'M31? R.fits'
+    >>> night = [f"20210227.{n:04d}.fit" for n in range(1, 108)]
+    >>> pattern_of([*night[39:50], *night[51:]], night)
+    '0040-0050,0052-0107'
     """
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*files, strict=False))
     begin = "".join(letters[0] for letters in same).rstrip("0123456789")
@@ -181,7 +184,8 @@ def pattern_of(files: Sequence[str], among: Iterable[str]) -> str:
     for glob in map(_typed, globs) if len(files) > 1 else ():
         if glob != "*" and _is_exact(glob, files, among):
             return glob
-    return ",".join(map(_typed, _counted(files, among)))
+    patterns = min(_counted(files, among), _ranges(files, among), key=len)
+    return ",".join(map(_typed, patterns))
 
 
 def _counted(files: Sequence[str], among: Collection[str]) -> list[str]:
@@ -209,6 +213,30 @@ def _counted(files: Sequence[str], among: Collection[str]) -> list[str]:
         ]
         found = min(found, patterns, key=len)
     return found
+
+
+def _ranges(files: Sequence[str], among: Iterable[str]) -> list[str]:
+    """Write ranges of frame numbers, where the night has no other frames between them."""
+    meant = set(files)
+    by_number: dict[int | None, list[str]] = {}
+    for name in among:
+        by_number.setdefault(frame_number(name.rpartition("/")[2]), []).append(name)
+    numberless = by_number.pop(None, [])
+    others = [names for names in by_number.values() if not meant.issuperset(names)]
+    if not meant.isdisjoint(chain(numberless, *others)):
+        return list(files)
+    numbered = [names for _, names in sorted(by_number.items())]
+    runs = [
+        list(chain.from_iterable(run))
+        for is_run, run in groupby(numbered, meant.issuperset)
+        if is_run
+    ]
+    return [one for run in runs for one in ([_range(run)] if len(run) > 2 else run)]
+
+
+def _range(names: Sequence[str]) -> str:
+    first, last = (re.findall(r"\d+", stem(names[i]))[-1] for i in (0, -1))
+    return f"{first}-{last}"
 
 
 def _typed(pattern: str) -> str:
