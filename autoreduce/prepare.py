@@ -270,7 +270,7 @@ def prepare_night(
             each=each,
         )
         frames: pd.DataFrame = scanned.frames
-        unlisted: list[Remark] = []
+        unlisted: list[str] = []
         if choices.frames_csv is not None:
             frames, unlisted = _edited(scanned, choices.frames_csv)
         frames = apply_overrides(
@@ -321,7 +321,13 @@ def prepare_night(
         *unusable_sections(frames, told("biassec", _is_unread)),
         *unusable_sections(frames, told("trimsec", _is_unread)),
     )
-    notes = (*doubts, *cards, *plan.notes, *unlisted, *_of_others(scanned.others))
+    notes = (
+        *doubts,
+        *cards,
+        *plan.notes,
+        *_of_unlisted(frames, unlisted, choices.frames_csv),
+        *_of_others(scanned.others),
+    )
     plan = with_doubts(replace(plan, notes=notes))
     log.info("%s: %d frames, %d products", scanned.root, len(frames), len(plan.tasks))
     return PlannedNight(scanned, annotate(frames, plan), plan, choices.frames_csv)
@@ -353,8 +359,8 @@ def _library(folder: Path) -> pd.DataFrame:
     return library.masters
 
 
-def _edited(night: ScannedNight, path: Path) -> tuple[pd.DataFrame, list[Remark]]:
-    """Take the observer's table, with the frames that it does not list, which are told.
+def _edited(night: ScannedNight, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Take the observer's table, with the frames that it does not list, which are named.
 
     They are new since it was written, or their rows were deleted.
     """
@@ -374,12 +380,17 @@ def _edited(night: ScannedNight, path: Path) -> tuple[pd.DataFrame, list[Remark]
         told = scanned[name].to_numpy(float, na_value=math.nan)
         changed = np.isfinite(own) & ~np.isclose(own, told, rtol=1e-9)
         give(table, name, edited["file"][changed])
-    files = new["file"][new["use"]].tolist()
-    if not files:
-        return table, []
-    way_out = f"--exclude {shlex.quote(pattern_of(files, night.frames['file']))}"
-    told = remark("not-in-table", *files, found=path.name, way_out=way_out)
-    return table, [told]
+    return table, new["file"].tolist()
+
+
+def _of_unlisted(
+    frames: pd.DataFrame, unlisted: Sequence[str], path: Path | None
+) -> Iterator[Remark]:
+    """Tell of frames that the observer's table does not list, and that are used."""
+    files = frames["file"][frames["use"] & frames["file"].isin(unlisted)].tolist()
+    if path and files:
+        way_out = f"--exclude '{pattern_of(files, frames['file'])}'"
+        yield remark("not-in-table", *files, found=path.name, way_out=way_out)
 
 
 def _references(frames: pd.DataFrame, patterns: Sequence[str]) -> list[str]:

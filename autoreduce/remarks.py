@@ -122,6 +122,20 @@ class Remark:
         return remark
 
 
+def typed(option: str, text: str) -> str:
+    """Write an option of a way out as shells take it: filters are called r' and g', too.
+
+    Examples
+    --------
+    >>> print(typed("--set", "M13*: filter=R"), typed("--set", "M13*: filter=r'"))
+    --set 'M13*: filter=R' --set "M13*: filter=r'"
+    """
+    if "'" not in text:
+        return f"{option} '{text}'"
+    plain = re.sub(r'(["$`\\])', r"\\\1", text)
+    return f'{option} "{plain}"'
+
+
 def remark(
     code: str, *subject: str, found: str = "", expected: str = "", way_out: str = ""
 ) -> Remark:

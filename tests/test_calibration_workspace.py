@@ -26,6 +26,19 @@ def test_a_workspace_travels_to_another_process(tmp_path):
     assert pickle.loads(pickle.dumps(workspace)) == workspace
 
 
+def test_patterns_name_raw_frames_and_none_of_other_products(tmp_path):
+    frames = {
+        "masters/flat_R.fits": ("evening_1.fit", "evening_2.fit", "morning_5.fit"),
+        "masters/flat_V.fits": ("evening_3.fit", "morning_4.fit"),
+        "calibrated/M13.fits": ("mon/M13.fits.gz",),
+    }
+    workspace = Workspace(tmp_path, tmp_path, load_recipe(), 100, frames=frames)
+    assert workspace.pattern_of(["evening_1.fit", "evening_2.fit"]) == (
+        "evening_1.fit,evening_2.fit"
+    )
+    assert workspace.pattern_of(["calibrated/M13.fits"]) == "mon/M13.fits.gz"
+
+
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize(("n_bytes", "most"), [(33, 3), (50, 2), (1000, 1)])
 def test_no_more_run_at_once_than_memory_has_room_for(tmp_path, apart, n_bytes, most):

@@ -338,8 +338,11 @@ def test_a_frame_table_without_columns_and_rows_is_as_scanned_there(night):
     output = invoke("plan", night, "--frames", csv)
     assert (
         "bias_0002.fit: not listed in mine.csv, and used as the headers say "
-        "(--exclude bias_0002.fit)"
+        "(--exclude 'bias_0002.fit')"
     ) in output
+    left_out = ("--frames", csv, "--exclude", "bias_0002.fit")
+    assert "not listed" not in invoke("plan", night, *left_out)
+    invoke("plan", night, "--frames", csv)
     planned = table(night)
     assert planned.index[~planned["use"]].tolist() == ["flat_0001.fit"]
     told = whole.set_index("file")

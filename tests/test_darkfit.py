@@ -182,5 +182,5 @@ def test_darks_of_several_temperatures_are_told(tmp_path, temperatures, apart):
         cards = {} if degrees is None else {"SET_TEMP": degrees}
         path = tmp_path / f"d{seconds:g}.fit"
         write_fits(path, np.full((8, 8), seconds), EXPTIME=seconds, **cards)
-    told = "the darks are of -10 to -5 degC, and their counts no one line"
+    told = "the darks are of -10 to -5 degC, and no one line holds for all"
     assert (told in command("darkfit", tmp_path / "d*.fit")) is apart

@@ -418,9 +418,9 @@ def test_processes_and_the_masters_that_each_keeps_fit_into_the_memory(
         kept.append(capacity)
         return MasterStore(capacity)
 
-    def workspace(*words):
+    def workspace(*words, **more):
         memories.append(words[3])
-        return Workspace(*words)
+        return Workspace(*words, **more)
 
     place = "autoreduce.running.execute"
     monkeypatch.setattr(f"{place}.Workspace", workspace)

@@ -212,6 +212,20 @@ def test_a_list_that_is_not_there_is_named():
         expand(["@no.lst"])
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"SIMPLE  =                    T", "is no list of files: @ stands before"),
+        (b"\0\1\2", "is no list of files: @ stands before"),
+        (b"# nothing yet\n\n", "names none"),
+    ],
+)
+def test_what_is_no_list_of_files_is_refused(folder, text, why):
+    (folder / "it.lst").write_bytes(text)
+    with pytest.raises(InputError, match=why):
+        expand(["@it.lst"])
+
+
 @pytest.mark.parametrize("behind", ["[1:100,1:100]", "[SCI,1]", "[SCI]"])
 @pytest.mark.usefixtures("folder")
 def test_brackets_that_hold_no_number_are_not_taken_for_a_missing_file(behind):

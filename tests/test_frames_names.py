@@ -1,16 +1,19 @@
 """What names of files say where headers are silent, and what headers say of filters."""
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from astropy.time import Time
 from fits_files import write_frame
 
 from autoreduce.fits.header import headers_from_text
+from autoreduce.fits.names import pattern_of
 from autoreduce.frames.dialects import load_dialects
 from autoreduce.frames.frame import FrameReader, frames_of_file
-from autoreduce.frames.overrides import apply_overrides
+from autoreduce.frames.overrides import apply_overrides, select
 from autoreduce.frames.scan import scan, scan_night
 from autoreduce.planning.notes import undated
 from autoreduce.planning.planner import make_plan
@@ -324,3 +327,26 @@ def test_lights_of_0_s_are_told_from_bias_frames_by_their_level(tmp_path, level,
     assert column(tmp_path, "imagetyp")["x.fits"] == kind
     # No dark is taken to 0 s for a light: how long it was has to be told.
     assert ("x.fits" in column(tmp_path, "exptime")) == (kind == "bias")
+
+
+@pytest.mark.parametrize(
+    ("meant", "others"),
+    [
+        (["dark_1.fits", "dark_2.fits"], ["bad/dark_3.fits"]),
+        (["dark_1.fits"], ["bad/dark_1.fits"]),
+        (["0012.fits", "0013.fits"], ["lights/0013.fits"]),
+        (["M31, R 1.fits", "M31, R 2.fits"], ["M31, R 3.fits", "M31, V 1.fits"]),
+        (["M31 [R] 1.fits", "M31 [R] 2.fits"], ["M31 [V] 1.fits", "M31 R 1.fits"]),
+        (["o'neil 1.fits"], ["oneil 1.fits", "o'neil 2.fits"]),
+        (["mon/x03.fits", "mon/x04.fits", "tue/x05.fits"], ["y2.fits", "x6.fits"]),
+        (["x03.fits", "x04.fits", "x05.fits"], ["y2.fits", "y4.fits"]),
+        (["x03.fits", "x04.fits", "x05.fits"], ["y.fits", "x9.fits"]),
+        (["a0.fits[1]", "a1.fits[1]"], ["a0.fits[2]", "a1.fits[2]", "b0.fits[1]"]),
+    ],
+)
+def test_a_pattern_that_is_pasted_means_the_frames_and_no_others(meant, others):
+    files = [*meant, *others]
+    pattern = pattern_of(meant, files)
+    table = pd.DataFrame({"file": files})
+    assert table["file"][select(table, pattern)].tolist() == meant
+    assert shlex.split(f"--exclude '{pattern}'") == ["--exclude", pattern]

@@ -307,7 +307,7 @@ def test_a_light_that_loses_far_more_samples_than_noise_explains_is_named(tmp_pa
         if one.code == "many-rejected"
     ]
     assert told.found.endswith(" % of r2.fits")
-    assert told.way_out == "--exclude r2.fits"
+    assert told.way_out == "--exclude 'r2.fits'"
     # Each bad pixel spoils its neighbours' samples, too, when the light is turned.
     assert 2 < float(told.found.split()[0]) < 40
 

@@ -34,7 +34,7 @@ from autoreduce.errors import ProductError
 from autoreduce.frames.schema import make_frame_table
 from autoreduce.planning.plan import Action, Plan
 from autoreduce.planning.recipe import load_recipe
-from autoreduce.remarks import remark
+from autoreduce.remarks import ITSELF, remark
 from autoreduce.report.gallery import (
     LARGEST,
     TOTAL_PIXELS,
@@ -332,6 +332,18 @@ def test_a_stack_that_failed_is_not_said_to_combine_its_lights(tmp_path):
     assert "none of 3 combined" in stack.facts
     (bias,) = exhibits_of(make_report(plan), tmp_path)[Action.BIAS]
     assert bias.facts[0] == "3 combined"
+
+
+def test_beside_a_light_stands_a_way_out_that_names_its_raw_frame(tmp_path):
+    plan = make_plan(calibrate("l0.fit.gz"))
+    way_out = f"--set '{ITSELF}: dark=none'"
+    doubt = remark("dark-lost", "calibrated/l0.fits", way_out=way_out)
+    (output,) = (one.output for one in plan.tasks if one.action is Action.CALIBRATE)
+    outcomes = make_outcomes(plan, **{output: FakeOutcome(remarks=(doubt,))})
+    write_products(tmp_path, plan)
+    shown = exhibits_of(make_report(plan, outcomes=outcomes), tmp_path)
+    (told,) = shown[Action.CALIBRATE][0].remarks
+    assert "(--set 'l0.fit.gz: dark=none')" in told
 
 
 def test_beside_a_stack_stands_what_its_lights_lack_and_what_is_doubtful(tmp_path):

@@ -226,7 +226,7 @@ def with_levels(
     table.loc[list(screened.counting.disproved), "saturate"] = None
     table.loc[list(screened.counting.lit_overscans), "biassec"] = None
     for file, original in screened.copies.items():
-        way_out = f"--include '{file}'" if leave_out else ""
+        way_out = f"--include '{pattern_of([file], names)}'" if leave_out else ""
         told = remark("same-pixels", found=original, way_out=way_out)
         table.loc[file, ["use", "why_not", "code"]] = [
             not leave_out,

@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import ParamSpec, Self, TypeVar
 
 from autoreduce.calibration.store import MasterStore
 from autoreduce.fits.closing import ended
+from autoreduce.fits.names import pattern_of
 from autoreduce.planning.recipe import Recipe
 from autoreduce.remarks import Remark
 
@@ -48,6 +50,8 @@ class Workspace:
     """Masters that are kept in memory for the lights that use them."""
     contents: Mapping[str, str] = field(default_factory=dict)
     """Digest of the content of each raw frame that is read, as the run found it."""
+    frames: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """Raw frames of each product that the plan makes of some."""
     processes: Executor | None = field(default=None, compare=False)
     """Processes that are given work which Python would let one thread do at a time;
     None if there are none."""
@@ -58,6 +62,11 @@ class Workspace:
     def is_single(self) -> bool:
         """Whether all of a task is done by one thread."""
         return self.processes is None and self.threads == 1
+
+    def pattern_of(self, files: Iterable[str]) -> str:
+        """Write a pattern of raw frames, or of those of lights, as an option takes it."""
+        raw = [self.frames.get(file, (file,))[0] for file in files]
+        return pattern_of(raw, {*raw, *chain.from_iterable(self.frames.values())})
 
     def alone(self) -> Self:
         """Give the workspace as a worker process has it, without any of its own."""

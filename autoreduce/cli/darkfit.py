@@ -158,7 +158,7 @@ def _tell_temperatures(darks: "list[DarkCounts]") -> None:
     if apart := unlike_temperatures(darks):
         low, high = apart
         msg = (
-            f"the darks are of {low:g} to {high:g} degC, and their counts no one line: "
+            f"the darks are of {low:g} to {high:g} degC, and no one line holds for all: "
             "give those of one temperature"
         )
         click.echo(msg, err=True)

@@ -8,15 +8,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
-from fnmatch import fnmatchcase
 from functools import cache
-from itertools import product, repeat
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from autoreduce.errors import TableError
-from autoreduce.fits.names import parse_name, stem
+from autoreduce.fits.names import NUMBERS, frame_number, is_meant
 from autoreduce.fits.sections import parse_section, parse_turned
 from autoreduce.fits.spreadsheet import csv_pieces, guarded, unguarded
 from autoreduce.fits.whole import write_text
@@ -43,9 +42,6 @@ _BY_TYPE = ("untyped", "typed-other", "typed-master", "typed-by-hand")
 
 _COLUMNS = {column.name: column for column in FRAME_COLUMNS}
 _SETTABLE = (*(column.name for column in FACT_COLUMNS[1:]), "bias", "dark", "flat")
-_NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
-_HDU = re.compile(r"\[(\d+)\]$")
-"""The end of a pattern that names an HDU, and no set of digits."""
 _SETTING = re.compile(r"(?P<pattern>.+?):\s*(?P<facts>\w+\s*=.*)", re.DOTALL)
 _NEXT_FACT = re.compile(r",\s*(?=\w+\s*=)")
 _TYPES = ", ".join(ImageType)
@@ -147,7 +143,10 @@ def select(frames: pd.DataFrame, pattern: str) -> pd.Series:
     """
     names = [str(name) for name in frames["file"]]
     wanted = _relative(pattern.strip(), frames.attrs.get("root"))
-    chosen = [_is_meant(name, wanted) for name in names]
+    # A path that is there means that file alone, and none of its name in a folder.
+    chosen = [name == wanted for name in names]
+    if not any(chosen):
+        chosen = [is_meant(name, wanted) for name in names]
     if not any(chosen) and "," in wanted:
         parts = [select(frames, part) for part in wanted.split(",") if part.strip()]
         chosen = [any(marks) for marks in zip(*parts, strict=True)]
@@ -223,43 +222,13 @@ def _relative(pattern: str, root: object) -> str:
     return pattern.removeprefix("./")
 
 
-def _is_meant(name: str, pattern: str) -> bool:
-    base = name.rpartition("/")[2]
-    if pattern in (name, base) or name.startswith(pattern.rstrip("/") + "/"):
-        return True
-    if pattern in (*_without_ending(name), *_without_ending(base)):
-        return True
-    if match := _NUMBERS.fullmatch(pattern):
-        number = _frame_number(base)
-        first, last = int(match[1]), int(match[2] or match[1])
-        return number is not None and first <= number <= last
-    of_hdu = _HDU.sub(r"[[]\1]", pattern)
-    files = (_without_ending(one)[0] for one in (name, base))
-    pairs = product((name, base, *files), (pattern, of_hdu))
-    return any(fnmatchcase(*pair) for pair in pairs)
-
-
-def _without_ending(name: str) -> tuple[str, ...]:
-    """Return a name without ``[N]``, without the ending of its file, too, and with ``[N]``."""
-    parts = parse_name(name)
-    if parts is None:
-        return (name,)
-    hdu = (f"{parts.stem}[{parts.hdu}]",) if parts.hdu else ()
-    return f"{parts.stem}{parts.suffix}{parts.packed}", parts.stem, *hdu
-
-
-def _frame_number(base: str) -> int | None:
-    numbers = re.findall(r"\d+", stem(base))
-    return int(numbers[-1]) if numbers else None
-
-
 def _no_match(pattern: str, names: Sequence[str]) -> str:
     bases = sorted({name.rpartition("/")[2] for name in names})
     near = difflib.get_close_matches(pattern, bases, n=3, cutoff=0.3) or bases[:3]
-    if match := _NUMBERS.fullmatch(pattern):
+    if match := NUMBERS.fullmatch(pattern):
         wanted = int(match[1])
-        numbered = [name for name in bases if _frame_number(name) is not None]
-        numbered.sort(key=lambda name: abs((_frame_number(name) or 0) - wanted))
+        numbered = [name for name in bases if frame_number(name) is not None]
+        numbered.sort(key=lambda name: abs((frame_number(name) or 0) - wanted))
         near = numbered[:3] or near
     listed = ", ".join(near) if near else "none: the table is empty"
     return f"no frame matches {pattern!r}; the nearest names are {listed}"

@@ -14,7 +14,7 @@ from autoreduce.planning.candidates import Facts, has_overscan
 from autoreduce.planning.criteria import Settings
 from autoreduce.planning.phrases import UNKNOWN, listed
 from autoreduce.planning.plan import Verdict
-from autoreduce.remarks import Remark, remark
+from autoreduce.remarks import Remark, remark, typed
 
 _PLURAL = {"bias": "bias frames", "dark": "darks", "flat": "flats"}
 _COLUMNS = {"exposure": "exptime", "temperature": "ccd_temp"}
@@ -99,7 +99,7 @@ def _why_not(
         # Exposures of 0 s are none that a light could have had.
         known = column != "exptime" or _is_exposed(master)
         value = _plain(master.get(column) if known else None)
-        way_out = f"--set '{table.pattern(setup)}: {column}={value}'"
+        way_out = typed("--set", f"{table.pattern(setup)}: {column}={value}")
         return remark(no, found=f"{miss.criterion} is unknown", way_out=way_out)
     if miss.criterion == "exposure" and not any(_is_exposed(one) for _, one in misses):
         return _without_exposure(setup, misses, table)
@@ -129,13 +129,13 @@ def _way_out(
     column = _COLUMNS.get(miss.criterion, miss.criterion)
     pattern = table.pattern(master)
     if miss.found == UNKNOWN and column in _TELLABLE and pattern:
-        return f"--set '{pattern}: {column}={_plain(setup.get(column))}'"
+        return typed("--set", f"{pattern}: {column}={_plain(setup.get(column))}")
     if miss.criterion == "exposure" and settings.other_exposures:
         return "--extrapolate-darks"
     if miss.criterion == "roworder":
         return "--set '*: turned=yes'"
     if miss.criterion == "instrume" and is_one_camera(miss.wanted, miss.found):
-        return f"--set '{table.pattern(setup)}: instrume={miss.found}'"
+        return typed("--set", f"{table.pattern(setup)}: instrume={miss.found}")
     if need == "flat" and column in _OF_READING and _is_lit_alike(setup, master):
         flat = PurePath(str(master["output"])).stem
         return f"--set '{table.pattern(setup)}: flat={flat}'"

@@ -24,7 +24,7 @@ from autoreduce.planning.plan import Action, Plan, Task, shows_spectrum
 from autoreduce.planning.recipe import Align, Recipe
 from autoreduce.planning.rules import TemperatureRule
 from autoreduce.planning.use import NEEDS, Uses
-from autoreduce.remarks import Remark, Severity, joined, remark, some
+from autoreduce.remarks import Remark, Severity, joined, remark, some, typed
 
 GROUPS_NAMED = 8
 """Groups that a sentence names; of more it says how many."""
@@ -225,12 +225,13 @@ def _unusable(table: pd.DataFrame) -> list[Remark]:
     notes = []
     if len(unknown):
         first = unknown["file"].iloc[0]
+        pattern = pattern_of([first], table["file"])
         notes.append(
             remark(
                 "type-unknown",
                 found=_count(len(unknown), "frame"),
                 expected=first,
-                way_out=f"--set '{first}: imagetyp=light'",
+                way_out=typed("--set", f"{pattern}: imagetyp=light"),
             )
         )
     other = used[used["imagetyp"].isin([ImageType.MASTER, ImageType.OTHER])]
@@ -411,7 +412,9 @@ def _unnamed_filters(table: pd.DataFrame) -> Iterator[Remark]:
                 *files,
                 found=_count(len(files), "flat"),
                 expected=", ".join(named),
-                way_out=f"--set '{pattern_of(files, table['file'])}: filter={meant}'",
+                way_out=typed(
+                    "--set", f"{pattern_of(files, table['file'])}: filter={meant}"
+                ),
             )
 
 
@@ -434,7 +437,7 @@ def _likely_filters(table: pd.DataFrame) -> list[Remark]:
                     "likely-filter",
                     found=name,
                     expected=", ".join(near),
-                    way_out=f"--set '{pattern}: filter={near[0]}'",
+                    way_out=typed("--set", f"{pattern}: filter={near[0]}"),
                 )
             )
     return notes
@@ -574,7 +577,7 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
                 *files,
                 found=f"{keyword} = {literal}",
                 expected=f"{keyword}={twins[0]}",
-                way_out=f"--set '{pattern}: {fact}={twins[0]}'",
+                way_out=typed("--set", f"{pattern}: {fact}={twins[0]}"),
             )
 
 

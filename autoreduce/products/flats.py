@@ -29,7 +29,6 @@ from autoreduce.calibration.uncertainty import shared_variance
 from autoreduce.calibration.workspace import TaskResult, Workspace
 from autoreduce.errors import ProductError
 from autoreduce.fits.cards import Card
-from autoreduce.fits.names import pattern_of
 from autoreduce.fits.writer import MASK, UNCERT
 from autoreduce.pixels.bayer import WHITE, Mosaic, agrees, by_place, mosaic
 from autoreduce.pixels.combine import combine
@@ -566,8 +565,8 @@ def _of_full_wells(
     # Without bias frames the dark holds their level.
     full = transfer.full_from + zeros[0]
     full += 0.0 if dark is None else float(np.nanmedian(dark))
-    files = [item.file for item in members.items]
-    way_out = f"--set '{pattern_of(files, files)}: saturate={BELOW_FULL * full:.0f}'"
+    pattern = stack.workspace.pattern_of(item.file for item in members.items)
+    way_out = f"--set '{pattern}: saturate={BELOW_FULL * full:.0f}'"
     yield remark("flat-full", found=f"{full:.0f} ADU", way_out=way_out)
 
 
@@ -794,7 +793,7 @@ def _of_shapes(stack: _FlatStack) -> Iterator[Remark]:
     if split is not None:
         apart, places = split
         files = [item.file for item in members.items]
-        some = pattern_of([files[i] for i in places], files)
+        some = stack.workspace.pattern_of(files[i] for i in places)
         how_many = f"{len(places)} of its {len(files)}"
         way_out = f"--exclude '{some}'"
         yield remark(

@@ -443,7 +443,8 @@ class _Stack:
             return
         names = [PurePosixPath(files[i]).name for i in odd]
         few = len(odd) < len(files) / 2
-        way_out = " ".join(f"--exclude {name}" for name in names) if few else ""
+        chosen = self.workspace.pattern_of(files[i] for i in odd) if few else ""
+        way_out = f"--exclude '{chosen}'" if few else ""
         each = zip(odd, names, strict=True)
         found = some([f"{100 * parts[i]:.1f} % of {name}" for i, name in each])
         yield remark("many-rejected", found=found, way_out=way_out)

@@ -431,7 +431,10 @@ def _remarks(report: NightReport, caveats: Caveats, task: Task) -> Iterator[str]
     outcome = report.outcomes.get(task.output)
     if is_there(report, task.output):
         yield from caveats.missing(lights)
-    yield from map(str, outcome.remarks if outcome else ())
+    for one in outcome.remarks if outcome else ():
+        # What can be typed of a light names its raw frame.
+        is_light = task.action is Action.CALIBRATE
+        yield str(one.about(task.frames[0].file) if is_light else one)
     if is_stack:
         yield from caveats.doubts(lights)
 

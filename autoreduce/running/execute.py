@@ -302,6 +302,11 @@ def run_plan(
         limits.fill,
         cores,
         MasterStore(kept // (processes + 1) if whole_apart else kept),
+        frames={
+            task.output: tuple(item.file for item in task.frames)
+            for task in plan.tasks
+            if task.frames
+        },
     )
     if limits.scheduler is not None:
         from autoreduce.running.cluster import cluster_executor

@@ -100,8 +100,15 @@ def _lines(name: str) -> list[str]:
     except OSError as error:
         msg = f"the list of files {name} cannot be read: {error.strerror}"
         raise InputError(msg) from error
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    if "\0" in text or text.startswith("SIMPLE  ="):
+        msg = f"{name} is no list of files: @ stands before the name of a text file"
+        raise InputError(msg)
+    lines = [line.strip() for line in text.split("\n")]
+    named = [line for line in lines if line and not line.startswith("#")]
+    if not named:
+        msg = f"the list of files {name} names none"
+        raise InputError(msg)
+    return named
 
 
 def _parts(pattern: str) -> list[str]:
