@@ -18,6 +18,7 @@ from autoreduce.prepare import Choices, prepare_night
 from autoreduce.products import state
 from autoreduce.reduction import reduce_night
 from autoreduce.remarks import remark
+from autoreduce.running import execute
 from autoreduce.running.execute import (
     Cause,
     Limits,
@@ -94,6 +95,21 @@ def test_another_stack_recipe_redoes_only_the_stack(night, tmp_path):
     redone = made_again(run(night, choices=Choices(recipe=str(recipe))))
     assert redone
     assert all(name.startswith("stacks/") for name in redone)
+
+
+def test_what_is_as_long_as_the_plan_does_not_go_with_each_light(night, monkeypatch):
+    carried = {}
+
+    def seen(task, workspace, *rest):
+        carried.setdefault(task.action, set()).add(len(workspace.frames))
+        return task_outcome(task, workspace, *rest)
+
+    task_outcome = execute.task_outcome
+    monkeypatch.setattr(execute, "task_outcome", seen)
+    run(night)
+    n_products = len(carried.pop("flat") | carried.pop("stack"))
+    assert n_products == 1
+    assert set.union(*carried.values()) == {0}
 
 
 FLAT = "masters/flat_R_1x1.fits"

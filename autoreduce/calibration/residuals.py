@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.measure import block_medians, pixel_noise
 from autoreduce.pixels.order import finite_median, medians_of_parts
 from autoreduce.remarks import ITSELF, Remark, remark
@@ -111,7 +112,7 @@ def doubts_of_light(
         return
     levels = block_levels(data)
     uneven = _scatter(levels)
-    shadows = () if flat is None else tuple(_shadows_left(data, flat))
+    shadows = () if flat is None else _shadows_left(data, flat)
     yield from _doubts_of_bias(data, bias, flat, uneven, noise)
     told = [] if dark is None else list(_doubts_of_dark(data, dark, uneven))
     yield from told
@@ -242,15 +243,19 @@ def _shadows_left(
     shade, level = _beside(flat)
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = -shade / level
-        beside = _beside(data)
-        bright = beside.above / beside.level
     lit = level > SHADOW * 10 * finite_median(level)
+    shaded = np.isfinite(depth) & lit & (depth > SHADOW) & (depth < DEEPEST)
+    if np.count_nonzero(shaded) < FEWEST_CELLS:
+        return
+    beside = _beside(data)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bright = beside.above / beside.level
     known = np.isfinite(bright) & np.isfinite(depth) & lit & (beside.level > 0)
-    shadows = known & (depth > SHADOW) & (depth < DEEPEST)
+    shadows = known & shaded
     if np.count_nonzero(shadows) < FEWEST_CELLS:
         return
     plain = known & ~shadows
-    noise = 1.4826 * finite_median(np.abs(bright[plain]))
+    noise = MAD_TO_SIGMA * finite_median(np.abs(bright[plain]))
     left = shadows & (bright > depth / 2) & (bright > SHADOW_NOISE * noise)
     deep = float(np.max(depth[left], initial=0.0))
     # A nebula, or a crowd of stars, is bright where no shadow is.

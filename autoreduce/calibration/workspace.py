@@ -69,8 +69,11 @@ class Workspace:
         return pattern_of(raw, {*raw, *chain.from_iterable(self.frames.values())})
 
     def alone(self) -> Self:
-        """Give the workspace as a worker process has it, without any of its own."""
-        return replace(self, processes=None, whole=False, threads=1)
+        """Give the workspace as a worker process has it for a part of a task.
+
+        Without any process of its own, nor the frames of the whole plan.
+        """
+        return replace(self, processes=None, whole=False, threads=1, frames={})
 
     def apart(
         self,

@@ -84,8 +84,8 @@ def apply_overrides(
         true, ``why_not`` keeps the reason, or says that the observer asked for it.
     settings : sequence of str
         ``PATTERN: column=value, column=value``.  An empty value makes the fact
-        missing; ``date_obs=+7h`` moves a date (d, h, min, s).  A type given by hand brings back a frame that was left out
-        because of its type.
+        missing; ``date_obs=+7h`` moves a date (d, h, min, s).  A type given by hand
+        brings back a frame that was left out because of its type.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreduce.fits.sections import moved_pattern
+from autoreduce.pixels.clipping import MAD_TO_SIGMA
 from autoreduce.pixels.order import finite_median
 
 RGB = "RGB"
@@ -23,7 +24,6 @@ UNLIKE, SCATTER, SURELY = 0.05, 0.3, 5.0
 """Places of a cell show unlike colours if their levels differ by more of the level, and by
 more of the scatter between pixels of one place, than readouts that take turns do; two
 greens differ by so many times less."""
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def _way_out(
         return typed("--set", f"{table.pattern(setup)}: instrume={miss.found}")
     if need == "flat" and column in _OF_READING and _is_lit_alike(setup, master):
         flat = PurePath(str(master["output"])).stem
-        return f"--set '{table.pattern(setup)}: flat={flat}'"
+        return typed("--set", f"{table.pattern(setup)}: flat={flat}")
     return ""
 
 

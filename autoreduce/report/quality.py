@@ -90,7 +90,7 @@ SERIES = (
         "Level of the calibrated sky by exposure: moon, twilight, clouds, lamps.",
         is_judged=True,
     ),
-    Series("airmass", "Airmass", "", "Airmass, from the header."),
+    Series("airmass", "Airmass", "", "Through how much air the lights were taken."),
     Series(
         "ccd_temp", "Sensor", "\N{DEGREE SIGN}C", "Temperature of the sensor, measured."
     ),

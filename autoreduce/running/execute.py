@@ -348,6 +348,10 @@ def _pixels(task: Task) -> int:
     return int(nx) * int(ny)
 
 
+_NAMES_FRAMES = (Action.FLAT, Action.STACK)
+"""Tasks whose ways out name raw frames, and none of the others of the plan."""
+
+
 class _Run:
     """One run of a plan: what is under way, and how the rest ended."""
 
@@ -448,7 +452,9 @@ class _Run:
             for name in _files_of_need(output, self._outcomes[output]):
                 files.doubt(name)
         whole = self._is_whole(output, under_way)
-        workspace = replace(self._workspace, whole=whole)
+        # What goes with each of many lights is as long as the plan.
+        frames = self._workspace.frames if task.action in _NAMES_FRAMES else {}
+        workspace = replace(self._workspace, whole=whole, frames=frames)
         return pool.submit(self.carry_out, task, workspace, needs, before, files, begin)
 
     def _with_doubts(self, task: Task) -> Task:

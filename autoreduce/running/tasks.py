@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def run_task(
         If it cannot be made.
     """
     if workspace.whole:
-        return workspace.apart(run_task, task, workspace.alone(), digest, products)
+        alone = replace(workspace.alone(), frames=workspace.frames)
+        return workspace.apart(run_task, task, alone, digest, products)
     from autoreduce.running.making import make_product
 
     return make_product(task, workspace, digest, products)
