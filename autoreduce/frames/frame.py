@@ -325,7 +325,7 @@ def _check_sections(facts: dict[str, Reading], shape: tuple[int, ...]) -> None:
 def evidence_cells(reading: Reading) -> EvidenceCells:
     """Return what the evidence tells of a reading, behind the names of frame and fact."""
     return (
-        _shown(reading.value),
+        shown(reading.value),
         reading.keyword,
         reading.literal,
         reading.rule,
@@ -348,7 +348,8 @@ _NEXT_SOURCE = re.compile(r"; (?=[A-Z][^;=a-z]*=)")
 """A literal may hold a semicolon, but no keyword behind it."""
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return the text of a value in `evidence_cells`; empty of what is missing."""
     if value is None:
         return ""
     return value.isoformat() if isinstance(value, datetime) else str(value)

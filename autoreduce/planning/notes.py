@@ -2,16 +2,17 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from autoreduce.fits.names import pattern_of
 from autoreduce.frames.facts import NO_SECTION
-from autoreduce.frames.frame import told_otherwise
+from autoreduce.frames.frame import shown, told_otherwise
 from autoreduce.frames.literals import number, seconds
 from autoreduce.frames.names import UNNAMED
 from autoreduce.frames.schema import ImageType, rows_of
@@ -528,19 +529,18 @@ def unlike_exposures(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Re
     evidence : DataFrame
         Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
     """
-    coadds = dict(
-        zip(table["file"], table["coadds"].fillna(1).astype(int), strict=True)
-    )
     told = evidence[evidence["fact"].eq("exptime")]
-    for (_, _, keyword, literal, others), files in _contradicted(table, told):
-        other = _other_exposure(str(literal), str(others), coadds[files[0]])
+    for (frame, _, _, keyword, literal, others), files in _grouped(
+        contradicted(table, told)
+    ):
+        other = _other_exposure(literal, others[0], frame["coadds"] or 1)
         if other is not None:
             pattern = pattern_of(files, table["file"])
             yield remark(
                 "two-exposures",
                 *files,
                 found=f"{keyword} = {literal}",
-                expected=str(others),
+                expected="; ".join(map("=".join, others)),
                 way_out=f"--set '{pattern}: exptime={other:g}'",
             )
 
@@ -557,14 +557,13 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
     evidence : DataFrame
         Which card gave a fact, with ``EVIDENCE_COLUMNS`` of the scan.
     """
-    for (fact, value, keyword, literal, others), files in _contradicted(
-        table, evidence
+    for (_, fact, value, keyword, literal, others), files in _grouped(
+        contradicted(table, evidence)
     ):
         key = SPELT.get(fact, str)
-        literals = (one.partition("=")[::2] for one in told_otherwise(others))
         twins = [
             text
-            for name, text in literals
+            for name, text in others
             if name == keyword
             and key(text) != key(value)
             # A name beside a number is that of the number's place in the wheel.
@@ -581,27 +580,68 @@ def doubled_cards(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remar
             )
 
 
-def _contradicted(
-    table: pd.DataFrame, evidence: pd.DataFrame
-) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Give facts that other cards tell otherwise, and the used frames that have them so.
+class Contradicted(NamedTuple):
+    """A fact of a frame that other cards tell otherwise."""
 
-    Of a fact its name, value, keyword and literal, and what the other cards say.
+    frame: Mapping[str, Any]
+    """Row of the frame, None where a cell is missing."""
+    fact: str
+    value: str
+    keyword: str
+    """Card that was believed, ..."""
+    literal: str
+    """... and what stands there."""
+    others: tuple[tuple[str, str], ...]
+    """Keyword and literal of the others."""
+
+
+def contradicted(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Contradicted]:
+    """Give the facts of used frames that other cards tell otherwise.
+
+    What the observer has set is not doubted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The whole frame table.
+    evidence : DataFrame
+        Which card gave each fact, with ``EVIDENCE_COLUMNS`` of the scan.
     """
-    used = table[table["use"].astype(bool)].set_index("file")
-    told = evidence[evidence["disagree"].ne("") & evidence["file"].isin(used.index)]
-    keys = ["fact", "value", "keyword", "literal", "disagree"]
-    for fact, rows in told.groupby(keys, sort=False):
-        name, value, *_ = fact
-        # What the observer has set is not doubted.
-        files = [one for one in rows["file"] if str(used.loc[one, name]) == value]
-        if files:
-            yield fact, files
+    told = evidence[evidence["disagree"].ne("")]
+    used = table[table["use"].astype(bool) & table["file"].isin(told["file"])]
+    frames = {row["file"]: row for row in rows_of(used)}
+    for one in told.to_dict("records"):
+        frame = frames.get(one["file"])
+        if frame is not None and shown(frame[one["fact"]]) == one["value"]:
+            others = (text.partition("=") for text in told_otherwise(one["disagree"]))
+            yield Contradicted(
+                frame,
+                one["fact"],
+                one["value"],
+                one["keyword"],
+                one["literal"],
+                tuple((keyword, text) for keyword, _, text in others),
+            )
 
 
-def _other_exposure(literal: str, others: str, coadds: int) -> float | None:
+def _grouped(
+    found: Iterable[Contradicted],
+) -> Iterator[tuple[Contradicted, list[str]]]:
+    """Give contradictions once, each with all frames that have it."""
+    files: dict[object, list[str]] = {}
+    first: dict[object, Contradicted] = {}
+    for one in found:
+        files.setdefault(one[1:], []).append(one.frame["file"])
+        first.setdefault(one[1:], one)
+    for key, one in first.items():
+        yield one, files[key]
+
+
+def _other_exposure(
+    literal: str, other_card: tuple[str, str], coadds: int
+) -> float | None:
     """Read the exposure that another card tells, if that contradicts the first."""
-    keyword, _, text = told_otherwise(others)[0].partition("=")
+    keyword, text = other_card
     own, other = seconds(literal), seconds(text)
     if keyword not in _EXPOSURES or own is None or not other:
         return None

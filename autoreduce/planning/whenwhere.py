@@ -4,16 +4,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from autoreduce.fits.names import parse_name, pattern_of
-from autoreduce.frames.frame import told_otherwise
 from autoreduce.frames.literals import degrees, moment, number
-from autoreduce.frames.schema import ImageType, rows_of
+from autoreduce.frames.schema import ImageType
 from autoreduce.frames.together import COUNTED_WESTWARD
+from autoreduce.planning.notes import contradicted
 from autoreduce.remarks import Remark, remark
 
 SLACK = timedelta(minutes=2)
@@ -21,7 +20,6 @@ SLACK = timedelta(minutes=2)
 FIELD_DEG = 2.0
 """Cards of one pointing differ by less: precession, what is off the centre."""
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
-_ASKED = ["file", "imagetyp", "date_obs", "exptime", "ra", "dec"]
 _LEAST_ENDS = 3
 _READOUT_S = 1.0
 _ONE_CAMERA = ["instrume", "telescop", "focallen"]
@@ -39,16 +37,14 @@ def unlike_times(table: pd.DataFrame, evidence: pd.DataFrame) -> Iterator[Remark
         Which card gave each start, with ``EVIDENCE_COLUMNS`` of the scan.
     """
     found: dict[tuple[str, str], list[tuple[str, str, str, timedelta]]] = {}
-    for row, told in _contradicted(table, evidence, "date_obs"):
-        start = row["date_obs"].to_pydatetime()
-        if datetime.fromisoformat(str(told["value"])) != start:
-            continue  # the observer has set it
-        length = timedelta(seconds=float(row["exptime"] or 0.0))
-        for keyword, text in told["others"]:
+    for told in contradicted(table, evidence):
+        start = datetime.fromisoformat(told.value)
+        length = timedelta(seconds=float(told.frame["exptime"] or 0.0))
+        for keyword, text in told.others:
             other, digit = _moment(text, start) or (start, timedelta(0))
             if abs(other - start) > length + SLACK + digit:
-                pair = (str(told["keyword"]), keyword)
-                entry = (row["file"], str(told["literal"]), text, other - start)
+                pair = (told.keyword, keyword)
+                entry = (told.frame["file"], told.literal, text, other - start)
                 found.setdefault(pair, []).append(entry)
                 break
     for (keyword, other_keyword), rows in found.items():
@@ -126,18 +122,19 @@ def unlike_places(
     """
     found: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for fact, evidence in (("ra", ra), ("dec", dec)):
-        for row, told in _contradicted(table, evidence, fact):
-            if row["imagetyp"] != ImageType.LIGHT or str(row[fact]) != told["value"]:
+        for told in contradicted(table, evidence):
+            row = told.frame
+            if row["imagetyp"] != ImageType.LIGHT:
                 continue
             narrow = np.cos(np.radians(row["dec"] or 0.0)) if fact == "ra" else 1.0
-            for keyword, text in told["others"]:
+            for keyword, text in told.others:
                 apart = [
                     abs((other - row[fact] + 180) % 360 - 180) * narrow
                     for other in _angles(text, hours=fact == "ra")
                 ]
                 if apart and min(apart) > FIELD_DEG:
-                    key = (fact, str(told["keyword"]), keyword)
-                    entry = (row["file"], str(told["literal"]), text)
+                    key = (fact, told.keyword, keyword)
+                    entry = (row["file"], told.literal, text)
                     found.setdefault(key, []).append(entry)
                     break
     for (fact, keyword, other_keyword), rows in found.items():
@@ -166,21 +163,6 @@ def _angles(text: str, *, hours: bool) -> list[float]:
 
 def _pattern(files: list[str], table: pd.DataFrame) -> str:
     return "*" if len(files) == len(table) else pattern_of(files, table["file"])
-
-
-def _contradicted(
-    table: pd.DataFrame, evidence: pd.DataFrame, fact: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Give the used frames of which other cards tell a fact otherwise, and what they tell."""
-    told = evidence[evidence["fact"].eq(fact) & evidence["disagree"].ne("")]
-    known = table["use"].astype(bool) & table[fact].notna()
-    used = table.loc[known & table["file"].isin(told["file"]), _ASKED]
-    frames = {row["file"]: row for row in rows_of(used)}
-    for one in told.to_dict("records"):
-        if one["file"] in frames:
-            others = (text.partition("=") for text in told_otherwise(one["disagree"]))
-            pairs = [(keyword, text) for keyword, _, text in others]
-            yield frames[one["file"]], {**one, "others": pairs}
 
 
 def stopped_dates(table: pd.DataFrame) -> Iterator[Remark]:
