@@ -222,13 +222,15 @@ def _uses(
     found: Uses = {}
     verdicts: list[Verdict] = []
 
-    def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> None:
+    def decide(need: str, asking: pd.DataFrame, masters: pd.DataFrame) -> pd.DataFrame:
         masters = with_library(masters, library, need)
         served = serve(need, asking, masters, rules, settings, table)
         found[need] = dict(zip(asking.index.tolist(), served.uses, strict=True))
         verdicts.extend(served.verdicts)
+        return masters
 
-    decide("bias", setups[kind != ImageType.BIAS], masters_of_frames(groups, "bias"))
+    bias = masters_of_frames(groups, "bias")
+    bias = decide("bias", setups[kind != ImageType.BIAS], bias)
     darks = masters_of_frames(groups, "dark")
     darks = _with_keeps_bias(darks, setups, found["bias"])
     fits = _fits(darks, rules) if settings.other_exposures else []
@@ -237,7 +239,6 @@ def _uses(
     asking = setups[kind.isin([ImageType.FLAT, ImageType.LIGHT])]
     has_bias = [found["bias"][row].output is not None for row in asking.index]
     decide("dark", asking.assign(has_bias=has_bias), darks)
-    bias = with_library(masters_of_frames(groups, "bias"), library, "bias")
     _hold_bias(found, setups, () if table.left_out["bias"] else bias["instrume"])
     bare = with_zero_level(setups, found, ImageType.FLAT)
     n_bare = int(setups["n_frames"].loc[sorted(bare)].sum())

@@ -222,11 +222,12 @@ def compositions(
         Composition(name, outputs[name], *_composed(images, asked))
         for name, images in sorted(objects.items())
     ]
-    return [_described(one, plan, outcomes) for one in found]
+    caveats = Caveats(plan, outcomes)
+    return [_described(one, plan, outcomes, caveats) for one in found]
 
 
 def _described(
-    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome]
+    made: Composition, plan: Plan, outcomes: Mapping[str, Outcome], caveats: Caveats
 ) -> Composition:
     """Say what the lights of a picture lack, what is doubtful of them and its stacks."""
     images = {image.output for image in made.images}
@@ -235,7 +236,6 @@ def _described(
         for task in plan.tasks
         if (end := outcomes.get(task.output)) and images & {task.output, *end.outputs}
     ]
-    caveats = Caveats(plan, outcomes)
     lights = caveats.lights(shown)
     doubts = (
         *caveats.missing(lights),
