@@ -98,7 +98,8 @@ def _cards(
         "SITELAT": "+50 00 00",
         "SITELONG": "+11 00 00",
         "SWCREATE": "MaxIm DL Version 6.20",
-        "JD": 2460311.0 + number / 1000,
+        "JD": 2451545.0
+        + (start - datetime(2000, 1, 1, 12, tzinfo=UTC)) / timedelta(days=1),
         "FOCUSPOS": 12000 + number,
         "OBSERVER": "Somebody",
         "NOTES": "",

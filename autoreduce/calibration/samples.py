@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -20,7 +20,7 @@ from autoreduce.fits.amplifiers import Amplifier, read_amplifiers
 from autoreduce.fits.images import ImageReader, open_image
 from autoreduce.fits.names import split_hdu
 from autoreduce.fits.sections import parse_section
-from autoreduce.frames.pixeltype import count_extended
+from autoreduce.frames.pixeltype import PEAK, count_extended
 from autoreduce.frames.schema import ImageType
 from autoreduce.pixels.measure import pixel_noise, pixel_noises
 from autoreduce.pixels.order import median, medians_of_parts
@@ -188,9 +188,10 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
         "cut": _cut(frames),
     }
     columns = (column.astype(np.float64).tolist() for column in numbers.values())
-    of_frames = (
+    of_frames = [
         dict(zip(numbers, row, strict=True)) for row in zip(*columns, strict=True)
-    )
+    ]
+    stars = map(_stars, frames, told, of_frames)
     has_shapes = any(one.imagetyp not in _EXPOSED for one in told)
     shapes = _blocks(frames).tolist() if has_shapes else [()] * len(frames)
     return [
@@ -201,17 +202,16 @@ def _sum_up(frames: NDArray[Any], told: Sequence[_Told]) -> list[Sample]:
             step=_step(pixels) if found["lowest"] < found["highest"] else None,
             blocks=() if one.imagetyp in _EXPOSED else tuple(blocks),
             strip=strip,
-            stars=stars,
-            pixels=pixels_seen,
+            stars=seen[0],
+            pixels=seen[1],
             overscan=one.overscan,
             told_highest=one.highest,
             swapped_noise=_swapped_noise(rows, found["noise"]),
             content=hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest(),
         )
-        for one, rows, pixels, strip, blocks, found in zip(
-            told, frames, values, strips, shapes, of_frames, strict=True
+        for one, rows, pixels, strip, blocks, found, seen in zip(
+            told, frames, values, strips, shapes, of_frames, stars, strict=True
         )
-        for stars, pixels_seen in (_stars(rows, found["noise"], one),)
     ]
 
 
@@ -232,15 +232,19 @@ def _strip(rows: NDArray[Any], told: _Told) -> NDArray[Any]:
     return strip.astype(rows.dtype if rows.dtype.itemsize < 4 else np.float32)
 
 
-def _stars(rows: NDArray[Any], noise: float, told: _Told) -> tuple[int, int]:
+def _stars(
+    rows: NDArray[Any], told: _Told, found: Mapping[str, float]
+) -> tuple[int, int]:
     """Count stars, and the pixels that they are looked for in, of what is to see none."""
     if told.imagetyp in _EXPOSED:
         return 0, 0
     bands = np.split(rows, BANDS) if len(rows) == BANDS * ROWS else [rows]
-    least = max(noise, 0.5)
-    found = sum(count_extended(band.astype(np.float64), least) for band in bands)
     inside = sum(max(0, len(band) - 2) * band.shape[1] for band in bands)
-    return found, inside
+    noise = max(found["noise"], 0.5)
+    if found["highest"] - found["level"] <= PEAK * noise:
+        return 0, inside
+    found_stars = (count_extended(band.astype(np.float64), noise) for band in bands)
+    return sum(found_stars), inside
 
 
 def _swapped_noise(rows: NDArray[Any], noise: float) -> float:

@@ -31,6 +31,8 @@ BRIGHTER = 5.0
 
 _MAD_TO_SIGMA = 1.4826
 _CELL = 32
+PEAK = 10.0
+"""Noise that a star's peak stands above the sky at least."""
 _PART = 0.125
 """Part of a star's peak that the pixels next to it have at least, in the mean of two."""
 
@@ -206,7 +208,7 @@ def count_extended(band: NDArray[np.float64], noise: float, step: int = 1) -> in
         (above[: -2 * step, step:-step], above[2 * step :, step:-step]),
     )
     least = _PART**step**2 * middle  # as a Gaussian falls
-    peaks = middle > 10 * noise
+    peaks = middle > PEAK * noise
     for one, other in pairs:
         peaks &= (one + other) / 2 >= least
         for side in (one, other):

@@ -179,9 +179,10 @@ def stopped_dates(table: pd.DataFrame) -> Iterator[Remark]:
     used = table[table["use"].astype(bool) & table["date_obs"].notna()]
     cameras = used["instrume"].fillna("")
     series: dict[tuple[str, str], dict[int, pd.Timestamp]] = defaultdict(dict)
-    for file, camera, start in zip(
-        used["file"], cameras, used["date_obs"], strict=True
-    ):
+    # Less than an hour lies between the last of the evening and the first of the morning.
+    near = used["date_obs"].dt.hour.isin((0, 23))
+    columns = (used["file"], cameras, used["date_obs"])
+    for file, camera, start in zip(*(one[near] for one in columns), strict=True):
         name, count = _numbered(file)
         if count is not None:
             series[camera, name][count] = start
